@@ -1,0 +1,84 @@
+"""One family of errors. Each says where, what was expected, what came, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ArchsmithError(Exception):
+    """Base of everything archsmith raises on purpose.
+
+    The message reads ``where: expected X, got Y`` with the mend on a line of its own, for example
+    ``stage2.block1.kernel: expected one of (3, 5, 7), got 4``.
+
+    Args:
+        where: the decision, file, option or trial that the error is about.
+        expected: what would have been right.
+        got: what came instead; left out of the message when ``None``.
+        mend: what the reader can do about it.
+    """
+
+    exit_status = 1
+
+    def __init__(
+        self, where: str, expected: str, got: str | None = None, mend: str | None = None
+    ) -> None:
+        self.where, self.expected, self.got, self.mend = where, expected, got, mend
+        text = f"{where}: expected {expected}"
+        if got is not None:
+            text += f", got {got}"
+        if mend:
+            text += f"\n  mend: {mend}"
+        super().__init__(text)
+
+    def __reduce__(self) -> tuple[type[ArchsmithError], tuple[str, str, str | None, str | None]]:
+        # Exceptions cross from worker processes; the default would hand back the message alone.
+        return type(self), (self.where, self.expected, self.got, self.mend)
+
+
+class InputError(ArchsmithError):
+    """The caller's input was wrong: exit status 2."""
+
+    exit_status = 2
+
+
+class SpaceError(InputError):
+    """A search space, or an architecture held against one, is wrong."""
+
+
+class DataError(InputError):
+    """Data cannot be read, or says something that a task cannot learn from."""
+
+
+class UnknownNameError(InputError):
+    """A name that is not registered; the nearest known ones are offered."""
+
+
+class LimitError(InputError):
+    """A limit that nothing in the space can meet."""
+
+
+class RunFolderError(InputError):
+    """A run folder that belongs to another study, another process or a newer archsmith."""
+
+
+class MissingExtraError(InputError):
+    """An optional dependency is not installed."""
+
+
+class StoreError(ArchsmithError):
+    """The record of a study could not be written or read (a full disk, a damaged file)."""
+
+
+class WorkError(ArchsmithError):
+    """The work itself failed: every trial failed, a worker kept dying, an export did not agree."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """An error for an unregistered name, offering the nearest one."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    mend = f"did you mean {near[0]!r}?" if near else None
+    listed = ", ".join(names) if names else "(none registered)"
+    return UnknownNameError(kind, f"one of: {listed}", repr(name), mend)

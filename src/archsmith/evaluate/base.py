@@ -1,0 +1,103 @@
+"""The contract of an evaluator: architecture, fidelity and seed in; metrics out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, ClassVar
+
+from ..objective import Limit, violation
+from ..space.architecture import Architecture
+from ..trial import Fidelity
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class TrialFailed(Exception):
+    """This architecture could not be evaluated; the search goes on. ``metrics`` holds what is known."""
+
+    def __init__(self, reason: str, metrics: Mapping[str, float] | None = None) -> None:
+        super().__init__(reason, dict(metrics or {}))
+        self.reason, self.metrics = reason, dict(metrics or {})
+
+
+class TrialPruned(TrialFailed):
+    """The evaluation was stopped because it could not be of use (a broken limit, no promise)."""
+
+
+class Watch:
+    """What an evaluator tells while it works. This one ignores everything."""
+
+    def epoch(self, metrics: Mapping[str, float]) -> None:
+        """Metrics after an epoch; ``metrics["epoch"]`` counts from 1."""
+
+    def keep(self, weights: Mapping[str, Tensor]) -> None:
+        """The state dict of the best epoch, to be kept with the trial."""
+
+
+class Price(IntEnum):
+    """How dear an evaluator is. Cheap ones run first."""
+
+    TABLE = 0
+    STATIC = 1
+    MEASURED = 2
+    TRAINED = 3
+
+
+class Evaluator(ABC):
+    """How good an architecture is.
+
+    Evaluators travel to worker processes by pickle, so they hold plain values and open files,
+    data and devices at first use.
+    """
+
+    name: ClassVar[str]
+    price: ClassVar[Price]
+
+    @property
+    @abstractmethod
+    def provides(self) -> tuple[str, ...]:
+        """Names of the metrics that :meth:`evaluate` gives."""
+
+    @abstractmethod
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        """Metrics by name.
+
+        Raises:
+            TrialFailed: with the reason; anything else that is raised fails the trial as well.
+            TrialPruned: the trial is not worth going on with.
+        """
+
+
+class Stages(Evaluator):
+    """Several evaluators as one: cheap ones first, and a broken limit stops the dear ones."""
+
+    name = "stages"
+    price = Price.TRAINED
+
+    def __init__(self, evaluators: Sequence[Evaluator], limits: Sequence[Limit] = ()) -> None:
+        self.evaluators = sorted(evaluators, key=lambda e: e.price)
+        self.limits = tuple(limits)
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for e in self.evaluators for name in e.provides))
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        for position, evaluator in enumerate(self.evaluators):
+            try:
+                metrics |= evaluator.evaluate(architecture, fidelity, seed, watch)
+            except TrialFailed as failure:
+                raise type(failure)(failure.reason, metrics | failure.metrics) from failure
+            last = position == len(self.evaluators) - 1
+            if not last and violation(metrics, self.limits) > 0:
+                broken = [str(lim) for lim in self.limits if lim.violation(metrics) > 0]
+                raise TrialPruned(f"limit {', '.join(broken)} broken", metrics)
+        return metrics

@@ -1,0 +1,158 @@
+"""What a study optimises and what a result must keep: metrics, objectives, limits, Pareto order."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .errors import InputError
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A measured quantity: its name, unit (``""`` where it has none) and which way is better."""
+
+    name: str
+    unit: str
+    direction: Direction
+
+
+#: Costs that hold for every task. A task adds its own quality metrics.
+COSTS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("params", "", "minimize"),
+        Metric("flops", "", "minimize"),
+        Metric("memory_mb", "MB", "minimize"),
+        Metric("latency_ms", "ms", "minimize"),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric to maximise or to minimise."""
+
+    metric: str
+    direction: Direction
+
+    def loss(self, metrics: Mapping[str, float]) -> float:
+        """The metric turned so that smaller is better; infinity where it is missing or NaN."""
+        value = metrics.get(self.metric, math.nan)
+        if math.isnan(value):
+            return math.inf
+        return -value if self.direction == "maximize" else value
+
+
+_LIMIT = re.compile(
+    r"^\s*([A-Za-z_]\w*)\s*(<=|>=)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*([kKmMgG]?)\s*$"
+)
+_SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bound that a result must keep, such as ``params<=200k`` or ``accuracy>=0.9``."""
+
+    metric: str
+    sign: Literal["<=", ">="]
+    bound: float
+
+    @classmethod
+    def parse(cls, text: str) -> Limit:
+        """Read ``METRIC<=VALUE`` or ``METRIC>=VALUE``; k, M and G multiply by 1e3, 1e6, 1e9.
+
+        Raises:
+            InputError: the text has another form.
+        """
+        match = _LIMIT.match(text)
+        if match is None:
+            raise InputError(
+                "limit", "METRIC<=VALUE or METRIC>=VALUE", repr(text), "for example params<=200k"
+            )
+        metric, sign, number, suffix = match.groups()
+        try:
+            bound = float(number) * _SUFFIX[suffix.lower()]
+        except ValueError:
+            raise InputError("limit", "a number after the sign", repr(text)) from None
+        return cls(metric, "<=" if sign == "<=" else ">=", bound)
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """How far the metric is beyond the bound, relative to it; 0.0 where it keeps it.
+
+        A metric that is not there yet does not break a limit; one that is NaN does.
+        """
+        if self.metric not in metrics:
+            return 0.0
+        value = metrics[self.metric]
+        if math.isnan(value):
+            return math.inf
+        over = value - self.bound if self.sign == "<=" else self.bound - value
+        return max(0.0, over) / (abs(self.bound) or 1.0)
+
+    def __str__(self) -> str:
+        return f"{self.metric}{self.sign}{self.bound:g}"
+
+
+def violation(metrics: Mapping[str, float], limits: Sequence[Limit]) -> float:
+    """Total relative violation of all limits, 0.0 where all are kept."""
+    return sum(limit.violation(metrics) for limit in limits)
+
+
+def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether loss vector ``a`` is nowhere worse than ``b`` and somewhere better."""
+    return all(x <= y for x, y in zip(a, b, strict=True)) and tuple(a) != tuple(b)
+
+
+def nondominated_fronts(losses: Sequence[Sequence[float]]) -> list[list[int]]:
+    """Indices of ``losses`` (n vectors of m values, smaller is better) sorted into Pareto fronts.
+
+    The first list is the Pareto front, the second is the front without the first, and so on
+    (fast non-dominated sort, Deb et al. 2002, arXiv:cs/0202038 family; O(m n^2)).
+    """
+    n = len(losses)
+    beats: list[list[int]] = [[] for _ in range(n)]
+    beaten = [0] * n
+    for i in range(n):
+        for j in range(i + 1, n):
+            if dominates(losses[i], losses[j]):
+                beats[i].append(j)
+                beaten[j] += 1
+            elif dominates(losses[j], losses[i]):
+                beats[j].append(i)
+                beaten[i] += 1
+    fronts: list[list[int]] = []
+    front = [i for i in range(n) if beaten[i] == 0]
+    while front:
+        fronts.append(front)
+        following: list[int] = []
+        for i in front:
+            for j in beats[i]:
+                beaten[j] -= 1
+                if beaten[j] == 0:
+                    following.append(j)
+        front = sorted(following)
+    return fronts
+
+
+def crowding(losses: Sequence[Sequence[float]]) -> list[float]:
+    """Crowding distance of each vector within one front (Deb et al. 2002); larger is lonelier."""
+    n = len(losses)
+    distance = [0.0] * n
+    if n == 0:
+        return distance
+    for axis in range(len(losses[0])):
+        order = sorted(range(n), key=lambda i: losses[i][axis])
+        low, high = losses[order[0]][axis], losses[order[-1]][axis]
+        distance[order[0]] = distance[order[-1]] = math.inf
+        width = high - low
+        if not math.isfinite(width) or width <= 0:
+            continue
+        for before, here, after in zip(order, order[1:], order[2:], strict=False):
+            distance[here] += (losses[after][axis] - losses[before][axis]) / width
+    return distance

@@ -1,0 +1,26 @@
+"""Search spaces: choices, decisions, architectures and the tree of decisions."""
+
+from .architecture import Answer, Architecture
+from .choices import choose, integer, one_of, real, repeat, subset
+from .decision import Categorical, Decision, Integer, Real, Subset
+from .reading import scope
+from .space import Size, Space
+
+__all__ = [
+    "Answer",
+    "Architecture",
+    "Categorical",
+    "Decision",
+    "Integer",
+    "Real",
+    "Size",
+    "Space",
+    "Subset",
+    "choose",
+    "integer",
+    "one_of",
+    "real",
+    "repeat",
+    "scope",
+    "subset",
+]

@@ -1,0 +1,183 @@
+"""Running a builder: on ``meta`` to learn what it asks, on a device to get the model."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArchsmithError, SpaceError
+from .architecture import Answer, Architecture
+from .decision import Decision
+from .reading import Policy, Reading, reading
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_SHOWN = 12  # decisions named in an error message
+
+
+class BuilderError(SpaceError):
+    """A builder raised, or returned something else than a module.
+
+    Attributes:
+        answers: to the decisions that it had asked by then; empty in another process.
+    """
+
+    answers: Mapping[str, Answer] = {}
+
+
+class Builder:
+    """A user's function or module class, with its arguments.
+
+    Raises:
+        SpaceError: an argument is missing, unknown, or the builder is not callable.
+    """
+
+    def __init__(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+        if not callable(function):
+            raise SpaceError("space", "a function or module class", type(function).__name__)
+        self.function, self.arguments = function, dict(arguments)
+        self.name = getattr(function, "__name__", type(function).__name__)
+        try:
+            inspect.signature(function).bind(**self.arguments)
+        except TypeError as error:
+            takes = ", ".join(inspect.signature(function).parameters)
+            raise SpaceError(
+                self.name, f"its arguments ({takes})", str(error),
+                f"nas.Space({self.name}, name=value, ...)",
+            ) from None  # fmt: skip
+        self._meta = True
+
+    def ask(self, policy: Policy) -> list[tuple[Decision, Answer]]:
+        """Run for the questions alone."""
+        run = Reading(policy)
+        if self._meta:
+            try:
+                self.run(run, "meta", None)
+                return _events(run)
+            except SpaceError as error:
+                if not _needs_device(error.__cause__):
+                    raise
+            # Some constructors compute with tensors, which meta cannot do; the answers given so
+            # far stand, so that the policy is not asked (and does not draw) twice.
+            given = run.answers
+
+            def go_on(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
+                if decision.name in given:
+                    return given[decision.name]
+                return policy(decision, so_far)
+
+            run = Reading(go_on)
+            self.run(run, "cpu", None)
+            self._meta = False
+            return _events(run)
+        self.run(run, "cpu", None)
+        return _events(run)
+
+    def run(self, run: Reading, device: str, seed: int | None) -> nn.Module:
+        """Run under ``run`` and give the module.
+
+        Raises:
+            SpaceError: the builder raised, or returned something else; with the decisions so far.
+        """
+        import torch
+        from torch import nn
+
+        with _seeded(seed), torch.device(device), reading(run):
+            try:
+                built = self.function(**self.arguments)
+            except ArchsmithError:
+                raise
+            except Exception as error:
+                raise self._failure(f"{type(error).__name__}: {error}", run) from error
+        if not isinstance(built, nn.Module):
+            raise self._failure(f"a value of type {type(built).__name__}", run)
+        return built
+
+    def _failure(self, got: str, run: Reading) -> BuilderError:
+        error = BuilderError(
+            self.name, "the builder to return an nn.Module", got,
+            f"decisions that led there: {tell(run.answers)}",
+        )  # fmt: skip
+        error.answers = dict(run.answers)
+        return error
+
+
+def architecture_policy(architecture: Architecture) -> Policy:
+    """Answers from an architecture; a missing or wrong one is an error."""
+
+    def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+        if decision.name not in architecture:
+            raise SpaceError(decision.name, decision.describe(), "no answer")
+        answer = architecture[decision.name]
+        decision.check(answer)
+        return answer
+
+    return policy
+
+
+def refuse_extra(architecture: Architecture, asked: Mapping[str, Any]) -> None:
+    """Raise :class:`SpaceError` if the architecture answers what was never asked."""
+    import difflib
+
+    for name in architecture:
+        if name not in asked:
+            near = difflib.get_close_matches(name, list(asked), n=1)
+            raise SpaceError(
+                name, "a decision that this architecture is asked for",
+                f"{architecture[name]!r} for one that is not",
+                f"did you mean {near[0]!r}?" if near else None,
+            )  # fmt: skip
+
+
+def parameter_keys(run: Reading, model: nn.Module) -> dict[str, str]:
+    """Parameter and buffer names to keys that mean the same weight in every architecture.
+
+    A module that came out of ``one_of`` has nothing around it that could tell which option it is,
+    so its key spells the label: ``blocks.1=conv3.weight`` beside the plain ``blocks.1.weight``.
+    """
+    labels: dict[int, str] = {}
+    for module, _, label in run.origins:
+        # Options nest from the inside out: the outer label goes in front.
+        labels[id(module)] = f"={label}{labels.get(id(module), '')}"
+    marks = {name: labels.get(id(module), "") for name, module in model.named_modules()}
+    keys: dict[str, str] = {}
+    for name in model.state_dict(keep_vars=True):
+        path, key = "", marks[""].lstrip("=")
+        *modules, last = name.split(".")
+        for part in modules:
+            path = f"{path}.{part}" if path else part
+            key = f"{key}.{part}" if key else part
+            key += marks.get(path, "")
+        keys[name] = f"{key}.{last}" if key else last
+    return keys
+
+
+def tell(answers: Mapping[str, Answer]) -> str:
+    """Decisions in words, for messages."""
+    shown = [f"{name}={answer!r}" for name, answer in answers.items()]
+    if len(shown) > _SHOWN:
+        shown = [f"… {len(shown) - _SHOWN} more", *shown[-_SHOWN:]]
+    return ", ".join(shown) or "none"
+
+
+def _events(run: Reading) -> list[tuple[Decision, Answer]]:
+    return [(decision, run.answers[name]) for name, decision in run.asked.items()]
+
+
+def _needs_device(error: BaseException | None) -> bool:
+    return isinstance(error, NotImplementedError | RuntimeError) and "meta" in str(error).lower()
+
+
+@contextlib.contextmanager
+def _seeded(seed: int | None) -> Iterator[None]:
+    import torch
+
+    if seed is None:
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,201 @@
+"""How many architectures there are, and draws that give each the same chance."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .architecture import Answer
+from .decision import Decision
+from .tree import Node, Surprise, Tree, replay
+
+_RUNS = 100  # runs of the builder spent on learning the tree before settling for an estimate
+_ENTRIES = 200_000  # states counted before settling for an estimate
+_DEPTH = 300  # decisions on one path before a space is taken to be unbounded
+_PROBES = 500  # random paths behind an estimate
+_CHECKS = 64  # random runs in a row that must confirm the tree before a count is called exact
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many architectures a space has.
+
+    Attributes:
+        count: the number; infinity where a decision is continuous.
+        exact: whether it was counted; otherwise it is the mean of Knuth's estimator over random
+            paths (Knuth 1975, Mathematics of Computation 29:122), good to an order of magnitude.
+    """
+
+    count: int | float
+    exact: bool
+
+    def __str__(self) -> str:
+        if self.count == math.inf:
+            return "infinite (continuous decisions)"
+        number = f"{self.count:,}" if self.count < 10**7 else f"{self.count:.3g}"
+        if isinstance(self.count, int) and self.count >= 10**300:
+            number = f"about 10^{len(str(self.count)) - 1}"
+        return number if self.exact else f"about {number} (an estimate)"
+
+
+class NotCountable(Exception):
+    """The space is unbounded, or too entangled to be counted within the budget."""
+
+
+class Counter:
+    """Counts the continuations of a state of the tree; remembers them while the tree stands."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._version = -1
+        self._counts: dict[tuple[object, ...], int] = {}
+        self._live: dict[Node, tuple[str, ...]] = {}
+
+    def total(self) -> int:
+        """The number of architectures. Raises :class:`NotCountable`."""
+        explore(self.tree)
+        for _ in range(_RUNS):
+            confirm(self.tree)
+            try:
+                self._refresh()
+                return self._after(self.tree.start, {}, 0)
+            except _Unknown as gap:
+                self.tree.trace(replay(gap.answers))
+        raise NotCountable("the tree could not be learned in the runs allowed")
+
+    def draw(self, rng: random.Random) -> dict[str, Answer]:
+        """An architecture, each equally likely. Raises :class:`NotCountable`."""
+        self.total()
+        answers: dict[str, Answer] = {}
+        node = self.tree.follow(self.tree.start, answers)
+        while node.decision is not None:
+            if not node.decision.listed and not self._matters(node, node.name):
+                answers[node.name] = node.decision.draw(rng)
+            else:
+                options = list(node.decision.answers())
+                weights = [self._after(node, {**answers, node.name: o}, 0) for o in options]
+                # Weights can exceed what floats hold, so whole numbers do the drawing.
+                ticket = rng.randrange(sum(weights))
+                for option, weight in zip(options, weights, strict=True):
+                    if ticket < weight:
+                        answers[node.name] = option
+                        break
+                    ticket -= weight
+            node = self.tree.follow(node, answers)
+        return answers
+
+    def _refresh(self) -> None:
+        if self._version == self.tree.version:
+            return
+        self._version = self.tree.version
+        self._counts.clear()
+        live: dict[Node, set[str]] = {}
+        nodes = [self.tree.start, *self.tree.nodes.values(), self.tree.final]
+        for node in nodes:
+            live[node] = set(node.rule.names())
+        changed = True
+        while changed:
+            changed = False
+            for node in reversed(nodes):
+                before = len(live[node])
+                for target in node.rule.targets():
+                    live[node] |= live[target]
+                changed = changed or len(live[node]) > before
+        self._live = {node: tuple(sorted(names)) for node, names in live.items()}
+
+    def _matters(self, node: Node, name: str) -> bool:
+        return name in self._live[node]
+
+    def _after(self, node: Node, answers: dict[str, Answer], depth: int) -> int:
+        """Number of ways to go on after ``node``, whose answer is in ``answers``."""
+        try:
+            following = self.tree.follow(node, answers)
+        except Surprise:
+            raise _Unknown(answers) from None
+        decision = following.decision
+        if decision is None:
+            return 1
+        if depth > _DEPTH or len(self._counts) > _ENTRIES:
+            raise NotCountable("unbounded, or too many states")
+        key = (following, *((n, answers[n]) for n in self._live[following] if n in answers))
+        found = self._counts.get(key)
+        if found is None:
+            found = self._counts[key] = self._sum(following, decision, answers, depth)
+        return found
+
+    def _sum(self, node: Node, decision: Decision, answers: dict[str, Answer], depth: int) -> int:
+        if decision.cardinality is None:
+            raise NotCountable("continuous")
+        if node.trusted and not self._matters(node, node.name):
+            example = {**answers, node.name: decision.default}
+            return decision.cardinality * self._after(node, example, depth + 1)
+        return sum(
+            self._after(node, {**answers, node.name: answer}, depth + 1)
+            for answer in decision.answers()
+        )
+
+
+class _Unknown(Exception):
+    def __init__(self, answers: Mapping[str, Answer]) -> None:
+        super().__init__()
+        self.answers = dict(answers)
+
+
+def explore(tree: Tree, runs: int = 64) -> None:
+    """Run the builder until every answer of every question met was seen, or ``runs`` are spent.
+
+    Each run takes an unseen answer wherever it can, so that few runs cover many answers.
+    """
+    rng = random.Random(0)
+
+    def unseen_first(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+        node = tree.nodes.get(decision)
+        if node is not None and not node.trusted and decision.listed:
+            unseen = [a for a in decision.answers() if a not in node.seen]
+            if unseen:
+                return unseen[0]
+        return decision.draw(rng)
+
+    for _ in range(runs):
+        if tree.trusted and all(node.trusted for node in tree.nodes.values()):
+            return
+        tree.trace(unseen_first)
+
+
+def confirm(tree: Tree) -> None:
+    """Run the builder on random answers until ``_CHECKS`` runs in a row brought no surprise."""
+    rng = random.Random(1)
+    for _ in range(8 * _CHECKS):
+        if tree.calm >= _CHECKS:
+            return
+        tree.trace(lambda decision, _: decision.draw(rng))
+    raise NotCountable("runs of the builder keep disagreeing")
+
+
+def measure(tree: Tree, counter: Counter) -> Size:
+    """The size of the space, counted if it can be."""
+    explore(tree)
+    if any(d.cardinality is None for d in tree.nodes):
+        return Size(math.inf, True)
+    try:
+        return Size(counter.total(), True)
+    except (NotCountable, RecursionError):
+        return Size(_estimate(tree), False)
+
+
+def _estimate(tree: Tree) -> float:
+    rng = random.Random(0)
+    total = 0.0
+    for _ in range(_PROBES):
+        product = 1.0
+
+        def draw(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+            nonlocal product
+            product *= decision.cardinality or 1
+            return decision.draw(rng)
+
+        tree.walk(draw)
+        total += product
+    return total / _PROBES

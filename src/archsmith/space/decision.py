@@ -1,0 +1,319 @@
+"""Decisions: named questions with a domain of answers."""
+
+from __future__ import annotations
+
+import math
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import SpaceError
+from .architecture import Answer
+
+_SMALL = 32  # numeric domains up to this size are treated value by value
+_STEP = 0.2  # spread of a numeric mutation, as a share of the range
+
+
+@dataclass(frozen=True, slots=True)
+class Decision(ABC):
+    """A named question. Subclasses say which answers there are.
+
+    Attributes:
+        name: full name with scopes, such as ``stage1.depth``.
+        default: the answer that nobody had to think about.
+    """
+
+    name: str
+    default: Answer
+
+    @property
+    @abstractmethod
+    def cardinality(self) -> int | None:
+        """Number of answers; ``None`` for a continuous range."""
+
+    @property
+    def listed(self) -> bool:
+        """Whether answers are told apart one by one (not a continuous or very long range)."""
+        return self.cardinality is not None
+
+    @abstractmethod
+    def answers(self) -> Iterator[Answer]:
+        """All answers in a fixed order. Raises :class:`SpaceError` for a continuous range."""
+
+    @abstractmethod
+    def accepts(self, answer: Answer) -> bool:
+        """Whether this is one of the answers."""
+
+    @abstractmethod
+    def draw(self, rng: random.Random) -> Answer:
+        """A random answer, each equally likely."""
+
+    @abstractmethod
+    def change(self, answer: Answer, rng: random.Random) -> Answer:
+        """A random answer other than this one; only called where there is another."""
+
+    @abstractmethod
+    def near(self, answer: Answer) -> Iterator[Answer]:
+        """Answers one small step away, in a fixed order."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The domain in words, for error messages: ``one of (3, 5, 7)``."""
+
+    @abstractmethod
+    def columns(self) -> list[str]:
+        """Names of the numbers that :meth:`encode` gives."""
+
+    @abstractmethod
+    def encode(self, answer: Answer) -> list[float]:
+        """The answer as numbers in [0, 1], as many as :meth:`columns`."""
+
+    def check(self, answer: Answer) -> None:
+        """Raise :class:`SpaceError` unless the answer is accepted."""
+        if not self.accepts(answer):
+            raise SpaceError(self.name, self.describe(), repr(answer))
+
+    def domain(self) -> dict[str, Any]:
+        """The domain as JSON values, for fingerprints."""
+        return {"name": self.name, "domain": self.describe()}
+
+
+@dataclass(frozen=True, slots=True)
+class Categorical(Decision):
+    """One of a tuple of options. Behind ``choose``, ``one_of`` and ``repeat``."""
+
+    options: tuple[Answer, ...]
+    _index: Mapping[Answer, int] = field(init=False, repr=False, compare=False, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {o: i for i, o in enumerate(self.options)})
+
+    @property
+    def cardinality(self) -> int:
+        return len(self.options)
+
+    def answers(self) -> Iterator[Answer]:
+        return iter(self.options)
+
+    def accepts(self, answer: Answer) -> bool:
+        place = self._index.get(answer)
+        # 1 == True == 1.0 in Python; an architecture file must not mix them up.
+        return place is not None and type(self.options[place]) is type(answer)
+
+    def draw(self, rng: random.Random) -> Answer:
+        return self.options[int(rng.random() * len(self.options))]
+
+    def change(self, answer: Answer, rng: random.Random) -> Answer:
+        place = int(rng.random() * (len(self.options) - 1))
+        return self.options[place + (place >= self._index[answer])]
+
+    def near(self, answer: Answer) -> Iterator[Answer]:
+        return (o for o in self.options if o != answer)
+
+    def describe(self) -> str:
+        inside = ", ".join(map(repr, self.options))
+        return f"one of ({inside})"
+
+    def columns(self) -> list[str]:
+        return [f"{self.name}={option}" for option in self.options]
+
+    def encode(self, answer: Answer) -> list[float]:
+        row = [0.0] * len(self.options)
+        row[self._index[answer]] = 1.0
+        return row
+
+
+@dataclass(frozen=True, slots=True)
+class Integer(Decision):
+    """A whole number ``low, low + step, ...`` up to ``high``, on a plain or logarithmic scale."""
+
+    low: int
+    high: int
+    step: int = 1
+    log: bool = False
+
+    @property
+    def cardinality(self) -> int:
+        return (self.high - self.low) // self.step + 1
+
+    @property
+    def listed(self) -> bool:
+        return self.cardinality <= _SMALL
+
+    def answers(self) -> Iterator[Answer]:
+        return iter(range(self.low, self.high + 1, self.step))
+
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, int) or isinstance(answer, bool):
+            return False
+        return self.low <= answer <= self.high and (answer - self.low) % self.step == 0
+
+    def draw(self, rng: random.Random) -> Answer:
+        if self.log:
+            return self._round(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+        return self.low + self.step * int(rng.random() * self.cardinality)
+
+    def change(self, answer: Answer, rng: random.Random) -> Answer:
+        assert isinstance(answer, int)
+        width = max(1.0, _STEP * self.cardinality)
+        for _ in range(32):
+            if self.log:
+                moved = self._round(
+                    answer * math.exp(rng.gauss(0, _STEP) * math.log(self.high / self.low))
+                )
+            else:
+                moved = self._round(answer + self.step * rng.gauss(0, width))
+            if moved != answer:
+                return moved
+        return answer + self.step if answer + self.step <= self.high else answer - self.step
+
+    def near(self, answer: Answer) -> Iterator[Answer]:
+        assert isinstance(answer, int)
+        return (a for a in (answer - self.step, answer + self.step) if self.accepts(a))
+
+    def _round(self, value: float) -> int:
+        steps = round((value - self.low) / self.step)
+        return self.low + self.step * min(max(steps, 0), self.cardinality - 1)
+
+    def describe(self) -> str:
+        step = f" in steps of {self.step}" if self.step != 1 else ""
+        return f"a whole number from {self.low} to {self.high}{step}"
+
+    def columns(self) -> list[str]:
+        return [self.name]
+
+    def encode(self, answer: Answer) -> list[float]:
+        assert isinstance(answer, int)
+        return [_unit(answer, self.low, self.high, self.log)]
+
+
+@dataclass(frozen=True, slots=True)
+class Real(Decision):
+    """A number in ``[low, high]``, on a plain or logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    @property
+    def cardinality(self) -> None:
+        return None
+
+    def answers(self) -> Iterator[Answer]:
+        raise SpaceError(
+            self.name, "a decision that can be listed", "a continuous range",
+            "enumerate works on spaces without nas.real; sample works on all",
+        )  # fmt: skip
+
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, int | float) or isinstance(answer, bool):
+            return False
+        return self.low <= answer <= self.high
+
+    def draw(self, rng: random.Random) -> Answer:
+        if self.log:
+            return self._clip(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+        return rng.uniform(self.low, self.high)
+
+    def change(self, answer: Answer, rng: random.Random) -> Answer:
+        assert isinstance(answer, int | float)
+        if self.log:
+            factor = math.exp(rng.gauss(0, _STEP) * math.log(self.high / self.low))
+            moved = self._clip(answer * factor)
+        else:
+            moved = self._clip(answer + rng.gauss(0, _STEP) * (self.high - self.low))
+        return moved if moved != answer else self.draw(rng)
+
+    def near(self, answer: Answer) -> Iterator[Answer]:
+        place = self.encode(answer)[0]
+        for moved in (place - _STEP / 2, place + _STEP / 2):
+            if 0.0 <= moved <= 1.0:
+                if self.log:
+                    yield self._clip(self.low * (self.high / self.low) ** moved)
+                else:
+                    yield self._clip(self.low + (self.high - self.low) * moved)
+
+    def _clip(self, value: float) -> float:
+        return min(max(value, self.low), self.high)
+
+    def describe(self) -> str:
+        return f"a number from {self.low:g} to {self.high:g}"
+
+    def columns(self) -> list[str]:
+        return [self.name]
+
+    def encode(self, answer: Answer) -> list[float]:
+        assert isinstance(answer, int | float)
+        return [_unit(answer, self.low, self.high, self.log)]
+
+
+@dataclass(frozen=True, slots=True)
+class Subset(Decision):
+    """k of n labels, for connectivity. An answer is a tuple of labels, ordered as ``labels``."""
+
+    labels: tuple[Answer, ...]
+    sizes: tuple[int, ...]
+
+    @property
+    def cardinality(self) -> int:
+        return sum(math.comb(len(self.labels), k) for k in self.sizes)
+
+    @property
+    def listed(self) -> bool:
+        return self.cardinality <= _SMALL
+
+    def answers(self) -> Iterator[Answer]:
+        import itertools
+
+        for k in self.sizes:
+            yield from itertools.combinations(self.labels, k)
+
+    def accepts(self, answer: Answer) -> bool:
+        if not isinstance(answer, tuple) or len(answer) not in self.sizes:
+            return False
+        return answer == tuple(label for label in self.labels if label in answer)
+
+    def draw(self, rng: random.Random) -> Answer:
+        weights = [math.comb(len(self.labels), k) for k in self.sizes]
+        size = rng.choices(self.sizes, weights)[0]
+        return self._ordered(set(rng.sample(range(len(self.labels)), size)))
+
+    def change(self, answer: Answer, rng: random.Random) -> Answer:
+        near = list(self.near(answer))
+        return near[int(rng.random() * len(near))] if near else self.draw(rng)
+
+    def near(self, answer: Answer) -> Iterator[Answer]:
+        assert isinstance(answer, tuple)
+        inside = {i for i, label in enumerate(self.labels) if label in answer}
+        outside = [i for i in range(len(self.labels)) if i not in inside]
+        if len(inside) - 1 in self.sizes:
+            yield from (self._ordered(inside - {i}) for i in sorted(inside))
+        if len(inside) + 1 in self.sizes:
+            yield from (self._ordered(inside | {i}) for i in outside)
+        for i in sorted(inside):
+            yield from (self._ordered((inside - {i}) | {j}) for j in outside)
+
+    def _ordered(self, places: set[int]) -> tuple[Answer, ...]:
+        return tuple(self.labels[i] for i in sorted(places))
+
+    def describe(self) -> str:
+        inside = ", ".join(map(repr, self.labels))
+        sizes = " or ".join(map(str, self.sizes))
+        return f"{sizes} of ({inside}) in this order"
+
+    def columns(self) -> list[str]:
+        return [f"{self.name}={label}" for label in self.labels]
+
+    def encode(self, answer: Answer) -> list[float]:
+        assert isinstance(answer, tuple)
+        return [float(label in answer) for label in self.labels]
+
+
+def _unit(value: float, low: float, high: float, log: bool) -> float:
+    if high == low:
+        return 0.0
+    if log:
+        return math.log(value / low) / math.log(high / low)
+    return (value - low) / (high - low)

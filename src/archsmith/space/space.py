@@ -1,0 +1,298 @@
+"""A search space: a builder and the tree of its decisions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SpaceError
+from .architecture import Answer, Architecture
+from .building import Builder, architecture_policy, parameter_keys, refuse_extra, tell
+from .counting import Counter, NotCountable, Size, explore, measure
+from .decision import Decision
+from .reading import Reading
+from .tree import Tree, replay
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+
+def _default(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+    return decision.default
+
+
+class Space:
+    """All models that a builder can return.
+
+    Args:
+        builder: a function that returns an ``nn.Module`` (or a module class) and asks for its
+            choices while it runs. It may depend on its arguments and its choices alone.
+        arguments: what the builder is called with.
+
+    Raises:
+        SpaceError: an argument is missing or unknown.
+
+    Example:
+        >>> space = nas.Space(convnet, channels=1, classes=10)
+        >>> architecture = space.sample(random.Random(0))
+        >>> model = space.build(architecture)
+    """
+
+    def __init__(self, builder: Callable[..., Any], /, **arguments: Any) -> None:
+        self._builder = Builder(builder, arguments)
+        self._tree = Tree(self._builder.ask)
+        self._counter = Counter(self._tree)
+        self._columns: list[tuple[str, list[str]]] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self._builder.function, self._builder.arguments)
+
+    def __repr__(self) -> str:
+        inside = "".join(f", {k}={v!r}" for k, v in self.arguments.items())
+        return f"Space({self.name}{inside})"
+
+    @property
+    def name(self) -> str:
+        """The builder's name."""
+        return self._builder.name
+
+    @property
+    def reference(self) -> str:
+        """``module:name`` that imports the builder again."""
+        function = self._builder.function
+        return f"{function.__module__}:{getattr(function, '__qualname__', self.name)}"
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What the builder is called with."""
+        return dict(self._builder.arguments)
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells spaces apart: of the builder's name, its arguments and the default's decisions."""
+        asked = [decision.domain() for decision in self.decisions(self.default())]
+        text = json.dumps([self.name, self.arguments, asked], default=repr, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def default(self) -> Architecture:
+        """The architecture in which every decision has its default answer."""
+        return Architecture(self._tree.walk(_default))
+
+    def complete(self, answers: Mapping[str, Answer]) -> Architecture:
+        """The architecture with these answers where they are asked and fit, defaults elsewhere."""
+        return Architecture(self._tree.walk(replay(answers)))
+
+    def sample(self, rng: random.Random, uniform: str = "decisions") -> Architecture:
+        """A random architecture.
+
+        Args:
+            uniform: ``"decisions"`` draws each decision evenly as it comes up; ``"architectures"``
+                gives each architecture the same chance, which needs a space that can be counted.
+
+        Raises:
+            SpaceError: the space cannot be counted and ``uniform="architectures"``.
+        """
+        if uniform == "decisions":
+            return Architecture(self._tree.walk(lambda decision, _: decision.draw(rng)))
+        if uniform != "architectures":
+            raise SpaceError("uniform", "'decisions' or 'architectures'", repr(uniform))
+        try:
+            return Architecture(self._counter.draw(rng))
+        except NotCountable as error:
+            raise SpaceError(
+                self.name, "a space that can be counted", str(error), "uniform='decisions'"
+            ) from None
+
+    def decisions(self, architecture: Architecture) -> tuple[Decision, ...]:
+        """The decisions of an architecture, in the order in which the builder asks."""
+        return tuple(self._tree.decisions(architecture))
+
+    def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
+        """The architecture with one decision changed, each with the same chance.
+
+        Decisions that only the change brings up are drawn at random; the others stay.
+
+        Raises:
+            SpaceError: there is nothing to change.
+        """
+        changeable = [d for d in self._tree.decisions(architecture) if d.cardinality != 1]
+        if not changeable:
+            raise SpaceError(self.name, "a decision with two answers or more", "none")
+        chosen = changeable[int(rng.random() * len(changeable))].name
+
+        def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+            name = decision.name
+            if name in architecture and decision.accepts(architecture[name]):
+                if name == chosen:
+                    return decision.change(architecture[name], rng)
+                return architecture[name]
+            return decision.draw(rng)
+
+        return Architecture(self._tree.walk(policy))
+
+    def cross(self, a: Architecture, b: Architecture, rng: random.Random) -> Architecture:
+        """An architecture that takes each decision from ``a`` or ``b`` with the same chance."""
+
+        def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+            name = decision.name
+            offers = [p[name] for p in (a, b) if name in p and decision.accepts(p[name])]
+            if not offers:
+                return decision.draw(rng)
+            return offers[int(rng.random() * len(offers))]
+
+        return Architecture(self._tree.walk(policy))
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """All architectures that differ by one small step in one decision.
+
+        Decisions that only the step brings up take their default.
+        """
+        for changed in self._tree.decisions(architecture):
+            for answer in changed.near(architecture[changed.name]):
+                yield Architecture(self._tree.walk(_with(architecture, changed.name, answer)))
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """All architectures, lazily, each once.
+
+        In a space without a bound short architectures come before long ones, roughly.
+
+        Raises:
+            SpaceError: at a continuous decision.
+        """
+        explore(self._tree)
+        limit = 2 * len(self.default()) + 32
+        starts: list[dict[str, Answer]] = [{}]
+        while starts:
+            later: list[dict[str, Answer]] = []
+            for start in starts:
+                yield from self._below(start, limit, later)
+            starts, limit = later, limit * 2
+
+    def size(self) -> Size:
+        """How many architectures there are: counted, or an estimate that says so."""
+        return measure(self._tree, self._counter)
+
+    def validate(self, architecture: Architecture) -> None:
+        """Raise :class:`SpaceError` unless the architecture belongs to this space."""
+        answers = self._tree.walk(architecture_policy(architecture))
+        refuse_extra(architecture, answers)
+
+    def columns(self) -> list[str]:
+        """Names of the numbers that :meth:`encode` gives."""
+        return [column for _, columns in self._layout() for column in columns]
+
+    def encode(self, architecture: Architecture) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The architecture as float32 numbers in [0, 1], always of the same length.
+
+        For each decision known of the space, first 1.0 where it is active and 0.0 where this
+        architecture does not ask it, then its answer (one-hot for options; zeros where inactive).
+        The layout is fixed by the first call; in an unbounded space decisions that were not known
+        by then have no place in it.
+        """
+        import numpy as np
+
+        filled: dict[str, float] = {}
+        for decision in self._tree.decisions(architecture):
+            filled[f"{decision.name}?"] = 1.0
+            answer = decision.encode(architecture[decision.name])
+            filled |= zip(decision.columns(), answer, strict=True)
+        return np.array([filled.get(c, 0.0) for c in self.columns()], dtype=np.float32)
+
+    def build(
+        self, architecture: Architecture, device: str = "cpu", seed: int | None = None
+    ) -> nn.Module:
+        """The plain module that the user would have written by hand.
+
+        Args:
+            device: where its tensors are made; ``"meta"`` makes none.
+            seed: of the initial weights; the global generator is left as it was.
+
+        Raises:
+            SpaceError: the architecture does not belong here, or the builder failed.
+        """
+        return self._read(architecture, device, seed)[1]
+
+    def parameter_keys(self, architecture: Architecture) -> dict[str, str]:
+        """Names in the state dict to keys that mean the same weight in every architecture."""
+        run, model = self._read(architecture, "meta", None)
+        return parameter_keys(run, model)
+
+    def _read(
+        self, architecture: Architecture, device: str, seed: int | None
+    ) -> tuple[Reading, nn.Module]:
+        run = Reading(architecture_policy(architecture))
+        model = self._builder.run(run, device, seed)
+        self._tree.learn([(d, run.answers[name]) for name, d in run.asked.items()])
+        refuse_extra(architecture, run.asked)
+        return run, model
+
+    def _below(
+        self, start: dict[str, Answer], limit: int, later: list[dict[str, Answer]]
+    ) -> Iterator[Architecture]:
+        """Architectures that begin with these answers; those too long go to ``later``."""
+        stack = [start]
+        while stack:
+            prefix = stack.pop()
+            opened = _Opened(prefix)
+            try:
+                answers = self._tree.walk(opened)
+            except _NextQuestion as question:
+                if len(prefix) >= limit:
+                    later.append(prefix)
+                    continue
+                options = list(question.decision.answers())
+                name = question.decision.name
+                stack += [{**prefix, name: option} for option in reversed(options)]
+            else:
+                yield Architecture(answers)
+
+    def _layout(self) -> list[tuple[str, list[str]]]:
+        if self._columns is None:
+            explore(self._tree)
+            known: dict[str, dict[str, None]] = {}
+            for decision in sorted(self._tree.nodes, key=lambda d: (d.name, d.describe())):
+                known.setdefault(decision.name, {}).update(dict.fromkeys(decision.columns()))
+            self._columns = [(name, [f"{name}?", *columns]) for name, columns in known.items()]
+        return self._columns
+
+
+class _NextQuestion(BaseException):
+    """Leaves a run of the builder at an open question; no ``except Exception`` may swallow it."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__()
+        self.decision = decision
+
+
+class _Opened:
+    """Answers a prefix, then stops the walk at the first open question."""
+
+    def __init__(self, prefix: Mapping[str, Answer]) -> None:
+        self.prefix = prefix
+
+    def __call__(self, decision: Decision, _: Mapping[str, Answer]) -> Answer:
+        if decision.name not in self.prefix:
+            raise _NextQuestion(decision)
+        return self.prefix[decision.name]
+
+
+def _with(architecture: Architecture, changed: str, answer: Answer) -> Any:
+    def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+        if decision.name == changed:
+            return answer
+        if decision.name in architecture and decision.accepts(architecture[decision.name]):
+            return architecture[decision.name]
+        return decision.default
+
+    return policy
+
+
+def _rebuild(builder: Callable[..., Any], arguments: dict[str, Any]) -> Space:
+    return Space(builder, **arguments)
+
+
+__all__ = ["Size", "Space", "tell"]

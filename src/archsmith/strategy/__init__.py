@@ -1,0 +1,16 @@
+"""Search strategies, one file each."""
+
+from ..registry import Registry
+from .base import Strategy, fresh
+
+#: Name to :class:`Strategy` class.
+strategies = Registry(
+    "strategy",
+    "archsmith.strategies",
+    {
+        "random": "archsmith.strategy.random:RandomSearch",
+        "evolution": "archsmith.strategy.evolution:RegularizedEvolution",
+    },
+)
+
+__all__ = ["Strategy", "fresh", "strategies"]

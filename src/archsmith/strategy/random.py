@@ -1,0 +1,22 @@
+"""Random search: the yardstick (Li and Talwalkar 2019, arXiv:1902.07638)."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from ..trial import History, Proposal
+from .base import Strategy, fresh
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+
+class RandomSearch(Strategy):
+    """Draws each decision evenly; no architecture comes twice."""
+
+    name = "random"
+
+    def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        architecture = fresh(space, history, lambda: space.sample(rng))
+        return Proposal(architecture, note="random") if architecture else None

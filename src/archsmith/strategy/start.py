@@ -1,0 +1,32 @@
+"""Starting from architectures that are already known."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..space.architecture import Architecture
+from ..trial import History, Proposal
+from .base import Strategy
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+
+class StartFrom(Strategy):
+    """Proposes the given architectures first and leaves the rest to another strategy.
+
+    A search starts from the default architecture in this way: it is what the user has now, and
+    what the search has to beat.
+    """
+
+    name = "start-from"
+
+    def __init__(self, first: Sequence[Architecture], then: Strategy, note: str = "given") -> None:
+        self.first, self.then, self.note = tuple(first), then, note
+
+    def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        if len(history) < len(self.first):
+            return Proposal(self.first[len(history)], note=self.note)
+        return self.then.propose(space, history, rng)

@@ -1,0 +1,230 @@
+"""The contract of a task: everything that a domain needs, so that a domain is one file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from ..objective import Metric
+from ..trial import Fidelity
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained to the end. A search trains with the same recipe at a lower fidelity.
+
+    Attributes:
+        epochs: passes over the training part.
+        batch_size: examples a step.
+        optimizer: ``"adamw"`` or ``"sgd"`` (Nesterov momentum 0.9).
+        lr: peak learning rate; reached after ``warmup``, then cosine to zero.
+        weight_decay: for weights of two or more dimensions alone (not norms, not biases).
+        warmup: share of all steps over which the learning rate rises linearly.
+        label_smoothing: in [0, 1), for classification.
+        clip: largest norm of the gradient; 0 turns clipping off.
+        augment: whether the task's augmentation is used.
+        patience: epochs without a better validation score before training stops; ``None``: never.
+        amp: mixed precision where the device is a GPU.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.1
+    label_smoothing: float = 0.0
+    clip: float = 5.0
+    augment: bool = False
+    patience: int | None = None
+    amp: bool = True
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How data is read.
+
+    Attributes:
+        seed: of the split; the same seed always gives the same split.
+        validation, test: shares of all examples, used where the source brings no such part.
+        target: the column to predict (tables); ``None`` takes ``target``, ``label``, ``class`` or
+            ``y``, else the last column.
+        image_size: height and width that images of a folder are brought to; ``None`` chooses.
+        unreadable: what to do with files that cannot be read: refuse all, or skip and say so.
+    """
+
+    seed: int = 0
+    validation: float = 0.2
+    test: float = 0.2
+    target: str | None = None
+    image_size: int | None = None
+    unreadable: Literal["refuse", "skip"] = "refuse"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Raw inputs and targets of one part of the data, index for index.
+
+    Images: uint8, (n, channels, height, width). Tables: float32, (n, columns), categories as codes.
+    Targets: int64 class indices (n,), or float32 values (n,) for regression.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Data read for a task.
+
+    Attributes:
+        name: short name for titles.
+        source: what reads it again: a registered name or an absolute path.
+        task: name of the task that read it.
+        train, validation, test: the parts; test is touched once, at the end.
+        facts: JSON values that prediction and export need (sizes, class names, mean and spread).
+        summary: what the reader understood, as lines for people.
+    """
+
+    name: str
+    source: str
+    task: str
+    train: Part
+    validation: Part
+    test: Part
+    facts: dict[str, Any]
+    summary: tuple[str, ...] = field(default=())
+
+
+class Meter(ABC):
+    """Adds up metrics over batches."""
+
+    @abstractmethod
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Take in a batch of model outputs and its targets."""
+
+    @abstractmethod
+    def result(self) -> dict[str, float]:
+        """The metrics over everything seen, by name."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What an exported model takes and gives.
+
+    Attributes:
+        example: raw inputs as the deployed model takes them (batch of 2; the batch is dynamic).
+        input_name, output_name: names in the exported graph.
+        description: one line for the model card.
+    """
+
+    example: Tensor
+    input_name: str
+    output_name: str
+    description: str
+
+
+class Task(ABC):
+    """What is learned. One subclass a domain, in one file, registered in ``archsmith.task``.
+
+    A task holds no state: data carries what is known about it in ``Data.facts``.
+    """
+
+    #: Name on the command line.
+    name: ClassVar[str]
+    #: Quality metrics, the first one being what a search maximises or minimises by default.
+    metrics: ClassVar[tuple[Metric, ...]]
+    #: Name of the ready space that fits when none is given.
+    default_space: ClassVar[str]
+
+    @abstractmethod
+    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
+        """Whether this task reads such a source (a name or a path), without reading it whole."""
+
+    @abstractmethod
+    def read(self, source: str, options: ReadOptions) -> Data:
+        """Read and split the data. Raises :class:`~archsmith.errors.DataError`."""
+
+    @abstractmethod
+    def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """What a builder may ask for by parameter name (``channels``, ``classes``, ...)."""
+
+    @abstractmethod
+    def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
+        """A prepared model input of zeros, on the CPU, for tracing and costs."""
+
+    @abstractmethod
+    def recipe(self, data: Data) -> Recipe:
+        """The default recipe for data of this size."""
+
+    @abstractmethod
+    def search_fidelity(self, data: Data) -> Fidelity:
+        """What one trial of a search spends by default."""
+
+    @abstractmethod
+    def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
+        """Raw inputs to model inputs (float32, normalised), on the device of ``inputs``."""
+
+    @abstractmethod
+    def augment(
+        self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Randomly changed prepared inputs; the same shape.
+
+        ``facts`` may allow more: letters must not be mirrored, animals may.
+        """
+
+    def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
+        """Raw targets as :meth:`loss` takes them (regression standardises them here)."""
+        return targets
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Scalar training loss."""
+
+    @abstractmethod
+    def meter(self, facts: Mapping[str, Any]) -> Meter:
+        """A fresh meter of this task's metrics (``metrics`` above, plus ``loss``)."""
+
+    @abstractmethod
+    def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
+        """The model with pre- and post-processing inside: raw inputs in, probabilities out."""
+
+    @abstractmethod
+    def signature(self, data: Data) -> Signature:
+        """What :meth:`deployable` takes and gives, with an example from the validation part."""
+
+    @abstractmethod
+    def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
+        """Raw inputs (a batch) from a user's file."""
+
+    @abstractmethod
+    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Deployed outputs as JSON values, one an example (class, probability, ...)."""
+
+    @abstractmethod
+    def picture(
+        self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
+    ) -> Image.Image:
+        """What predictions look like: raw inputs, true targets and deployed outputs as a picture."""
+
+    def batches(
+        self, part: Part, size: int, order: Sequence[int] | Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Raw batches in the given order of indices (in stored order without one)."""
+        import torch
+
+        index = torch.arange(len(part)) if order is None else torch.as_tensor(order)
+        for chunk in index.split(size):
+            yield part.inputs[chunk], part.targets[chunk]

@@ -1,0 +1,178 @@
+"""Trials and their history: what strategies read, what evaluators answer, what the store keeps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from .objective import Limit, Objective, crowding, nondominated_fronts, violation
+from .space.architecture import Architecture
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """How much is spent on one evaluation.
+
+    Attributes:
+        epochs: passes over the used part of the training data; ``None`` leaves it to the recipe.
+        share: part of the training data that is used, in (0, 1].
+    """
+
+    epochs: int | None = None
+    share: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What a strategy wants tried next. ``note`` says why, for people (``"mutation of 12"``)."""
+
+    architecture: Architecture
+    fidelity: Fidelity | None = None
+    note: str = ""
+
+
+class State(StrEnum):
+    """Where a trial stands. The last three are ends."""
+
+    PROPOSED = "proposed"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    PRUNED = "pruned"
+
+    @property
+    def ended(self) -> bool:
+        return self in (State.FINISHED, State.FAILED, State.PRUNED)
+
+
+@dataclass(slots=True)
+class Trial:
+    """One architecture at one fidelity.
+
+    Attributes:
+        number: position in the study, from 0.
+        seed: seeds everything random in the evaluation; derived from (study seed, number).
+        metrics: what was measured; a pruned or failed trial holds what was known by then.
+        curve: per-epoch metrics, each with ``epoch`` (from 1).
+        reason: why it failed or was pruned.
+        attempts: how often it was started; more than one when a worker died under it.
+        started, ended: seconds since 1970, 0.0 while not yet.
+    """
+
+    number: int
+    architecture: Architecture
+    fidelity: Fidelity = Fidelity()
+    seed: int = 0
+    note: str = ""
+    state: State = State.PROPOSED
+    metrics: dict[str, float] = field(default_factory=dict)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    reason: str = ""
+    worker: str = ""
+    attempts: int = 0
+    started: float = 0.0
+    ended: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of the last attempt, 0.0 before its end."""
+        return max(0.0, self.ended - self.started)
+
+
+class History:
+    """All trials of a study so far, with the objectives that order them.
+
+    Strategies read it and never change it. ``finished`` is in order of finishing, so that the
+    last *n* are the newest whatever the number of workers.
+    """
+
+    def __init__(self, objectives: Sequence[Objective], limits: Sequence[Limit] = ()) -> None:
+        if not objectives:
+            raise ValueError("a history needs at least one objective")
+        self.objectives = tuple(objectives)
+        self.limits = tuple(limits)
+        self.trials: list[Trial] = []
+        self.finished: list[Trial] = []
+        self.running: dict[int, Trial] = {}
+        self.seen: set[Architecture] = set()
+
+    def __len__(self) -> int:
+        return len(self.trials)
+
+    def add(self, trial: Trial) -> None:
+        """Take in a newly proposed trial."""
+        self.trials.append(trial)
+        self.running[trial.number] = trial
+        self.seen.add(trial.architecture)
+
+    def close(self, trial: Trial) -> None:
+        """Note that a trial has ended (its state says how)."""
+        self.running.pop(trial.number, None)
+        if trial.state is State.FINISHED:
+            self.finished.append(trial)
+
+    def losses(self, trial: Trial) -> tuple[float, ...]:
+        """The trial's objectives, each turned so that smaller is better."""
+        return tuple(objective.loss(trial.metrics) for objective in self.objectives)
+
+    def violation(self, metrics: Mapping[str, float]) -> float:
+        """Total relative violation of the limits, 0.0 where all are kept."""
+        return violation(metrics, self.limits)
+
+    def ranked(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The trials from best to worst.
+
+        Those that keep the limits come first. Among them one objective orders plainly; several
+        order by Pareto front, then by crowding distance (Deb et al. 2002). Ties keep their order.
+        """
+        kept = [t for t in trials if self.violation(t.metrics) == 0.0]
+        broken = [t for t in trials if self.violation(t.metrics) > 0.0]
+        broken.sort(key=lambda t: self.violation(t.metrics))
+        if len(self.objectives) == 1:
+            return sorted(kept, key=lambda t: self.losses(t)[0]) + broken
+        losses = [self.losses(t) for t in kept]
+        order: list[Trial] = []
+        for front in nondominated_fronts(losses):
+            lonely = crowding([losses[i] for i in front])
+            by_distance = sorted(range(len(front)), key=lambda k: -lonely[k])
+            order += [kept[front[k]] for k in by_distance]
+        return order + broken
+
+    def front(self) -> list[Trial]:
+        """Finished trials that keep the limits and that no other dominates, by first objective."""
+        kept = [t for t in self.finished if self.violation(t.metrics) == 0.0]
+        losses = [self.losses(t) for t in kept]
+        finite = [i for i in range(len(kept)) if all(map(math.isfinite, losses[i]))]
+        if not finite:
+            return []
+        first = nondominated_fronts([losses[i] for i in finite])[0]
+        return sorted((kept[finite[i]] for i in first), key=self.losses)
+
+    def best(self) -> Trial | None:
+        """The finished trial that keeps the limits and is best by the first objective.
+
+        With several objectives the first-named one decides, the others break ties; the whole
+        trade-off is :meth:`front`.
+        """
+        front = self.front()
+        return front[0] if front else None
+
+
+def as_json(trial: Trial) -> dict[str, Any]:
+    """The trial as plain JSON values, as ``--json`` shows it."""
+    return {
+        "number": trial.number,
+        "state": trial.state.value,
+        "id": trial.architecture.id,
+        "architecture": trial.architecture.to_json(),
+        "fidelity": {"epochs": trial.fidelity.epochs, "share": trial.fidelity.share},
+        "seed": trial.seed,
+        "metrics": trial.metrics,
+        "reason": trial.reason,
+        "note": trial.note,
+        "seconds": round(trial.seconds, 3),
+        "attempts": trial.attempts,
+    }
