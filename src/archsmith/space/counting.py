@@ -15,6 +15,7 @@ _RUNS = 100  # runs of the builder spent on learning the tree before settling fo
 _ENTRIES = 200_000  # states counted before settling for an estimate
 _DEPTH = 300  # decisions on one path before a space is taken to be unbounded
 _PROBES = 500  # random paths behind an estimate
+_QUIET = 4  # runs that find nothing unseen before exploring ends
 _CHECKS = 64  # random runs in a row that must confirm the tree before a count is called exact
 
 
@@ -52,6 +53,7 @@ class Counter:
         self._version = -1
         self._counts: dict[tuple[object, ...], int] = {}
         self._live: dict[Node, tuple[str, ...]] = {}
+        self._rng = random.Random(0)
 
     def total(self) -> int:
         """The number of architectures. Raises :class:`NotCountable`."""
@@ -128,9 +130,12 @@ class Counter:
     def _sum(self, node: Node, decision: Decision, answers: dict[str, Answer], depth: int) -> int:
         if decision.cardinality is None:
             raise NotCountable("continuous")
-        if node.trusted and not self._matters(node, node.name):
+        if not self._matters(node, node.name):
             example = {**answers, node.name: decision.default}
-            return decision.cardinality * self._after(node, example, depth + 1)
+            if node.rule.end(example).full:
+                return decision.cardinality * self._after(node, example, depth + 1)
+            if not decision.listed:
+                raise _Unknown(example | {node.name: decision.draw(self._rng)})
         return sum(
             self._after(node, {**answers, node.name: answer}, depth + 1)
             for answer in decision.answers()
@@ -149,19 +154,25 @@ def explore(tree: Tree, runs: int = 64) -> None:
     Each run takes an unseen answer wherever it can, so that few runs cover many answers.
     """
     rng = random.Random(0)
+    quiet = 0
+    found = False
 
-    def unseen_first(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+    def unseen_first(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
+        nonlocal found
         node = tree.nodes.get(decision)
-        if node is not None and not node.trusted and decision.listed:
-            unseen = [a for a in decision.answers() if a not in node.seen]
-            if unseen:
-                return unseen[0]
+        if node is not None and decision.listed:
+            for answer in decision.answers():
+                if node.shown({**so_far, node.name: answer}) is None:
+                    found = True
+                    return answer
         return decision.draw(rng)
 
     for _ in range(runs):
-        if tree.trusted and all(node.trusted for node in tree.nodes.values()):
-            return
+        found = False
         tree.trace(unseen_first)
+        quiet = 0 if found else quiet + 1
+        if tree.trusted and quiet >= _QUIET:
+            return
 
 
 def confirm(tree: Tree) -> None:

@@ -39,10 +39,16 @@ class Surprise(Exception):
 
 @dataclass(slots=True)
 class Rule:
-    """Which node follows, as a small decision tree over earlier answers."""
+    """Which node follows, as a small decision tree over earlier answers.
+
+    At an end, ``seen`` holds the answers to the node's own question that runs have shown there:
+    whether a question follows hangs on the answer just given more often than on anything else.
+    """
 
     target: Node | None = None  # at an end: what follows
     known: bool = False
+    seen: set[Answer] = field(default_factory=set)
+    full: bool = False  # at an end: all answers were seen, or enough of a long range
     witnesses: list[dict[str, Answer]] = field(default_factory=list)
     split: str | None = None  # inside: the decision to look at
     branches: dict[Answer, Rule] = field(default_factory=dict)
@@ -82,22 +88,29 @@ class Node:
     The start has no decision; the end of all runs is ``decision is None`` as well.
     """
 
-    __slots__ = ("decision", "name", "place", "rule", "seen", "trusted")
+    __slots__ = ("decision", "name", "place", "rule")
 
     def __init__(self, decision: Decision | None, place: int) -> None:
         self.decision = decision
         self.name = decision.name if decision else ""
         self.place = place
         self.rule = Rule()
-        self.seen: set[Answer] = set()
-        self.trusted = False  # all answers have been seen
 
-    def saw(self, answer: Answer) -> None:
-        if self.trusted or self.decision is None:
+    def saw(self, end: Rule, history: Mapping[str, Answer]) -> None:
+        """Note the own answer of a run that came by."""
+        if end.full:
             return
-        self.seen.add(answer)
+        if self.decision is None:
+            end.full = True
+            return
+        end.seen.add(history[self.name])
         needed = self.decision.cardinality if self.decision.listed else _RANGE_SEEN
-        self.trusted = needed is not None and len(self.seen) >= needed
+        end.full = needed is not None and len(end.seen) >= needed
+
+    def shown(self, answers: Mapping[str, Answer]) -> Rule | None:
+        """The end for these answers, where a run has shown what follows them."""
+        end = self.rule.end(answers)
+        return end if end.known and (end.full or answers[self.name] in end.seen) else None
 
 
 #: Runs the builder under a policy; gives the decisions with their answers, in the order asked.
@@ -128,20 +141,13 @@ class Tree:
         """
         answers: dict[str, Answer] = {}
         if self.trusted:
-            final = self.final
-            node = self._follow(self.start, answers)
-            while node is not None and node is not final:
-                assert node.decision is not None
-                answer = policy(node.decision, answers)
-                answers[node.name] = answer
-                if not node.trusted and answer not in node.seen:
-                    break
-                rule = node.rule
-                if rule.split is not None:
-                    rule = rule.end(answers)
-                node = rule.target
-            if node is final:
-                return answers
+            node = self.start
+            while (end := node.shown(answers)) is not None:
+                assert end.target is not None
+                node = end.target
+                if node.decision is None:
+                    return answers
+                answers[node.name] = policy(node.decision, answers)
         given = answers
 
         def go_on(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
@@ -185,16 +191,10 @@ class Tree:
 
     def follow(self, node: Node, answers: Mapping[str, Answer]) -> Node:
         """What comes after ``node``. Raises :class:`Surprise` where no run has shown it."""
-        if node.decision is not None and not node.trusted and answers[node.name] not in node.seen:
+        end = node.shown(answers)
+        if end is None or end.target is None:
             raise Surprise
-        target = self._follow(node, answers)
-        if target is None:
-            raise Surprise
-        return target
-
-    @staticmethod
-    def _follow(node: Node, answers: Mapping[str, Answer]) -> Node | None:
-        return node.rule.end(answers).target
+        return end.target
 
     def _take_in(
         self,
@@ -207,7 +207,6 @@ class Tree:
         for following, answer in [*steps, (self.final, None)]:
             self._observe(node, answers, following, pending)
             if following is not self.final:
-                following.saw(answer)
                 answers[following.name] = answer
             node = following
 
@@ -223,10 +222,12 @@ class Tree:
             if not end.known:
                 end.target, end.known = target, True
                 end.witnesses = [dict(history)]
+                node.saw(end, history)
                 if node.rule.split is not None:
                     self.version += 1
                 return
             if end.target is target:
+                node.saw(end, history)
                 if len(end.witnesses) < _WITNESSES:
                     end.witnesses.append(dict(history))
                 return
@@ -246,10 +247,12 @@ class Tree:
         self.decisive[name] = None
         old_target, witnesses = end.target, end.witnesses
         end.split, end.target, end.witnesses, end.known = name, None, [], False
+        end.seen, end.full = set(), False
         for witness in witnesses:
             branch = end.end(witness)
             branch.target, branch.known = old_target, True
             branch.witnesses.append(witness)
+            node.saw(branch, witness)
 
     def _culprit(
         self,

@@ -1,0 +1,347 @@
+"""The command line: short functions of the public Python names."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import tomllib
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .errors import ArchsmithError, InputError
+
+if TYPE_CHECKING:
+    from .run import Run
+    from .searching import SearchResult
+
+app = typer.Typer(
+    name="archsmith",
+    help="Neural architecture search for the PyTorch model you already write.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a search.")]
+Number = Annotated[
+    int | None, typer.Option("--trial", help="Trial number; the winner if left out.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+SpaceName = Annotated[
+    str | None,
+    typer.Option("--space", help="Ready space, module:function or file.py:function."),
+]
+
+
+class Unreadable(StrEnum):
+    """What to do with files or rows that cannot be read."""
+
+    refuse = "refuse"
+    skip = "skip"
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    spaces = "spaces"
+    strategies = "strategies"
+    evaluators = "evaluators"
+    tasks = "tasks"
+    datasets = "datasets"
+
+
+def _config(context: typer.Context, path: Path | None) -> Path | None:
+    """Take defaults of options from a TOML file; what the command line says goes before them."""
+    if path is None:
+        return None
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(str(path), "a TOML file", error.strerror) from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(str(path), "TOML", str(error)) from None
+    known = {param.name: param for param in context.command.params}
+    for name in values:
+        if name not in known or name == "config":
+            from .errors import unknown
+
+            raise unknown(f"option in {path.name}", name, [n for n in known if n and n != "config"])
+    context.default_map = {**(context.default_map or {}), **values}
+    return path
+
+
+@app.command()
+def search(
+    data: Annotated[
+        str,
+        typer.Argument(help="A name (digits, fashion-mnist), an image folder, .npz, or .csv."),
+    ] = "digits",
+    space: SpaceName = None,
+    task: Annotated[str | None, typer.Option(help="Task; found from the data if left out.")] = None,
+    strategy: Annotated[str, typer.Option(help="Search strategy.")] = "evolution",
+    maximize: Annotated[list[str] | None, typer.Option(help="Metric to maximise.")] = None,
+    minimize: Annotated[list[str] | None, typer.Option(help="Metric to minimise.")] = None,
+    limit: Annotated[
+        list[str] | None, typer.Option(help="Hard limit, such as 'params<=200k'.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials; 24 without --time.")] = None,
+    time: Annotated[str | None, typer.Option(help="Time for the search, such as 10m.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes that evaluate.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    run: Annotated[
+        Path | None, typer.Option(help="Run folder; the same command on it resumes.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a trial.")] = None,
+    share: Annotated[
+        float | None, typer.Option(help="Share of the training data a trial uses.")
+    ] = None,
+    final_epochs: Annotated[
+        int | None, typer.Option(help="Epochs of a training to the end.")
+    ] = None,
+    finalists: Annotated[int, typer.Option(help="Best trials trained to the end.")] = 2,
+    target: Annotated[str | None, typer.Option(help="Column to predict (tables).")] = None,
+    image_size: Annotated[int | None, typer.Option(help="Size that images are brought to.")] = None,
+    unreadable: Annotated[
+        Unreadable, typer.Option(help="Files or rows that cannot be read.")
+    ] = Unreadable.refuse,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with these options.", callback=_config, is_eager=True),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search for the best architecture, train it, compare it with the default, write a report."""
+    from .screen import Screen
+    from .searching import search as run_search
+    from .task.base import ReadOptions
+
+    folder = run or _default_folder(data, space)
+    with Screen() as screen:
+        result = run_search(
+            space,
+            data,
+            task=task,
+            strategy=strategy,
+            maximize=maximize or (),
+            minimize=minimize or (),
+            limits=limit or (),
+            trials=trials,
+            time=time,
+            workers=workers,
+            device=device,
+            seed=seed,
+            run=folder,
+            epochs=epochs,
+            share=share,
+            final_epochs=final_epochs,
+            finalists=finalists,
+            read=ReadOptions(target=target, image_size=image_size, unreadable=unreadable.value),
+            command=_command(),
+            listener=screen.listener(folder),
+        )
+    _show_result(result, folder, as_json)
+    if result.interrupted:
+        raise typer.Exit(130)
+    if finalists and result.best is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def show(run: RunFolder, space: SpaceName = None, as_json: Json = False) -> None:
+    """Show the best trial, the Pareto front and the state of a study."""
+    opened = _open(run, space)
+    if as_json:
+        print(json.dumps(_study_json(opened), indent=2))
+        return
+    _print_summary(opened)
+
+
+@app.command()
+def report(
+    run: RunFolder,
+    to: Annotated[Path | None, typer.Option(help="File; report.html in RUN if left out.")] = None,
+    space: SpaceName = None,
+) -> None:
+    """Write one self-contained HTML page about a study."""
+    print(_open(run, space).report(to))
+
+
+@app.command()
+def train(
+    run: RunFolder, trial: Number = None, space: SpaceName = None, as_json: Json = False
+) -> None:
+    """Train a found architecture to the end and score it on the test part."""
+    from .screen import Screen
+
+    opened = _open(run, space)
+    with Screen() as screen:
+        final = opened.train(trial, screen.training("training"))
+    if as_json:
+        print(json.dumps(final.to_json(), indent=2))
+        return
+    print(f"trial {final.number}: {_figures(final.test, 'test ')}, {_figures(final.costs)}")
+    flag = "" if trial is None else f" --trial {trial}"
+    print(f"next: archsmith export {run}{flag} --to model")
+
+
+@app.command()
+def export(
+    run: RunFolder,
+    to: Annotated[Path, typer.Option(help="Folder that the files go to.")],
+    trial: Number = None,
+    onnx: Annotated[
+        bool | None,
+        typer.Option("--onnx/--no-onnx", help="Must, or must not, write ONNX; else if it can."),
+    ] = None,
+    space: SpaceName = None,
+    as_json: Json = False,
+) -> None:
+    """Write a trained architecture as safetensors, pt2 and ONNX, each checked after reloading."""
+    opened = _open(run, space)
+    final, parity = opened.export(to, trial, "auto" if onnx is None else onnx)
+    if as_json:
+        print(json.dumps(parity.to_json(), indent=2))
+        return
+    for check in parity.checks:
+        print(f"{check.file}: agrees within {check.max_abs_difference:.1e}")
+    for name, why in parity.absent.items():
+        print(f"{name}: not written, {why}")
+    print(f"trial {final.number} is in {to}; start with {to / 'README.md'}")
+
+
+@app.command()
+def predict(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What export wrote.")],
+    input: Annotated[Path, typer.Argument(metavar="INPUT", help="An image, a table, ...")],
+    space: SpaceName = None,
+) -> None:
+    """Predict with an exported model; one JSON document."""
+    from .export import predict as run_predict
+
+    live = _exported_space(folder, space) if space else None
+    print(json.dumps(run_predict(folder, input, space=live), indent=2))
+
+
+@app.command(name="list")
+def list_(kind: Kind) -> None:
+    """List what is there by name, plug-ins included."""
+    import inspect
+
+    registry = _registry(kind)
+    names = registry.names()
+    width = max(map(len, names))
+    for name in names:
+        described = registry.get(name)
+        doc = getattr(described, "doc", None) or inspect.getdoc(described) or ""
+        print(f"{name:<{width}}  {doc.splitlines()[0] if doc else ''}".rstrip())
+
+
+def main() -> None:
+    """Entry point: errors that are the user's to mend are told without a traceback."""
+    try:
+        app()
+    except ArchsmithError as error:
+        print(f"archsmith: {error}", file=sys.stderr)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        print("archsmith: interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _registry(kind: Kind) -> Any:
+    from . import data, evaluate, strategy, task, zoo
+
+    return {
+        Kind.spaces: zoo.spaces,
+        Kind.strategies: strategy.strategies,
+        Kind.evaluators: evaluate.evaluators,
+        Kind.tasks: task.tasks,
+        Kind.datasets: data.datasets,
+    }[kind]
+
+
+def _open(folder: Path, space: str | None) -> Run:
+    from .run import Run
+
+    return Run(folder, space)
+
+
+def _exported_space(folder: Path, space: str) -> Any:
+    from .export.bundle import read_record
+    from .setting import open_space
+
+    return open_space(space, {}, read_record(folder)["space"]["arguments"])
+
+
+def _default_folder(data: str, space: str | None) -> Path:
+    name = Path(data).stem if "/" in data or "." in data else data
+    end = f"-{space.rpartition(':')[2]}" if space else ""
+    return Path("runs") / f"{name}{end}"
+
+
+def _command() -> str:
+    return shlex.join(["archsmith", *sys.argv[1:]])
+
+
+def _figures(metrics: dict[str, float], prefix: str = "") -> str:
+    from .report.numbers import metric_name, with_unit
+
+    return ", ".join(f"{prefix}{metric_name(n)} {with_unit(n, v)}" for n, v in metrics.items())
+
+
+def _show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
+    from .run import Run
+
+    if as_json:
+        print(json.dumps(_study_json(Run(folder, result.setting.space)), indent=2))
+        return
+    if result.interrupted:
+        done = len(result.history.finished)
+        print(f"interrupted: {done} finished trials are kept in {folder}; the same command goes on")
+        return
+    _print_summary(Run(folder, result.setting.space))
+    print(f"report: {result.report}")
+
+
+def _print_summary(run: Run) -> None:
+    from rich.console import Console
+
+    from .report.text import summary
+
+    console = Console()
+    console.print(summary(run.content(pictures=False), console.width))
+
+
+def _study_json(run: Run) -> dict[str, Any]:
+    from .trial import as_json
+
+    objectives, limits = run.goals
+    best = run.history.best()
+    notes = run.record.notes
+    return {
+        "space": run.meta["space"],
+        "data": run.meta["data"],
+        "strategy": run.meta["strategy"],
+        "seed": run.meta["seed"],
+        "objectives": [{"metric": o.metric, "direction": o.direction} for o in objectives],
+        "limits": [str(limit) for limit in limits],
+        "seconds": round(run.record.seconds, 3),
+        "best": as_json(best) if best else None,
+        "front": [trial.number for trial in run.history.front()],
+        "winner": notes.get(f"final.{notes.get('winner')}"),
+        "default": notes.get(f"final.{notes.get('default')}"),
+        "trials": [as_json(trial) for trial in run.history.trials],
+    }
+
+
+if __name__ == "__main__":
+    main()

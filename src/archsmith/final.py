@@ -1,0 +1,138 @@
+"""After the search: architectures trained to the end, and the one look at the test part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import WorkError
+from .setting import Setting
+from .space import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass
+class Final:
+    """An architecture trained to the end.
+
+    Attributes:
+        number: of its trial, -1 for the default architecture where no trial had it.
+        validation, test: metrics; ``test`` is empty until the test part was looked at.
+        costs: params, flops, memory_mb, latency_ms (measured with the trained weights).
+        measured: how the latency was measured (device, batch, threads, quantiles).
+        curve: per-epoch metrics.
+        seconds: of training.
+        weights: state dict of the best epoch, on the CPU.
+    """
+
+    number: int
+    architecture: Architecture
+    seed: int
+    validation: dict[str, float]
+    costs: dict[str, float]
+    measured: dict[str, Any]
+    curve: list[dict[str, float]]
+    seconds: float
+    test: dict[str, float] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Validation metrics and costs, which objectives and limits are held against."""
+        return self.validation | self.costs
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the weights, as JSON values."""
+        plain = asdict(replace(self, weights={}, architecture=None))  # type: ignore[arg-type]
+        del plain["weights"]
+        return plain | {"architecture": self.architecture.to_json(), "id": self.architecture.id}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Final:
+        """The inverse of :meth:`to_json`, without weights."""
+        rest = {k: v for k, v in values.items() if k not in ("id", "architecture")}
+        return cls(architecture=Architecture.from_json(values["architecture"]), **rest)
+
+
+def train_to_end(
+    setting: Setting,
+    architecture: Architecture,
+    number: int,
+    seed: int,
+    on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+) -> Final:
+    """Train an architecture with the whole recipe and measure its costs.
+
+    Raises:
+        WorkError: the training diverged.
+    """
+    from .train import Diverged, train
+
+    began = time.perf_counter()
+    model = setting.space.build(architecture, seed=seed)
+    try:
+        trained = train(
+            model,
+            setting.task,
+            setting.data,
+            setting.recipe,
+            seed=seed,
+            device=setting.device,
+            on_epoch=on_epoch,
+        )
+    except Diverged as error:
+        raise WorkError(
+            f"trial {number}", "a training that converges", error.reason, "a lower learning rate"
+        ) from error
+    seconds = time.perf_counter() - began
+    costs, measured = measure(setting, model)
+    return Final(
+        number,
+        architecture,
+        seed,
+        trained.metrics,
+        costs,
+        measured,
+        trained.curve,
+        seconds,
+        weights=trained.best_state,
+    )
+
+
+def measure(setting: Setting, model: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
+    """Costs of a model, and how its latency was measured."""
+    from .evaluate.cost import cost
+    from .evaluate.latency import measure_latency
+
+    example = setting.example()
+    latency = measure_latency(model, example, device=setting.device)
+    costs = cost(model.to("cpu"), example) | {"latency_ms": latency.median}
+    return costs, asdict(latency)
+
+
+def look_at_test(setting: Setting, final: Final) -> None:
+    """Score on the test part, once; a second call changes nothing."""
+    from .train import score
+
+    if final.test:
+        return
+    model = model_of(setting, final)
+    facts = setting.data.facts
+    final.test = score(model, setting.task, setting.data.test, facts, device=setting.device)
+
+
+def model_of(setting: Setting, final: Final) -> nn.Module:
+    """The trained plain module, on the CPU and in evaluation mode."""
+    model = setting.space.build(final.architecture, seed=final.seed)
+    model.load_state_dict(final.weights)
+    return model.eval()
+
+
+def weights_path(folder: Path, architecture: Architecture) -> Path:
+    """Where a run folder keeps the weights of an architecture trained to the end."""
+    return folder / "final" / f"{architecture.id}.safetensors"

@@ -1,0 +1,134 @@
+"""Finalists of a study: trained once, kept with the study, compared with the default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .final import Final, look_at_test, train_to_end, weights_path
+from .objective import Limit, Objective, violation
+from .setting import Setting
+from .space import Architecture
+from .study import Store
+from .study.checkpoints import save_weights
+from .study.study import seed_of
+from .trial import History, Trial
+
+#: Called with what is trained (``"trial 7"``), its position, how many, and an epoch's metrics.
+OnFinal = Callable[[str, int, int, Mapping[str, float]], None]
+
+
+class Finals:
+    """Trains architectures to the end under one recipe and one seed, each once.
+
+    With a store that has a folder, figures are notes of the study and weights are files, so what
+    was trained before an interruption is not trained again.
+    """
+
+    def __init__(self, setting: Setting, store: Store, seed: int) -> None:
+        self.setting, self.store, self.seed = setting, store, seed
+        self.notes: dict[str, Any] = store.record().notes
+        self._live: dict[str, Final] = {}
+
+    def known(self, architecture: Architecture) -> Final | None:
+        """The architecture's final figures and weights, if it was trained to the end."""
+        if architecture.id in self._live:
+            return self._live[architecture.id]
+        note = self.notes.get(f"final.{architecture.id}")
+        if note is None or self.store.folder is None:
+            return None
+        path = weights_path(self.store.folder, architecture)
+        if not path.exists():
+            return None
+        from safetensors.torch import load_file
+
+        final = Final.from_json(note)
+        final.weights = load_file(path)
+        self._live[architecture.id] = final
+        return final
+
+    def train(
+        self,
+        architecture: Architecture,
+        number: int,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+    ) -> Final:
+        """The architecture trained to the end, from the record where it was before."""
+        known = self.known(architecture)
+        if known is not None:
+            return known
+        # One seed for all, so that winner and default differ in nothing but the architecture.
+        final = train_to_end(
+            self.setting, architecture, number, seed_of(self.seed, 0, "final"), on_epoch
+        )
+        self._keep(final)
+        return final
+
+    def test(self, final: Final) -> Final:
+        """Look at the test part, once, and keep what was seen."""
+        if not final.test:
+            look_at_test(self.setting, final)
+            self._note(final)
+        return final
+
+    def decide(
+        self, history: History, count: int, on_final: OnFinal | None = None
+    ) -> tuple[Final, Final]:
+        """Train the best ``count`` trials and the default to the end; the winner and the default.
+
+        The winner is the finalist that keeps the limits and is best on the validation part by the
+        first objective. Then winner and default, nobody else, are scored on the test part.
+        """
+        default = self.setting.space.default()
+        trials = finalists(history, count)
+        jobs = [(t.architecture, t.number, f"trial {t.number}") for t in trials]
+        numbers = {t.architecture: t.number for t in history.trials}
+        if default not in [architecture for architecture, _, _ in jobs]:
+            jobs.append((default, numbers.get(default, -1), "the default"))
+        done: dict[Architecture, Final] = {}
+        for position, (architecture, number, label) in enumerate(jobs, 1):
+
+            def told(
+                metrics: Mapping[str, float], label: str = label, position: int = position
+            ) -> None:
+                if on_final is not None:
+                    on_final(label, position, len(jobs), metrics)
+
+            done[architecture] = self.train(architecture, number, told)
+        order = _order(history.objectives, history.limits)
+        winner = min((done[t.architecture] for t in trials), key=order)
+        for name, final in (("winner", winner), ("default", done[default])):
+            self.test(final)
+            self.store.note(name, final.architecture.id)
+        return winner, done[default]
+
+    def _keep(self, final: Final) -> None:
+        self._live[final.architecture.id] = final
+        if self.store.folder is not None:
+            save_weights(weights_path(self.store.folder, final.architecture), final.weights)
+        self._note(final)
+
+    def _note(self, final: Final) -> None:
+        name = f"final.{final.architecture.id}"
+        self.notes[name] = final.to_json()
+        self.store.note(name, self.notes[name])
+
+
+def finalists(history: History, count: int) -> list[Trial]:
+    """The trials worth training to the end, best first; each architecture once."""
+    best = history.front()
+    if len(history.objectives) == 1:
+        kept = [t for t in history.finished if history.violation(t.metrics) == 0]
+        best = history.ranked(kept)
+    unique = {trial.architecture: trial for trial in reversed(best)}
+    return sorted(unique.values(), key=best.index)[:count]
+
+
+def _order(
+    objectives: tuple[Objective, ...], limits: tuple[Limit, ...]
+) -> Callable[[Final], tuple[float, ...]]:
+    def key(final: Final) -> tuple[float, ...]:
+        losses = (objective.loss(final.metrics) for objective in objectives)
+        return (violation(final.metrics, limits), *losses)
+
+    return key

@@ -1,0 +1,89 @@
+"""From what a user says (metrics, limits, times) to objectives, limits and seconds."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from .errors import InputError, unknown
+from .objective import COSTS, Direction, Limit, Metric, Objective
+from .task.base import Task
+
+#: Limits as text (``"params<=200k"``), as values, or as a mapping from metric to bound.
+Limits = Mapping[str, float] | Sequence[str | Limit]
+
+
+def objectives_of(
+    task: Task, maximize: str | Sequence[str] = (), minimize: str | Sequence[str] = ()
+) -> tuple[Objective, ...]:
+    """The objectives, those to maximise first.
+
+    The task's own first metric is put in front where none of its metrics is named: the cheapest
+    network alone is nobody's wish.
+
+    Raises:
+        UnknownNameError: a metric that nothing here measures.
+        InputError: one metric both ways.
+    """
+    pairs: list[tuple[str, Direction]] = [(name, "maximize") for name in _listed(maximize)]
+    pairs += [(name, "minimize") for name in _listed(minimize)]
+    known = metrics_of(task)
+    found: dict[str, Objective] = {}
+    for name, direction in pairs:
+        if name not in known:
+            raise unknown("metric", name, known)
+        if name in found and found[name].direction != direction:
+            raise InputError(name, "one direction", "both maximize and minimize")
+        found[name] = Objective(name, direction)
+    quality = {metric.name for metric in task.metrics}
+    if not quality & found.keys():
+        first = task.metrics[0]
+        return (Objective(first.name, first.direction), *found.values())
+    return tuple(found.values())
+
+
+def metrics_of(task: Task) -> dict[str, Metric]:
+    """All metrics that can be aimed at: the task's own and the costs."""
+    return {metric.name: metric for metric in task.metrics} | COSTS
+
+
+def limits_of(task: Task, limits: Limits) -> tuple[Limit, ...]:
+    """Limits from text or from a mapping; the better direction of a metric gives the sign.
+
+    Raises:
+        UnknownNameError: a metric that nothing here measures.
+        InputError: a limit that cannot be read.
+    """
+    known = metrics_of(task)
+    found = []
+    if isinstance(limits, Mapping):
+        for name, bound in limits.items():
+            if name not in known:
+                raise unknown("metric", name, known)
+            sign = "<=" if known[name].direction == "minimize" else ">="
+            found.append(Limit.parse(f"{name}{sign}{bound}"))
+        return tuple(found)
+    for limit in [limits] if isinstance(limits, str) else limits:
+        parsed = limit if isinstance(limit, Limit) else Limit.parse(limit)
+        if parsed.metric not in known:
+            raise unknown("metric", parsed.metric, known)
+        found.append(parsed)
+    return tuple(found)
+
+
+_TIME = re.compile(r"^(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?$")
+
+
+def seconds_of(time: float | str | None) -> float | None:
+    """Seconds from a number or from text such as ``90``, ``10m`` or ``1h30m``."""
+    if time is None or isinstance(time, int | float):
+        return time
+    match = _TIME.match(time.strip())
+    if not match or not any(match.groups()):
+        raise InputError("time", "seconds, or a text like 90s, 10m or 1h30m", repr(time))
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def _listed(names: str | Sequence[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)

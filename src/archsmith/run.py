@@ -1,0 +1,280 @@
+"""A run folder opened again: shown, reported, trained further, exported."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError, RunFolderError, WorkError
+from .final import Final, model_of
+from .finals import Finals
+from .objective import Limit, Metric, Objective
+from .setting import Setting, SpaceLike, reopen
+from .space import Architecture
+from .study import SqliteStore, Store
+from .study.meta import goals
+from .study.record import Record, as_history
+from .trial import History, State, Trial
+
+if TYPE_CHECKING:
+    from .export.parity import Parity
+    from .report.content import Finalist, ReportContent
+
+
+class Run:
+    """A study on disk.
+
+    Args:
+        folder: the run folder.
+        space: the space, where its builder cannot be imported by the name in the record.
+
+    Raises:
+        RunFolderError: there is no study in the folder.
+    """
+
+    def __init__(self, folder: str | Path, space: SpaceLike | None = None) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "study.db").is_file():
+            raise RunFolderError(
+                str(folder), "a run folder with a study.db", "none",
+                "archsmith search DATA --run FOLDER makes one",
+            )  # fmt: skip
+        with SqliteStore(self.folder, read=True) as store:
+            self.meta, self.record = store.meta(), store.record()
+        if not self.meta:
+            raise RunFolderError(str(folder), "a study that has begun", "an empty record")
+        self._space = space
+
+    @cached_property
+    def goals(self) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
+        """Objectives and limits."""
+        return goals(self.meta)
+
+    @cached_property
+    def history(self) -> History:
+        """All trials."""
+        return as_history(self.record, *self.goals)
+
+    @cached_property
+    def setting(self) -> Setting:
+        """Data, task and space, opened now."""
+        return reopen(self.meta, self._space)
+
+    def trial(self, number: int | None) -> Trial:
+        """A trial by number; the best one without.
+
+        Raises:
+            InputError: no such trial, or none that finished.
+        """
+        if number is None:
+            best = self.history.best()
+            if best is None:
+                raise InputError(str(self.folder), "a finished trial that keeps the limits", "none")
+            return best
+        trials = self.history.trials
+        if not 0 <= number < len(trials):
+            raise InputError("trial", f"a number from 0 to {len(trials) - 1}", str(number))
+        return trials[number]
+
+    def train(
+        self,
+        number: int | None = None,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+    ) -> Final:
+        """Train a trial's architecture to the end (the winner without a number), and test it.
+
+        What was trained before is not trained again.
+        """
+        with SqliteStore(self.folder) as store:
+            finals = Finals(self.setting, store, self.meta["seed"])
+            architecture, which = self._chosen(number)
+            final = finals.test(finals.train(architecture, which, on_epoch))
+            self.record = store.record()
+        return final
+
+    def export(
+        self, to: str | Path, number: int | None = None, onnx: Any = "auto"
+    ) -> tuple[Final, Parity]:
+        """Write a trained architecture as files; see :func:`archsmith.export.export`.
+
+        Raises:
+            InputError: the architecture was not trained to the end.
+        """
+        from .export import export
+
+        architecture, which = self._chosen(number)
+        final = self._final(architecture)
+        if final is None:
+            flag = "" if number is None else f" --trial {which}"
+            raise InputError(
+                f"trial {which}", "an architecture trained to the end", "one that is not",
+                f"archsmith train {self.folder}{flag}",
+            )  # fmt: skip
+        setting = self.setting
+        metrics = {f"test_{name}": value for name, value in final.test.items()}
+        metrics |= {f"validation_{name}": value for name, value in final.validation.items()}
+        parity = export(
+            model_of(setting, final), setting.task, setting.data, setting.space, architecture, to,
+            metrics=metrics | final.costs, onnx=onnx,
+        )  # fmt: skip
+        return final, parity
+
+    def content(self, pictures: bool = True) -> ReportContent:
+        """What the report shows.
+
+        Args:
+            pictures: open the data and the space, for the diagram and the predictions.
+        """
+        from .report.content import ReportContent, decision_rows
+
+        history, meta = self.history, self.meta
+        objectives, limits = self.goals
+        best = self._best()
+        winner, finalists = self._noted("winner"), self._finalists()
+        shown = winner.architecture if winner else best.architecture if best else None
+        state, progress = _progress(self.record, meta)
+        graph, predictions, warnings = None, None, _warnings(history)
+        if pictures and shown is not None:
+            try:
+                graph = _graph(self.setting, shown)
+                predictions = self._predictions(winner)
+            except InputError as error:
+                warnings.append(f"no pictures: {error}")
+        default = Architecture.from_json(meta["default"])
+        return ReportContent(
+            title=f"{meta['space']} on {meta['name']}",
+            objectives=objectives,
+            limits=limits,
+            trials=history.trials,
+            summary=meta["summary"],
+            command=meta["command"],
+            best=best.number if best else None,
+            front=[t.number for t in history.front()],
+            finalists=finalists,
+            graph=graph,
+            decisions=decision_rows(shown, default) if shown else (),
+            predictions=predictions,
+            environment=_environment(meta, winner),
+            seed=meta["seed"],
+            state=state,
+            progress=progress,
+            planned=meta["trials"],
+            warnings=warnings,
+            metrics=[Metric(**metric) for metric in meta["metrics"]],
+            seconds=self.record.seconds,
+            created=time.strftime("%Y-%m-%d %H:%M"),
+        )
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the HTML page, ``report.html`` in the run folder by default; its path."""
+        from .report.page import render
+
+        target = Path(path) if path else self.folder / "report.html"
+        try:
+            target.write_text(render(self.content()), encoding="utf-8")
+        except OSError as error:
+            raise WorkError(str(target), "a file that can be written", str(error)) from None
+        return target
+
+    def _chosen(self, number: int | None) -> tuple[Architecture, int]:
+        winner = self._noted("winner")
+        if number is None and winner is not None:
+            return winner.architecture, winner.number
+        trial = self.trial(number)
+        return trial.architecture, trial.number
+
+    def _best(self) -> Trial | None:
+        winner = self._noted("winner")
+        if winner is not None and winner.number >= 0:
+            return self.history.trials[winner.number]
+        return self.history.best()
+
+    def _noted(self, role: str) -> Final | None:
+        note = self.record.notes.get(f"final.{self.record.notes.get(role)}")
+        return Final.from_json(note) if note else None
+
+    def _final(self, architecture: Architecture) -> Final | None:
+        with SqliteStore(self.folder, read=True) as store:
+            return Finals(self.setting, store, self.meta["seed"]).known(architecture)
+
+    def _finalists(self) -> list[Finalist]:
+        from .report.content import Finalist
+
+        roles = {"winner": "best of the search", "default": "default"}
+        found = [(role, self._noted(role)) for role in roles]
+        return [
+            Finalist(
+                roles[role], final.validation, final.test, final.costs, final.seconds, final.curve
+            )
+            for role, final in found
+            if final is not None
+        ]
+
+    def _predictions(self, winner: Final | None) -> bytes | None:
+        final = self._final(winner.architecture) if winner else None
+        return _predictions(self.setting, final) if final else None
+
+
+def _graph(setting: Setting, architecture: Architecture) -> Any:
+    from .report.diagram import trace_graph
+
+    return trace_graph(setting.space.build(architecture, device="meta"), setting.example())
+
+
+def _predictions(setting: Setting, final: Final) -> bytes:
+    """A picture of predictions on the validation part."""
+    import torch
+
+    task, data = setting.task, setting.data
+    deployed = task.deployable(model_of(setting, final), data.facts).eval()
+    inputs, targets = data.validation.inputs[:512], data.validation.targets[:512]
+    with torch.inference_mode():
+        outputs = deployed(inputs)
+    buffer = io.BytesIO()
+    task.picture(inputs, targets, outputs, data.facts).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _environment(meta: Mapping[str, Any], winner: Final | None) -> dict[str, str]:
+    fidelity, recipe = meta["fidelity"], meta["recipe"]
+    found = {name: str(value) for name, value in meta["versions"].items()}
+    found |= {"platform": meta["platform"], "device": meta["device"], "strategy": meta["strategy"]}
+    found["a trial"] = (
+        f"{fidelity['epochs']} epochs on {fidelity['share']:.0%} of the training part"
+    )
+    found["training to the end"] = f"{recipe['epochs']} epochs"
+    if winner and winner.measured:
+        m = winner.measured
+        threads = f"{m['threads']} thread" + ("s" if m["threads"] > 1 else "")
+        found["latency"] = (
+            f"median of {m['runs']} runs, batch {m['batch']}, {threads}, {m['device']}"
+        )
+    return {name: value for name, value in found.items() if value}
+
+
+def _progress(record: Record, meta: Mapping[str, Any]) -> tuple[Any, str]:
+    done = sum(t.state in (State.FINISHED, State.FAILED) for t in record.trials)
+    wanted = meta.get("trials")
+    text = f"{done} of {wanted} trials" if wanted else f"{done} trials"
+    closed = record.sessions[-1].closed if record.sessions else ""
+    if "winner" in record.notes or (wanted and done >= wanted):
+        return "finished", text
+    if closed:
+        return "stopped", f"{text}, stopped: {closed}"
+    return "running", text
+
+
+def _warnings(history: History) -> list[str]:
+    failed = [t for t in history.trials if t.state is State.FAILED]
+    return [f"trial {t.number} failed: {t.reason}" for t in failed[:20]]
+
+
+def open_store(folder: Path | None) -> Store:
+    """The durable store of a folder, or one in memory."""
+    from .study import MemoryStore
+
+    return SqliteStore(folder) if folder else MemoryStore()

@@ -1,0 +1,130 @@
+"""What the command line shows on standard error while it works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from .report.numbers import duration, metric_name, short
+from .report.progress import SearchProgress
+from .study import Progress
+
+if TYPE_CHECKING:
+    from .searching import Listener
+    from .setting import Setting
+    from .study import Study
+
+_EVERY = 10.0  # seconds between lines about a training, where there is no terminal
+
+
+class Screen:
+    """Progress of a search and of trainings to the end; a context manager."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._search: SearchProgress | None = None
+        self._status = self.console.status("")
+        self._said = 0.0
+        self._began: dict[str, float] = {}
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close_search()
+        self._status.stop()
+
+    def listener(self, folder: Path) -> Listener:
+        """What a search tells, shown here."""
+        from .searching import Listener
+
+        def ready(setting: Setting, study: Study) -> None:
+            self._introduce(setting, study, folder)
+
+        return Listener(ready, self._event, self.final)
+
+    def training(self, label: str, epochs: int | None = None) -> Callable[..., None]:
+        """A listener for one training to the end."""
+
+        def told(metrics: Mapping[str, float]) -> None:
+            self.final(label, 1, 1, metrics, epochs)
+
+        return told
+
+    def final(
+        self,
+        label: str,
+        position: int,
+        count: int,
+        metrics: Mapping[str, float],
+        epochs: int | None = None,
+    ) -> None:
+        """Show an epoch of a training to the end."""
+        self._close_search()
+        epochs = epochs or getattr(self, "_epochs", None)
+        began = self._began.setdefault(label, time.monotonic())
+        epoch = int(metrics["epoch"])
+        left = ""
+        if epochs and epoch > 1:
+            each = (time.monotonic() - began) / (epoch - 1)
+            left = f"  eta {duration(each * (epochs - epoch))}"
+        quality = next(
+            (n for n in metrics if n not in ("epoch", "train_loss", "lr", "seconds")), ""
+        )
+        value = f"  {metric_name(quality)} {short(metrics[quality], 4)}" if quality else ""
+        which = f" ({position}/{count})" if count > 1 else ""
+        of = f"/{epochs}" if epochs else ""
+        text = f"training {label} to the end{which}  epoch {epoch}{of}{value}{left}"
+        if self.console.is_terminal:
+            self._status.update(text)
+            self._status.start()
+        elif time.monotonic() - self._said > _EVERY or epoch == epochs:
+            self._said = time.monotonic()
+            self._print(text)
+
+    def _introduce(self, setting: Setting, study: Study, folder: Path) -> None:
+        self._epochs = setting.recipe.epochs
+        for line in setting.data.summary:
+            self._print(line)
+        goals = ", ".join(f"{o.direction} {o.metric}" for o in study.objectives)
+        limits = "".join(f", {limit}" for limit in study.limits)
+        self._print(f"space {setting.space.name}: {setting.space.size()} architectures")
+        fidelity = setting.fidelity
+        self._print(
+            f"{goals}{limits}; a trial trains {fidelity.epochs} epochs on {fidelity.share:.0%} "
+            f"of the training part, a finalist {setting.recipe.epochs} epochs; run folder {folder}"
+        )
+        record = study.store.record()
+        if record.ended:
+            self._print(f"resumed: {len(record.ended)} trials had ended before")
+        self._search = SearchProgress(
+            study.objectives,
+            study.trials,
+            study.limits,
+            setting.task.metrics,
+            self.console,
+            done=len(record.ended),
+        )
+        self._search.__enter__()
+
+    def _event(self, progress: Progress) -> None:
+        if self._search is not None:
+            self._search.listen(progress)
+
+    def _close_search(self) -> None:
+        if self._search is not None:
+            self._search.__exit__(None, None, None)
+            self._search = None
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)

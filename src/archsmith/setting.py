@@ -1,0 +1,229 @@
+"""What a study works on: data, task, space, recipe, device. One value, kept with the study."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError, SpaceError
+from .space import Space
+from .task import task as find_task
+from .task import task_for
+from .task.base import Data, ReadOptions, Recipe, Task
+from .trial import Fidelity
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: What names a space: a registered name, ``module:function``, a builder, or a space itself.
+SpaceLike = str | Callable[..., Any] | Space
+
+
+@dataclass
+class Setting:
+    """Everything that evaluating an architecture depends on.
+
+    Attributes:
+        source: what the data is read from.
+        options: how it is read and split.
+        task, data, space: opened.
+        reference: what names the space in a run folder.
+        recipe: of training to the end.
+        fidelity: of a trial.
+        device: torch device.
+    """
+
+    source: str
+    options: ReadOptions
+    task: Task
+    data: Data
+    space: Space
+    reference: str
+    recipe: Recipe
+    fidelity: Fidelity
+    device: str
+
+    def example(self) -> Tensor:
+        """A prepared input of one example."""
+        return self.task.example(self.data.facts)
+
+    def forward_on_meta(self, model: nn.Module, _: object = None) -> None:
+        """Raise what the model raises on a batch, without computing anything."""
+        import torch
+
+        batch = self.task.example(self.data.facts, batch=2).to("meta")
+        with torch.no_grad():
+            model.eval()(batch)
+
+    def to_json(self) -> dict[str, Any]:
+        """What :func:`reopen` needs."""
+        return {
+            "data": self.source,
+            "read": asdict(self.options),
+            "task": self.task.name,
+            "reference": self.reference,
+            "recipe": asdict(self.recipe),
+            "fidelity": asdict(self.fidelity),
+            "device": self.device,
+            # What pages show, so that a study can be looked at without its data and its space.
+            "name": self.data.name,
+            "summary": list(self.data.summary),
+            "default": self.space.default().to_json(),
+            "metrics": [asdict(metric) for metric in self.task.metrics],
+        }
+
+
+def settle(
+    space: SpaceLike | None,
+    source: str,
+    *,
+    task: str | None = None,
+    options: ReadOptions | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    recipe: Recipe | None = None,
+    final_epochs: int | None = None,
+    epochs: int | None = None,
+    share: float | None = None,
+    device: str = "auto",
+) -> Setting:
+    """Open data, task and space, and fill in what was left to defaults.
+
+    Raises:
+        InputError: a name, a path, an option or the data is wrong.
+    """
+    options = options or ReadOptions()
+    device = pick_device(device)
+    found = find_task(task) if task else task_for(source, options)
+    if isinstance(space, str):
+        builder_of(space)  # a wrong name is told before the data is read
+    data = found.read(source, options)
+    wanted = space if space is not None else found.default_space
+    recipe = recipe or found.recipe(data)
+    if final_epochs is not None:
+        if final_epochs < 1:
+            raise InputError("final epochs", "1 or more", str(final_epochs))
+        recipe = replace(recipe, epochs=final_epochs)
+    opened = open_space(wanted, found.arguments(data.facts), arguments)
+    return Setting(
+        data.source,
+        options,
+        found,
+        data,
+        opened,
+        wanted if isinstance(wanted, str) else opened.reference,
+        recipe,
+        merge(found.search_fidelity(data), epochs, share),
+        device,
+    )
+
+
+def merge(base: Fidelity, epochs: int | None, share: float | None) -> Fidelity:
+    """The task's fidelity, with what is given in its place."""
+    if share is not None and not 0 < share <= 1:
+        raise InputError("share", "a number above 0 and up to 1", f"{share:g}")
+    if epochs is not None and epochs < 1:
+        raise InputError("epochs", "1 or more", str(epochs))
+    return Fidelity(epochs or base.epochs, base.share if share is None else share)
+
+
+def reopen(meta: Mapping[str, Any], space: SpaceLike | None = None) -> Setting:
+    """The setting of a recorded study.
+
+    Args:
+        space: the live space, where it cannot be imported by its name.
+    """
+    options = ReadOptions(**meta["read"])
+    return settle(
+        space or meta["reference"],
+        meta["data"],
+        task=meta["task"],
+        options=options,
+        arguments=meta["arguments"],
+        recipe=Recipe(**meta["recipe"]),
+        **meta["fidelity"],
+        device="auto",
+    )
+
+
+def pick_device(name: str) -> str:
+    """A torch device that is there; ``auto`` is the GPU if there is one.
+
+    Raises:
+        InputError: no such device here.
+    """
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        line = str(error).splitlines()[0]
+        raise InputError("device", "auto, cpu, or a device of this machine", name, line) from None
+    return name
+
+
+def open_space(
+    space: SpaceLike, offered: Mapping[str, Any], given: Mapping[str, Any] | None = None
+) -> Space:
+    """A space over the builder, with the arguments it asks for by name.
+
+    Args:
+        offered: what the task knows of the data (``channels``, ``classes``, ...).
+        given: what the user says; it goes before what is offered.
+    """
+    if isinstance(space, Space):
+        return space
+    builder = builder_of(space) if isinstance(space, str) else space
+    if not callable(builder):
+        raise SpaceError("space", "a name, a builder or a Space", type(builder).__name__)
+    parameters = inspect.signature(builder).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    arguments = {n: v for n, v in offered.items() if n in parameters or takes_all}
+    arguments |= given or {}
+    missing = [
+        name
+        for name, p in parameters.items()
+        if p.default is p.empty
+        and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        and name not in arguments
+    ]
+    if missing:
+        raise SpaceError(
+            f"argument {missing[0]!r} of {getattr(builder, '__name__', builder)}",
+            f"a name that the data offers ({', '.join(offered)}), a default, or a given value",
+            None,
+            f"give it a default, or wrap it: nas.Space(builder, {missing[0]}=...)",
+        )
+    return Space(builder, **arguments)
+
+
+def builder_of(name: str) -> Callable[..., Any]:
+    """A registered builder, ``module:function``, or ``file.py:function``."""
+    from .registry import load
+    from .zoo import spaces
+
+    place, colon, function = name.rpartition(":")
+    if not colon:
+        found: Callable[..., Any] = spaces.get(name)
+        return found
+    if place.endswith(".py"):
+        path = Path(place).resolve()
+        if not path.is_file():
+            raise SpaceError(name, "a Python file", f"nothing at {path}")
+        # Under its own name on the path, worker processes can import it as well.
+        if str(path.parent) not in sys.path:
+            sys.path.insert(0, str(path.parent))
+            importlib.invalidate_caches()
+        place = path.stem
+    elif "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    loaded: Callable[..., Any] = load(f"{place}:{function}")
+    if not callable(loaded):
+        raise SpaceError(name, "a function or module class", type(loaded).__name__)
+    return loaded

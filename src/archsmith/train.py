@@ -1,0 +1,212 @@
+"""The training loop: plain PyTorch, one screen."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .data.split import strata, subset
+from .errors import InputError
+from .objective import Objective
+from .task.base import Data, Part, Recipe, Task
+from .trial import Fidelity
+
+
+class Diverged(Exception):
+    """The loss became NaN or infinite: ``reason`` in words, and the ``epoch``, from 1."""
+
+    def __init__(self, reason: str, epoch: int) -> None:
+        super().__init__(reason, epoch)
+        self.reason, self.epoch = reason, epoch
+
+
+@dataclass
+class Trained:
+    """What training gave.
+
+    Attributes:
+        best_state: state dict of the best epoch, on the CPU.
+        best_epoch: from 1.
+        metrics: validation metrics of that epoch.
+        curve: an entry an epoch: ``epoch``, ``train_loss``, the validation metrics, ``lr`` (at
+            the epoch's end), ``seconds``.
+    """
+
+    best_state: dict[str, Tensor]
+    best_epoch: int
+    metrics: dict[str, float]
+    curve: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(
+    model: nn.Module,
+    task: Task,
+    data: Data,
+    recipe: Recipe,
+    fidelity: Fidelity | None = None,
+    *,
+    seed: int,
+    device: str = "cpu",
+    on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+) -> Trained:
+    """Train ``model`` in place; it ends on ``device`` with the weights of its best epoch.
+
+    The best epoch is that with the best value of the task's first metric on the validation part,
+    of equal ones that with the lower loss. The same seed gives the same curve on a CPU with the
+    same number of threads; global random state is left as it was.
+
+    Args:
+        fidelity: its ``epochs`` replace the recipe's, its ``share`` picks a stratified subset of
+            the training part, fixed by the seed.
+        on_epoch: called with each entry of the curve; what it raises ends the training.
+
+    Raises:
+        Diverged: the loss became NaN or infinite.
+    """
+    on = torch.device(device)
+    trained, best = Trained({}, 0, {}), (math.inf, math.inf)
+    with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
+        torch.manual_seed(seed)
+        run = _Run(model.to(on), task, data, recipe, fidelity or Fidelity(), seed, on)
+        for epoch in range(1, run.epochs + 1):
+            start = time.perf_counter()
+            train_loss = run.epoch(epoch)
+            metrics = score(model, task, data.validation, data.facts, device=device)
+            if not math.isfinite(metrics["loss"]):
+                raise Diverged(f"validation loss {metrics['loss']:g} in epoch {epoch}", epoch)
+            seconds = time.perf_counter() - start
+            row = {"epoch": epoch, "train_loss": train_loss, **metrics}
+            row |= {"lr": run.optimizer.param_groups[0]["lr"], "seconds": seconds}
+            trained.curve.append(row)
+            rank = (run.quality.loss(metrics), metrics["loss"])
+            if rank < best:
+                best, trained.best_epoch, trained.metrics = rank, epoch, metrics
+                state = model.state_dict()
+                trained.best_state = {k: v.detach().to("cpu", copy=True) for k, v in state.items()}
+            if on_epoch is not None:
+                on_epoch(row)
+            if recipe.patience is not None and epoch - trained.best_epoch >= recipe.patience:
+                break
+    model.load_state_dict(trained.best_state)
+    return trained
+
+
+@torch.inference_mode()
+def score(
+    model: nn.Module,
+    task: Task,
+    part: Part,
+    facts: Mapping[str, Any],
+    batch_size: int = 512,
+    device: str = "cpu",
+) -> dict[str, float]:
+    """The task's metrics of ``model`` on a part of the data; the model's mode is left as it was."""
+    mode = model.training
+    model.to(device).eval()
+    meter = task.meter(facts)
+    for inputs, targets in task.batches(part, batch_size):
+        outputs = model(task.prepare(inputs.to(device), facts))
+        meter.update(outputs, targets.to(device))
+    model.train(mode)
+    return meter.result()
+
+
+def schedule(step: int, steps: int, warmup: float) -> float:
+    """Share of the peak learning rate at ``step`` (from 1): linear warm-up, then cosine to zero.
+
+    Cosine annealing without restarts (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    """
+    rising = warmup * steps
+    if step <= rising:
+        return step / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1.0, steps - rising)))
+
+
+class _Run:
+    """What stays the same over the epochs of one training."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        data: Data,
+        recipe: Recipe,
+        fidelity: Fidelity,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.model, self.task, self.recipe, self.facts = model, task, recipe, data.facts
+        self.epochs = recipe.epochs if fidelity.epochs is None else fidelity.epochs
+        if self.epochs < 1 or not 0 < fidelity.share <= 1:
+            raise InputError("fidelity", "at least one epoch and a share in (0, 1]", str(fidelity))
+        self.quality = Objective(task.metrics[0].name, task.metrics[0].direction)
+        self.optimizer = _optimizer(model, recipe)
+        self.inputs, self.targets = data.train.inputs.to(device), data.train.targets.to(device)
+        self.kept = torch.from_numpy(
+            subset(strata(data.train.targets.numpy()), fidelity.share, seed)
+        )
+        self.steps = self.epochs * len(_batches(self.kept, recipe.batch_size))
+        self.step = 0
+        self.order = torch.Generator().manual_seed(seed)
+        self.noise = torch.Generator(device).manual_seed(seed)
+
+    def epoch(self, number: int) -> float:
+        """Train on every example once; the mean training loss."""
+        self.model.train()
+        order = self.kept[torch.randperm(len(self.kept), generator=self.order)]
+        batches = _batches(order, self.recipe.batch_size)
+        total = torch.zeros((), device=self.inputs.device)
+        for position, batch in enumerate(batches, start=1):
+            total += self.learn(batch.to(self.inputs.device))
+            # A GPU must not wait for the loss of every step; NaN does not go away again.
+            if (position % 16 == 0 or position == len(batches)) and not math.isfinite(total):
+                raise Diverged(f"training loss {float(total):g} in epoch {number}", number)
+        return float(total) / len(batches)
+
+    def learn(self, batch: Tensor) -> Tensor:
+        """One step on the examples whose indices are ``batch``; the loss, detached."""
+        recipe, facts = self.recipe, self.facts
+        self.step += 1
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.lr * schedule(self.step, self.steps, recipe.warmup)
+        inputs = self.task.prepare(self.inputs[batch], facts)
+        if recipe.augment:
+            inputs = self.task.augment(inputs, self.noise, facts)
+        targets = self.task.prepare_targets(self.targets[batch], facts)
+        half = recipe.amp and inputs.is_cuda
+        with torch.autocast("cuda", torch.bfloat16) if half else nullcontext():
+            outputs = self.model(inputs)
+        loss = self.task.loss(outputs, targets, recipe.label_smoothing)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
+        self.optimizer.step()
+        return loss.detach()
+
+
+def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
+    """Indices in batches; a last batch of one joins the one before (BatchNorm needs two)."""
+    if len(order) > size and len(order) % size == 1:
+        *whole, last = torch.split(order[:-1], size)
+        return (*whole, torch.cat([last, order[-1:]]))
+    return torch.split(order, size)
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser; weight decay only for tensors of two or more dimensions."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
