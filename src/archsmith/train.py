@@ -81,9 +81,8 @@ def train(
             metrics = score(model, task, data.validation, data.facts, device=device)
             if not math.isfinite(metrics["loss"]):
                 raise Diverged(f"validation loss {metrics['loss']:g} in epoch {epoch}", epoch)
-            seconds = time.perf_counter() - start
-            row = {"epoch": epoch, "train_loss": train_loss, **metrics}
-            row |= {"lr": run.optimizer.param_groups[0]["lr"], "seconds": seconds}
+            row = {"epoch": epoch, "train_loss": train_loss, **metrics, "lr": run.rate}
+            row["seconds"] = time.perf_counter() - start
             trained.curve.append(row)
             rank = (run.quality.loss(metrics), metrics["loss"])
             if rank < best:
@@ -153,7 +152,7 @@ class _Run:
             subset(strata(data.train.targets.numpy()), fidelity.share, seed)
         )
         self.steps = self.epochs * len(_batches(self.kept, recipe.batch_size))
-        self.step = 0
+        self.step, self.rate = 0, 0.0
         self.order = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
 
@@ -174,8 +173,9 @@ class _Run:
         """One step on the examples whose indices are ``batch``; the loss, detached."""
         recipe, facts = self.recipe, self.facts
         self.step += 1
+        self.rate = recipe.lr * schedule(self.step, self.steps, recipe.warmup)
         for group in self.optimizer.param_groups:
-            group["lr"] = recipe.lr * schedule(self.step, self.steps, recipe.warmup)
+            group["lr"] = self.rate
         inputs = self.task.prepare(self.inputs[batch], facts)
         if recipe.augment:
             inputs = self.task.augment(inputs, self.noise, facts)

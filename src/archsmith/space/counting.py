@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 from .architecture import Answer
 from .decision import Decision
-from .tree import Node, Surprise, Tree, replay
+from .tree import TRUST_AFTER, Node, Surprise, Tree, replay
 
 _RUNS = 100  # runs of the builder spent on learning the tree before settling for an estimate
 _ENTRIES = 200_000  # states counted before settling for an estimate
 _DEPTH = 300  # decisions on one path before a space is taken to be unbounded
 _PROBES = 500  # random paths behind an estimate
 _QUIET = 4  # runs that find nothing unseen before exploring ends
-_CHECKS = 64  # random runs in a row that must confirm the tree before a count is called exact
+_CHECKS = TRUST_AFTER  # random runs in a row that must confirm the tree before it is counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Counter:
             raise NotCountable("continuous")
         if not self._matters(node, node.name):
             example = {**answers, node.name: decision.default}
-            if node.rule.end(example).full:
+            if node.shown(example, self.tree.remote) and node.rule.end(example).full:
                 return decision.cardinality * self._after(node, example, depth + 1)
             if not decision.listed:
                 raise _Unknown(example | {node.name: decision.draw(self._rng)})
@@ -162,7 +162,7 @@ def explore(tree: Tree, runs: int = 64) -> None:
         node = tree.nodes.get(decision)
         if node is not None and decision.listed:
             for answer in decision.answers():
-                if node.shown({**so_far, node.name: answer}) is None:
+                if node.shown({**so_far, node.name: answer}, tree.remote) is None:
                     found = True
                     return answer
         return decision.draw(rng)

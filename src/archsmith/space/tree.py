@@ -24,7 +24,7 @@ from .decision import Decision
 from .reading import Policy
 
 #: Runs in a row that must bring no surprise before walks go without running the builder.
-TRUST_AFTER = 16
+TRUST_AFTER = 64
 #: Distinct answers of a continuous or long range that must be seen before others are trusted.
 _RANGE_SEEN = 4
 #: Histories kept at each end of a rule, for splitting it later.
@@ -41,14 +41,15 @@ class Surprise(Exception):
 class Rule:
     """Which node follows, as a small decision tree over earlier answers.
 
-    At an end, ``seen`` holds the answers to the node's own question that runs have shown there:
-    whether a question follows hangs on the answer just given more often than on anything else.
+    At an end, ``seen`` holds the answers to the node's own question that runs have shown there, and
+    ``pairs`` those answers together with the answers of other decisions that are likely to matter.
     """
 
     target: Node | None = None  # at an end: what follows
     known: bool = False
     seen: set[Answer] = field(default_factory=set)
     full: bool = False  # at an end: all answers were seen, or enough of a long range
+    pairs: set[tuple[Answer, str, Answer]] = field(default_factory=set)  # own with others' answers
     witnesses: list[dict[str, Answer]] = field(default_factory=list)
     split: str | None = None  # inside: the decision to look at
     branches: dict[Answer, Rule] = field(default_factory=dict)
@@ -83,34 +84,58 @@ class Rule:
 
 
 class Node:
-    """A question, the answers that runs have shown for it, and the rule for what follows.
+    """A question and the rule for what follows it.
 
-    The start has no decision; the end of all runs is ``decision is None`` as well.
+    The start has no decision; the end of all runs has none either.
     """
 
-    __slots__ = ("decision", "name", "place", "rule")
+    __slots__ = ("decision", "enclosing", "name", "place", "rule")
 
     def __init__(self, decision: Decision | None, place: int) -> None:
         self.decision = decision
         self.name = decision.name if decision else ""
         self.place = place
         self.rule = Rule()
+        parts = self.name.split(".")
+        #: Names that a block or an option around the question may have been chosen under.
+        self.enclosing = tuple(".".join(parts[:i]) for i in range(1, len(parts)))
 
-    def saw(self, end: Rule, history: Mapping[str, Answer]) -> None:
-        """Note the own answer of a run that came by."""
-        if end.full:
-            return
+    def saw(self, end: Rule, history: Mapping[str, Answer], remote: Mapping[str, None]) -> None:
+        """Note that a run came by with these answers."""
         if self.decision is None:
             end.full = True
             return
-        end.seen.add(history[self.name])
-        needed = self.decision.cardinality if self.decision.listed else _RANGE_SEEN
-        end.full = needed is not None and len(end.seen) >= needed
+        own = history[self.name]
+        if not end.full:
+            end.seen.add(own)
+            needed = self.decision.cardinality if self.decision.listed else _RANGE_SEEN
+            end.full = needed is not None and len(end.seen) >= needed
+        own = own if self.decision.listed else None
+        for name in (*self.enclosing, *remote):
+            if name in history:
+                end.pairs.add((own, name, history[name]))
 
-    def shown(self, answers: Mapping[str, Answer]) -> Rule | None:
-        """The end for these answers, where a run has shown what follows them."""
+    def shown(self, answers: Mapping[str, Answer], remote: Mapping[str, None]) -> Rule | None:
+        """The end for these answers, where runs have shown what follows them.
+
+        They have if they showed the node's own answer there, and it together with the answer of
+        each decision around the question and of each that matters from afar elsewhere.
+        """
         end = self.rule.end(answers)
-        return end if end.known and (end.full or answers[self.name] in end.seen) else None
+        if not end.known:
+            return None
+        decision = self.decision
+        if decision is None:
+            return end
+        own = answers[self.name]
+        if not end.full and own not in end.seen:
+            return None
+        if self.enclosing or remote:
+            own = own if decision.listed else None
+            for name in (*self.enclosing, *remote):
+                if name in answers and (own, name, answers[name]) not in end.pairs:
+                    return None
+        return end
 
 
 #: Runs the builder under a policy; gives the decisions with their answers, in the order asked.
@@ -127,7 +152,7 @@ class Tree:
         self.nodes: dict[Decision, Node] = {}
         self.version = 0  # changes when a rule does; what was derived before is stale then
         self.calm = 0  # runs since two last disagreed
-        self.decisive: dict[str, None] = {}  # decisions that some rule looks at
+        self.remote: dict[str, None] = {}  # decisions that a rule of another one looks at
 
     @property
     def trusted(self) -> bool:
@@ -142,7 +167,7 @@ class Tree:
         answers: dict[str, Answer] = {}
         if self.trusted:
             node = self.start
-            while (end := node.shown(answers)) is not None:
+            while (end := node.shown(answers, self.remote)) is not None:
                 assert end.target is not None
                 node = end.target
                 if node.decision is None:
@@ -191,7 +216,7 @@ class Tree:
 
     def follow(self, node: Node, answers: Mapping[str, Answer]) -> Node:
         """What comes after ``node``. Raises :class:`Surprise` where no run has shown it."""
-        end = node.shown(answers)
+        end = node.shown(answers, self.remote)
         if end is None or end.target is None:
             raise Surprise
         return end.target
@@ -222,12 +247,12 @@ class Tree:
             if not end.known:
                 end.target, end.known = target, True
                 end.witnesses = [dict(history)]
-                node.saw(end, history)
+                node.saw(end, history, self.remote)
                 if node.rule.split is not None:
                     self.version += 1
                 return
             if end.target is target:
-                node.saw(end, history)
+                node.saw(end, history, self.remote)
                 if len(end.witnesses) < _WITNESSES:
                     end.witnesses.append(dict(history))
                 return
@@ -244,15 +269,16 @@ class Tree:
         self.version += 1
         self.calm = 0
         name = self._culprit(node, end, history, pending)
-        self.decisive[name] = None
+        if name != node.name:
+            self.remote[name] = None
         old_target, witnesses = end.target, end.witnesses
         end.split, end.target, end.witnesses, end.known = name, None, [], False
-        end.seen, end.full = set(), False
+        end.seen, end.pairs, end.full = set(), set(), False
         for witness in witnesses:
             branch = end.end(witness)
             branch.target, branch.known = old_target, True
             branch.witnesses.append(witness)
-            node.saw(branch, witness)
+            node.saw(branch, witness, self.remote)
 
     def _culprit(
         self,
@@ -277,7 +303,7 @@ class Tree:
                 "another question than last time",
                 "a builder may depend on its arguments and on its choices alone",
             )
-        differing.sort(key=lambda n: (n != node.name, n not in self.decisive))
+        differing.sort(key=lambda n: (n != node.name, n not in self.remote))
         assert end.target is not None
         same = end.target.decision or _End
         for name in differing[:_PROBES]:

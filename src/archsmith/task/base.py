@@ -217,7 +217,7 @@ class Task(ABC):
     def picture(
         self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
     ) -> Image.Image:
-        """What predictions look like: raw inputs, true targets and deployed outputs as a picture."""
+        """What predictions look like: raw inputs, true targets, deployed outputs, as a picture."""
 
     def batches(
         self, part: Part, size: int, order: Sequence[int] | Tensor | None = None
@@ -226,5 +226,5 @@ class Task(ABC):
         import torch
 
         index = torch.arange(len(part)) if order is None else torch.as_tensor(order)
-        for chunk in index.split(size):
+        for chunk in torch.split(index, size):
             yield part.inputs[chunk], part.targets[chunk]

@@ -1,0 +1,251 @@
+"""``.npz`` files of arrays: images or rows, with their targets. No pickle is ever opened."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+from .raw import TEST, TRAIN, VALIDATION, Column, Images, Kind, Table, labelled, looks_like_classes
+from .tables import drop_bad_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .raw import Unreadable
+
+INPUTS = {"x", "image", "images", "img", "imgs", "data", "input", "inputs", "features", "arr"}
+TARGETS = {"y", "label", "labels", "target", "targets"}
+NAMES = {"classes", "class_names", "label_names", "target_names"}
+COLUMNS = {"columns", "column_names", "feature_names"}
+PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION}
+PARTS |= {"test": TEST}
+SPELLINGS = "x and y, images and labels, data and target, each alone or with train, val, test"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which keys of a file hold what, by part."""
+
+    inputs: dict[int, str]
+    targets: dict[int, str]
+    class_names: str | None
+    columns: str | None
+
+
+def layout(path: Path, keys: list[str]) -> Layout:
+    """Read the keys of an ``.npz`` file.
+
+    Raises:
+        DataError: no pair of inputs and targets among them, or one without the other.
+    """
+    inputs: dict[int, str] = {}
+    targets: dict[int, str] = {}
+    class_names = columns = None
+    for key in keys:
+        lower = key.lower()
+        if lower in NAMES:
+            class_names = key
+        elif lower in COLUMNS:
+            columns = key
+        else:
+            words = [word for word in lower.replace("-", "_").split("_") if word]
+            parts = [PARTS[word] for word in words if word in PARTS]
+            rest = [word for word in words if word not in PARTS]
+            if len(parts) > 1 or len(rest) != 1:
+                continue
+            part = parts[0] if parts else TRAIN
+            if rest[0] in INPUTS:
+                inputs.setdefault(part, key)
+            elif rest[0] in TARGETS:
+                targets.setdefault(part, key)
+    if TRAIN not in inputs or inputs.keys() != targets.keys():
+        raise DataError(str(path), SPELLINGS, "keys " + ", ".join(keys))
+    return Layout(inputs, targets, class_names, columns)
+
+
+def _open(path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(str(path), "an .npz file of arrays", str(error)) from error
+
+
+def load(path: Path, archive: Any, key: str) -> NDArray[Any]:
+    """One array of an open ``.npz``. Raises DataError for pickled objects and damage."""
+    try:
+        array: NDArray[Any] = archive[key]
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        mend = "save plain numbers or texts; pickled objects are never opened"
+        raise DataError(f"{path} {key}", "a plain array", str(error), mend) from error
+    return array
+
+
+def kind_of(path: Path) -> Kind | None:
+    """What an ``.npz`` file holds, from headers and targets; ``None`` where it is neither."""
+    with _open(path) as archive:
+        try:
+            keys = layout(path, list(archive.files))
+        except DataError:
+            return None
+        with zipfile.ZipFile(path) as names, names.open(keys.inputs[TRAIN] + ".npy") as file:
+            np.lib.format.read_magic(file)
+            shape, _, _ = np.lib.format.read_array_header_1_0(file)
+        if len(shape) in (3, 4):
+            return "images"
+        if len(shape) != 2:
+            return None
+        values = np.ravel(load(path, archive, keys.targets[TRAIN]))
+        return "classes" if looks_like_classes(values) else "values"
+
+
+def _targets(path: Path, key: str, target: NDArray[Any], count: int) -> NDArray[Any]:
+    """Targets (n,) from (n,), (n, 1) or one-hot (n, classes)."""
+    where = f"{path} {key}"
+    if target.ndim == 2 and target.shape[1] == 1:
+        target = target[:, 0]
+    if target.ndim == 2 and target.dtype.kind in "biuf":
+        if not (np.isin(target, (0, 1)).all() and (target.sum(axis=1) == 1).all()):
+            raise DataError(where, "one target an example", f"shape {target.shape}, not one-hot")
+        target = target.argmax(axis=1)
+    if target.ndim != 1 or target.dtype.kind not in "biufUS":
+        raise DataError(where, "one target an example", f"shape {target.shape}, {target.dtype}")
+    if len(target) != count:
+        raise DataError(where, f"{count} targets, one an example", str(len(target)))
+    return target.astype(str) if target.dtype.kind == "S" else target
+
+
+def _channels_first(where: str, images: NDArray[Any]) -> NDArray[Any]:
+    """(n, channels, height, width) from (n, h, w), (n, h, w, c) or (n, c, h, w)."""
+    if images.ndim == 3:
+        return images[:, None]
+    if images.ndim != 4:
+        got = f"shape {images.shape}"
+        raise DataError(where, "images (n, h, w), (n, h, w, c) or (n, c, h, w)", got)
+    first, last = images.shape[1], images.shape[3]
+    if last in (1, 3, 4) and first not in (1, 3):
+        return images.transpose(0, 3, 1, 2)
+    if first in (1, 3, 4) or first < last:
+        return images
+    return images.transpose(0, 3, 1, 2)
+
+
+def value_range(where: str, images: NDArray[Any]) -> tuple[float, float]:
+    """Values that are black and white: (0, 255), (0, 1) or what is there.
+
+    Raises:
+        DataError: no numbers, or NaN or infinity among them.
+    """
+    if images.dtype.kind not in "biuf":
+        raise DataError(where, "images of numbers", str(images.dtype))
+    if images.dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = float(images.min(initial=0)), float(images.max(initial=0))
+    if not np.isfinite([low, high]).all():
+        bad = int((~np.isfinite(images)).sum())
+        raise DataError(where, "finite numbers", f"{bad} values that are NaN or infinite")
+    if low >= 0 and high <= 1:
+        return 0.0, 1.0
+    whole = images.dtype.kind in "iu" or high > 16
+    return (0.0, 255.0) if low >= 0 and whole and 16 < high <= 255 else (low, high)
+
+
+def to_bytes(images: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
+    """Values between ``low`` and ``high`` as 0 to 255; bytes stay as they are."""
+    if images.dtype == np.uint8:
+        return np.ascontiguousarray(images)
+    scale = 255 / (high - low) if high > low else 1.0
+    return np.clip(np.round((images.astype(np.float32) - low) * scale), 0, 255).astype(np.uint8)
+
+
+def _read(path: Path) -> tuple[Layout, dict[str, NDArray[Any]]]:
+    with _open(path) as archive:
+        keys = layout(path, list(archive.files))
+        wanted = [*keys.inputs.values(), *keys.targets.values(), keys.class_names, keys.columns]
+        return keys, {key: load(path, archive, key) for key in wanted if key is not None}
+
+
+def _joined(
+    path: Path, keys: Layout, arrays: dict[str, NDArray[Any]]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int8]]:
+    """Inputs, targets and parts of all parts together."""
+    inputs = [arrays[key] for key in keys.inputs.values()]
+    if len({(a.shape[1:], a.dtype) for a in inputs}) > 1:
+        got = ", ".join(f"{key} {arrays[key].shape}" for key in keys.inputs.values())
+        raise DataError(str(path), "parts of one shape and type", got)
+    targets = [
+        _targets(path, keys.targets[part], arrays[keys.targets[part]], len(arrays[key]))
+        for part, key in keys.inputs.items()
+    ]
+    order = np.array(list(keys.inputs), dtype=np.int8)
+    parts = np.repeat(order, [len(a) for a in inputs])
+    return np.concatenate(inputs), np.concatenate(targets), parts
+
+
+def read_images(path: Path) -> Images:
+    """Images and labels of an ``.npz`` file.
+
+    Raises:
+        DataError: keys, shapes or values that are no labelled images.
+    """
+    keys, arrays = _read(path)
+    inputs, targets, parts = _joined(path, keys, arrays)
+    where = f"{path} {keys.inputs[TRAIN]}"
+    images = _channels_first(where, inputs)
+    low, high = value_range(where, images)
+    names = None if keys.class_names is None else tuple(map(str, arrays[keys.class_names].ravel()))
+    labels, classes = labelled(targets, f"{path} {keys.targets[TRAIN]}", names)
+    notes = () if high == 255 else (f"values from {low:g} to {high:g} brought to 0 to 255",)
+    return Images(path.stem, to_bytes(images, low, high), labels, classes, parts, low, high, notes)
+
+
+def read_table(path: Path, unreadable: Unreadable = "refuse") -> Table:
+    """Rows (n, columns) of numbers and their targets of an ``.npz`` file.
+
+    Raises:
+        DataError: keys or shapes that are no table, a missing target, or missing values.
+    """
+    keys, arrays = _read(path)
+    inputs, targets, parts = _joined(path, keys, arrays)
+    where = f"{path} {keys.inputs[TRAIN]}"
+    if inputs.ndim != 2 or inputs.dtype.kind not in "biuf":
+        raise DataError(where, "rows (n, columns) of numbers", f"{inputs.shape} {inputs.dtype}")
+    names = [f"x{i}" for i in range(inputs.shape[1])]
+    if keys.columns is not None:
+        names = [str(name) for name in arrays[keys.columns].ravel()]
+        if len(names) != inputs.shape[1]:
+            raise DataError(f"{path} {keys.columns}", f"{inputs.shape[1]} names", str(len(names)))
+    classes = keys.class_names and tuple(map(str, arrays[keys.class_names].ravel()))
+    if targets.dtype.kind in "biu":
+        targets = targets.astype(np.float64)
+    table = Table(
+        path.stem,
+        tuple(Column(name) for name in names),
+        inputs.astype(np.float32),
+        keys.targets[TRAIN],
+        targets,
+        parts,
+        classes or None,
+    )
+    return drop_bad_rows(table, str(path), np.arange(len(parts)), "row", unreadable)
+
+
+def load_one(path: Path) -> NDArray[Any]:
+    """Inputs for prediction: the array of an ``.npy``, or that of an ``.npz`` named like inputs.
+
+    Raises:
+        DataError: not such a file, or no array of numbers that stands out.
+    """
+    archive = _open(path)
+    if isinstance(archive, np.ndarray):
+        return archive
+    with archive:
+        named = [key for key in archive.files if INPUTS & set(key.lower().split("_"))]
+        keys = named or list(archive.files)
+        if len(keys) != 1:
+            raise DataError(str(path), "one array of inputs", "keys " + ", ".join(keys))
+        return load(path, archive, keys[0])

@@ -1,0 +1,54 @@
+"""Data sets that come inside scikit-learn: always there, without a network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .raw import Column, Dataset, Images, Table
+
+
+def _digits() -> Images:
+    """1,797 handwritten digits of 8 x 8 pixels (Alpaydin and Kaynak 1998, UCI)."""
+    from sklearn.datasets import load_digits
+
+    bunch: Any = load_digits()
+    images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
+    return Images(
+        "digits",
+        images,
+        bunch.target.astype(np.int64),
+        tuple(str(digit) for digit in range(10)),
+        np.zeros(len(images), dtype=np.int8),
+        high=16.0,
+    )
+
+
+def _table(name: str) -> Table:
+    import sklearn.datasets
+
+    loaders = {
+        "iris": sklearn.datasets.load_iris,
+        "wine": sklearn.datasets.load_wine,
+        "breast-cancer": sklearn.datasets.load_breast_cancer,
+        "diabetes": sklearn.datasets.load_diabetes,
+    }
+    bunch: Any = loaders[name]()
+    classes = tuple(map(str, bunch.target_names)) if "target_names" in bunch else None
+    return Table(
+        name,
+        tuple(Column(str(feature)) for feature in bunch.feature_names),
+        bunch.data.astype(np.float32),
+        "progression" if classes is None else "class",
+        bunch.target.astype(np.float64),
+        np.zeros(len(bunch.data), dtype=np.int8),
+        classes,
+    )
+
+
+DIGITS = Dataset("images", _digits)
+IRIS = Dataset("classes", lambda: _table("iris"))
+WINE = Dataset("classes", lambda: _table("wine"))
+BREAST_CANCER = Dataset("classes", lambda: _table("breast-cancer"))
+DIABETES = Dataset("values", lambda: _table("diabetes"))

@@ -1,0 +1,199 @@
+"""Folders of class folders of images, with train, validation and test folders where there are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import DataError
+from .raw import TEST, TRAIN, VALIDATION, Images, Unreadable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+PARTS = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+    "test": TEST,
+    "testing": TEST,
+}
+#: The longest side that is chosen unasked: a search trains many models, and cost goes by area.
+LARGEST = 64
+KEPT = 128
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    label: int
+    part: int
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _pictures(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
+            yield path
+
+
+def is_image_folder(folder: Path) -> bool:
+    """Whether a folder has subfolders and an image somewhere in one of them."""
+    return any(next(_pictures(sub), None) is not None for sub in _folders(folder))
+
+
+def _class_folders(root: Path) -> dict[int, list[Path]]:
+    """Class folders by part."""
+    folders = _folders(root)
+    named = [f for f in folders if f.name.lower() in PARTS]
+    if not any(PARTS[f.name.lower()] == TRAIN for f in named):
+        if named and len(named) == len(folders):
+            got = ", ".join(f.name for f in named)
+            raise DataError(str(root), "a train folder beside the other parts", got)
+        return {TRAIN: folders}
+    if len(named) < len(folders):
+        others = ", ".join(sorted(f.name for f in folders if f not in named))
+        raise DataError(str(root), "part folders (train, val, test) or class folders", others)
+    parts: dict[int, list[Path]] = {}
+    for folder in named:
+        parts.setdefault(PARTS[folder.name.lower()], []).extend(_folders(folder))
+    return parts
+
+
+def _gather(root: Path) -> tuple[list[_File], tuple[str, ...]]:
+    parts = _class_folders(root)
+    names = tuple(sorted({folder.name for folder in parts[TRAIN]}))
+    if len(names) < 2:
+        got = f"only {names[0]!r}" if names else "none"
+        raise DataError(str(root), "a folder for each of at least two classes", got)
+    files = []
+    for part, folders in parts.items():
+        for folder in folders:
+            if folder.name not in names:
+                raise DataError(str(folder), "a class that has training images", folder.name)
+            found = [_File(path, names.index(folder.name), part) for path in _pictures(folder)]
+            if not found and part == TRAIN:
+                raise DataError(
+                    str(folder), "images of this class", "none", "fill or remove the folder"
+                )
+            files += found
+    return files, names
+
+
+def open_image(path: Path) -> Image.Image:
+    """A decoded image, upright, of mode ``L`` or ``RGB``. Raises what pillow raises."""
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as file:
+        image = ImageOps.exif_transpose(file)
+        if image.mode.startswith("I"):
+            # 16-bit greys: convert() would clip at 255 instead of scaling.
+            deep = np.asarray(image).astype(np.float64)
+            scale = 257 if deep.max(initial=0) > 255 else 1
+            image = Image.fromarray(np.clip(deep / scale, 0, 255).astype(np.uint8))
+        grey = image.mode in ("1", "L", "LA", "F")
+        return image.convert("L" if grey else "RGB")
+
+
+def fitted(image: Image.Image, height: int, width: int, channels: int) -> NDArray[np.uint8]:
+    """The image scaled to cover the size and cropped to its middle; (channels, height, width)."""
+    from PIL import Image, ImageOps
+
+    image = image.convert("L" if channels == 1 else "RGB")
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def _glance(path: Path) -> tuple[tuple[int, int], bool] | str:
+    """Size (height, width) and whether grey; the reason where the image cannot be read."""
+    try:
+        image = open_image(path)
+    except Exception as error:
+        # Damaged files make pillow raise nearly anything (SyntaxError, struct.error, ...).
+        return str(error) or type(error).__name__
+    return (image.height, image.width), image.mode == "L"
+
+
+def _size(sizes: Sequence[tuple[int, int]], asked: int | None) -> tuple[tuple[int, int], str]:
+    low, high = min(sizes), max(sizes)
+    if asked is not None:
+        size = (asked, asked)
+    elif low == high and max(low) <= KEPT:
+        size = low
+    else:
+        side = min(LARGEST, int(np.median([min(s) for s in sizes])))
+        size = (side, side)
+    if low == high == size:
+        return size, f"all of {size[0]} x {size[1]} pixels"
+    spread = f"{low[0]} x {low[1]}" + ("" if low == high else f" to {high[0]} x {high[1]}")
+    return size, f"{spread} pixels, brought to {size[0]} x {size[1]}"
+
+
+def read_images(root: Path, size: int | None = None, unreadable: Unreadable = "refuse") -> Images:
+    """Read a folder of class folders.
+
+    Args:
+        root: holds class folders, or ``train`` (and ``val``, ``test``) folders of class folders.
+        size: height and width to bring all images to. Without it images of one size (at most 128
+            pixels) are kept as they are, others brought to their median shorter side, at most 64.
+        unreadable: whether a file that cannot be read is refused, or skipped and noted.
+
+    Raises:
+        DataError: fewer than two classes, an empty class, unreadable files that may not be skipped.
+    """
+    files, names = _gather(root)
+    with ThreadPoolExecutor() as pool:
+        glances = list(pool.map(_glance, [file.path for file in files]))
+        bad = [(f, g) for f, g in zip(files, glances, strict=True) if isinstance(g, str)]
+        notes = _judge(root, bad, len(files), unreadable)
+        good = [(f, g) for f, g in zip(files, glances, strict=True) if not isinstance(g, str)]
+        left = {f.label for f, _ in good if f.part == TRAIN}
+        for label, name in enumerate(names):
+            if label not in left:
+                raise DataError(str(root / name), "readable images of this class", "none")
+        (height, width), sentence = _size([g[0] for _, g in good], size)
+        channels = 1 if all(g[1] for _, g in good) else 3
+        pixels = pool.map(
+            lambda f: fitted(open_image(f.path), height, width, channels), [f for f, _ in good]
+        )
+        images = np.stack(list(pixels))
+    return Images(
+        root.name,
+        images,
+        np.array([f.label for f, _ in good], dtype=np.int64),
+        names,
+        np.array([f.part for f, _ in good], dtype=np.int8),
+        notes=(*notes, sentence),
+    )
+
+
+def _judge(
+    root: Path, bad: Sequence[tuple[_File, object]], total: int, unreadable: Unreadable
+) -> tuple[str, ...]:
+    """A note about unreadable files. Raises DataError where they are to be refused."""
+    if not bad:
+        return ()
+    shown = ", ".join(str(file.path.relative_to(root)) for file, _ in bad[:5])
+    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+    if unreadable == "refuse":
+        raise DataError(
+            str(root),
+            "images that can be read",
+            f"{len(bad)} of {total} unreadable: {shown}{more} ({bad[0][1]})",
+            "mend or remove them, or ask for unreadable files to be skipped",
+        )
+    return (f"{len(bad)} of {total} images unreadable and skipped: {shown}{more}",)

@@ -1,0 +1,129 @@
+"""What readers give: images or a table as arrays, not yet split and not yet a task's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: What ``parts`` holds. Where a source brings no validation or test part, it is drawn from TRAIN.
+TRAIN, VALIDATION, TEST = 0, 1, 2
+
+Unreadable = Literal["refuse", "skip"]
+#: What is to be predicted: a class of an image, a class of a row, a value of a row.
+Kind = Literal["images", "classes", "values"]
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled images of one size.
+
+    Attributes:
+        images: uint8, (n, channels, height, width).
+        labels: int64, (n,), indices into ``class_names``.
+        parts: int8, (n,): ``TRAIN``, ``VALIDATION`` or ``TEST`` as the source brings them.
+        low, high: values of the source that became 0 and 255.
+        notes: what the reader understood, as lines for people.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    parts: NDArray[np.int8]
+    low: float = 0.0
+    high: float = 255.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """A feature of a table: numbers, or codes into ``categories`` where there are any."""
+
+    name: str
+    categories: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of features and a target.
+
+    Attributes:
+        values: float32, (n, columns), categories as codes.
+        target: (n,), texts or float64 values; nothing missing.
+        class_names: names of the classes 0, 1, ... where the source brings them.
+        parts: as in :class:`Images`.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    values: NDArray[np.float32]
+    target_name: str
+    target: NDArray[Any]
+    parts: NDArray[np.int8]
+    class_names: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set that is known by name; ``read`` opens it."""
+
+    kind: Kind
+    read: Callable[[], Images | Table]
+
+
+def labelled(
+    target: NDArray[Any], where: str, class_names: tuple[str, ...] | None = None
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Class indices (n,) and the names of the classes.
+
+    Args:
+        target: (n,) texts or whole numbers.
+        where: what to name in an error.
+        class_names: names of the classes 0, 1, ...; without them the values name themselves.
+
+    Raises:
+        DataError: fewer than two classes, a named class without examples, or fractions.
+    """
+    if target.dtype.kind == "f":
+        if not np.isfinite(target).all():
+            first = int(np.flatnonzero(~np.isfinite(target))[0])
+            raise DataError(where, "a class for every example", f"{target[first]} at row {first}")
+        if (target != np.round(target)).any():
+            mend = "choose a regression task, or round the column to classes"
+            raise DataError(where, "classes", "numbers with fractions", mend)
+        target = target.astype(np.int64)
+    elif target.dtype.kind in "bu":
+        target = target.astype(np.int64)
+    found, labels = np.unique(target, return_inverse=True)
+    if class_names is None or found.dtype.kind not in "iu":
+        names = tuple(str(value) for value in found)
+    else:
+        names = class_names
+        beyond = [int(value) for value in found if not 0 <= value < len(names)]
+        if beyond:
+            raise DataError(where, f"labels from 0 to {len(names) - 1}", str(beyond[0]))
+        empty = sorted(set(range(len(names))) - {int(value) for value in found})
+        if empty:
+            listed = ", ".join(repr(names[i]) for i in empty)
+            raise DataError(where, "examples of every class", f"none of {listed}")
+    if len(names) < 2:
+        got = f"only {names[0]!r}" if names else "none"
+        raise DataError(where, "at least two classes", got, "add examples of another class")
+    return labels.reshape(-1).astype(np.int64), names
+
+
+def looks_like_classes(target: NDArray[Any], most: int = 20) -> bool:
+    """Whether a target reads as classes: texts, or at most ``most`` different whole numbers."""
+    if target.dtype.kind not in "f":
+        return target.dtype.kind not in "iu" or len(np.unique(target)) <= most
+    known = target[np.isfinite(target)]
+    return bool((known == np.round(known)).all()) and len(np.unique(known)) <= most

@@ -1,0 +1,93 @@
+"""From what a user names (a registered name, a folder, a file) to the reader that opens it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import DataError, unknown
+from . import datasets
+from .raw import Dataset, Images, Kind, Table, Unreadable
+
+READABLE = (
+    "a name (see `archsmith list datasets`), a folder of class folders of images, a folder of IDX "
+    "files, an .npz file, or a CSV or Parquet file"
+)
+
+
+def locate(source: str) -> str | Path:
+    """A registered name as it is, or the absolute path of what exists.
+
+    Raises:
+        UnknownNameError: it reads as a name and is none; the nearest is offered.
+        DataError: it reads as a path and nothing is there.
+    """
+    if source in datasets.names():
+        return source
+    path = Path(source).expanduser()
+    if source and path.exists():
+        return path.resolve()
+    if path.suffix or len(path.parts) > 1 or source.startswith((".", "~")) or not source:
+        raise DataError(source or "data", "a file or a folder that exists", "nothing there")
+    raise unknown("data", source, datasets.names())
+
+
+def kind_of(source: str, target: str | None = None) -> Kind | None:
+    """What a source holds, without reading it whole; ``None`` where no reader knows it."""
+    from . import arrays, folder, idx, tables
+
+    place = locate(source)
+    if isinstance(place, str):
+        dataset: Dataset = datasets.get(place)
+        return dataset.kind
+    if place.is_dir():
+        images = idx.find_files(place) is not None or folder.is_image_folder(place)
+        return "images" if images else None
+    if place.suffix.lower() == ".npz":
+        return arrays.kind_of(place)
+    return tables.kind_of(place, target) if place.suffix.lower() in tables.SUFFIXES else None
+
+
+def read_images(source: str, size: int | None = None, unreadable: Unreadable = "refuse") -> Images:
+    """Images from a name, a folder or an ``.npz`` file.
+
+    Raises:
+        DataError: the source holds no labelled images, or they cannot be read.
+        UnknownNameError: a name that is not registered.
+    """
+    from . import arrays, folder, idx
+
+    place = locate(source)
+    if isinstance(place, str):
+        read = datasets.get(place).read()
+        if not isinstance(read, Images):
+            raise DataError(source, "labelled images", "a table", "choose a tabular task")
+        return read
+    if place.is_dir():
+        if idx.find_files(place) is not None:
+            return idx.read_folder(place)
+        return folder.read_images(place, size, unreadable)
+    if place.suffix.lower() == ".npz":
+        return arrays.read_images(place)
+    raise DataError(source, "a folder or an .npz file of images", place.suffix or "a file")
+
+
+def read_table(source: str, target: str | None = None, unreadable: Unreadable = "refuse") -> Table:
+    """A table from a name, an ``.npz``, a CSV or a Parquet file.
+
+    Raises:
+        DataError: the source holds no table, or it cannot be read.
+        UnknownNameError: a name that is not registered.
+    """
+    from . import arrays, tables
+
+    place = locate(source)
+    if isinstance(place, str):
+        read = datasets.get(place).read()
+        if not isinstance(read, Table):
+            raise DataError(source, "a table", "images", "choose an image task")
+        return read
+    if place.suffix.lower() == ".npz":
+        return arrays.read_table(place, unreadable)
+    if place.suffix.lower() in tables.SUFFIXES:
+        return tables.read_table(place, target, unreadable)
+    raise DataError(source, "an .npz, CSV or Parquet file", place.suffix or "a folder")

@@ -1,0 +1,82 @@
+"""Fixed, stratified splits. The same seed gives the same split on every machine and version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import DataError
+from .raw import TEST, TRAIN, VALIDATION
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Index = NDArray[np.int64]
+
+
+def strata(targets: NDArray[Any], bins: int = 10) -> Index:
+    """Groups to keep in proportion: classes as they are, values by their quantile; (n,) int64."""
+    if targets.dtype.kind in "iu":
+        return targets.astype(np.int64)
+    ranks = np.argsort(np.argsort(targets, kind="stable"), kind="stable")
+    bins = max(1, min(bins, len(targets) // 10))
+    return (ranks * bins // max(1, len(targets))).astype(np.int64)
+
+
+def split(
+    groups: Index, parts: NDArray[np.int8], validation: float, test: float, seed: int, where: str
+) -> tuple[Index, Index, Index]:
+    """Indices of the training, validation and test part, each ascending.
+
+    A part that the source brings is kept. A missing one is drawn from the training part, in
+    proportion within each group; a group of fewer than three stays in training whole.
+
+    Args:
+        groups: (n,) groups to keep in proportion, see :func:`strata`.
+        parts: (n,) parts that the source brings.
+        validation, test: shares of the examples that the source has not put elsewhere.
+
+    Raises:
+        DataError: shares that leave nothing to train on, or a part that would be empty.
+    """
+    # RandomState's streams are frozen by numpy's promise; those of default_rng are not.
+    rng = np.random.RandomState(seed)
+    wanted = {
+        part: 0.0 if (parts == part).any() else share
+        for part, share in ((TEST, test), (VALIDATION, validation))
+    }
+    if min(validation, test) <= 0 or sum(wanted.values()) >= 1:
+        raise DataError(
+            where, "positive shares that sum to less than 1", f"{validation} and {test}"
+        )
+    parts = parts.copy()
+    pool = np.flatnonzero(parts == TRAIN)
+    for group in np.unique(groups[pool]):
+        members = rng.permutation(pool[groups[pool] == group])
+        if len(members) < 3:
+            continue
+        start = 0
+        for part, share in wanted.items():
+            take = max(1, round(len(members) * share)) if share else 0
+            parts[members[start : start + take]] = part
+            start += take
+    indices = tuple(np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION, TEST))
+    for part_name, index in zip(("training", "validation", "test"), indices, strict=True):
+        if len(index) == 0:
+            raise DataError(
+                where, f"enough examples for a {part_name} part", f"{len(parts)} in all"
+            )
+    return indices[0], indices[1], indices[2]
+
+
+def subset(groups: Index, share: float, seed: int) -> Index:
+    """Ascending indices of a share of the examples, in proportion and one at least a group."""
+    if share >= 1:
+        return np.arange(len(groups))
+    rng = np.random.RandomState(seed % 2**32)
+    kept = []
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        kept.append(rng.permutation(members)[: max(1, round(len(members) * share))])
+    return np.sort(np.concatenate(kept))

@@ -1,0 +1,27 @@
+"""How good an architecture is: by training, by static cost, by measured latency."""
+
+from __future__ import annotations
+
+from ..registry import Registry
+from .base import Evaluator, Price, Stages, TrialFailed, TrialPruned, Watch
+
+#: Evaluators by name. Plug-ins register in the entry-point group ``archsmith.evaluators``.
+evaluators = Registry(
+    "evaluator",
+    "archsmith.evaluators",
+    {
+        "cost": "archsmith.evaluate.cost:CostEvaluator",
+        "latency": "archsmith.evaluate.latency:LatencyEvaluator",
+        "training": "archsmith.evaluate.training:TrainingEvaluator",
+    },
+)
+
+__all__ = [
+    "Evaluator",
+    "Price",
+    "Stages",
+    "TrialFailed",
+    "TrialPruned",
+    "Watch",
+    "evaluators",
+]

@@ -1,0 +1,110 @@
+"""How good an architecture is when it is trained: slow, and the truth that others are held to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..space.architecture import Architecture
+from ..task import task as find_task
+from ..task.base import Data, ReadOptions, Recipe, Task
+from ..train import Diverged, train
+from ..trial import Fidelity
+from .base import Evaluator, Price, TrialFailed, Watch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..space import Space
+
+
+class TrainingEvaluator(Evaluator):
+    """Builds the architecture, trains it at the fidelity, gives its best validation metrics.
+
+    It travels to a worker without the data, which is read again there at first use; the same
+    options give the same split.
+
+    Args:
+        space: builds the models; its builder must be importable to travel.
+        source: a registered name or a path that the task reads.
+        options: how the source is read.
+        task: name of the task.
+        recipe: how to train; a trial's fidelity may shorten it.
+        device: where, for example ``"cpu"`` or ``"cuda:0"``.
+        threads: of torch in the process that evaluates; ``None`` leaves them as they are.
+        data: already read, for this process.
+    """
+
+    name = "training"
+    price = Price.TRAINED
+
+    def __init__(
+        self,
+        space: Space,
+        source: str,
+        options: ReadOptions,
+        task: str,
+        recipe: Recipe,
+        device: str = "cpu",
+        threads: int | None = None,
+        data: Data | None = None,
+    ) -> None:
+        self.space, self.source, self.options = space, source, options
+        self.task, self.recipe, self.device, self.threads = task, recipe, device, threads
+        self._data = data
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_data": None}
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        return tuple(metric.name for metric in find_task(self.task).metrics)
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        task = find_task(self.task)
+        if self._data is None:
+            self._data = task.read(self.source, self.options)
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        model = self._build(task, self._data, architecture, seed)
+        try:
+            trained = train(
+                model,
+                task,
+                self._data,
+                self.recipe,
+                fidelity,
+                seed=seed,
+                device=self.device,
+                on_epoch=watch.epoch,
+            )
+        except Diverged as error:
+            raise TrialFailed(f"diverged: {error.reason}") from error
+        except torch.OutOfMemoryError as error:
+            raise TrialFailed(f"out of memory on {self.device}: {said(architecture)}") from error
+        watch.keep(trained.best_state)
+        return {name: trained.metrics[name] for name in self.provides}
+
+    def _build(self, task: Task, data: Data, architecture: Architecture, seed: int) -> nn.Module:
+        """The model, tried on two examples, so that shapes that do not fit fail at once."""
+        try:
+            model = self.space.build(architecture, seed=seed)
+            inputs, targets = data.validation.inputs[:2], data.validation.targets[:2]
+            with torch.inference_mode():
+                outputs = model.eval()(task.prepare(inputs, data.facts))
+            task.meter(data.facts).update(outputs, targets)
+        except Exception as error:
+            # The builder is the user's code and may raise anything.
+            reason = f"{type(error).__name__}: {error}"
+            raise TrialFailed(
+                f"cannot build or run the model ({said(architecture)}): {reason}"
+            ) from error
+        return model.to(self.device)
+
+
+def said(architecture: Architecture) -> str:
+    """The decisions of an architecture in one line."""
+    return ", ".join(f"{name}={answer!r}" for name, answer in architecture.items())

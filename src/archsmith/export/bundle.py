@@ -1,0 +1,278 @@
+"""A trained model as a folder of files that anybody can load, each checked against the model."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import InputError, WorkError
+from .card import card
+from .parity import Parity, compare
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..space import Space
+    from ..space.architecture import Architecture
+    from ..task.base import Data, Signature, Task
+
+#: Version of the folder's layout, in ``architecture.json``.
+FORMAT = 1
+_EXAMPLES = 64  # of the validation part, for the checks
+
+
+def export(
+    model: nn.Module,
+    task: Task,
+    data: Data,
+    space: Space,
+    architecture: Architecture,
+    folder: str | Path,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    name: str | None = None,
+    onnx: bool | Literal["auto"] = "auto",
+) -> Parity:
+    """Write a model as files that load without archsmith, and check each against the live model.
+
+    ``model.safetensors`` (weights), ``architecture.json`` (what they belong to), ``model.pt2`` and
+    ``model.onnx`` (programs with a dynamic batch, pre- and post-processing inside),
+    ``parity.json`` and a ``README.md``. Each model file is read back and compared on examples of
+    the validation part, in several batch sizes. The folder appears whole or not at all; an earlier
+    export there is replaced.
+
+    Args:
+        model: the trained plain module; it is copied to the CPU and stays as it is.
+        task, data: what it was trained for and on.
+        space, architecture: what it was built from.
+        folder: where the files go.
+        metrics: of this model, for the card and ``architecture.json``; those that are NaN or
+            infinite are left out.
+        name: title of the card; the data's name and the space's if not given.
+        onnx: ``True`` must, ``False`` must not, ``"auto"`` writes ``model.onnx`` where the
+            ``export`` extra is installed and torch can convert the model.
+
+    Raises:
+        InputError: ``folder`` holds something that is no export.
+        MissingExtraError: ``onnx=True`` without the extra.
+        WorkError: a file could not be made or did not agree. The other files are there then,
+            ``parity.json`` says what was wrong, and the file in question is not left behind.
+    """
+    from . import formats
+
+    target = Path(folder)
+    _check_target(target)
+    if onnx is True:
+        formats.require_onnx()
+    plain, signature = formats.own_copy(model), task.signature(data)
+    work = target.parent / f".{target.name}.{os.getpid()}.tmp"
+    try:
+        work.mkdir(parents=True)
+        writer = _Writer(work, plain, task, data, space, architecture, signature)
+        writer.safetensors()
+        writer.program("model.pt2", formats.write_pt2, formats.read_pt2, must=True)
+        if onnx is True or (onnx == "auto" and formats.has_onnx()):
+            writer.program("model.onnx", formats.write_onnx, formats.read_onnx, must=onnx is True)
+        elif onnx == "auto":
+            writer.absent["model.onnx"] = "the export extra is not installed"
+        parity = Parity(target, tuple(writer.checks), writer.absent)
+        record = _record(plain, task, data, space, architecture, signature, metrics, name)
+        _write_json(work / "architecture.json", record)
+        _write_json(work / "parity.json", parity.to_json())
+        (work / "README.md").write_text(card(record, task.metrics, parity), encoding="utf-8")
+        _publish(work, target)
+    except OSError as error:
+        raise WorkError(str(target), "to be written", str(error)) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if writer.failures:
+        raise WorkError(
+            str(target), "every exported file to agree with the model", "; ".join(writer.failures),
+            "the other files are there; parity.json has the numbers",
+        )  # fmt: skip
+    return parity
+
+
+class _Writer:
+    """Writes model files into a folder, reads them back and keeps what came of it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        model: nn.Module,
+        task: Task,
+        data: Data,
+        space: Space,
+        architecture: Architecture,
+        signature: Signature,
+    ) -> None:
+        from . import formats
+
+        self.folder, self.model, self.signature = folder, model, signature
+        self.task, self.facts = task, data.facts
+        self.space, self.architecture = space, architecture
+        self.deployable = task.deployable(model, data.facts)
+        self.live = formats.live(self.deployable)
+        examples = data.validation.inputs[:_EXAMPLES]
+        self.batches = [examples, examples[:3], examples[:1]]
+        self.checks: list[Any] = []
+        self.absent: dict[str, str] = {}
+        self.failures: list[str] = []
+
+    def safetensors(self) -> None:
+        """The weights, read back into a module that the space builds anew."""
+        from . import formats
+
+        def read(path: Path) -> Callable[[Tensor], Tensor]:
+            fresh = formats.read_safetensors(self.space.build(self.architecture), path)
+            return formats.live(self.task.deployable(fresh, self.facts))
+
+        def write(_: nn.Module, __: Signature, path: Path) -> None:
+            formats.write_safetensors(self.model, path)
+
+        self.program("model.safetensors", write, read, must=True)
+
+    def program(
+        self,
+        file: str,
+        write: Callable[[nn.Module, Signature, Path], None],
+        read: Callable[[Path], Callable[[Tensor], Tensor]],
+        must: bool,
+    ) -> None:
+        """Write one file, read it back, compare; without ``must`` one that cannot be made is no
+        failure."""
+        path = self.folder / file
+        try:
+            write(self.deployable, self.signature, path)
+            check = compare(file, self.live, read(path), self.batches)
+        except OSError:
+            raise
+        except Exception as error:
+            path.unlink(missing_ok=True)
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            self.absent[file] = reason
+            if must:
+                self.failures.append(f"{file}: {reason}")
+            return
+        self.checks.append(check)
+        if check.ok:
+            return
+        path.unlink()
+        reason = f"differs from the live model by {check.max_abs_difference:.3g}"
+        self.absent[file] = reason
+        self.failures.append(f"{file} {reason}")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message; torch's go on for pages."""
+    return next(iter(str(error).strip().splitlines()), "no message")
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """What ``architecture.json`` of an exported folder holds.
+
+    Raises:
+        InputError: the folder is no export, or one of a newer archsmith.
+    """
+    path = folder / "architecture.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            str(folder), "a folder that archsmith export wrote", "no architecture.json in it"
+        ) from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(str(path), "a readable JSON file", str(error)) from None
+    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
+        raise InputError(str(path), "a record with a format number", "none")
+    if record["format"] > FORMAT:
+        raise InputError(
+            str(path), f"format {FORMAT} or older", f"format {record['format']}",
+            "it was written by a newer archsmith: pip install --upgrade archsmith",
+        )  # fmt: skip
+    return record
+
+
+def _record(
+    model: nn.Module,
+    task: Task,
+    data: Data,
+    space: Space,
+    architecture: Architecture,
+    signature: Signature,
+    metrics: Mapping[str, float] | None,
+    name: str | None,
+) -> dict[str, Any]:
+    import torch
+
+    example = signature.example
+    return {
+        "format": FORMAT,
+        "name": name or f"{data.name}: {space.name}",
+        "task": task.name,
+        "id": architecture.id,
+        "architecture": architecture.to_json(),
+        "space": {
+            "name": space.name,
+            "reference": space.reference,
+            "arguments": space.arguments,
+            "fingerprint": space.fingerprint,
+        },
+        "params": sum(p.numel() for p in model.parameters()),
+        "metrics": {n: v for n, v in (metrics or {}).items() if math.isfinite(v)},
+        "signature": {
+            "input_name": signature.input_name,
+            "output_name": signature.output_name,
+            "shape": ["batch", *example.shape[1:]],
+            "dtype": str(example.dtype).removeprefix("torch."),
+            "description": signature.description,
+        },
+        "facts": data.facts,
+        "data": {"name": data.name, "summary": list(data.summary)},
+        "versions": {
+            "archsmith": version("archsmith"),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, default=repr) + "\n", encoding="utf-8")
+
+
+def _check_target(target: Path) -> None:
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise InputError(str(target), "a folder to export to", "a file")
+    if any(target.iterdir()):
+        try:
+            read_record(target)
+        except InputError:
+            raise InputError(
+                str(target), "an empty folder, a new one or an earlier export",
+                "a folder with other files in it",
+            ) from None  # fmt: skip
+
+
+def _publish(work: Path, target: Path) -> None:
+    """Put ``work`` in the place of ``target``; an earlier export there goes when it is done."""
+    if not target.exists():
+        work.rename(target)
+        return
+    old = work.with_suffix(".old")
+    target.rename(old)
+    try:
+        work.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

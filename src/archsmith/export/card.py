@@ -1,0 +1,135 @@
+"""The README of an exported model: what it is, how good, and how to load it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..objective import COSTS, Metric
+from .parity import Parity
+
+_PT2 = """\
+```python
+import torch
+model = torch.export.load("model.pt2").module()
+inputs = torch.zeros({shape}, dtype=torch.{dtype})  # your raw examples, any number of them
+print(model(inputs))
+```
+"""
+
+_ONNX = """\
+```python
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession("model.onnx")
+inputs = numpy.zeros({shape}, dtype="{dtype}")  # your raw examples, any number of them
+print(session.run(None, {{"{name}": inputs}})[0])
+```
+"""
+
+_WEIGHTS = """\
+```python
+from safetensors.torch import load_file
+weights = load_file("model.safetensors")
+print({name: tuple(tensor.shape) for name, tensor in weights.items()})
+```
+"""
+
+
+def card(record: Mapping[str, Any], metrics: tuple[Metric, ...], parity: Parity) -> str:
+    """The card as Markdown.
+
+    Args:
+        record: what ``architecture.json`` holds.
+        metrics: of the task, for the units.
+        parity: what was written, and how it compared.
+    """
+    data, signature, versions = record["data"], record["signature"], record["versions"]
+    lines = [
+        f"# {record['name']}",
+        "",
+        f"A model for {record['task'].replace('-', ' ')}, found by architecture search with "
+        f"archsmith {versions['archsmith']} in the space `{record['space']['name']}` "
+        f"(architecture `{record['id']}`). Plain PyTorch: nothing below needs archsmith.",
+        "",
+        f"- **Takes and gives:** {signature['description']}",
+        f"- **Learned from:** {data['name']}",
+        *(f"  - {line}" for line in data["summary"]),
+        f"- **Parameters:** {record['params']:,}",
+        f"- **Made with:** torch {versions['torch']}, Python {versions['python']}",
+        "",
+        *_metrics(record["metrics"], metrics),
+        "## Load it",
+        "",
+        *_loading(record, {check.file for check in parity.checks if check.ok}),
+        *_agreement(parity),
+        "## Architecture",
+        "",
+        "| decision | answer |",
+        "|---|---|",
+        *(f"| `{name}` | {_plain(answer)} |" for name, answer in record["architecture"].items()),
+        "",
+        "## Licence",
+        "",
+        "None is stated here. The weights were learned from the data named above: its licence and "
+        "the choice of whoever trained the model decide how they may be used.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _metrics(values: Mapping[str, float], known: tuple[Metric, ...]) -> list[str]:
+    if not values:
+        return []
+    units = {metric.name: metric.unit for metric in (*COSTS.values(), *known)}
+    lines = ["## Metrics", "", "| metric | value |", "|---|---|"]
+    for name, value in values.items():
+        unit = units.get(name, "")
+        lines.append(f"| {name} | {value:.6g}{' ' + unit if unit else ''} |")
+    return [*lines, ""]
+
+
+def _loading(record: Mapping[str, Any], files: set[str]) -> list[str]:
+    signature = record["signature"]
+    shape = f"({', '.join(str(n) for n in (1, *signature['shape'][1:]))}"
+    words = {
+        "shape": shape + (",)" if len(signature["shape"]) == 1 else ")"),
+        "dtype": signature["dtype"],
+        "name": signature["input_name"],
+    }
+    lines: list[str] = []
+    if "model.pt2" in files:
+        lines += [
+            "Raw inputs go in; pre- and post-processing are inside `model.pt2`. Load only a "
+            "`.pt2` that you trust: torch may run code that is in one.",
+            "",
+            _PT2.format(**words),
+        ]
+    if "model.onnx" in files:
+        lines += ["The same without PyTorch:", "", _ONNX.format(**words)]
+    lines += [
+        "`model.safetensors` holds the weights by name, without any code, and "
+        "`architecture.json` what they belong to:",
+        "",
+        _WEIGHTS,
+    ]
+    return lines
+
+
+def _agreement(parity: Parity) -> list[str]:
+    lines = [
+        "## Checked against the live model",
+        "",
+        "| file | examples | largest difference | same top-1 |",
+        "|---|---|---|---|",
+    ]
+    for check in parity.checks:
+        same = "" if check.same_top1 is None else f"{check.same_top1:.2%}"
+        lines.append(
+            f"| {check.file} | {check.examples} | {check.max_abs_difference:.2g} | {same} |"
+        )
+    lines += ["", *(f"- No `{file}`: {reason}" for file, reason in parity.absent.items())]
+    return [*lines, ""] if parity.absent else lines
+
+
+def _plain(answer: Any) -> str:
+    return str(answer).replace("|", "\\|")

@@ -1,0 +1,163 @@
+"""The files that hold a model, each written and read back: safetensors, pt2 and ONNX."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+from torch import Tensor, nn
+
+from ..errors import MissingExtraError
+from ..task.base import Signature
+
+#: Operator set of ONNX files: the newest that runtimes of the last two years all read.
+OPSET = 20
+
+
+def write_safetensors(model: nn.Module, path: Path) -> None:
+    """Parameters and buffers by name; tensors that are tied are written once."""
+    save_model(model, str(path), metadata={"format": "pt"})
+
+
+def read_safetensors(model: nn.Module, path: Path) -> nn.Module:
+    """Fill ``model`` from the file and return it.
+
+    Raises:
+        RuntimeError: names or shapes differ.
+    """
+    load_model(model, str(path), strict=True)
+    return model.eval()
+
+
+def write_pt2(deployable: nn.Module, signature: Signature, path: Path) -> None:
+    """Export by :func:`torch.export.export` with a dynamic batch (the first size).
+
+    Raises:
+        Exception: whatever torch raises where it cannot trace the model.
+    """
+    with _quiet():
+        torch.export.save(_traced(deployable, signature), path)
+
+
+def read_pt2(path: Path) -> Callable[[Tensor], Tensor]:
+    """The exported program as a function of raw inputs (n, ...).
+
+    Only for files of one's own. Read in torch 2.13: ``torch.export.load`` unpickles sample inputs
+    with ``weights_only=True`` but tries again without it when that fails, unpickles any weight or
+    constant that the archive marks as pickled, and reads size expressions with sympy, which
+    evaluates them. A stranger's archive can run code.
+    """
+    with _quiet():
+        module = torch.export.load(path).module()
+    return _inferring(module)
+
+
+def write_onnx(deployable: nn.Module, signature: Signature, path: Path) -> None:
+    """Convert the exported program by torch's dynamo exporter, batch dynamic.
+
+    Raises:
+        MissingExtraError: the ``export`` extra is not installed.
+        Exception: whatever torch raises where an operation has no ONNX counterpart.
+    """
+    require_onnx()
+    with _quiet():
+        program: Any = torch.onnx.export(
+            _traced(deployable, signature),
+            (signature.example,),
+            dynamo=True,
+            input_names=[signature.input_name],
+            output_names=[signature.output_name],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            opset_version=OPSET,
+            verbose=False,
+        )
+        program.save(str(path))
+
+
+def read_onnx(path: Path) -> Callable[[Tensor], Tensor]:
+    """The ONNX graph on the CPU as a function of raw inputs (n, ...).
+
+    Raises:
+        MissingExtraError: onnxruntime is not installed.
+    """
+    require_onnx()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(
+        str(path), sess_options=options, providers=["CPUExecutionProvider"]
+    )
+    name = session.get_inputs()[0].name
+
+    def run(inputs: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {name: inputs.numpy()})[0])
+
+    return run
+
+
+def has_onnx() -> bool:
+    """Whether the ``export`` extra is installed."""
+    return all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+
+
+def require_onnx() -> None:
+    """Refuse where the extra is not installed.
+
+    Raises:
+        MissingExtraError: with the command that installs it.
+    """
+    if not has_onnx():
+        raise MissingExtraError(
+            "model.onnx",
+            "onnx, onnxscript and onnxruntime",
+            "none or not all of them",
+            "pip install 'archsmith[export]'",
+        )
+
+
+def live(deployable: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The model itself, as a function like those that the readers give."""
+    return _inferring(deployable.eval())
+
+
+def own_copy(model: nn.Module) -> nn.Module:
+    """A copy on the CPU in evaluation mode; the caller's model stays as it is."""
+    return copy.deepcopy(model).cpu().eval()
+
+
+def _traced(deployable: nn.Module, signature: Signature) -> torch.export.ExportedProgram:
+    shapes = ({0: torch.export.Dim("batch")},)
+    return torch.export.export(deployable.eval(), (signature.example,), dynamic_shapes=shapes)
+
+
+def _inferring(module: Callable[[Tensor], Any]) -> Callable[[Tensor], Tensor]:
+    def run(inputs: Tensor) -> Tensor:
+        with torch.no_grad():
+            outputs = module(inputs)
+        assert isinstance(outputs, Tensor)
+        return outputs
+
+    return run
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's notes to its own developers (missing torchvision, deprecated internals)."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,99 @@
+"""Predictions with an exported model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from .bundle import first_line, read_record
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..space import Space
+    from ..task.base import Task
+
+
+def predict(
+    folder: str | Path, input_path: str | Path, *, space: Space | None = None
+) -> list[dict[str, Any]]:
+    """What an exported model says about a file.
+
+    No file of the folder is trusted to run code. The model is built from its space and filled from
+    ``model.safetensors``; where the space is not registered and not given, ``model.onnx`` runs.
+    ``model.pt2`` is left alone, because loading one can run what is in it, and so is the
+    ``module:function`` that ``architecture.json`` names.
+
+    Args:
+        folder: what :func:`archsmith.export.export` wrote.
+        input_path: an input of the task (an image, a table, ...).
+        space: the space that the model came from; needed where it is the user's own and there is
+            no ``model.onnx``.
+
+    Returns:
+        One mapping of JSON values for each example of the input, as the task describes them.
+
+    Raises:
+        InputError: the folder is no export, or its space cannot be had.
+        DataError: the input cannot be read.
+    """
+    from ..task import tasks
+
+    place = Path(folder)
+    record = read_record(place)
+    task: Task = tasks.get(record["task"])()
+    facts: Mapping[str, Any] = record["facts"]
+    inputs = task.load_input(Path(input_path), facts)
+    outputs = _runner(place, record, task, space)(inputs)
+    return task.describe(outputs, facts)
+
+
+def _runner(
+    folder: Path, record: Mapping[str, Any], task: Task, space: Space | None
+) -> Callable[[Tensor], Tensor]:
+    from . import formats
+
+    space = space or _registered(record)
+    if space is not None:
+        if space.fingerprint != record["space"]["fingerprint"]:
+            raise InputError(
+                f"space {space.name}", f"the one that {folder} was exported from",
+                "one with other arguments or decisions",
+            )  # fmt: skip
+        return _built(folder, record, task, space)
+    if (folder / "model.onnx").exists():
+        return formats.read_onnx(folder / "model.onnx")
+    reference = record["space"]["reference"]
+    raise InputError(
+        f"space {reference}", "a registered space, or a model.onnx in the folder", "neither",
+        f"give the space: --space {reference}",
+    )  # fmt: skip
+
+
+def _built(
+    folder: Path, record: Mapping[str, Any], task: Task, space: Space
+) -> Callable[[Tensor], Tensor]:
+    from ..space.architecture import Architecture
+    from . import formats
+
+    model = space.build(Architecture.from_json(record["architecture"]))
+    path = folder / "model.safetensors"
+    try:
+        formats.read_safetensors(model, path)
+    except Exception as error:
+        raise InputError(str(path), "the weights of this architecture", first_line(error)) from None
+    return formats.live(task.deployable(model, record["facts"]))
+
+
+def _registered(record: Mapping[str, Any]) -> Space | None:
+    """The space, if it is one that is registered here under its name."""
+    from ..space import Space
+    from ..zoo import spaces
+
+    name, arguments = record["space"]["name"], record["space"]["arguments"]
+    if name not in spaces.names():
+        return None
+    space = Space(spaces.get(name), **arguments)
+    return space if space.reference == record["space"]["reference"] else None

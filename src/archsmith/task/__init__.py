@@ -1,0 +1,51 @@
+"""Tasks by name: what is learned, from what data, with which loss, metrics and defaults."""
+
+from __future__ import annotations
+
+from ..errors import DataError
+from ..registry import Registry
+from .base import ReadOptions, Task
+
+#: Tasks; each place holds a subclass of :class:`~archsmith.task.base.Task`.
+tasks = Registry(
+    "task",
+    "archsmith.tasks",
+    {
+        "image-classification": "archsmith.task.image:ImageClassification",
+        "tabular-classification": "archsmith.task.table:TabularClassification",
+        "tabular-regression": "archsmith.task.table:TabularRegression",
+    },
+)
+
+
+def task(name: str) -> Task:
+    """The task of this name.
+
+    Raises:
+        UnknownNameError: with the nearest name.
+    """
+    found: Task = tasks.get(name)()
+    return found
+
+
+def task_for(source: str, options: ReadOptions | None = None) -> Task:
+    """The first task, by name, that reads such a source (a name or a path).
+
+    Args:
+        options: of these the target column matters: it decides between classes and values.
+
+    Raises:
+        UnknownNameError: a name that is not registered.
+        DataError: nothing at the path, or nothing that a task reads.
+    """
+    from ..data.source import READABLE, locate
+
+    locate(source)
+    for name in tasks.names():
+        candidate = task(name)
+        if candidate.suits(source, options):
+            return candidate
+    raise DataError(source, READABLE, "something else", "choose the task by its name")
+
+
+__all__ = ["task", "task_for", "tasks"]

@@ -1,0 +1,95 @@
+"""What image and tabular classification share: loss, meter, deployed form, answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import DataError
+from ..objective import Metric
+from .base import Meter, Part
+
+METRICS = (Metric("accuracy", "", "maximize"), Metric("loss", "", "minimize"))
+
+
+def expect_shape(outputs: Tensor, shape: tuple[int, ...]) -> None:
+    """Raises ValueError where a model's outputs have another shape than the task needs."""
+    if tuple(outputs.shape) != shape:
+        raise ValueError(f"the model gave outputs of shape {tuple(outputs.shape)}, not {shape}")
+
+
+def class_loss(outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross entropy of logits (n, classes) and class indices (n,), with label smoothing."""
+    return F.cross_entropy(outputs.float(), targets, label_smoothing=smoothing)
+
+
+class ClassMeter(Meter):
+    """Accuracy (0 to 1) and mean cross entropy over batches of logits (n, classes)."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        self.count = 0
+        self.sums: Tensor = torch.zeros(2, dtype=torch.float64)
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        expect_shape(outputs, (len(targets), self.classes))
+        correct = (outputs.argmax(1) == targets).sum()
+        loss = F.cross_entropy(outputs.float(), targets, reduction="sum")
+        # Added up where the outputs are: one transfer at the end, not one a batch.
+        self.sums = self.sums.to(outputs.device) + torch.stack([correct.double(), loss.double()])
+        self.count += len(targets)
+
+    def result(self) -> dict[str, float]:
+        correct, loss = (self.sums / max(1, self.count)).tolist()
+        return {"accuracy": correct, "loss": loss}
+
+
+class Probabilities(nn.Module):
+    """Preparation, model and softmax in one: raw inputs in, probabilities (n, classes) out."""
+
+    def __init__(self, prepare: nn.Module, model: nn.Module) -> None:
+        super().__init__()
+        self.prepare = prepare
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.model(self.prepare(inputs))
+        return logits.float().softmax(-1)
+
+
+def describe_classes(outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The likeliest class of each example, its probability, and all probabilities."""
+    names = facts["class_names"]
+    answers = []
+    for row in outputs.detach().cpu().double().tolist():
+        best = max(range(len(row)), key=row.__getitem__)
+        chances = dict(zip(names, row, strict=True))
+        answers.append({"class": names[best], "probability": row[best], "probabilities": chances})
+    return answers
+
+
+def check_classes(train: Part, names: Sequence[str], where: str) -> None:
+    """Raises DataError where a class has nothing to train on."""
+    counts = torch.bincount(train.targets, minlength=len(names)).tolist()
+    empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
+    if empty:
+        got = "none of " + ", ".join(map(repr, empty))
+        raise DataError(where, "training examples of every class", got)
+
+
+def class_lines(train: Part, names: Sequence[str]) -> str:
+    """How many classes there are and how many training examples they have, for people."""
+    counts = torch.bincount(train.targets, minlength=len(names)).tolist()
+    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    low, high = min(counts), max(counts)
+    spread = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{len(names)} classes ({shown}), {spread} training examples each"
+
+
+def two(inputs: Tensor) -> Tensor:
+    """The first two raw inputs; one is doubled, since an exporter takes batch 1 for a constant."""
+    return (inputs if len(inputs) > 1 else inputs.repeat(2, *[1] * (inputs.dim() - 1)))[:2].clone()

@@ -1,0 +1,219 @@
+"""What predictions look like: a grid of images, a confusion matrix, a scatter plot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+PAPER, INK, FAINT, LINE = "#ffffff", "#1f2733", "#6b7684", "#e3e7ec"
+RIGHT, WRONG = "#1a7f4b", "#c2352b"
+BLUE = (32, 92, 168)
+#: Drawn at twice the size, so that it is sharp on dense screens.
+SCALE = 2
+
+
+def image_grid(
+    inputs: Tensor, targets: Tensor, outputs: Tensor, class_names: Sequence[str], most: int = 24
+) -> Image.Image:
+    """Examples with their predicted class; a wrong one says in red what it is in truth.
+
+    Args:
+        inputs: uint8 (n, channels, height, width).
+        targets: int64 (n,).
+        outputs: probabilities (n, classes).
+        most: how many are shown; where there are more, up to a third of them are wrong ones.
+    """
+    guesses = outputs.argmax(1)
+    chosen = _chosen((guesses != targets).tolist(), most)
+    columns = min(6, max(1, len(chosen)))
+    lines = math.ceil(len(chosen) / columns) or 1
+    side, caption, gap, margin = 112 * SCALE, 44 * SCALE, 14 * SCALE, 20 * SCALE
+    size = (
+        2 * margin + columns * (side + gap) - gap,
+        2 * margin + lines * (side + caption + gap) - gap,
+    )
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    for place, index in enumerate(chosen):
+        line, column = divmod(place, columns)
+        x, y = margin + column * (side + gap), margin + line * (side + caption + gap)
+        sheet.paste(_thumbnail(inputs[index], side), (x, y))
+        guess, truth = int(guesses[index]), int(targets[index])
+        colour = RIGHT if guess == truth else WRONG
+        frame = (x - SCALE, y - SCALE, x + side, y + side)
+        draw.rectangle(frame, outline=LINE if guess == truth else WRONG, width=SCALE)
+        chance = f" {100 * float(outputs[index, guess]):.0f}%"
+        first = _shortened(class_names[guess], side - _width(chance, 13), 13) + chance
+        draw.text((x, y + side + 5 * SCALE), first, fill=colour, font=_font(13))
+        if guess != truth:
+            second = _shortened(f"is {class_names[truth]}", side, 12)
+            draw.text((x, y + side + 23 * SCALE), second, fill=FAINT, font=_font(12))
+    return sheet
+
+
+def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> Image.Image:
+    """A matrix of counts: a row a true class, a column a predicted one, shaded by row.
+
+    Args:
+        targets, guesses: int64 (n,).
+    """
+    count = len(class_names)
+    pairs = (targets * count + guesses).cpu().numpy()
+    matrix = np.bincount(pairs, minlength=count**2).reshape(count, count)
+    cell = SCALE * max(16, min(56, 560 // count))
+    text = 13 if count <= 12 else 10
+    longest = min(150 * SCALE, max(_width(name, text) for name in class_names))
+    left, top, margin = longest + 44 * SCALE, 66 * SCALE, 20 * SCALE
+    level = max(_width(name, text) for name in class_names) <= cell - 6 * SCALE
+    below = (40 * SCALE) if level else longest + 16 * SCALE
+    sheet = Image.new("RGB", (left + count * cell + margin, top + count * cell + below), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    accuracy = float(np.trace(matrix)) / max(1, int(matrix.sum()))
+    title = f"{100 * accuracy:.1f}% of {matrix.sum():,} right"
+    draw.text((margin, 16 * SCALE), title, fill=INK, font=_font(16))
+    draw.text((margin, 40 * SCALE), "rows: true, columns: predicted", fill=FAINT, font=_font(12))
+    for i in range(count):
+        name = _shortened(class_names[i], longest, text)
+        middle = top + i * cell + cell // 2
+        draw.text((left - 8 * SCALE, middle), name, fill=INK, font=_font(text), anchor="rm")
+        for j in range(count):
+            _cell(draw, left + j * cell, top + i * cell, cell, matrix[i], j, i == j)
+    for j in range(count):
+        place = (left + j * cell + cell // 2, top + count * cell + 6 * SCALE)
+        if level:
+            draw.text(place, class_names[j], fill=INK, font=_font(text), anchor="ma")
+        else:
+            _upright(sheet, place, _shortened(class_names[j], longest, text), text)
+    return sheet
+
+
+def scatter(targets: Tensor, values: Tensor, name: str) -> Image.Image:
+    """True against predicted values; a perfect prediction lies on the diagonal.
+
+    Args:
+        targets, values: (n,) in the user's units.
+    """
+    true, guess = (t.detach().cpu().double().numpy().reshape(-1) for t in (targets, values))
+    ticks = _ticks(min(true.min(), guess.min()), max(true.max(), guess.max()))
+    low, high = ticks[0], ticks[-1]
+    side, left, top, right, below = (SCALE * v for v in (420, 84, 66, 24, 60))
+    sheet = Image.new("RGB", (left + side + right, top + side + below), PAPER)
+    draw = ImageDraw.Draw(sheet)
+
+    def place(value: float) -> float:
+        return (value - low) / (high - low) * side
+
+    for tick in ticks:
+        x, y = left + place(tick), top + side - place(tick)
+        draw.line((left, y, left + side, y), fill=LINE, width=SCALE)
+        draw.line((x, top, x, top + side), fill=LINE, width=SCALE)
+        text = f"{tick:g}"
+        draw.text((left - 8 * SCALE, y), text, fill=FAINT, font=_font(12), anchor="rm")
+        draw.text((x, top + side + 8 * SCALE), text, fill=FAINT, font=_font(12), anchor="ma")
+    draw.line((left, top + side, left + side, top), fill=FAINT, width=SCALE)
+    dots = Image.new("RGBA", sheet.size, (255, 255, 255, 0))
+    for t, g in zip(true[:2000], guess[:2000], strict=True):
+        dot = Image.new("RGBA", (9 * SCALE, 9 * SCALE), (255, 255, 255, 0))
+        edge = 9 * SCALE - 1
+        ImageDraw.Draw(dot).ellipse((0, 0, edge, edge), fill=(*BLUE, 120))
+        corner = (left + place(t) - edge / 2, top + side - place(g) - edge / 2)
+        dots.alpha_composite(dot, (max(0, round(corner[0])), max(0, round(corner[1]))))
+    sheet.paste(dots, (0, 0), dots)
+    rmse = float(np.sqrt(np.mean((true - guess) ** 2)))
+    margin = 20 * SCALE
+    draw.text((margin, 16 * SCALE), f"RMSE {rmse:.4g}", fill=INK, font=_font(16))
+    said = f"{name}: predicted (up) against true (right)"
+    said = _shortened(said, sheet.width - 2 * margin, 12)
+    draw.text((margin, 40 * SCALE), said, fill=FAINT, font=_font(12))
+    return sheet
+
+
+@cache
+def _font(size: int) -> Any:
+    return ImageFont.load_default(size * SCALE)
+
+
+def _width(text: str, size: int) -> int:
+    return math.ceil(float(_font(size).getlength(text)))
+
+
+def _shortened(text: str, width: int, size: int) -> str:
+    if _width(text, size) <= width:
+        return text
+    while text and _width(text + "…", size) > width:
+        text = text[:-1]
+    return text + "…"
+
+
+def _chosen(wrong: Sequence[bool], most: int) -> list[int]:
+    """Indices in order; where not all fit, wrong ones take up to a third of the places."""
+    if len(wrong) <= most:
+        return list(range(len(wrong)))
+    bad = [i for i, is_wrong in enumerate(wrong) if is_wrong][: most // 3]
+    good = [i for i, is_wrong in enumerate(wrong) if not is_wrong][: most - len(bad)]
+    return sorted(bad + good)
+
+
+def _thumbnail(pixels: Tensor, side: int) -> Image.Image:
+    channels = pixels.shape[0]
+    array: NDArray[np.uint8] = pixels.cpu().numpy()
+    array = array[:3].transpose(1, 2, 0) if channels >= 3 else array[0]
+    image = Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    # Small images keep their pixels visible; blurring them would show what the model never saw.
+    scale = side / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    image = image.resize(size, Image.Resampling.NEAREST)
+    frame = Image.new("RGB", (side, side), LINE)
+    frame.paste(image, ((side - size[0]) // 2, (side - size[1]) // 2))
+    return frame
+
+
+def _cell(
+    draw: ImageDraw.ImageDraw,
+    x: int,
+    y: int,
+    side: int,
+    row: NDArray[np.int64],
+    column: int,
+    diagonal: bool,
+) -> None:
+    count = int(row[column])
+    share = count / max(1, int(row.sum()))
+    tint = BLUE if diagonal else (194, 53, 43)
+    # The square root keeps single mistakes visible beside a full diagonal.
+    strength = 0.0 if count == 0 else 0.12 + 0.88 * share**0.5
+    colour = tuple(round(255 + (c - 255) * strength) for c in tint)
+    draw.rectangle((x, y, x + side - SCALE, y + side - SCALE), fill=colour if count else "#f5f7f9")
+    size = 13 if side >= 40 * SCALE else 9
+    if count and _width(str(count), size) < side - 4 * SCALE:
+        fill = "#ffffff" if strength > 0.55 else INK
+        middle = (x + side / 2, y + side / 2)
+        draw.text(middle, str(count), fill=fill, font=_font(size), anchor="mm")
+
+
+def _upright(sheet: Image.Image, place: tuple[int, int], text: str, size: int) -> None:
+    """Text turned to read upwards, its end at the top centre of ``place``."""
+    strip = Image.new("RGB", (_width(text, size) + SCALE, (size + 6) * SCALE), PAPER)
+    end = (strip.width, strip.height // 2)
+    ImageDraw.Draw(strip).text(end, text, fill=INK, font=_font(size), anchor="rm")
+    turned = strip.rotate(90, expand=True)
+    sheet.paste(turned, (place[0] - turned.width // 2, place[1]))
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Four to eight round numbers that hold ``low`` and ``high`` between them."""
+    span = (high - low) or abs(high) or 1.0
+    unit = 10.0 ** math.floor(math.log10(span / 4))
+    step = next(unit * f for f in (1, 2, 5, 10) if span / (unit * f) <= 6)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [round(i * step, 10) for i in range(first, max(last, first + 1) + 1)]

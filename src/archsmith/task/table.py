@@ -1,0 +1,253 @@
+"""Tabular classification and regression: one class or one value a row."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..data.raw import Table, labelled
+from ..data.source import kind_of, locate, read_table
+from ..data.split import split, strata
+from ..errors import DataError
+from ..objective import Metric
+from ..trial import Fidelity
+from . import classify, rows
+from .base import Data, Meter, Part, ReadOptions, Recipe, Signature, Task
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+
+class _Tabular(Task):
+    """Raw inputs are float32 (n, columns), categories as codes, which become one-hot inside."""
+
+    default_space = "mlp"
+
+    @abstractmethod
+    def _targets(self, table: Table) -> tuple[NDArray[Any], dict[str, Any]]:
+        """Targets (n,) and the facts about them."""
+
+    @abstractmethod
+    def _target_line(self, train: Part, facts: Mapping[str, Any]) -> str:
+        """The target in words."""
+
+    def read(self, source: str, options: ReadOptions) -> Data:
+        table = read_table(source, options.target, options.unreadable)
+        targets, target_facts = self._targets(table)
+        indices = split(
+            strata(targets), table.parts, options.validation, options.test, options.seed, table.name
+        )
+        train, validation, test = (
+            Part(torch.from_numpy(table.values[i]), torch.from_numpy(targets[i])) for i in indices
+        )
+        facts = rows.facts(table, indices[0]) | target_facts | {"target": table.target_name}
+        if "class_names" in facts:
+            classify.check_classes(train, facts["class_names"], table.name)
+        else:
+            facts |= rows.spread(train.targets)
+        categorical = sum(column.categories is not None for column in table.columns)
+        sizes = f"{len(train):,} training, {len(validation):,} validation, {len(test):,} test"
+        summary = (
+            f"{len(targets):,} rows, {len(table.columns)} columns ({categorical} categorical)",
+            self._target_line(train, facts),
+            sizes,
+            *table.notes,
+        )
+        place = str(locate(source))
+        return Data(table.name, place, self.name, train, validation, test, facts, summary)
+
+    def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        outputs = facts.get("classes", 1)
+        return {"features": facts["features"], "classes": outputs, "outputs": outputs}
+
+    def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
+        return torch.zeros(batch, facts["features"])
+
+    def recipe(self, data: Data) -> Recipe:
+        count = len(data.train)
+        batch = max(8, min(128, count // 16))
+        epochs = max(10, min(80, round(3000 * batch / count)))
+        return Recipe(epochs=epochs, batch_size=batch, lr=3e-3, weight_decay=0.02)
+
+    def search_fidelity(self, data: Data) -> Fidelity:
+        epochs = max(5, self.recipe(data).epochs // 3)
+        return Fidelity(epochs=epochs, share=min(1.0, 200_000 / (epochs * len(data.train))))
+
+    def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
+        return rows.expand(inputs, *(t.to(inputs.device) for t in rows.layout(facts)))
+
+    def augment(
+        self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """The inputs as they are: no change of a row is known to keep its target."""
+        return inputs
+
+    def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
+        return rows.load(path, facts)
+
+
+class TabularClassification(_Tabular):
+    """Outputs are logits, (n, classes)."""
+
+    name = "tabular-classification"
+    metrics = classify.METRICS
+
+    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
+        return kind_of(source, options.target if options else None) == "classes"
+
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        return classify.class_loss(outputs, targets, smoothing)
+
+    def meter(self, facts: Mapping[str, Any]) -> Meter:
+        return classify.ClassMeter(facts["classes"])
+
+    def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
+        return classify.Probabilities(rows.Expand(facts), model)
+
+    def signature(self, data: Data) -> Signature:
+        return Signature(
+            classify.two(data.validation.inputs),
+            "rows",
+            "probabilities",
+            f"rows: {rows.described(data.facts)}; "
+            f"probabilities: float32 (n, {data.facts['classes']})",
+        )
+
+    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return classify.describe_classes(outputs, facts)
+
+    def picture(
+        self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
+    ) -> Image.Image:
+        from .picture import confusion
+
+        return confusion(targets, outputs.argmax(1), facts["class_names"])
+
+    def _targets(self, table: Table) -> tuple[NDArray[Any], dict[str, Any]]:
+        where = f"{table.name} column {table.target_name!r}"
+        labels, names = labelled(table.target, where, table.class_names)
+        if len(names) > max(20, len(labels) // 4):
+            got = f"{len(names)} different ones in {len(labels)} rows"
+            mend = "name another target column, or choose tabular-regression"
+            raise DataError(where, "classes that repeat", got, mend)
+        return labels, {"classes": len(names), "class_names": list(names)}
+
+    def _target_line(self, train: Part, facts: Mapping[str, Any]) -> str:
+        return f"{facts['target']!r}: {classify.class_lines(train, facts['class_names'])}"
+
+
+class TabularRegression(_Tabular):
+    """Outputs are standardised values, (n, 1); metrics and answers are in the user's units."""
+
+    name = "tabular-regression"
+    metrics = (
+        Metric("r2", "", "maximize"),
+        Metric("rmse", "", "minimize"),
+        Metric("mae", "", "minimize"),
+        Metric("loss", "", "minimize"),
+    )
+
+    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
+        return kind_of(source, options.target if options else None) == "values"
+
+    def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
+        mean: float = facts["target_mean"]
+        std: float = facts["target_std"]
+        return (targets - mean) / std
+
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Mean squared error of outputs (n, 1) and standardised targets (n,)."""
+        classify.expect_shape(outputs, (len(targets), 1))
+        return F.mse_loss(outputs.float().squeeze(1), targets)
+
+    def meter(self, facts: Mapping[str, Any]) -> Meter:
+        return ValueMeter(facts["target_mean"], facts["target_std"])
+
+    def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
+        return Values(rows.Expand(facts), model, facts["target_mean"], facts["target_std"])
+
+    def signature(self, data: Data) -> Signature:
+        return Signature(
+            classify.two(data.validation.inputs),
+            "rows",
+            "values",
+            f"rows: {rows.described(data.facts)}; values: float32 (n,), {data.facts['target']}",
+        )
+
+    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [{facts["target"]: value} for value in outputs.detach().cpu().double().tolist()]
+
+    def picture(
+        self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
+    ) -> Image.Image:
+        from .picture import scatter
+
+        return scatter(targets, outputs, facts["target"])
+
+    def _targets(self, table: Table) -> tuple[NDArray[Any], dict[str, Any]]:
+        where = f"{table.name} column {table.target_name!r}"
+        if table.target.dtype.kind != "f":
+            got = f"texts such as {str(table.target[0])!r}"
+            raise DataError(where, "numbers", got, "choose tabular-classification")
+        if (table.target == table.target[0]).all():
+            raise DataError(where, "values that differ", f"{table.target[0]:g} in every row")
+        return table.target.astype(np.float32), {}
+
+    def _target_line(self, train: Part, facts: Mapping[str, Any]) -> str:
+        low, high = float(train.targets.min()), float(train.targets.max())
+        return f"{facts['target']!r}: values from {low:g} to {high:g}"
+
+
+class ValueMeter(Meter):
+    """R², RMSE and MAE in the user's units, and the loss in standardised ones."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        self.mean, self.std = mean, std
+        self.count = 0
+        self.sums: Tensor = torch.zeros(4, dtype=torch.float64)
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        classify.expect_shape(outputs, (len(targets), 1))
+        # Around the mean, so that the squares below do not cancel.
+        true = targets.double() - self.mean
+        error = outputs.squeeze(1).double() * self.std - true
+        sums = [true.sum(), true.square().sum(), error.square().sum(), error.abs().sum()]
+        self.sums = self.sums.to(outputs.device) + torch.stack(sums)
+        self.count += len(targets)
+
+    def result(self) -> dict[str, float]:
+        count = max(1, self.count)
+        total, squares, errors, distance = self.sums.tolist()
+        spread = squares - total**2 / count
+        return {
+            "r2": 1 - errors / spread if spread > 0 else 0.0,
+            "rmse": (errors / count) ** 0.5,
+            "mae": distance / count,
+            "loss": errors / count / self.std**2,
+        }
+
+
+class Values(nn.Module):
+    """Preparation, model and the user's units in one: raw rows in, values (n,) out."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, prepare: nn.Module, model: nn.Module, mean: float, std: float) -> None:
+        super().__init__()
+        self.prepare = prepare
+        self.model = model
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        values: Tensor = self.model(self.prepare(inputs))
+        return values.float().squeeze(-1) * self.std + self.mean

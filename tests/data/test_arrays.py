@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from archsmith.data.arrays import kind_of, read_images, read_table
+from archsmith.data.raw import TEST, TRAIN, VALIDATION
+from archsmith.errors import DataError
+
+PIXELS = np.arange(6 * 5 * 4, dtype=np.uint8).reshape(6, 5, 4)
+LABELS = np.array([0, 1, 0, 1, 0, 1])
+
+
+def saved(path: Path, **arrays: Any) -> Path:
+    np.savez(path / "data.npz", **arrays)
+    return path / "data.npz"
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        ("x", "y"),
+        ("images", "labels"),
+        ("data", "target"),
+        ("X_train", "Y_train"),
+        ("train_images", "train_labels"),
+    ],
+)
+def test_spellings(tmp_path: Path, x: str, y: str) -> None:
+    path = saved(tmp_path, **{x: PIXELS, y: LABELS[:, None]})
+    read = read_images(path)
+    assert kind_of(path) == "images"
+    assert (read.images[:, 0] == PIXELS).all()
+    assert read.labels.tolist() == LABELS.tolist()
+
+
+def test_parts(tmp_path: Path) -> None:
+    arrays = {"x_train": PIXELS[:3], "y_train": LABELS[:3], "x_val": PIXELS[3:4]}
+    arrays |= {"y_val": LABELS[3:4], "x_test": PIXELS[4:], "y_test": LABELS[4:]}
+    read = read_images(saved(tmp_path, **arrays))
+    assert read.parts.tolist() == [TRAIN] * 3 + [VALIDATION] + [TEST] * 2
+    assert (read.images[:, 0] == PIXELS).all()
+
+
+@pytest.mark.parametrize("shape", [(6, 3, 5, 4), (6, 5, 4, 3), (6, 1, 3, 4), (6, 5, 3, 1)])
+def test_layouts_become_channels_first(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    images = np.random.RandomState(0).randint(0, 256, shape, dtype=np.uint8)
+    read = read_images(saved(tmp_path, x=images, y=LABELS)).images
+    last = shape[3] in (1, 3) and shape[1] not in (1, 3)
+    assert (read == (images.transpose(0, 3, 1, 2) if last else images)).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.array([0.0, 0.5, 1.0]), [0, 128, 255]),
+        (np.array([0.0, 100.0, 255.0]), [0, 100, 255]),
+        (np.array([-1.0, 0.0, 1.0]), [0, 128, 255]),
+        (np.array([0, 8, 16]), [0, 128, 255]),
+        (np.array([0, 30, 200]), [0, 30, 200]),
+    ],
+)
+def test_values_become_bytes(tmp_path: Path, values: Any, expected: list[int]) -> None:
+    images = np.resize(values, (6, 1, 3))
+    read = read_images(saved(tmp_path, x=images, y=LABELS))
+    assert read.images[0, 0, 0].tolist() == expected
+
+
+def test_names_and_one_hot_labels(tmp_path: Path) -> None:
+    path = saved(tmp_path, x=PIXELS, y=np.eye(2)[LABELS], class_names=np.array(["cat", "dog"]))
+    read = read_images(path)
+    assert read.class_names == ("cat", "dog")
+    assert read.labels.tolist() == LABELS.tolist()
+
+
+def test_two_dimensions_are_a_table(tmp_path: Path) -> None:
+    rows = np.random.RandomState(0).rand(6, 4)
+    path = saved(tmp_path, x=rows, y=rows[:, 0], columns=np.array(list("abcd")))
+    assert kind_of(path) == "values"
+    table = read_table(path)
+    assert [column.name for column in table.columns] == list("abcd")
+    assert np.allclose(table.values, rows)
+    assert kind_of(saved(tmp_path, x=rows, y=LABELS)) == "classes"
+
+
+def test_an_empty_class_and_one_class_are_refused(tmp_path: Path) -> None:
+    names = np.array(["a", "b", "c"])
+    with pytest.raises(DataError, match="examples of every class, got none of 'c'"):
+        read_images(saved(tmp_path, x=PIXELS, y=LABELS, classes=names))
+    with pytest.raises(DataError, match="two classes, got only '0'"):
+        read_images(saved(tmp_path, x=PIXELS, y=LABELS * 0))
+
+
+def test_pickled_objects_are_never_opened(tmp_path: Path) -> None:
+    path = saved(tmp_path, x=PIXELS, y=np.array([{}] * 6, dtype=object))
+    with pytest.raises(DataError, match="pickled objects are never opened"):
+        read_images(path)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": PIXELS, "y": LABELS[:5]}, "6 targets, one an example, got 5"),
+        ({"x": PIXELS, "mask": PIXELS}, "keys x, mask"),
+        ({"x": PIXELS, "y": np.ones((6, 2))}, "not one-hot"),
+        ({"x": PIXELS[..., None, None], "y": LABELS}, "images"),
+        ({"x": np.full((6, 2, 2), np.nan), "y": LABELS}, "24 values that are NaN"),
+        ({"x": PIXELS, "y": LABELS + 0.5}, "numbers with fractions"),
+        ({"x": PIXELS, "y": LABELS - 1, "classes": np.array(["a", "b"])}, "from 0 to 1, got -1"),
+        ({"x": PIXELS, "y": LABELS, "x_test": PIXELS[:, :2], "y_test": LABELS}, "one shape"),
+    ],
+)
+def test_bad_arrays_are_refused(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_images(saved(tmp_path, **arrays))
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, x=PIXELS, y=LABELS)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"an \.npz file"):
+        read_images(path)
+
+
+def test_nan_in_rows_is_refused_or_skipped(tmp_path: Path) -> None:
+    rows = np.random.RandomState(0).rand(6, 2)
+    rows[3, 1] = np.nan
+    path = saved(tmp_path, x=rows, y=LABELS)
+    with pytest.raises(DataError, match=r"1 of 6 rows .* row 3 column 'x1'"):
+        read_table(path)
+    table = read_table(path, unreadable="skip")
+    assert len(table.values) == len(table.target) == 5

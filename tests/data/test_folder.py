@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from archsmith.data.folder import read_images
+from archsmith.data.raw import TEST, TRAIN, VALIDATION
+from archsmith.errors import DataError
+
+
+def save(path: Path, size: tuple[int, int] = (6, 5), value: int = 100, mode: str = "L") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colour = value if mode == "L" else (value, 0, 0)
+    Image.new(mode, size, colour).save(path)
+
+
+def fill(root: Path, classes: dict[str, int], **options: object) -> Path:
+    for name, count in classes.items():
+        for i in range(count):
+            save(root / name / f"{i}.png", **options)  # type: ignore[arg-type]
+    return root
+
+
+def test_grey_images_of_one_size_stay_as_they_are(tmp_path: Path) -> None:
+    fill(tmp_path, {"b": 2, "a": 3})
+    save(tmp_path / "a" / "0.png", value=7)
+    read = read_images(tmp_path)
+    assert read.images.shape == (5, 1, 5, 6)
+    assert read.images.dtype == np.uint8
+    assert read.class_names == ("a", "b")
+    assert read.labels.tolist() == [0, 0, 0, 1, 1]
+    assert read.images[0].max() == 7
+    assert read.images[1].min() == 100
+
+
+def test_one_coloured_image_makes_all_rgb_and_sizes_are_brought_together(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": 2, "b": 2}, size=(20, 10))
+    save(tmp_path / "b" / "0.png", size=(40, 40), value=200, mode="RGB")
+    read = read_images(tmp_path)
+    assert read.images.shape == (4, 3, 10, 10)
+    assert read.images[2, :, 5, 5].tolist() == [200, 0, 0]
+    assert any("brought to 10 x 10" in note for note in read.notes)
+    assert read_images(tmp_path, size=16).images.shape == (4, 3, 16, 16)
+
+
+def test_16_bit_greys_are_scaled_not_clipped(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": 1, "b": 1})
+    Image.fromarray(np.full((5, 6), 25_700, np.uint16)).save(tmp_path / "a" / "0.png")
+    assert read_images(tmp_path).images[0].max() == 100
+
+
+def test_part_folders_are_respected(tmp_path: Path) -> None:
+    fill(tmp_path / "train", {"a": 3, "b": 3})
+    fill(tmp_path / "val", {"a": 1, "b": 1})
+    fill(tmp_path / "test", {"b": 2})
+    read = read_images(tmp_path)
+    assert [(read.parts == part).sum() for part in (TRAIN, VALIDATION, TEST)] == [6, 2, 2]
+    assert read.labels[read.parts == TEST].tolist() == [1, 1]
+
+
+def test_unreadable_images_are_refused_with_count_and_names(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": 2, "b": 2})
+    (tmp_path / "a" / "bad.png").write_bytes(b"not an image")
+    (tmp_path / "b" / "cut.png").write_bytes((tmp_path / "b" / "0.png").read_bytes()[:40])
+    with pytest.raises(DataError, match=r"2 of 6 unreadable: a/bad\.png, b/cut\.png"):
+        read_images(tmp_path)
+    read = read_images(tmp_path, unreadable="skip")
+    assert len(read.images) == 4
+    assert any("2 of 6 images unreadable and skipped: a/bad.png" in note for note in read.notes)
+
+
+def test_a_class_of_unreadable_images_alone_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": 2, "b": 0})
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "bad.png").write_bytes(b"")
+    with pytest.raises(DataError, match="b: expected readable images of this class"):
+        read_images(tmp_path, unreadable="skip")
+
+
+def test_an_empty_class_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": 2, "b": 2})
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty: expected images of this class, got none"):
+        read_images(tmp_path)
+
+
+def test_one_class_only_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path, {"cats": 3})
+    with pytest.raises(DataError, match="at least two classes, got only 'cats'"):
+        read_images(tmp_path)
+
+
+def test_a_class_without_training_images_is_refused(tmp_path: Path) -> None:
+    fill(tmp_path / "train", {"a": 1, "b": 1})
+    fill(tmp_path / "test", {"c": 1})
+    with pytest.raises(DataError, match="a class that has training images, got c"):
+        read_images(tmp_path)
+
+
+def test_parts_without_a_training_part_are_refused(tmp_path: Path) -> None:
+    fill(tmp_path / "val", {"a": 1})
+    fill(tmp_path / "test", {"a": 1})
+    with pytest.raises(DataError, match="a train folder beside"):
+        read_images(tmp_path)

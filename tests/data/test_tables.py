@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archsmith.data.tables import kind_of, read_table
+from archsmith.errors import DataError, UnknownNameError
+
+TABLE = "size,colour,id,label\n1.5,red,a,yes\n2,blue,b,no\n-3e2,red,c,yes\n"
+
+
+def write(path: Path, text: str, name: str = "t.csv") -> Path:
+    (path / name).write_text(text, encoding="utf-8")
+    return path / name
+
+
+def test_numbers_and_categories_are_told_apart(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, TABLE))
+    assert [(c.name, c.categories) for c in table.columns] == [
+        ("size", None),
+        ("colour", ("blue", "red")),
+        ("id", ("a", "b", "c")),
+    ]
+    assert table.values.tolist() == [[1.5, 1, 0], [2, 0, 1], [-300, 1, 2]]
+    assert table.target_name == "label"
+    assert table.target.tolist() == ["yes", "no", "yes"]
+
+
+def test_target_is_the_one_named_or_a_usual_name_or_the_last(tmp_path: Path) -> None:
+    path = write(tmp_path, "y,a,b\n1,2,3\n2,3,5\n")
+    assert read_table(path).target_name == "y"
+    assert read_table(path, target="a").target_name == "a"
+    assert read_table(write(tmp_path, "p,a,b\n1,2,3\n2,3,5\n")).target_name == "b"
+    with pytest.raises(UnknownNameError, match="did you mean 'colour'"):
+        read_table(write(tmp_path, TABLE), target="color")
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+def test_delimiters(tmp_path: Path, delimiter: str) -> None:
+    table = read_table(write(tmp_path, TABLE.replace(",", delimiter)))
+    assert len(table.columns) == 3
+
+
+def test_a_first_row_of_numbers_is_no_header(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "1,2,0\n3,4,1\n"))
+    assert [c.name for c in table.columns] == ["x0", "x1"]
+    assert table.values.tolist() == [[1, 2], [3, 4]]
+
+
+def test_names_and_constants_are_left_out_with_a_note(tmp_path: Path) -> None:
+    rows = "".join(f"{i},person {i},same,{i % 2}\n" for i in range(400))
+    table = read_table(write(tmp_path, "n,who,const,label\n" + rows))
+    assert [c.name for c in table.columns] == ["n"]
+    assert any("'who' left out: 400 different texts" in note for note in table.notes)
+    assert any("'const' left out" in note for note in table.notes)
+
+
+def test_missing_features_are_refused_with_place_and_count(tmp_path: Path) -> None:
+    path = write(tmp_path, "a,b,label\n1,x,0\nNaN,x,1\n3,,0\n4,y,1\n5,y,inf_\n")
+    with pytest.raises(DataError) as error:
+        read_table(path)
+    assert "2 of 5 rows" in str(error.value)
+    assert "line 3 column 'a', line 4 column 'b'" in str(error.value)
+    table = read_table(path, unreadable="skip")
+    assert table.values[:, 0].tolist() == [1, 4, 5]
+    assert table.target.tolist() == ["0", "1", "inf_"]
+    assert any("2 of 5 rows" in note and "skipped" in note for note in table.notes)
+
+
+@pytest.mark.parametrize("cell", ["", "nan", "NA", "?"])
+def test_a_missing_target_is_always_refused(tmp_path: Path, cell: str) -> None:
+    path = write(tmp_path, f"a,label\n1,0\n2,{cell}\n3,1\n")
+    with pytest.raises(DataError, match=r"line 3, column 'label'.*1 of 3 targets"):
+        read_table(path, unreadable="skip")
+
+
+def test_an_infinite_number_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 2 column 'a'"):
+        read_table(write(tmp_path, "a,label\ninf,0\n2,1\n"))
+    with pytest.raises(DataError, match="line 3, 'label'"):
+        read_table(write(tmp_path, "a,label\n1,0\n2,inf\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "an empty file"),
+        ("a,b\n", "rows below the header"),
+        ("a,b\n1,2\n1\n", "line 3: expected 2 cells"),
+        ("a,a,b\n1,2,3\n", "'a' twice"),
+        ("a,b\n5,1\n5,0\n", "at least one column to predict from"),
+    ],
+)
+def test_broken_tables_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_table(write(tmp_path, text))
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"a,b\n\xff\xfe,1\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [
+        (["yes", "no"], "classes"),
+        (["0", "1"], "classes"),
+        (["0.5", "1"], "values"),
+        ([str(i) for i in range(30)], "values"),
+    ],
+)
+def test_kind_of_target(tmp_path: Path, cells: list[str], kind: str) -> None:
+    path = write(tmp_path, "a,label\n" + "".join(f"1,{cell}\n" for cell in cells))
+    assert kind_of(path) == kind
+    assert kind_of(path, target="a") == "classes"
+
+
+def test_parquet_reads_as_the_same_csv_does(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    csv = pytest.importorskip("pyarrow.csv")
+    path = write(tmp_path, TABLE)
+    parquet.write_table(csv.read_csv(path), tmp_path / "t.parquet")
+    first, second = read_table(path), read_table(tmp_path / "t.parquet")
+    assert first.columns == second.columns
+    assert np.array_equal(first.values, second.values)

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from archsmith.errors import DataError
+from archsmith.task import task_for
+from archsmith.task.base import Data, ReadOptions
+from archsmith.task.table import TabularClassification, TabularRegression
+
+COLOURS = ("blue", "green", "red")
+
+
+@pytest.fixture
+def houses(tmp_path: Path) -> Path:
+    rng = np.random.RandomState(0)
+    lines = ["area,colour,price"]
+    for i in range(100):
+        area = rng.uniform(50, 150)
+        lines.append(f"{area:.3f},{COLOURS[i % 3]},{1000 * area + 5000 * (i % 3):.1f}")
+    (tmp_path / "houses.csv").write_text("\n".join(lines))
+    return tmp_path / "houses.csv"
+
+
+@pytest.fixture
+def regression(houses: Path) -> Data:
+    return TabularRegression().read(str(houses), ReadOptions())
+
+
+def test_the_target_decides_which_task_suits(houses: Path) -> None:
+    assert task_for(str(houses)).name == "tabular-regression"
+    by_colour = task_for(str(houses), ReadOptions(target="colour"))
+    assert by_colour.name == "tabular-classification"
+    assert task_for("iris").name == "tabular-classification"
+    assert task_for("diabetes").name == "tabular-regression"
+
+
+def test_categories_become_one_hot_and_numbers_standard(regression: Data) -> None:
+    task = TabularRegression()
+    prepared = task.prepare(regression.train.inputs, regression.facts)
+    assert prepared.shape == (len(regression.train), 4)
+    codes = regression.train.inputs[:, 1].long()
+    assert torch.equal(prepared[:, 1:], nn.functional.one_hot(codes, 3).float())
+    assert prepared[:, 0].mean().abs() < 1e-5
+    assert abs(float(prepared[:, 0].std(correction=0)) - 1) < 1e-5
+    assert task.arguments(regression.facts) == {"features": 4, "classes": 1, "outputs": 1}
+    assert json.loads(json.dumps(regression.facts)) == regression.facts
+
+
+def test_iris_is_split_and_described() -> None:
+    task = TabularClassification()
+    data = task.read("iris", ReadOptions())
+    assert torch.bincount(data.test.targets).tolist() == [10, 10, 10]
+    assert data.facts["class_names"] == ["setosa", "versicolor", "virginica"]
+    assert task.arguments(data.facts) == {"features": 4, "classes": 3, "outputs": 3}
+    assert task.example(data.facts, 5).shape == (5, 4)
+    assert "150 rows, 4 columns (0 categorical)" in data.summary
+
+
+def test_regression_metrics_are_in_the_users_units(regression: Data) -> None:
+    task, facts, part = TabularRegression(), regression.facts, regression.validation
+    offset = 700.0
+    outputs = task.prepare_targets(part.targets + offset, facts)[:, None]
+    meter = task.meter(facts)
+    meter.update(outputs[:7], part.targets[:7])
+    meter.update(outputs[7:], part.targets[7:])
+    result = meter.result()
+    assert list(result) == ["r2", "rmse", "mae", "loss"]
+    assert result["rmse"] == pytest.approx(offset, rel=1e-3)
+    assert result["mae"] == pytest.approx(offset, rel=1e-3)
+    spread = float(part.targets.double().var(correction=0))
+    assert result["r2"] == pytest.approx(1 - offset**2 / spread, abs=1e-4)
+    loss = task.loss(outputs, task.prepare_targets(part.targets, facts))
+    assert result["loss"] == pytest.approx(float(loss), rel=1e-3)
+
+
+def test_a_mean_has_no_r2(regression: Data) -> None:
+    targets = regression.validation.targets
+    facts = {**regression.facts, "target_mean": float(targets.mean()), "target_std": 1.0}
+    meter = TabularRegression().meter(facts)
+    meter.update(torch.zeros(len(targets), 1), targets)
+    assert meter.result()["r2"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["iris", "diabetes"])
+def test_the_deployed_form_takes_raw_rows_and_any_batch(name: str) -> None:
+    task = task_for(name)
+    data = task.read(name, ReadOptions())
+    arguments = task.arguments(data.facts)
+    model = nn.Linear(arguments["features"], arguments["outputs"])
+    deployed = task.deployable(model, data.facts).eval()
+    rows = data.test.inputs[:5]
+    with torch.no_grad():
+        raw = model(task.prepare(rows, data.facts))
+        answers = deployed(rows)
+    if name == "iris":
+        assert torch.allclose(answers, raw.softmax(1), atol=1e-6)
+    else:
+        meter = task.meter(data.facts)
+        meter.update(raw, answers)
+        assert meter.result()["rmse"] < 1e-3
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(
+        deployed, (task.signature(data).example,), dynamic_shapes=({0: batch},)
+    )
+    assert torch.allclose(program.module()(rows), answers, rtol=1e-5)
+
+
+def test_rows_load_by_column_name(regression: Data, tmp_path: Path) -> None:
+    path = tmp_path / "new.csv"
+    path.write_text("colour,note,area\nred,x,80\nblue,,100.5\n")
+    rows = TabularRegression().load_input(path, regression.facts)
+    assert rows.tolist() == [[80, 2], [100.5, 0]]
+    np.save(tmp_path / "rows.npy", np.array([[80, 2]]))
+    assert TabularRegression().load_input(tmp_path / "rows.npy", regression.facts).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("area\n80\n", "a column 'colour'"),
+        ("area,colour\n80,pink\n", "line 2 column 'colour': expected one of blue, green, red"),
+        ("area,colour\n,red\n", "line 2 column 'area': expected a finite number"),
+        ("area,colour\n", "rows below the header"),
+    ],
+)
+def test_rows_that_do_not_load(regression: Data, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "new.csv").write_text(text)
+    with pytest.raises(DataError, match=said):
+        TabularRegression().load_input(tmp_path / "new.csv", regression.facts)
+
+
+def test_targets_that_do_not_fit_the_task_are_refused(houses: Path) -> None:
+    with pytest.raises(DataError, match="tabular-classification"):
+        TabularRegression().read(str(houses), ReadOptions(target="colour"))
+    with pytest.raises(DataError, match="regression"):
+        TabularClassification().read(str(houses), ReadOptions(target="price"))
+
+
+def test_a_constant_target_and_one_class_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{i},1.5\n" for i in range(30)))
+    with pytest.raises(DataError, match=r"1\.5 in every row"):
+        TabularRegression().read(str(path), ReadOptions())
+    path.write_text("a,y\n" + "".join(f"{i},yes\n" for i in range(30)))
+    with pytest.raises(DataError, match="two classes, got only 'yes'"):
+        TabularClassification().read(str(path), ReadOptions())
+
+
+def test_answers_name_the_target(regression: Data) -> None:
+    assert TabularRegression().describe(torch.tensor([2.5]), regression.facts) == [{"price": 2.5}]
+
+
+def test_pictures_of_tables(regression: Data) -> None:
+    targets = regression.test.targets
+    perfect = TabularRegression().picture(
+        regression.test.inputs, targets, targets, regression.facts
+    )
+    pixels = np.asarray(perfect).astype(int)
+    blue = (pixels[..., 2] - pixels[..., 0]) > 60
+    ys, xs = np.nonzero(blue)
+    # A perfect prediction lies on the falling diagonal of the picture's coordinates.
+    assert np.corrcoef(xs, ys)[0, 1] < -0.99
+    data = TabularClassification().read("iris", ReadOptions())
+    right = nn.functional.one_hot(data.test.targets, 3).float()
+    matrix = TabularClassification().picture(data.test.inputs, data.test.targets, right, data.facts)
+    red = np.asarray(matrix).astype(int)
+    assert ((red[..., 0] - red[..., 2]) > 60).sum() == 0
