@@ -18,6 +18,7 @@ from .space import Architecture
 from .strategy import Strategy, strategies
 from .strategy.start import StartFrom
 from .study import Executor, Inline, Processes, Progress, Study, check_limits, check_shapes
+from .study.checks import check_budget
 from .task.base import ReadOptions, Recipe
 from .trial import History, Trial
 
@@ -166,6 +167,8 @@ def search(
         raise InputError("workers", "1 or more", str(workers))
     chosen = strategies.get(strategy)() if isinstance(strategy, str) else strategy
     budget = seconds_of(time)
+    wanted = 24 if trials is None and budget is None else trials
+    check_budget(wanted, budget)
     setting = settle(
         space,
         data,
@@ -186,7 +189,6 @@ def search(
     check_shapes(setting.space, setting.forward_on_meta, seed)
     folder = Path(run) if run is not None else None
     with open_store(folder) as store:
-        wanted = 24 if trials is None and budget is None else trials
         study = Study(
             setting.space,
             StartFrom([setting.space.default()], chosen, note="default"),

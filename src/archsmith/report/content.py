@@ -1,0 +1,161 @@
+"""Everything that the report shows, as plain values."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ..objective import COSTS, Limit, Metric, Objective, violation
+from ..space.architecture import Answer
+from ..trial import State, Trial
+
+if TYPE_CHECKING:
+    from .graph import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A decision of the best architecture: its name, the answer, and the default answer.
+
+    ``default`` is ``None`` where the default architecture does not ask this decision.
+    """
+
+    name: str
+    answer: str
+    default: str | None
+
+    @property
+    def changed(self) -> bool:
+        return self.default is not None and self.default != self.answer
+
+
+def answer_text(answer: Answer) -> str:
+    """An answer as people write it: ``(3, 5)`` for tuples, ``yes`` and ``no`` for booleans."""
+    if isinstance(answer, bool):
+        return "yes" if answer else "no"
+    if isinstance(answer, tuple):
+        return "(" + ", ".join(answer_text(item) for item in answer) + ")"
+    return f"{answer:g}" if isinstance(answer, float) else str(answer)
+
+
+def decision_rows(
+    architecture: Mapping[str, Answer], default: Mapping[str, Answer]
+) -> tuple[DecisionRow, ...]:
+    """The decisions of an architecture beside those of the default one, in the order asked."""
+    return tuple(
+        DecisionRow(
+            name, answer_text(value), answer_text(default[name]) if name in default else None
+        )
+        for name, value in architecture.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Finalist:
+    """An architecture trained to the end.
+
+    Attributes:
+        name: ``"best of the search"``, ``"default"``.
+        validation, test: metrics on these parts, by name.
+        costs: ``params``, ``flops``, ``latency_ms``, ``memory_mb`` as far as known.
+        seconds: of its training.
+        curve: per-epoch metrics with ``epoch``, ``train_loss`` and the validation metrics.
+    """
+
+    name: str
+    validation: Mapping[str, float] = field(default_factory=dict)
+    test: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    curve: Sequence[Mapping[str, float]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReportContent:
+    """A study as the report shows it; an unfinished one has its later parts empty.
+
+    Attributes:
+        title: such as ``convnet on digits``.
+        objectives: at least one; the first decides which trial is best.
+        summary: what the reader of the data understood, line by line.
+        command: the command line that repeats the study.
+        trials: all, in order of their numbers.
+        best: number of the best trial, ``None`` while there is none.
+        front: numbers of the Pareto front.
+        finalists: the winner first, then the default architecture.
+        graph: data flow of the best architecture.
+        decisions: its decisions.
+        predictions: PNG bytes of what predictions look like.
+        environment: names and values: versions, device, threads.
+        state: whether the search goes on, is done, or was stopped before its budget.
+        progress: in words: ``23 of 50 trials, stopped: time is up``.
+        planned: trials in the budget.
+        warnings: what went wrong, line by line.
+        metrics: units and directions of the task's metrics.
+        seconds: worked so far.
+        created: when the report was written, as people read it.
+    """
+
+    title: str
+    objectives: Sequence[Objective]
+    trials: Sequence[Trial] = ()
+    limits: Sequence[Limit] = ()
+    summary: Sequence[str] = ()
+    command: str = ""
+    best: int | None = None
+    front: Sequence[int] = ()
+    finalists: Sequence[Finalist] = ()
+    graph: Graph | None = None
+    decisions: Sequence[DecisionRow] = ()
+    predictions: bytes | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    seed: int = 0
+    state: Literal["running", "finished", "stopped"] = "finished"
+    progress: str = ""
+    planned: int | None = None
+    warnings: Sequence[str] = ()
+    metrics: Sequence[Metric] = ()
+    seconds: float = 0.0
+    created: str = ""
+
+    @property
+    def known(self) -> dict[str, Metric]:
+        """All metrics with units and directions, by name."""
+        return COSTS | {metric.name: metric for metric in self.metrics}
+
+    @property
+    def best_trial(self) -> Trial | None:
+        return next((trial for trial in self.trials if trial.number == self.best), None)
+
+    @property
+    def front_trials(self) -> list[Trial]:
+        by_number = {trial.number: trial for trial in self.trials}
+        return [by_number[number] for number in self.front if number in by_number]
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """How many trials stand in each state, those that occur, in the order of the states."""
+        found = Counter(trial.state for trial in self.trials)
+        return {state: found[state] for state in State if found[state]}
+
+    def feasible(self, trial: Trial) -> bool:
+        """Whether a trial keeps all limits."""
+        return violation(trial.metrics, self.limits) == 0.0
+
+    def direction(self, metric: str) -> str | None:
+        """``maximize`` or ``minimize``, ``None`` where nobody said which way is better."""
+        for objective in self.objectives:
+            if objective.metric == metric:
+                return objective.direction
+        found = self.known.get(metric)
+        return found.direction if found else None
+
+    def columns(self) -> list[str]:
+        """Metrics that trials have: objectives, then costs, then the rest by name."""
+        present = {name for trial in self.trials for name in trial.metrics}
+        goals = list(dict.fromkeys(objective.metric for objective in self.objectives))
+        costs = [name for name in COSTS if name in present and name not in goals]
+        rest = sorted(present - set(goals) - set(costs) - {"epoch"})
+        return goals + costs + rest

@@ -1,0 +1,103 @@
+"""Training curves: metric by epoch, one line a model, and tiny ones for the table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from ..trial import Trial
+from .axes import LOW, NARROW, Axis, Frame, Scale, Size, needs_log, span, without_stragglers
+from .content import Finalist, ReportContent
+from .marks import Figure
+from .numbers import axis_title, capital, metric_name, with_unit
+from .svg import px, tag
+
+_LINES = ("one", "two", "three")  # CSS classes of the lines
+
+
+def training_figures(content: ReportContent) -> list[Figure]:
+    """Training loss and the first objective (or validation loss) by epoch, for the finalists."""
+    keys = {key for finalist in content.finalists for row in finalist.curve for key in row}
+    goals = [o.metric for o in content.objectives if o.metric in keys]
+    known = [m.name for m in content.metrics if m.name in keys]
+    wanted = [("train_loss", "training loss")]
+    wanted += [(name, f"validation {metric_name(name)}") for name in [*goals, *known, "loss"][:1]]
+    figures = [_curve_figure(content, key, title) for key, title in wanted if key in keys]
+    return [figure for figure in figures if figure]
+
+
+def _points(rows: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
+    pairs = [(row.get("epoch", i + 1.0), row.get(key, math.nan)) for i, row in enumerate(rows)]
+    return [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
+
+
+def _curve_figure(content: ReportContent, key: str, title: str) -> Figure | None:
+    lines = [(f, _points(f.curve, key)) for f in content.finalists[: len(_LINES)]]
+    lines = [(f, points) for f, points in lines if points]
+    if not lines:
+        return None
+    values = [value for _, points in lines for _, value in points]
+    last = max(epoch for _, points in lines for epoch, _ in points)
+    log = needs_log(values)
+    better = content.direction(key) or "minimize"
+    low, high = without_stragglers(values, better, log)
+
+    def chart(size: Size, hover: bool) -> Markup:
+        label = axis_title(key, content.known) if key in content.known else title
+        frame = Frame(
+            size,
+            Axis(1.0 if last > 1 else 0.0, max(last, 1.0), "epoch", whole=True),
+            Axis(*span([low, high], log), label, log),
+        )
+        drawn = [_line(content, frame, f, key, points, _LINES[i], hover)
+                 for i, (f, points) in enumerate(lines)]  # fmt: skip
+        return frame.svg(*reversed(drawn), title=title)
+
+    legend = tuple((f"line {_LINES[i]}", f.name) for i, (f, _) in enumerate(lines))
+    return Figure(capital(title), "", chart(LOW, True), chart(NARROW, False), legend)
+
+
+def _line(
+    content: ReportContent,
+    frame: Frame,
+    finalist: Finalist,
+    key: str,
+    points: Sequence[tuple[float, float]],
+    style: str,
+    hover: bool,
+) -> Markup:
+    """A line with a wide invisible dot at each epoch, which says the value."""
+    places = [(frame.x(epoch), frame.y(value)) for epoch, value in points]
+    path = "M" + "L".join(f"{px(x)} {px(y)}" for x, y in places)
+    spots = [
+        tag("path", tag("title", f"{finalist.name}, epoch {epoch:g}\n"
+                        f"{metric_name(key)} {with_unit(key, value, content.known)}"),
+            d=f"M{px(x)} {px(y)}h0")
+        for (epoch, value), (x, y) in zip(points, places, strict=True)
+    ] if hover and len(points) <= 200 else []  # fmt: skip
+    end = tag("path", d=f"M{px(places[-1][0])} {px(places[-1][1])}h0", class_="dot")
+    line = tag("path", d=path, class_="curve")
+    return tag("g", line, end, tag("g", *spots, class_="spots"), class_=f"series {style}")
+
+
+def sparkline(trial: Trial, metrics: Sequence[str], points: int = 24) -> Markup:
+    """A trial's validation curve as a small picture; empty where it has fewer than two epochs.
+
+    Args:
+        metrics: names to look for in the curve; the first that is there is drawn.
+        points: longer curves are thinned to this many.
+    """
+    key = next((name for name in metrics if any(name in row for row in trial.curve)), None)
+    found = _points(trial.curve, key) if key else []
+    if len(found) < 2:
+        return Markup("")
+    if len(found) > points:
+        last = len(found) - 1
+        found = [found[round(i * last / (points - 1))] for i in range(points)]
+    low, high = min(v for _, v in found), max(v for _, v in found)
+    across = Scale(found[0][0], found[-1][0], 2.0, 138.0)
+    up = Scale(low, high if high > low else low + 1.0, 34.0, 4.0)
+    path = "M" + "L".join(f"{round(across(epoch))} {round(up(v))}" for epoch, v in found)
+    return tag("svg", tag("path", d=path), viewBox="0 0 140 38", class_="spark")

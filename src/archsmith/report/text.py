@@ -1,0 +1,137 @@
+"""A study as text for the terminal: what ``archsmith show`` prints, and live progress."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..trial import State, Trial
+from .content import ReportContent
+from .numbers import axis_title, duration, metric_name, short, with_unit
+from .progress import SearchProgress
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+__all__ = ["SearchProgress", "summary"]
+
+_FRONT_ROWS = 12
+
+
+def summary(content: ReportContent, width: int = 80) -> RenderableType:
+    """What matters about a study, as something rich can print.
+
+    The state, the best trial with its decisions, the Pareto front where there are several
+    objectives, what went wrong, and what to do next.
+
+    Args:
+        content: the study, finished or not.
+        width: columns of the terminal; decisions are left out of the front where it is narrow.
+    """
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [_heading(content), Text("")]
+    best = content.best_trial
+    if best is None:
+        parts.append(Text(_nothing_yet(content)))
+    else:
+        parts += _best(content, best)
+    if len(content.objectives) > 1 and len(content.front) > 1:
+        parts += [Text(""), _front(content, wide=width >= 90)]
+    if content.finalists:
+        parts += [Text(""), _finalists(content)]
+    for warning in content.warnings[:5]:
+        parts.append(Text(f"! {warning}", style="yellow"))
+    if len(content.warnings) > 5:
+        parts.append(Text(f"! and {len(content.warnings) - 5} more warnings", style="yellow"))
+    parts += [Text(""), Text(next_step(content), style="dim")]
+    return Group(*parts)
+
+
+def _heading(content: ReportContent) -> RenderableType:
+    from rich.text import Text
+
+    counts = ", ".join(f"{count} {state.value}" for state, count in content.counts.items())
+    line = Text(content.title, style="bold")
+    line.append(f"  {content.progress or content.state}", style="not bold")
+    if counts:
+        line.append(f"\n{counts}", style="not bold dim")
+    if content.seconds:
+        line.append(f" in {duration(content.seconds)}", style="not bold dim")
+    return line
+
+
+def _nothing_yet(content: ReportContent) -> str:
+    finished = content.counts.get(State.FINISHED, 0)
+    if finished and content.limits:
+        limits = ", ".join(map(str, content.limits))
+        return f"No finished trial keeps the limits ({limits})."
+    return "No trial has finished yet."
+
+
+def _best(content: ReportContent, best: Trial) -> list[RenderableType]:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    goals = [objective.metric for objective in content.objectives]
+    for name in [*goals, *(n for n in content.columns() if n in best.metrics and n not in goals)]:
+        style = "bold green" if name == goals[0] else ""
+        value = with_unit(name, best.metrics.get(name), content.known)
+        table.add_row(metric_name(name), Text(value, style=style))
+    changed = [d for d in content.decisions if d.changed]
+    if changed:
+        listed = ", ".join(f"{d.name} {d.answer} (default {d.default})" for d in changed)
+        table.add_row("unlike default", Text(listed))
+    heading = f"Best: trial {best.number}  {best.architecture.id}"
+    return [Text(heading, style="bold"), table]
+
+
+def _front(content: ReportContent, wide: bool) -> RenderableType:
+    from rich.table import Table
+
+    goals = [objective.metric for objective in content.objectives]
+    extra = [n for n in content.columns() if n not in goals][:2] if wide else []
+    trials = content.front_trials
+    more = len(trials) - _FRONT_ROWS
+    caption = f"and {more} more" if more > 0 else None
+    table = Table(title="Pareto front", title_justify="left", box=None, padding=(0, 2, 0, 0),
+                  caption=caption, caption_justify="left")  # fmt: skip
+    table.add_column("trial", justify="right")
+    for name in [*goals, *extra]:
+        table.add_column(axis_title(name, content.known), justify="right")
+    for trial in trials[:_FRONT_ROWS]:
+        values = [short(trial.metrics.get(name), 4) for name in [*goals, *extra]]
+        style = "bold" if trial.number == content.best else None
+        table.add_row(str(trial.number), *values, style=style)
+    return table
+
+
+def _finalists(content: ReportContent) -> RenderableType:
+    from rich.table import Table
+
+    names = {n for f in content.finalists for n in f.test}
+    goals = [o.metric for o in content.objectives if o.metric in names]
+    shown = goals or sorted(names)[:2]
+    table = Table(title="Trained to the end, on the test part", title_justify="left", box=None,
+                  padding=(0, 2, 0, 0))  # fmt: skip
+    table.add_column("")
+    for name in [*shown, "params"]:
+        table.add_column(axis_title(name, content.known), justify="right")
+    for finalist in content.finalists:
+        values = [short(finalist.test.get(name), 4) for name in shown]
+        table.add_row(finalist.name, *values, short(finalist.costs.get("params")))
+    return table
+
+
+def next_step(content: ReportContent) -> str:
+    """What to do next, in one sentence."""
+    if content.state == "running":
+        return "The search is still running."
+    if content.state == "stopped" and content.command:
+        return f"To go on: {content.command}"
+    if content.best is None:
+        return "Nothing to export: see the failed trials above, or loosen the limits."
+    return "Next: archsmith report RUN, or archsmith export RUN --to DIR."

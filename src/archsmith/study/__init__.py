@@ -1,0 +1,35 @@
+"""The loop that joins space, strategy, evaluator and store; stores; executors."""
+
+from .checkpoints import checkpoint_path
+from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
+from .preflight import check_limits, check_shapes
+from .processes import Processes
+from .progress import Progress
+from .record import Event, Record, Session
+from .result import StudyResult
+from .sqlite import SqliteStore
+from .store import MemoryStore, Store
+from .study import Study
+
+__all__ = [
+    "Ended",
+    "EpochDone",
+    "Event",
+    "Executor",
+    "Inline",
+    "Job",
+    "Lost",
+    "MemoryStore",
+    "Processes",
+    "Progress",
+    "Record",
+    "Report",
+    "Session",
+    "SqliteStore",
+    "Store",
+    "Study",
+    "StudyResult",
+    "check_limits",
+    "check_shapes",
+    "checkpoint_path",
+]

@@ -1,0 +1,192 @@
+"""Where evaluations run: the contract, and the executor that runs them here."""
+
+from __future__ import annotations
+
+import traceback
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import ArchsmithError, StoreError
+from ..evaluate.base import Evaluator, TrialFailed, TrialPruned, Watch
+from ..space.architecture import Architecture
+from ..trial import Fidelity, State, Trial
+from .checkpoints import checkpoint_path, save_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker needs to know of a trial."""
+
+    number: int
+    architecture: Architecture
+    fidelity: Fidelity
+    seed: int
+
+    @classmethod
+    def of(cls, trial: Trial) -> Job:
+        return cls(trial.number, trial.architecture, trial.fidelity, trial.seed)
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDone:
+    """Metrics of a trial after an epoch."""
+
+    number: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A trial has come to its end; ``weights`` says whether a checkpoint was written."""
+
+    number: int
+    state: State
+    metrics: dict[str, float]
+    reason: str = ""
+    weights: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker of a trial is gone; the trial may be tried again."""
+
+    number: int
+    reason: str
+
+
+Report = EpochDone | Ended | Lost
+
+
+class Executor(ABC):
+    """Where evaluations run.
+
+    The study opens it, submits trials to the workers that are free, and waits. While it waits, the
+    executor calls ``report`` with what happens, in order for each trial: any number of
+    :class:`EpochDone`, then one :class:`Ended` or :class:`Lost`.
+    """
+
+    @abstractmethod
+    def open(
+        self, evaluator: Evaluator, folder: Path | None, report: Callable[[Report], None]
+    ) -> None:
+        """Get ready to evaluate. Weights go to ``folder/checkpoints``; without a folder, nowhere.
+
+        Raises:
+            InputError: the evaluator cannot be brought to where it shall run.
+        """
+
+    @abstractmethod
+    def free(self) -> list[str]:
+        """Names of the workers that are ready and have nothing to do."""
+
+    @abstractmethod
+    def submit(self, worker: str, job: Job) -> None:
+        """Give a free worker its next trial. Returns at once."""
+
+    @abstractmethod
+    def wait(self) -> None:
+        """Wait until something happened, and report it.
+
+        Raises:
+            StoreError: a worker cannot write to the run folder.
+            WorkError: workers die as soon as they start.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop; trials that still run are given up without a report."""
+
+
+class Inline(Executor):
+    """Evaluates in this process, one trial at a time."""
+
+    NAME = "main"
+
+    def __init__(self) -> None:
+        self._job: Job | None = None
+
+    def open(
+        self, evaluator: Evaluator, folder: Path | None, report: Callable[[Report], None]
+    ) -> None:
+        self._evaluator, self._folder, self._report = evaluator, folder, report
+
+    def free(self) -> list[str]:
+        return [] if self._job else [self.NAME]
+
+    def submit(self, worker: str, job: Job) -> None:
+        self._job = job
+
+    def wait(self) -> None:
+        if self._job is None:
+            return
+        ended = evaluate(self._evaluator, self._job, self._folder, self._report)
+        self._job = None
+        self._report(ended)
+
+    def close(self) -> None:
+        self._job = None
+
+
+class _Watch(Watch):
+    """Passes epochs on and writes weights to the run folder."""
+
+    __slots__ = ("_folder", "_number", "_report", "weights")
+
+    def __init__(self, number: int, folder: Path | None, report: Callable[[Report], None]) -> None:
+        self._number, self._folder, self._report = number, folder, report
+        self.weights = False
+
+    def epoch(self, metrics: Mapping[str, float]) -> None:
+        self._report(EpochDone(self._number, numbers(metrics)))
+
+    def keep(self, weights: Mapping[str, Tensor]) -> None:
+        if self._folder is not None:
+            save_weights(checkpoint_path(self._folder, self._number), weights)
+            self.weights = True
+
+
+def evaluate(
+    evaluator: Evaluator, job: Job, folder: Path | None, report: Callable[[Report], None]
+) -> Ended:
+    """Evaluate one trial. Whatever the evaluator raises becomes the trial's end.
+
+    Raises:
+        StoreError: the run folder cannot be written; that is not the architecture's fault.
+    """
+    watch = _Watch(job.number, folder, report)
+    state, metrics, reason = State.FINISHED, {}, ""
+    try:
+        found = evaluator.evaluate(job.architecture, job.fidelity, job.seed, watch)
+        metrics = numbers(found)
+    except TrialFailed as failure:
+        state = State.PRUNED if isinstance(failure, TrialPruned) else State.FAILED
+        metrics, reason = numbers(failure.metrics), failure.reason
+    except StoreError:
+        raise
+    except (Exception, SystemExit) as error:
+        state, reason = State.FAILED, one_line(error)
+    return Ended(job.number, state, metrics, reason, watch.weights)
+
+
+def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
+    """Plain floats, from whatever counts as a number (numpy and torch scalars too)."""
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def one_line(error: BaseException) -> str:
+    """``Type: message (file:line)`` of an exception, on one line of at most 300 characters."""
+    text = " ".join(str(error).split())
+    # Errors of ours say where themselves; for others the line that raised is half the answer.
+    if not isinstance(error, ArchsmithError) and error.__traceback__ is not None:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        place = f" ({Path(last.filename).name}:{last.lineno})"
+    else:
+        place = ""
+    room = 300 - len(place)
+    return f"{type(error).__name__}: {text}"[:room] + place

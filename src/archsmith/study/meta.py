@@ -1,0 +1,111 @@
+"""What a study is: its description, kept beside its events and compared when it is resumed."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunFolderError
+from ..objective import Limit, Objective
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+#: A run folder that differs in one of these holds another study.
+IDENTITY = (
+    "space",
+    "arguments",
+    "fingerprint",
+    "strategy",
+    "objectives",
+    "limits",
+    "seed",
+    "data",
+    "read",
+    "task",
+    "recipe",
+    "fidelity",
+)
+
+
+def describe(
+    space: Space,
+    strategy: str,
+    objectives: Sequence[Objective],
+    limits: Sequence[Limit],
+    seed: int,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The description of a study as JSON values.
+
+    ``extra`` adds what the caller knows: ``data`` (the source, compared on resuming), ``command``
+    and whatever else a report wants to show.
+    """
+    meta: dict[str, Any] = {
+        "space": space.name,
+        "arguments": space.arguments,
+        "fingerprint": space.fingerprint,
+        "strategy": strategy,
+        "objectives": [[o.metric, o.direction] for o in objectives],
+        "limits": [[lim.metric, lim.sign, lim.bound] for lim in limits],
+        "seed": seed,
+        "versions": versions(),
+        "platform": platform.platform(),
+        "created": time.time(),
+        **(extra or {}),
+    }
+    # The store gives back JSON values, so compare as JSON: tuples become lists here already. An
+    # argument that is no JSON value is known by its text.
+    plain: dict[str, Any] = json.loads(json.dumps(meta, default=str))
+    return plain
+
+
+def versions() -> dict[str, str]:
+    """Versions of python, archsmith and torch, without importing torch."""
+    found = {"python": platform.python_version()}
+    for package in ("archsmith", "torch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "unknown"
+    return found
+
+
+def goals(meta: Mapping[str, Any]) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
+    """The objectives and limits of a described study."""
+    objectives = tuple(Objective(metric, direction) for metric, direction in meta["objectives"])
+    limits = tuple(Limit(metric, sign, bound) for metric, sign, bound in meta["limits"])
+    return objectives, limits
+
+
+def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Refuse to go on with a study under another description.
+
+    Raises:
+        RunFolderError: naming the first thing that differs.
+    """
+    for key in IDENTITY:
+        if known.get(key) == wanted.get(key):
+            continue
+        mend = "give the options of the first run again, or another run folder"
+        if key == "fingerprint":
+            raise RunFolderError(
+                where,
+                f"the space {known.get('space')!r} as it was when the study began",
+                "one whose decisions have changed since",
+                "start in another run folder, or bring the builder back to what it was",
+            )
+        raise RunFolderError(
+            where,
+            f"the study begun there, with {key} {_shown(known.get(key))}",
+            f"{key} {_shown(wanted.get(key))}",
+            mend,
+        )
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value)

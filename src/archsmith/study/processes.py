@@ -1,0 +1,183 @@
+"""Evaluations in processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError, WorkError
+from ..evaluate.base import Evaluator
+from .executor import Ended, EpochDone, Executor, Job, Lost, Report
+from .worker import CannotLoad, CannotWrite, Hello, Ready, work
+
+#: So many workers in a row may die before they are ready.
+_BOOTS = 3
+
+
+@dataclass(slots=True)
+class _Worker:
+    name: str
+    process: SpawnProcess
+    pipe: Connection
+    ready: bool = False
+    job: int | None = None
+
+
+class Processes(Executor):
+    """Evaluates in several worker processes.
+
+    Each is started fresh (``spawn``) and gets its share of the cores. One that dies is replaced,
+    and its trial is reported as lost. Workers end by themselves when this process is gone.
+
+    Args:
+        workers: how many.
+        threads: torch threads of each; cores divided by workers where not given.
+    """
+
+    def __init__(self, workers: int, threads: int | None = None) -> None:
+        if workers < 1:
+            raise InputError("workers", "1 or more", str(workers))
+        self.workers = workers
+        self.threads = threads or max(1, cores() // workers)
+        self._context = multiprocessing.get_context("spawn")
+        self._pool: dict[str, _Worker] = {}
+        self._failed_boots = 0
+
+    def open(
+        self, evaluator: Evaluator, folder: Path | None, report: Callable[[Report], None]
+    ) -> None:
+        try:
+            self._payload = pickle.dumps(evaluator)
+        except Exception as error:
+            raise _not_portable(f"{type(error).__name__}: {error}") from error
+        self._folder, self._report, self._failed_boots = folder, report, 0
+        for slot in range(self.workers):
+            self._spawn(f"worker-{slot}")
+
+    def free(self) -> list[str]:
+        return [w.name for w in self._pool.values() if w.ready and w.job is None]
+
+    def submit(self, worker: str, job: Job) -> None:
+        chosen = self._pool[worker]
+        chosen.job = job.number
+        # Where it has just died, wait() finds that out and reports the trial as lost.
+        with contextlib.suppress(OSError):
+            chosen.pipe.send(job)
+
+    def wait(self) -> None:
+        by_handle: dict[Any, _Worker] = {}
+        for worker in self._pool.values():
+            by_handle[worker.pipe] = by_handle[worker.process.sentinel] = worker
+        ready = wait(list(by_handle))
+        for worker in {by_handle[handle].name: by_handle[handle] for handle in ready}.values():
+            # Ask before reading: what a worker said before it died is still in the pipe.
+            dead = worker.process.sentinel in ready
+            if not self._hear(worker) or dead:
+                self._bury(worker)
+
+    def close(self) -> None:
+        pool, self._pool = list(self._pool.values()), {}
+        for worker in pool:
+            worker.pipe.close()
+            worker.process.terminate()
+        for worker in pool:
+            worker.process.join(5)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.process.close()
+
+    def _spawn(self, name: str) -> None:
+        here, there = self._context.Pipe()
+        process = self._context.Process(
+            target=work, args=(there, self._folder, self.threads), name=f"archsmith-{name}"
+        )
+        process.start()
+        there.close()  # or the pipe would not end when the worker does
+        self._pool[name] = _Worker(name, process, here)
+
+    def _hear(self, worker: _Worker) -> bool:
+        """Take in all that a worker has said; whether the pipe still holds."""
+        try:
+            while worker.pipe.poll():
+                self._take(worker, worker.pipe.recv())
+        except (EOFError, OSError):
+            return False
+        return True
+
+    def _take(self, worker: _Worker, message: Any) -> None:
+        match message:
+            case EpochDone():
+                self._report(message)
+            case Ended():
+                worker.job = None
+                self._report(message)
+            case Hello():
+                worker.pipe.send_bytes(self._payload)
+            case Ready():
+                worker.ready = True
+                self._failed_boots = 0
+            case CannotLoad():
+                raise _not_portable(message.reason)
+            case CannotWrite():
+                raise message.error
+
+    def _bury(self, worker: _Worker) -> None:
+        worker.process.join(5)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        how = _ending(worker.process.exitcode)
+        worker.pipe.close()
+        worker.process.close()
+        del self._pool[worker.name]
+        if not worker.ready:
+            self._failed_boots += 1
+            if self._failed_boots >= _BOOTS:
+                raise WorkError(
+                    "workers",
+                    "to start",
+                    f"{_BOOTS} in a row that {how} before they were ready",
+                    "their output above says why; a script that starts a search with workers "
+                    "needs `if __name__ == '__main__':` around it",
+                )
+        self._spawn(worker.name)
+        if worker.job is not None:
+            self._report(Lost(worker.job, f"{worker.name} {how}"))
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _ending(status: int | None) -> str:
+    if status is None:
+        return "hung"
+    if status >= 0:
+        return f"exited with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was killed by signal {-status}"
+
+
+def _not_portable(reason: str) -> InputError:
+    return InputError(
+        "evaluator",
+        "one that can be pickled and brought to a worker process",
+        reason,
+        "put the builder and what it uses into a module that can be imported (no lambda, nothing "
+        "typed at a prompt), or use workers=1",
+    )

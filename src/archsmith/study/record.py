@@ -1,0 +1,145 @@
+"""Events of a study, and the state that they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..errors import StoreError
+from ..objective import Limit, Objective
+from ..space.architecture import Architecture
+from ..trial import Fidelity, History, State, Trial
+
+
+class Event(NamedTuple):
+    """One thing that happened.
+
+    ``kind`` is one of opened, proposed, started, epoch, ended, returned, note and closed. ``trial``
+    is the number of the trial concerned, -1 for none. ``time`` is seconds since 1970, ``data``
+    holds JSON values.
+    """
+
+    kind: str
+    trial: int
+    time: float
+    data: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Session:
+    """One process's time with a study.
+
+    Attributes:
+        opened, last: seconds since 1970 of its first and its last event.
+        closed: why it ended; empty while it runs, and for ever where it was killed.
+    """
+
+    number: int
+    pid: int
+    host: str
+    opened: float
+    last: float
+    closed: str = ""
+
+
+@dataclass
+class Record:
+    """What the events of a study add up to.
+
+    Attributes:
+        trials: by number.
+        ended: finished, failed and pruned trials in order of ending.
+        notes: the last value under each name.
+    """
+
+    trials: list[Trial] = field(default_factory=list)
+    ended: list[Trial] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Time that all sessions worked, from the first to the last event of each."""
+        return sum(max(0.0, s.last - s.opened) for s in self.sessions)
+
+
+def replay(events: Iterable[Event]) -> Record:
+    """Derive the state of a study from its events.
+
+    Raises:
+        StoreError: an event that cannot follow those before it.
+    """
+    record = Record()
+    for event in events:
+        try:
+            _apply(record, event)
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise StoreError(
+                f"event {event.kind!r} of trial {event.trial}",
+                "an event that follows from those before it",
+                f"{type(error).__name__}: {error}",
+                "the record is damaged; restore it from a copy or start in a new folder",
+            ) from error
+    return record
+
+
+def _apply(record: Record, event: Event) -> None:
+    kind, number, when, data = event
+    if kind == "note":
+        record.notes[data["name"]] = data["value"]
+        return
+    if kind == "opened":
+        record.sessions.append(Session(len(record.sessions), data["pid"], data["host"], when, when))
+        return
+    if record.sessions:
+        record.sessions[-1].last = when
+    if kind == "closed":
+        record.sessions[-1].closed = data["reason"]
+    elif kind == "proposed":
+        if number != len(record.trials):
+            raise ValueError(f"trial {number} comes after {len(record.trials) - 1}")
+        record.trials.append(_proposed(number, data))
+    else:
+        _change(record, record.trials[number], event)
+
+
+def _proposed(number: int, data: Mapping[str, Any]) -> Trial:
+    return Trial(
+        number,
+        Architecture.from_json(data["architecture"]),
+        Fidelity(data["epochs"], data["share"]),
+        data["seed"],
+        data["note"],
+    )
+
+
+def _change(record: Record, trial: Trial, event: Event) -> None:
+    data = event.data
+    if event.kind == "started":
+        trial.state, trial.started = State.RUNNING, event.time
+        trial.worker = data["worker"]
+        trial.attempts += 1
+        trial.curve = []
+    elif event.kind == "epoch":
+        trial.curve.append(dict(data))
+    elif event.kind == "ended":
+        trial.state, trial.ended = State(data["state"]), event.time
+        trial.metrics, trial.reason = dict(data["metrics"]), data["reason"]
+        record.ended.append(trial)
+    elif event.kind == "returned":
+        trial.state, trial.worker, trial.curve = State.PROPOSED, "", []
+    else:
+        raise ValueError("unknown kind of event")
+
+
+def as_history(
+    record: Record, objectives: Sequence[Objective], limits: Sequence[Limit] = ()
+) -> History:
+    """The history that a study had when the last event of the record was written."""
+    history = History(objectives, limits)
+    for trial in record.trials:
+        history.add(trial)
+    for trial in record.ended:
+        history.close(trial)
+    return history

@@ -1,0 +1,148 @@
+"""Before long work: whether models build and run, and if not, which decisions lead there."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, islice
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArchsmithError, SpaceError
+from ..space.architecture import Answer, Architecture
+from ..space.building import BuilderError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..space import Space
+
+
+def check_shapes(
+    space: Space,
+    check: Callable[[nn.Module, Architecture], None],
+    seed: int = 0,
+    samples: int = 12,
+    device: str = "meta",
+) -> int:
+    """Build the default architecture and some samples, and run ``check`` on each model.
+
+    Args:
+        check: raises where the model is not right, for example where a forward pass of a batch on
+            ``device`` does not fit.
+        samples: random architectures besides the default.
+        device: where the models are built; on ``"meta"`` they take no memory.
+
+    Returns:
+        How many distinct architectures were checked.
+
+    Raises:
+        SpaceError: naming the fewest decisions that lead to the failure, and its message.
+    """
+    trial = _Trial(space, check, device)
+    default = trial.first({})
+    if isinstance(default, _Failure):
+        raise SpaceError(
+            _named(space, default.answers),
+            "a default architecture that builds and runs",
+            _told(default.error),
+            "mend the builder, or change the defaults",
+        ) from default.error
+    rng = random.Random(seed)
+    for _ in range(samples):
+        found = trial.draw(rng)
+        if found is not None:
+            culprit, error = _fewest(trial, default, found)
+            raise SpaceError(
+                _named(space, culprit),
+                "a model that builds and runs",
+                _told(error),
+                "the default answers work; mend the builder for these, or take the option away",
+            ) from error
+    return len(trial.tried)
+
+
+@dataclass
+class _Failure:
+    """Answers that do not work, and what went wrong."""
+
+    answers: Mapping[str, Answer]
+    error: Exception
+
+
+@dataclass
+class _Trial:
+    """Whether architectures work, each tried once."""
+
+    space: Space
+    check: Callable[[nn.Module, Architecture], None]
+    device: str
+    tried: dict[Architecture, Exception | None] = field(default_factory=dict)
+
+    def first(self, answers: Mapping[str, Answer]) -> Architecture | _Failure:
+        """The architecture that these answers and defaults make, if it works."""
+        try:
+            architecture = self.space.complete(answers)
+        except BuilderError as error:
+            return _Failure(error.answers, error)
+        failed = self.error(architecture)
+        return architecture if failed is None else _Failure(architecture, failed)
+
+    def draw(self, rng: random.Random) -> _Failure | None:
+        """Try a sample; the failure if it does not work."""
+        try:
+            architecture = self.space.sample(rng)
+        except BuilderError as error:
+            return _Failure(error.answers, error)
+        failed = self.error(architecture)
+        return None if failed is None else _Failure(architecture, failed)
+
+    def error(self, architecture: Architecture) -> Exception | None:
+        if architecture not in self.tried:
+            try:
+                self.check(self.space.build(architecture, device=self.device), architecture)
+            except Exception as error:
+                self.tried[architecture] = error
+            else:
+                self.tried[architecture] = None
+        return self.tried[architecture]
+
+
+def _fewest(
+    trial: _Trial, default: Architecture, failure: _Failure
+) -> tuple[Mapping[str, Answer], Exception]:
+    """The fewest failing answers when all other decisions take their default, and their error.
+
+    Single answers and pairs are all tried; beyond that, answers are taken away one by one as long
+    as what is left still fails (delta debugging, Zeller and Hildebrandt 2002).
+    """
+    answers = failure.answers
+    left = {n: a for n, a in answers.items() if n not in default or default[n] != a}
+
+    def attempt(names: Sequence[str]) -> Exception | None:
+        found = trial.first({name: answers[name] for name in names})
+        return found.error if isinstance(found, _Failure) else None
+
+    for size in (1, 2):
+        for names in islice(combinations(left, size), 200):
+            error = attempt(names)
+            if error is not None:
+                return {name: answers[name] for name in names}, error
+    error = failure.error
+    for name in list(left):
+        fewer = [other for other in left if other != name]
+        lesser = attempt(fewer)
+        if lesser is not None:
+            error = lesser
+            del left[name]
+    return left, error
+
+
+def _named(space: Space, answers: Mapping[str, Any]) -> str:
+    inside = ", ".join(f"{name}={answer!r}" for name, answer in answers.items())
+    return f"{space.name} with {inside}" if inside else space.name
+
+
+def _told(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, ArchsmithError) else f"{type(error).__name__}: {text}"

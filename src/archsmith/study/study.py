@@ -1,0 +1,298 @@
+"""The one loop that joins space, strategy, evaluator and store."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import heapq
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import StoreError, WorkError
+from ..evaluate.base import Evaluator
+from ..objective import Limit, Objective
+from ..space.building import BuilderError
+from ..strategy.base import Strategy
+from ..trial import Fidelity, Proposal, State, Trial
+from .checkpoints import remove_weights, sweep
+from .checks import check_budget, check_metrics, flaw, last_reason
+from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
+from .incumbent import Incumbents
+from .interrupts import Interrupts
+from .meta import describe
+from .progress import Progress, tell
+from .record import Record, as_history
+from .result import INTERRUPTED, StudyResult
+from .store import MemoryStore, Store
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+#: A trial is given up when so many workers died under it.
+DEATHS = 3
+#: The study stops when so many trials failed before any finished.
+FAILURES = 5
+#: Draws of an architecture before a builder that raises stops the study.
+DRAWS = 20
+#: The study stops when so many trials were pruned for each that was wanted.
+PRUNED = 50
+
+
+class Study:
+    """Propose, store, evaluate, store, until the budget is spent.
+
+    Trial *n* draws from a generator seeded by (study seed, *n*), and its own seed comes from the
+    same place, so that with one worker a study that was stopped and resumed equals one that was
+    not, trial for trial.
+
+    Args:
+        objectives: what to optimise, the first one deciding which trial is best.
+        limits: bounds that a result must keep.
+        store: the record; in memory where none is given.
+        executor: where evaluations run; in this process where none is given.
+        trials: finished and failed trials wanted, over all sessions. Pruned ones do not count.
+        seconds: no trial starts after so many seconds of work, over all sessions; those that run
+            by then are finished.
+        fidelity: what a trial spends when its strategy does not say.
+        meta: more to keep with the study, see :func:`~archsmith.study.meta.describe`.
+        on_event: called with a :class:`~archsmith.study.progress.Progress` at each step.
+
+    Raises:
+        InputError: no budget was given, or one that is not positive.
+        UnknownNameError: an objective or a limit names a metric that the evaluator does not give.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        strategy: Strategy,
+        evaluator: Evaluator,
+        objectives: Sequence[Objective],
+        limits: Sequence[Limit] = (),
+        *,
+        store: Store | None = None,
+        executor: Executor | None = None,
+        seed: int = 0,
+        trials: int | None = None,
+        seconds: float | None = None,
+        fidelity: Fidelity | None = None,
+        meta: Mapping[str, Any] | None = None,
+        on_event: Callable[[Progress], None] | None = None,
+    ) -> None:
+        check_budget(trials, seconds)
+        check_metrics(evaluator, objectives, limits)
+        self.space, self.strategy, self.evaluator = space, strategy, evaluator
+        self.objectives, self.limits = tuple(objectives), tuple(limits)
+        self.store = store if store is not None else MemoryStore()
+        self.executor = executor if executor is not None else Inline()
+        self.seed, self.trials, self.budget = seed, trials, seconds
+        self.fidelity = fidelity or Fidelity()
+        self.on_event = on_event
+        self._meta = describe(space, strategy.name, objectives, limits, seed, meta)
+
+    def run(self) -> StudyResult:
+        """Work until the budget is spent, nothing new is left, or somebody interrupts.
+
+        Raises:
+            RunFolderError: the store holds another study.
+            StoreError: the record cannot be written; what was acknowledged is safe.
+            WorkError: the first trials all failed, or workers do not start.
+        """
+        self._resume(self.store.begin(self._meta))
+        stopped = "an error"
+        with Interrupts() as self._interrupts:
+            try:
+                over = self._over()
+                if not over:
+                    self.executor.open(self.evaluator, self.store.folder, self._report)
+                    over = self._loop()
+                if self.counts[State.FAILED] and not self.counts[State.FINISHED]:
+                    raise self._all_failed()
+                stopped = over
+            except KeyboardInterrupt:
+                stopped = INTERRUPTED
+            finally:
+                self._interrupts.shut()
+                self.executor.close()
+                self._leave(stopped)
+        front = self.incumbents.front()
+        return StudyResult(self.history, self.incumbents.best, front, stopped, self.elapsed)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds worked, over all sessions."""
+        return self._earlier + self.elapsed_now
+
+    @property
+    def elapsed_now(self) -> float:
+        """Seconds worked in this session."""
+        return time.monotonic() - self._began
+
+    @property
+    def counted_now(self) -> int:
+        """Finished and failed trials of this session."""
+        return self.counted - self._counted_earlier
+
+    @property
+    def running(self) -> int:
+        """Trials that are being evaluated now."""
+        return len(self._running)
+
+    def _resume(self, record: Record) -> None:
+        self._began, self._earlier = time.monotonic(), record.seconds
+        self.history = as_history(record, self.objectives, self.limits)
+        self.incumbents = Incumbents(self.history)
+        self.counts = Counter(trial.state for trial in record.ended)
+        #: Finished and failed trials, which the budget counts.
+        self.counted = len(record.ended) - self.counts[State.PRUNED]
+        self.last_error = last_reason(record, State.FAILED)
+        self._counted_earlier = self.counted
+        self._waiting = sorted(self.history.running)
+        self._running: dict[int, Trial] = {}
+        self._deaths: Counter[int] = Counter()
+        self._failed_now = 0
+        self._last_pruned = last_reason(record, State.PRUNED)
+        if self.store.folder is not None:
+            sweep(self.store.folder, self.incumbents.kept())
+
+    def _leave(self, stopped: str) -> None:
+        # When the disk is full this fails as well. Nothing is lost by that: the trials come back
+        # when the store is next opened, and the first error is the one to show.
+        with contextlib.suppress(StoreError):
+            if self._running:
+                self.store.give_back(list(self._running.values()), stopped)
+            self.store.end(stopped)
+
+    def _loop(self) -> str:
+        while True:
+            over = self._fill()
+            if over and not self._running:
+                return over
+            self._interrupts.open()
+            self.executor.wait()
+            self._interrupts.shut()
+
+    def _fill(self) -> str:
+        """Give each free worker a trial; why there is none, if so."""
+        for worker in self.executor.free():
+            over = self._over()
+            if over:
+                return over
+            trial = self._next(worker)
+            if trial is None:
+                return "the strategy has nothing new left to try"
+            self._running[trial.number] = trial
+            self.executor.submit(worker, Job.of(trial))
+            if self.on_event:
+                tell(self, "started", trial)
+        return ""
+
+    def _over(self) -> str:
+        if self.budget is not None and self.elapsed >= self.budget:
+            return f"{self.budget:g} seconds are over"
+        if self._waiting or self.trials is None:
+            return ""
+        if self.counted + len(self._running) >= self.trials:
+            return f"{self.trials} trials are done"
+        pruned = self.counts[State.PRUNED]
+        if pruned >= PRUNED * self.trials:
+            return f"{pruned} trials were pruned, the last one because {self._last_pruned}"
+        return ""
+
+    def _next(self, worker: str) -> Trial | None:
+        """A trial that came back, or a new one; written before it is evaluated."""
+        if self._waiting:
+            trial = self.history.trials[heapq.heappop(self._waiting)]
+            self.store.start(trial, worker)
+            return trial
+        number = len(self.history)
+        proposal = self._propose(number)
+        if proposal is None:
+            return None
+        fidelity = proposal.fidelity or self.fidelity
+        seed = seed_of(self.seed, number, "trial")
+        trial = Trial(number, proposal.architecture, fidelity, seed, proposal.note)
+        self.store.propose(trial, worker)
+        self.history.add(trial)
+        return trial
+
+    def _propose(self, number: int) -> Proposal | None:
+        for attempt in range(DRAWS):
+            rng = random.Random(seed_of(self.seed, number, f"proposal.{attempt}"))
+            try:
+                return self.strategy.propose(self.space, self.history, rng)
+            except BuilderError as error:
+                # Some architectures cannot be built; a draw that leads to one is drawn again.
+                failure = error
+        raise failure
+
+    def _report(self, report: Report) -> None:
+        self._interrupts.shut()
+        trial = self._running[report.number]
+        match report:
+            case EpochDone():
+                self.store.epoch(trial, report.metrics)
+                if self.on_event:
+                    tell(self, "epoch", trial)
+            case Ended():
+                self._end(trial, report)
+            case Lost():
+                self._lose(trial, report)
+        self._interrupts.open()
+
+    def _end(self, trial: Trial, ended: Ended) -> None:
+        state, reason = ended.state, ended.reason
+        if state is State.FINISHED:
+            reason = flaw(ended.metrics, self.objectives)
+            if reason:
+                state = State.FAILED
+        self.store.finish(trial, state, ended.metrics, reason)
+        del self._running[trial.number]
+        self.history.close(trial)
+        self.counts[state] += 1
+        self.counted += state is not State.PRUNED
+        needless = self.incumbents.add(trial)
+        if self.store.folder is not None:
+            for other in needless:
+                if other is not trial or ended.weights:
+                    remove_weights(self.store.folder, other.number)
+        if state is State.FAILED:
+            self.last_error = reason
+            self._failed_now += 1
+        elif state is State.PRUNED:
+            self._last_pruned = reason
+        if self.on_event:
+            tell(self, "ended", trial)
+        if not self.counts[State.FINISHED] and self._failed_now >= FAILURES:
+            raise self._all_failed()
+
+    def _lose(self, trial: Trial, lost: Lost) -> None:
+        self._deaths[trial.number] += 1
+        if self._deaths[trial.number] >= DEATHS:
+            reason = f"{DEATHS} workers died under it; the last one, {lost.reason}"
+            self._end(trial, Ended(trial.number, State.FAILED, {}, reason, weights=True))
+            return
+        self.store.give_back([trial], lost.reason)
+        del self._running[trial.number]
+        heapq.heappush(self._waiting, trial.number)
+        self.last_error = lost.reason
+        if self.on_event:
+            tell(self, "returned", trial)
+
+    def _all_failed(self) -> WorkError:
+        return WorkError(
+            "study",
+            "a trial that finishes",
+            f"{self.counts[State.FAILED]} that failed and none that finished; the last one: "
+            f"{self.last_error}",
+            "mend the cause and run the same command again; it goes on with new trials",
+        )
+
+
+def seed_of(study_seed: int, number: int, use: str) -> int:
+    """A 32-bit seed, the same on every machine and in every version."""
+    text = f"archsmith/{use}/{study_seed}/{number}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

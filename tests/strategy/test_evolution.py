@@ -1,0 +1,132 @@
+"""Random search and regularized evolution: by their contract, and against a known landscape."""
+
+from __future__ import annotations
+
+import random
+import statistics
+
+import pytest
+from torch import nn
+
+import archsmith as nas
+from archsmith.objective import Objective
+from archsmith.strategy.evolution import RegularizedEvolution
+from archsmith.strategy.random import RandomSearch
+from archsmith.strategy.start import StartFrom
+from archsmith.testing.strategy import StrategyContract
+from archsmith.trial import History, State, Trial
+
+OPS = 5
+ACCURACY = (Objective("accuracy", "maximize"),)
+
+
+def chain() -> nn.Module:
+    for i in range(6):
+        nas.choose(f"edge{i}", list(range(OPS)))
+    return nn.Identity()
+
+
+def score(architecture: nas.Architecture) -> float:
+    """Smooth, with the optimum 24 at all fours."""
+    return float(sum(v for v in architecture.values() if isinstance(v, int)))
+
+
+def play(strategy: nas.Strategy, seed: int, trials: int, space: nas.Space) -> History:
+    history = History(ACCURACY)
+    for number in range(trials):
+        proposal = strategy.propose(space, history, random.Random(f"{seed}/{number}"))
+        if proposal is None:
+            break
+        trial = Trial(number, proposal.architecture, note=proposal.note)
+        history.add(trial)
+        trial.state, trial.metrics = State.FINISHED, {"accuracy": score(proposal.architecture)}
+        history.close(trial)
+    return history
+
+
+@pytest.fixture(scope="module")
+def space() -> nas.Space:
+    return nas.Space(chain)
+
+
+def test_evolution_beats_random_search_at_equal_budget(space):
+    bests = {
+        strategy.name: [
+            play(strategy, seed, 100, space).best().metrics["accuracy"] for seed in range(15)
+        ]
+        for strategy in (RegularizedEvolution(), RandomSearch())
+    }
+    assert statistics.mean(bests["evolution"]) > statistics.mean(bests["random"]) + 1.5
+    assert statistics.mean(bests["evolution"]) > 22.5
+
+
+def test_the_oldest_dies_of_age(space):
+    """A parent is among the newest ``population`` trials, however good older ones are."""
+    history = play(RegularizedEvolution(population=5, sample=5), 0, 60, space)
+    for trial in history.trials:
+        if trial.note.startswith("mutation of trial "):
+            parent = int(trial.note.rsplit(" ", 1)[1])
+            alive = history.trials[trial.number - 5 : trial.number]
+            assert parent in [t.number for t in alive]
+            best = max(alive, key=lambda t: t.metrics["accuracy"])
+            assert history.trials[parent].metrics == best.metrics, "sample of all: the best wins"
+            differing = [
+                name
+                for name in trial.architecture
+                if trial.architecture[name] != history.trials[parent].architecture[name]
+            ]
+            assert len(differing) == 1
+    assert sum(t.note == "random" for t in history.trials) == 5
+
+
+def test_trials_that_break_a_limit_lose(space):
+    history = History(ACCURACY, [nas.Limit("params", "<=", 10)])
+    for number in range(10):
+        architecture = space.sample(random.Random(number))
+        trial = Trial(number, architecture, state=State.FINISHED)
+        trial.metrics = {"accuracy": float(number), "params": 5.0 if number == 3 else 50.0}
+        history.add(trial)
+        history.close(trial)
+    strategy = RegularizedEvolution(population=10, sample=10)
+    assert strategy.propose(space, history, random.Random(0)).note == "mutation of trial 3"
+
+
+def test_random_search_ends_when_the_space_is_used_up():
+    small = nas.Space(lambda: nn.Linear(nas.choose("a", [1, 2, 3]), nas.choose("b", [1, 2])))
+    history = History(ACCURACY)
+    found = set()
+    for number in range(10):
+        proposal = RandomSearch().propose(small, history, random.Random(number))
+        if proposal is None:
+            break
+        history.add(Trial(number, proposal.architecture))
+        found.add(proposal.architecture)
+    assert len(found) == number == 6
+
+
+def test_start_from_gives_the_given_first(space):
+    given = [space.default(), space.sample(random.Random(9))]
+    history = play(StartFrom(given, RandomSearch()), 0, 5, space)
+    assert [t.architecture for t in history.trials[:2]] == given
+    assert history.trials[2].note == "random"
+
+
+def test_proposals_repeat_with_the_seed(space):
+    first = play(RegularizedEvolution(), 4, 40, space)
+    second = play(RegularizedEvolution(), 4, 40, nas.Space(chain))
+    assert [t.architecture for t in first.trials] == [t.architecture for t in second.trials]
+    other = play(RegularizedEvolution(), 5, 40, space)
+    assert [t.architecture for t in first.trials] != [t.architecture for t in other.trials]
+
+
+class TestRandomSearch(StrategyContract):
+    make = staticmethod(RandomSearch)
+
+
+class TestEvolution(StrategyContract):
+    make = staticmethod(RegularizedEvolution)
+
+
+def test_a_population_smaller_than_its_tournament_is_refused():
+    with pytest.raises(nas.InputError, match="sample <= population"):
+        RegularizedEvolution(population=2, sample=3)

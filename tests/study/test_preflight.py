@@ -1,0 +1,261 @@
+"""Limits that nothing meets and shapes that do not fit, found before long work."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from archsmith.errors import LimitError, SpaceError
+from archsmith.evaluate.base import Evaluator, Price, Stages, Watch
+from archsmith.objective import Limit
+from archsmith.space import Space, choose, integer, one_of, repeat
+from archsmith.space.architecture import Architecture
+from archsmith.study import check_limits, check_shapes
+from archsmith.study.preflight import Reach, static_parts
+from archsmith.trial import Fidelity
+
+
+def stack() -> nn.Module:
+    """Widths from 1 to 64 in eight layers: random ones are never small."""
+    width, layers = 4, []
+    for position in range(8):
+        following = integer(f"width{position}", 1, 64, default=16)
+        layers.append(nn.Linear(width, following))
+        width = following
+    return nn.Sequential(*layers)
+
+
+class Params(Evaluator):
+    """Counts parameters on meta; ``slow`` seconds each."""
+
+    name = "params"
+    price = Price.STATIC
+    provides: tuple[str, ...] = ("params", "layers")
+
+    def __init__(self, space: Space, slow: float = 0.0) -> None:
+        self.space, self.slow, self.asked = space, slow, 0
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        self.asked += 1
+        time.sleep(self.slow)
+        model = self.space.build(architecture, device="meta")
+        layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
+        count = float(sum(p.numel() for p in model.parameters()))
+        return {"params": count, "layers": float(len(layers))}
+
+
+class Dear(Params):
+    name = "dear"
+    price = Price.TRAINED
+    provides = ("accuracy",)
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        raise AssertionError("nothing dear runs before the search")
+
+
+#: Widths of 1 throughout: 4 + 1, then 1 + 1 seven times.
+SMALLEST = 19
+
+
+def check(*limits: str, seconds: float = 20.0, slow: float = 0.0) -> Reach:
+    space = Space(stack)
+    evaluator = Stages([Params(space, slow), Dear(space)])
+    return check_limits(space, evaluator, [Limit.parse(t) for t in limits], seconds=seconds)
+
+
+def test_only_static_evaluators_are_asked() -> None:
+    space = Space(stack)
+    params, dear = Params(space), Dear(space)
+    assert static_parts(Stages([dear, params])) == [params]
+    assert static_parts(dear) == []
+
+
+def test_an_easy_limit_is_seen_at_once() -> None:
+    reach = check("params<=1G", "accuracy>=0.99")
+    assert [str(lim) for lim in reach.limits] == ["params<=1e+09"]
+    assert reach.looked == 1
+
+
+def test_limits_on_metrics_that_need_training_are_left_to_the_search() -> None:
+    reach = check("accuracy>=2")
+    assert reach.limits == ()
+
+
+def test_the_smallest_value_is_found_and_said() -> None:
+    with pytest.raises(LimitError) as caught:
+        check("params<=18")
+    text = str(caught.value)
+    assert (
+        "limit params<=18: expected an architecture that keeps it, got 19 as the smallest" in text
+    )
+    assert "raise the limit to 19" in text
+
+
+def test_a_limit_that_only_a_descent_meets_passes() -> None:
+    space = Space(stack)
+    rng = random.Random(0)
+    params = Params(space)
+    samples = [space.sample(rng) for _ in range(64)]
+    drawn = min(
+        params.evaluate(s, Fidelity(), 0, Watch())["params"] for s in [*samples, space.default()]
+    )
+    assert drawn > 10 * SMALLEST, "samples alone would refuse this limit"
+    reach = check(f"params<={SMALLEST}")
+    assert reach.best == {"params": SMALLEST}
+
+
+def test_the_largest_value_is_said_for_lower_bounds() -> None:
+    with pytest.raises(LimitError, match="8 as the largest layers found"):
+        check("layers>=9")
+
+
+def test_limits_that_only_fail_together() -> None:
+    with pytest.raises(LimitError, match="keeps them together") as caught:
+        check_pair()
+    assert "each can be kept alone" in str(caught.value)
+
+
+def pair() -> nn.Module:
+    return nn.Linear(8, choose("width", [4, 8, 16, 32]))
+
+
+class Rising(Params):
+    """Parameters, and a metric that rises with them."""
+
+    provides = ("params", "power")
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        count = super().evaluate(architecture, fidelity, seed, watch)["params"]
+        return {"params": count, "power": count}
+
+
+def check_pair() -> None:
+    space = Space(pair)
+    limits = [Limit.parse("params<=100"), Limit.parse("power>=200")]
+    check_limits(space, Rising(space), limits)
+
+
+def test_time_that_is_too_short_refuses_nothing() -> None:
+    start = time.monotonic()
+    reach = check("params<=18", seconds=0.3, slow=0.02)
+    assert time.monotonic() - start < 3
+    assert reach.settled is False
+
+
+def forward(model: nn.Module, architecture: Architecture) -> None:
+    model(torch.zeros(2, 4, device="meta"))
+
+
+def fits() -> nn.Module:
+    width = choose("width", [8, 16, 32])
+    return nn.Sequential(nn.Linear(4, width), nn.Linear(width, 2))
+
+
+def one_bad() -> nn.Module:
+    """Only ``width=32`` does not fit; eight other decisions do not matter."""
+    for position in range(8):
+        choose(f"other{position}", [0, 1, 2])
+    width = choose("width", [8, 16, 32])
+    return nn.Sequential(nn.Linear(4, width), nn.Linear(min(width, 16), 2))
+
+
+def two_bad() -> nn.Module:
+    """``a`` and ``b`` must not both be away from the default, whatever the others are."""
+    for position in range(4):
+        choose(f"other{position}", [0, 1])
+    both = choose("a", [0, 1]) and choose("b", [0, 1])
+    return nn.Linear(5 if both else 4, 2)
+
+
+def three_bad() -> nn.Module:
+    for position in range(4):
+        choose(f"other{position}", [0, 1])
+    answers = [choose(name, [False, True]) for name in "abc"]
+    return nn.Linear(5 if all(answers) else 4, 2)
+
+
+def conditional() -> nn.Module:
+    """A decision that only an option asks leads there."""
+
+    def conv() -> nn.Module:
+        return nn.Linear(4, 4 if choose("kernel", [1, 3]) == 1 else 5)
+
+    block = repeat("depth", [1, 2], lambda i: one_of("op", {"skip": nn.Identity, "conv": conv}))
+    return nn.Sequential(block, nn.Linear(4, 2))
+
+
+def raises() -> nn.Module:
+    choose("other", [0, 1, 2, 3])
+    if choose("mode", ["fine", "broken"]) == "broken":
+        raise KeyError("no such mode")
+    return nn.Linear(4, 2)
+
+
+def always_raises() -> nn.Module:
+    choose("other", [7, 8])
+    raise KeyError("never")
+
+
+def default_bad() -> nn.Module:
+    return nn.Linear(choose("inputs", [3, 4]), 2)
+
+
+def test_a_space_that_fits() -> None:
+    assert check_shapes(Space(fits), forward) == 3
+
+
+@pytest.mark.parametrize(
+    ("builder", "culprit"),
+    [
+        (one_bad, "one_bad with width=32: "),
+        (two_bad, "two_bad with a=1, b=1: "),
+        (three_bad, "three_bad with a=True, b=True, c=True: "),
+        (raises, "raises with mode='broken': "),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_the_fewest_decisions_are_named(builder: object, culprit: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        check_shapes(Space(builder), forward, samples=40)  # type: ignore[arg-type]
+    assert str(caught.value).startswith(culprit)
+    assert "the default answers work" in str(caught.value)
+
+
+def test_a_decision_inside_an_option_is_named_with_its_option() -> None:
+    with pytest.raises(SpaceError) as caught:
+        check_shapes(Space(conditional), forward, samples=40)
+    where = caught.value.where
+    assert where.removeprefix("conditional with ") in (
+        "depth.0.op='conv', depth.0.op.conv.kernel=3",
+        "depth=2, depth.1.op='conv', depth.1.op.conv.kernel=3",
+    )
+
+
+def test_the_message_of_the_failure_is_kept() -> None:
+    with pytest.raises(
+        SpaceError, match="RuntimeError: a and b must have same reduction dim"
+    ) as caught:
+        check_shapes(Space(one_bad), forward, samples=40)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+    with pytest.raises(SpaceError, match="no such mode"):
+        check_shapes(Space(raises), forward, samples=40)
+
+
+def test_a_default_that_fails_says_so() -> None:
+    with pytest.raises(SpaceError, match="a default architecture that builds") as caught:
+        check_shapes(Space(default_bad), forward)
+    assert caught.value.where == "default_bad with inputs=3"
+    with pytest.raises(SpaceError, match="a default architecture that builds") as caught:
+        check_shapes(Space(always_raises), forward)
+    assert caught.value.where == "always_raises with other=7"
+    assert "KeyError: 'never'" in str(caught.value)

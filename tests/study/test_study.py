@@ -1,0 +1,352 @@
+"""The loop: budgets, ends, failures, resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import study_toys as toys
+from study_toys import ACCURACY, BOTH, Always, Climb, Each, Scripted, Spread, Toy
+
+from archsmith.errors import InputError, RunFolderError, StoreError, UnknownNameError, WorkError
+from archsmith.evaluate.base import TrialPruned
+from archsmith.objective import Limit, Objective
+from archsmith.space import Space
+from archsmith.study import (
+    MemoryStore,
+    Progress,
+    SqliteStore,
+    Study,
+    StudyResult,
+    checkpoint_path,
+)
+from archsmith.study.incumbent import Incumbents
+from archsmith.trial import State
+
+SCRIPT = Path(__file__).with_name("study_script.py")
+
+
+def run(**options: object) -> StudyResult:
+    known = {
+        "space": toys.space(), "strategy": Climb(), "evaluator": Toy(), "objectives": ACCURACY,
+        "trials": 20,
+    }  # fmt: skip
+    return Study(**{**known, **options}).run()  # type: ignore[arg-type]
+
+
+def test_a_study_ends_as_planned() -> None:
+    result = run()
+    assert len(result.history.finished) == 20
+    assert not result.history.running
+    assert result.stopped == "20 trials are done"
+    assert result.best is result.history.best()
+    assert result.seconds > 0
+    assert not result.interrupted
+
+
+def test_trial_seeds_differ_and_depend_on_the_study_seed() -> None:
+    seeds = [t.seed for t in run(seed=1).history.trials]
+    assert len(set(seeds)) == 20
+    assert seeds == [t.seed for t in run(seed=1).history.trials]
+    assert not set(seeds) & {t.seed for t in run(seed=2).history.trials}
+    assert seeds[0] == 2072526471, "seeds are the same in every version"
+
+
+@pytest.mark.parametrize("stops", [[1], [7, 8], [3, 5, 19]])
+def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, stops: list[int]) -> None:
+    whole = run(evaluator=Scripted(), trials=20, seed=2)
+    assert {t.state for t in whole.history.trials} == {State.FINISHED, State.FAILED, State.PRUNED}
+    for trials in [*stops, 20]:
+        with SqliteStore(tmp_path) as store:
+            # A new space and strategy each time: nothing may live in them alone.
+            result = run(evaluator=Scripted(), trials=trials, store=store, seed=2)
+    assert toys.rows(result.history.trials) == toys.rows(whole.history.trials)
+    assert [t.number for t in result.history.finished] == [t.number for t in whole.history.finished]
+
+
+def test_killed_in_the_middle_equals_uninterrupted(tmp_path: Path) -> None:
+    whole = run(evaluator=Toy(0.02, 2), trials=15)
+    for wanted in (3, 9):
+        with script(tmp_path, workers=1, trials=15) as process:
+            wait_for(tmp_path, wanted)
+            process.kill()
+            process.wait()
+    with SqliteStore(tmp_path) as store:
+        result = run(evaluator=Toy(0.02, 2), trials=15, store=store)
+    assert toys.rows(result.history.trials) == toys.rows(whole.history.trials)
+    assert max(t.attempts for t in result.history.trials) > 1, "no trial was hit"
+
+
+def script(folder: Path, workers: int, trials: int, **options: object) -> subprocess.Popen[bytes]:
+    settings = {"folder": str(folder), "workers": workers, "trials": trials, **options}
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent)}
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), json.dumps(settings)],
+        env=environment, start_new_session=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def wait_for(folder: Path, ended: int, seconds: float = 60) -> None:
+    """Wait until so many trials have ended."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (folder / "study.db").exists():
+            try:
+                with SqliteStore(folder, read=True) as reader:
+                    if len(reader.record().ended) >= ended:
+                        return
+            except RunFolderError:
+                pass  # the file is there, what is in it not yet
+        time.sleep(0.02)
+    raise AssertionError(f"fewer than {ended} trials ended")
+
+
+def test_more_trials_go_on_where_the_last_run_stopped(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path) as store:
+        run(trials=5, store=store)
+    with SqliteStore(tmp_path) as store:
+        again = run(trials=5, store=store)
+        assert len(again.history) == 5
+        assert again.stopped == "5 trials are done"
+        assert again.best is not None
+        more = run(trials=8, store=store)
+    assert len(more.history) == 8
+
+
+def test_a_folder_of_another_study(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path) as store:
+        run(trials=2, store=store)
+        with pytest.raises(RunFolderError, match=r"space \"toy\".*got space \"tiny\""):
+            run(space=Space(toys.tiny), store=store)
+        with pytest.raises(RunFolderError, match="seed 0"):
+            run(seed=5, store=store)
+        with pytest.raises(RunFolderError, match="objectives"):
+            run(objectives=BOTH, store=store)
+        assert len(store.record().trials) == 2
+
+
+def test_failures_have_a_reason_and_the_search_goes_on() -> None:
+    history = run(evaluator=Scripted(), trials=40, strategy=Spread()).history
+    reasons = {t.architecture["edge0"]: (t.state, t.reason) for t in history.trials}
+    assert reasons[0] == (State.FINISHED, "")
+    state, reason = reasons[1]
+    assert state is State.FAILED
+    assert reason.startswith("ZeroDivisionError: by nothing (study_toys.py:")
+    assert reasons[2] == (State.PRUNED, "too big")
+    assert reasons[3] == (State.FAILED, "accuracy is NaN")
+    assert reasons[4] == (State.FAILED, "diverged at epoch 2")
+    pruned = next(t for t in history.trials if t.state is State.PRUNED)
+    assert pruned.metrics == {"params": 99.0}
+
+
+def test_pruned_trials_do_not_count() -> None:
+    result = run(evaluator=Scripted(), trials=30, strategy=Spread())
+    states = [t.state for t in result.history.trials]
+    assert states.count(State.FINISHED) + states.count(State.FAILED) == 30
+    assert states.count(State.PRUNED) > 0
+
+
+def test_too_many_pruned_stop_the_study() -> None:
+    evaluator = Always(TrialPruned("limit params<=1 broken"))
+    result = run(evaluator=evaluator, trials=2)
+    assert len(result.history) == 100
+    assert result.stopped == ("100 trials were pruned, the last one because limit params<=1 broken")
+    assert result.best is None
+
+
+def test_first_trials_all_fail() -> None:
+    evaluator = Always(RuntimeError("mat1 and mat2 do not fit"))
+    store = MemoryStore()
+    with pytest.raises(WorkError, match="mat1 and mat2 do not fit") as caught:
+        run(evaluator=evaluator, store=store)
+    assert "5 that failed" in str(caught.value)
+    assert [t.state for t in store.record().trials] == [State.FAILED] * 5
+    # Mended and run again, it goes on.
+    result = run(store=store)
+    assert len(result.history.finished) == 15
+
+
+def test_fewer_trials_than_that_all_fail() -> None:
+    store = MemoryStore()
+    for _ in range(2):
+        with pytest.raises(WorkError, match="no luck"):
+            run(evaluator=Always(ValueError("no luck")), trials=3, store=store)
+        assert len(store.record().trials) == 3
+
+
+def test_an_exhausted_space_ends_the_study() -> None:
+    result = run(space=Space(toys.tiny), strategy=Each(), trials=50)
+    assert len(result.history) == 4
+    assert result.stopped == "the strategy has nothing new left to try"
+
+
+def test_missing_metric_fails_the_trial() -> None:
+    class Less(Toy):
+        def evaluate(self, *args):  # type: ignore[no-untyped-def]
+            return {"params": 1.0}
+
+    with pytest.raises(WorkError, match="accuracy is missing"):
+        run(evaluator=Less())
+
+
+def test_unknown_metrics_are_refused() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'accuracy'"):
+        run(objectives=[Objective("acuracy", "maximize")])
+    with pytest.raises(UnknownNameError, match="latency"):
+        run(limits=[Limit("latency_ms", "<=", 3)])
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"trials": 0}, "trials"), ({"seconds": 0.0}, "seconds"), ({"trials": None}, "budget"),
+     ({"objectives": []}, "objectives")],
+)  # fmt: skip
+def test_budgets_must_make_sense(options: dict[str, object], word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        run(**options)
+
+
+def test_time_counts_over_resumes(tmp_path: Path) -> None:
+    slow = Toy(pause=0.05, epochs=1)
+    with SqliteStore(tmp_path) as store:
+        first = run(evaluator=slow, trials=4, seconds=0.6, store=store)
+    assert len(first.history) == 4
+    with SqliteStore(tmp_path) as store:
+        second = run(evaluator=slow, trials=None, seconds=0.6, store=store)
+    assert 0.6 <= second.seconds < 1.5
+    assert 6 <= len(second.history) <= 12
+    assert second.stopped == "0.6 seconds are over"
+    assert not second.history.running
+
+
+def test_progress_is_told() -> None:
+    seen: list[Progress] = []
+    run(evaluator=Toy(epochs=2), trials=3, on_event=seen.append)
+    kinds = ["started", "epoch", "epoch", "ended"]
+    assert [p.kind for p in seen] == kinds * 3
+    assert [p.running for p in seen[:4]] == [1, 1, 1, 0]
+    last = seen[-1]
+    assert (last.finished, last.failed, last.pruned, last.wanted) == (3, 0, 0, 3)
+    assert last.left == 0
+    assert last.best is not None
+    assert seen[1].trial.curve[0] == {"epoch": 1, "loss": 1.0}
+    assert seen[0].left is None
+
+
+@pytest.mark.parametrize("objectives", [ACCURACY, BOTH], ids=["one", "two"])
+def test_incumbents_equal_the_front_at_every_step(objectives: list[Objective]) -> None:
+    limits = [Limit("params", "<=", 15)]
+    sizes: list[int] = []
+
+    def compare(progress: Progress) -> None:
+        assert study.incumbents.front() == study.history.front()
+        assert study.incumbents.best is study.history.best()
+        sizes.append(len(study.history.front()))
+
+    study = Study(toys.space(), Spread(), Toy(), objectives, limits, trials=60, on_event=compare)
+    result = study.run()
+    assert Incumbents(result.history).front() == result.front
+    assert sizes[0] == 0
+    assert 0 < max(sizes) < 60
+
+
+def test_equal_losses_share_the_front() -> None:
+    class Same(Toy):
+        def evaluate(self, *args):  # type: ignore[no-untyped-def]
+            return {"accuracy": 0.5, "params": 1.0}
+
+    result = run(evaluator=Same(), objectives=BOTH, trials=6)
+    assert result.front == result.history.front() == result.history.trials
+    assert result.best is result.history.trials[0]
+
+
+def test_weights_of_the_front_alone_are_kept(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    for trials in (6, 12):
+        with SqliteStore(tmp_path) as store:
+            result = run(
+                evaluator=Toy(epochs=1, weights=True), trials=trials, objectives=BOTH, store=store,
+                strategy=Spread(),
+            )  # fmt: skip
+        files = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+        first = {result.history.losses(t): t for t in reversed(result.front)}
+        kept = sorted(t.number for t in first.values())
+        assert files == [f"{number:05d}.safetensors" for number in kept]
+        assert len(files) < trials
+    assert result.best is not None
+    weights = load_file(checkpoint_path(tmp_path, result.best.number))
+    assert weights["weight"].tolist() == [result.best.seed % 1000] * 2
+
+
+def test_leftovers_of_a_killed_worker_are_swept(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    (folder / "00099.safetensors").write_bytes(b"x")
+    (folder / "00001.safetensors.123.tmp").write_bytes(b"x")
+    (folder / "notes.txt").write_text("mine")
+    with SqliteStore(tmp_path) as store:
+        run(trials=2, store=store)
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_full_disk_stops_the_study_and_it_can_go_on(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path) as store:
+        assert isinstance(store, SqliteStore)
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages + 2}")
+        with pytest.raises(StoreError, match="ended trials are safe"):
+            run(trials=500, store=store)
+    with SqliteStore(tmp_path) as store:
+        safe = len(store.record().ended)
+        assert safe > 5
+        result = run(trials=safe + 5, store=store)
+    assert toys.rows(result.history.trials) == toys.rows(run(trials=safe + 5).history.trials)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupts_return_the_running_trial(tmp_path: Path, number: signal.Signals) -> None:
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    timer = threading.Timer(0.4, os.kill, [os.getpid(), number])
+    with SqliteStore(tmp_path) as store:
+        timer.start()
+        result = run(evaluator=Toy(pause=0.03, epochs=2), trials=50, store=store)
+    assert result.interrupted
+    assert result.stopped == "interrupted"
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    with SqliteStore(tmp_path, read=True) as reader:
+        record = reader.record()
+        assert record.sessions[-1].closed == "interrupted"
+        assert State.RUNNING not in {t.state for t in record.trials}
+        assert 0 < len(record.ended) < 50
+    with SqliteStore(tmp_path) as store:
+        result = run(evaluator=Toy(), trials=len(record.trials) + 2, store=store)
+    whole = run(evaluator=Toy(), trials=len(record.trials) + 2)
+    assert toys.rows(result.history.trials) == toys.rows(whole.history.trials)
+
+
+def test_a_study_runs_outside_the_main_thread() -> None:
+    results: list[StudyResult] = []
+    thread = threading.Thread(target=lambda: results.append(run(trials=3)))
+    thread.start()
+    thread.join()
+    assert len(results[0].history.finished) == 3
+
+
+def test_time_left_goes_by_the_pace_of_this_session(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    with SqliteStore(tmp_path) as store:
+        run(evaluator=Toy(pause=0.2, epochs=1), trials=3, store=store)
+        run(evaluator=Toy(pause=0.01, epochs=1), trials=8, store=store, on_event=seen.append)
+    assert seen[0].left is None
+    ends = [p for p in seen if p.kind == "ended"]
+    assert ends[0].left is not None
+    assert ends[0].left < 0.4, "four more of 0.01 s, not of 0.2 s"
+    assert ends[-1].left == 0

@@ -1,0 +1,87 @@
+"""Limits, Pareto order, histories."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import archsmith as nas
+from archsmith.objective import crowding, dominates, nondominated_fronts
+from archsmith.trial import History, State, Trial
+
+vectors = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=25)
+
+
+@given(vectors)
+def test_fronts_by_definition(losses):
+    fronts = nondominated_fronts(losses)
+    assert sorted(itertools.chain(*fronts)) == list(range(len(losses)))
+    rest = set(range(len(losses)))
+    for front in fronts:
+        by_definition = {i for i in rest if not any(dominates(losses[j], losses[i]) for j in rest)}
+        assert set(front) == by_definition
+        rest -= by_definition
+
+
+def test_crowding_of_a_known_front():
+    distance = crowding([(0, 4), (1, 2), (2, 1), (4, 0)])
+    assert distance == [math.inf, 2 / 4 + 3 / 4, 3 / 4 + 2 / 4, math.inf]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("params<=200k", nas.Limit("params", "<=", 200_000)),
+        ("flops <= 1.5G", nas.Limit("flops", "<=", 1.5e9)),
+        ("accuracy>=0.9", nas.Limit("accuracy", ">=", 0.9)),
+        ("latency_ms<=1e-2", nas.Limit("latency_ms", "<=", 0.01)),
+    ],
+)
+def test_limits_are_read(text, expected):
+    assert nas.Limit.parse(text) == expected
+
+
+@pytest.mark.parametrize("text", ["params<200", "params", "<=3", "params<=abc", "params<=1.2.3"])
+def test_limits_that_cannot_be_read(text):
+    with pytest.raises(nas.InputError):
+        nas.Limit.parse(text)
+
+
+def test_violation_is_relative_and_missing_metrics_break_nothing():
+    limit = nas.Limit("params", "<=", 100)
+    assert limit.violation({"params": 150}) == 0.5
+    assert limit.violation({"params": 100}) == 0.0
+    assert limit.violation({}) == 0.0
+    assert limit.violation({"params": math.nan}) == math.inf
+
+
+def history(*rows: dict[str, float], limits=()) -> History:
+    objectives = [nas.Objective("accuracy", "maximize"), nas.Objective("latency_ms", "minimize")]
+    made = History(objectives, limits)
+    for number, metrics in enumerate(rows):
+        trial = Trial(number, nas.Architecture({"n": number}), state=State.FINISHED)
+        trial.metrics = metrics
+        made.add(trial)
+        made.close(trial)
+    return made
+
+
+def test_front_and_best_of_a_history():
+    rows = [
+        {"accuracy": 0.9, "latency_ms": 5, "params": 10},
+        {"accuracy": 0.8, "latency_ms": 1, "params": 10},
+        {"accuracy": 0.7, "latency_ms": 2, "params": 10},
+        {"accuracy": 0.99, "latency_ms": 9, "params": 99},
+        {"accuracy": math.nan, "latency_ms": 0, "params": 1},
+    ]
+    free = history(*rows)
+    assert [t.number for t in free.front()] == [3, 0, 1]
+    assert free.best().number == 3
+    limited = history(*rows, limits=[nas.Limit("params", "<=", 50)])
+    assert [t.number for t in limited.front()] == [0, 1]
+    assert limited.ranked(limited.finished)[-1].number == 3
+    assert history().best() is None
