@@ -167,6 +167,7 @@ class Run:
             metrics=[Metric(**metric) for metric in meta["metrics"]],
             seconds=self.record.seconds,
             created=time.strftime("%Y-%m-%d %H:%M"),
+            folder=str(self.folder),
         )
 
     def report(self, path: str | Path | None = None) -> Path:

@@ -96,6 +96,7 @@ class ReportContent:
         metrics: units and directions of the task's metrics.
         seconds: worked so far.
         created: when the report was written, as people read it.
+        folder: of the run, for commands that are suggested.
     """
 
     title: str
@@ -119,6 +120,7 @@ class ReportContent:
     metrics: Sequence[Metric] = ()
     seconds: float = 0.0
     created: str = ""
+    folder: str = "RUN"
 
     @property
     def known(self) -> dict[str, Metric]:

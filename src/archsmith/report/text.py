@@ -134,4 +134,6 @@ def next_step(content: ReportContent) -> str:
         return f"To go on: {content.command}"
     if content.best is None:
         return "Nothing to export: see the failed trials above, or loosen the limits."
-    return "Next: archsmith report RUN, or archsmith export RUN --to DIR."
+    if not content.finalists:
+        return f"Next: archsmith train {content.folder}"
+    return f"Next: archsmith export {content.folder} --to DIR"
