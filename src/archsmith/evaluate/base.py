@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TrialFailed(Exception):
-    """This architecture could not be evaluated, and the search goes on. ``metrics``: what is known."""
+    """This architecture could not be evaluated; the search goes on. ``metrics``: what is known."""
 
     def __init__(self, reason: str, metrics: Mapping[str, float] | None = None) -> None:
         super().__init__(reason, dict(metrics or {}))
