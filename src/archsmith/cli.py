@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
+import os
 import shlex
 import sys
 import tomllib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -71,6 +75,9 @@ def _config(context: typer.Context, path: Path | None) -> Path | None:
             from .errors import unknown
 
             raise unknown(f"option in {path.name}", name, [n for n in known if n and n != "config"])
+    for name, value in values.items():
+        if getattr(known[name], "multiple", False) and isinstance(value, str):
+            values[name] = [value]
     context.default_map = {**(context.default_map or {}), **values}
     return path
 
@@ -93,7 +100,8 @@ def search(
     time: Annotated[str | None, typer.Option(help="Time for the search, such as 10m.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that evaluate.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the search and of training.")] = 0,
+    split_seed: Annotated[int, typer.Option(help="Seed of the split of the data.")] = 0,
     run: Annotated[
         Path | None, typer.Option(help="Run folder; the same command on it resumes.")
     ] = None,
@@ -122,7 +130,7 @@ def search(
     from .task.base import ReadOptions
 
     folder = run or _default_folder(data, space)
-    with Screen() as screen:
+    with _interruptible(folder), _only_json(as_json), Screen() as screen:
         result = run_search(
             space,
             data,
@@ -141,7 +149,12 @@ def search(
             share=share,
             final_epochs=final_epochs,
             finalists=finalists,
-            read=ReadOptions(target=target, image_size=image_size, unreadable=unreadable.value),
+            read=ReadOptions(
+                seed=split_seed,
+                target=target,
+                image_size=image_size,
+                unreadable=unreadable.value,
+            ),
             command=_command(),
             listener=screen.listener(folder),
         )
@@ -157,7 +170,7 @@ def show(run: RunFolder, space: SpaceName = None, as_json: Json = False) -> None
     """Show the best trial, the Pareto front and the state of a study."""
     opened = _open(run, space)
     if as_json:
-        print(json.dumps(_study_json(opened), indent=2))
+        _print_json(_study_json(opened))
         return
     _print_summary(opened)
 
@@ -174,20 +187,28 @@ def report(
 
 @app.command()
 def train(
-    run: RunFolder, trial: Number = None, space: SpaceName = None, as_json: Json = False
+    run: RunFolder,
+    trial: Number = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="Score another trial than the winner on the test part.")
+    ] = False,
+    space: SpaceName = None,
+    as_json: Json = False,
 ) -> None:
-    """Train a found architecture to the end and score it on the test part."""
+    """Train a found architecture to the end; the winner is scored on the test part as well."""
     from .screen import Screen
 
-    opened = _open(run, space)
-    with Screen() as screen:
-        final = opened.train(trial, screen.training("training"))
+    with _interruptible(run), _only_json(as_json), Screen() as screen:
+        opened = _open(run, space)
+        epochs = opened.meta["recipe"]["epochs"]
+        final = opened.train(trial, screen.training("the architecture", epochs), test)
     if as_json:
-        print(json.dumps(final.to_json(), indent=2))
+        _print_json(final.to_json())
         return
-    print(f"trial {final.number}: {_figures(final.test, 'test ')}, {_figures(final.costs)}")
+    part, metrics = ("test", final.test) if final.test else ("validation", final.validation)
+    print(f"trial {final.number}: {_figures(metrics, f'{part} ')}, {_figures(final.costs)}")
     flag = "" if trial is None else f" --trial {trial}"
-    print(f"next: archsmith export {run}{flag} --to model")
+    print(f"next: archsmith export {run}{flag} --to DIR")
 
 
 @app.command()
@@ -206,7 +227,7 @@ def export(
     opened = _open(run, space)
     final, parity = opened.export(to, trial, "auto" if onnx is None else onnx)
     if as_json:
-        print(json.dumps(parity.to_json(), indent=2))
+        _print_json(parity.to_json())
         return
     for check in parity.checks:
         print(f"{check.file}: agrees within {check.max_abs_difference:.1e}")
@@ -225,7 +246,7 @@ def predict(
     from .export import predict as run_predict
 
     live = _exported_space(folder, space) if space else None
-    print(json.dumps(run_predict(folder, input, space=live), indent=2))
+    _print_json(run_predict(folder, input, space=live))
 
 
 @app.command(name="list")
@@ -249,9 +270,6 @@ def main() -> None:
     except ArchsmithError as error:
         print(f"archsmith: {error}", file=sys.stderr)
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        print("archsmith: interrupted; the same command goes on", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
@@ -282,8 +300,51 @@ def _exported_space(folder: Path, space: str) -> Any:
     return open_space(space, {}, read_record(folder)["space"]["arguments"])
 
 
+@contextlib.contextmanager
+def _interruptible(folder: Path) -> Iterator[None]:
+    """Ctrl-C wherever it falls: one line that says how to go on, and status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command goes on with {folder}", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+@contextlib.contextmanager
+def _only_json(wanted: bool) -> Iterator[None]:
+    """Keep standard output for the document: what builders and workers print goes to stderr."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(_plain(document), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity; they become null."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
 def _default_folder(data: str, space: str | None) -> Path:
-    name = Path(data).stem if "/" in data or "." in data else data
+    path = Path(data)
+    name = path.resolve().stem if path.exists() else data
     end = f"-{space.rpartition(':')[2]}" if space else ""
     return Path("runs") / f"{name}{end}"
 
@@ -302,11 +363,12 @@ def _show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
     from .run import Run
 
     if as_json:
-        print(json.dumps(_study_json(Run(folder, result.setting.space)), indent=2))
+        _print_json(_study_json(Run(folder, result.setting.space)))
         return
     if result.interrupted:
         done = len(result.history.finished)
         print(f"interrupted: {done} finished trials are kept in {folder}; the same command goes on")
+        print(f"report: {result.report}")
         return
     _print_summary(Run(folder, result.setting.space))
     print(f"report: {result.report}")
@@ -339,6 +401,7 @@ def _study_json(run: Run) -> dict[str, Any]:
         "front": [trial.number for trial in run.history.front()],
         "winner": notes.get(f"final.{notes.get('winner')}"),
         "default": notes.get(f"final.{notes.get('default')}"),
+        "problems": notes.get("problems") or [],
         "trials": [as_json(trial) for trial in run.history.trials],
     }
 

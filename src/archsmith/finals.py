@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .errors import StoreError
 from .final import Final, look_at_test, train_to_end, weights_path
 from .objective import Limit, Objective, violation
 from .setting import Setting
@@ -14,8 +15,10 @@ from .study.checkpoints import save_weights
 from .study.study import seed_of
 from .trial import History, Trial
 
-#: Called with what is trained (``"trial 7"``), its position, how many, and an epoch's metrics.
-OnFinal = Callable[[str, int, int, Mapping[str, float]], None]
+#: Called with what is trained (``"trial 7"``) and an epoch's metrics.
+OnFinal = Callable[[str, Mapping[str, float]], None]
+#: Trials that may take the turn of finalists that fail.
+SPARE = 3
 
 
 class Finals:
@@ -28,6 +31,7 @@ class Finals:
     def __init__(self, setting: Setting, store: Store, seed: int) -> None:
         self.setting, self.store, self.seed = setting, store, seed
         self.notes: dict[str, Any] = store.record().notes
+        self.problems: list[str] = []
         self._live: dict[str, Final] = {}
 
     def known(self, architecture: Architecture) -> Final | None:
@@ -73,34 +77,58 @@ class Finals:
 
     def decide(
         self, history: History, count: int, on_final: OnFinal | None = None
-    ) -> tuple[Final, Final]:
+    ) -> tuple[Final | None, Final | None]:
         """Train the best ``count`` trials and the default to the end; the winner and the default.
 
         The winner is the finalist that keeps the limits and is best on the validation part by the
-        first objective. Then winner and default, nobody else, are scored on the test part.
+        first objective. Then winner and default, nobody else, are scored on the test part. Where a
+        finalist fails, or none keeps the limits any more, the next best trials take their turn;
+        what went wrong stands in :attr:`problems`.
         """
         default = self.setting.space.default()
-        trials = finalists(history, count)
-        jobs = [(t.architecture, t.number, f"trial {t.number}") for t in trials]
+        candidates = finalists(history, count + SPARE)
+        done: list[Final] = []
+        for trial in candidates:
+            if len(done) >= count and any(self._keeps(final, history) for final in done):
+                break
+            label = f"trial {trial.number}"
+            final = self._try(trial.architecture, trial.number, label, on_final)
+            done += [final] if final else []
         numbers = {t.architecture: t.number for t in history.trials}
-        if default not in [architecture for architecture, _, _ in jobs]:
-            jobs.append((default, numbers.get(default, -1), "the default"))
-        done: dict[Architecture, Final] = {}
-        for position, (architecture, number, label) in enumerate(jobs, 1):
+        baseline = self._try(default, numbers.get(default, -1), "the default", on_final)
+        # The default has been trained as well: where nothing beats it, it stays the best.
+        trained = [*done, baseline] if done and baseline is not None else done
+        winner = min(trained, key=_order(history.objectives, history.limits), default=None)
+        if winner is not None and not self._keeps(winner, history):
+            broken = [limit for limit in history.limits if limit.violation(winner.metrics) > 0]
+            told = ", ".join(f"{lim} ({winner.metrics[lim.metric]:g})" for lim in broken)
+            self.problems.append(f"trained to the end, no finalist keeps {told}")
+        for name, final in (("winner", winner), ("default", baseline)):
+            if final is not None:
+                self.test(final)
+                self.store.note(name, final.architecture.id)
+        self.store.note("problems", self.problems)
+        return winner, baseline
 
-            def told(
-                metrics: Mapping[str, float], label: str = label, position: int = position
-            ) -> None:
-                if on_final is not None:
-                    on_final(label, position, len(jobs), metrics)
+    def _try(
+        self, architecture: Architecture, number: int, label: str, on_final: OnFinal | None
+    ) -> Final | None:
+        def told(metrics: Mapping[str, float]) -> None:
+            if on_final is not None:
+                on_final(label, metrics)
 
-            done[architecture] = self.train(architecture, number, told)
-        order = _order(history.objectives, history.limits)
-        winner = min((done[t.architecture] for t in trials), key=order)
-        for name, final in (("winner", winner), ("default", done[default])):
-            self.test(final)
-            self.store.note(name, final.architecture.id)
-        return winner, done[default]
+        try:
+            return self.train(architecture, number, told)
+        except StoreError:
+            raise
+        except Exception as error:
+            # One architecture that cannot be trained to the end must not cost the others.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self.problems.append(f"{label} failed when trained to the end: {reason[:200]}")
+            return None
+
+    def _keeps(self, final: Final, history: History) -> bool:
+        return violation(final.metrics, history.limits) == 0.0
 
     def _keep(self, final: Final) -> None:
         self._live[final.architecture.id] = final
@@ -129,6 +157,7 @@ def _order(
 ) -> Callable[[Final], tuple[float, ...]]:
     def key(final: Final) -> tuple[float, ...]:
         losses = (objective.loss(final.metrics) for objective in objectives)
-        return (violation(final.metrics, limits), *losses)
+        # Ties go to the lower loss, as they do in a history.
+        return (violation(final.metrics, limits), *losses, final.metrics.get("loss", 0.0))
 
     return key

@@ -47,6 +47,11 @@ class Run:
             self.meta, self.record = store.meta(), store.record()
         if not self.meta:
             raise RunFolderError(str(folder), "a study that has begun", "an empty record")
+        if "reference" not in self.meta:
+            raise RunFolderError(
+                str(folder), "a study that nas.search began", "one of nas.Study alone",
+                "its trials: archsmith.study.SqliteStore(folder, read=True).history()",
+            )  # fmt: skip
         self._space = space
 
     @cached_property
@@ -84,15 +89,21 @@ class Run:
         self,
         number: int | None = None,
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+        test: bool = False,
     ) -> Final:
-        """Train a trial's architecture to the end (the winner without a number), and test it.
+        """Train a trial's architecture to the end; what was trained before is not trained again.
 
-        What was trained before is not trained again.
+        Args:
+            number: of the trial; the winner is trained, and tested, without one.
+            test: score another trial on the test part as well. Whoever chooses between trials by
+                that has no untouched data left to say how good the choice is.
         """
         with SqliteStore(self.folder) as store:
             finals = Finals(self.setting, store, self.meta["seed"])
             architecture, which = self._chosen(number)
-            final = finals.test(finals.train(architecture, which, on_epoch))
+            final = finals.train(architecture, which, on_epoch)
+            if test or number is None:
+                finals.test(final)
             self.record = store.record()
         return final
 
@@ -137,7 +148,8 @@ class Run:
         winner, finalists = self._noted("winner"), self._finalists()
         shown = winner.architecture if winner else best.architecture if best else None
         state, progress = _progress(self.record, meta)
-        graph, predictions, warnings = None, None, _warnings(history)
+        graph, predictions = None, None
+        warnings = [*(self.record.notes.get("problems") or []), *_warnings(history)]
         if pictures and shown is not None:
             try:
                 graph = _graph(self.setting, shown)
@@ -262,8 +274,11 @@ def _progress(record: Record, meta: Mapping[str, Any]) -> tuple[Any, str]:
     wanted = meta.get("trials")
     text = f"{done} of {wanted} trials" if wanted else f"{done} trials"
     closed = record.sessions[-1].closed if record.sessions else ""
-    if "winner" in record.notes or (wanted and done >= wanted):
+    if record.notes.get("winner"):
         return "finished", text
+    if wanted and done >= wanted:
+        missing = "" if not meta.get("finalists") else ", nothing trained to the end yet"
+        return "finished", text + missing
     if closed:
         return "stopped", f"{text}, stopped: {closed}"
     return "running", text

@@ -30,6 +30,7 @@ class Screen:
         self._search: SearchProgress | None = None
         self._status = self.console.status("")
         self._said = 0.0
+        self._epochs: int | None = None
         self._began: dict[str, float] = {}
 
     def __enter__(self) -> Screen:
@@ -57,21 +58,14 @@ class Screen:
         """A listener for one training to the end."""
 
         def told(metrics: Mapping[str, float]) -> None:
-            self.final(label, 1, 1, metrics, epochs)
+            self.final(label, metrics, epochs)
 
         return told
 
-    def final(
-        self,
-        label: str,
-        position: int,
-        count: int,
-        metrics: Mapping[str, float],
-        epochs: int | None = None,
-    ) -> None:
+    def final(self, label: str, metrics: Mapping[str, float], epochs: int | None = None) -> None:
         """Show an epoch of a training to the end."""
         self._close_search()
-        epochs = epochs or getattr(self, "_epochs", None)
+        epochs = epochs or self._epochs
         began = self._began.setdefault(label, time.monotonic())
         epoch = int(metrics["epoch"])
         left = ""
@@ -82,9 +76,8 @@ class Screen:
             (n for n in metrics if n not in ("epoch", "train_loss", "lr", "seconds")), ""
         )
         value = f"  {metric_name(quality)} {short(metrics[quality], 4)}" if quality else ""
-        which = f" ({position}/{count})" if count > 1 else ""
         of = f"/{epochs}" if epochs else ""
-        text = f"training {label} to the end{which}  epoch {epoch}{of}{value}{left}"
+        text = f"training {label} to the end  epoch {epoch}{of}{value}{left}"
         if self.console.is_terminal:
             self._status.update(text)
             self._status.start()

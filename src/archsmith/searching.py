@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,18 @@ from .setting import Setting, SpaceLike, settle
 from .space import Architecture
 from .strategy import Strategy, strategies
 from .strategy.start import StartFrom
-from .study import Executor, Inline, Processes, Progress, Study, check_limits, check_shapes
+from .study import (
+    Executor,
+    Inline,
+    Processes,
+    Progress,
+    Store,
+    Study,
+    check_limits,
+    check_shapes,
+)
 from .study.checks import check_budget
+from .study.result import INTERRUPTED
 from .task.base import ReadOptions, Recipe
 from .trial import History, Trial
 
@@ -76,6 +87,7 @@ class SearchResult:
         front: trials on the Pareto front, at the search's fidelity.
         stopped: why the search ended; ``"interrupted"`` after Ctrl-C.
         report: the page, where there is a run folder.
+        problems: what went wrong while finalists were trained, in words.
     """
 
     history: History
@@ -87,10 +99,11 @@ class SearchResult:
     default: Found | None = None
     run: Path | None = None
     report: Path | None = None
+    problems: list[str] = field(default_factory=list)
 
     @property
     def interrupted(self) -> bool:
-        return self.stopped == "interrupted"
+        return self.stopped == INTERRUPTED
 
 
 @dataclass
@@ -160,6 +173,7 @@ def search(
         WorkError: every trial failed.
         StoreError: the study could not be written; what was acknowledged is safe.
     """
+    given = dict(locals())
     tell = listener or Listener()
     if finalists < 0:
         raise InputError("finalists", "0 or more", str(finalists))
@@ -202,7 +216,13 @@ def search(
             seconds=budget,
             fidelity=setting.fidelity,
             meta=setting.to_json()
-            | {"strategy": chosen.name, "trials": wanted, "time": budget, "command": command},
+            | {
+                "strategy": chosen.name,
+                "trials": wanted,
+                "time": budget,
+                "finalists": finalists,
+                "command": command or _call(given),
+            },
             on_event=tell.event,
         )
         if tell.ready:
@@ -212,9 +232,7 @@ def search(
             ended.history, ended.front, ended.stopped, ended.seconds, setting, run=folder
         )
         if not result.interrupted and finalists and ended.best is not None:
-            finals = Finals(setting, store, seed)
-            winner, default = finals.decide(ended.history, finalists, tell.final)
-            result.best, result.default = _found(setting, winner), _found(setting, default)
+            _train_finalists(result, store, seed, finalists, tell.final)
     if folder is not None:
         result.report = Run(folder, setting.space).report()
     return result
@@ -263,6 +281,32 @@ def _check_objectives(strategy: Strategy, objectives: Sequence[Objective]) -> No
             f"strategy {strategy.name!r}", "one objective", f"{len(objectives)}",
             "a strategy for several objectives, or limits for the others",
         )  # fmt: skip
+
+
+def _train_finalists(
+    result: SearchResult, store: Store, seed: int, count: int, on_final: OnFinal | None
+) -> None:
+    """Fill in winner, default and problems; an interruption keeps what the search found."""
+    finals = Finals(result.setting, store, seed)
+    try:
+        winner, default = finals.decide(result.history, count, on_final)
+    except KeyboardInterrupt:
+        result.stopped = INTERRUPTED
+        return
+    result.best = _found(result.setting, winner) if winner else None
+    result.default = _found(result.setting, default) if default else None
+    result.problems = finals.problems
+
+
+def _call(given: Mapping[str, Any]) -> str:
+    """The Python call that repeats a search, of what differs from the defaults."""
+    parts = []
+    for name, parameter in inspect.signature(search).parameters.items():
+        value = given[name]
+        if name not in ("listener", "command") and value is not parameter.default:
+            named = getattr(value, "__name__", None) if callable(value) else None
+            parts.append(f"{name}={named or repr(value)}")
+    return f"nas.search({', '.join(parts)})"
 
 
 def _found(setting: Setting, final: Final) -> Found:

@@ -85,8 +85,8 @@ class Trial:
 class History:
     """All trials of a study so far, with the objectives that order them.
 
-    Strategies read it and never change it. ``finished`` is in order of finishing, so that the
-    last *n* are the newest whatever the number of workers.
+    Strategies read it and never change it. ``finished`` and ``pruned`` are in order of ending, so
+    that the last *n* are the newest whatever the number of workers.
     """
 
     def __init__(self, objectives: Sequence[Objective], limits: Sequence[Limit] = ()) -> None:
@@ -96,6 +96,7 @@ class History:
         self.limits = tuple(limits)
         self.trials: list[Trial] = []
         self.finished: list[Trial] = []
+        self.pruned: list[Trial] = []
         self.running: dict[int, Trial] = {}
         self.seen: set[Architecture] = set()
 
@@ -113,10 +114,17 @@ class History:
         self.running.pop(trial.number, None)
         if trial.state is State.FINISHED:
             self.finished.append(trial)
+        elif trial.state is State.PRUNED:
+            self.pruned.append(trial)
 
     def losses(self, trial: Trial) -> tuple[float, ...]:
         """The trial's objectives, each turned so that smaller is better."""
         return tuple(objective.loss(trial.metrics) for objective in self.objectives)
+
+    def rank(self, trial: Trial) -> tuple[float, ...]:
+        """The losses, then the trial's metric ``loss``, which tells apart what they call equal."""
+        loss = trial.metrics.get("loss", 0.0)
+        return (*self.losses(trial), math.inf if math.isnan(loss) else loss)
 
     def violation(self, metrics: Mapping[str, float]) -> float:
         """Total relative violation of the limits, 0.0 where all are kept."""
@@ -126,13 +134,15 @@ class History:
         """The trials from best to worst.
 
         Those that keep the limits come first. Among them one objective orders plainly; several
-        order by Pareto front, then by crowding distance (Deb et al. 2002). Ties keep their order.
+        order by Pareto front, then by crowding distance (Deb et al. 2002). Equal ones order by
+        ``loss`` where they have it: accuracy on a few hundred examples comes in coarse steps, and
+        the loss tells apart what they call equal. What is still equal keeps its order.
         """
         kept = [t for t in trials if self.violation(t.metrics) == 0.0]
         broken = [t for t in trials if self.violation(t.metrics) > 0.0]
         broken.sort(key=lambda t: self.violation(t.metrics))
         if len(self.objectives) == 1:
-            return sorted(kept, key=lambda t: self.losses(t)[0]) + broken
+            return sorted(kept, key=self.rank) + broken
         losses = [self.losses(t) for t in kept]
         order: list[Trial] = []
         for front in nondominated_fronts(losses):
@@ -142,20 +152,20 @@ class History:
         return order + broken
 
     def front(self) -> list[Trial]:
-        """Finished trials that keep the limits and that no other dominates, by first objective."""
+        """Finished trials that keep the limits and that no other dominates, by :meth:`rank`."""
         kept = [t for t in self.finished if self.violation(t.metrics) == 0.0]
         losses = [self.losses(t) for t in kept]
         finite = [i for i in range(len(kept)) if all(map(math.isfinite, losses[i]))]
         if not finite:
             return []
         first = nondominated_fronts([losses[i] for i in finite])[0]
-        return sorted((kept[finite[i]] for i in first), key=self.losses)
+        return sorted((kept[finite[i]] for i in first), key=self.rank)
 
     def best(self) -> Trial | None:
         """The finished trial that keeps the limits and is best by the first objective.
 
-        With several objectives the first-named one decides, the others break ties; the whole
-        trade-off is :meth:`front`.
+        With several objectives the first-named one decides, the others and then ``loss`` break
+        ties; the whole trade-off is :meth:`front`.
         """
         front = self.front()
         return front[0] if front else None
