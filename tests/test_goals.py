@@ -32,13 +32,14 @@ def test_limits_from_a_mapping_take_the_sign_of_the_metric():
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("10m", 600), ("1h30m", 5400), ("1.5m", 90), (2.5, 2.5)]
+    ("text", "seconds"),
+    [("90", 90), ("10m", 600), ("1h30m", 5400), ("1.5m", 90), (2.5, 2.5), ("1h30s", 3630)],
 )
 def test_times(text, seconds):
     assert seconds_of(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "m", "10 minutes", "-3"])
+@pytest.mark.parametrize("text", ["", "m", "10 minutes", "-3", "1h30", "10m30"])
 def test_times_that_cannot_be_read(text):
     with pytest.raises(nas.InputError):
         seconds_of(text)

@@ -51,6 +51,22 @@ def test_limits_that_cannot_be_read(text):
         nas.Limit.parse(text)
 
 
+@pytest.mark.parametrize(
+    ("bound", "told"),
+    [
+        (1234567, "1234567"),
+        (200_000.0, "200000"),
+        (0.005, "0.005"),
+        (1e9, "1000000000"),
+        (-2.5, "-2.5"),
+        (1e15, "1e+15"),
+        (0.1 + 0.2, "0.3"),
+    ],
+)
+def test_bounds_are_told_exactly_up_to_twelve_digits(bound, told):
+    assert str(nas.Limit("params", "<=", bound)) == f"params<={told}"
+
+
 def test_violation_is_relative_and_missing_metrics_break_nothing():
     limit = nas.Limit("params", "<=", 100)
     assert limit.violation({"params": 150}) == 0.5

@@ -17,7 +17,7 @@ ROOT = Path(archsmith.__file__).parent
 ORDER = [
     "errors", "space", "objective", "trial", "registry", "zoo", "data", "task", "train",
     "strategy", "evaluate", "export", "report", "study", "setting", "goals", "final", "finals",
-    "run", "searching", "screen", "cli",
+    "run", "searching", "output", "screen", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.
 FREE = {"testing", "__init__"}

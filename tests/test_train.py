@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +11,10 @@ import torch
 from torch import nn
 
 from archsmith.errors import InputError
+from archsmith.objective import Objective
 from archsmith.task import task
 from archsmith.task.base import Data, Part, ReadOptions, Recipe
-from archsmith.train import Diverged, _batches, _optimizer, schedule, score, train
+from archsmith.train import Diverged, _batches, _optimizer, _Run, schedule, score, train
 from archsmith.trial import Fidelity
 
 IMAGES = task("image-classification")
@@ -59,7 +63,7 @@ def test_digits_are_learnt_and_the_best_weights_are_kept(digits: Data) -> None:
     again.load_state_dict(trained.best_state)
     for kept in (model, again):
         assert score(kept, IMAGES, digits.validation, digits.facts) == trained.metrics
-    assert trained.curve[-1]["lr"] < 1e-6
+    assert 0 < trained.curve[-1]["lr"] < 1e-5
     assert trained.curve[-1]["train_loss"] < trained.curve[0]["train_loss"]
 
 
@@ -125,7 +129,7 @@ def test_a_learning_rate_that_is_too_high_diverges(digits: Data) -> None:
 
 
 def test_early_stopping_waits_as_long_as_patience(digits: Data) -> None:
-    recipe = replace(RECIPE, epochs=30, lr=0.0, patience=3)
+    recipe = replace(RECIPE, epochs=30, lr=1e-30, patience=3)
     trained = train(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), IMAGES, digits, recipe, seed=0)
     assert trained.best_epoch == 1
     assert len(trained.curve) == 4
@@ -165,13 +169,168 @@ def test_only_matrices_are_decayed() -> None:
     assert sgd.defaults["nesterov"] is True
 
 
+def test_norms_and_biases_of_any_dimension_are_not_decayed() -> None:
+    class Own(nn.LayerNorm):
+        pass
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3)
+            self.norm, self.own = nn.LayerNorm((4, 8, 8)), Own((4, 8))
+            self.bias = nn.Parameter(torch.zeros(1, 4, 1, 1))
+            self.frozen = nn.Parameter(torch.zeros(2, 2), requires_grad=False)
+
+    model = Net()
+    decayed, free = _optimizer(model, RECIPE).param_groups
+    assert [id(p) for p in decayed["params"]] == [id(model.conv.weight)]
+    assert len(free["params"]) == 6
+
+
 def test_schedule_rises_then_falls_as_a_cosine() -> None:
-    rates = [schedule(step, 100, 0.1) for step in range(1, 101)]
-    assert rates[:10] == pytest.approx([i / 10 for i in range(1, 11)])
-    assert rates[54] == pytest.approx(0.5)
-    assert rates[-1] == pytest.approx(0)
-    assert schedule(1, 10, 0.0) < 1
-    assert schedule(1, 1, 0.1) == pytest.approx(0, abs=0.5)
+    rates = [schedule(step, 100, 0.1) for step in range(100)]
+    assert rates[:11] == pytest.approx([i / 11 for i in range(1, 12)])
+    assert rates[55] == pytest.approx(0.5)  # half of the 90 steps that fall
+    assert rates[-1] == pytest.approx(0.5 * (1 - math.cos(math.pi / 90)))
+    assert schedule(100, 100, 0.1) == pytest.approx(0)
+    # cos of 0, 60 and 120 degrees
+    assert [schedule(step, 3, 0.0) for step in range(3)] == pytest.approx([1, 0.75, 0.25])
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.1, 0.5, 1.0])
+def test_every_step_of_a_short_training_learns(warmup: float) -> None:
+    assert schedule(0, 1, warmup) == 1
+    for steps in range(1, 12):
+        rates = [schedule(step, steps, warmup) for step in range(steps)]
+        assert min(rates) > 0
+        assert max(rates) == 1
+
+
+def test_the_rate_of_each_step_reaches_the_optimiser(digits: Data) -> None:
+    few = replace(digits, train=Part(digits.train.inputs[:6], digits.train.targets[:6]))
+    recipe = replace(RECIPE, epochs=1, batch_size=2, warmup=0.0, lr=0.4)
+    run, rates = prepared(linear(), few, recipe), []
+    run.optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
+    run.epoch(1)
+    assert rates == pytest.approx([0.4, 0.3, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("goal", "best"),
+    [
+        (None, 1),
+        (Objective("accuracy", "maximize"), 1),
+        (Objective("loss", "minimize"), 2),
+        (Objective("params", "minimize"), 1),  # no metric of the task
+    ],
+)
+def test_the_goal_decides_which_epoch_is_best(
+    digits: Data, monkeypatch: pytest.MonkeyPatch, goal: Objective | None, best: int
+) -> None:
+    scores = iter([(0.9, 0.5), (0.8, 0.2), (0.7, 0.3)])
+
+    def scored(*_: Any, **__: Any) -> dict[str, float]:
+        return dict(zip(("accuracy", "loss"), next(scores), strict=True))
+
+    monkeypatch.setitem(train.__globals__, "score", scored)
+    trained = train(linear(), IMAGES, digits, RECIPE, Fidelity(3, 0.1), seed=0, goal=goal)
+    assert trained.best_epoch == best
+    assert trained.metrics == {n: trained.curve[best - 1][n] for n in ("accuracy", "loss")}
+
+
+def linear() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+def prepared(model: nn.Module, data: Data, recipe: Recipe) -> _Run:
+    return _Run(model, IMAGES, data, recipe, Fidelity(), 0, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("clip", [0.0, 1e-3, 1e3])
+def test_the_gradient_is_clipped_before_it_reaches_the_optimiser(digits: Data, clip: float) -> None:
+    model = linear()
+    run, norms = prepared(model, digits, replace(RECIPE, clip=clip)), []
+
+    def note(*_: Any) -> None:
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        norms.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
+
+    run.optimizer.register_step_pre_hook(note)
+    run.learn(torch.arange(32))
+    if clip == 1e-3:
+        assert norms == pytest.approx([1e-3], rel=1e-3)
+    else:
+        assert 0.1 < norms[0] < 1e3
+
+
+class Constant(nn.Module):
+    """The same logits for every example."""
+
+    def __init__(self, logits: list[float]) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.logits.expand(len(x), -1)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.4])
+def test_label_smoothing_reaches_the_loss(digits: Data, smoothing: float) -> None:
+    logits = [0.5 * k for k in range(10)]
+    run = prepared(Constant(logits), digits, replace(RECIPE, label_smoothing=smoothing))
+    batch = torch.nonzero(digits.train.targets == 3).flatten()[:8]
+    # The target is 1 - s on the class and s spread over all classes (Szegedy et al. 2016).
+    total = math.log(sum(math.exp(z) for z in logits))
+    mean = sum(total - z for z in logits) / 10
+    expected = (1 - smoothing) * (total - logits[3]) + smoothing * mean
+    assert float(run.learn(batch)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("device", "amp", "half"),
+    [("cpu", True, False), ("cuda", True, True), ("cuda:1", True, True), ("cuda:0", False, False)],
+)
+def test_mixed_precision_is_for_the_forward_pass_on_a_gpu(
+    digits: Data, monkeypatch: pytest.MonkeyPatch, device: str, amp: bool, half: bool
+) -> None:
+    inside: list[tuple[Any, ...]] = []
+    seen: list[list[tuple[Any, ...]]] = []
+
+    @contextmanager
+    def autocast(*arguments: Any) -> Iterator[None]:
+        inside.append(arguments)
+        yield
+        inside.pop()
+
+    class Noting(Constant):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            seen.append(list(inside))
+            return super().forward(x)
+
+    monkeypatch.setattr(torch, "autocast", autocast)
+    run = prepared(Noting([0.0] * 10), digits, replace(RECIPE, amp=amp))
+    run.device = torch.device(device)  # tensors stay where they are: there need be no GPU
+    run.learn(torch.arange(4))
+    assert seen == [[("cuda", torch.bfloat16)] if half else []]
+    assert inside == []
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_augmentation_is_for_training_and_not_for_scoring(
+    digits: Data, monkeypatch: pytest.MonkeyPatch, augment: bool
+) -> None:
+    changed: dict[bool, set[bool]] = {True: set(), False: set()}
+
+    class Noting(Constant):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            changed[self.training].add(bool((x == 77).all()))
+            return super().forward(x)
+
+    monkeypatch.setattr(IMAGES, "augment", lambda inputs, *_: torch.full_like(inputs, 77))
+    recipe = replace(RECIPE, augment=augment)
+    train(Noting([0.0] * 10), IMAGES, digits, recipe, Fidelity(1, 0.2), seed=0)
+    assert changed == {True: {augment}, False: {False}}
 
 
 def test_scoring_leaves_mode_and_weights(digits: Data) -> None:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import math
-import os
 import shlex
 import sys
 import tomllib
-from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import ArchsmithError, InputError
+from .output import figures, interruptible, only_json, print_json, print_summary, study_json
 
 if TYPE_CHECKING:
     from .run import Run
@@ -130,7 +126,7 @@ def search(
     from .task.base import ReadOptions
 
     folder = run or _default_folder(data, space)
-    with _interruptible(folder), _only_json(as_json), Screen() as screen:
+    with interruptible(folder), only_json(as_json), Screen() as screen:
         result = run_search(
             space,
             data,
@@ -170,9 +166,9 @@ def show(run: RunFolder, space: SpaceName = None, as_json: Json = False) -> None
     """Show the best trial, the Pareto front and the state of a study."""
     opened = _open(run, space)
     if as_json:
-        _print_json(_study_json(opened))
+        print_json(study_json(opened))
         return
-    _print_summary(opened)
+    print_summary(opened)
 
 
 @app.command()
@@ -198,15 +194,15 @@ def train(
     """Train a found architecture to the end; the winner is scored on the test part as well."""
     from .screen import Screen
 
-    with _interruptible(run), _only_json(as_json), Screen() as screen:
+    with interruptible(run), only_json(as_json), Screen() as screen:
         opened = _open(run, space)
         epochs = opened.meta["recipe"]["epochs"]
         final = opened.train(trial, screen.training("the architecture", epochs), test)
     if as_json:
-        _print_json(final.to_json())
+        print_json(final.to_json())
         return
     part, metrics = ("test", final.test) if final.test else ("validation", final.validation)
-    print(f"trial {final.number}: {_figures(metrics, f'{part} ')}, {_figures(final.costs)}")
+    print(f"trial {final.number}: {figures(metrics, f'{part} ')}, {figures(final.costs)}")
     flag = "" if trial is None else f" --trial {trial}"
     print(f"next: archsmith export {run}{flag} --to DIR")
 
@@ -227,7 +223,7 @@ def export(
     opened = _open(run, space)
     final, parity = opened.export(to, trial, "auto" if onnx is None else onnx)
     if as_json:
-        _print_json(parity.to_json())
+        print_json(parity.to_json())
         return
     for check in parity.checks:
         print(f"{check.file}: agrees within {check.max_abs_difference:.1e}")
@@ -246,7 +242,7 @@ def predict(
     from .export import predict as run_predict
 
     live = _exported_space(folder, space) if space else None
-    _print_json(run_predict(folder, input, space=live))
+    print_json(run_predict(folder, input, space=live))
 
 
 @app.command(name="list")
@@ -300,48 +296,6 @@ def _exported_space(folder: Path, space: str) -> Any:
     return open_space(space, {}, read_record(folder)["space"]["arguments"])
 
 
-@contextlib.contextmanager
-def _interruptible(folder: Path) -> Iterator[None]:
-    """Ctrl-C wherever it falls: one line that says how to go on, and status 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(f"interrupted: the same command goes on with {folder}", file=sys.stderr)
-        raise typer.Exit(130) from None
-
-
-@contextlib.contextmanager
-def _only_json(wanted: bool) -> Iterator[None]:
-    """Keep standard output for the document: what builders and workers print goes to stderr."""
-    if not wanted:
-        yield
-        return
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(_plain(document), indent=2, allow_nan=False))
-
-
-def _plain(value: Any) -> Any:
-    """JSON has no NaN and no infinity; they become null."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
-
-
 def _default_folder(data: str, space: str | None) -> Path:
     path = Path(data)
     name = path.resolve().stem if path.exists() else data
@@ -353,57 +307,19 @@ def _command() -> str:
     return shlex.join(["archsmith", *sys.argv[1:]])
 
 
-def _figures(metrics: dict[str, float], prefix: str = "") -> str:
-    from .report.numbers import metric_name, with_unit
-
-    return ", ".join(f"{prefix}{metric_name(n)} {with_unit(n, v)}" for n, v in metrics.items())
-
-
 def _show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
     from .run import Run
 
     if as_json:
-        _print_json(_study_json(Run(folder, result.setting.space)))
+        print_json(study_json(Run(folder, result.setting.space)))
         return
     if result.interrupted:
         done = len(result.history.finished)
         print(f"interrupted: {done} finished trials are kept in {folder}; the same command goes on")
         print(f"report: {result.report}")
         return
-    _print_summary(Run(folder, result.setting.space))
+    print_summary(Run(folder, result.setting.space))
     print(f"report: {result.report}")
-
-
-def _print_summary(run: Run) -> None:
-    from rich.console import Console
-
-    from .report.text import summary
-
-    console = Console()
-    console.print(summary(run.content(pictures=False), console.width))
-
-
-def _study_json(run: Run) -> dict[str, Any]:
-    from .trial import as_json
-
-    objectives, limits = run.goals
-    best = run.history.best()
-    notes = run.record.notes
-    return {
-        "space": run.meta["space"],
-        "data": run.meta["data"],
-        "strategy": run.meta["strategy"],
-        "seed": run.meta["seed"],
-        "objectives": [{"metric": o.metric, "direction": o.direction} for o in objectives],
-        "limits": [str(limit) for limit in limits],
-        "seconds": round(run.record.seconds, 3),
-        "best": as_json(best) if best else None,
-        "front": [trial.number for trial in run.history.front()],
-        "winner": notes.get(f"final.{notes.get('winner')}"),
-        "default": notes.get(f"final.{notes.get('default')}"),
-        "problems": notes.get("problems") or [],
-        "trials": [as_json(trial) for trial in run.history.trials],
-    }
 
 
 if __name__ == "__main__":

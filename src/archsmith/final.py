@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import WorkError
+from .objective import Objective
 from .setting import Setting
 from .space import Architecture
 
@@ -65,8 +66,12 @@ def train_to_end(
     number: int,
     seed: int,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+    goal: Objective | None = None,
 ) -> Final:
     """Train an architecture with the whole recipe and measure its costs.
+
+    Args:
+        goal: which epoch counts, as in :func:`archsmith.train.train`.
 
     Raises:
         WorkError: the training diverged.
@@ -83,6 +88,7 @@ def train_to_end(
             setting.recipe,
             seed=seed,
             device=setting.device,
+            goal=goal,
             on_epoch=on_epoch,
         )
     except Diverged as error:

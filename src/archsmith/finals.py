@@ -28,8 +28,10 @@ class Finals:
     was trained before an interruption is not trained again.
     """
 
-    def __init__(self, setting: Setting, store: Store, seed: int) -> None:
-        self.setting, self.store, self.seed = setting, store, seed
+    def __init__(
+        self, setting: Setting, store: Store, seed: int, goal: Objective | None = None
+    ) -> None:
+        self.setting, self.store, self.seed, self.goal = setting, store, seed, goal
         self.notes: dict[str, Any] = store.record().notes
         self.problems: list[str] = []
         self._live: dict[str, Final] = {}
@@ -63,7 +65,12 @@ class Finals:
             return known
         # One seed for all, so that winner and default differ in nothing but the architecture.
         final = train_to_end(
-            self.setting, architecture, number, seed_of(self.seed, 0, "final"), on_epoch
+            self.setting,
+            architecture,
+            number,
+            seed_of(self.seed, 0, "final"),
+            on_epoch,
+            self.goal,
         )
         self._keep(final)
         return final

@@ -71,13 +71,19 @@ def limits_of(task: Task, limits: Limits) -> tuple[Limit, ...]:
     return tuple(found)
 
 
-_TIME = re.compile(r"^(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?$")
+_NUMBER = r"(\d+(?:\.\d+)?)"
+#: A number without a unit is seconds where it stands alone: "1h30" could mean anything.
+_TIME = re.compile(rf"^(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?$")
+_SECONDS = re.compile(rf"^{_NUMBER}$")
 
 
 def seconds_of(time: float | str | None) -> float | None:
     """Seconds from a number or from text such as ``90``, ``10m`` or ``1h30m``."""
     if time is None or isinstance(time, int | float):
         return time
+    alone = _SECONDS.match(time.strip())
+    if alone:
+        return float(alone[1])
     match = _TIME.match(time.strip())
     if not match or not any(match.groups()):
         raise InputError("time", "seconds, or a text like 90s, 10m or 1h30m", repr(time))

@@ -52,6 +52,7 @@ class Objective:
 _LIMIT = re.compile(
     r"^\s*([A-Za-z_]\w*)\s*(<=|>=)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*([kKmMgG]?)\s*$"
 )
+_DIGITS = 12  # shown of a bound
 _SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 
 
@@ -96,7 +97,13 @@ class Limit:
         return max(0.0, over) / (abs(self.bound) or 1.0)
 
     def __str__(self) -> str:
-        return f"{self.metric}{self.sign}{self.bound:g}"
+        return f"{self.metric}{self.sign}{_number(float(self.bound))}"
+
+
+def _number(value: float) -> str:
+    """Exact up to twelve digits; longer ones are rounded to six."""
+    exact = str(int(value)) if value.is_integer() else repr(value)
+    return exact if len(exact.strip("-").replace(".", "")) <= _DIGITS else f"{value:g}"
 
 
 def violation(metrics: Mapping[str, float], limits: Sequence[Limit]) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
+import sys
+import traceback
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
-from .errors import InputError, unknown
+from .errors import InputError, SpaceError, unknown
 
 
 class Registry:
@@ -68,7 +71,8 @@ def load(place: str) -> Any:
     try:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not module.startswith(error.name):
+        # Another name is of something that the module itself imports.
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise InputError(place, "a module that Python can import", str(error)) from None
     for part in attribute.split("."):
@@ -76,3 +80,67 @@ def load(place: str) -> Any:
             raise InputError(place, f"{module} to have {attribute!r}", "no such attribute")
         found = getattr(found, part)
     return found
+
+
+def load_from(name: str) -> Any:
+    """What a user's own ``module:attribute`` or ``file.py:attribute`` names.
+
+    Raises:
+        SpaceError: no such file, one that does not import, or another module of its name.
+        InputError: the module or the attribute is not there.
+    """
+    place, _, attribute = name.rpartition(":")
+    path = _file(place)
+    if path is not None:
+        place = _module_of(name, path)
+    elif "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return load(f"{place}:{attribute}")
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise SpaceError(name, "a file that imports", _import_failure(error, path)) from error
+
+
+def absolute(name: str) -> str:
+    """The name with a file by its absolute path: it must do from another folder."""
+    place, _, attribute = name.rpartition(":")
+    path = _file(place)
+    return name if path is None else f"{path}:{attribute}"
+
+
+def _file(place: str) -> Path | None:
+    return Path(place).expanduser().resolve() if place.endswith(".py") else None
+
+
+def _module_of(name: str, path: Path) -> str:
+    """The name under which Python, worker processes included, imports this very file."""
+    if not path.is_file():
+        raise SpaceError(name, "a Python file", f"nothing at {path}")
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    importlib.invalidate_caches()
+    module = sys.modules.get(path.stem)
+    if module is not None:
+        origin = getattr(module, "__file__", None)
+    else:
+        spec = importlib.util.find_spec(path.stem) if "." not in path.stem else None
+        origin = spec.origin if spec else None
+    if origin is None or Path(origin).resolve() != path:
+        raise SpaceError(
+            name,
+            f"the module {path.stem!r} to be {path}",
+            origin or "a module of Python itself, or none",
+            "give the file a name that no other module has",
+        )
+    return path.stem
+
+
+def _import_failure(error: BaseException, path: Path | None) -> str:
+    """``Type: message (file:line)``; the line is in the user's file where one is known."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg} ({error.filename}:{error.lineno})"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "<frozen" not in f.filename]
+    own = [f for f in frames if path is not None and Path(f.filename).resolve() == path] or frames
+    return f"{type(error).__name__}: {error} ({own[-1].filename}:{own[-1].lineno})"

@@ -99,7 +99,7 @@ class Run:
                 that has no untouched data left to say how good the choice is.
         """
         with SqliteStore(self.folder) as store:
-            finals = Finals(self.setting, store, self.meta["seed"])
+            finals = Finals(self.setting, store, self.meta["seed"], self.goals[0][0])
             architecture, which = self._chosen(number)
             final = finals.train(architecture, which, on_epoch)
             if test or number is None:
@@ -212,7 +212,9 @@ class Run:
 
     def _final(self, architecture: Architecture) -> Final | None:
         with SqliteStore(self.folder, read=True) as store:
-            return Finals(self.setting, store, self.meta["seed"]).known(architecture)
+            return Finals(self.setting, store, self.meta["seed"], self.goals[0][0]).known(
+                architecture
+            )
 
     def _finalists(self) -> list[Finalist]:
         from .report.content import Finalist

@@ -29,6 +29,7 @@ from .study import (
     check_shapes,
 )
 from .study.checks import check_budget
+from .study.reach import Reach
 from .study.result import INTERRUPTED
 from .task.base import ReadOptions, Recipe
 from .trial import History, Trial
@@ -199,13 +200,13 @@ def search(
     bounds = limits_of(setting.task, limits)
     _check_objectives(chosen, objectives)
     whole = evaluation(setting, objectives, bounds, evaluator)
-    check_limits(setting.space, whole, bounds, seed)
+    reach = check_limits(setting.space, whole, bounds, seed)
     check_shapes(setting.space, setting.forward_on_meta, seed)
     folder = Path(run) if run is not None else None
     with open_store(folder) as store:
         study = Study(
             setting.space,
-            StartFrom([setting.space.default()], chosen, note="default"),
+            StartFrom(_first(setting, reach), chosen, note="to start from"),
             whole,
             objectives,
             bounds,
@@ -217,6 +218,7 @@ def search(
             fidelity=setting.fidelity,
             meta=setting.to_json()
             | {
+                "digest": setting.data.digest(),
                 "strategy": chosen.name,
                 "trials": wanted,
                 "time": budget,
@@ -266,9 +268,17 @@ def evaluation(
             setting.recipe,
             setting.device,
             data=setting.data,
+            goal=objectives[0],
         )
     )
     return Stages(parts, limits)
+
+
+def _first(setting: Setting, reach: Reach) -> list[Architecture]:
+    """What a search starts from: the default, and where that breaks a limit, one that keeps all."""
+    default = setting.space.default()
+    kept = reach.kept
+    return [default] if kept is None or kept == default else [default, kept]
 
 
 def _executor(workers: int) -> Executor:
@@ -287,7 +297,7 @@ def _train_finalists(
     result: SearchResult, store: Store, seed: int, count: int, on_final: OnFinal | None
 ) -> None:
     """Fill in winner, default and problems; an interruption keeps what the search found."""
-    finals = Finals(result.setting, store, seed)
+    finals = Finals(result.setting, store, seed, result.history.objectives[0])
     try:
         winner, default = finals.decide(result.history, count, on_final)
     except KeyboardInterrupt:

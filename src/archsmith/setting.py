@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, SpaceError
+from .registry import absolute, load_from
 from .space import Space
 from .task import task as find_task
 from .task import task_for
@@ -32,7 +32,7 @@ class Setting:
         source: what the data is read from.
         options: how it is read and split.
         task, data, space: opened.
-        reference: what names the space in a run folder.
+        reference: what names the space in a run folder; a file by its absolute path.
         recipe: of training to the end.
         fidelity: of a trial.
         device: torch device.
@@ -53,10 +53,15 @@ class Setting:
         return self.task.example(self.data.facts)
 
     def forward_on_meta(self, model: nn.Module, _: object = None) -> None:
-        """Raise what the model raises on a batch, without computing anything."""
+        """Raise what the model raises on a batch; on ``meta`` nothing is computed.
+
+        The batch is put where the model is, and on the CPU for a model without tensors.
+        """
         import torch
 
-        batch = self.task.example(self.data.facts, batch=2).to("meta")
+        tensors = chain(model.parameters(), model.buffers())
+        device = next((tensor.device for tensor in tensors), "cpu")
+        batch = self.task.example(self.data.facts, batch=2).to(device)
         with torch.no_grad():
             model.eval()(batch)
 
@@ -80,7 +85,7 @@ class Setting:
 
 def settle(
     space: SpaceLike | None,
-    source: str,
+    source: str | Path,
     *,
     task: str | None = None,
     options: ReadOptions | None = None,
@@ -97,6 +102,8 @@ def settle(
         InputError: a name, a path, an option or the data is wrong.
     """
     options = options or ReadOptions()
+    source = _source(source)
+    _check_arguments(space, arguments)
     device = pick_device(device)
     found = find_task(task) if task else task_for(source, options)
     if isinstance(space, str):
@@ -115,7 +122,7 @@ def settle(
         found,
         data,
         opened,
-        wanted if isinstance(wanted, str) else opened.reference,
+        absolute(wanted) if isinstance(wanted, str) else opened.reference,
         recipe,
         merge(found.search_fidelity(data), epochs, share),
         device,
@@ -132,21 +139,27 @@ def merge(base: Fidelity, epochs: int | None, share: float | None) -> Fidelity:
 
 
 def reopen(meta: Mapping[str, Any], space: SpaceLike | None = None) -> Setting:
-    """The setting of a recorded study.
+    """The setting of a recorded study, on its device if that is here, else on what is.
 
     Args:
         space: the live space, where it cannot be imported by its name.
     """
     options = ReadOptions(**meta["read"])
+    space = space if space is not None else meta["reference"]
+    try:
+        device = pick_device(meta.get("device", "auto"))
+    except InputError:
+        device = "auto"
     return settle(
-        space or meta["reference"],
+        space,
         meta["data"],
         task=meta["task"],
         options=options,
-        arguments=meta["arguments"],
+        # A live space has its own.
+        arguments=None if isinstance(space, Space) else meta["arguments"],
         recipe=Recipe(**meta["recipe"]),
         **meta["fidelity"],
-        device="auto",
+        device=device,
     )
 
 
@@ -176,7 +189,12 @@ def open_space(
     Args:
         offered: what the task knows of the data (``channels``, ``classes``, ...).
         given: what the user says; it goes before what is offered.
+
+    Raises:
+        SpaceError: arguments beside a space, an argument that the builder does not take, or one
+            that it needs and nothing gives.
     """
+    _check_arguments(space, given)
     if isinstance(space, Space):
         return space
     builder = builder_of(space) if isinstance(space, str) else space
@@ -185,6 +203,13 @@ def open_space(
     parameters = inspect.signature(builder).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     arguments = {n: v for n, v in offered.items() if n in parameters or takes_all}
+    for name in given or {}:
+        if name not in parameters and not takes_all:
+            raise SpaceError(
+                f"arguments of {getattr(builder, '__name__', builder)}",
+                f"names among: {', '.join(parameters) or '(it takes none)'}",
+                repr(name),
+            )
     arguments |= given or {}
     missing = [
         name
@@ -204,26 +229,41 @@ def open_space(
 
 
 def builder_of(name: str) -> Callable[..., Any]:
-    """A registered builder, ``module:function``, or ``file.py:function``."""
-    from .registry import load
+    """A registered builder, ``module:function``, or ``file.py:function``.
+
+    Raises:
+        UnknownNameError: a name that is not registered.
+        SpaceError: no such file, one that does not import, or no builder in it.
+    """
     from .zoo import spaces
 
-    place, colon, function = name.rpartition(":")
-    if not colon:
+    if ":" not in name:
         found: Callable[..., Any] = spaces.get(name)
         return found
-    if place.endswith(".py"):
-        path = Path(place).resolve()
-        if not path.is_file():
-            raise SpaceError(name, "a Python file", f"nothing at {path}")
-        # Under its own name on the path, worker processes can import it as well.
-        if str(path.parent) not in sys.path:
-            sys.path.insert(0, str(path.parent))
-            importlib.invalidate_caches()
-        place = path.stem
-    elif "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
-    loaded: Callable[..., Any] = load(f"{place}:{function}")
+    loaded: Callable[..., Any] = load_from(name)
     if not callable(loaded):
         raise SpaceError(name, "a function or module class", type(loaded).__name__)
     return loaded
+
+
+def _source(source: object) -> str:
+    if isinstance(source, str | Path):
+        return str(source)
+    raise InputError(
+        "data", "a name or a path, as a string or a Path", f"a value of type {_type_of(source)}",
+        "arrays go by a file: np.savez('data.npz', x=inputs, y=targets)",
+    )  # fmt: skip
+
+
+def _check_arguments(space: object, given: object) -> None:
+    if given is not None and not isinstance(given, Mapping):
+        raise SpaceError("arguments", "a mapping from name to value", _type_of(given))
+    if given and isinstance(space, Space):
+        raise SpaceError(
+            f"space {space.name}", "arguments inside a Space, or beside a builder", "both",
+            f"nas.Space(builder, {', '.join(f'{name}=...' for name in given)})",
+        )  # fmt: skip
+
+
+def _type_of(value: object) -> str:
+    return type(value).__name__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,17 +54,20 @@ def train(
     *,
     seed: int,
     device: str = "cpu",
+    goal: Objective | None = None,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Trained:
     """Train ``model`` in place; it ends on ``device`` with the weights of its best epoch.
 
-    The best epoch is that with the best value of the task's first metric on the validation part,
-    of equal ones that with the lower loss. The same seed gives the same curve on a CPU with the
+    The best epoch is that with the best value of ``goal`` on the validation part, of equal ones
+    that with the lower loss. The same seed gives the same curve on a CPU with the
     same number of threads; global random state is left as it was.
 
     Args:
         fidelity: its ``epochs`` replace the recipe's, its ``share`` picks a stratified subset of
             the training part, fixed by the seed.
+        goal: which epoch is best; the task's first metric where it is not given or is no metric of
+            the task (a cost is the same in every epoch).
         on_epoch: called with each entry of the curve; what it raises ends the training.
 
     Raises:
@@ -74,7 +77,7 @@ def train(
     trained, best = Trained({}, 0, {}), (math.inf, math.inf)
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)
-        run = _Run(model.to(on), task, data, recipe, fidelity or Fidelity(), seed, on)
+        run = _Run(model.to(on), task, data, recipe, fidelity or Fidelity(), seed, on, goal)
         for epoch in range(1, run.epochs + 1):
             start = time.perf_counter()
             train_loss = run.epoch(epoch)
@@ -118,14 +121,16 @@ def score(
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak learning rate at ``step`` (from 1): linear warm-up, then cosine to zero.
+    """Share of the peak learning rate at ``step``, which counts from 0 to ``steps - 1``.
 
-    Cosine annealing without restarts (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    A linear warm-up over the first ``warmup`` of the steps, then cosine annealing without restarts
+    (Loshchilov and Hutter 2017, arXiv:1608.03983). The rate would be zero before the first step
+    and after the last one, so that every step learns; one step in all takes the peak.
     """
-    rising = warmup * steps
-    if step <= rising:
-        return step / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1.0, steps - rising)))
+    rising = min(int(warmup * steps), steps - 1)
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
 
 
 class _Run:
@@ -140,12 +145,16 @@ class _Run:
         fidelity: Fidelity,
         seed: int,
         device: torch.device,
+        goal: Objective | None = None,
     ) -> None:
         self.model, self.task, self.recipe, self.facts = model, task, recipe, data.facts
+        self.device = device
         self.epochs = recipe.epochs if fidelity.epochs is None else fidelity.epochs
         if self.epochs < 1 or not 0 < fidelity.share <= 1:
             raise InputError("fidelity", "at least one epoch and a share in (0, 1]", str(fidelity))
-        self.quality = Objective(task.metrics[0].name, task.metrics[0].direction)
+        first, names = task.metrics[0], {metric.name for metric in task.metrics}
+        known = goal is not None and goal.metric in names
+        self.quality = goal if goal and known else Objective(first.name, first.direction)
         self.optimizer = _optimizer(model, recipe)
         self.inputs, self.targets = data.train.inputs.to(device), data.train.targets.to(device)
         self.kept = torch.from_numpy(
@@ -172,16 +181,15 @@ class _Run:
     def learn(self, batch: Tensor) -> Tensor:
         """One step on the examples whose indices are ``batch``; the loss, detached."""
         recipe, facts = self.recipe, self.facts
-        self.step += 1
         self.rate = recipe.lr * schedule(self.step, self.steps, recipe.warmup)
+        self.step += 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
         inputs = self.task.prepare(self.inputs[batch], facts)
         if recipe.augment:
             inputs = self.task.augment(inputs, self.noise, facts)
         targets = self.task.prepare_targets(self.targets[batch], facts)
-        half = recipe.amp and inputs.is_cuda
-        with torch.autocast("cuda", torch.bfloat16) if half else nullcontext():
+        with _precision(recipe, self.device):
             outputs = self.model(inputs)
         loss = self.task.loss(outputs, targets, recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
@@ -200,13 +208,33 @@ def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
     return torch.split(order, size)
 
 
+def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+    """What the forward pass runs in: bfloat16 where the recipe allows it, on a GPU alone."""
+    half = recipe.amp and device.type == "cuda"
+    return torch.autocast("cuda", torch.bfloat16) if half else nullcontext()
+
+
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; weight decay only for tensors of two or more dimensions."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
+    """The recipe's optimiser; norms, biases and tensors of one dimension are not decayed."""
+    norms = {id(p) for m in model.modules() if _is_norm(m) for p in m.parameters(recurse=False)}
+    decayed: list[nn.Parameter] = []
+    free: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            bare = parameter.ndim < 2 or name.endswith("bias") or id(parameter) in norms
+            (free if bare else decayed).append(parameter)
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": free, "weight_decay": 0.0},
     ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether it is a normalisation of torch, or a subclass of one."""
+    return any(
+        kind.__module__.startswith("torch.nn.") and "Norm" in kind.__name__
+        for kind in type(module).__mro__
+    )

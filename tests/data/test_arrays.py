@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from archsmith.data.arrays import kind_of, read_images, read_table
+from archsmith.data.arrays import kind_of, load_one, read_images, read_table
 from archsmith.data.raw import TEST, TRAIN, VALIDATION
 from archsmith.errors import DataError
 
@@ -133,3 +134,52 @@ def test_nan_in_rows_is_refused_or_skipped(tmp_path: Path) -> None:
         read_table(path)
     table = read_table(path, unreadable="skip")
     assert len(table.values) == len(table.target) == 5
+
+
+def test_a_damaged_stream_is_refused(tmp_path: Path) -> None:
+    noise = np.random.RandomState(0).randint(0, 256, (6, 20, 20), dtype=np.uint8)
+    path = tmp_path / "data.npz"
+    np.savez_compressed(path, x=noise, y=LABELS)
+    with zipfile.ZipFile(path) as names:
+        start = names.getinfo("x.npy").header_offset + 100
+    whole = bytearray(path.read_bytes())
+    whole[start : start + 400] = b"\xff" * 400
+    path.write_bytes(whole)
+    for read in (read_images, kind_of, load_one):
+        with pytest.raises(DataError, match="x: expected a plain array"):
+            read(path)
+
+
+def test_one_array_named_npz_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.npz"
+    with path.open("wb") as file:
+        np.save(file, PIXELS)
+    for read in (read_images, read_table, kind_of):
+        with pytest.raises(DataError, match=r"got one array, as an \.npy"):
+            read(path)
+    assert (load_one(path) == PIXELS).all()
+
+
+@pytest.mark.parametrize("arrays", [{"x": 3, "y": LABELS}, {"x": PIXELS, "y": 1}])
+def test_a_single_value_is_no_array_of_examples(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    for read in (read_images, read_table):
+        with pytest.raises(DataError, match="one entry an example, got one value"):
+            read(saved(tmp_path, **arrays))
+
+
+def test_names_of_bytes_are_read_as_texts(tmp_path: Path) -> None:
+    names = np.array(["chat", "élan"])
+    path = saved(tmp_path, x=PIXELS, y=LABELS, classes=np.char.encode(names, "utf-8"))
+    assert read_images(path).class_names == ("chat", "élan")
+    path = saved(tmp_path, x=PIXELS, y=np.char.encode(names, "utf-8")[LABELS])
+    assert read_images(path).class_names == ("chat", "élan")
+    with pytest.raises(DataError, match="classes: expected texts in UTF-8"):
+        read_images(saved(tmp_path, x=PIXELS, y=LABELS, classes=np.array([b"a", b"\xff"])))
+
+
+def test_names_that_come_twice_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="class names that differ, got 'cat' twice"):
+        read_images(saved(tmp_path, x=PIXELS, y=LABELS, classes=np.array(["cat", "cat"])))
+    rows = np.random.RandomState(0).rand(6, 2)
+    with pytest.raises(DataError, match="2 names that differ, got a, a"):
+        read_table(saved(tmp_path, x=rows, y=LABELS, columns=np.array(["a", "a"])))

@@ -49,7 +49,51 @@ def test_one_coloured_image_makes_all_rgb_and_sizes_are_brought_together(tmp_pat
 def test_16_bit_greys_are_scaled_not_clipped(tmp_path: Path) -> None:
     fill(tmp_path, {"a": 1, "b": 1})
     Image.fromarray(np.full((5, 6), 25_700, np.uint16)).save(tmp_path / "a" / "0.png")
-    assert read_images(tmp_path).images[0].max() == 100
+    Image.fromarray(np.full((5, 6), 200, np.uint16)).save(tmp_path / "b" / "0.png")
+    read = read_images(tmp_path)
+    # One rule for all: a dark image stays dark.
+    assert [image.max() for image in read.images] == [100, 1]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L"])
+def test_transparency_is_white(tmp_path: Path, mode: str) -> None:
+    fill(tmp_path, {"a": 1, "b": 1}, value=40)
+    image = Image.new({"P": "P", "L": "L"}.get(mode, mode), (6, 5))
+    options = {"transparency": 0} if mode in ("P", "L") else {}
+    if mode == "P":
+        image.putpalette([0, 0, 0, 40, 40, 40])
+    image.putpixel((0, 0), {"RGBA": (40, 40, 40, 255), "LA": (40, 255), "P": 1, "L": 40}[mode])
+    image.save(tmp_path / "a" / "0.png", **options)
+    read = read_images(tmp_path)
+    assert read.images.shape[1] == (1 if mode in ("L", "LA") else 3)
+    assert (read.images[0, :, 0, 0] == 40).all()
+    assert (read.images[0, :, 1:, 1:] == 255).all()
+
+
+def floats(path: Path, value: float) -> None:
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(np.full((5, 6), value, np.float32)).save(path)
+
+
+def test_floats_of_0_to_1_and_of_0_to_255(tmp_path: Path) -> None:
+    for values, high, expected in (((0.0, 0.2, 1.0), 1, [0, 51, 255]), ((0, 51, 2), 255, [0, 51])):
+        floats(tmp_path / "a" / "0.tif", values[0])
+        floats(tmp_path / "a" / "1.tif", values[1])
+        floats(tmp_path / "b" / "0.tif", values[2])
+        read = read_images(tmp_path)
+        assert read.high == high
+        assert [image.max() for image in read.images][: len(expected)] == expected
+
+
+def test_floats_of_other_or_mixed_ranges_are_refused(tmp_path: Path) -> None:
+    floats(tmp_path / "a" / "0.tif", 0.5)
+    floats(tmp_path / "b" / "0.tif", 100)
+    with pytest.raises(DataError, match="all of 0 to 1, or of 0 to 255, got both"):
+        read_images(tmp_path)
+    for value in (-1.0, 300.0, float("nan")):
+        floats(tmp_path / "b" / "0.tif", value)
+        with pytest.raises(DataError, match=r"1 of 2 unreadable: b/0\.tif \(pixels from"):
+            read_images(tmp_path)
 
 
 def test_part_folders_are_respected(tmp_path: Path) -> None:

@@ -116,3 +116,33 @@ def test_the_real_fashion_mnist() -> None:
     assert read.images.shape == (70_000, 1, 28, 28)
     assert np.bincount(read.labels[read.parts == TEST]).tolist() == [1000] * 10
     assert read.labels[:5].tolist() == [9, 0, 0, 3, 0]
+
+
+def test_damaged_packed_idx_files_are_refused(idx_folder: Path) -> None:
+    path = idx_folder / "train-images-idx3-ubyte.gz"
+    whole = bytearray(path.read_bytes())
+    whole[10:20] = b"\xff" * 10
+    path.write_bytes(whole)
+    with pytest.raises(DataError, match="a readable IDX file"):
+        read_images(str(idx_folder))
+
+
+def test_a_target_that_the_source_has_not_is_refused(tmp_path: Path) -> None:
+    assert read_table("iris", "class").target_name == "class"
+    with pytest.raises(UnknownNameError, match="column: expected one of: class, got 'colour'"):
+        read_table("iris", "colour")
+    with pytest.raises(UnknownNameError, match="one of: label, got 'colour'"):
+        read_images("digits", target="colour")
+    rows = np.random.RandomState(0).rand(6, 2)
+    np.savez(tmp_path / "a.npz", data=rows, labels=np.arange(6) % 2)
+    path = str(tmp_path / "a.npz")
+    assert read_table(path, "labels").target_name == "labels"
+    with pytest.raises(UnknownNameError, match="did you mean 'labels'"):
+        read_table(path, "label")
+
+
+def test_every_registered_data_set_says_what_it_is() -> None:
+    own = [datasets.get(name).doc for name in datasets.names()]
+    assert all(own)
+    assert len(set(own)) == len(own)
+    assert not any("\n" in doc for doc in own)

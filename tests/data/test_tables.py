@@ -43,10 +43,71 @@ def test_delimiters(tmp_path: Path, delimiter: str) -> None:
     assert len(table.columns) == 3
 
 
-def test_a_first_row_of_numbers_is_no_header(tmp_path: Path) -> None:
-    table = read_table(write(tmp_path, "1,2,0\n3,4,1\n"))
-    assert [c.name for c in table.columns] == ["x0", "x1"]
+@pytest.mark.parametrize(
+    "text", ["1,2,0\n3,4,1\n", "1,2,yes\n3,4,no\n", "1,2,yes\n3,4,no\n,4,no\n"]
+)
+def test_a_first_row_of_numbers_is_data(tmp_path: Path, text: str) -> None:
+    table = read_table(write(tmp_path, text), unreadable="skip")
+    assert [c.name for c in table.columns] == ["column1", "column2"]
+    assert table.target_name == "column3"
     assert table.values.tolist() == [[1, 2], [3, 4]]
+    assert any("no header" in note for note in table.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("0,1,2,label\n5,6,7,yes\n8,9,7.5,no\n", ["0", "1", "2"]),
+        ("a,2020,label\n5,6,yes\n8,9,no\n", ["a", "2020"]),
+        ("12,kind,label\n5,x,yes\n8,y,no\n", ["12", "kind"]),
+    ],
+)
+def test_numbers_among_names_leave_a_header_one(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
+    table = read_table(write(tmp_path, text))
+    assert [c.name for c in table.columns] == names
+    assert len(table.values) == 2
+    assert table.notes == ()
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+@pytest.mark.parametrize("index", [(0, 1, 2), (7, 3, 5)])
+def test_the_index_of_pandas_is_left_out(tmp_path: Path, name: str, index: tuple[int, ...]) -> None:
+    text = f"{name},a,label\n" + "".join(f"{i},{i * i},{i % 2}\n" for i in index)
+    table = read_table(write(tmp_path, text))
+    assert [c.name for c in table.columns] == ["a"]
+    assert table.notes == (f"column {name!r} left out: it numbers the rows",)
+
+
+def test_a_nameless_column_of_measures_stays(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, ",a,label\n0.5,1,0\n1.5,2,1\n"))
+    assert [c.name for c in table.columns] == ["", "a"]
+
+
+def test_an_empty_column_is_left_out(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, "a,gone,label,\n1,,0,\n2,NA,1,\n"))
+    assert [c.name for c in table.columns] == ["a"]
+    assert table.target_name == "label"
+    assert "column 'gone' left out: it is empty" in table.notes
+
+
+@pytest.mark.parametrize("head", ["a;b;label\n", ""])
+def test_the_decimal_comma(tmp_path: Path, head: str) -> None:
+    path = write(tmp_path, head + "1,5;-,25;2,0\n2;1,5e2;3,5\n")
+    table = read_table(path)
+    assert table.values.tolist() == [[1.5, -0.25], [2, 150]]
+    assert table.target.tolist() == [2, 3.5]
+
+
+def test_tsv_is_parted_by_tabs_alone(tmp_path: Path) -> None:
+    path = write(tmp_path, "a, b, c\tlabel\n1\tyes\n2\tno\n", "t.tsv")
+    assert [c.name for c in read_table(path).columns] == ["a, b, c"]
+
+
+def test_quotes_after_a_blank_are_quotes(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path, 'a, b, label\n1, "x, y", 0\n2, "z", 1\n'))
+    assert table.columns[1].categories == ("x, y", "z")
 
 
 def test_names_and_constants_are_left_out_with_a_note(tmp_path: Path) -> None:

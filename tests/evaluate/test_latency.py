@@ -127,3 +127,10 @@ def test_a_gpu_is_waited_for():
     assert latency.median > work / 1e15 * 1e3
     assert not next(model.parameters()).is_cuda
     assert latency.device == torch.cuda.get_device_name()
+
+
+def test_a_trial_says_what_it_was_measured_with():
+    evaluator = LatencyEvaluator(DIGITS, (1, 1, 8, 8), batch=3, threads=2, seconds=0.01)
+    metrics = evaluator.evaluate(DIGITS.default(), Fidelity(), 0, Watch())
+    assert (metrics["latency_batch"], metrics["latency_threads"]) == (3.0, 2.0)
+    assert set(metrics) == set(evaluator.provides)

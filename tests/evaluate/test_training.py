@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from archsmith.evaluate.base import TrialFailed, TrialPruned, Watch
 from archsmith.evaluate.training import TrainingEvaluator
+from archsmith.objective import Objective
 from archsmith.space import Space, choose
 from archsmith.space.architecture import Architecture
 from archsmith.task.base import ReadOptions, Recipe
+from archsmith.train import train
 from archsmith.trial import Fidelity
 
 SHORT = Fidelity(2, 0.5)
@@ -115,3 +117,23 @@ def test_threads_are_set_where_it_evaluates(evaluator: TrainingEvaluator) -> Non
     torch.set_num_threads(2)
     evaluator.evaluate(architecture(), Fidelity(1, 0.1), 0, Watch())
     assert torch.get_num_threads() == 1
+
+
+def test_the_goal_decides_which_epoch_counts(
+    evaluator: TrainingEvaluator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def scored(*_: object, **__: object) -> dict[str, float]:
+        asked.append(1)
+        return {"accuracy": 1 - 0.1 * len(asked), "loss": 2 - 0.1 * len(asked)}
+
+    monkeypatch.setitem(train.__globals__, "score", scored)
+    first = evaluator.evaluate(architecture(), SHORT, 0, Watch())
+    assert first == pytest.approx({"accuracy": 0.9, "loss": 1.9})
+    asked.clear()
+    evaluator.goal = Objective("loss", "minimize")
+    travelled = pickle.loads(pickle.dumps(evaluator))
+    assert travelled.evaluate(architecture(), SHORT, 0, Watch()) == pytest.approx(
+        {"accuracy": 0.8, "loss": 1.8}
+    )

@@ -198,6 +198,30 @@ def test_an_earlier_export_is_replaced_and_other_folders_are_not(digits, tmp_pat
     assert (other / "chapter1.txt").read_text() == "years of work"
 
 
+def test_an_export_with_a_users_own_files_is_not_replaced(digits, tmp_path):
+    chosen, data, space, model = digits
+    target = tmp_path / "out"
+    export(model, chosen, data, space, space.default(), target, name="first", onnx=False)
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        export(model, chosen, data, space, space.default(), target, name="second", onnx=False)
+    assert (target / "notes.txt").read_text() == "mine"
+    assert read_record(target)["name"] == "first"
+    (target / "notes.txt").unlink()
+    (target / "model.onnx").mkdir()  # a folder under the name of a file
+    with pytest.raises(InputError, match=r"model\.onnx"):
+        export(model, chosen, data, space, space.default(), target, onnx=False)
+
+
+def test_a_record_of_something_else_is_not_replaced(digits, tmp_path):
+    chosen, data, space, model = digits
+    (tmp_path / "architecture.json").write_text('{"format": 1, "floors": 3}')
+    (tmp_path / "README.md").write_text("a house")
+    with pytest.raises(InputError, match="other files"):
+        export(model, chosen, data, space, space.default(), tmp_path, onnx=False)
+    assert (tmp_path / "README.md").read_text() == "a house"
+
+
 def test_a_file_that_disagrees_is_removed_and_reported(digits, tmp_path, monkeypatch):
     chosen, data, space, model = digits
     true_read = formats.read_pt2

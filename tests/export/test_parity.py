@@ -3,6 +3,7 @@
 import json
 import math
 
+import pytest
 import torch
 
 from archsmith.export.parity import compare
@@ -41,3 +42,25 @@ def test_nan_and_another_shape_never_pass():
     assert not late.ok
     early = compare("x", lambda x: x, lambda x: x + (math.nan if len(x) == 3 else 0), INPUTS)
     assert not early.ok
+
+
+def test_small_outputs_are_compared_at_their_own_size():
+    wrong = compare("x", lambda x: x * 1e-6, lambda x: x * 1.01e-6, INPUTS)
+    assert wrong.scale == pytest.approx(5e-6)
+    assert not wrong.ok
+    assert compare("x", lambda x: x * 1e-6, lambda x: x * 1.00001e-6, INPUTS).ok
+    values = compare("x", lambda x: x[:, 0] * 1e-6, lambda x: x[:, 1] * 1e-6, INPUTS)
+    assert not values.ok
+    zeros = [compare("x", lambda x: x * 0, lambda x, d=d: x * 0 + d, INPUTS).ok for d in (0, 1e-9)]
+    assert zeros == [True, False]
+
+
+def test_probabilities_are_compared_on_a_scale_of_one():
+    check = compare("x", lambda x: x.softmax(1), lambda x: x.softmax(1) + 5e-5, INPUTS)
+    assert (check.scale, check.ok) == (1.0, True)
+    share = torch.full((4, 1), 0.25)  # one column is no distribution
+    assert compare("x", lambda x: x, lambda x: x, [share]).scale == 0.25
+    unlike = torch.tensor([[1.5, -0.5]])  # the sum alone does not make one
+    assert compare("x", lambda x: x, lambda x: x, [unlike]).scale == 1.5
+    rows = torch.tensor([[0.25, 0.25], [0.5, 0.5]])  # nor does one row of two
+    assert compare("x", lambda x: x, lambda x: x, [rows]).scale == 0.5

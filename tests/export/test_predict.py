@@ -40,7 +40,9 @@ def work(tmp_path_factory):
         export(
             models[name], chosen, data, space, space.default(), folder / name, onnx=name == "own"
         )
-    np.save(folder / "images.npy", data.validation.inputs[:4].numpy())
+    # Arrays are read in the values of the source: 0 to 16, and not as the bytes that it became.
+    sixteen = (data.validation.inputs[:4].double() * 16 / 255).round().byte()
+    np.save(folder / "images.npy", sixteen.numpy())
     Image.fromarray(data.validation.inputs[0, 0].numpy()).save(folder / "image.png")
     return chosen, data, folder, models
 
@@ -128,6 +130,35 @@ def test_folders_that_are_no_export(work, tmp_path):
     (tmp_path / "architecture.json").write_text('{"format": 99}')
     with pytest.raises(InputError, match="newer archsmith"):
         predict(tmp_path, folder / "images.npy")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "task",
+        "architecture",
+        "facts",
+        "space",
+        "space.name",
+        "space.reference",
+        "space.arguments",
+        "space.fingerprint",
+    ],
+)
+def test_a_record_without_a_key_is_refused(work, tmp_path, key):
+    _, _, folder, _ = work
+    record = json.loads((folder / "zoo" / "architecture.json").read_text())
+    *outer, last = key.split(".")
+    held = record[outer[0]] if outer else record
+    for damage in ("gone", "another type"):
+        held.pop(last)
+        if damage == "another type":
+            held[last] = 3
+        (tmp_path / "architecture.json").write_text(json.dumps(record))
+        with pytest.raises(InputError, match=rf"'{key}'") as error:
+            predict(tmp_path, folder / "images.npy")
+        assert str(tmp_path / "architecture.json") in str(error.value)
+        held[last] = 3
 
 
 def test_an_input_that_is_not_there(work):

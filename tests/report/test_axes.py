@@ -26,10 +26,25 @@ from archsmith.report.axes import (
         (-1.2, 1.2, 5, [-1.0, -0.5, 0.0, 0.5, 1.0]),
         (0, 39, 4, [0, 10, 20, 30]),
         (3e-6, 9e-6, 3, [4e-6, 6e-6, 8e-6]),
+        (0.0, 1e-14, 4, [0, 2.5e-15, 5e-15, 7.5e-15, 1e-14]),
+        (-3e-300, 3e-300, 3, [-2e-300, 0, 2e-300]),
+        (0.0, 4e16, 4, [0, 1e16, 2e16, 3e16, 4e16]),
+        (2e17, 1e18, 4, [2e17, 4e17, 6e17, 8e17, 1e18]),
     ],
 )
 def test_ticks_are_round(low: float, high: float, count: int, ticks: list[float]) -> None:
-    assert nice_ticks(low, high, count) == pytest.approx(ticks)
+    assert nice_ticks(low, high, count) == pytest.approx(ticks, rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0.95, 0.95 + 1e-14), (1e16, 1e16 + 4), (1e16, 1e16 + 1e9), (-1e-14, 1e-14)]
+)
+def test_ticks_and_labels_are_different_where_the_range_is_extreme(low: float, high: float) -> None:
+    ticks = nice_ticks(low, high, 4)
+    assert len(ticks) > 1
+    assert ticks == sorted(set(ticks))
+    assert all(low <= tick <= high for tick in ticks)
+    assert len(set(tick_labels(ticks))) == len(ticks)
 
 
 def test_whole_axes_have_whole_ticks() -> None:
@@ -49,6 +64,8 @@ def test_labels_have_the_decimals_that_tell_ticks_apart() -> None:
     assert tick_labels([1_000_000, 1_500_000]) == ["1.0M", "1.5M"]
     assert tick_labels([0, 500, 1000, 2000]) == ["0", "500", "1000", "2000"]
     assert tick_labels([-1, 0]) == ["−1", "0"]
+    assert tick_labels([0, 1e16, 2e16]) == ["0", "1e16", "2e16"]
+    assert tick_labels([1e18, 1.0025e18]) == ["1e18", "1.0025e18"]
 
 
 def test_scales_map_ends_and_middle() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import re
 
+import pytest
+
 from archsmith.objective import Limit, Objective, nondominated_fronts
 from archsmith.report.axes import NARROW, WIDE
 from archsmith.report.charts import best_so_far, search_figure
@@ -122,6 +124,19 @@ def test_other_numbers_of_objectives() -> None:
     [parallel] = tradeoff_figures(four)
     assert parallel.wide.count("data-n=") == 5
     assert tradeoff_figures(content(made(0, accuracy=0.5))) == []
+
+
+@pytest.mark.parametrize("value", [1e17, -1e17, 1e-14, 0.0])
+def test_charts_of_one_value_however_large(value: float) -> None:
+    goals = tuple(Objective(name, "minimize") for name in ("a", "b", "c", "d"))
+    trials = [made(n, a=value, b=value, c=n, d=n) for n in range(3)]
+    [parallel] = tradeoff_figures(content(*trials, objectives=goals))
+    assert parallel.wide.count("data-n=") == 3
+    assert "nan" not in parallel.wide
+    trials[0].curve = [{"epoch": e, "a": value} for e in (1, 2, 3)]
+    assert 'd="M2 34L70 34L138 34"' in sparkline(trials[0], ["a"])
+    pair = content(*trials, objectives=(Objective("a", "minimize"), Objective("c", "minimize")))
+    assert sorted(points(tradeoff_figures(pair)[0].wide)) == [0, 1, 2]
 
 
 def test_training_curves_of_both_finalists() -> None:

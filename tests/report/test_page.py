@@ -235,3 +235,20 @@ def test_decisions_mark_what_differs_from_the_default() -> None:
         ("sizes", "(3, 5)", "(3, 5)", False),
         ("block.drop", "0.25", None, False),
     ]
+
+
+def test_what_latency_was_measured_with_is_told_once_where_it_is_constant() -> None:
+    content = study(20)
+    assert content.surroundings == content.environment
+    measured = [t for t in content.trials if "latency_ms" in t.metrics]
+    for one in measured:
+        one.metrics |= {"latency_batch": 1.0, "latency_threads": 1.0}
+    assert "loss" in content.columns()
+    assert not {"latency_batch", "latency_threads"} & set(content.columns())
+    assert content.surroundings["latency of a trial"] == "batch 1, 1 thread"
+    said = re.sub(r"<[^>]+>", " ", render(content))
+    assert re.search(r"latency of a trial\s+batch 1, 1 thread\s", said)
+
+    measured[0].metrics |= {"latency_batch": 8.0, "latency_threads": 2.0}
+    assert {"latency_batch", "latency_threads"} < set(content.columns())
+    assert content.surroundings["latency of a trial"] == "batch 1, 8, 1, 2 threads"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import enum
+import json
 import random
 
+import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import archsmith as nas
@@ -180,8 +184,6 @@ def test_a_builder_that_is_not_repeatable_is_refused():
 
 
 def test_a_builder_that_meta_cannot_run_is_run_on_the_cpu():
-    import torch
-
     def build() -> nn.Module:
         rates = torch.linspace(0, 0.5, nas.choose("depth", [2, 4]))
         return nn.Sequential(*(nn.Dropout(rate.item()) for rate in rates))
@@ -189,3 +191,101 @@ def test_a_builder_that_meta_cannot_run_is_run_on_the_cpu():
     space = nas.Space(build)
     assert space.size().count == 2
     assert len(space.build(nas.Architecture({"depth": 4}))) == 4
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda t: t.tolist(),
+        lambda t: list(t.numpy()),
+        lambda t: [1, 2] if t.sum() > 0 else [3],
+    ],
+    ids=["tolist", "numpy", "bool"],
+)
+def test_constructors_may_read_values_in_any_way(read):
+    def build() -> nn.Module:
+        read(torch.linspace(0, 1, nas.choose("depth", [2, 4])))
+        return nn.Linear(2, nas.choose("width", [1, 2]))
+
+    space = nas.Space(build)
+    state = torch.random.get_rng_state()
+    architecture = space.sample(random.Random(0))
+    assert set(space.parameter_keys(architecture)) == {"weight", "bias"}
+    assert torch.equal(state, torch.random.get_rng_state()), "asking draws nothing of the caller's"
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (np.linspace(0, 1, 3), [0.0, 0.5, 1.0]),
+        (np.arange(1, 4), [1, 2, 3]),
+        ([True, np.float64(0.5), np.str_("a"), None], [True, 0.5, "a", None]),
+        ([(np.int64(1), (np.float64(0.5), False)), (2,)], [(1, (0.5, False)), (2,)]),
+        (list(Colour), ["red", "blue"]),
+    ],
+)
+def test_options_are_plain_python(options, expected):
+    def build() -> nn.Module:
+        found.append(nas.choose("w", options))
+        return nn.Identity()
+
+    def types(value):
+        return list(map(types, value)) if isinstance(value, tuple) else type(value)
+
+    found: list[object] = []
+    space = nas.Space(build)
+    answers = [architecture["w"] for architecture in space.enumerate()]
+    assert answers == expected
+    assert list(map(types, answers)) == list(map(types, expected))
+    assert {types(f) if not isinstance(f, tuple) else tuple for f in found} <= {
+        *(type(e) for e in expected)
+    }
+    for architecture in space.enumerate():
+        text = json.dumps(architecture.to_json())
+        back = nas.Architecture.from_json(json.loads(text))
+        assert back == architecture
+        space.validate(back)
+
+
+def test_numpy_numbers_elsewhere():
+    def build() -> nn.Module:
+        nas.integer("n", np.int64(1), np.int64(3), default=np.int64(2))
+        nas.real("x", np.float64(0.5), np.float32(1), default=np.float64(0.75))
+        nas.subset("s", np.arange(3), k=np.int64(2), default=np.array([0, 2]))
+        return nas.repeat("d", np.arange(1, 3), lambda i: nn.Identity(), default=np.int64(2))
+
+    default = nas.Space(build).default()
+    assert dict(default) == {"n": 2, "x": 0.75, "s": (0, 2), "d": 2}
+    assert [type(default[n]) for n in "nxd"] == [int, float, int]
+    assert all(type(value) is int for value in default["s"])
+
+
+def test_labels_of_a_mapping_need_not_be_strings():
+    options = {1: nn.ReLU, (2, 3): nn.GELU, np.float64(0.5): nn.Tanh, Colour.RED: nn.ELU}
+
+    def build() -> nn.Module:
+        return nas.choose("act", options)()
+
+    space = nas.Space(build)
+    found = [type(space.build(architecture)) for architecture in space.enumerate()]
+    assert found == [nn.ReLU, nn.GELU, nn.Tanh, nn.ELU]
+
+
+def test_labels_of_modules_may_be_of_a_string_type():
+    space = nas.Space(lambda: nas.one_of("op", {Colour.RED: nn.ReLU, Colour.BLUE: nn.GELU}))
+    assert isinstance(space.build(nas.Architecture({"op": "blue"})), nn.GELU)
+
+
+@pytest.mark.parametrize(("n", "sizes"), [(2, (0, 2)), (4, (0, 2)), (3, (0, 3)), (3, (1, 3))])
+def test_a_changed_subset_is_another(n, sizes):
+    decision = nas.space.Subset("s", (), tuple(range(n)), sizes)
+    rng = random.Random(0)
+    for answer in decision.answers():
+        changed = [decision.change(answer, rng) for _ in range(40)]
+        assert answer not in changed
+        assert all(map(decision.accepts, changed))

@@ -6,8 +6,12 @@ import itertools
 import math
 import pickle
 import random
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -151,6 +155,110 @@ def test_a_space_travels_by_pickle():
     assert copy.arguments == {"channels": 4}
     assert copy.fingerprint == space.fingerprint
     assert copy.fingerprint != nas.Space(b.nested, channels=5).fingerprint
+
+
+def fingerprint(ask) -> str:
+    def build() -> nn.Module:
+        ask()
+        return nn.Identity()
+
+    return nas.Space(build).fingerprint
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (lambda: nas.real("x", 0, 1), lambda: nas.real("x", 0, 1.00000001)),
+        (lambda: nas.real("x", 0.1, 1), lambda: nas.real("x", 0.1, 1, log=True)),
+        (lambda: nas.real("x", 0.1, 1), lambda: nas.real("x", 0.1, 1, default=0.5)),
+        (lambda: nas.integer("x", 1, 3), lambda: nas.integer("x", 1, 3, default=2)),
+        (lambda: nas.integer("x", 1, 3), lambda: nas.integer("x", 1, 3, log=True)),
+        (lambda: nas.choose("x", [1, 2]), lambda: nas.choose("x", [1, 2], default=2)),
+        (lambda: nas.choose("x", [1, 2]), lambda: nas.choose("x", [1.0, 2.0])),
+        (
+            lambda: nas.choose("x", [1, 2]) == 2 and nas.choose("y", [3, 5]),
+            lambda: nas.choose("x", [1, 2]) == 2 and nas.choose("y", [3, 7]),
+        ),
+    ],
+)
+def test_fingerprints_tell_apart_what_differs_anywhere(one, other):
+    assert fingerprint(one) == fingerprint(one)
+    assert fingerprint(one) != fingerprint(other)
+
+
+@pytest.mark.parametrize("builder", ALL)
+def test_a_fingerprint_does_not_depend_on_what_was_sampled(builder):
+    seasoned, rng = nas.Space(builder), random.Random(5)
+    for _ in range(80):
+        seasoned.sample(rng)
+    seasoned.size()
+    assert seasoned.fingerprint == nas.Space(builder).fingerprint
+
+
+def test_a_fingerprint_runs_the_builder_once_and_takes_failing_answers():
+    runs = []
+
+    def build() -> nn.Module:
+        runs.append(0)
+        if nas.choose("a", [1, 2]) == 2:
+            raise ValueError("not with 2")
+        return nn.Identity()
+
+    space = nas.Space(build)
+    first, count = space.fingerprint, len(runs)
+    assert space.fingerprint == first
+    assert len(runs) == count
+    assert nas.Space(build).fingerprint == first
+
+
+def takes_anything(**_: object) -> nn.Module:
+    return nn.Linear(2, nas.choose("width", [1, 2]))
+
+
+class Plain:
+    """An object whose text holds its address."""
+
+
+#: Values whose text differs between processes, or is no JSON.
+ODD = {
+    "function": b.chain,
+    "module_class": nn.ReLU,
+    "method": Plain().__init__,
+    "object": Plain(),
+    "dtype": torch.float16,
+    "sizes": (1, np.int64(2)),
+    "names": frozenset({"a", "b", "c"}),
+    "by_number": {1: nn.GELU, "x": math.inf},
+}
+
+
+def test_arguments_of_any_kind_are_told_alike_in_every_process():
+    space = nas.Space(takes_anything, **ODD)
+    assert space.plain_arguments() == {
+        "function": f"{b.__name__}:chain",
+        "module_class": "torch.nn.modules.activation:ReLU",
+        "method": "builtins:object.__init__",
+        "object": f"{__name__}:Plain",
+        "dtype": "torch.float16",
+        "sizes": [1, 2],
+        "names": ["a", "b", "c"],
+        "by_number": {"1": "torch.nn.modules.activation:GELU", "x": "inf"},
+    }
+    code = (
+        f"from {__name__} import ODD, nas, takes_anything\n"
+        "print(nas.Space(takes_anything, **ODD).fingerprint)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == space.fingerprint
+    again = nas.Space(takes_anything, **space.plain_arguments())
+    assert again.fingerprint == space.fingerprint, "what a record brings back is the same space"
+    assert nas.Space(takes_anything, **ODD, more=1).fingerprint != space.fingerprint
 
 
 def test_a_wrong_argument_is_told_at_once():

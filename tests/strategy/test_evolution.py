@@ -91,6 +91,40 @@ def test_trials_that_break_a_limit_lose(space):
     assert strategy.propose(space, history, random.Random(0)).note == "mutation of trial 3"
 
 
+def test_pruned_trials_lead_to_the_limit(space):
+    """Where no random draw keeps a limit, the least broken ones are parents."""
+    limit = nas.Limit("cost", "<=", 1)
+
+    def first_kept(strategy: nas.Strategy, seed: int) -> int | None:
+        history = History(ACCURACY, [limit])
+        for number in range(300):
+            proposal = strategy.propose(space, history, random.Random(f"{seed}/{number}"))
+            cost = score(proposal.architecture)
+            trial = Trial(number, proposal.architecture, note=proposal.note)
+            history.add(trial)
+            trial.state = State.PRUNED if cost > 1 else State.FINISHED
+            trial.metrics = {"cost": cost} if cost > 1 else {"cost": cost, "accuracy": 0.5}
+            history.close(trial)
+            if history.finished:
+                return number
+        return None
+
+    found = [first_kept(RegularizedEvolution(), seed) for seed in range(8)]
+    assert None not in found
+    assert [first_kept(RandomSearch(), seed) for seed in range(8)].count(None) >= 6
+
+
+def test_trials_pruned_for_other_reasons_are_no_parents(space):
+    history = History(ACCURACY, [nas.Limit("cost", "<=", 1)])
+    for number in range(30):
+        trial = Trial(number, space.sample(random.Random(number)), state=State.PRUNED)
+        history.add(trial)
+        history.close(trial)
+    assert len(history.pruned) == 30
+    proposal = RegularizedEvolution().propose(space, history, random.Random(0))
+    assert proposal.note == "random"
+
+
 def test_random_search_ends_when_the_space_is_used_up():
     small = nas.Space(lambda: nn.Linear(nas.choose("a", [1, 2, 3]), nas.choose("b", [1, 2])))
     history = History(ACCURACY)

@@ -21,7 +21,9 @@ from archsmith.errors import InputError, StoreError
 from archsmith.study import (
     Executor,
     Inline,
+    MemoryStore,
     Processes,
+    Progress,
     SqliteStore,
     Study,
     StudyResult,
@@ -102,6 +104,18 @@ def test_a_trial_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
         assert "SIGKILL" in trial.reason
         assert toys.odd(trial.architecture)
     assert len(failed) + len(result.history.finished) == 5
+
+
+def test_an_error_of_the_listener_is_no_death() -> None:
+    def told(progress: Progress) -> None:
+        if progress.kind == "epoch":
+            raise BrokenPipeError("nobody reads the output")
+
+    store = MemoryStore()
+    with pytest.raises(BrokenPipeError, match="nobody reads"):
+        run(evaluator=Toy(epochs=1), executor=Processes(1), store=store, on_event=told)
+    assert [t.attempts for t in store.record().trials] == [1]
+    assert workers_of(os.getpid()) == []
 
 
 def test_an_evaluator_that_cannot_be_pickled() -> None:

@@ -80,8 +80,9 @@ def test_only_static_evaluators_are_asked() -> None:
 
 def test_an_easy_limit_is_seen_at_once() -> None:
     reach = check("params<=1G", "accuracy>=0.99")
-    assert [str(lim) for lim in reach.limits] == ["params<=1e+09"]
+    assert reach.limits == (Limit.parse("params<=1G"),)
     assert reach.looked == 1
+    assert reach.kept is None, "the default does"
 
 
 def test_limits_on_metrics_that_need_training_are_left_to_the_search() -> None:
@@ -110,6 +111,62 @@ def test_a_limit_that_only_a_descent_meets_passes() -> None:
     assert drawn > 10 * SMALLEST, "samples alone would refuse this limit"
     reach = check(f"params<={SMALLEST}")
     assert reach.best == {"params": SMALLEST}
+    assert reach.kept is not None
+    assert params.evaluate(reach.kept, Fidelity(), 0, Watch())["params"] == SMALLEST
+
+
+def test_what_keeps_the_limits_is_the_same_each_time() -> None:
+    found = [check("params<=400") for _ in range(2)]
+    assert found[0].kept is not None
+    assert found[0].kept == found[1].kept
+    # However slow the machine is, as long as the descent comes to its end.
+    assert check("params<=400", seconds=60.0, slow=0.001).kept == found[0].kept
+    assert Params(Space(stack)).evaluate(found[0].kept, Fidelity(), 0, Watch())["params"] <= 400
+
+
+@pytest.mark.parametrize("limit", ["params<=0", "latency_p90_ms<=-1", "memory_mb<=0", "flops<=0"])
+def test_bounds_that_no_cost_can_keep_are_refused(limit: str) -> None:
+    with pytest.raises(LimitError, match="a bound above 0"):
+        check(limit)
+
+
+class Clock(Params):
+    """A latency that is the number of parameters in hundredths."""
+
+    name = "clock"
+    price = Price.MEASURED
+    provides = ("latency_ms",)
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        count = super().evaluate(architecture, fidelity, seed, watch)["params"]
+        return {"latency_ms": count / 100}
+
+
+def test_measured_limits_are_refused_where_they_are_far_away() -> None:
+    space = Space(pair)  # 36 to 288 parameters, the default has the fewest
+    params, clock = Params(space), Clock(space)
+
+    def against(bound: str) -> Reach:
+        return check_limits(space, Stages([params, clock]), [Limit.parse(f"latency_ms<={bound}")])
+
+    with pytest.raises(LimitError, match=r"0\.36 as the smallest latency_ms found"):
+        against("0.03")
+    assert against("0.04").limits == (), "within ten times: the search may try"
+    clock.asked = 0
+    against("1")
+    assert clock.asked == 1, "the default is near enough; nothing else is measured"
+
+
+def test_the_smallest_sample_counts_where_the_default_is_slow() -> None:
+    space = Space(stack)
+    evaluator = Stages([Params(space), Clock(space)])
+    default = Clock(space).evaluate(space.default(), Fidelity(), 0, Watch())["latency_ms"]
+    # The static limit brings small ones to light; the default alone is far beyond the bound.
+    bound = Limit("latency_ms", "<=", default / 11)
+    limits = [Limit.parse("params<=100"), bound]
+    assert check_limits(space, evaluator, limits, seconds=20.0).kept is not None
 
 
 def test_the_largest_value_is_said_for_lower_bounds() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,20 +16,32 @@ import pytest
 import study_toys as toys
 from study_toys import ACCURACY, BOTH, Always, Climb, Each, Scripted, Spread, Toy
 
-from archsmith.errors import InputError, RunFolderError, StoreError, UnknownNameError, WorkError
-from archsmith.evaluate.base import TrialPruned
+from archsmith.errors import (
+    InputError,
+    RunFolderError,
+    SpaceError,
+    StoreError,
+    UnknownNameError,
+    WorkError,
+)
+from archsmith.evaluate.base import Stages, TrialPruned
 from archsmith.objective import Limit, Objective
 from archsmith.space import Space
+from archsmith.strategy.evolution import RegularizedEvolution
+from archsmith.strategy.start import StartFrom
 from archsmith.study import (
     MemoryStore,
     Progress,
     SqliteStore,
+    Store,
     Study,
     StudyResult,
     checkpoint_path,
 )
 from archsmith.study.incumbent import Incumbents
-from archsmith.trial import State
+from archsmith.study.record import ALL_FAILED
+from archsmith.study.study import PROCESS_DEATHS
+from archsmith.trial import State, Trial
 
 SCRIPT = Path(__file__).with_name("study_script.py")
 
@@ -168,17 +181,245 @@ def test_first_trials_all_fail() -> None:
         run(evaluator=evaluator, store=store)
     assert "5 that failed" in str(caught.value)
     assert [t.state for t in store.record().trials] == [State.FAILED] * 5
-    # Mended and run again, it goes on.
+    # Mended and run again, it goes on, and what failed before takes nothing from the budget.
     result = run(store=store)
-    assert len(result.history.finished) == 15
+    assert len(result.history.finished) == 20
+    assert len(run(store=store).history) == 25, "the budget is spent now"
 
 
 def test_fewer_trials_than_that_all_fail() -> None:
     store = MemoryStore()
-    for _ in range(2):
+    for session in (1, 2):
         with pytest.raises(WorkError, match="no luck"):
             run(evaluator=Always(ValueError("no luck")), trials=3, store=store)
-        assert len(store.record().trials) == 3
+        assert len(store.record().trials) == 3 * session
+    assert store.record().sessions[-1].closed == ALL_FAILED
+    seen: list[Progress] = []
+    assert len(run(trials=3, store=store, on_event=seen.append).history.finished) == 3
+    assert seen[-1].left == 0
+
+
+def test_time_of_nothing_but_failures_is_not_charged() -> None:
+    class Slow(Always):
+        def evaluate(self, *args):  # type: ignore[no-untyped-def]
+            time.sleep(0.15)
+            raise self.error
+
+    store = MemoryStore()
+    with pytest.raises(WorkError, match="no luck"):
+        run(evaluator=Slow(ValueError("no luck")), trials=None, seconds=0.2, store=store)
+    result = run(evaluator=Toy(pause=0.02, epochs=1), trials=None, seconds=0.2, store=store)
+    assert result.history.finished
+
+
+def killed(store: Store, number: int) -> None:
+    """Begin a session, start a trial and leave, as a process does that is killed."""
+    record = store.begin(store.meta())
+    store.start(record.trials[number], "main")
+
+
+def test_a_trial_that_kills_its_process_is_given_up() -> None:
+    store = MemoryStore()
+    run(trials=3, store=store)
+    trial = Trial(3, toys.space().default(), seed=7)
+    store.propose(trial, "main")
+    for _ in range(PROCESS_DEATHS - 2):
+        killed(store, 3)
+    store.begin(store.meta())
+    assert store.record().deaths == {3: PROCESS_DEATHS - 1}
+    store.start(trial, "main")
+    seen: list[Progress] = []
+    result = run(trials=6, store=store, on_event=seen.append)
+    gone = store.record().trials[3]
+    assert (gone.state, gone.attempts) == (State.FAILED, PROCESS_DEATHS)
+    assert f"{PROCESS_DEATHS} processes" in gone.reason
+    assert [p.trial.number for p in seen if p.kind == "ended"] == [3, 4, 5]
+    assert len(result.history.finished) == 5
+    assert result.stopped == "6 trials are done"
+
+
+def test_fewer_deaths_than_that_or_ends_in_between_fail_nothing() -> None:
+    store = MemoryStore()
+    run(trials=1, store=store)
+    first, second = Trial(1, toys.space().default()), Trial(2, toys.space().default())
+    store.propose(first, "main")
+    store.propose(second, "other")
+    for _ in range(PROCESS_DEATHS - 2):
+        killed(store, 1)
+    store.begin(store.meta())
+    assert store.record().deaths == {1: PROCESS_DEATHS - 1, 2: 1}
+    store.start(second, "main")
+    store.finish(second, State.FINISHED, {"accuracy": 0.5, "params": 1.0})
+    assert not store.record().deaths
+    killed(store, 1)
+    result = run(trials=5, store=store)
+    assert {t.state for t in result.history.trials} == {State.FINISHED}
+
+
+def test_interrupts_are_no_deaths() -> None:
+    store = MemoryStore()
+    run(trials=1, store=store)
+    trial = Trial(1, toys.space().default())
+    store.propose(trial, "main")
+    for _ in range(PROCESS_DEATHS):
+        store.give_back([trial], "interrupted")
+        store.start(trial, "main")
+    result = run(trials=2, store=store)
+    assert result.history.trials[1].state is State.FINISHED
+
+
+def test_of_trials_that_ran_together_one_is_given_up() -> None:
+    store = MemoryStore()
+    run(trials=1, store=store)
+    pair = [Trial(n, toys.space().default()) for n in (1, 2)]
+    for trial in pair:
+        store.propose(trial, "main")
+    for _ in range(PROCESS_DEATHS - 1):
+        for trial in store.begin(store.meta()).trials[1:]:
+            store.start(trial, "main")
+    result = run(trials=4, store=store)
+    assert [t.state is State.FAILED for t in result.history.trials] == [False, True, False, False]
+
+
+def test_a_process_that_dies_under_a_trial_each_time(tmp_path: Path) -> None:
+    code = """
+import sys
+import study_toys as toys
+from pathlib import Path
+from archsmith.study import SqliteStore, Study
+folder = Path(sys.argv[1])
+with SqliteStore(folder) as store:
+    Study(toys.space(), toys.Spread(), toys.Deadly(folder, 99), toys.ACCURACY,
+          store=store, trials=2, seed=1).run()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent)}
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    ends = []
+    while len(ends) < 2 * PROCESS_DEATHS and (not ends or ends[-1]):
+        ends.append(subprocess.run(command, env=environment, timeout=60).returncode)
+    assert ends == [-signal.SIGKILL] * PROCESS_DEATHS + [0]
+    with SqliteStore(tmp_path, read=True) as reader:
+        trials = reader.record().trials
+    assert [toys.odd(t.architecture) for t in trials] == [True, False]
+    assert [t.state for t in trials] == [State.FAILED, State.FINISHED]
+
+
+def test_pruning_alone_ends_a_study_with_a_time_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archsmith.study.budget.PRUNED_FIRST", 30)
+
+    class Big(Toy):
+        def evaluate(self, *args):  # type: ignore[no-untyped-def]
+            metrics = super().evaluate(*args)
+            raise TrialPruned("limit params<=0.5 broken", metrics)
+
+    limits = [Limit("params", "<=", 0.5)]
+    result = run(evaluator=Big(), strategy=Spread(), limits=limits, trials=None, seconds=60.0)
+    assert len(result.history) == 30
+    least = min(t.metrics["params"] for t in result.history.trials)
+    assert result.stopped == (
+        "30 trials were pruned, the last one because limit params<=0.5 broken; the nearest to "
+        f"{limits[0]} of those that broke it was {least:g}"
+    )
+    # One that has finished proves that the limits can be kept: time alone decides then.
+    mixed = run(evaluator=Scripted(), strategy=Spread(), trials=None, seconds=0.5)
+    assert mixed.stopped == "0.5 seconds are over"
+    assert len(mixed.history.pruned) > 30
+
+
+def test_what_is_new_on_resuming_is_kept() -> None:
+    store = MemoryStore()
+    old = {"command": "search --trials 2", "trials": 2, "data": "digits", "device": "cpu"}
+    run(trials=2, store=store, meta=old)
+    before = store.meta()
+    run(trials=3, store=store, meta={**old, "command": "search --trials 3", "trials": 3})
+    after = store.meta()
+    assert (after["command"], after["trials"]) == ("search --trials 3", 3)
+    assert {k for k in after if after[k] != before[k]} == {"command", "trials"}
+    assert after["created"] == before["created"]
+
+
+def test_a_new_trial_makes_the_winner_stale(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path) as store:
+        run(trials=2, store=store)
+        for name in ("winner", "default", "final.abc"):
+            store.note(name, "abc")
+        run(trials=2, store=store)
+        assert store.record().notes == dict.fromkeys(("winner", "default", "final.abc"), "abc")
+        run(trials=3, store=store)
+        assert store.record().notes == {"final.abc": "abc"}
+
+
+def test_another_evaluator_or_another_strategy_is_another_study() -> None:
+    store = MemoryStore()
+    evolution = RegularizedEvolution(population=4, sample=2)
+    run(trials=1, store=store, strategy=StartFrom([], evolution), evaluator=Stages([Toy()]))
+    meta = store.meta()
+    assert meta["evaluator"] == "toy"
+    assert meta["strategy_arguments"]["then"] == {"name": "evolution", "population": 4, "sample": 2}
+    wider = RegularizedEvolution(population=5, sample=2)
+    with pytest.raises(RunFolderError, match="strategy_arguments"):
+        run(store=store, strategy=StartFrom([], wider))
+
+    class Other(Toy):
+        name = "other"
+
+    with pytest.raises(RunFolderError, match='evaluator "toy"'):
+        run(store=store, strategy=StartFrom([], evolution), evaluator=Other())
+    # A record from before these were kept goes on, and still does not claim to know them.
+    old = {k: v for k, v in meta.items() if k not in ("evaluator", "strategy_arguments")}
+    store.write_meta(old)
+    run(trials=2, store=store, strategy=StartFrom([], wider), evaluator=Other())
+    assert "evaluator" not in store.meta()
+
+
+def test_an_architecture_that_the_space_refuses_is_drawn_again() -> None:
+    class Clumsy(Spread):
+        def propose(self, space, history, rng):  # type: ignore[no-untyped-def]
+            if rng.random() < 0.5:
+                raise SpaceError("edge0", "one of 0, 1", "9")
+            return super().propose(space, history, rng)
+
+    assert len(run(strategy=Clumsy(), trials=10).history.finished) == 10
+
+    class Hopeless(Spread):
+        def propose(self, *args):  # type: ignore[no-untyped-def]
+            raise SpaceError("edge0", "one of 0, 1", "9")
+
+    with pytest.raises(SpaceError, match="edge0"):
+        run(strategy=Hopeless())
+
+
+def test_ties_go_to_the_lower_loss(tmp_path: Path) -> None:
+    class Coarse(Toy):
+        """Accuracy in steps of a half; the loss tells more."""
+
+        def evaluate(self, architecture, fidelity, seed, watch):  # type: ignore[no-untyped-def]
+            super().evaluate(architecture, fidelity, seed, watch)
+            draw = random.Random(seed).random()
+            return {"accuracy": round(2 * draw) / 2, "params": 1.0, "loss": (7 * draw) % 1}
+
+    def compare(progress: Progress) -> None:
+        history = study.history
+        assert study.incumbents.front() == history.front()
+        assert study.incumbents.best is history.best()
+
+    with SqliteStore(tmp_path) as store:
+        study = Study(
+            toys.space(), Spread(), Coarse(epochs=1, weights=True), ACCURACY, store=store,
+            trials=30, on_event=compare,
+        )  # fmt: skip
+        result = study.run()
+    finished = result.history.finished
+    top = [t for t in finished if t.metrics["accuracy"] == 1.0]
+    assert len(top) > 2
+    best = min(top, key=lambda t: t.metrics["loss"])
+    assert best is not top[0]
+    assert result.best is best
+    assert result.front == sorted(top, key=lambda t: t.metrics["loss"])
+    assert result.history.ranked(finished)[0] is best
+    assert Incumbents(result.history).best is best
+    files = [path.name for path in (tmp_path / "checkpoints").iterdir()]
+    assert files == [f"{best.number:05d}.safetensors"]
 
 
 def test_an_exhausted_space_ends_the_study() -> None:

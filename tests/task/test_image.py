@@ -14,6 +14,7 @@ from archsmith.errors import DataError, UnknownNameError
 from archsmith.task import task, task_for, tasks
 from archsmith.task.base import Data, ReadOptions
 from archsmith.task.image import ImageClassification, may_mirror
+from archsmith.task.picture import _worst, confusion
 
 TASK = ImageClassification()
 
@@ -151,12 +152,58 @@ def test_inputs_load_from_images_and_arrays(digits: Data, tmp_path: Path) -> Non
     Image.fromarray(picture).resize((80, 80)).save(tmp_path / "big.png")
     assert TASK.load_input(tmp_path / "big.png", facts).shape == (1, 1, 8, 8)
     batch = digits.test.inputs[:4]
-    for name, array in (("nchw", batch.numpy()), ("nhw", batch[:, 0].numpy())):
-        np.save(tmp_path / f"{name}.npy", array)
-        assert torch.equal(TASK.load_input(tmp_path / f"{name}.npy", facts), batch)
-    # In the units of the source, 0 to 16.
-    np.savez(tmp_path / "raw.npz", x=batch[:, 0].numpy() / 255 * 16)
+    # In the units of the source, 0 to 16, whatever the type.
+    raw = batch.numpy() / 255 * 16
+    for dtype in (np.uint8, np.int64, np.float32):
+        for name, array in (("nchw", raw), ("nhw", raw[:, 0])):
+            np.save(tmp_path / f"{name}.npy", array.round().astype(dtype))
+            assert torch.equal(TASK.load_input(tmp_path / f"{name}.npy", facts), batch)
+    np.savez(tmp_path / "raw.npz", x=raw[:, 0])
     assert torch.equal(TASK.load_input(tmp_path / "raw.npz", facts), batch)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [np.arange(64, dtype=np.uint8), np.linspace(0, 1, 64), np.linspace(-5, 16, 64)],
+    ids=["bytes", "shares", "below"],
+)
+def test_arrays_of_another_range_are_refused(
+    digits: Data, tmp_path: Path, values: np.ndarray
+) -> None:
+    np.save(tmp_path / "x.npy", values.reshape(8, 8))
+    with pytest.raises(DataError, match="values from 0 to 16, as in the training data"):
+        TASK.load_input(tmp_path / "x.npy", digits.facts)
+
+
+def test_no_image_is_refused(digits: Data, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros((0, 8, 8)))
+    with pytest.raises(DataError, match="at least one image"):
+        TASK.load_input(tmp_path / "x.npy", digits.facts)
+
+
+def test_the_signature_says_how_values_become_bytes(digits: Data, tmp_path: Path) -> None:
+    said = TASK.signature(digits).description
+    assert "0 to 255 (values of the source, 0 to 16, as round(value * 255 / 16))" in said
+    data = TASK.read(str(image_npz(tmp_path, ["cat", "dog"])), ReadOptions())
+    assert "0 to 255; probabilities" in TASK.signature(data).description
+
+
+def test_images_have_no_column_to_choose() -> None:
+    with pytest.raises(UnknownNameError, match="column"):
+        TASK.read("digits", ReadOptions(target="digit"))
+
+
+def test_a_confusion_matrix_of_many_classes_shows_the_worst() -> None:
+    matrix = np.diag(np.full(100, 5))
+    matrix[90, 10] = matrix[91, 11] = 3
+    assert _worst(matrix, 4) == [10, 11, 90, 91]
+    targets = torch.arange(100)
+    names = [f"class {i}" for i in range(100)]
+    all_of_40, of_100 = (confusion(targets[:n], targets[:n], names[:n]) for n in (40, 100))
+    assert of_100.size == all_of_40.size
+    # The line below the title says that classes are left out.
+    lines = [np.asarray(p)[80:110].min(axis=-1) < 200 for p in (all_of_40, of_100)]
+    assert lines[1].sum() > 1.5 * lines[0].sum()
 
 
 @pytest.mark.parametrize("kind", ["missing", "damaged", "shape"])

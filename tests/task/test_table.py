@@ -11,6 +11,7 @@ from torch import nn
 from archsmith.errors import DataError
 from archsmith.task import task_for
 from archsmith.task.base import Data, ReadOptions
+from archsmith.task.picture import _ticks, scatter
 from archsmith.task.table import TabularClassification, TabularRegression
 
 COLOURS = ("blue", "green", "red")
@@ -150,6 +151,60 @@ def test_a_constant_target_and_one_class_are_refused(tmp_path: Path) -> None:
     path.write_text("a,y\n" + "".join(f"{i},yes\n" for i in range(30)))
     with pytest.raises(DataError, match="two classes, got only 'yes'"):
         TabularClassification().read(str(path), ReadOptions())
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([1_700_000_000 + i for i in range(30)], "float32 tells apart"),
+        ([1 + i * 1e-9 for i in range(30)], "float32 tells apart"),
+        ([i * 1e-50 for i in range(30)], "float32 tells apart"),
+        ([i * 1e38 for i in range(30)], "within the range of float32"),
+    ],
+)
+def test_values_that_float32_loses_are_refused(
+    tmp_path: Path, values: list[float], said: str
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{i},{value!r}\n" for i, value in enumerate(values)))
+    with pytest.raises(DataError, match=rf"'y': .*{said}"):
+        TabularRegression().read(str(path), ReadOptions())
+
+
+def test_large_values_that_float32_keeps_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,y\n" + "".join(f"{i},{1_700_000_000 + i * 10**6}\n" for i in range(30)))
+    data = TabularRegression().read(str(path), ReadOptions())
+    assert len(data.train.targets.unique()) == len(data.train)
+
+
+def test_a_missing_header_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("".join(f"{i}.5,{i % 7},{'ab'[i % 2]}\n" for i in range(40)))
+    data = TabularClassification().read(str(path), ReadOptions())
+    assert sum(map(len, (data.train, data.validation, data.test))) == 40
+    assert any("no header" in line for line in data.summary)
+    rows = TabularClassification().load_input(path, data.facts)
+    assert rows[0].tolist() == [0.5, 0]
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e30])
+def test_ticks_are_round_at_every_scale(scale: float) -> None:
+    ticks = _ticks(0.13 * scale, 0.87 * scale)
+    expected = [0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert ticks == pytest.approx([tick * scale for tick in expected], rel=1e-9, abs=0)
+
+
+def test_ticks_of_one_value_hold_it() -> None:
+    for low, high in ((3.0, 3.0), (0.0, 0.0), (1.0, 1.0 + 1e-15), (-1e-12, -1e-12)):
+        ticks = _ticks(low, high)
+        assert ticks[0] <= low <= ticks[-1]
+        assert ticks[0] < ticks[-1]
+
+
+def test_a_scatter_of_tiny_values() -> None:
+    values = torch.linspace(1e-12, 3e-12, 20)
+    assert scatter(values, values, "y").width > 400
 
 
 def test_answers_name_the_target(regression: Data) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
+from .pixels import channels_first, to_bytes, value_range
 from .raw import TEST, TRAIN, VALIDATION, Column, Images, Kind, Table, labelled, looks_like_classes
 from .tables import drop_bad_rows
 
@@ -24,6 +26,8 @@ NAMES = {"classes", "class_names", "label_names", "target_names"}
 COLUMNS = {"columns", "column_names", "feature_names"}
 PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION}
 PARTS |= {"test": TEST}
+#: What numpy and zipfile raise for damaged, encrypted or foreign files.
+DAMAGE = (OSError, ValueError, EOFError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error)
 SPELLINGS = "x and y, images and labels, data and target, each alone or with train, val, test"
 
 
@@ -68,21 +72,40 @@ def layout(path: Path, keys: list[str]) -> Layout:
     return Layout(inputs, targets, class_names, columns)
 
 
-def _open(path: Path) -> Any:
+def _load(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise DataError(str(path), "an .npz file of arrays", str(error)) from error
+
+
+def _open(path: Path) -> Any:
+    """An open ``.npz``. Raises DataError for damage and for a single array of that name."""
+    archive = _load(path)
+    if isinstance(archive, np.ndarray):
+        raise DataError(str(path), "an .npz file of arrays", "one array, as an .npy file holds it")
+    return archive
 
 
 def load(path: Path, archive: Any, key: str) -> NDArray[Any]:
     """One array of an open ``.npz``. Raises DataError for pickled objects and damage."""
     try:
         array: NDArray[Any] = archive[key]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         mend = "save plain numbers or texts; pickled objects are never opened"
         raise DataError(f"{path} {key}", "a plain array", str(error), mend) from error
     return array
+
+
+def _shape(path: Path, archive: Any, key: str) -> tuple[int, ...]:
+    """Shape of an array, from its header alone where that is of the usual kind."""
+    try:
+        with zipfile.ZipFile(path) as names, names.open(key + ".npy") as file:
+            if np.lib.format.read_magic(file) == (1, 0):
+                return np.lib.format.read_array_header_1_0(file)[0]
+    except DAMAGE:
+        pass  # Reading it whole says what is wrong.
+    return load(path, archive, key).shape
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -92,9 +115,7 @@ def kind_of(path: Path) -> Kind | None:
             keys = layout(path, list(archive.files))
         except DataError:
             return None
-        with zipfile.ZipFile(path) as names, names.open(keys.inputs[TRAIN] + ".npy") as file:
-            np.lib.format.read_magic(file)
-            shape, _, _ = np.lib.format.read_array_header_1_0(file)
+        shape = _shape(path, archive, keys.inputs[TRAIN])
         if len(shape) in (3, 4):
             return "images"
         if len(shape) != 2:
@@ -116,50 +137,21 @@ def _targets(path: Path, key: str, target: NDArray[Any], count: int) -> NDArray[
         raise DataError(where, "one target an example", f"shape {target.shape}, {target.dtype}")
     if len(target) != count:
         raise DataError(where, f"{count} targets, one an example", str(len(target)))
-    return target.astype(str) if target.dtype.kind == "S" else target
+    return texts(where, target) if target.dtype.kind == "S" else target
 
 
-def _channels_first(where: str, images: NDArray[Any]) -> NDArray[Any]:
-    """(n, channels, height, width) from (n, h, w), (n, h, w, c) or (n, c, h, w)."""
-    if images.ndim == 3:
-        return images[:, None]
-    if images.ndim != 4:
-        got = f"shape {images.shape}"
-        raise DataError(where, "images (n, h, w), (n, h, w, c) or (n, c, h, w)", got)
-    first, last = images.shape[1], images.shape[3]
-    if last in (1, 3, 4) and first not in (1, 3):
-        return images.transpose(0, 3, 1, 2)
-    if first in (1, 3, 4) or first < last:
-        return images
-    return images.transpose(0, 3, 1, 2)
+def texts(where: str, array: NDArray[Any]) -> NDArray[np.str_]:
+    """An array as texts, bytes read as UTF-8. Raises DataError where they are none."""
+    if array.dtype.kind != "S":
+        return array.astype(str)
+    try:
+        return np.char.decode(array, "utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(where, "texts in UTF-8", str(error)) from error
 
 
-def value_range(where: str, images: NDArray[Any]) -> tuple[float, float]:
-    """Values that are black and white: (0, 255), (0, 1) or what is there.
-
-    Raises:
-        DataError: no numbers, or NaN or infinity among them.
-    """
-    if images.dtype.kind not in "biuf":
-        raise DataError(where, "images of numbers", str(images.dtype))
-    if images.dtype == np.uint8:
-        return 0.0, 255.0
-    low, high = float(images.min(initial=0)), float(images.max(initial=0))
-    if not np.isfinite([low, high]).all():
-        bad = int((~np.isfinite(images)).sum())
-        raise DataError(where, "finite numbers", f"{bad} values that are NaN or infinite")
-    if low >= 0 and high <= 1:
-        return 0.0, 1.0
-    whole = images.dtype.kind in "iu" or high > 16
-    return (0.0, 255.0) if low >= 0 and whole and 16 < high <= 255 else (low, high)
-
-
-def to_bytes(images: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Values between ``low`` and ``high`` as 0 to 255; bytes stay as they are."""
-    if images.dtype == np.uint8:
-        return np.ascontiguousarray(images)
-    scale = 255 / (high - low) if high > low else 1.0
-    return np.clip(np.round((images.astype(np.float32) - low) * scale), 0, 255).astype(np.uint8)
+def _names(path: Path, key: str | None, arrays: dict[str, NDArray[Any]]) -> tuple[str, ...] | None:
+    return None if key is None else tuple(texts(f"{path} {key}", arrays[key]).ravel().tolist())
 
 
 def _read(path: Path) -> tuple[Layout, dict[str, NDArray[Any]]]:
@@ -173,6 +165,9 @@ def _joined(
     path: Path, keys: Layout, arrays: dict[str, NDArray[Any]]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int8]]:
     """Inputs, targets and parts of all parts together."""
+    for key in (*keys.inputs.values(), *keys.targets.values()):
+        if arrays[key].ndim == 0:
+            raise DataError(f"{path} {key}", "an array with one entry an example", "one value")
     inputs = [arrays[key] for key in keys.inputs.values()]
     if len({(a.shape[1:], a.dtype) for a in inputs}) > 1:
         got = ", ".join(f"{key} {arrays[key].shape}" for key in keys.inputs.values())
@@ -195,12 +190,22 @@ def read_images(path: Path) -> Images:
     keys, arrays = _read(path)
     inputs, targets, parts = _joined(path, keys, arrays)
     where = f"{path} {keys.inputs[TRAIN]}"
-    images = _channels_first(where, inputs)
+    images = channels_first(where, inputs)
     low, high = value_range(where, images)
-    names = None if keys.class_names is None else tuple(map(str, arrays[keys.class_names].ravel()))
+    names = _names(path, keys.class_names, arrays)
     labels, classes = labelled(targets, f"{path} {keys.targets[TRAIN]}", names)
     notes = () if high == 255 else (f"values from {low:g} to {high:g} brought to 0 to 255",)
-    return Images(path.stem, to_bytes(images, low, high), labels, classes, parts, low, high, notes)
+    return Images(
+        path.stem,
+        to_bytes(images, low, high),
+        labels,
+        classes,
+        parts,
+        low,
+        high,
+        notes,
+        keys.targets[TRAIN],
+    )
 
 
 def read_table(path: Path, unreadable: Unreadable = "refuse") -> Table:
@@ -214,12 +219,12 @@ def read_table(path: Path, unreadable: Unreadable = "refuse") -> Table:
     where = f"{path} {keys.inputs[TRAIN]}"
     if inputs.ndim != 2 or inputs.dtype.kind not in "biuf":
         raise DataError(where, "rows (n, columns) of numbers", f"{inputs.shape} {inputs.dtype}")
-    names = [f"x{i}" for i in range(inputs.shape[1])]
-    if keys.columns is not None:
-        names = [str(name) for name in arrays[keys.columns].ravel()]
-        if len(names) != inputs.shape[1]:
-            raise DataError(f"{path} {keys.columns}", f"{inputs.shape[1]} names", str(len(names)))
-    classes = keys.class_names and tuple(map(str, arrays[keys.class_names].ravel()))
+    names = _names(path, keys.columns, arrays)
+    if names is None:
+        names = tuple(f"x{i}" for i in range(inputs.shape[1]))
+    if len(set(names)) != inputs.shape[1] or len(names) != inputs.shape[1]:
+        wanted = f"{inputs.shape[1]} names that differ"
+        raise DataError(f"{path} {keys.columns}", wanted, ", ".join(names))
     if targets.dtype.kind in "biu":
         targets = targets.astype(np.float64)
     table = Table(
@@ -229,7 +234,7 @@ def read_table(path: Path, unreadable: Unreadable = "refuse") -> Table:
         keys.targets[TRAIN],
         targets,
         parts,
-        classes or None,
+        _names(path, keys.class_names, arrays),
     )
     return drop_bad_rows(table, str(path), np.arange(len(parts)), "row", unreadable)
 
@@ -240,7 +245,7 @@ def load_one(path: Path) -> NDArray[Any]:
     Raises:
         DataError: not such a file, or no array of numbers that stands out.
     """
-    archive = _open(path)
+    archive = _load(path)
     if isinstance(archive, np.ndarray):
         return archive
     with archive:

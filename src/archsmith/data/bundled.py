@@ -47,8 +47,16 @@ def _table(name: str) -> Table:
     )
 
 
-DIGITS = Dataset("images", _digits)
-IRIS = Dataset("classes", lambda: _table("iris"))
-WINE = Dataset("classes", lambda: _table("wine"))
-BREAST_CANCER = Dataset("classes", lambda: _table("breast-cancer"))
-DIABETES = Dataset("values", lambda: _table("diabetes"))
+DIGITS = Dataset("images", _digits, "1,797 handwritten digits of 8 x 8 pixels, 10 classes")
+IRIS = Dataset("classes", lambda: _table("iris"), "150 flowers by 4 measures, 3 species")
+WINE = Dataset("classes", lambda: _table("wine"), "178 wines by 13 measures, 3 growers")
+BREAST_CANCER = Dataset(
+    "classes",
+    lambda: _table("breast-cancer"),
+    "569 tumours by 30 measures, malignant or benign",
+)
+DIABETES = Dataset(
+    "values",
+    lambda: _table("diabetes"),
+    "442 patients by 10 measures, the progression of diabetes after a year",
+)

@@ -92,19 +92,52 @@ def _gather(root: Path) -> tuple[list[_File], tuple[str, ...]]:
     return files, names
 
 
-def open_image(path: Path) -> Image.Image:
-    """A decoded image, upright, of mode ``L`` or ``RGB``. Raises what pillow raises."""
+def open_image(path: Path, high: float = 255.0) -> Image.Image:
+    """A decoded image, upright, on white where it is transparent, of mode ``L`` or ``RGB``.
+
+    Args:
+        high: what is white in an image of floats. 16-bit greys always reach to 65535.
+
+    Raises what pillow raises, and ValueError for deep pixels beyond these ranges.
+    """
     from PIL import Image, ImageOps
 
     with Image.open(path) as file:
         image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I"):
-            # 16-bit greys: convert() would clip at 255 instead of scaling.
-            deep = np.asarray(image).astype(np.float64)
-            scale = 257 if deep.max(initial=0) > 255 else 1
-            image = Image.fromarray(np.clip(deep / scale, 0, 255).astype(np.uint8))
-        grey = image.mode in ("1", "L", "LA", "F")
+        if image.mode == "F" or image.mode.startswith("I"):
+            # convert() would clip these at 255 instead of scaling.
+            white = high if image.mode == "F" else 65535.0
+            return Image.fromarray(_shallow(np.asarray(image).astype(np.float64), white))
+        grey = image.mode in ("1", "L", "LA")
+        if image.has_transparency_data:
+            # What lies under transparent pixels is arbitrary, most often black.
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return image.convert("L" if grey else "RGB")
+
+
+def _shallow(deep: NDArray[np.float64], white: float) -> NDArray[np.uint8]:
+    """Pixels from 0 to ``white`` as bytes."""
+    low, high = float(deep.min()), float(deep.max())
+    if not 0 <= low <= high <= white:
+        raise ValueError(f"pixels from {low:g} to {high:g}, not within 0 to {white:g}")
+    if white == 255 and 0 < high <= 1:
+        raise ValueError(f"pixels from {low:g} to {high:g}, among data from 0 to 255")
+    return np.round(deep * (255 / white)).astype(np.uint8)
+
+
+def _float_white(path: Path) -> float | None:
+    """What is white in an image of floats: 1 or 255, by its brightest pixel.
+
+    ``None`` where it is black, and for any other kind of image.
+    """
+    from PIL import Image
+
+    with Image.open(path) as file:
+        if file.mode != "F":
+            return None
+        high = float(np.asarray(file).max())
+    return None if high == 0 else 1.0 if high <= 1 else 255.0
 
 
 def fitted(image: Image.Image, height: int, width: int, channels: int) -> NDArray[np.uint8]:
@@ -118,14 +151,24 @@ def fitted(image: Image.Image, height: int, width: int, channels: int) -> NDArra
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _glance(path: Path) -> tuple[tuple[int, int], bool] | str:
-    """Size (height, width) and whether grey; the reason where the image cannot be read."""
+def _glance(path: Path) -> tuple[tuple[int, int], bool, float | None] | str:
+    """Size (height, width), whether grey, and what is white where that is a matter of the data
+    set; the reason where the image cannot be read."""
     try:
-        image = open_image(path)
+        white = _float_white(path)
+        image = open_image(path, white or 255.0)
     except Exception as error:
         # Damaged files make pillow raise nearly anything (SyntaxError, struct.error, ...).
         return str(error) or type(error).__name__
-    return (image.height, image.width), image.mode == "L"
+    return (image.height, image.width), image.mode == "L", white
+
+
+def _white(root: Path, whites: set[float | None]) -> float:
+    """What is white in the data set's images of floats. Raises DataError where they disagree."""
+    if {1.0, 255.0} <= whites:
+        mend = "bring all to one of these ranges"
+        raise DataError(str(root), "float images all of 0 to 1, or of 0 to 255", "both", mend)
+    return 1.0 if 1.0 in whites else 255.0
 
 
 def _size(sizes: Sequence[tuple[int, int]], asked: int | None) -> tuple[tuple[int, int], str]:
@@ -167,8 +210,10 @@ def read_images(root: Path, size: int | None = None, unreadable: Unreadable = "r
                 raise DataError(str(root / name), "readable images of this class", "none")
         (height, width), sentence = _size([g[0] for _, g in good], size)
         channels = 1 if all(g[1] for _, g in good) else 3
+        high = _white(root, {g[2] for _, g in good})
         pixels = pool.map(
-            lambda f: fitted(open_image(f.path), height, width, channels), [f for f, _ in good]
+            lambda f: fitted(open_image(f.path, high), height, width, channels),
+            [f for f, _ in good],
         )
         images = np.stack(list(pixels))
     return Images(
@@ -177,6 +222,7 @@ def read_images(root: Path, size: int | None = None, unreadable: Unreadable = "r
         np.array([f.label for f, _ in good], dtype=np.int64),
         names,
         np.array([f.part for f, _ in good], dtype=np.int8),
+        high=high,
         notes=(*notes, sentence),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def read_idx(path: Path) -> NDArray[Any]:
     """
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise DataError(str(path), "a readable IDX file", str(error)) from error
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or len(data) < 4 + 4 * data[3]:
         raise DataError(str(path), "an IDX file of bytes (it starts 00 00 08)", data[:4].hex(" "))
@@ -122,4 +123,4 @@ def _fashion() -> Images:
     )
 
 
-FASHION = Dataset("images", _fashion)
+FASHION = Dataset("images", _fashion, "70,000 grey pictures of clothes, 28 x 28, 10 classes")

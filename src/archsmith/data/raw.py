@@ -31,6 +31,7 @@ class Images:
         parts: int8, (n,): ``TRAIN``, ``VALIDATION`` or ``TEST`` as the source brings them.
         low, high: values of the source that became 0 and 255.
         notes: what the reader understood, as lines for people.
+        target_name: what the source calls the labels.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Images:
     low: float = 0.0
     high: float = 255.0
     notes: tuple[str, ...] = ()
+    target_name: str = "label"
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that is known by name; ``read`` opens it."""
+    """A data set that is known by name; ``read`` opens it and ``doc`` says in a line what it is."""
 
     kind: Kind
     read: Callable[[], Images | Table]
+    doc: str = ""
 
 
 def labelled(
@@ -91,7 +94,8 @@ def labelled(
         class_names: names of the classes 0, 1, ...; without them the values name themselves.
 
     Raises:
-        DataError: fewer than two classes, a named class without examples, or fractions.
+        DataError: fewer than two classes, a named class without examples, one name twice, or
+            fractions.
     """
     if target.dtype.kind == "f":
         if not np.isfinite(target).all():
@@ -108,6 +112,9 @@ def labelled(
         names = tuple(str(value) for value in found)
     else:
         names = class_names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(where, "class names that differ", f"{twice[0]!r} twice")
         beyond = [int(value) for value in found if not 0 <= value < len(names)]
         if beyond:
             raise DataError(where, f"labels from 0 to {len(names) - 1}", str(beyond[0]))

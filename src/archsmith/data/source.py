@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import DataError, unknown
 from . import datasets
 from .raw import Dataset, Images, Kind, Table, Unreadable
 
+Anything = TypeVar("Anything", Images, Table)
 READABLE = (
     "a name (see `archsmith list datasets`), a folder of class folders of images, a folder of IDX "
     "files, an .npz file, or a CSV or Parquet file"
@@ -47,16 +49,31 @@ def kind_of(source: str, target: str | None = None) -> Kind | None:
     return tables.kind_of(place, target) if place.suffix.lower() in tables.SUFFIXES else None
 
 
-def read_images(source: str, size: int | None = None, unreadable: Unreadable = "refuse") -> Images:
+def _only_target(read: Anything, target: str | None) -> Anything:
+    """What was read. Raises UnknownNameError where its one target is not the one asked for."""
+    if target is not None and target != read.target_name:
+        raise unknown("column", target, [read.target_name])
+    return read
+
+
+def read_images(
+    source: str,
+    size: int | None = None,
+    unreadable: Unreadable = "refuse",
+    target: str | None = None,
+) -> Images:
     """Images from a name, a folder or an ``.npz`` file.
 
     Raises:
         DataError: the source holds no labelled images, or they cannot be read.
-        UnknownNameError: a name that is not registered.
+        UnknownNameError: a name that is not registered, or a target other than the labels.
     """
+    return _only_target(_images(locate(source), source, size, unreadable), target)
+
+
+def _images(place: str | Path, source: str, size: int | None, unreadable: Unreadable) -> Images:
     from . import arrays, folder, idx
 
-    place = locate(source)
     if isinstance(place, str):
         read = datasets.get(place).read()
         if not isinstance(read, Images):
@@ -76,7 +93,7 @@ def read_table(source: str, target: str | None = None, unreadable: Unreadable = 
 
     Raises:
         DataError: the source holds no table, or it cannot be read.
-        UnknownNameError: a name that is not registered.
+        UnknownNameError: a name that is not registered, or no such target column.
     """
     from . import arrays, tables
 
@@ -85,9 +102,9 @@ def read_table(source: str, target: str | None = None, unreadable: Unreadable = 
         read = datasets.get(place).read()
         if not isinstance(read, Table):
             raise DataError(source, "a table", "images", "choose an image task")
-        return read
+        return _only_target(read, target)
     if place.suffix.lower() == ".npz":
-        return arrays.read_table(place, unreadable)
+        return _only_target(arrays.read_table(place, unreadable), target)
     if place.suffix.lower() in tables.SUFFIXES:
         return tables.read_table(place, target, unreadable)
     raise DataError(source, "an .npz, CSV or Parquet file", place.suffix or "a folder")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, MissingExtraError, unknown
+from ..errors import DataError, unknown
+from .lines import number, open_rows
 from .raw import Column, Kind, Table, looks_like_classes
 
 if TYPE_CHECKING:
@@ -21,79 +21,11 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 MISSING = {"", "na", "n/a", "nan", "null", "?"}
+#: Names of pandas' index, as it comes in CSV, read again and saved, and in Parquet.
+INDEX = {"", "unnamed: 0", "__index_level_0__"}
 TARGETS = ("target", "label", "class", "y")
 #: A text column with more different texts than a tenth of the rows (and than this) is a name.
 FEW = 32
-
-
-def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Rows of a text file with their line number; blank lines left out."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            head = file.readline()
-            delimiter = max(",;\t|", key=head.count)
-            file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter)
-            for row in reader:
-                if row:
-                    yield reader.line_num, [cell.strip() for cell in row]
-    except UnicodeDecodeError as error:
-        raise DataError(str(path), "a text file in UTF-8", str(error)) from error
-    except (OSError, csv.Error) as error:
-        raise DataError(str(path), "a readable table", str(error)) from error
-
-
-def _parquet(path: Path) -> Iterator[tuple[int, list[str]]]:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        mend = "pip install 'archsmith[data]', or save the table as CSV"
-        raise MissingExtraError(str(path), "pyarrow, which reads Parquet", None, mend) from error
-    try:
-        table: Any = pyarrow.parquet.read_table(path)
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise DataError(str(path), "a readable Parquet file", str(error)) from error
-    yield 0, list(map(str, table.column_names))
-    columns = [column.to_pylist() for column in table.columns]
-    for number, cells in enumerate(zip(*columns, strict=True), start=1):
-        yield number, ["" if cell is None else str(cell) for cell in cells]
-
-
-def rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The header and then each row, with its line in the file (CSV) or its number (Parquet).
-
-    A CSV file whose first row is all numbers has no header: its columns become ``x0``, ``x1``, ...
-
-    Raises:
-        DataError: an empty or ragged file, or one column name twice.
-    """
-    source = _parquet(path) if path.suffix.lower() == ".parquet" else _lines(path)
-    first = next(source, None)
-    if first is None:
-        raise DataError(str(path), "a header and rows", "an empty file")
-    number, header = first
-    if all(_number(cell) is not None for cell in header):
-        header, body = [f"x{i}" for i in range(len(header))], first
-    else:
-        body = None
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise DataError(str(path), "column names that differ", f"{twice[0]!r} twice")
-    yield number, header
-    if body is not None:
-        yield body
-    for number, row in source:
-        if len(row) != len(header):
-            where = f"{path} line {number}"
-            raise DataError(where, f"{len(header)} cells, as in the header", str(len(row)))
-        yield number, row
-
-
-def _number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
 
 
 def is_missing(cell: str) -> bool:
@@ -112,21 +44,21 @@ def target_index(path: Path, header: Sequence[str], target: str | None) -> int:
             raise unknown(f"column of {path.name}", target, header)
         return header.index(target)
     lower = [name.lower() for name in header]
-    return next((lower.index(name) for name in TARGETS if name in lower), len(header) - 1)
+    last = max((i for i, name in enumerate(header) if name), default=len(header) - 1)
+    return next((lower.index(name) for name in TARGETS if name in lower), last)
 
 
 def kind_of(path: Path, target: str | None = None, most_rows: int = 20_000) -> Kind:
     """Whether a table's target reads as classes or values, from its first rows."""
-    source = rows(path)
-    _, header = next(source)
-    position = target_index(path, header, target)
-    cells = [row[position] for _, (_, row) in zip(range(most_rows), source, strict=False)]
+    rows = open_rows(path)
+    position = target_index(path, rows.header, target)
+    cells = [row[position] for _, (_, row) in zip(range(most_rows), rows.body, strict=False)]
     return "classes" if looks_like_classes(_target(cells)) else "values"
 
 
 def _target(cells: Sequence[str]) -> NDArray[Any]:
     """Texts, or float64 where every cell that is there is a number; NaN where it is missing."""
-    known = [_number(cell) for cell in cells if not is_missing(cell)]
+    known = [number(cell) for cell in cells if not is_missing(cell)]
     if known and all(value is not None for value in known):
         return np.array([math.nan if is_missing(c) else float(c) for c in cells], dtype=np.float64)
     return np.array(cells)
@@ -135,11 +67,18 @@ def _target(cells: Sequence[str]) -> NDArray[Any]:
 def _column(name: str, cells: Sequence[str]) -> tuple[Column, NDArray[np.float64]]:
     """A feature and its values: numbers, or codes of sorted texts; NaN where missing."""
     known = sorted({cell for cell in cells if not is_missing(cell)})
-    if all(_number(cell) is not None for cell in known):
+    if all(number(cell) is not None for cell in known):
         numbers = [math.nan if is_missing(cell) else float(cell) for cell in cells]
         return Column(name), np.array(numbers, dtype=np.float64)
     codes = {text: float(code) for code, text in enumerate(known)}
     return Column(name, tuple(known)), np.array([codes.get(cell, math.nan) for cell in cells])
+
+
+def is_index(name: str, numbers: NDArray[np.float64]) -> bool:
+    """Whether a column is what pandas writes unasked: nameless row numbers, shuffled or not."""
+    if name.lower() not in INDEX or not np.isfinite(numbers).all():
+        return False
+    return bool((numbers == np.round(numbers)).all()) and len(np.unique(numbers)) == len(numbers)
 
 
 def _features(
@@ -152,7 +91,11 @@ def _features(
             continue
         column, numbers = _column(name, cells[index])
         distinct = len(set(cells[index]))
-        if distinct == 1 and not is_missing(cells[index][0]):
+        if all(map(is_missing, cells[index])):
+            notes.append(f"column {name!r} left out: it is empty")
+        elif is_index(name, numbers):
+            notes.append(f"column {name!r} left out: it numbers the rows")
+        elif distinct == 1:
             notes.append(f"column {name!r} left out: it always says {cells[index][0]!r}")
         elif column.categories and len(column.categories) > max(FEW, len(numbers) // 10):
             notes.append(f"column {name!r} left out: {distinct} different texts")
@@ -166,7 +109,8 @@ def read_table(path: Path, target: str | None = None, unreadable: Unreadable = "
     """Read a CSV (any of ``, ; tab |``) or Parquet file.
 
     Columns of numbers are features as they are, columns of texts become categories. A text column
-    of mostly different texts, and one of a single value, tell nothing and are left out with a note.
+    of mostly different texts, one of a single value or none, and pandas' index tell nothing and
+    are left out with a note.
 
     Args:
         target: the column to predict; see :func:`target_index`.
@@ -176,13 +120,13 @@ def read_table(path: Path, target: str | None = None, unreadable: Unreadable = "
     Raises:
         DataError: an empty or ragged file, missing or infinite values, or no feature left.
     """
-    source = rows(path)
-    _, header = next(source)
+    rows = open_rows(path)
+    header = rows.header
     position = target_index(path, header, target)
-    body = list(source)
+    body = list(rows.body)
     if not body:
         raise DataError(str(path), "rows below the header", "none")
-    lines = np.array([number for number, _ in body])
+    lines = np.array([line for line, _ in body])
     cells = list(zip(*(row for _, row in body), strict=True))
     wanted = cells[position]
     missing = [i for i, cell in enumerate(wanted) if is_missing(cell)]
@@ -200,7 +144,7 @@ def read_table(path: Path, target: str | None = None, unreadable: Unreadable = "
         header[position],
         _target(wanted),
         np.zeros(len(body), dtype=np.int8),
-        notes=tuple(notes),
+        notes=(*rows.notes, *notes),
     )
     return drop_bad_rows(table, str(path), lines, "line", unreadable)
 

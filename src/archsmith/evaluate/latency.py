@@ -103,8 +103,10 @@ class LatencyEvaluator(Evaluator):
     """Measured latency of an architecture with fresh weights on a device of this machine.
 
     Gives ``latency_ms`` (the median), ``latency_p10_ms`` and ``latency_p90_ms``, in milliseconds a
-    batch. Where the quantiles are further apart than half the median, something else had the
-    processor: it is measured once more and the steadier measurement counts.
+    batch, and what they hold for: ``latency_batch``, the examples a batch, and
+    ``latency_threads``, the CPU threads. Where the quantiles are further apart than half the
+    median, something else had the processor: it is measured once more and the steadier
+    measurement counts.
 
     Args:
         space: builds the architectures.
@@ -140,7 +142,9 @@ class LatencyEvaluator(Evaluator):
 
     @property
     def provides(self) -> tuple[str, ...]:
-        return ("latency_ms", "latency_p10_ms", "latency_p90_ms")
+        return (
+            "latency_ms", "latency_p10_ms", "latency_p90_ms", "latency_batch", "latency_threads",
+        )  # fmt: skip
 
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
@@ -154,6 +158,8 @@ class LatencyEvaluator(Evaluator):
             "latency_ms": latency.median,
             "latency_p10_ms": latency.p10,
             "latency_p90_ms": latency.p90,
+            "latency_batch": float(latency.batch),
+            "latency_threads": float(latency.threads),
         }
 
     def _measure(self, model: nn.Module, example: Tensor) -> Latency:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..objective import Objective
 from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
@@ -34,6 +35,7 @@ class TrainingEvaluator(Evaluator):
         device: where, for example ``"cpu"`` or ``"cuda:0"``.
         threads: of torch in the process that evaluates; ``None`` leaves them as they are.
         data: already read, for this process.
+        goal: which epoch of a training counts, as in :func:`archsmith.train.train`.
     """
 
     name = "training"
@@ -49,10 +51,11 @@ class TrainingEvaluator(Evaluator):
         device: str = "cpu",
         threads: int | None = None,
         data: Data | None = None,
+        goal: Objective | None = None,
     ) -> None:
         self.space, self.source, self.options = space, source, options
         self.task, self.recipe, self.device, self.threads = task, recipe, device, threads
-        self._data = data
+        self.goal, self._data = goal, data
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_data": None}
@@ -79,6 +82,7 @@ class TrainingEvaluator(Evaluator):
                 fidelity,
                 seed=seed,
                 device=self.device,
+                goal=self.goal,
                 on_epoch=watch.epoch,
             )
         except Diverged as error:

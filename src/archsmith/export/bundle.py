@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import InputError, WorkError
 from .card import card
 from .parity import Parity, compare
+from .record import FORMAT, first_line, read_record
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
     from ..space.architecture import Architecture
     from ..task.base import Data, Signature, Task
 
-#: Version of the folder's layout, in ``architecture.json``.
-FORMAT = 1
+__all__ = ["export", "read_record"]
+
+#: All that an export writes; a folder that holds anything else is not replaced.
+_FILES = frozenset(
+    ("README.md", "architecture.json", "model.onnx", "model.onnx.data", "model.pt2",
+     "model.safetensors", "parity.json")
+)  # fmt: skip
 _EXAMPLES = 64  # of the validation part, for the checks
 
 
@@ -60,7 +66,7 @@ def export(
             ``export`` extra is installed and torch can convert the model.
 
     Raises:
-        InputError: ``folder`` holds something that is no export.
+        InputError: ``folder`` holds something that is no export, or other files beside one.
         MissingExtraError: ``onnx=True`` without the extra.
         WorkError: a file could not be made or did not agree. The other files are there then,
             ``parity.json`` says what was wrong, and the file in question is not left behind.
@@ -170,36 +176,6 @@ class _Writer:
         self.failures.append(f"{file} {reason}")
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an error's message; torch's go on for pages."""
-    return next(iter(str(error).strip().splitlines()), "no message")
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """What ``architecture.json`` of an exported folder holds.
-
-    Raises:
-        InputError: the folder is no export, or one of a newer archsmith.
-    """
-    path = folder / "architecture.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(
-            str(folder), "a folder that archsmith export wrote", "no architecture.json in it"
-        ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(str(path), "a readable JSON file", str(error)) from None
-    if not isinstance(record, dict) or not isinstance(record.get("format"), int):
-        raise InputError(str(path), "a record with a format number", "none")
-    if record["format"] > FORMAT:
-        raise InputError(
-            str(path), f"format {FORMAT} or older", f"format {record['format']}",
-            "it was written by a newer archsmith: pip install --upgrade archsmith",
-        )  # fmt: skip
-    return record
-
-
 def _record(
     model: nn.Module,
     task: Task,
@@ -253,14 +229,19 @@ def _check_target(target: Path) -> None:
         return
     if not target.is_dir():
         raise InputError(str(target), "a folder to export to", "a file")
-    if any(target.iterdir()):
-        try:
+    entries = sorted(target.iterdir())
+    others = [path.name for path in entries if path.name not in _FILES or not path.is_file()]
+    try:
+        if entries and not others:
             read_record(target)
-        except InputError:
-            raise InputError(
-                str(target), "an empty folder, a new one or an earlier export",
-                "a folder with other files in it",
-            ) from None  # fmt: skip
+    except InputError:
+        others = [path.name for path in entries]
+    if others:
+        listed = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        raise InputError(
+            str(target), "an empty folder, a new one or an earlier export and nothing else",
+            f"a folder with other files in it: {listed}", "move them, or choose another folder",
+        )  # fmt: skip
 
 
 def _publish(work: Path, target: Path) -> None:

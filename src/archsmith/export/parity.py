@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Largest difference that passes, relative to the largest live output where that is above 1.
+#: Largest difference that passes, relative to the scale of the outputs (:attr:`Check.scale`).
 TOLERANCE = 1e-4
 
 
@@ -24,7 +24,8 @@ class Check:
         examples: how many were compared, over all batches.
         batches: the batch sizes that they were run in.
         max_abs_difference: largest absolute difference of any output value.
-        scale: largest absolute value of a live output, at least 1.
+        scale: 1 for probabilities (at least 0, rows that sum to 1), otherwise the largest absolute
+            value of a live output.
         same_top1: share of examples with the same largest output; ``None`` where outputs are not
             (n, k) with k of 2 or more.
     """
@@ -102,9 +103,11 @@ def compare(
         batches: raw inputs, of different sizes.
     """
     differences: list[float] = []
-    scale, same, ranked = 1.0, 0, 0
+    seen: list[Tensor] = []
+    scale, same, ranked = 0.0, 0, 0
     for inputs in batches:
         expected, got = live(inputs), loaded(inputs)
+        seen.append(expected)
         if expected.shape != got.shape:
             differences.append(math.inf)
             continue
@@ -114,6 +117,16 @@ def compare(
             same += int((expected.argmax(1) == got.argmax(1)).sum())
             ranked += len(expected)
     sizes = tuple(len(inputs) for inputs in batches)
+    if all(_probabilities(outputs) for outputs in seen):
+        scale = 1.0
     # max() alone would drop a NaN.
     worst = math.nan if any(map(math.isnan, differences)) else max(differences)
     return Check(file, sum(sizes), sizes, worst, scale, same / ranked if ranked else None)
+
+
+def _probabilities(outputs: Tensor) -> bool:
+    """Whether every row (n, k, ...) is a distribution over k of 2 or more."""
+    if outputs.dim() < 2 or outputs.shape[1] < 2:
+        return False
+    sums = outputs.double().sum(1)
+    return bool((outputs >= 0).all()) and bool(((sums - 1).abs() <= 1e-3).all())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from .bundle import first_line, read_record
+from .record import first_line, read_record
 
 if TYPE_CHECKING:
     from torch import Tensor

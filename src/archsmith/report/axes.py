@@ -45,13 +45,15 @@ class Scale:
 def nice_ticks(low: float, high: float, count: int, whole: bool = False) -> list[float]:
     """Multiples of 1, 2, 2.5 or 5 times a power of ten in [low, high], at most about ``count``."""
     rough = (high - low) / max(1, count)
-    power = 10.0 ** math.floor(math.log10(rough))
+    exponent = math.floor(math.log10(rough))
+    power = 10.0**exponent
     step = next(f * power for f in (1.0, 2.0, 2.5, 5.0, 10.0) if f * power >= rough * (1 - 1e-9))
     if whole:
         step = max(1.0, 5 * power if step == 2.5 * power and power < 10 else step)
     first = math.ceil(low / step - 1e-9)
     last = math.floor(high / step + 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+    # A step has two digits at most. Neighbours fall together where floats are further apart.
+    return list(dict.fromkeys(round(i * step, 1 - exponent) for i in range(first, last + 1)))
 
 
 def log_ticks(low: float, high: float, count: int) -> list[float]:
@@ -71,13 +73,17 @@ def tick_labels(ticks: Sequence[float], log: bool = False) -> list[str]:
     if log or len(ticks) < 2:
         return [short(tick) for tick in ticks]
     largest = max(abs(tick) for tick in ticks)
+    if largest >= 1e15:
+        gap = min(b - a for a, b in itertools.pairwise(ticks))
+        return [short(tick, max(3, math.ceil(math.log10(largest / gap)) + 2)) for tick in ticks]
     for scale, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if largest >= scale * (10 if suffix == "k" else 1):
             break
     else:
         scale, suffix = 1.0, ""
     step = min(b - a for a, b in itertools.pairwise(ticks)) / scale
-    decimals = next((d for d in range(9) if abs(round(step, d) - step) < step * 1e-6), 9)
+    finest = max(9, 1 - math.floor(math.log10(step)))
+    decimals = next((d for d in range(9) if abs(round(step, d) - step) < step * 1e-6), finest)
     if largest / scale < 1e-4:
         return [short(tick) for tick in ticks]
     shown = [f"{tick / scale:.{decimals}f}" for tick in ticks]

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 
+_MEASURED_WITH = ("latency_batch", "latency_threads")
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
     """A decision of the best architecture: its name, the answer, and the default answer.
@@ -128,6 +131,19 @@ class ReportContent:
         return COSTS | {metric.name: metric for metric in self.metrics}
 
     @property
+    def surroundings(self) -> dict[str, str]:
+        """The environment, and what the latency of the trials was measured with."""
+        batches, threads = (self._values(name) for name in _MEASURED_WITH)
+        if not batches or not threads:
+            return dict(self.environment)
+        said = [", ".join(f"{value:g}" for value in found) for found in (batches, threads)]
+        plural = "" if threads == [1.0] else "s"
+        return {
+            **self.environment,
+            "latency of a trial": f"batch {said[0]}, {said[1]} thread{plural}",
+        }
+
+    @property
     def best_trial(self) -> Trial | None:
         return next((trial for trial in self.trials if trial.number == self.best), None)
 
@@ -155,9 +171,17 @@ class ReportContent:
         return found.direction if found else None
 
     def columns(self) -> list[str]:
-        """Metrics that trials have: objectives, then costs, then the rest by name."""
+        """Metrics that trials have: objectives, then costs, then the rest by name.
+
+        What latency was measured with is left out where it is the same in all trials.
+        """
         present = {name for trial in self.trials for name in trial.metrics}
         goals = list(dict.fromkeys(objective.metric for objective in self.objectives))
         costs = [name for name in COSTS if name in present and name not in goals]
-        rest = sorted(present - set(goals) - set(costs) - {"epoch"})
+        same = {name for name in _MEASURED_WITH if len(self._values(name)) == 1}
+        rest = sorted(present - set(goals) - set(costs) - same - {"epoch"})
         return goals + costs + rest
+
+    def _values(self, metric: str) -> list[float]:
+        """The different values of a metric among the trials, rising."""
+        return sorted({t.metrics[metric] for t in self.trials if metric in t.metrics})

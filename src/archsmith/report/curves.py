@@ -98,6 +98,6 @@ def sparkline(trial: Trial, metrics: Sequence[str], points: int = 24) -> Markup:
         found = [found[round(i * last / (points - 1))] for i in range(points)]
     low, high = min(v for _, v in found), max(v for _, v in found)
     across = Scale(found[0][0], found[-1][0], 2.0, 138.0)
-    up = Scale(low, high if high > low else low + 1.0, 34.0, 4.0)
+    up = Scale(low, high if high > low else low + max(1.0, abs(low)), 34.0, 4.0)
     path = "M" + "L".join(f"{round(across(epoch))} {round(up(v))}" for epoch, v in found)
     return tag("svg", tag("path", d=path), viewBox="0 0 140 38", class_="spark")

@@ -19,7 +19,8 @@ _UNITS = {"latency_ms": "ms", "memory_mb": "MB", "seconds": "s"}
 
 
 def short(value: float | None, digits: int = 3) -> str:
-    """A number in few characters: ``0.981``, ``12.5k``, ``1.2M``, ``3e−5``; a dash for none.
+    """A number in few characters: ``0.981``, ``12.5k``, ``1.2M``, ``3e−5``, ``2e16``; a dash
+    for none.
 
     Args:
         value: any float; ``None`` and NaN give an em dash.
@@ -32,14 +33,24 @@ def short(value: float | None, digits: int = 3) -> str:
     size = abs(value)
     if size == 0:
         return "0"
+    if float(f"{size:.{digits}g}") >= 1e15:
+        return _power(f"{value:.{digits - 1}e}")
     for scale, suffix in _LARGE:
         # Rounding can carry a number over the next scale: 999,999 is 1M, not 1000k.
         if float(f"{size:.{digits}g}") >= scale:
             return _plain(value / scale, digits) + suffix
     if size < 1e-3:
-        mantissa, _, exponent = f"{value:.{digits - 1}g}".partition("e")
-        return _signed(mantissa) + (f"e{_signed(str(int(exponent)))}" if exponent else "")
+        return _power(f"{value:.{digits - 1}g}")
     return _plain(value, digits)
+
+
+def _power(text: str) -> str:
+    """``1.50e+16`` as ``1.5e16``; a number without an exponent as it is."""
+    mantissa, _, exponent = text.partition("e")
+    if not exponent:
+        return _signed(mantissa)
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{_signed(mantissa)}e{_signed(str(int(exponent)))}"
 
 
 def _plain(value: float, digits: int) -> str:

@@ -44,7 +44,7 @@ def _chart(
         low, high = without_stragglers(values, objective.direction)
         rising = objective.direction == "maximize"
         ends = (bottom, top) if rising else (top, bottom)
-        scales.append(Scale(low, high if high > low else low + 1.0, *ends))
+        scales.append(Scale(low, high if high > low else low + max(1.0, abs(low)), *ends))
         best, worst = (high, low) if rising else (low, high)
         title = axis_title(objective.metric, content.known)
         # Titles stand in two rows, so that neighbours do not touch.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _SHOWN = 12  # decisions named in an error message
+_ASKING = 0  # seed of weights that nobody keeps; the caller's generator is left as it was
 
 
 class BuilderError(SpaceError):
@@ -57,11 +58,12 @@ class Builder:
             try:
                 self.run(run, "meta", None)
                 return _events(run)
-            except SpaceError as error:
-                if not _needs_device(error.__cause__):
+            except BuilderError as error:
+                if error.__cause__ is None:
                     raise
-            # Some constructors compute with tensors, which meta cannot do; the answers given so
-            # far stand, so that the policy is not asked (and does not draw) twice.
+            # Some constructors read values of tensors, which meta has none of; one that is wrong
+            # fails on the CPU again. The answers given so far stand, so that the policy is not
+            # asked (and does not draw) twice.
             given = run.answers
 
             def go_on(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
@@ -70,10 +72,10 @@ class Builder:
                 return policy(decision, so_far)
 
             run = Reading(go_on)
-            self.run(run, "cpu", None)
+            self.run(run, "cpu", _ASKING)
             self._meta = False
             return _events(run)
-        self.run(run, "cpu", None)
+        self.run(run, "cpu", _ASKING)
         return _events(run)
 
     def run(self, run: Reading, device: str, seed: int | None) -> nn.Module:
@@ -165,10 +167,6 @@ def tell(answers: Mapping[str, Answer]) -> str:
 
 def _events(run: Reading) -> list[tuple[Decision, Answer]]:
     return [(decision, run.answers[name]) for name, decision in run.asked.items()]
-
-
-def _needs_device(error: BaseException | None) -> bool:
-    return isinstance(error, NotImplementedError | RuntimeError) and "meta" in str(error).lower()
 
 
 @contextlib.contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpaceError
 from .architecture import Answer
 from .decision import Categorical, Integer, Real, Subset
+from .plain import plain
 from .reading import current
 
 if TYPE_CHECKING:
@@ -32,7 +34,8 @@ def choose(name: str, options: Sequence[Any] | Mapping[str, Any], default: Any =
     Args:
         name: of the decision, within the current scope.
         options: numbers, strings, booleans, ``None`` or tuples of them; or a mapping from label
-            to any value, of which architectures record the label.
+            to any value, of which architectures record the label. Numbers and strings of other
+            libraries (``np.linspace(...)``) are taken, and given back, as Python's own.
         default: the option (the label, for a mapping) taken by the default architecture;
             the first one if not given (so an option ``None`` is the default when it comes first).
 
@@ -44,7 +47,9 @@ def choose(name: str, options: Sequence[Any] | Mapping[str, Any], default: Any =
     labels = _labels(name, list(options))
     decision = Categorical(run.full_name(name), _default(name, default, labels), labels)
     answer = run.ask(decision)
-    return options[str(answer)] if isinstance(options, Mapping) else answer
+    if isinstance(options, Mapping):
+        return dict(zip(labels, options.values(), strict=True))[answer]
+    return answer
 
 
 def integer(
@@ -52,6 +57,7 @@ def integer(
 ) -> int:
     """A whole number from ``low`` to ``high`` inclusive, in steps, or spread evenly in logs."""
     check_name(name)
+    low, high, step, default = plain(low), plain(high), plain(step), plain(default)
     if not (isinstance(low, int) and isinstance(high, int) and low <= high and step >= 1):
         raise SpaceError(
             name, "whole numbers low <= high and step >= 1", f"low={low}, high={high}, step={step}"
@@ -72,6 +78,7 @@ def real(
 ) -> float:
     """A number in ``[low, high]``, spread evenly in plain or in log scale."""
     check_name(name)
+    low, high, default = plain(low), plain(high), plain(default)
     if not low <= high:
         raise SpaceError(name, "numbers low <= high", f"low={low}, high={high}")
     if log and low <= 0:
@@ -116,7 +123,7 @@ def repeat(
 
     check_name(name)
     for count in counts:
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        if not isinstance(count, Integral) or isinstance(count, bool) or count < 0:
             raise SpaceError(name, "counts that are whole numbers from 0", repr(count))
     count = choose(name, counts, default)
     run = current()
@@ -145,22 +152,20 @@ def subset(
         modules by label.
     """
     check_name(name)
-    building = isinstance(candidates, Mapping)
-    labels = _labels(name, list(_builders(name, candidates) if building else candidates))
-    sizes = (k,) if isinstance(k, int) else tuple(sorted(set(k)))
+    builders = _builders(name, candidates) if isinstance(candidates, Mapping) else None
+    labels = _labels(name, list(candidates if builders is None else builders))
+    sizes = (int(k),) if isinstance(k, int | Integral) else tuple(sorted(set(map(int, k))))
     if not sizes or not all(0 <= size <= len(labels) for size in sizes):
         raise SpaceError(name, f"k from 0 to {len(labels)}", repr(k))
     run = current()
-    start = labels[: sizes[0]] if default is None else tuple(default)
+    start = labels[: sizes[0]] if default is None else tuple(map(plain, default))
     decision = Subset(run.full_name(name), start, labels, sizes)
     decision.check(decision.default)
-    if isinstance(candidates, Mapping):
-        return run.subset(decision, candidates)
-    return run.ask(decision)
+    return run.ask(decision) if builders is None else run.subset(decision, builders)
 
 
 def _labels(name: str, options: list[Any]) -> tuple[Answer, ...]:
-    labels = tuple(tuple(o) if isinstance(o, list) else o for o in options)
+    labels = tuple(map(plain, options))
     if not labels:
         raise SpaceError(name, "at least one option", "none")
     for label in labels:
@@ -185,7 +190,7 @@ def _plain(value: Any) -> bool:
 def _default(name: str, default: Any, labels: tuple[Answer, ...]) -> Answer:
     if default is None:
         return labels[0]
-    default = tuple(default) if isinstance(default, list) else default
+    default = plain(default)
     if default not in labels:
         raise SpaceError(name, f"a default among {labels!r}", repr(default))
     return labels[labels.index(default)]
@@ -205,7 +210,7 @@ def _builders(name: str, options: Any) -> Mapping[str, Callable[[], Any]]:
                 "a module that is already built" if _is_module(build) else repr(build),
                 f"put lambda: in front, so that only the chosen one is built: {label!r}: lambda: …",
             )  # fmt: skip
-    return options
+    return {plain(label): build for label, build in options.items()}
 
 
 def _is_module(value: Any) -> bool:

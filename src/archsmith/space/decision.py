@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import SpaceError
 from .architecture import Answer
+from .plain import as_json
 
 _SMALL = 32  # numeric domains up to this size are treated value by value
 _STEP = 0.2  # spread of a numeric mutation, as a share of the range
@@ -48,7 +49,7 @@ class Decision(ABC):
 
     @abstractmethod
     def draw(self, rng: random.Random) -> Answer:
-        """A random answer, each equally likely."""
+        """A random answer, spread evenly on the decision's scale."""
 
     @abstractmethod
     def change(self, answer: Answer, rng: random.Random) -> Answer:
@@ -76,8 +77,9 @@ class Decision(ABC):
             raise SpaceError(self.name, self.describe(), repr(answer))
 
     def domain(self) -> dict[str, Any]:
-        """The domain as JSON values, for fingerprints."""
-        return {"name": self.name, "domain": self.describe()}
+        """All that tells this decision from others, as JSON values, for fingerprints."""
+        told = {f.name: as_json(getattr(self, f.name)) for f in fields(self) if f.compare}
+        return {"kind": type(self).__name__, **told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,13 +278,20 @@ class Subset(Decision):
         return answer == tuple(label for label in self.labels if label in answer)
 
     def draw(self, rng: random.Random) -> Answer:
-        weights = [math.comb(len(self.labels), k) for k in self.sizes]
-        size = rng.choices(self.sizes, weights)[0]
-        return self._ordered(set(rng.sample(range(len(self.labels)), size)))
+        return self._draw(self.sizes, rng)
 
     def change(self, answer: Answer, rng: random.Random) -> Answer:
         near = list(self.near(answer))
-        return near[int(rng.random() * len(near))] if near else self.draw(rng)
+        if near:
+            return near[int(rng.random() * len(near))]
+        # Nothing can be added, taken or swapped: it is the only answer of its size.
+        assert isinstance(answer, tuple)
+        return self._draw([size for size in self.sizes if size != len(answer)], rng)
+
+    def _draw(self, sizes: Sequence[int], rng: random.Random) -> Answer:
+        weights = [math.comb(len(self.labels), k) for k in sizes]
+        size = rng.choices(sizes, weights)[0]
+        return self._ordered(set(rng.sample(range(len(self.labels)), size)))
 
     def near(self, answer: Answer) -> Iterator[Answer]:
         assert isinstance(answer, tuple)

@@ -10,15 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SpaceError
 from .architecture import Answer, Architecture
-from .building import Builder, architecture_policy, parameter_keys, refuse_extra, tell
+from .building import (
+    Builder,
+    BuilderError,
+    architecture_policy,
+    parameter_keys,
+    refuse_extra,
+    tell,
+)
 from .counting import Counter, NotCountable, Size, explore, measure
 from .decision import Decision
+from .plain import as_json
 from .reading import Reading
 from .tree import Tree, replay
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
+
+#: Random walks whose decisions a fingerprint covers, beside those of the default.
+_WALKS = 32
 
 
 def _default(decision: Decision, _: Mapping[str, Answer]) -> Answer:
@@ -47,6 +58,7 @@ class Space:
         self._tree = Tree(self._builder.ask)
         self._counter = Counter(self._tree)
         self._columns: list[tuple[str, list[str]]] | None = None
+        self._fingerprint: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._builder.function, self._builder.arguments)
@@ -73,10 +85,25 @@ class Space:
 
     @property
     def fingerprint(self) -> str:
-        """Tells spaces apart: of the builder's name, its arguments and the default's decisions."""
-        asked = [decision.domain() for decision in self.decisions(self.default())]
-        text = json.dumps([self.name, self.arguments, asked], default=repr, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Tells spaces apart: sixteen hex digits, the same in every process.
+
+        They cover the builder's name, its arguments as :meth:`plain_arguments`, and the decisions
+        that the builder asks for the default and in 32 random walks of fixed seeds. The first use
+        runs the builder that often.
+        """
+        if self._fingerprint is None:
+            walks = [self._asked(None), *(self._asked(random.Random(i)) for i in range(_WALKS))]
+            text = json.dumps([self.name, self.plain_arguments(), walks], sort_keys=True)
+            self._fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self._fingerprint
+
+    def plain_arguments(self) -> dict[str, Any]:
+        """The arguments as JSON values, the same in every process, for records.
+
+        Functions and classes are told as ``module:qualname``, other objects as their text, or as
+        the name of their type where the text holds an address.
+        """
+        return {name: as_json(value) for name, value in self.arguments.items()}
 
     def default(self) -> Architecture:
         """The architecture in which every decision has its default answer."""
@@ -218,8 +245,27 @@ class Space:
 
     def parameter_keys(self, architecture: Architecture) -> dict[str, str]:
         """Names in the state dict to keys that mean the same weight in every architecture."""
-        run, model = self._read(architecture, "meta", None)
+        try:
+            run, model = self._read(architecture, "meta", None)
+        except BuilderError:
+            run, model = self._read(architecture, "cpu", 0)
         return parameter_keys(run, model)
+
+    def _asked(self, rng: random.Random | None) -> list[dict[str, Any]]:
+        """What the builder itself asks on one walk, up to where it fails if it does."""
+        met: list[dict[str, Any]] = []
+
+        def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+            met.append(decision.domain())
+            return decision.default if rng is None else decision.draw(rng)
+
+        try:
+            self._tree.trace(policy)
+        except BuilderError:
+            # Which answers fail is for the checks before a search to tell; the default must work.
+            if rng is None:
+                raise
+        return met
 
     def _read(
         self, architecture: Architecture, device: str, seed: int | None

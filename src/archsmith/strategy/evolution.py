@@ -20,6 +20,8 @@ class RegularizedEvolution(Strategy):
     The population is the last ``population`` finished trials, which is what ageing amounts to, so
     nothing has to be remembered beside the history. With several objectives the tournament goes by
     Pareto front and crowding distance; trials that break a limit lose against those that do not.
+    Until ``population`` trials have finished, draws are random, unless as many were pruned for a
+    broken limit by then: then finished and pruned ones meet, and the nearest to the limits wins.
 
     Args:
         population: how many of the newest finished trials are alive. The paper has 100 for a
@@ -35,10 +37,13 @@ class RegularizedEvolution(Strategy):
         self.population, self.sample = population, sample
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        if len(history.finished) < self.population:
-            architecture = fresh(space, history, lambda: space.sample(rng))
-            return Proposal(architecture, note="random") if architecture else None
         alive = history.finished[-self.population :]
+        if len(alive) < self.population:
+            broken = [t for t in history.pruned if history.violation(t.metrics) > 0]
+            if len(broken) < self.population:
+                architecture = fresh(space, history, lambda: space.sample(rng))
+                return Proposal(architecture, note="random") if architecture else None
+            alive = sorted(alive + broken, key=lambda t: t.number)[-self.population :]
         parent = history.ranked(rng.sample(alive, self.sample))[0]
         child = fresh(space, history, lambda: space.mutate(parent.architecture, rng))
         return Proposal(child, note=f"mutation of trial {parent.number}") if child else None

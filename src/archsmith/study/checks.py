@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from ..errors import InputError, unknown
+from ..errors import InputError, WorkError, unknown
 from ..evaluate.base import Evaluator
 from ..objective import Limit, Objective
-from ..trial import State
+from ..trial import History, State
 from .record import Record
 
 
@@ -54,3 +54,25 @@ def flaw(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> str:
 def last_reason(record: Record, state: State) -> str:
     """Why the last trial that ended in this state did so; empty where there is none."""
     return next((t.reason for t in reversed(record.ended) if t.state is state), "")
+
+
+def why_pruned(history: History) -> str:
+    """That nothing but pruning came of a study: how much, why, and how near it got."""
+    last = history.pruned[-1].reason
+    text = f"{len(history.pruned)} trials were pruned, the last one because {last}"
+    for limit in history.limits:
+        known = [t.metrics for t in history.pruned if limit.violation(t.metrics) > 0]
+        if known:
+            value = min(known, key=limit.violation)[limit.metric]
+            text += f"; the nearest to {limit} of those that broke it was {value:,.6g}"
+    return text
+
+
+def all_failed(failed: int, last: str) -> WorkError:
+    """The error of a study in which trials failed and none finished."""
+    return WorkError(
+        "study",
+        "a trial that finishes",
+        f"{failed} that failed and none that finished; the last one: {last}",
+        "mend the cause and run the same command again; it goes on with new trials",
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import insort
 
 from ..objective import dominates
 from ..trial import History, State, Trial
@@ -27,7 +28,8 @@ class Incumbents:
 
         Returns:
             Trials whose weights are not needed any more, the given one among them when it is no
-            better than those before it. Of trials with equal losses the first keeps its weights.
+            better than those before it. Of trials with equal losses the best by
+            :meth:`History.rank` keeps its weights.
         """
         if trial.state is not State.FINISHED or self._history.violation(trial.metrics) > 0:
             return [trial]
@@ -36,8 +38,13 @@ class Incumbents:
             return [trial]
         equals = self._front.get(losses)
         if equals is not None:
-            equals.append(trial)
-            return [trial]
+            before = equals[0]
+            insort(equals, trial, key=self._history.rank)
+            if equals[0] is before:
+                return [trial]
+            if self.best is before:
+                self.best = trial
+            return [before]
         if any(dominates(other, losses) for other in self._front):
             return [trial]
         beaten = [other for other in self._front if dominates(losses, other)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import math
 import platform
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RunFolderError
+from ..evaluate.base import Evaluator, Stages
 from ..objective import Limit, Objective
+from ..strategy.base import Strategy
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -21,20 +25,26 @@ IDENTITY = (
     "arguments",
     "fingerprint",
     "strategy",
+    "strategy_arguments",
+    "evaluator",
     "objectives",
     "limits",
     "seed",
     "data",
+    "digest",
     "read",
     "task",
     "recipe",
     "fidelity",
 )
 
+_ABSENT = object()
+
 
 def describe(
     space: Space,
-    strategy: str,
+    strategy: Strategy,
+    evaluator: Evaluator,
     objectives: Sequence[Objective],
     limits: Sequence[Limit],
     seed: int,
@@ -49,7 +59,9 @@ def describe(
         "space": space.name,
         "arguments": space.arguments,
         "fingerprint": space.fingerprint,
-        "strategy": strategy,
+        "strategy": strategy.name,
+        "strategy_arguments": arguments_of(strategy),
+        "evaluator": name_of(evaluator),
         "objectives": [[o.metric, o.direction] for o in objectives],
         "limits": [[lim.metric, lim.sign, lim.bound] for lim in limits],
         "seed": seed,
@@ -62,6 +74,39 @@ def describe(
     # argument that is no JSON value is known by its text.
     plain: dict[str, Any] = json.loads(json.dumps(meta, default=str))
     return plain
+
+
+def arguments_of(strategy: Strategy) -> dict[str, Any]:
+    """What a strategy was made with, as far as it keeps it under its name and it is plain JSON.
+
+    Other attributes may be caches that change while it works. A strategy inside is given by its
+    name and its own arguments.
+    """
+    found: dict[str, Any] = {}
+    for name in inspect.signature(type(strategy)).parameters:
+        value = getattr(strategy, name, _ABSENT)
+        if isinstance(value, Strategy):
+            found[name] = {"name": value.name, **arguments_of(value)}
+        elif _is_plain(value):
+            found[name] = value
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str | int)
+
+
+def name_of(evaluator: Evaluator) -> str:
+    """The evaluator's name; for stages those of its parts."""
+    if isinstance(evaluator, Stages):
+        return ", ".join(name_of(part) for part in evaluator.evaluators)
+    return evaluator.name
 
 
 def versions() -> dict[str, str]:
@@ -85,11 +130,13 @@ def goals(meta: Mapping[str, Any]) -> tuple[tuple[Objective, ...], tuple[Limit, 
 def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Refuse to go on with a study under another description.
 
+    What an older archsmith did not write down is not compared.
+
     Raises:
         RunFolderError: naming the first thing that differs.
     """
     for key in IDENTITY:
-        if known.get(key) == wanted.get(key):
+        if key not in known or known[key] == wanted.get(key):
             continue
         mend = "give the options of the first run again, or another run folder"
         if key == "fingerprint":
@@ -105,6 +152,12 @@ def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) 
             f"{key} {_shown(wanted.get(key))}",
             mend,
         )
+
+
+def renewed(known: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a study that goes on: what it is as it was, the rest as it is now."""
+    fixed = {*IDENTITY, "created"}
+    return {**known, **{key: value for key, value in newest.items() if key not in fixed}}
 
 
 def _shown(value: Any) -> str:

@@ -107,12 +107,17 @@ class Processes(Executor):
 
     def _hear(self, worker: _Worker) -> bool:
         """Take in all that a worker has said; whether the pipe still holds."""
-        try:
-            while worker.pipe.poll():
-                self._take(worker, worker.pipe.recv())
-        except (EOFError, OSError):
-            return False
-        return True
+        while True:
+            # Nothing but the pipe in here: an OSError of the listener or the store is no death.
+            try:
+                if not worker.pipe.poll():
+                    return True
+                message = worker.pipe.recv()
+                if isinstance(message, Hello):
+                    worker.pipe.send_bytes(self._payload)
+            except (EOFError, OSError):
+                return False
+            self._take(worker, message)
 
     def _take(self, worker: _Worker, message: Any) -> None:
         match message:
@@ -121,8 +126,6 @@ class Processes(Executor):
             case Ended():
                 worker.job = None
                 self._report(message)
-            case Hello():
-                worker.pipe.send_bytes(self._payload)
             case Ready():
                 worker.ready = True
                 self._failed_boots = 0

@@ -68,5 +68,5 @@ def _left(study: Study, seconds: float) -> float | None:
         pace = study.elapsed_now / study.counted_now
         estimates.append(pace * max(0, study.trials - study.counted))
     if study.budget is not None:
-        estimates.append(max(0.0, study.budget - seconds))
+        estimates.append(max(0.0, study.budget - study.spent))
     return min(estimates, default=None)

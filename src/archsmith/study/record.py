@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -10,6 +11,13 @@ from ..errors import StoreError
 from ..objective import Limit, Objective
 from ..space.architecture import Architecture
 from ..trial import Fidelity, History, State, Trial
+
+#: Reason of a return at which nobody said why: the process was killed, or ran out of memory.
+GONE = "the process that ran it is gone"
+#: Reason of a session's close where trials failed and none has ever finished.
+ALL_FAILED = "every trial failed"
+#: Notes that hold for the trials there were; a later one makes them stale.
+DECIDED = ("winner", "default")
 
 
 class Event(NamedTuple):
@@ -50,13 +58,20 @@ class Record:
     Attributes:
         trials: by number.
         ended: finished, failed and pruned trials in order of ending.
-        notes: the last value under each name.
+        notes: the last value under each name; those of :data:`DECIDED` go when a trial starts.
+        deaths: by trial, how many processes were gone under it since any trial last ended.
+        forgiven: trials that had failed when a session closed with nothing but failures. They and
+            the seconds worked by then do not count against the budget, so that the same command
+            goes on when the cause is mended.
     """
 
     trials: list[Trial] = field(default_factory=list)
     ended: list[Trial] = field(default_factory=list)
     sessions: list[Session] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
+    deaths: Counter[int] = field(default_factory=Counter)
+    forgiven: int = 0
+    forgiven_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -96,6 +111,9 @@ def _apply(record: Record, event: Event) -> None:
         record.sessions[-1].last = when
     if kind == "closed":
         record.sessions[-1].closed = data["reason"]
+        if data["reason"] == ALL_FAILED:
+            record.forgiven = sum(trial.state is State.FAILED for trial in record.ended)
+            record.forgiven_seconds = record.seconds
     elif kind == "proposed":
         if number != len(record.trials):
             raise ValueError(f"trial {number} comes after {len(record.trials) - 1}")
@@ -121,13 +139,17 @@ def _change(record: Record, trial: Trial, event: Event) -> None:
         trial.worker = data["worker"]
         trial.attempts += 1
         trial.curve = []
+        for name in DECIDED:
+            record.notes.pop(name, None)
     elif event.kind == "epoch":
         trial.curve.append(dict(data))
     elif event.kind == "ended":
         trial.state, trial.ended = State(data["state"]), event.time
         trial.metrics, trial.reason = dict(data["metrics"]), data["reason"]
         record.ended.append(trial)
+        record.deaths.clear()
     elif event.kind == "returned":
+        record.deaths[trial.number] += data["reason"] == GONE
         trial.state, trial.worker, trial.curve = State.PROPOSED, "", []
     else:
         raise ValueError("unknown kind of event")

@@ -12,8 +12,8 @@ from typing import Any
 
 from ..errors import RunFolderError
 from ..trial import History, State, Trial
-from .meta import check_same, goals
-from .record import Event, Record, as_history, replay
+from .meta import check_same, goals, renewed
+from .record import GONE, Event, Record, as_history, replay
 
 
 class Store(ABC):
@@ -47,7 +47,7 @@ class Store(ABC):
 
     @abstractmethod
     def write_meta(self, values: Mapping[str, Any]) -> None:
-        """Keep the description of a new study."""
+        """Keep the description of a study in place of the one before, if any."""
 
     @abstractmethod
     def close(self) -> None:
@@ -62,19 +62,21 @@ class Store(ABC):
     def begin(self, meta: Mapping[str, Any]) -> Record:
         """Open a session: keep or compare the description, take back what was left running.
 
+        What is no part of the study's identity (budget, command, versions) is kept as it is now.
+
         Raises:
             RunFolderError: the store holds another study.
         """
         known = self.meta()
         if known:
             check_same(str(self.folder or "store"), known, meta)
-        else:
-            self.write_meta(meta)
+        current = renewed(known, meta) if known else meta
+        if current != known:
+            self.write_meta(current)
         now = time.time()
         opened = Event("opened", -1, now, {"pid": os.getpid(), "host": socket.gethostname()})
         left = [t.number for t in self.record().trials if t.state is State.RUNNING]
-        gone = {"reason": "the process that ran it is gone"}
-        self.append(opened, *(Event("returned", number, now, gone) for number in left))
+        self.append(opened, *(Event("returned", n, now, {"reason": GONE}) for n in left))
         return self.record()
 
     def end(self, reason: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import heapq
 import random
 import time
@@ -11,21 +10,22 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StoreError, WorkError
+from ..errors import SpaceError, StoreError, WorkError
 from ..evaluate.base import Evaluator
 from ..objective import Limit, Objective
-from ..space.building import BuilderError
 from ..strategy.base import Strategy
-from ..trial import Fidelity, Proposal, State, Trial
+from ..trial import Fidelity, History, Proposal, State, Trial
+from .budget import over
 from .checkpoints import remove_weights, sweep
-from .checks import check_budget, check_metrics, flaw, last_reason
+from .checks import all_failed, check_budget, check_metrics, flaw, last_reason
 from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
 from .incumbent import Incumbents
 from .interrupts import Interrupts
 from .meta import describe
 from .progress import Progress, tell
-from .record import Record, as_history
+from .record import ALL_FAILED, Record, as_history
 from .result import INTERRUPTED, StudyResult
+from .seeds import seed_of as seed_of
 from .store import MemoryStore, Store
 
 if TYPE_CHECKING:
@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 
 #: A trial is given up when so many workers died under it.
 DEATHS = 3
+#: A trial is given up when so many processes were killed while it ran and no trial ended in
+#: between. One that brings its own process down (out of memory, a crash in native code) would come
+#: first after each start, for ever. Kills at random moments hit other trials, or the same one once
+#: or twice, and any trial that ends sets the count back to nothing.
+PROCESS_DEATHS = 5
 #: The study stops when so many trials failed before any finished.
 FAILURES = 5
 #: Draws of an architecture before a builder that raises stops the study.
 DRAWS = 20
-#: The study stops when so many trials were pruned for each that was wanted.
-PRUNED = 50
 
 
 class Study:
@@ -56,6 +59,7 @@ class Study:
         trials: finished and failed trials wanted, over all sessions. Pruned ones do not count.
         seconds: no trial starts after so many seconds of work, over all sessions; those that run
             by then are finished.
+            Neither budget counts sessions that ended because every trial had failed.
         fidelity: what a trial spends when its strategy does not say.
         meta: more to keep with the study, see :func:`~archsmith.study.meta.describe`.
         on_event: called with a :class:`~archsmith.study.progress.Progress` at each step.
@@ -91,7 +95,7 @@ class Study:
         self.seed, self.trials, self.budget = seed, trials, seconds
         self.fidelity = fidelity or Fidelity()
         self.on_event = on_event
-        self._meta = describe(space, strategy.name, objectives, limits, seed, meta)
+        self._meta = describe(space, strategy, evaluator, objectives, limits, seed, meta)
 
     def run(self) -> StudyResult:
         """Work until the budget is spent, nothing new is left, or somebody interrupts.
@@ -102,29 +106,34 @@ class Study:
             WorkError: the first trials all failed, or workers do not start.
         """
         self._resume(self.store.begin(self._meta))
-        stopped = "an error"
         with Interrupts() as self._interrupts:
             try:
-                over = self._over()
-                if not over:
+                self._give_up()
+                why = over(self, bool(self._waiting))
+                if not why:
                     self.executor.open(self.evaluator, self.store.folder, self._report)
-                    over = self._loop()
+                    why = self._loop()
                 if self.counts[State.FAILED] and not self.counts[State.FINISHED]:
                     raise self._all_failed()
-                stopped = over
+                self._stopped = why
             except KeyboardInterrupt:
-                stopped = INTERRUPTED
+                self._stopped = INTERRUPTED
             finally:
                 self._interrupts.shut()
                 self.executor.close()
-                self._leave(stopped)
+                self._leave()
         front = self.incumbents.front()
-        return StudyResult(self.history, self.incumbents.best, front, stopped, self.elapsed)
+        return StudyResult(self.history, self.incumbents.best, front, self._stopped, self.elapsed)
 
     @property
     def elapsed(self) -> float:
         """Seconds worked, over all sessions."""
         return self._earlier + self.elapsed_now
+
+    @property
+    def spent(self) -> float:
+        """Seconds that count against the budget."""
+        return self.elapsed - self._forgiven
 
     @property
     def elapsed_now(self) -> float:
@@ -143,34 +152,35 @@ class Study:
 
     def _resume(self, record: Record) -> None:
         self._began, self._earlier = time.monotonic(), record.seconds
-        self.history = as_history(record, self.objectives, self.limits)
-        self.incumbents = Incumbents(self.history)
-        self.counts = Counter(trial.state for trial in record.ended)
+        self._forgiven, self._stopped = record.forgiven_seconds, "an error"
+        self.history: History = as_history(record, self.objectives, self.limits)
+        self.incumbents: Incumbents = Incumbents(self.history)
+        self.counts: Counter[State] = Counter(trial.state for trial in record.ended)
         #: Finished and failed trials, which the budget counts.
-        self.counted = len(record.ended) - self.counts[State.PRUNED]
+        self.counted = len(record.ended) - self.counts[State.PRUNED] - record.forgiven
         self.last_error = last_reason(record, State.FAILED)
         self._counted_earlier = self.counted
-        self._waiting = sorted(self.history.running)
+        self._waiting: list[int] = sorted(self.history.running)
         self._running: dict[int, Trial] = {}
         self._deaths: Counter[int] = Counter()
+        self._process_deaths = record.deaths
         self._failed_now = 0
-        self._last_pruned = last_reason(record, State.PRUNED)
         if self.store.folder is not None:
             sweep(self.store.folder, self.incumbents.kept())
 
-    def _leave(self, stopped: str) -> None:
+    def _leave(self) -> None:
         # When the disk is full this fails as well. Nothing is lost by that: the trials come back
         # when the store is next opened, and the first error is the one to show.
         with contextlib.suppress(StoreError):
             if self._running:
-                self.store.give_back(list(self._running.values()), stopped)
-            self.store.end(stopped)
+                self.store.give_back(list(self._running.values()), self._stopped)
+            self.store.end(self._stopped)
 
     def _loop(self) -> str:
         while True:
-            over = self._fill()
-            if over and not self._running:
-                return over
+            why = self._fill()
+            if why and not self._running:
+                return why
             self._interrupts.open()
             self.executor.wait()
             self._interrupts.shut()
@@ -178,9 +188,9 @@ class Study:
     def _fill(self) -> str:
         """Give each free worker a trial; why there is none, if so."""
         for worker in self.executor.free():
-            over = self._over()
-            if over:
-                return over
+            why = over(self, bool(self._waiting))
+            if why:
+                return why
             trial = self._next(worker)
             if trial is None:
                 return "the strategy has nothing new left to try"
@@ -188,18 +198,6 @@ class Study:
             self.executor.submit(worker, Job.of(trial))
             if self.on_event:
                 tell(self, "started", trial)
-        return ""
-
-    def _over(self) -> str:
-        if self.budget is not None and self.elapsed >= self.budget:
-            return f"{self.budget:g} seconds are over"
-        if self._waiting or self.trials is None:
-            return ""
-        if self.counted + len(self._running) >= self.trials:
-            return f"{self.trials} trials are done"
-        pruned = self.counts[State.PRUNED]
-        if pruned >= PRUNED * self.trials:
-            return f"{pruned} trials were pruned, the last one because {self._last_pruned}"
         return ""
 
     def _next(self, worker: str) -> Trial | None:
@@ -224,7 +222,7 @@ class Study:
             rng = random.Random(seed_of(self.seed, number, f"proposal.{attempt}"))
             try:
                 return self.strategy.propose(self.space, self.history, rng)
-            except BuilderError as error:
+            except SpaceError as error:
                 # Some architectures cannot be built; a draw that leads to one is drawn again.
                 failure = error
         raise failure
@@ -250,7 +248,7 @@ class Study:
             if reason:
                 state = State.FAILED
         self.store.finish(trial, state, ended.metrics, reason)
-        del self._running[trial.number]
+        self._running.pop(trial.number, None)
         self.history.close(trial)
         self.counts[state] += 1
         self.counted += state is not State.PRUNED
@@ -262,12 +260,22 @@ class Study:
         if state is State.FAILED:
             self.last_error = reason
             self._failed_now += 1
-        elif state is State.PRUNED:
-            self._last_pruned = reason
         if self.on_event:
             tell(self, "ended", trial)
         if not self.counts[State.FINISHED] and self._failed_now >= FAILURES:
             raise self._all_failed()
+
+    def _give_up(self) -> None:
+        """Fail the trial that seems to bring down the processes it runs in, if there is one.
+
+        Of several that were running, one: its end sets the count of the others back, so none fails
+        for having run beside it.
+        """
+        number, deaths = next(iter(self._process_deaths.most_common(1)), (0, 0))
+        if deaths >= PROCESS_DEATHS:
+            self._waiting.remove(number)
+            reason = f"{deaths} processes in a row were killed or crashed while it ran"
+            self._end(self.history.trials[number], Ended(number, State.FAILED, {}, reason))
 
     def _lose(self, trial: Trial, lost: Lost) -> None:
         self._deaths[trial.number] += 1
@@ -283,16 +291,5 @@ class Study:
             tell(self, "returned", trial)
 
     def _all_failed(self) -> WorkError:
-        return WorkError(
-            "study",
-            "a trial that finishes",
-            f"{self.counts[State.FAILED]} that failed and none that finished; the last one: "
-            f"{self.last_error}",
-            "mend the cause and run the same command again; it goes on with new trials",
-        )
-
-
-def seed_of(study_seed: int, number: int, use: str) -> int:
-    """A 32-bit seed, the same on every machine and in every version."""
-    text = f"archsmith/{use}/{study_seed}/{number}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+        self._stopped = ALL_FAILED
+        return all_failed(self.counts[State.FAILED], self.last_error)

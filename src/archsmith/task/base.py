@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ..errors import InputError
 from ..objective import Metric
 from ..trial import Fidelity
 
@@ -15,6 +18,14 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
     from torch import Tensor, nn
+
+
+def _demand(owner: object, what: str, rules: Mapping[str, tuple[bool, str]]) -> None:
+    """Raises InputError for the first field whose rule does not hold."""
+    for name, (holds, expected) in rules.items():
+        if not holds:
+            place = f"{what} {name.replace('_', ' ')}"
+            raise InputError(place, expected, repr(getattr(owner, name)))
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,9 @@ class Recipe:
         augment: whether the task's augmentation is used.
         patience: epochs without a better validation score before training stops; ``None``: never.
         amp: mixed precision where the device is a GPU.
+
+    Raises:
+        InputError: a field outside its range.
     """
 
     epochs: int = 20
@@ -47,6 +61,24 @@ class Recipe:
     patience: int | None = None
     amp: bool = True
 
+    def __post_init__(self) -> None:
+        rules = {
+            "epochs": (self.epochs >= 1, "1 or more"),
+            # Batch normalisation has no spread over a batch of one.
+            "batch_size": (self.batch_size >= 2, "2 or more"),
+            "optimizer": (self.optimizer in ("adamw", "sgd"), "'adamw' or 'sgd'"),
+            "lr": (0 < self.lr < math.inf, "a number above 0"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or a number above it"),
+            "warmup": (0 <= self.warmup < 1, "a share from 0 up to, not including, 1"),
+            "label_smoothing": (
+                0 <= self.label_smoothing < 1,
+                "a share from 0 up to, not including, 1",
+            ),
+            "clip": (self.clip >= 0, "0 (off) or a number above it"),
+            "patience": (self.patience is None or self.patience >= 1, "None or 1 or more"),
+        }
+        _demand(self, "recipe", rules)
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -59,6 +91,9 @@ class ReadOptions:
             ``y``, else the last column.
         image_size: height and width that images of a folder are brought to; ``None`` chooses.
         unreadable: what to do with files that cannot be read: refuse all, or skip and say so.
+
+    Raises:
+        InputError: a field outside its range.
     """
 
     seed: int = 0
@@ -67,6 +102,19 @@ class ReadOptions:
     target: str | None = None
     image_size: int | None = None
     unreadable: Literal["refuse", "skip"] = "refuse"
+
+    def __post_init__(self) -> None:
+        together = self.validation + self.test < 1
+        shares = "a share above 0; validation and test together below 1"
+        size = self.image_size
+        rules = {
+            "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 2**32 - 1"),
+            "validation": (self.validation > 0 and together, shares),
+            "test": (self.test > 0 and together, shares),
+            "image_size": (size is None or size >= 1, "None or 1 pixel or more"),
+            "unreadable": (self.unreadable in ("refuse", "skip"), "'refuse' or 'skip'"),
+        }
+        _demand(self, "reading", rules)
 
 
 @dataclass(frozen=True)
@@ -105,6 +153,19 @@ class Data:
     test: Part
     facts: dict[str, Any]
     summary: tuple[str, ...] = field(default=())
+
+    def digest(self) -> str:
+        """16 hex digits of the SHA-256 of all inputs and targets, their types and shapes.
+
+        It tells data that has changed under its name from what a study was begun on.
+        """
+        seen = hashlib.sha256()
+        for part in (self.train, self.validation, self.test):
+            for tensor in (part.inputs, part.targets):
+                array = tensor.detach().cpu().contiguous().numpy()
+                seen.update(f"{array.dtype.str}{array.shape}".encode())
+                seen.update(array.reshape(-1).view("uint8").data)
+        return seen.hexdigest()[:16]
 
 
 class Meter(ABC):

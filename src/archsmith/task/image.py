@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import arrays, folder
+from ..data import arrays, folder, pixels
 from ..data.raw import Images
 from ..data.source import kind_of, locate, read_images
 from ..data.split import split
@@ -35,7 +35,7 @@ class ImageClassification(Task):
         return kind_of(source) == "images"
 
     def read(self, source: str, options: ReadOptions) -> Data:
-        raw = read_images(source, options.image_size, options.unreadable)
+        raw = read_images(source, options.image_size, options.unreadable, options.target)
         indices = split(
             raw.labels, raw.parts, options.validation, options.test, options.seed, raw.name
         )
@@ -116,7 +116,8 @@ class ImageClassification(Task):
             classify.two(data.validation.inputs),
             "images",
             "probabilities",
-            f"images: uint8 (n, {size}), 0 to 255; probabilities: float32 (n, {facts['classes']})",
+            f"images: uint8 (n, {size}), 0 to 255{_mapping(facts)}; "
+            f"probabilities: float32 (n, {facts['classes']})",
         )
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
@@ -226,9 +227,18 @@ def _summary(
     )
 
 
+def _mapping(facts: Mapping[str, Any]) -> str:
+    """How values of the source become the bytes that the model takes; empty where they are."""
+    low, high = facts["low"], facts["high"]
+    if (low, high) == (0, 255):
+        return ""
+    moved = f"(value - {low:g})" if low > 0 else f"(value + {-low:g})" if low < 0 else "value"
+    return f" (values of the source, {low:g} to {high:g}, as round({moved} * 255 / {high - low:g}))"
+
+
 def _from_image(path: Path, facts: Mapping[str, Any]) -> NDArray[np.uint8]:
     try:
-        image = folder.open_image(path)
+        image = folder.open_image(path, 1.0 if facts["high"] == 1 else 255.0)
     except Exception as error:
         # Damaged files make pillow raise nearly anything.
         raise DataError(str(path), "an image that can be read", str(error)) from error
@@ -247,6 +257,8 @@ def _from_arrays(path: Path, facts: Mapping[str, Any]) -> NDArray[np.uint8]:
             continue
         images = array.reshape(-1, *wanted)
         images = images.transpose(0, 3, 1, 2) if wanted is last else images.reshape(-1, *shape)
-        arrays.value_range(str(path), images)
-        return arrays.to_bytes(images, facts["low"], facts["high"])
+        if len(images) == 0:
+            raise DataError(str(path), "at least one image", "none")
+        pixels.check_range(str(path), images, facts["low"], facts["high"])
+        return pixels.to_bytes(images, facts["low"], facts["high"])
     raise DataError(str(path), f"images of shape {shape}, one or many", str(array.shape))

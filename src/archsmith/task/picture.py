@@ -19,6 +19,8 @@ RIGHT, WRONG = "#1a7f4b", "#c2352b"
 BLUE = (32, 92, 168)
 #: Drawn at twice the size, so that it is sharp on dense screens.
 SCALE = 2
+#: Most classes that a confusion matrix shows: beyond that its cells are too small to read.
+SHOWN = 40
 
 
 def image_grid(
@@ -63,12 +65,21 @@ def image_grid(
 def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> Image.Image:
     """A matrix of counts: a row a true class, a column a predicted one, shaded by row.
 
+    Of more than 40 classes it shows the 40 with the most errors, missed or wrongly given.
+
     Args:
         targets, guesses: int64 (n,).
     """
     count = len(class_names)
     pairs = (targets * count + guesses).cpu().numpy()
     matrix = np.bincount(pairs, minlength=count**2).reshape(count, count)
+    total, right = int(matrix.sum()), int(np.trace(matrix))
+    legend = "rows: true, columns: predicted"
+    if count > SHOWN:
+        legend += f"; the {SHOWN} of {count} classes with the most errors"
+        kept = _worst(matrix, SHOWN)
+        matrix, class_names = matrix[np.ix_(kept, kept)], [class_names[i] for i in kept]
+        count = SHOWN
     cell = SCALE * max(16, min(56, 560 // count))
     text = 13 if count <= 12 else 10
     longest = min(150 * SCALE, max(_width(name, text) for name in class_names))
@@ -77,10 +88,9 @@ def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> I
     below = (40 * SCALE) if level else longest + 16 * SCALE
     sheet = Image.new("RGB", (left + count * cell + margin, top + count * cell + below), PAPER)
     draw = ImageDraw.Draw(sheet)
-    accuracy = float(np.trace(matrix)) / max(1, int(matrix.sum()))
-    title = f"{100 * accuracy:.1f}% of {matrix.sum():,} right"
+    title = f"{100 * right / max(1, total):.1f}% of {total:,} right"
     draw.text((margin, 16 * SCALE), title, fill=INK, font=_font(16))
-    draw.text((margin, 40 * SCALE), "rows: true, columns: predicted", fill=FAINT, font=_font(12))
+    draw.text((margin, 40 * SCALE), legend, fill=FAINT, font=_font(12))
     for i in range(count):
         name = _shortened(class_names[i], longest, text)
         middle = top + i * cell + cell // 2
@@ -201,6 +211,12 @@ def _cell(
         draw.text(middle, str(count), fill=fill, font=_font(size), anchor="mm")
 
 
+def _worst(matrix: NDArray[np.int64], most: int) -> list[int]:
+    """Ascending indices of the classes with the most errors, of equal ones the first."""
+    errors = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
+    return sorted(np.argsort(-errors, kind="stable")[:most].tolist())
+
+
 def _upright(sheet: Image.Image, place: tuple[int, int], text: str, size: int) -> None:
     """Text turned to read upwards, its end at the top centre of ``place``."""
     strip = Image.new("RGB", (_width(text, size) + SCALE, (size + 6) * SCALE), PAPER)
@@ -212,8 +228,11 @@ def _upright(sheet: Image.Image, place: tuple[int, int], text: str, size: int) -
 
 def _ticks(low: float, high: float) -> list[float]:
     """Four to eight round numbers that hold ``low`` and ``high`` between them."""
-    span = (high - low) or abs(high) or 1.0
+    span, size = high - low, max(abs(low), abs(high))
+    if span <= 1e-9 * size or span == 0:
+        span = size or 1.0
     unit = 10.0 ** math.floor(math.log10(span / 4))
     step = next(unit * f for f in (1, 2, 5, 10) if span / (unit * f) <= 6)
     first, last = math.floor(low / step), math.ceil(high / step)
-    return [round(i * step, 10) for i in range(first, max(last, first + 1) + 1)]
+    # Twelve digits, wherever the point is: 3 * 0.1 is 0.3, and 1e-12 is not 0.
+    return [float(f"{i * step:.12g}") for i in range(first, max(last, first + 1) + 1)]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import arrays, tables
+from ..data import arrays, lines
 from ..data.raw import Table
 from ..errors import DataError
 
@@ -106,16 +106,16 @@ def load(path: Path, facts: Mapping[str, Any]) -> Tensor:
         if not np.isfinite(array).all():
             raise DataError(str(path), "finite numbers", "NaN or infinity")
         return torch.from_numpy(array.astype(np.float32))
-    source = tables.rows(path)
-    _, header = next(source)
+    table = lines.open_rows(path)
+    header = table.header
     missing = [column["name"] for column in columns if column["name"] not in header]
     if missing:
         got = "columns " + ", ".join(header)
         raise DataError(str(path), f"a column {missing[0]!r}", got)
     places = [(header.index(column["name"]), column) for column in columns]
     values = [
-        [_cell(row[index], column, f"{path} line {number}") for index, column in places]
-        for number, row in source
+        [_cell(row[index], column, f"{path} line {line}") for index, column in places]
+        for line, row in table.body
     ]
     if not values:
         raise DataError(str(path), "rows below the header", "none")

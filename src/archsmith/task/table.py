@@ -199,7 +199,19 @@ class TabularRegression(_Tabular):
             raise DataError(where, "numbers", got, "choose tabular-classification")
         if (table.target == table.target[0]).all():
             raise DataError(where, "values that differ", f"{table.target[0]:g} in every row")
-        return table.target.astype(np.float32), {}
+        with np.errstate(over="ignore"):
+            targets = table.target.astype(np.float32)
+        if not np.isfinite(targets).all():
+            got = f"{np.abs(table.target).max():g}"
+            mend = "give the target in a larger unit"
+            raise DataError(where, "values within the range of float32, 3.4e38", got, mend)
+        lost = float(np.abs(targets - table.target).max())
+        if lost > 1e-3 * float(table.target.std()):
+            low, high = table.target.min(), table.target.max()
+            got = f"{low:.12g} to {high:.12g}, which it rounds by up to {lost:g}"
+            mend = "subtract what all values have in common, or give them in another unit"
+            raise DataError(where, "values that float32 tells apart", got, mend)
+        return targets, {}
 
     def _target_line(self, train: Part, facts: Mapping[str, Any]) -> str:
         low, high = float(train.targets.min()), float(train.targets.max())

@@ -1,0 +1,97 @@
+"""What commands print: a JSON document alone, a summary, a line where they are interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .run import Run
+
+
+@contextlib.contextmanager
+def interruptible(folder: Path) -> Iterator[None]:
+    """Ctrl-C wherever it falls: one line that says how to go on, and status 130."""
+    from typer import Exit
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(f"interrupted: the same command goes on with {folder}", file=sys.stderr)
+        raise Exit(130) from None
+
+
+@contextlib.contextmanager
+def only_json(wanted: bool) -> Iterator[None]:
+    """Keep standard output for the document: what builders and workers print goes to stderr."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def print_json(document: Any) -> None:
+    print(json.dumps(plain(document), indent=2, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity; they become null."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def figures(metrics: dict[str, float], prefix: str = "") -> str:
+    from .report.numbers import metric_name, with_unit
+
+    return ", ".join(f"{prefix}{metric_name(n)} {with_unit(n, v)}" for n, v in metrics.items())
+
+
+def print_summary(run: Run) -> None:
+    from rich.console import Console
+
+    from .report.text import summary
+
+    console = Console()
+    console.print(summary(run.content(pictures=False), console.width))
+
+
+def study_json(run: Run) -> dict[str, Any]:
+    from .trial import as_json
+
+    objectives, limits = run.goals
+    best = run.history.best()
+    notes = run.record.notes
+    return {
+        "space": run.meta["space"],
+        "data": run.meta["data"],
+        "strategy": run.meta["strategy"],
+        "seed": run.meta["seed"],
+        "objectives": [{"metric": o.metric, "direction": o.direction} for o in objectives],
+        "limits": [str(limit) for limit in limits],
+        "seconds": round(run.record.seconds, 3),
+        "best": as_json(best) if best else None,
+        "front": [trial.number for trial in run.history.front()],
+        "winner": notes.get(f"final.{notes.get('winner')}"),
+        "default": notes.get(f"final.{notes.get('default')}"),
+        "problems": notes.get("problems") or [],
+        "trials": [as_json(trial) for trial in run.history.trials],
+    }

@@ -1,0 +1,71 @@
+"""Values as plain Python and as JSON: of options, and of what a builder is called with."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping, Set
+from numbers import Integral, Rational, Real
+from typing import Any
+
+_ADDRESS = " at 0x"
+
+
+def plain(value: Any) -> Any:
+    """Numbers and strings of subclasses (numpy's, an enumeration's) as Python's own.
+
+    Tuples are gone through, lists become tuples; anything else comes back as it is.
+    """
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    if isinstance(value, tuple | list):
+        return tuple(map(plain, value))
+    if isinstance(value, str):
+        # Not str(): an enumeration's would give the name of the member.
+        return str.__str__(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real) and not isinstance(value, Rational):
+        return float(value)
+    return value
+
+
+def as_json(value: Any) -> Any:
+    """A JSON value that stands for ``value``, the same in every process.
+
+    Functions and classes become ``module:qualname``; other objects become their text, or the name
+    of their type where the text holds an address in memory. A JSON value stands for itself, except
+    that a number which is not finite becomes its text.
+    """
+    value = plain(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return repr(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, tuple):
+        return [as_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(as_json(key)): as_json(item) for key, item in value.items()}
+    if isinstance(value, Set):
+        return sorted((as_json(item) for item in value), key=json.dumps)
+    if isinstance(value, functools.partial):
+        return {
+            "partial": as_json(value.func),
+            "args": as_json(value.args),
+            "keywords": as_json(value.keywords),
+        }
+    return _place(value) if callable(value) and _is_named(value) else _text(value)
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(getattr(value, "__qualname__", None), str)
+
+
+def _place(value: Any) -> str:
+    return f"{getattr(value, '__module__', None) or 'builtins'}:{value.__qualname__}"
+
+
+def _text(value: Any) -> str:
+    text = repr(value)
+    return _place(type(value)) if _ADDRESS in text else text

@@ -1,0 +1,34 @@
+"""When a study has done enough, or sees that more would not help."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..trial import State
+from .checks import why_pruned
+
+if TYPE_CHECKING:
+    from .study import Study
+
+#: The study stops when so many trials were pruned for each that was wanted.
+PRUNED = 50
+#: With a time budget alone, it stops when so many were pruned before any finished.
+PRUNED_FIRST = 2000
+
+
+def over(study: Study, waiting: bool) -> str:
+    """Why no further trial shall start; empty where one shall.
+
+    ``waiting`` says that trials came back and have their place in the budget already.
+    """
+    if study.budget is not None and study.spent >= study.budget:
+        return f"{study.budget:g} seconds are over"
+    if waiting:
+        return ""
+    if study.trials is not None and study.counted + study.running >= study.trials:
+        return f"{study.trials} trials are done"
+    most = PRUNED_FIRST if study.trials is None else PRUNED * study.trials
+    useless = study.trials is not None or not study.counts[State.FINISHED]
+    if useless and study.counts[State.PRUNED] >= most:
+        return why_pruned(study.history)
+    return ""
