@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, RunFolderError, WorkError
+from .errors import InputError, RunFolderError, SpaceError, WorkError
 from .final import Final, model_of
 from .finals import Finals
 from .objective import Limit, Metric, Objective
@@ -154,8 +154,9 @@ class Run:
             try:
                 graph = _graph(self.setting, shown)
                 predictions = self._predictions(winner)
-            except InputError as error:
-                warnings.append(f"no pictures: {error}")
+            except Exception as error:
+                # A page without its pictures is worth more than no page.
+                warnings.append(f"no pictures: {type(error).__name__}: {error}")
         default = Architecture.from_json(meta["default"])
         return ReportContent(
             title=f"{meta['space']} on {meta['name']}",
@@ -237,7 +238,11 @@ class Run:
 def _graph(setting: Setting, architecture: Architecture) -> Any:
     from .report.diagram import trace_graph
 
-    return trace_graph(setting.space.build(architecture, device="meta"), setting.example())
+    try:
+        model = setting.space.build(architecture, device="meta")
+    except SpaceError:  # constructors that read values cannot run there
+        model = setting.space.build(architecture)
+    return trace_graph(model, setting.example())
 
 
 def _predictions(setting: Setting, final: Final) -> bytes:

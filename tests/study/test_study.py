@@ -27,6 +27,7 @@ from archsmith.errors import (
 from archsmith.evaluate.base import Stages, TrialPruned
 from archsmith.objective import Limit, Objective
 from archsmith.space import Space
+from archsmith.strategy.base import Strategy
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.start import StartFrom
 from archsmith.study import (
@@ -39,6 +40,7 @@ from archsmith.study import (
     checkpoint_path,
 )
 from archsmith.study.incumbent import Incumbents
+from archsmith.study.meta import arguments_of
 from archsmith.study.record import ALL_FAILED
 from archsmith.study.study import PROCESS_DEATHS
 from archsmith.trial import State, Trial
@@ -355,7 +357,7 @@ def test_another_evaluator_or_another_strategy_is_another_study() -> None:
     run(trials=1, store=store, strategy=StartFrom([], evolution), evaluator=Stages([Toy()]))
     meta = store.meta()
     assert meta["evaluator"] == "toy"
-    assert meta["strategy_arguments"]["then"] == {"name": "evolution", "population": 4, "sample": 2}
+    assert meta["strategy_arguments"] == {"population": 4, "sample": 2}
     wider = RegularizedEvolution(population=5, sample=2)
     with pytest.raises(RunFolderError, match="strategy_arguments"):
         run(store=store, strategy=StartFrom([], wider))
@@ -370,6 +372,21 @@ def test_another_evaluator_or_another_strategy_is_another_study() -> None:
     store.write_meta(old)
     run(trials=2, store=store, strategy=StartFrom([], wider), evaluator=Other())
     assert "evaluator" not in store.meta()
+
+
+def test_arguments_are_what_a_strategy_was_made_with() -> None:
+    class Wrapper(Spread):
+        def __init__(self, inner: Strategy, rates: tuple[float, ...], secret: object) -> None:
+            self.inner, self.rates, self.secret, self.cache = inner, rates, secret, [1, 2]
+
+    evolution = RegularizedEvolution(population=4, sample=2)
+    assert arguments_of(Wrapper(evolution, (0.1, 0.2), object())) == {
+        "inner": {"name": "evolution", "population": 4, "sample": 2},
+        "rates": (0.1, 0.2),
+    }
+    # The wording of a note and what is found to start from may differ between two calls.
+    first = StartFrom([toys.space().default()], evolution, note="default")
+    assert arguments_of(first) == arguments_of(StartFrom([], evolution)) == arguments_of(evolution)
 
 
 def test_an_architecture_that_the_space_refuses_is_drawn_again() -> None:

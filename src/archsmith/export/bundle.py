@@ -198,7 +198,7 @@ def _record(
         "space": {
             "name": space.name,
             "reference": space.reference,
-            "arguments": space.arguments,
+            "arguments": space.plain_arguments(),
             "fingerprint": space.fingerprint,
         },
         "params": sum(p.numel() for p in model.parameters()),

@@ -15,6 +15,7 @@ from ..errors import RunFolderError
 from ..evaluate.base import Evaluator, Stages
 from ..objective import Limit, Objective
 from ..strategy.base import Strategy
+from ..strategy.start import StartFrom
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -57,7 +58,7 @@ def describe(
     """
     meta: dict[str, Any] = {
         "space": space.name,
-        "arguments": space.arguments,
+        "arguments": space.plain_arguments(),
         "fingerprint": space.fingerprint,
         "strategy": strategy.name,
         "strategy_arguments": arguments_of(strategy),
@@ -80,8 +81,10 @@ def arguments_of(strategy: Strategy) -> dict[str, Any]:
     """What a strategy was made with, as far as it keeps it under its name and it is plain JSON.
 
     Other attributes may be caches that change while it works. A strategy inside is given by its
-    name and its own arguments.
+    name and its own arguments; of :class:`StartFrom` only the strategy inside counts.
     """
+    if isinstance(strategy, StartFrom):
+        return arguments_of(strategy.then)
     found: dict[str, Any] = {}
     for name in inspect.signature(type(strategy)).parameters:
         value = getattr(strategy, name, _ABSENT)
