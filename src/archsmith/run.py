@@ -278,6 +278,7 @@ def _environment(meta: Mapping[str, Any], winner: Final | None) -> dict[str, str
 
 def _progress(record: Record, meta: Mapping[str, Any]) -> tuple[Any, str]:
     done = sum(t.state in (State.FINISHED, State.FAILED) for t in record.trials)
+    done -= record.forgiven
     wanted = meta.get("trials")
     text = f"{done} of {wanted} trials" if wanted else f"{done} trials"
     closed = record.sessions[-1].closed if record.sessions else ""

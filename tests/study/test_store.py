@@ -1,20 +1,13 @@
+"""Both stores keep the contract."""
+
 from archsmith.study import MemoryStore, SqliteStore
-from archsmith.study.store import Store
-from archsmith.testing.store import META, StoreContract
+from archsmith.testing.store import StoreContract
 
 
-class Contract(StoreContract):
-    def test_what_is_no_part_of_the_study_may_change(self, store: Store) -> None:
-        newer = {**META, "command": "archsmith search digits --trials 100"}
-        store.begin(META)
-        store.begin(newer)
-        assert store.meta() == newer
-
-
-class TestMemoryStore(Contract):
+class TestMemoryStore(StoreContract):
     make = staticmethod(lambda folder: MemoryStore())
     durable = False
 
 
-class TestSqliteStore(Contract):
+class TestSqliteStore(StoreContract):
     make = staticmethod(lambda folder: SqliteStore(folder))
