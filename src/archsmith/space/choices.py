@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpaceError
 from .architecture import Answer
-from .decision import Categorical, Integer, Real, Subset
+from .decision import Categorical, Integer, Real, Subset, check_name
 from .plain import plain
 from .reading import current
 
 if TYPE_CHECKING:
     from torch import nn
-
-_NAME = re.compile(r"^[^\s.=]+$")
-
-
-def check_name(name: Any) -> None:
-    """Raise :class:`SpaceError` unless it can name a decision, an option or a scope."""
-    if not isinstance(name, str) or not _NAME.match(name):
-        raise SpaceError(
-            f"name {name!r}", "a string without spaces, dots and equals signs", None,
-            "scopes add the dots: with nas.scope('stage1'): ...",
-        )  # fmt: skip
 
 
 def choose(name: str, options: Sequence[Any] | Mapping[str, Any], default: Any = None) -> Any:

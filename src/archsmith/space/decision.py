@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -15,6 +16,18 @@ from .plain import as_json
 
 _SMALL = 32  # numeric domains up to this size are treated value by value
 _STEP = 0.2  # spread of a numeric mutation, as a share of the range
+
+
+_NAME = re.compile(r"^[^\s.=]+$")
+
+
+def check_name(name: Any) -> None:
+    """Raise :class:`SpaceError` unless it can name a decision, an option or a scope."""
+    if not isinstance(name, str) or not _NAME.match(name):
+        raise SpaceError(
+            f"name {name!r}", "a string without spaces, dots and equals signs", None,
+            "scopes add the dots: with nas.scope('stage1'): ...",
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import SpaceError
 from .architecture import Answer
-from .decision import Decision
+from .decision import Decision, check_name
 
 #: Answers a decision, knowing the answers so far.
 Policy = Callable[[Decision, Mapping[str, Answer]], Answer]
@@ -122,8 +122,6 @@ def reading(run: Reading) -> Iterator[Reading]:
 @contextmanager
 def scope(name: str) -> Iterator[None]:
     """Prefix the names of the decisions asked inside: ``with nas.scope("stage1"): ...``."""
-    from .choices import check_name
-
     check_name(name)
     run = _current.get()
     if run is None:
