@@ -25,7 +25,7 @@ def net(channels: int) -> nn.Module:
 
 if __name__ == "__main__":
     result = nas.search(
-        net, "digits", limits={"params": 30_000}, trials=4, epochs=1, final_epochs=2, finalists=1
+        net, "digits", limits={"params": 30_000}, trials=4, epochs=1, final_epochs=1, finalists=1
     )
     assert result.best is not None
     print("size of the space:", nas.Space(net, channels=1).size())

@@ -27,7 +27,7 @@ def run(*command: str, cwd: Path) -> str:
     environment = {
         **os.environ,
         "PATH": f"{bin_folder}:{os.environ['PATH']}",
-        "OMP_NUM_THREADS": "2",
+        "OMP_NUM_THREADS": "1",
     }
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
