@@ -36,7 +36,7 @@ class Recipe:
         epochs: passes over the training part.
         batch_size: examples a step.
         optimizer: ``"adamw"`` or ``"sgd"`` (Nesterov momentum 0.9).
-        lr: peak learning rate; reached after ``warmup``, then cosine to zero.
+        lr: peak learning rate; reached after ``warmup``, then cosine towards zero.
         weight_decay: for weights of two or more dimensions alone (not norms, not biases).
         warmup: share of all steps over which the learning rate rises linearly.
         label_smoothing: in [0, 1), for classification.
