@@ -15,7 +15,7 @@ ROOT = Path(archsmith.__file__).parent
 
 #: From the ground up; a module imports only from what stands before it.
 ORDER = [
-    "errors", "space", "objective", "trial", "registry", "zoo", "data", "task", "train",
+    "errors", "space", "objective", "trial", "registry", "zoo", "tables", "data", "task", "train",
     "strategy", "evaluate", "export", "report", "study", "setting", "goals", "final", "finals",
     "run", "searching", "output", "screen", "cli",
 ]  # fmt: skip

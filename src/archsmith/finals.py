@@ -153,7 +153,7 @@ def finalists(history: History, count: int) -> list[Trial]:
     """The trials worth training to the end, best first; each architecture once."""
     best = history.front()
     if len(history.objectives) == 1:
-        kept = [t for t in history.finished if history.violation(t.metrics) == 0]
+        kept = [t for t in history.full if history.violation(t.metrics) == 0]
         best = history.ranked(kept)
     unique = {trial.architecture: trial for trial in reversed(best)}
     return sorted(unique.values(), key=best.index)[:count]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -23,6 +23,11 @@ class Fidelity:
 
     epochs: int | None = None
     share: float = 1.0
+
+    @property
+    def order(self) -> tuple[float, float]:
+        """Greater where more is spent."""
+        return (math.inf if self.epochs is None else self.epochs, self.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +90,44 @@ class Trial:
 class History:
     """All trials of a study so far, with the objectives that order them.
 
-    Strategies read it and never change it. ``finished`` and ``pruned`` are in order of ending, so
-    that the last *n* are the newest whatever the number of workers.
+    Strategies read it and never change it. ``ended`` and its parts ``finished`` and ``pruned`` are
+    in order of ending, so that the last *n* are the newest whatever the number of workers.
+
+    Args:
+        objectives: what orders trials.
+        limits: what they must keep.
+        key: tells architectures apart, as :meth:`~archsmith.space.Space.canonical` does; by their
+            content where none is given.
+        epochs: numbers of epochs that an evaluation may be asked for, ascending, the last one the
+            full evaluation; empty where there is one fidelity alone.
+
+    Attributes:
+        full: finished trials at the highest fidelity that any finished trial has, in order of
+            ending: what may be compared with each other, and what a result is taken from.
+        seen: keys of all trials.
     """
 
-    def __init__(self, objectives: Sequence[Objective], limits: Sequence[Limit] = ()) -> None:
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        limits: Sequence[Limit] = (),
+        *,
+        key: Callable[[Architecture], Hashable] | None = None,
+        epochs: Sequence[int] = (),
+    ) -> None:
         if not objectives:
             raise ValueError("a history needs at least one objective")
         self.objectives = tuple(objectives)
         self.limits = tuple(limits)
+        self.epochs = tuple(epochs)
         self.trials: list[Trial] = []
+        self.ended: list[Trial] = []
         self.finished: list[Trial] = []
+        self.full: list[Trial] = []
         self.pruned: list[Trial] = []
         self.running: dict[int, Trial] = {}
-        self.seen: set[Architecture] = set()
+        self.seen: set[Hashable] = set()
+        self._key = key
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -107,13 +136,27 @@ class History:
         """Take in a newly proposed trial."""
         self.trials.append(trial)
         self.running[trial.number] = trial
-        self.seen.add(trial.architecture)
+        self.seen.add(self.key(trial.architecture))
+
+    def key(self, architecture: Architecture) -> Hashable:
+        """What is the same for architectures that count as one."""
+        return architecture if self._key is None else self._key(architecture)
+
+    def new(self, architecture: Architecture) -> bool:
+        """Whether no trial has it, in this or in another spelling of the same graph."""
+        return self.key(architecture) not in self.seen
 
     def close(self, trial: Trial) -> None:
         """Note that a trial has ended (its state says how)."""
         self.running.pop(trial.number, None)
+        self.ended.append(trial)
         if trial.state is State.FINISHED:
             self.finished.append(trial)
+            spent = trial.fidelity.order
+            if self.full and spent > self.full[0].fidelity.order:
+                self.full = []
+            if not self.full or spent == self.full[0].fidelity.order:
+                self.full.append(trial)
         elif trial.state is State.PRUNED:
             self.pruned.append(trial)
 
@@ -152,8 +195,8 @@ class History:
         return order + broken
 
     def front(self) -> list[Trial]:
-        """Finished trials that keep the limits and that no other dominates, by :meth:`rank`."""
-        kept = [t for t in self.finished if self.violation(t.metrics) == 0.0]
+        """Trials of :attr:`full` that keep the limits and that no other dominates, by :meth:`rank`."""
+        kept = [t for t in self.full if self.violation(t.metrics) == 0.0]
         losses = [self.losses(t) for t in kept]
         finite = [i for i in range(len(kept)) if all(map(math.isfinite, losses[i]))]
         if not finite:
@@ -162,7 +205,7 @@ class History:
         return sorted((kept[finite[i]] for i in first), key=self.rank)
 
     def best(self) -> Trial | None:
-        """The finished trial that keeps the limits and is best by the first objective.
+        """The trial of :attr:`full` that keeps the limits and is best by the first objective.
 
         With several objectives the first-named one decides, the others and then ``loss`` break
         ties; the whole trade-off is :meth:`front`.

@@ -77,7 +77,7 @@ class Each(Strategy):
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         for architecture in space.enumerate():
-            if architecture not in history.seen:
+            if history.new(architecture):
                 return Proposal(architecture)
         return None
 

@@ -61,6 +61,12 @@ class Evaluator(ABC):
     def provides(self) -> tuple[str, ...]:
         """Names of the metrics that :meth:`evaluate` gives."""
 
+    @property
+    def fidelities(self) -> Sequence[int]:
+        """Numbers of epochs that it may be asked for, ascending, the last one the full evaluation;
+        empty where it has one fidelity alone."""
+        return ()
+
     @abstractmethod
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
@@ -86,6 +92,10 @@ class Stages(Evaluator):
     @property
     def provides(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for e in self.evaluators for name in e.provides))
+
+    @property
+    def fidelities(self) -> Sequence[int]:
+        return next((e.fidelities for e in self.evaluators if e.fidelities), ())
 
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpaceError
@@ -20,8 +20,9 @@ from .building import (
 )
 from .counting import Counter, NotCountable, Size, explore, measure
 from .decision import Decision
+from .forms import form_of
 from .plain import as_json
-from .reading import Reading
+from .reading import Policy, Reading
 from .tree import Tree, replay
 
 if TYPE_CHECKING:
@@ -53,8 +54,12 @@ class Space:
         >>> model = space.build(architecture)
     """
 
+    #: How the space is restricted, for people; empty for a whole one.
+    note: str = ""
+
     def __init__(self, builder: Callable[..., Any], /, **arguments: Any) -> None:
         self._builder = Builder(builder, arguments)
+        self._form = form_of(builder)
         self._tree = Tree(self._builder.ask)
         self._counter = Counter(self._tree)
         self._columns: list[tuple[str, list[str]]] | None = None
@@ -104,6 +109,52 @@ class Space:
         the name of their type where the text holds an address.
         """
         return {name: as_json(value) for name, value in self.arguments.items()}
+
+    def walk(self, policy: Policy) -> Architecture:
+        """The architecture that a policy answers.
+
+        Args:
+            policy: called with each decision and the answers so far, in the order in which the
+                builder asks; gives the answer.
+
+        Raises:
+            SpaceError: an answer that the decision does not have.
+        """
+
+        def checked(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
+            answer = policy(decision, so_far)
+            decision.check(answer)
+            return answer
+
+        return Architecture(self._tree.walk(checked))
+
+    def canonical(self, architecture: Architecture) -> str:
+        """The same string for architectures that build the same graph.
+
+        A builder says how by :func:`~archsmith.space.graph_form`; for others each architecture
+        counts as a graph of its own.
+        """
+        return self._form.canonical(architecture) if self._form else architecture.id
+
+    def graph_features(self, architecture: Architecture) -> dict[str, float]:
+        """Named numbers of the graph, where the builder gives them; the same for equal graphs."""
+        if self._form is None or self._form.features is None:
+            return {}
+        return self._form.features(architecture)
+
+    def restrict(self, architectures: Sequence[Architecture], note: str = "") -> Space:
+        """This space with these architectures alone, as a partial benchmark table has it.
+
+        Args:
+            architectures: without repetitions.
+            note: how and why, for people.
+
+        Raises:
+            SpaceError: none, one twice, or one that does not belong here (found when it is met).
+        """
+        from .listed import ListedSpace
+
+        return ListedSpace(self, architectures, note)
 
     def default(self) -> Architecture:
         """The architecture in which every decision has its default answer."""

@@ -1,7 +1,7 @@
 """Search strategies, one file each."""
 
 from ..registry import Registry
-from .base import Strategy, fresh
+from .base import Memo, Strategy, fresh
 
 #: Name to :class:`Strategy` class.
 strategies = Registry(
@@ -13,4 +13,4 @@ strategies = Registry(
     },
 )
 
-__all__ = ["Strategy", "fresh", "strategies"]
+__all__ = ["Memo", "Strategy", "fresh", "strategies"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
+from weakref import ref
 
+from ..errors import InputError
 from ..space.architecture import Architecture
-from ..trial import History, Proposal
+from ..trial import History, Proposal, Trial
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -29,22 +31,75 @@ class Strategy(ABC):
 
     @abstractmethod
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        """The next thing to try, or ``None`` when there is nothing left that is new."""
+        """The next thing to try, or ``None`` where there is nothing to try now.
+
+        While trials run, the study asks again as soon as one ends; with none running it ends.
+        """
+
+    def check(self, space: Space, history: History) -> None:
+        """Refuse what this strategy cannot serve; called with an empty history, before any work.
+
+        Raises:
+            InputError: saying what it cannot serve and what can.
+        """
+        if len(history.objectives) > 1 and not self.several_objectives:
+            names = ", ".join(o.metric for o in history.objectives)
+            raise InputError(
+                self.name, "one objective", f"{len(history.objectives)} ({names})",
+                "nsga2, evolution and bayesian trade several off; or make the others limits",
+            )  # fmt: skip
+
+
+class Absorbing(Protocol):
+    """State that is learned from a history, one ended trial after the other."""
+
+    def take(self, trial: Trial) -> None:
+        """Take in a trial that has ended; its state says how."""
+
+
+S = TypeVar("S", bound=Absorbing)
+
+
+class Memo(Generic[S]):
+    """What a strategy has learned from a history, kept between proposals.
+
+    It is a cache: with another history or space it is made anew and taught from the beginning.
+
+    Args:
+        make: the state of an empty history.
+    """
+
+    def __init__(self, make: Callable[[Space, History], S]) -> None:
+        self._make = make
+        self._of: tuple[ref[Space], ref[History]] | None = None
+        self._state: S | None = None
+        self._read = 0
+
+    def at(self, space: Space, history: History) -> S:
+        """The state after all trials of the history that have ended."""
+        known = self._of is not None and self._of[0]() is space and self._of[1]() is history
+        if self._state is None or not known:
+            self._of, self._state, self._read = (ref(space), ref(history)), None, 0
+            self._state = self._make(space, history)
+        for trial in history.ended[self._read :]:
+            self._state.take(trial)
+        self._read = len(history.ended)
+        return self._state
 
 
 def fresh(
     space: Space, history: History, draw: Callable[[], Architecture], tries: int = 64
 ) -> Architecture | None:
-    """The first drawn architecture that the history has not seen.
+    """The first drawn architecture that the history has not seen in any spelling.
 
     Where draws keep repeating, the space is small or nearly used up: then its first unseen
     architecture is taken, and ``None`` says that there is none.
     """
     for _ in range(tries):
         architecture = draw()
-        if architecture not in history.seen:
+        if history.new(architecture):
             return architecture
     size = space.size()
     if not size.exact or size.count > 100 * len(history.seen) + 1000:
         return draw()  # large: the draws are narrow, not the space used up
-    return next((a for a in space.enumerate() if a not in history.seen), None)
+    return next((a for a in space.enumerate() if history.new(a)), None)

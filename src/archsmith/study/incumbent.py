@@ -10,7 +10,7 @@ from ..trial import History, State, Trial
 
 
 class Incumbents:
-    """The Pareto front of a history, grown by one trial at a time.
+    """The Pareto front of a history at its highest fidelity, grown by one trial at a time.
 
     Equals :meth:`History.front` at every moment, at the cost of one comparison for each distinct
     loss vector in the front instead of one for each pair of trials.
@@ -20,6 +20,7 @@ class Incumbents:
         self._history = history
         self._front: dict[tuple[float, ...], list[Trial]] = {}
         self.best: Trial | None = None
+        self._spent: tuple[float, float] = (0.0, 0.0)
         for trial in history.finished:
             self.add(trial)
 
@@ -31,11 +32,25 @@ class Incumbents:
             better than those before it. Of trials with equal losses the best by
             :meth:`History.rank` keeps its weights.
         """
-        if trial.state is not State.FINISHED or self._history.violation(trial.metrics) > 0:
+        if trial.state is not State.FINISHED or trial.fidelity.order < self._spent:
             return [trial]
+        outdone = self._rise(trial)
+        if self._history.violation(trial.metrics) > 0:
+            return [*outdone, trial]
         losses = self._history.losses(trial)
         if not all(map(math.isfinite, losses)):
-            return [trial]
+            return [*outdone, trial]
+        return outdone + self._enter(trial, losses)
+
+    def _rise(self, trial: Trial) -> list[Trial]:
+        """Forget what was found at a lower fidelity: the two cannot be compared."""
+        if trial.fidelity.order == self._spent:
+            return []
+        outdone = self.front()
+        self._spent, self._front, self.best = trial.fidelity.order, {}, None
+        return outdone
+
+    def _enter(self, trial: Trial, losses: tuple[float, ...]) -> list[Trial]:
         equals = self._front.get(losses)
         if equals is not None:
             before = equals[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -156,10 +156,15 @@ def _change(record: Record, trial: Trial, event: Event) -> None:
 
 
 def as_history(
-    record: Record, objectives: Sequence[Objective], limits: Sequence[Limit] = ()
+    record: Record,
+    objectives: Sequence[Objective],
+    limits: Sequence[Limit] = (),
+    *,
+    key: Callable[[Architecture], Hashable] | None = None,
+    epochs: Sequence[int] = (),
 ) -> History:
     """The history that a study had when the last event of the record was written."""
-    history = History(objectives, limits)
+    history = History(objectives, limits, key=key, epochs=epochs)
     for trial in record.trials:
         history.add(trial)
     for trial in record.ended:

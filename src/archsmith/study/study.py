@@ -18,6 +18,7 @@ from ..trial import Fidelity, History, Proposal, State, Trial
 from .budget import over
 from .checkpoints import remove_weights, sweep
 from .checks import all_failed, check_budget, check_metrics, flaw, last_reason
+from .fidelity import asked, offered
 from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
 from .incumbent import Incumbents
 from .interrupts import Interrupts
@@ -65,7 +66,8 @@ class Study:
         on_event: called with a :class:`~archsmith.study.progress.Progress` at each step.
 
     Raises:
-        InputError: no budget was given, or one that is not positive.
+        InputError: no budget was given, or one that is not positive; or the strategy cannot serve
+            these objectives, this space or this evaluator.
         UnknownNameError: an objective or a limit names a metric that the evaluator does not give.
     """
 
@@ -94,6 +96,8 @@ class Study:
         self.executor = executor if executor is not None else Inline()
         self.seed, self.trials, self.budget = seed, trials, seconds
         self.fidelity = fidelity or Fidelity()
+        empty = History(objectives, limits, epochs=offered(evaluator, self.fidelity))
+        strategy.check(space, empty)
         self.on_event = on_event
         self._meta = describe(space, strategy, evaluator, objectives, limits, seed, meta)
 
@@ -153,7 +157,13 @@ class Study:
     def _resume(self, record: Record) -> None:
         self._began, self._earlier = time.monotonic(), record.seconds
         self._forgiven, self._stopped = record.forgiven_seconds, "an error"
-        self.history: History = as_history(record, self.objectives, self.limits)
+        self.history: History = as_history(
+            record,
+            self.objectives,
+            self.limits,
+            key=self.space.canonical,
+            epochs=offered(self.evaluator, self.fidelity),
+        )
         self.incumbents: Incumbents = Incumbents(self.history)
         self.counts: Counter[State] = Counter(trial.state for trial in record.ended)
         #: Finished and failed trials, which the budget counts.
@@ -210,7 +220,7 @@ class Study:
         proposal = self._propose(number)
         if proposal is None:
             return None
-        fidelity = proposal.fidelity or self.fidelity
+        fidelity = asked(proposal.fidelity, self.fidelity)
         seed = seed_of(self.seed, number, "trial")
         trial = Trial(number, proposal.architecture, fidelity, seed, proposal.note)
         self.store.propose(trial, worker)

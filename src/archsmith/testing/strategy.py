@@ -17,7 +17,7 @@ from ..objective import Limit, Objective
 from ..space import Space, choose, integer, one_of, real, repeat
 from ..space.architecture import Architecture
 from ..strategy.base import Strategy
-from ..trial import History, Proposal, State, Trial, as_json
+from ..trial import Fidelity, History, Proposal, State, Trial, as_json
 
 
 def _nothing() -> Any:
@@ -79,17 +79,30 @@ class Walk:
     ``lag`` trials are left running, as with that many more workers.
     """
 
-    def __init__(self, strategy: Strategy, space: Space, objectives: int = 1, lag: int = 0) -> None:
+    def __init__(
+        self,
+        strategy: Strategy,
+        space: Space,
+        objectives: int = 1,
+        lag: int = 0,
+        epochs: tuple[int, ...] = (1, 3, 9),
+    ) -> None:
         goals = [Objective("accuracy", "maximize"), Objective("params", "minimize")]
         self.strategy, self.space, self.lag = strategy, space, lag
-        self.history = History(goals[:objectives], [Limit("params", "<=", 0.9)])
+        self.history = History(
+            goals[:objectives],
+            [Limit("params", "<=", 0.9)],
+            key=space.canonical,
+            epochs=epochs,
+        )
 
     def step(self, state: State = State.FINISHED) -> Proposal | None:
         number = len(self.history)
         proposal = self.strategy.propose(self.space, self.history, random.Random(number))
         if proposal is None:
             return None
-        trial = Trial(number, proposal.architecture, seed=number, state=State.RUNNING)
+        fidelity = proposal.fidelity or Fidelity()
+        trial = Trial(number, proposal.architecture, fidelity, number, state=State.RUNNING)
         self.history.add(trial)
         if len(self.history.running) > self.lag:
             first = self.history.trials[min(self.history.running)]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SpaceError
-from ..space import one_of
+from ..space import graph_form, one_of
 from ..space.architecture import Answer, Architecture
 
 #: Operations, in the order of the published tables.
@@ -26,6 +26,7 @@ _NODES = 4
 _TERM = re.compile(r"^(\w+)~(\d+)$")
 
 
+@graph_form(lambda architecture: canonical(architecture))
 def nasbench201(channels: int, classes: int, width: int = 16, cells: int = 5) -> nn.Module:
     """The network of NAS-Bench-201: images (n, channels, height, width) to logits (n, classes).
 

@@ -1,0 +1,202 @@
+"""A space of which only listed architectures exist, as a partial benchmark table has it."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SpaceError
+from .architecture import Answer, Architecture
+from .counting import Size
+from .decision import Categorical, Decision
+from .reading import Policy
+from .space import Space
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Neighbours are those no farther than so many; a listed space rarely has any one decision away.
+_NEAREST = 8
+#: Architectures whose neighbours are remembered.
+_REMEMBERED = 4096
+
+
+class ListedSpace(Space):
+    """The architectures of ``space`` that are listed, and no others.
+
+    Walks meet decisions cut down to the answers that are listed under what was answered before.
+    Draws are even over the list. Mutation and neighbours go to the nearest listed architectures by
+    the distance of their encodings.
+
+    Args:
+        space: what the architectures are of.
+        architectures: without repetitions.
+        note: how and why the space is restricted, for people.
+
+    Raises:
+        SpaceError: nothing is listed, something twice, or something that is not in the space.
+    """
+
+    def __init__(self, space: Space, architectures: Sequence[Architecture], note: str) -> None:
+        if not architectures:
+            raise SpaceError(space.name, "at least one listed architecture", "none")
+        self._inner, self._listed = space, tuple(architectures)
+        self._rows = {architecture: row for row, architecture in enumerate(self._listed)}
+        if len(self._rows) < len(self._listed):
+            raise SpaceError(
+                space.name, "each architecture once", f"{len(self._listed) - len(self._rows)} twice"
+            )
+        self.note = note
+        self._builder = space._builder
+        self._form = space._form
+        self._trie = _Trie(space, self._listed)
+        self._matrix: np.ndarray[Any, np.dtype[np.float32]] | None = None
+        self._near: dict[int, list[int]] = {}
+        self._fingerprint = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ListedSpace, (self._inner, self._listed, self.note)
+
+    def __repr__(self) -> str:
+        return f"{self._inner!r} restricted to {len(self._listed)}"
+
+    @property
+    def fingerprint(self) -> str:
+        if self._fingerprint is None:
+            text = self._inner.fingerprint + "".join(sorted(a.id for a in self._listed))
+            self._fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return self._fingerprint
+
+    def walk(self, policy: Policy) -> Architecture:
+        return self._listed[self._trie.walk(policy)]
+
+    def default(self) -> Architecture:
+        """The listed architecture that is nearest to the default of the whole space."""
+        return self._listed[self._closest(self._inner.default())]
+
+    def complete(self, answers: Mapping[str, Answer]) -> Architecture:
+        """The listed architecture that is nearest to these answers, defaults filled in."""
+        return self._listed[self._closest(self._inner.complete(answers))]
+
+    def sample(self, rng: random.Random, uniform: str = "architectures") -> Architecture:
+        """A listed architecture, each with the same chance whatever ``uniform`` says."""
+        return self._listed[int(rng.random() * len(self._listed))]
+
+    def decisions(self, architecture: Architecture) -> tuple[Decision, ...]:
+        return self._inner.decisions(architecture)
+
+    def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
+        near = self._neighbours(architecture)
+        if not near:
+            raise SpaceError(self.name, "two listed architectures or more", "one")
+        return self._listed[near[int(rng.random() * len(near))]]
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """The nearest listed architectures: the eighth and all that are no farther."""
+        return (self._listed[row] for row in self._neighbours(architecture))
+
+    def enumerate(self) -> Iterator[Architecture]:
+        return iter(self._listed)
+
+    def size(self) -> Size:
+        return Size(len(self._listed), True)
+
+    def validate(self, architecture: Architecture) -> None:
+        if architecture not in self._rows:
+            self._inner.validate(architecture)
+            raise SpaceError(
+                self.name, "a listed architecture", repr(architecture), self.note or None
+            )
+
+    def columns(self) -> list[str]:
+        return self._inner.columns()
+
+    def encode(self, architecture: Architecture) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return self._inner.encode(architecture)
+
+    def _closest(self, architecture: Architecture) -> int:
+        row = self._rows.get(architecture)
+        return row if row is not None else int(self._distances(architecture).argmin())
+
+    def _neighbours(self, architecture: Architecture) -> list[int]:
+        row = self._rows.get(architecture)
+        if row is None:
+            raise SpaceError(self.name, "a listed architecture", repr(architecture))
+        near = self._near.get(row)
+        if near is None:
+            import numpy as np
+
+            distances = self._distances(architecture)
+            distances[row] = np.inf
+            count = min(_NEAREST, len(self._listed) - 1)
+            if not count:
+                return []
+            farthest = np.partition(distances, count - 1)[count - 1]
+            # Encodings are sums of a few float32 numbers: equal distances may differ in the last.
+            near = [int(i) for i in np.flatnonzero(distances <= farthest + 1e-4)]
+            if len(self._near) >= _REMEMBERED:
+                self._near.clear()
+            self._near[row] = near
+        return near
+
+    def _distances(self, architecture: Architecture) -> np.ndarray[Any, np.dtype[np.float32]]:
+        import numpy as np
+
+        if self._matrix is None:
+            self._matrix = np.stack([self._inner.encode(a) for a in self._listed])
+        apart: np.ndarray[Any, np.dtype[np.float32]] = np.abs(
+            self._matrix - self._inner.encode(architecture)
+        ).sum(axis=1)
+        return apart
+
+    def _asked(self, rng: random.Random | None) -> list[dict[str, Any]]:
+        return self._inner._asked(rng)
+
+
+class _Trie:
+    """Listed architectures by their answers in the order asked, grown as it is walked."""
+
+    def __init__(self, space: Space, listed: Sequence[Architecture]) -> None:
+        self._space, self._listed = space, listed
+        self._root = _Fork(list(range(len(listed))))
+
+    def walk(self, policy: Policy) -> int:
+        """The row that the policy leads to."""
+        answers: dict[str, Answer] = {}
+        fork = self._root
+        while True:
+            if fork.decision is None:
+                self._open(fork, answers)
+            if fork.decision is None:
+                return fork.rows[0]
+            answer = policy(fork.decision, answers)
+            fork.decision.check(answer)
+            answers[fork.decision.name] = answer
+            fork = fork.ways[answer]
+
+    def _open(self, fork: _Fork, answers: Mapping[str, Answer]) -> None:
+        first = self._listed[fork.rows[0]]
+        asked = self._space.decisions(first)
+        if len(answers) == len(asked):
+            return
+        decision = asked[len(answers)]
+        ways: dict[Answer, _Fork] = {}
+        for row in fork.rows:
+            ways.setdefault(self._listed[row][decision.name], _Fork([])).rows.append(row)
+        options = tuple(a for a in decision.answers() if a in ways) if decision.listed else ()
+        options = options or tuple(sorted(ways, key=lambda a: (str(type(a)), a)))
+        default = decision.default if decision.default in ways else options[0]
+        fork.decision, fork.ways = Categorical(decision.name, default, options), ways
+
+
+class _Fork:
+    """The rows under a prefix of answers, and where the next answer leads."""
+
+    __slots__ = ("decision", "rows", "ways")
+
+    def __init__(self, rows: list[int]) -> None:
+        self.rows = rows
+        self.decision: Decision | None = None
+        self.ways: dict[Answer, _Fork] = {}

@@ -1,0 +1,59 @@
+"""Workers on a simulated clock: evaluations take as long as they say and no time at all."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from pathlib import Path
+
+from ..evaluate.base import Evaluator
+from ..evaluate.table import SECONDS
+from .executor import Ended, Executor, Job, Report, evaluate
+
+
+class Simulated(Executor):
+    """Evaluates here and reports as if several workers had done it side by side.
+
+    A benchmark table answers at once; this gives its answers back in the order, and with the
+    trials that run beside them, that workers of a real search would have had. The metric
+    ``seconds`` says how long an evaluation takes; one without it takes one second.
+
+    Args:
+        workers: how many there are.
+
+    Attributes:
+        now: simulated seconds since the study began.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
+        self.now = 0.0
+        #: When each trial ended.
+        self.ended: dict[int, float] = {}
+
+    def open(
+        self, evaluator: Evaluator, folder: Path | None, report: Callable[[Report], None]
+    ) -> None:
+        self._evaluator, self._folder, self._report = evaluator, folder, report
+        self._free = [f"simulated {i}" for i in range(self.workers)]
+        self._busy: list[tuple[float, int, str, Ended]] = []
+
+    def free(self) -> list[str]:
+        return list(self._free)
+
+    def submit(self, worker: str, job: Job) -> None:
+        self._free.remove(worker)
+        ended = evaluate(self._evaluator, job, self._folder, self._report)
+        end = self.now + ended.metrics.get(SECONDS, 1.0)
+        heapq.heappush(self._busy, (end, job.number, worker, ended))
+
+    def wait(self) -> None:
+        if not self._busy:
+            return
+        self.now, number, worker, ended = heapq.heappop(self._busy)
+        self.ended[number] = self.now
+        self._free.append(worker)
+        self._report(ended)
+
+    def close(self) -> None:
+        self._busy = []

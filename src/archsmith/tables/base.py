@@ -1,0 +1,139 @@
+"""A benchmark table: the metrics of recorded architectures, and what a search is to make of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..errors import InputError
+from ..objective import Metric, Objective
+from ..space import Architecture, Space
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is known of every architecture of a space, for one data set.
+
+    Attributes:
+        name: of the benchmark, ``"nb201"``.
+        dataset: which of its data sets.
+        space: the real space, restricted to what is recorded where the table is partial.
+        architectures: one a row.
+        metrics: what is recorded; names can be used in objectives and limits.
+        values: for each metric its values at full fidelity, float64 (rows,).
+        select: what a search sees and goes by, such as validation accuracy.
+        report: the metric by which what was found is judged in the end; may be that of ``select``.
+        epochs: fidelities, ascending, the last one the full; empty where there is one alone.
+        early: for each lower fidelity the metrics that depend on training, (rows,) each.
+        seconds: simulated seconds of a full evaluation, (rows,), on a scale of its own; an
+            evaluation at fewer epochs takes its share. Without it each takes one second.
+        note: what is restricted and what is simulated, for people.
+    """
+
+    name: str
+    dataset: str
+    space: Space
+    architectures: Sequence[Architecture]
+    metrics: Mapping[str, Metric]
+    values: Mapping[str, Values]
+    select: Objective
+    report: str
+    epochs: tuple[int, ...] = ()
+    early: Mapping[int, Mapping[str, Values]] = field(default_factory=dict)
+    seconds: Values | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        rows = len(self.architectures)
+        where = f"table {self.name}"
+        for name, column in self.values.items():
+            if len(column) != rows:
+                raise InputError(where, f"{rows} values of {name}", str(len(column)))
+            if not np.isfinite(column).all():
+                raise InputError(where, f"finite values of {name}", "NaN or infinity")
+        for name in (self.select.metric, self.report, *self.metrics):
+            if name not in self.values or name not in self.metrics:
+                raise InputError(where, f"values and a metric {name}", ", ".join(self.values))
+        if set(self.early) != set(self.epochs[:-1]):
+            raise InputError(where, f"values at epochs {self.epochs[:-1]}", str(list(self.early)))
+
+    def row(self, architecture: Architecture) -> int | None:
+        """The row of an architecture, or of another spelling of its graph; else ``None``."""
+        row = self._rows.get(architecture)
+        return self._graphs.get(self.space.canonical(architecture)) if row is None else row
+
+    @cached_property
+    def losses(self) -> Values:
+        """Of each row by :attr:`select`; smaller is better."""
+        column = self.values[self.select.metric]
+        return -column if self.select.direction == "maximize" else column
+
+    @cached_property
+    def optimum(self) -> float:
+        """The least of :attr:`losses`."""
+        return float(self.losses.min())
+
+    @cached_property
+    def graphs(self) -> int:
+        """How many different graphs are recorded."""
+        return len(self._graphs)
+
+    @cached_property
+    def _rows(self) -> dict[Architecture, int]:
+        rows = {architecture: row for row, architecture in enumerate(self.architectures)}
+        if len(rows) < len(self.architectures):
+            twice = len(self.architectures) - len(rows)
+            raise InputError(f"table {self.name}", "each architecture once", f"{twice} twice")
+        return rows
+
+    @cached_property
+    def _graphs(self) -> dict[str, int]:
+        graphs: dict[str, int] = {}
+        for row, architecture in enumerate(self.architectures):
+            graphs.setdefault(self.space.canonical(architecture), row)
+        return graphs
+
+
+class TableReader(ABC):
+    """How one benchmark's files are read. Register the class, or an instance, in ``tables``."""
+
+    #: Name on the command line.
+    name: ClassVar[str]
+    #: The file's name in the folder ``ARCHSMITH_DATA``.
+    file: ClassVar[str]
+    #: One line on what it is, with the paper.
+    about: ClassVar[str]
+
+    @abstractmethod
+    def datasets(self, path: Path) -> list[str]:
+        """The data sets that the file has; the first one is the default.
+
+        Raises:
+            InputError: it is not there, or of another form.
+        """
+
+    @abstractmethod
+    def read(self, path: Path, dataset: str) -> Table:
+        """The table of one data set.
+
+        Raises:
+            InputError: missing columns, unknown architectures, NaN: with the place.
+            UnknownNameError: no such data set.
+        """
+
+
+def metric(name: str, direction: str, unit: str = "") -> dict[str, Metric]:
+    """A mapping with one metric, to be joined with others."""
+    way: Any = direction
+    return {name: Metric(name, unit, way)}

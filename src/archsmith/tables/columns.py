@@ -1,0 +1,116 @@
+"""Columns of benchmark files: npz, Parquet and CSV, checked before anything is made of them."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError, MissingExtraError, unknown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Columns = dict[str, NDArray[Any]]
+
+
+def read_columns(path: Path) -> Columns:
+    """All columns of a file by name. Arrays that need unpickling are refused.
+
+    Raises:
+        InputError: there is no such file, or it cannot be read.
+        MissingExtraError: pandas and pyarrow are needed and not there.
+    """
+    if not path.is_file():
+        raise InputError(str(path), "a benchmark file", "nothing there", "see --file")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as archive:
+                return {name: archive[name] for name in archive.files}
+        if path.suffix == ".parquet":
+            frame = _pandas().read_parquet(path)
+        elif path.suffix == ".csv":
+            frame = _pandas().read_csv(path)
+        else:
+            raise InputError(str(path), "a .npz, .parquet or .csv file", path.suffix or "no suffix")
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise InputError(str(path), f"a readable {path.suffix} file", str(error)) from None
+    return {str(name): frame[name].to_numpy() for name in frame.columns}
+
+
+def need(path: Path, columns: Columns, names: Iterable[str]) -> None:
+    """Raise :class:`InputError` unless all these columns are there."""
+    missing = [name for name in names if name not in columns]
+    if missing:
+        raise InputError(
+            str(path),
+            f"the columns {', '.join(missing)}",
+            f"only {', '.join(sorted(columns)[:40])}",
+        )
+
+
+def numbers(path: Path, columns: Columns, name: str) -> NDArray[np.float64]:
+    """A column as float64 (rows,).
+
+    Raises:
+        InputError: it is missing, not of numbers, or has NaN or infinity, with the first row.
+    """
+    need(path, columns, [name])
+    try:
+        column = np.asarray(columns[name], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}, column {name}", "numbers", str(error)) from None
+    if column.ndim != 1:
+        raise InputError(f"{path}, column {name}", "one number a row", f"shape {column.shape}")
+    wrong = np.flatnonzero(~np.isfinite(column))
+    if wrong.size:
+        raise InputError(
+            f"{path}, column {name}, row {wrong[0]}", "a finite number", str(column[wrong[0]]),
+            f"{wrong.size} of {len(column)} rows are so: leave them out of the file",
+        )  # fmt: skip
+    return column
+
+
+def refuse_twice(path: Path, column: str, values: Sequence[Hashable]) -> None:
+    """Raise :class:`InputError` where a row repeats an earlier one."""
+    first: dict[Hashable, int] = {}
+    for row, value in enumerate(values):
+        if value in first:
+            raise InputError(
+                f"{path}, column {column}, row {row}",
+                "each architecture once",
+                f"{value!r} again, as in row {first[value]}",
+            )
+        first[value] = row
+
+
+def pick(kind: str, name: str, known: Sequence[str]) -> str:
+    """``name`` if it is known.
+
+    Raises:
+        UnknownNameError: with the nearest known one.
+    """
+    if name not in known:
+        raise unknown(kind, name, known)
+    return name
+
+
+def identifier(text: str) -> str:
+    """The text as a name that objectives and limits can use."""
+    plain = re.sub(r"\W+", "_", text).strip("_")
+    return plain if plain and not plain[0].isdigit() else f"_{plain}"
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+        import pyarrow  # noqa: F401
+    except ImportError:
+        raise MissingExtraError(
+            "reading tables", "pandas and pyarrow", None, "pip install 'archsmith[data]'"
+        ) from None
+    return pandas
