@@ -18,8 +18,8 @@ from ..trial import Fidelity, History, Proposal, State, Trial
 from .budget import over
 from .checkpoints import remove_weights, sweep
 from .checks import all_failed, check_budget, check_metrics, flaw, last_reason
-from .fidelity import asked, offered
 from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
+from .fidelity import asked, offered
 from .incumbent import Incumbents
 from .interrupts import Interrupts
 from .meta import describe

@@ -1,0 +1,120 @@
+"""What many runs of a strategy on a benchmark table come to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .repeat import Goal, Repeat, checkpoints
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..tables.base import Table
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """Runs of one strategy on one table.
+
+    Attributes:
+        table, dataset, strategy, queries, workers, seed: what was run.
+        note: what the table restricts and simulates.
+        select, report: the metrics of ``valid`` and ``test``.
+        valid: of what each run holds after each query, the metric that it selects by,
+            (repeats, queries); NaN while a run holds nothing that keeps the limits.
+        test: of the same, the metric that is reported.
+        regret: how far ``valid`` is from the best recorded, in its unit.
+        optimum: whether it is the best recorded.
+        clock: simulated seconds after each query.
+        volume: with several objectives, the share of the true front's hypervolume; else ``None``.
+        seconds_per_trial: real seconds of the whole loop, its median over the runs.
+        stopped: why runs ended, with how many.
+    """
+
+    table: str
+    dataset: str
+    strategy: str
+    queries: int
+    workers: int
+    seed: int
+    note: str
+    select: str
+    report: str
+    valid: NDArray[np.float64]
+    test: NDArray[np.float64]
+    regret: NDArray[np.float64]
+    optimum: NDArray[np.bool_]
+    clock: NDArray[np.float64]
+    volume: NDArray[np.float64] | None
+    seconds_per_trial: float
+    stopped: dict[str, int]
+
+    @property
+    def repeats(self) -> int:
+        return len(self.valid)
+
+    def to_json(self, curves: bool = True) -> dict[str, Any]:
+        """As JSON values: what the last query gave, and with ``curves`` what each did."""
+        last = _summary(self, self.queries - 1)
+        found: dict[str, Any] = {
+            "table": self.table,
+            "dataset": self.dataset,
+            "strategy": self.strategy,
+            "queries": self.queries,
+            "repeats": self.repeats,
+            **last,
+            "seconds_per_trial": self.seconds_per_trial,
+            "workers": self.workers,
+            "seed": self.seed,
+            "select": self.select,
+            "report": self.report,
+            "note": self.note,
+            "stopped": self.stopped,
+            "at": {str(q): _summary(self, q - 1) for q in checkpoints(self.queries)},
+        }
+        if curves:
+            found["curve"] = [{"query": q + 1, **_summary(self, q)} for q in range(self.queries)]
+        return found
+
+
+def gather(
+    table: Table, strategy: str, goal: Goal, runs: Sequence[Repeat],
+    *, workers: int, seed: int, front: float = 0.0,
+) -> BenchmarkResult:  # fmt: skip
+    """The runs as arrays. ``front``: hypervolume of the table's true front."""
+    valid = np.array([run.valid for run in runs])
+    sign = 1.0 if table.select.direction == "minimize" else -1.0
+    volume = np.array([run.volume for run in runs]) / front if goal.reference else None
+    return BenchmarkResult(
+        table.name, table.dataset, strategy, valid.shape[1], workers, seed, table.note,
+        table.select.metric, table.report,
+        valid, np.array([run.test for run in runs]), sign * valid - goal.optimum,
+        np.array([run.optimum for run in runs]), np.array([run.clock for run in runs]), volume,
+        float(np.median([run.seconds for run in runs])),
+        dict(Counter(run.stopped for run in runs)),
+    )  # fmt: skip
+
+
+def _summary(result: BenchmarkResult, query: int) -> dict[str, float | None]:
+    """Mean, spread and standard error over the runs after a query (from 0)."""
+    found: dict[str, float | None] = {}
+    for name, values in (
+        ("valid", result.valid), ("test", result.test), ("regret", result.regret)
+    ):  # fmt: skip
+        column = values[:, query]
+        column = column[np.isfinite(column)]
+        found[f"{name}_mean"] = float(column.mean()) if column.size else None
+        spread = float(column.std(ddof=1)) if column.size > 1 else None
+        found[f"{name}_std"] = spread
+        found[f"{name}_sem"] = None if spread is None else spread / float(np.sqrt(column.size))
+    found["optimum_share"] = float(result.optimum[:, query].mean())
+    found["simulated_seconds"] = float(result.clock[:, query].mean())
+    if result.volume is not None:
+        found["hypervolume_mean"] = float(result.volume[:, query].mean())
+        found["hypervolume_std"] = float(result.volume[:, query].std())
+    return found
