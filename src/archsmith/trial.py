@@ -100,6 +100,8 @@ class History:
             content where none is given.
         epochs: numbers of epochs that an evaluation may be asked for, ascending, the last one the
             full evaluation; empty where there is one fidelity alone.
+        budget: trials that the study is to run, where it knows.
+        workers: how many trials run side by side.
 
     Attributes:
         full: finished trials at the highest fidelity that any finished trial has, in order of
@@ -114,12 +116,15 @@ class History:
         *,
         key: Callable[[Architecture], Hashable] | None = None,
         epochs: Sequence[int] = (),
+        budget: int | None = None,
+        workers: int = 1,
     ) -> None:
         if not objectives:
             raise ValueError("a history needs at least one objective")
         self.objectives = tuple(objectives)
         self.limits = tuple(limits)
         self.epochs = tuple(epochs)
+        self.budget, self.workers = budget, workers
         self.trials: list[Trial] = []
         self.ended: list[Trial] = []
         self.finished: list[Trial] = []
@@ -195,7 +200,7 @@ class History:
         return order + broken
 
     def front(self) -> list[Trial]:
-        """Trials of :attr:`full` that keep the limits and that no other dominates, by :meth:`rank`."""
+        """Trials of :attr:`full` that keep the limits and that no other dominates, by rank."""
         kept = [t for t in self.full if self.violation(t.metrics) == 0.0]
         losses = [self.losses(t) for t in kept]
         finite = [i for i in range(len(kept)) if all(map(math.isfinite, losses[i]))]

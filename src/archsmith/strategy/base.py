@@ -49,6 +49,10 @@ class Strategy(ABC):
                 "nsga2, evolution and bayesian trade several off; or make the others limits",
             )  # fmt: skip
 
+    def describe(self, space: Space, history: History) -> str:
+        """What it does in this study, for people; the name where there is no more to say."""
+        return self.name
+
 
 class Absorbing(Protocol):
     """State that is learned from a history, one ended trial after the other."""
@@ -92,14 +96,19 @@ def fresh(
 ) -> Architecture | None:
     """The first drawn architecture that the history has not seen in any spelling.
 
-    Where draws keep repeating, the space is small or nearly used up: then its first unseen
-    architecture is taken, and ``None`` says that there is none.
+    Where draws keep repeating, they are narrow or the space is nearly used up: then any of its
+    architectures is drawn, then the first unseen one is taken, and ``None`` says that there is none.
     """
     for _ in range(tries):
         architecture = draw()
         if history.new(architecture):
             return architecture
+    rng = random.Random(len(history))  # a function of the history, as a proposal has to be
+    for _ in range(tries):
+        architecture = space.sample(rng)
+        if history.new(architecture):
+            return architecture
     size = space.size()
     if not size.exact or size.count > 100 * len(history.seen) + 1000:
-        return draw()  # large: the draws are narrow, not the space used up
+        return draw()  # large, and its draws are all alike
     return next((a for a in space.enumerate() if history.new(a)), None)

@@ -71,6 +71,9 @@ class Executor(ABC):
     :class:`EpochDone`, then one :class:`Ended` or :class:`Lost`.
     """
 
+    #: How many trials run side by side.
+    workers: int = 1
+
     @abstractmethod
     def open(
         self, evaluator: Evaluator, folder: Path | None, report: Callable[[Report], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -160,11 +160,13 @@ def as_history(
     objectives: Sequence[Objective],
     limits: Sequence[Limit] = (),
     *,
-    key: Callable[[Architecture], Hashable] | None = None,
-    epochs: Sequence[int] = (),
+    empty: History | None = None,
 ) -> History:
-    """The history that a study had when the last event of the record was written."""
-    history = History(objectives, limits, key=key, epochs=epochs)
+    """The history that a study had when the last event of the record was written.
+
+    ``empty`` is filled where it is given: a history that knows more of the study.
+    """
+    history = History(objectives, limits) if empty is None else empty
     for trial in record.trials:
         history.add(trial)
     for trial in record.ended:

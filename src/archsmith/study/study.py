@@ -96,8 +96,7 @@ class Study:
         self.executor = executor if executor is not None else Inline()
         self.seed, self.trials, self.budget = seed, trials, seconds
         self.fidelity = fidelity or Fidelity()
-        empty = History(objectives, limits, epochs=offered(evaluator, self.fidelity))
-        strategy.check(space, empty)
+        strategy.check(space, self._empty())
         self.on_event = on_event
         self._meta = describe(space, strategy, evaluator, objectives, limits, seed, meta)
 
@@ -154,15 +153,21 @@ class Study:
         """Trials that are being evaluated now."""
         return len(self._running)
 
-    def _resume(self, record: Record) -> None:
-        self._began, self._earlier = time.monotonic(), record.seconds
-        self._forgiven, self._stopped = record.forgiven_seconds, "an error"
-        self.history: History = as_history(
-            record,
+    def _empty(self) -> History:
+        return History(
             self.objectives,
             self.limits,
             key=self.space.canonical,
             epochs=offered(self.evaluator, self.fidelity),
+            budget=self.trials,
+            workers=self.executor.workers,
+        )
+
+    def _resume(self, record: Record) -> None:
+        self._began, self._earlier = time.monotonic(), record.seconds
+        self._forgiven, self._stopped = record.forgiven_seconds, "an error"
+        self.history: History = as_history(
+            record, self.objectives, self.limits, empty=self._empty()
         )
         self.incumbents: Incumbents = Incumbents(self.history)
         self.counts: Counter[State] = Counter(trial.state for trial in record.ended)
