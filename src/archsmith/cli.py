@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .cli_benchmark import benchmark, list_tables
 from .errors import ArchsmithError, InputError
 from .output import figures, interruptible, only_json, print_json, print_summary, study_json
 
@@ -53,6 +54,7 @@ class Kind(StrEnum):
     evaluators = "evaluators"
     tasks = "tasks"
     datasets = "datasets"
+    tables = "tables"
 
 
 def _config(context: typer.Context, path: Path | None) -> Path | None:
@@ -86,7 +88,7 @@ def search(
     ] = "digits",
     space: SpaceName = None,
     task: Annotated[str | None, typer.Option(help="Task; found from the data if left out.")] = None,
-    strategy: Annotated[str, typer.Option(help="Search strategy.")] = "evolution",
+    strategy: Annotated[str, typer.Option(help="Search strategy.")] = "auto",
     maximize: Annotated[list[str] | None, typer.Option(help="Metric to maximise.")] = None,
     minimize: Annotated[list[str] | None, typer.Option(help="Metric to minimise.")] = None,
     limit: Annotated[
@@ -245,11 +247,17 @@ def predict(
     print_json(run_predict(folder, input, space=live))
 
 
+app.command()(benchmark)
+
+
 @app.command(name="list")
 def list_(kind: Kind) -> None:
     """List what is there by name, plug-ins included."""
     import inspect
 
+    if kind is Kind.tables:
+        list_tables()
+        return
     registry = _registry(kind)
     names = registry.names()
     width = max(map(len, names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -163,3 +164,63 @@ def crowding(losses: Sequence[Sequence[float]]) -> list[float]:
         for before, here, after in zip(order, order[1:], order[2:], strict=False):
             distance[here] += (losses[after][axis] - losses[before][axis]) / width
     return distance
+
+
+def hypervolume(losses: Sequence[Sequence[float]], reference: Sequence[float]) -> float:
+    """Volume that the vectors dominate up to a reference point; larger is a better trade-off.
+
+    Exact, by slicing along one objective after the other (Knowles 2002; While et al. 2006, IEEE
+    Transactions on Evolutionary Computation 10:29): O(n log n) for two objectives, O(n^2 log n)
+    for three, and a factor n for each one more.
+
+    Args:
+        losses: n vectors of m values, smaller is better; dominated ones and repetitions may be
+            among them and add nothing.
+        reference: m values. What is not better than it in every objective adds nothing.
+
+    Returns:
+        The volume in the product of the objectives' units; 0.0 where nothing dominates the
+        reference.
+
+    Raises:
+        InputError: a vector has another length than the reference, or the reference has none.
+    """
+    reference = tuple(reference)
+    if not reference or any(len(vector) != len(reference) for vector in losses):
+        lengths = sorted({len(vector) for vector in losses})
+        raise InputError(
+            "hypervolume", "vectors of one length, as long as the reference",
+            f"lengths {lengths} and a reference of {len(reference)}",
+        )  # fmt: skip
+    inside = {
+        tuple(vector)
+        for vector in losses
+        if all(x < y for x, y in zip(vector, reference, strict=True))
+    }
+    return _sliced(sorted(inside, key=lambda v: v[::-1]), reference)
+
+
+def _sliced(points: list[tuple[float, ...]], reference: tuple[float, ...]) -> float:
+    """The volume of points that are sorted by their last coordinate, then by the one before."""
+    if not points:
+        return 0.0
+    if len(reference) == 1:
+        return reference[0] - points[0][0]
+    if len(reference) == 2:
+        volume, left = 0.0, reference[0]
+        for x, y in points:
+            if x < left:
+                volume += (left - x) * (reference[1] - y)
+                left = x
+        return volume
+    volume = 0.0
+    front: list[tuple[float, ...]] = []  # of what lies under the slice, without its last coordinate
+    for place, point in enumerate(points):
+        flat = point[:-1]
+        if not any(all(x <= y for x, y in zip(other, flat, strict=True)) for other in front):
+            front = [other for other in front if not dominates(flat, other)]
+            insort(front, flat, key=lambda v: v[::-1])
+        top = points[place + 1][-1] if place + 1 < len(points) else reference[-1]
+        if top > point[-1]:
+            volume += (top - point[-1]) * _sliced(front, reference[:-1])
+    return volume

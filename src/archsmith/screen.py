@@ -93,6 +93,7 @@ class Screen:
         limits = "".join(f", {limit}" for limit in study.limits)
         self._print(f"space {setting.space.name}: {setting.space.size()} architectures")
         fidelity = setting.fidelity
+        self._print(f"strategy {study.says}")
         self._print(
             f"{goals}{limits}; a trial trains {fidelity.epochs} epochs on {fidelity.share:.0%} "
             f"of the training part, a finalist {setting.recipe.epochs} epochs; run folder {folder}"

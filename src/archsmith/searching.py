@@ -16,7 +16,7 @@ from .objective import Limit, Objective
 from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
 from .space import Architecture
-from .strategy import Strategy, strategies
+from .strategy import Strategy, named
 from .strategy.start import StartFrom
 from .study import (
     Executor,
@@ -29,6 +29,7 @@ from .study import (
     check_shapes,
 )
 from .study.checks import check_budget
+from .study.fidelity import offered
 from .study.reach import Reach
 from .study.result import INTERRUPTED
 from .task.base import ReadOptions, Recipe
@@ -127,7 +128,7 @@ def search(
     data: str = "digits",
     *,
     task: str | None = None,
-    strategy: str | Strategy = "evolution",
+    strategy: str | Strategy = "auto",
     evaluator: Evaluator | None = None,
     maximize: str | Sequence[str] = (),
     minimize: str | Sequence[str] = (),
@@ -180,7 +181,7 @@ def search(
         raise InputError("finalists", "0 or more", str(finalists))
     if workers < 1:
         raise InputError("workers", "1 or more", str(workers))
-    chosen = strategies.get(strategy)() if isinstance(strategy, str) else strategy
+    chosen = named(strategy)() if isinstance(strategy, str) else strategy
     budget = seconds_of(time)
     wanted = 24 if trials is None and budget is None else trials
     check_budget(wanted, budget)
@@ -198,8 +199,9 @@ def search(
     )
     objectives = objectives_of(setting.task, maximize, minimize)
     bounds = limits_of(setting.task, limits)
-    _check_objectives(chosen, objectives)
     whole = evaluation(setting, objectives, bounds, evaluator)
+    offers = offered(whole, setting.fidelity)
+    chosen.check(setting.space, History(objectives, bounds, epochs=offers))
     reach = check_limits(setting.space, whole, bounds, seed)
     check_shapes(setting.space, setting.forward_on_meta, seed)
     folder = Path(run) if run is not None else None
@@ -284,13 +286,6 @@ def _first(setting: Setting, reach: Reach) -> list[Architecture]:
 def _executor(workers: int) -> Executor:
     return Inline() if workers == 1 else Processes(workers)
 
-
-def _check_objectives(strategy: Strategy, objectives: Sequence[Objective]) -> None:
-    if len(objectives) > 1 and not strategy.several_objectives:
-        raise InputError(
-            f"strategy {strategy.name!r}", "one objective", f"{len(objectives)}",
-            "a strategy for several objectives, or limits for the others",
-        )  # fmt: skip
 
 
 def _train_finalists(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import time
 
 import pytest
 from torch import nn
@@ -123,6 +124,16 @@ def test_trials_pruned_for_other_reasons_are_no_parents(space):
     assert len(history.pruned) == 30
     proposal = RegularizedEvolution().propose(space, history, random.Random(0))
     assert proposal.note == "random"
+
+
+def test_a_proposal_is_fast_whatever_the_history(space):
+    """About 0.03 ms; the bound leaves room for slow machines, not for reading 500 trials."""
+    strategy = RegularizedEvolution()
+    history = play(strategy, 0, 500, space)
+    began = time.process_time()
+    for seed in range(200):
+        assert strategy.propose(space, history, random.Random(seed)) is not None
+    assert (time.process_time() - began) / 200 < 0.001
 
 
 def test_random_search_ends_when_the_space_is_used_up():

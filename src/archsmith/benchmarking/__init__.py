@@ -1,6 +1,7 @@
 """Strategies measured on benchmark tables."""
 
+from .picture import Reference, picture
 from .result import BenchmarkResult
-from .run import benchmark
+from .run import benchmark, compare, read_table
 
-__all__ = ["BenchmarkResult", "benchmark"]
+__all__ = ["BenchmarkResult", "Reference", "benchmark", "compare", "picture", "read_table"]

@@ -13,6 +13,7 @@ from ..evaluate.table import TableEvaluator
 from ..objective import Limit, Objective, hypervolume
 from ..strategy.base import Strategy
 from ..study import Study
+from ..study.result import INTERRUPTED
 from ..study.simulated import Simulated
 from ..tables.base import Table
 from ..trial import Fidelity, History, Proposal, Trial
@@ -76,9 +77,13 @@ class Within(Strategy):
         self._spent, self._counted = 0.0, 0
 
     def check(self, space: Space, history: History) -> None:
+        history.budget = self.queries
         self.strategy.check(space, history)
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        # The study's own budget is the trials that fit if all are the cheapest; a strategy plans
+        # with the queries.
+        history.budget = self.queries
         for trial in history.trials[self._counted :]:
             self._spent += self.cost(trial.fidelity)
         self._counted = len(history)
@@ -112,6 +117,8 @@ def repeat(
     began = time.perf_counter()
     result = study.run()
     seconds = time.perf_counter() - began
+    if result.stopped == INTERRUPTED:
+        raise KeyboardInterrupt  # a study keeps what it has; half a run is worth nothing
     ended = result.history.ended
     stopped = "all queries were spent"
     if sum(within.cost(t.fidelity) for t in ended) + 1 <= queries:

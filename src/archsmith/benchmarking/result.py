@@ -34,6 +34,8 @@ class BenchmarkResult:
         volume: with several objectives, the share of the true front's hypervolume; else ``None``.
         seconds_per_trial: real seconds of the whole loop, its median over the runs.
         stopped: why runs ended, with how many.
+        says: what the strategy said it would do.
+        objectives, limits: what it was held to, as people write them.
     """
 
     table: str
@@ -53,6 +55,9 @@ class BenchmarkResult:
     volume: NDArray[np.float64] | None
     seconds_per_trial: float
     stopped: dict[str, int]
+    says: str = ""
+    objectives: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
     @property
     def repeats(self) -> int:
@@ -73,6 +78,9 @@ class BenchmarkResult:
             "seed": self.seed,
             "select": self.select,
             "report": self.report,
+            "says": self.says,
+            "objectives": list(self.objectives),
+            "limits": list(self.limits),
             "note": self.note,
             "stopped": self.stopped,
             "at": {str(q): _summary(self, q - 1) for q in checkpoints(self.queries)},
@@ -97,6 +105,8 @@ def gather(
         np.array([run.optimum for run in runs]), np.array([run.clock for run in runs]), volume,
         float(np.median([run.seconds for run in runs])),
         dict(Counter(run.stopped for run in runs)),
+        objectives=tuple(f"{o.direction} {o.metric}" for o in goal.objectives),
+        limits=tuple(map(str, goal.limits)),
     )  # fmt: skip
 
 

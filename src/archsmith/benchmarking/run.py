@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError, LimitError, unknown
 from ..objective import Limit, Objective, hypervolume, nondominated_fronts
-from ..strategy import Strategy, strategies
+from ..strategy import Strategy, named
 from ..tables import Table, tables
 from ..trial import History
-from .repeat import Goal, Repeat, repeat
+from .many import Work, all_runs
+from .repeat import Goal, Repeat
 from .result import BenchmarkResult, gather
 
 
@@ -50,32 +48,82 @@ def benchmark(
         workers: simulated ones, that evaluate side by side.
         objectives: more of them, beside the table's own.
         limits: what results must keep.
-        processes: how many run at once; one for each core where not given.
+        processes: how many run at once. Where not given, runs that are quick stay in this process,
+            and slow ones get a process for each core.
         on_repeat: called with how many of how many runs are done.
 
     Raises:
         InputError: the file, the strategy, a metric, a number or a limit cannot serve.
     """
-    for name, number in (("queries", queries), ("repeats", repeats), ("workers", workers)):
+    read = table if isinstance(table, Table) else read_table(table, file, dataset)
+    (result,) = compare(
+        read, [strategy], queries=queries, repeats=repeats, seed=seed, workers=workers,
+        objectives=objectives, limits=limits, processes=processes, on_repeat=on_repeat,
+    )  # fmt: skip
+    return result
+
+
+def compare(
+    table: Table,
+    strategies: Sequence[str | Callable[[], Strategy]],
+    *,
+    queries: int = 100,
+    repeats: int = 20,
+    seed: int = 0,
+    workers: int = 1,
+    objectives: Sequence[Objective] = (),
+    limits: Sequence[Limit] = (),
+    processes: int | None = None,
+    on_repeat: Callable[[int, int], None] | None = None,
+) -> list[BenchmarkResult]:
+    """:func:`benchmark` for several strategies, all of them checked before the first one runs.
+
+    Args:
+        on_repeat: called with how many of how many runs are done, those of all strategies.
+    """
+    numbers = [("queries", queries), ("repeats", repeats), ("workers", workers)]
+    for name, number in [*numbers, ("processes", processes or 1)]:
         if number < 1:
             raise InputError(name, "1 or more", str(number))
-    read = table if isinstance(table, Table) else read_table(table, file, dataset)
-    goal = goal_of(read, objectives, limits)
-    make = partial(strategies.get(strategy)) if isinstance(strategy, str) else strategy
+    goal = goal_of(table, objectives, limits)
+    front = front_volume(table, goal)
+    makers = [_maker(table, strategy, goal, queries, workers) for strategy in strategies]
+    results = []
+    for place, maker in enumerate(makers):
+        work = Work(table, maker.make, goal, queries, workers)
+        runs: dict[int, Repeat] = {}
+        for position, run in all_runs(work, seed, repeats, processes):
+            runs[position] = run
+            if on_repeat:
+                on_repeat(place * repeats + len(runs), len(makers) * repeats)
+        ordered = [runs[position] for position in range(repeats)]
+        result = gather(table, maker.name, goal, ordered, workers=workers, seed=seed, front=front)
+        results.append(replace(result, says=maker.says))
+    return results
+
+
+def _maker(
+    table: Table, strategy: str | Callable[[], Strategy], goal: Goal, queries: int, workers: int
+) -> _Maker:
+    """A strategy that can serve the goal."""
+    make = named(strategy) if isinstance(strategy, str) else strategy
     first = make()
-    first.check(read.space, History(goal.objectives, goal.limits, epochs=read.epochs))
-    work = _Work(read, make, goal, queries, workers)
-    count = min(processes or len(os.sched_getaffinity(0)), repeats)
-    runs: list[Repeat | None] = [None] * repeats
-    for done, (position, run) in enumerate(_all(work, seed, repeats, count), start=1):
-        runs[position] = run
-        if on_repeat:
-            on_repeat(done, repeats)
-    name = strategy if isinstance(strategy, str) else first.name
-    return gather(
-        read, name, goal, [run for run in runs if run is not None],
-        workers=workers, seed=seed, front=front_volume(read, goal),
+    history = History(
+        goal.objectives, goal.limits, key=table.space.canonical, epochs=table.epochs,
+        budget=queries, workers=workers,
     )  # fmt: skip
+    first.check(table.space, history)
+    name = strategy if isinstance(strategy, str) else first.name
+    return _Maker(name, make, first.describe(table.space, history))
+
+
+@dataclass(frozen=True)
+class _Maker:
+    """A strategy's name, what makes one for each run, and what it says it will do."""
+
+    name: str
+    make: Callable[[], Strategy]
+    says: str
 
 
 def read_table(name: str, file: str | Path | None = None, dataset: str | None = None) -> Table:
@@ -105,10 +153,10 @@ def goal_of(table: Table, objectives: Sequence[Objective], limits: Sequence[Limi
         UnknownNameError: a metric that the table has not.
         LimitError: no row keeps the limits.
     """
-    wanted = (table.select, *objectives)
     for metric in [o.metric for o in objectives] + [limit.metric for limit in limits]:
         if metric not in table.values:
             raise unknown(f"metric of {table.name}", metric, table.values)
+    wanted = (table.select, *(o for o in objectives if o != table.select))
     if len({o.metric for o in wanted}) < len(wanted):
         raise InputError("objectives", "each metric once", ", ".join(o.metric for o in wanted))
     kept = _kept(table, limits)
@@ -157,47 +205,3 @@ def _kept(table: Table, limits: Sequence[Limit]) -> np.ndarray:
                 f"{best:,.6g}",
             )  # fmt: skip
     return kept
-
-
-@dataclass(frozen=True)
-class _Work:
-    """What a process needs to make runs."""
-
-    table: Table
-    make: Callable[[], Strategy]
-    goal: Goal
-    queries: int
-    workers: int
-
-    def __call__(self, seed: int) -> Repeat:
-        made = self.make()
-        return repeat(self.table, made, self.goal, self.queries, self.workers, seed)
-
-
-_work: _Work | None = None  # of a worker process, where it is set once
-
-
-def _prepare(work: _Work) -> None:
-    global _work
-    _work = work
-
-
-def _one(seed: int) -> Repeat:
-    assert _work is not None
-    return _work(seed)
-
-
-def _all(work: _Work, seed: int, repeats: int, count: int) -> Iterator[tuple[int, Repeat]]:
-    if count == 1:
-        for position in range(repeats):
-            yield position, work(seed + position)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, context, _prepare, (work,)) as pool:
-        waiting = {pool.submit(_one, seed + position): position for position in range(repeats)}
-        try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise

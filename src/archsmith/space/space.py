@@ -64,6 +64,7 @@ class Space:
         self._counter = Counter(self._tree)
         self._columns: list[tuple[str, list[str]]] | None = None
         self._fingerprint: str | None = None
+        self._size: tuple[int, Size] | None = None  # and the tree's version that it holds for
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._builder.function, self._builder.arguments)
@@ -252,7 +253,10 @@ class Space:
 
     def size(self) -> Size:
         """How many architectures there are: counted, or an estimate that says so."""
-        return measure(self._tree, self._counter)
+        if self._size is None or self._size[0] != self._tree.version:
+            size = measure(self._tree, self._counter)
+            self._size = (self._tree.version, size)
+        return self._size[1]
 
     def validate(self, architecture: Architecture) -> None:
         """Raise :class:`SpaceError` unless the architecture belongs to this space."""

@@ -1,5 +1,9 @@
 """Search strategies, one file each."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 from ..registry import Registry
 from .base import Memo, Strategy, fresh
 
@@ -8,9 +12,42 @@ strategies = Registry(
     "strategy",
     "archsmith.strategies",
     {
-        "random": "archsmith.strategy.random:RandomSearch",
+        "asha": "archsmith.strategy.asha:ASHA",
+        "auto": "archsmith.strategy.auto:Auto",
+        "bananas": "archsmith.strategy.bananas:BANANAS",
+        "bayesian": "archsmith.strategy.bayesian:Bayesian",
+        "bohb": "archsmith.strategy.bohb:BOHB",
         "evolution": "archsmith.strategy.evolution:RegularizedEvolution",
+        "genetic": "archsmith.strategy.genetic:GeneticAlgorithm",
+        "grid": "archsmith.strategy.grid:GridSearch",
+        "hyperband": "archsmith.strategy.hyperband:Hyperband",
+        "local-search": "archsmith.strategy.local_search:LocalSearch",
+        "nsga2": "archsmith.strategy.nsga2:NSGA2",
+        "random": "archsmith.strategy.random:RandomSearch",
+        "reinforce": "archsmith.strategy.reinforce:Reinforce",
+        "successive-halving": "archsmith.strategy.successive_halving:SuccessiveHalving",
+        "tpe": "archsmith.strategy.tpe:TPE",
     },
 )
 
-__all__ = ["Memo", "Strategy", "fresh", "strategies"]
+#: Names with this prefix are samplers of Optuna: ``optuna:GPSampler``.
+_OPTUNA = "optuna:"
+
+
+def named(name: str) -> Callable[[], Strategy]:
+    """What makes a strategy of this name: a registered one, or ``optuna:SAMPLER``. It pickles.
+
+    Raises:
+        UnknownNameError: with the nearest name.
+        MissingExtraError: Optuna is not installed.
+    """
+    if name.startswith(_OPTUNA):
+        from .optuna import by_name
+
+        sampler: Callable[[], Strategy] = by_name(name.removeprefix(_OPTUNA))
+        return sampler
+    found: Callable[[], Strategy] = strategies.get(name)
+    return found
+
+
+__all__ = ["Memo", "Strategy", "fresh", "named", "strategies"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..trial import History, Proposal
 from .base import Strategy, fresh
+from .population import offspring
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -22,6 +23,7 @@ class RegularizedEvolution(Strategy):
     Pareto front and crowding distance; trials that break a limit lose against those that do not.
     Until ``population`` trials have finished, draws are random, unless as many were pruned for a
     broken limit by then: then finished and pruned ones meet, and the nearest to the limits wins.
+    A child that was tried before is drawn again, and mutated further where that keeps happening.
 
     Args:
         population: how many of the newest finished trials are alive. The paper has 100 for a
@@ -45,5 +47,5 @@ class RegularizedEvolution(Strategy):
                 return Proposal(architecture, note="random") if architecture else None
             alive = sorted(alive + broken, key=lambda t: t.number)[-self.population :]
         parent = history.ranked(rng.sample(alive, self.sample))[0]
-        child = fresh(space, history, lambda: space.mutate(parent.architecture, rng))
+        child = offspring(space, history, rng, lambda: space.mutate(parent.architecture, rng))
         return Proposal(child, note=f"mutation of trial {parent.number}") if child else None

@@ -26,6 +26,12 @@ class StartFrom(Strategy):
     def __init__(self, first: Sequence[Architecture], then: Strategy, note: str = "given") -> None:
         self.first, self.then, self.note = tuple(first), then, note
 
+    def check(self, space: Space, history: History) -> None:
+        self.then.check(space, history)
+
+    def describe(self, space: Space, history: History) -> str:
+        return self.then.describe(space, history)
+
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         if len(history) < len(self.first):
             return Proposal(self.first[len(history)], note=self.note)

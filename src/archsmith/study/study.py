@@ -129,6 +129,11 @@ class Study:
         return StudyResult(self.history, self.incumbents.best, front, self._stopped, self.elapsed)
 
     @property
+    def says(self) -> str:
+        """What the strategy does in this study, for people."""
+        return self.strategy.describe(self.space, self._empty())
+
+    @property
     def elapsed(self) -> float:
         """Seconds worked, over all sessions."""
         return self._earlier + self.elapsed_now

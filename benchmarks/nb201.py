@@ -1,0 +1,115 @@
+"""NAS-Bench-201 beside the published figures, every strategy with the same budget.
+
+    python benchmarks/nb201.py [--queries 200] [--repeats 200] [--strategies NAME...]
+        [--json nb201.json] [--picture docs/nb201]
+
+Needs ``ARCHSMITH_DATA``. Protocol: plain queries of the validation accuracy after 200 epochs on the
+data set itself (mean over the recorded seeds); the test accuracy of the architecture that is best
+by it. Spellings of one graph count once. A strategy over fidelities pays an evaluation of 12 epochs
+as 12/200 of a query. No strategy starts from a given architecture. Published figures are those of
+Dong & Yang 2020 (arXiv:2001.00326) as later papers quote them for plain queries, with 100 to 200
+queries; those of CoLLM-NAS and BANANAS as docs/benchmarks.md cites them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from archsmith.benchmarking import BenchmarkResult, benchmark
+
+STRATEGIES = (
+    "random", "evolution", "reinforce", "local-search", "genetic", "nsga2", "tpe", "bananas",
+    "bayesian", "auto", "successive-halving", "hyperband", "asha", "bohb", "grid",
+)  # fmt: skip
+#: Mean test accuracy and its spread, and after how many queries.
+PUBLISHED: dict[str, dict[str, tuple[float, float, str]]] = {
+    "cifar10": {
+        "random": (93.83, 0.09, "100-200"),
+        "reinforce": (93.94, 0.25, "100-200"),
+        "evolution": (94.23, 0.25, "200"),
+    },
+    "cifar100": {
+        "random": (71.52, 0.93, "100-200"),
+        "reinforce": (71.78, 1.20, "100-200"),
+        "evolution": (72.82, 0.87, "200"),
+    },
+}
+#: How near is near enough to call it reproduced.
+NEAR = {"cifar10": 0.1, "cifar100": 0.4}
+AT = (30, 50, 100, 150, 200)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--datasets", nargs="+", default=["cifar10", "cifar100"])
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES))
+    parser.add_argument("--queries", type=int, default=max(AT))
+    parser.add_argument("--repeats", type=int, default=200)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path, help="path without its suffix")
+    options = parser.parse_args()
+    everything: dict[str, Any] = {}
+    for dataset in options.datasets:
+        results = []
+        for strategy in options.strategies:
+            began = time.perf_counter()
+            results.append(
+                benchmark(
+                    "nb201", strategy, dataset=dataset, queries=options.queries,
+                    repeats=options.repeats, workers=options.workers, processes=options.processes,
+                )
+            )  # fmt: skip
+            took = time.perf_counter() - began
+            print(f"{dataset} {strategy}: {took:.0f} s", file=sys.stderr)
+            everything[f"{dataset}/{strategy}"] = results[-1].to_json(curves=False)
+            if options.json:
+                options.json.write_text(json.dumps(everything, indent=1))
+        print(report(dataset, results))
+        if options.picture:
+            from archsmith.benchmarking import picture
+
+            place = options.picture.with_name(f"{options.picture.name}-{dataset}.svg")
+            place.write_text(picture(results), encoding="utf-8")
+
+
+def report(dataset: str, results: Sequence[BenchmarkResult]) -> str:
+    """Test accuracy and share at the optimum after each number of queries, as Markdown."""
+    queries = results[0].queries
+    at = [q for q in AT if q <= queries]
+    lines = [
+        f"\n{dataset}, {results[0].repeats} runs, {results[0].workers} worker(s): mean test "
+        "accuracy ± spread of runs (share that holds the validation optimum)\n",
+        f"| strategy | {' | '.join(map(str, at))} | published | reproduced | ms a trial |",
+        "|---|" + "---|" * (len(at) + 3),
+    ]
+    for result in results:
+        known = result.to_json(curves=False)
+        cells = []
+        for query in at:
+            test = result.test[:, query - 1]
+            share = result.optimum[:, query - 1].mean()
+            cells.append(f"{test.mean():.2f} ± {test.std(ddof=1):.2f} ({share:.0%})")
+        published, reproduced = "", ""
+        if result.strategy in PUBLISHED.get(dataset, {}):
+            mean, spread, budget = PUBLISHED[dataset][result.strategy]
+            published = f"{mean:.2f} ± {spread:.2f} ({budget})"
+            apart = known["test_mean"] - mean
+            reproduced = f"{'yes' if abs(apart) <= NEAR[dataset] else 'no'}, {apart:+.2f}"
+        lines.append(
+            f"| {result.strategy} | {' | '.join(cells)} | {published} | {reproduced} "
+            f"| {1000 * result.seconds_per_trial:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

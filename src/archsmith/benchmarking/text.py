@@ -1,0 +1,132 @@
+"""Results as text for a terminal or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..report.numbers import metric_name, short
+from .result import BenchmarkResult
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+
+def summary(results: Sequence[BenchmarkResult]) -> Group:
+    """Of one strategy what it holds at several numbers of queries; of several a comparison."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[Any] = [Text(_heading(results[0]), style="bold")]
+    if results[0].note:
+        parts.append(Text(f"note: {results[0].note}", style="dim"))
+    parts += [Text(r.says, style="dim") for r in results if r.says not in ("", r.strategy)]
+    if len(results) == 1:
+        parts.append(_by_queries(results[0]))
+    else:
+        parts += [_by_strategy(results), _over_queries(results)]
+    for result in results:
+        parts += [Text(line, style="dim") for line in _ends(result)]
+    return Group(*parts)
+
+
+def _heading(result: BenchmarkResult) -> str:
+    workers = f", {result.workers} simulated workers" if result.workers > 1 else ""
+    goals = ", ".join([*result.objectives, *result.limits])
+    end = "" if result.repeats == 1 else "s"
+    return (
+        f"{result.table} {result.dataset}: {goals}; {result.repeats} run{end} of "
+        f"{result.queries} queries{workers}, seed {result.seed}"
+    )
+
+
+def _ends(result: BenchmarkResult) -> list[str]:
+    """Why runs ended, where not all spent their queries."""
+    spent = "all queries were spent"
+    if set(result.stopped) <= {spent}:
+        return []
+    runs = result.repeats
+    return [
+        f"{result.strategy}: {count} of {runs} run{'' if runs == 1 else 's'} ended because {why}"
+        for why, count in result.stopped.items()
+        if why != spent
+    ]
+
+
+def _table(columns: Sequence[str], left: int) -> Table:
+    """A table whose first columns are text and the others numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, name in enumerate(columns):
+        table.add_column(name, justify="left" if place < left else "right", no_wrap=True)
+    return table
+
+
+def _columns(result: BenchmarkResult) -> list[str]:
+    volume = ["hypervolume"] if result.volume is not None else []
+    same = result.report == result.select
+    report = [] if same else [metric_name(result.report)]
+    return [metric_name(result.select), *report, "at the optimum", *volume]
+
+
+def _cells(result: BenchmarkResult, found: dict[str, Any]) -> list[str]:
+    """What belongs under :func:`_columns`, from a summary after some query."""
+    values = [_spread(found, "valid")]
+    if result.report != result.select:
+        values.append(_spread(found, "test"))
+    values.append(f"{found['optimum_share']:.1%}")
+    if result.volume is not None:
+        values.append(f"{found['hypervolume_mean']:.1%}")
+    return values
+
+
+def _spread(found: dict[str, Any], name: str) -> str:
+    """Mean and standard error."""
+    mean, error = found[f"{name}_mean"], found[f"{name}_sem"]
+    if mean is None:
+        return "none keeps the limits"
+    return _figure(mean) if error is None else f"{_figure(mean)} ± {_figure(error, mean)}"
+
+
+def _figure(value: float, like: float | None = None) -> str:
+    """Three decimals for percents and the like, significant digits for what is small or large."""
+    size = abs(value if like is None else like)
+    return f"{value:.3f}" if 1 <= size < 10_000 else f"{value:.4g}"
+
+
+def _by_queries(result: BenchmarkResult) -> Table:
+    table = _table([result.strategy, *_columns(result), "simulated time"], 0)
+    for query, found in result.to_json(curves=False)["at"].items():
+        name = f"{query} queries" if query != "1" else "1 query"
+        time = short(found["simulated_seconds"])
+        table.add_row(name, *_cells(result, found), time)
+    return table
+
+
+def _by_strategy(results: Sequence[BenchmarkResult]) -> Table:
+    table = _table(["strategy", *_columns(results[0]), "simulated time", "time a trial"], 1)
+    for result in results:
+        found = result.to_json(curves=False)["at"][str(result.queries)]
+        table.add_row(
+            result.strategy, *_cells(result, found),
+            short(found["simulated_seconds"]), f"{1000 * result.seconds_per_trial:.2f} ms",
+        )  # fmt: skip
+    return table
+
+
+def _over_queries(results: Sequence[BenchmarkResult]) -> Table:
+    """The reported metric and the share at the optimum at several numbers of queries."""
+    name = metric_name(results[0].report)
+    rows = [result.to_json(curves=False)["at"] for result in results]
+    table = _table([f"{name} after", *(f"{query} queries" for query in rows[0])], 1)
+    for result, at in zip(results, rows, strict=True):
+        cells = []
+        for found in at.values():
+            mean = found["test_mean"]
+            value = "—" if mean is None else _figure(mean)
+            cells.append(f"{value} ({found['optimum_share']:.0%})")
+        table.add_row(result.strategy, *cells)
+    return table

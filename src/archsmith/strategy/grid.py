@@ -1,0 +1,138 @@
+"""Grid search: everything there is, in a fixed order."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, SpaceError
+from ..space.architecture import Answer, Architecture
+from ..space.decision import Decision, Integer, Real
+from ..trial import History, Proposal, Trial
+from .base import Memo, Strategy
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+
+class GridSearch(Strategy):
+    """All architectures one after the other, the last decision changing fastest.
+
+    The order does not depend on the seed. Ranges that cannot be tried value by value, continuous
+    ones and whole numbers with more than 32 answers, are tried at ``levels`` points spread evenly
+    on their scale, both ends among them; so the grid of any bounded space is finite. It ends when
+    all of the grid was tried; graphs that were tried in another spelling are left out. In a space
+    without a bound short architectures come before long ones, roughly.
+
+    Args:
+        levels: points of a range, at least 2.
+    """
+
+    name = "grid"
+
+    def __init__(self, levels: int = 5) -> None:
+        if levels < 2:
+            raise InputError("grid", "2 levels or more", str(levels))
+        self.levels = levels
+        self._memo = Memo(lambda space, _: _Place(grid(space, self.levels)))
+
+    def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        place = self._memo.at(space, history)
+        while place.here is not None and not history.new(place.here):
+            place.here = next(place.rest, None)
+        return Proposal(place.here, note="grid") if place.here is not None else None
+
+
+class _Place:
+    """Where in the grid the search stands. What lies before was all seen, and stays so."""
+
+    def __init__(self, rest: Iterator[Architecture]) -> None:
+        self.rest = rest
+        self.here = next(rest, None)
+
+    def take(self, trial: Trial) -> None:
+        """What was seen is in the history."""
+
+
+def grid(space: Space, levels: int) -> Iterator[Architecture]:
+    """The architectures of a space, ranges cut down to ``levels`` points; lazily, each once.
+
+    Combinations that the builder refuses are left out.
+
+    Raises:
+        SpaceError: the builder refuses them all.
+    """
+    limit = 2 * len(space.default()) + 32
+    starts: list[dict[str, Answer]] = [{}]
+    failure: SpaceError | None = None
+    empty = True
+    while starts:
+        later: list[dict[str, Answer]] = []
+        ways: list[Iterator[dict[str, Answer]]] = [iter(starts)]
+        while ways:
+            prefix = next(ways[-1], None)
+            if prefix is None:
+                ways.pop()
+                continue
+            try:
+                architecture = space.walk(_Follow(prefix))
+            except _Question as question:
+                if len(prefix) >= limit:
+                    later.append(prefix)
+                else:
+                    ways.append(_extended(prefix, question.decision, levels))
+            except SpaceError as error:
+                failure = error
+            else:
+                empty = False
+                yield architecture
+        starts, limit = later, limit * 2
+    if empty and failure is not None:
+        raise failure
+
+
+def points(decision: Decision, levels: int) -> Iterator[Answer]:
+    """The answers of a decision that the grid tries, in a fixed order."""
+    ranged = isinstance(decision, Integer) and not decision.listed
+    if not isinstance(decision, Real) and not ranged:
+        return decision.answers()
+    assert isinstance(decision, Integer | Real)
+    low, high = decision.low, decision.high
+    shares = [place / (levels - 1) for place in range(levels)]
+    if decision.log:
+        values = [low * math.exp(share * math.log(high / low)) for share in shares]
+    else:
+        values = [low + share * (high - low) for share in shares]
+    if isinstance(decision, Integer):
+        top = decision.cardinality - 1
+        steps = [min(max(round((v - low) / decision.step), 0), top) for v in values]
+        return iter(dict.fromkeys(decision.low + decision.step * step for step in steps))
+    return iter(dict.fromkeys(min(max(float(value), low), high) for value in values))
+
+
+def _extended(
+    prefix: dict[str, Answer], decision: Decision, levels: int
+) -> Iterator[dict[str, Answer]]:
+    return ({**prefix, decision.name: answer} for answer in points(decision, levels))
+
+
+class _Question(BaseException):
+    """Leaves a walk at an open question; no ``except Exception`` of a builder may swallow it."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__()
+        self.decision = decision
+
+
+class _Follow:
+    """Answers a prefix and stops the walk at the first question after it."""
+
+    def __init__(self, prefix: dict[str, Answer]) -> None:
+        self.prefix = prefix
+
+    def __call__(self, decision: Decision, _: object) -> Answer:
+        if decision.name not in self.prefix:
+            raise _Question(decision)
+        return self.prefix[decision.name]

@@ -1,0 +1,58 @@
+"""NSGA-II (Deb, Pratap, Agarwal, Meyarivan 2002, A Fast and Elitist Multiobjective Genetic
+Algorithm: NSGA-II, IEEE Transactions on Evolutionary Computation 6:182)."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..trial import History, Proposal
+from .base import Memo, Strategy, fresh
+from .population import Survivors, breed, check_chances, offspring
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+
+class NSGA2(Strategy):
+    """Crossover and mutation of the trials that survive by Pareto front and crowding distance.
+
+    Parents win binary tournaments by front, then by crowding distance. Trials that keep the limits
+    dominate those that do not, and of these the nearer to the limits the farther (constraint
+    domination), pruned ones included. The variant is steady state: each trial that ends meets the
+    population at once and the worst leaves, in place of whole generations, so that no worker waits
+    for another (Durillo et al. 2009, On the Effect of the Steady-State Selection Scheme in
+    Multi-Objective Genetic Algorithms). Until the population is full draws are random. With one
+    objective this is an elitist genetic algorithm.
+
+    Args:
+        population: how many trials survive, at least 2.
+        crossover: chance that a child has two parents.
+        mutation: chance that a crossed child is mutated too, in one decision; one that equals a
+            parent always is.
+    """
+
+    name = "nsga2"
+
+    def __init__(self, population: int = 20, crossover: float = 0.9, mutation: float = 0.9) -> None:
+        if population < 2:
+            raise InputError(f"{self.name}: population", "2 or more", str(population))
+        check_chances(self.name, crossover=crossover, mutation=mutation)
+        self.population, self.crossover, self.mutation = population, crossover, mutation
+        self._memo = Memo(lambda _, history: Survivors(history, self.population))
+
+    def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        alive = self._memo.at(space, history).alive
+        if len(alive) < self.population:
+            architecture = fresh(space, history, lambda: space.sample(rng))
+            return Proposal(architecture, note="random") if architecture else None
+        # Survivors are sorted by front and crowding distance: the lower place wins.
+        places = [min(rng.sample(range(len(alive)), 2)) for _ in range(2)]
+        first, second = (alive[place] for place in places)
+        parents = (first.architecture, second.architecture)
+        child = offspring(
+            space, history, rng, lambda: breed(space, *parents, rng, self.crossover, self.mutation)
+        )
+        note = f"child of trials {first.number} and {second.number}"
+        return Proposal(child, note=note) if child else None
