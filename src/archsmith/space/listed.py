@@ -16,6 +16,7 @@ from .space import Space
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import nn
 
 #: Neighbours are those no farther than so many; a listed space rarely has any one decision away.
 _NEAREST = 8
@@ -27,8 +28,9 @@ class ListedSpace(Space):
     """The architectures of ``space`` that are listed, and no others.
 
     Walks meet decisions cut down to the answers that are listed under what was answered before.
-    Draws are even over the list. Mutation and neighbours go to the nearest listed architectures by
-    the distance of their encodings.
+    Draws are even over the list. Mutation, crossing and neighbours go to the nearest listed
+    architectures by the distance of their encodings. Steps to the nearest need not lead everywhere:
+    a group far from the others is left by new draws alone.
 
     Args:
         space: what the architectures are of.
@@ -49,7 +51,7 @@ class ListedSpace(Space):
                 space.name, "each architecture once", f"{len(self._listed) - len(self._rows)} twice"
             )
         self.note = note
-        self._builder = space._builder
+        self._builder, self._tree, self._counter = space._builder, space._tree, space._counter
         self._form = space._form
         self._trie = _Trie(space, self._listed)
         self._matrix: np.ndarray[Any, np.dtype[np.float32]] | None = None
@@ -93,6 +95,17 @@ class ListedSpace(Space):
             raise SpaceError(self.name, "two listed architectures or more", "one")
         return self._listed[near[int(rng.random() * len(near))]]
 
+    def cross(self, a: Architecture, b: Architecture, rng: random.Random) -> Architecture:
+        """The listed architecture nearest to a child in the whole space; another than its parents
+        where that child is not listed."""
+        child = self._inner.cross(a, b, rng)
+        row = self._rows.get(child)
+        if row is None:
+            distances = self._distances(child)
+            distances[[self._rows[parent] for parent in (a, b) if parent in self._rows]] += 1e6
+            row = int(distances.argmin())
+        return self._listed[row]
+
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
         """The nearest listed architectures: the eighth and all that are no farther."""
         return (self._listed[row] for row in self._neighbours(architecture))
@@ -115,6 +128,16 @@ class ListedSpace(Space):
 
     def encode(self, architecture: Architecture) -> np.ndarray[Any, np.dtype[np.float32]]:
         return self._inner.encode(architecture)
+
+    def build(
+        self, architecture: Architecture, device: str = "cpu", seed: int | None = None
+    ) -> nn.Module:
+        self.validate(architecture)
+        return self._inner.build(architecture, device, seed)
+
+    def parameter_keys(self, architecture: Architecture) -> dict[str, str]:
+        self.validate(architecture)
+        return self._inner.parameter_keys(architecture)
 
     def _closest(self, architecture: Architecture) -> int:
         row = self._rows.get(architecture)

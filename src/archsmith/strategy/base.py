@@ -46,7 +46,7 @@ class Strategy(ABC):
             names = ", ".join(o.metric for o in history.objectives)
             raise InputError(
                 self.name, "one objective", f"{len(history.objectives)} ({names})",
-                "nsga2, evolution and bayesian trade several off; or make the others limits",
+                "genetic, nsga2 and bayesian trade several off; or make the others limits",
             )  # fmt: skip
 
     def describe(self, space: Space, history: History) -> str:

@@ -10,7 +10,16 @@ tables = Registry(
     "table",
     "archsmith.tables",
     {
+        "channelbench": "archsmith.tables.macro:ChannelBench",
+        "graph": "archsmith.tables.graph:NASBenchGraph",
+        "hwgpt": "archsmith.tables.hwgpt:HWGPT",
+        "mr": "archsmith.tables.mr:NASBenchMR",
+        "nb101": "archsmith.tables.nb101:NB101",
         "nb201": "archsmith.tables.nb201:NB201",
+        "nbmacro": "archsmith.tables.macro:NBMacro",
+        "nlp": "archsmith.tables.nlp:NASBenchNLP",
+        "tnb101-macro": "archsmith.tables.transnas:TransnasMacro",
+        "tnb101-micro": "archsmith.tables.transnas:TransnasMicro",
     },
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,15 +30,14 @@ def read_columns(path: Path) -> Columns:
         raise InputError(str(path), "a benchmark file", "nothing there", "see --file")
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+            return _archive(path)
         if path.suffix == ".parquet":
             frame = _pandas().read_parquet(path)
         elif path.suffix == ".csv":
             frame = _pandas().read_csv(path)
         else:
             raise InputError(str(path), "a .npz, .parquet or .csv file", path.suffix or "no suffix")
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(str(path), f"a readable {path.suffix} file", str(error)) from None
     return {str(name): frame[name].to_numpy() for name in frame.columns}
 
@@ -75,6 +75,21 @@ def numbers(path: Path, columns: Columns, name: str) -> NDArray[np.float64]:
     return column
 
 
+def texts(path: Path, columns: Columns, name: str) -> list[str]:
+    """A column of texts.
+
+    Raises:
+        InputError: it is missing, empty, or has other than one value a row.
+    """
+    need(path, columns, [name])
+    column = columns[name]
+    if column.ndim != 1 or not column.size:
+        raise InputError(f"{path}, column {name}", "one text a row", f"shape {column.shape}")
+    if column.dtype.kind == "S":
+        column = np.char.decode(column, "utf-8", "replace")
+    return [str(text) for text in column]
+
+
 def refuse_twice(path: Path, column: str, values: Sequence[Hashable]) -> None:
     """Raise :class:`InputError` where a row repeats an earlier one."""
     first: dict[Hashable, int] = {}
@@ -103,6 +118,20 @@ def identifier(text: str) -> str:
     """The text as a name that objectives and limits can use."""
     plain = re.sub(r"\W+", "_", text).strip("_")
     return plain if plain and not plain[0].isdigit() else f"_{plain}"
+
+
+def _archive(path: Path) -> Columns:
+    found = np.load(path, allow_pickle=False)
+    if not isinstance(found, np.lib.npyio.NpzFile):
+        raise ValueError("a single array without a name")
+    columns = {}
+    with found:
+        for name in found.files:
+            try:
+                columns[name] = found[name]
+            except ValueError as error:
+                raise ValueError(f"column {name}: {error}") from None
+    return columns
 
 
 def _pandas() -> Any:

@@ -13,7 +13,7 @@ from ..objective import Metric, Objective
 from ..space import Architecture, Space
 from ..zoo.nasbench201 import OPS, from_arch_str, nasbench201
 from .base import Table, TableReader
-from .columns import identifier, need, numbers, pick, read_columns, refuse_twice
+from .columns import identifier, numbers, pick, read_columns, refuse_twice, texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,9 +45,7 @@ class NB201(TableReader):
     def read(self, path: Path, dataset: str) -> Table:
         columns = read_columns(path)
         pick(f"data set of {path.name}", dataset, _datasets(path, columns))
-        need(path, columns, ["arch_str"])
-        texts = [str(text) for text in columns["arch_str"]]
-        architectures = _architectures(path, texts)
+        architectures = _architectures(path, texts(path, columns, "arch_str"))
         values = _metrics(path, columns, dataset)
         space = Space(nasbench201, channels=3, classes=_CLASSES.get(dataset, 10))
         note = ""
@@ -80,9 +78,9 @@ def _datasets(path: Path, columns: Columns) -> list[str]:
     return found
 
 
-def _architectures(path: Path, texts: Sequence[str]) -> list[Architecture]:
+def _architectures(path: Path, written: Sequence[str]) -> list[Architecture]:
     found = []
-    for row, text in enumerate(texts):
+    for row, text in enumerate(written):
         try:
             found.append(from_arch_str(text))
         except SpaceError as error:
@@ -90,7 +88,7 @@ def _architectures(path: Path, texts: Sequence[str]) -> list[Architecture]:
                 f"{path}, row {row}, {error.where}", error.expected, error.got,
                 "arch_str has NAS-Bench-201's notation: |op~0|+|op~0|op~1|+|op~0|op~1|op~2|",
             ) from None  # fmt: skip
-    refuse_twice(path, "arch_str", texts)
+    refuse_twice(path, "arch_str", written)
     return found
 
 

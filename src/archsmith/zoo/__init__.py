@@ -9,9 +9,18 @@ spaces = Registry(
     "space",
     "archsmith.spaces",
     {
+        "channel_bench": "archsmith.zoo.channel_bench:channel_bench",
         "convnet": "archsmith.zoo.convnet:convnet",
+        "gpt": "archsmith.zoo.gpt:gpt",
+        "hrnet": "archsmith.zoo.hrnet:hrnet",
         "mlp": "archsmith.zoo.mlp:mlp",
+        "nasbench101": "archsmith.zoo.nasbench101:nasbench101",
         "nasbench201": "archsmith.zoo.nasbench201:nasbench201",
+        "nasbench_graph": "archsmith.zoo.nasbench_graph:nasbench_graph",
+        "nasbench_macro": "archsmith.zoo.nasbench_macro:nasbench_macro",
+        "rnn_cells": "archsmith.zoo.rnn_cells:rnn_cells",
+        "transnas_macro": "archsmith.zoo.transnas:transnas_macro",
+        "transnas_micro": "archsmith.zoo.transnas:transnas_micro",
     },
 )
 

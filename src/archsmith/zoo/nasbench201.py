@@ -8,7 +8,8 @@ them 6,466 that differ as graphs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial, reduce
 
 import torch
@@ -26,7 +27,7 @@ _NODES = 4
 _TERM = re.compile(r"^(\w+)~(\d+)$")
 
 
-@graph_form(lambda architecture: canonical(architecture))
+@graph_form(lambda architecture: canonical(architecture), lambda a: features(a))
 def nasbench201(channels: int, classes: int, width: int = 16, cells: int = 5) -> nn.Module:
     """The network of NAS-Bench-201: images (n, channels, height, width) to logits (n, classes).
 
@@ -177,6 +178,63 @@ def canonical(architecture: Mapping[str, Answer]) -> str:
                 terms.append(_term(nodes[source], _op(architecture, source, target)))
         nodes.append("+".join(sorted(terms)))
     return nodes[-1]
+
+
+def features(architecture: Mapping[str, Answer]) -> dict[str, float]:
+    """What a surrogate may look at, the same for every spelling of a graph.
+
+    - ``path:``: how often each sequence of operations leads from the cell's input to its output
+      (as in White et al. 2021, arXiv:1910.11858, with ``skip_connect`` left out of the sequence);
+    - ``term:``: how many different results of each operation the output uses;
+    - ``depth:``: the longest and the shortest path, the most convolutions on one path, and how
+      many paths there are.
+
+    Raises:
+        SpaceError: an edge is missing or holds no operation of the space.
+    """
+    paths = _paths(architecture)
+    told = {f"path:{'>'.join(path) or 'skip'}": float(n) for path, n in paths.items()}
+    for op in (_operation(term) for term in set(_terms(canonical(architecture)))):
+        told[f"term:{op}"] = told.get(f"term:{op}", 0.0) + 1.0
+    lengths = [len(path) for path in paths] or [0]
+    convolutions = [sum("conv" in op for op in path) for path in paths] or [0]
+    return told | {
+        "depth:longest": float(max(lengths)),
+        "depth:shortest": float(min(lengths)),
+        "depth:convolutions": float(max(convolutions)),
+        "depth:paths": float(paths.total()),
+    }
+
+
+def _paths(architecture: Mapping[str, Answer]) -> Counter[tuple[str, ...]]:
+    """The sequences of operations that lead to the output, and how often each does."""
+    nodes: list[Counter[tuple[str, ...]]] = [Counter([()])]
+    for target in range(1, _NODES):
+        arriving: Counter[tuple[str, ...]] = Counter()
+        for source in range(target):
+            op = _op(architecture, source, target)
+            if op != "none":
+                step = () if op == "skip_connect" else (op,)
+                for path, times in nodes[source].items():
+                    arriving[path + step] += times
+        nodes.append(arriving)
+    return nodes[-1]
+
+
+def _terms(expression: str) -> Iterator[str]:
+    """The operations in a canonical expression with what each is applied to: ``(0)@op``."""
+    opened = []
+    for place, letter in enumerate(expression):
+        if letter == "(":
+            opened.append(place)
+        elif letter == ")":
+            end = re.compile(r"@\w+").match(expression, place + 1)
+            assert end is not None
+            yield expression[opened.pop() : end.end()]
+
+
+def _operation(term: str) -> str:
+    return term.rpartition("@")[2]
 
 
 def _term(node: str, op: str) -> str:

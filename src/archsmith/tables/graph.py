@@ -1,0 +1,75 @@
+"""NAS-Bench-Graph (Qin et al. 2022, arXiv:2206.09166): graph neural networks on eight graphs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..objective import Objective
+from ..space import Space
+from ..zoo.nasbench_graph import GRAPHS, from_row, nasbench_graph
+from .base import Table, TableReader, metric
+from .columns import need, numbers, pick, read_columns, refuse_twice
+from .parsing import parsed
+
+if TYPE_CHECKING:
+    from .columns import Columns
+
+#: Columns of a data set, and what they are called here.
+_VALUES = {
+    "valid_perf": "valid_accuracy",
+    "perf": "test_accuracy",
+    "latency": "latency_s",
+    "para": "params_M",
+}
+_NOTE = (
+    "all networks of the space but the one of skips alone, each in one of its spellings: {rows:,}; "
+    "simulated time goes by the recorded latency"
+)
+
+
+class NASBenchGraph(TableReader):
+    """Reads ``link`` (``0-0-1-2``), ``ops`` (``gat-gcn-fc-skip``) and, for each graph,
+    ``{graph}/valid_perf``, ``perf``, ``latency`` (seconds) and ``para`` (millions).
+
+    Accuracies are shares of 1. The recorded parameters are those of the built networks, plus the
+    batch norm of skips (2 x width each) and a matrix of width^2 for each ARMA filter, which its
+    one step does not use: exactly so for all rows but 1,567 of ``physics``.
+    """
+
+    name = "graph"
+    file = "nas_bench_graph.parquet"
+    about = "NAS-Bench-Graph: 26,206 graph neural networks on 8 graphs (arXiv:2206.09166)"
+
+    def datasets(self, path: Path) -> list[str]:
+        return _datasets(path, read_columns(path))
+
+    def read(self, path: Path, dataset: str) -> Table:
+        columns = read_columns(path)
+        pick(f"data set of {path.name}", dataset, _datasets(path, columns))
+        need(path, columns, ["link", "ops", *(f"{dataset}/{name}" for name in _VALUES)])
+        rows = [(str(a), str(b)) for a, b in zip(columns["link"], columns["ops"], strict=True)]
+        architectures = parsed(
+            path, enumerate(rows), lambda row: from_row(*row),
+            "link is such as 0-0-1-2, ops such as gat-gcn-fc-skip",
+        )  # fmt: skip
+        refuse_twice(path, "link and ops", rows)
+        values = {own: numbers(path, columns, f"{dataset}/{name}") for name, own in _VALUES.items()}
+        note = _NOTE.format(rows=len(rows))
+        space = Space(nasbench_graph, **GRAPHS[dataset]).restrict(architectures, note)
+        metrics = metric("valid_accuracy", "maximize") | metric("test_accuracy", "maximize")
+        metrics |= metric("latency_s", "minimize", "s") | metric("params_M", "minimize")
+        return Table(
+            self.name, dataset, space, architectures, metrics, values,
+            select=Objective("valid_accuracy", "maximize"), report="test_accuracy",
+            seconds=values["latency_s"] / values["latency_s"].mean(), note=note,
+        )  # fmt: skip
+
+
+def _datasets(path: Path, columns: Columns) -> list[str]:
+    found = [graph for graph in GRAPHS if f"{graph}/valid_perf" in columns]
+    if not found:
+        expected = f"columns link, ops and GRAPH/{', GRAPH/'.join(_VALUES)}"
+        raise InputError(str(path), expected, ", ".join(sorted(columns)[:20]))
+    return found

@@ -1,0 +1,100 @@
+"""NAS-Bench-101 (Ying et al. 2019, arXiv:1902.09635), of which a part is recorded with zero-cost
+proxies (Krishnakumar et al. 2022, arXiv:2210.03230)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import SpaceError
+from ..objective import Objective
+from ..space import Architecture, Space
+from ..zoo.nasbench101 import nasbench101
+from ..zoo.nasbench101_graph import canonical, from_matrix
+from .base import Table, TableReader
+from .columns import pick, read_columns
+from .rows import Rows, by_flops, metrics, whole_numbers
+
+if TYPE_CHECKING:
+    from .base import Values
+
+#: Labels of vertices by their number in the file.
+_LABELS = ("input", "output", "maxpool3x3", "conv1x1", "conv3x3")
+_GRAPHS = 423_624
+_NOTATION = (
+    "arch has the rows of an n x n adjacency matrix, then n operations: 0 input, 1 output, "
+    "2 maxpool3x3, 3 conv1x1, 4 conv3x3"
+)
+_NOTE = (
+    "accuracy is the validation accuracy, and the one reported as well: none was recorded for "
+    "testing; flops are twice the recorded multiply-adds, which count normalisation too; simulated "
+    "time goes by flops"
+)
+
+
+class NB101(TableReader):
+    """Reads ``dataset``, ``arch``, ``val_accuracy``, and ``params`` and ``flops`` in millions;
+    other columns of numbers, the proxies, are metrics. Rows that are one graph after pruning are
+    trainings of it: of their different accuracies the mean is kept, of the proxies too."""
+
+    name = "nb101"
+    file = "nb101_zc.parquet"
+    about = "NAS-Bench-101: a part of 423,624 cells on CIFAR-10 (arXiv:1902.09635)"
+
+    def datasets(self, path: Path) -> list[str]:
+        return Rows(path, read_columns(path)).distinct("dataset")
+
+    def read(self, path: Path, dataset: str) -> Table:
+        columns = read_columns(path)
+        pick(f"data set of {self.name}", dataset, Rows(path, columns).distinct("dataset"))
+        rows = Rows(path, columns, dataset=dataset)
+        spelled = rows.architectures("arch", _decode, _NOTATION)
+        graphs: dict[str, list[int]] = {}
+        for row, architecture in enumerate(spelled):
+            graphs.setdefault(canonical(architecture), []).append(row)
+        groups = list(graphs.values())
+        architectures = [spelled[group[0]] for group in groups]
+        accuracy, flops = rows.numbers("val_accuracy"), 2e6 * rows.numbers("flops")
+        # Where channels divide unevenly the spelling decides about a few parameters: take its own.
+        first = [group[0] for group in groups]
+        values = {
+            "accuracy": np.array([np.unique(accuracy[group]).mean() for group in groups]),
+            "params": np.round(1e6 * rows.numbers("params"))[first], "flops": flops[first],
+        }  # fmt: skip
+        for name, column in rows.others((*values, "val_accuracy")).items():
+            values[name] = _means(column, groups)
+        note = _note(len(spelled), len(groups))
+        space = Space(nasbench101, channels=3, classes=10).restrict(architectures, note)
+        return Table(
+            self.name, dataset,
+            space, architectures,
+            metrics(values, "params", "flops"), values,
+            select=Objective("accuracy", "maximize"), report="accuracy",
+            seconds=by_flops(values["flops"]),
+            note=f"{note}; {_NOTE}",
+        )  # fmt: skip
+
+
+def _decode(text: str) -> Architecture:
+    numbers = whole_numbers(text)
+    size = int(len(numbers) ** 0.5)  # n * n + n is between n squared and the next square
+    labels = numbers[size * size :]
+    if size < 2 or len(labels) != size or any(label not in range(5) for label in labels):
+        raise SpaceError("arch", "n x n + n numbers, the last n of them from 0 to 4", repr(text))
+    ops = [_LABELS[label] for label in labels]
+    if ops[0] != "input" or ops[-1] != "output":
+        raise SpaceError("arch", "operations from input to output", ", ".join(ops))
+    if not set(numbers[: size * size]) <= {0, 1}:
+        raise SpaceError("arch", "0 and 1 in the matrix", repr(text))
+    matrix = [numbers[row * size : (row + 1) * size] for row in range(size)]
+    return from_matrix(matrix, ops)
+
+
+def _means(column: Values, groups: list[list[int]]) -> Values:
+    return np.array([column[group].mean() for group in groups])
+
+
+def _note(rows: int, graphs: int) -> str:
+    return f"{graphs:,} of {_GRAPHS:,} graphs are recorded, in {rows:,} rows"

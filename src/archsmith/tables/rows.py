@@ -1,0 +1,149 @@
+"""The rows of a file that make up one table, checked and told by their places in the file."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError, SpaceError
+from ..objective import Metric
+from ..space import Architecture
+from .columns import identifier, need, numbers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .base import Values
+    from .columns import Columns
+
+
+class Rows:
+    """Some rows of a file.
+
+    Args:
+        path: of the file, for errors.
+        columns: all of its columns.
+        equal: what the rows hold in these columns.
+
+    Raises:
+        InputError: such a column is missing, or no row is so.
+    """
+
+    def __init__(self, path: Path, columns: Columns, **equal: str) -> None:
+        need(path, columns, equal)
+        self.path, self.columns = path, columns
+        chosen = np.ones(_length(columns), dtype=bool)
+        for name, value in equal.items():
+            found = columns[name].astype(str)
+            if not (chosen & (found == value)).any():
+                got = ", ".join(dict.fromkeys(found[chosen].tolist())) or "no rows at all"
+                raise InputError(f"{path}, column {name}", f"rows with {value}", got[:200])
+            chosen &= found == value
+        self.places: NDArray[Any] = np.flatnonzero(chosen)
+
+    def texts(self, name: str) -> list[str]:
+        """A column as strings."""
+        need(self.path, self.columns, [name])
+        return [str(text) for text in self.columns[name][self.places]]
+
+    def distinct(self, name: str) -> list[str]:
+        """The values of a column, in the order in which they come up."""
+        return list(dict.fromkeys(self.texts(name)))
+
+    def numbers(self, name: str) -> Values:
+        """A column as finite float64.
+
+        Raises:
+            InputError: it is missing, not of numbers, or has NaN in one of these rows.
+        """
+        need(self.path, self.columns, [name])
+        column: NDArray[Any] = np.zeros(len(self.columns[name]), dtype=object)
+        column[self.places] = self.columns[name][self.places]
+        chosen: Values = numbers(self.path, {name: column}, name)[self.places]
+        return chosen
+
+    def others(self, taken: Iterable[str], ending: str = "") -> dict[str, Values]:
+        """Further columns of finite numbers, by a name that objectives can use.
+
+        Args:
+            taken: names of columns to leave out.
+            ending: of names to leave out.
+        """
+        left_out, found = set(taken), {}
+        for name, column in self.columns.items():
+            if name in left_out or (ending and name.endswith(ending)):
+                continue
+            if column.dtype.kind in "fiu" and np.isfinite(column[self.places]).all():
+                found[identifier(name)] = column[self.places].astype(np.float64)
+        return found
+
+    def architectures(
+        self, name: str, decode: Callable[[str], Architecture], notation: str
+    ) -> list[Architecture]:
+        """The architectures that a column spells, each once.
+
+        Args:
+            decode: of one text; raises SpaceError.
+            notation: one line on how they are spelled, for errors.
+
+        Raises:
+            InputError: a text that is none of the space's architectures, or one that comes twice.
+        """
+        found = []
+        texts = self.texts(name)
+        for place, text in zip(self.places, texts, strict=True):
+            try:
+                found.append(decode(text))
+            except SpaceError as error:
+                where = f"{self.path}, column {name}, row {place}"
+                got = text if error.got in (None, repr(text)) else f"{error.got} in {text}"
+                raise InputError(where, error.expected, got, notation) from None
+        self._refuse_twice(name, texts)
+        return found
+
+    def _refuse_twice(self, name: str, texts: list[str]) -> None:
+        first: dict[str, int] = {}
+        for place, text in zip(self.places, texts, strict=True):
+            if text in first:
+                raise InputError(
+                    f"{self.path}, column {name}, row {place}", "each architecture once",
+                    f"{text} again, as in row {first[text]}",
+                    "leave one of the two out, or keep their mean in one row",
+                )  # fmt: skip
+            first[text] = int(place)
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """A tuple of whole numbers as Python writes it, ``(1, 0, 2)``.
+
+    Raises:
+        SpaceError: the text is something else.
+    """
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        value = None
+    if not isinstance(value, tuple) or any(type(number) is not int for number in value):
+        raise SpaceError("arch", "whole numbers in brackets, as (1, 0, 2)", repr(text))
+    return value
+
+
+def by_flops(flops: Values) -> Values:
+    """Simulated seconds in proportion to ``flops``, one on average."""
+    seconds: Values = flops / flops.mean()
+    return seconds
+
+
+def metrics(values: Iterable[str], *smaller: str) -> dict[str, Metric]:
+    """Metrics of these names without units, of which some are better when smaller."""
+    return {
+        name: Metric(name, "", "minimize" if name in smaller else "maximize") for name in values
+    }
+
+
+def _length(columns: Columns) -> int:
+    return len(next(iter(columns.values()))) if columns else 0

@@ -1,0 +1,111 @@
+"""TransNAS-Bench-101 (Duan et al. 2021, arXiv:2105.11871), of which a part is recorded with
+zero-cost proxies (Krishnakumar et al. 2022, arXiv:2210.03230)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ..objective import Objective
+from ..space import Architecture, Space
+from ..zoo import transnas
+from ..zoo.nasbench201 import edge_names
+from .base import Table, TableReader
+from .columns import pick, read_columns
+from .rows import Rows, by_flops, metrics, whole_numbers
+
+#: Classes of the tasks that have any; of others the network is built for ten.
+_CLASSES = {"class_scene": 63, "class_object": 100, "segmentsemantic": 17}
+#: Tasks whose ``val_accuracy`` is the structural similarity of images.
+_SSIM = ("autoencoder", "normal")
+_TIMES = "_time_s"  # of the proxies' own measurement
+
+
+class _Transnas(TableReader):
+    """Reads ``space``, ``dataset`` (the task), ``arch``, ``val_accuracy``, and ``params`` and
+    ``flops`` in millions; other columns of numbers, the proxies, are metrics."""
+
+    file = "tnb101_zc.parquet"
+    #: What ``space`` holds in its rows.
+    kind: ClassVar[str]
+    builder: ClassVar[Callable[..., Any]]
+    #: How many architectures there are, and how they are spelled.
+    whole: ClassVar[int]
+    notation: ClassVar[str]
+
+    def decode(self, text: str) -> Architecture:
+        raise NotImplementedError
+
+    def datasets(self, path: Path) -> list[str]:
+        return Rows(path, read_columns(path), space=self.kind).distinct("dataset")
+
+    def read(self, path: Path, dataset: str) -> Table:
+        columns = read_columns(path)
+        tasks = Rows(path, columns, space=self.kind).distinct("dataset")
+        pick(f"task of {self.name}", dataset, tasks)
+        rows = Rows(path, columns, space=self.kind, dataset=dataset)
+        architectures = rows.architectures("arch", self.decode, self.notation)
+        quality = "ssim" if dataset in _SSIM else "accuracy"
+        flops = 2e6 * rows.numbers("flops")
+        values = {
+            quality: rows.numbers("val_accuracy"),
+            "params": np.round(1e6 * rows.numbers("params")), "flops": flops,
+        }  # fmt: skip
+        values |= rows.others((*values, "val_accuracy"), ending=_TIMES)
+        recorded = f"{len(architectures):,} of {self.whole:,} architectures are recorded"
+        space = Space(type(self).builder, channels=3, classes=_CLASSES.get(dataset, 10))
+        if len(architectures) < self.whole:
+            space = space.restrict(architectures, recorded)
+        return Table(
+            self.name, dataset, space, architectures,
+            metrics(values, "params", "flops"), values,
+            select=Objective(quality, "maximize"), report=quality,
+            seconds=by_flops(flops), note=f"{recorded}; {_note(dataset, quality)}",
+        )  # fmt: skip
+
+
+class TransnasMicro(_Transnas):
+    """The cells."""
+
+    name = "tnb101-micro"
+    about = "TransNAS-Bench-101, cells on vision tasks, a part of 4,096 (arXiv:2105.11871)"
+    kind = "tnb101_micro"
+    builder = staticmethod(transnas.transnas_micro)
+    whole = len(transnas.OPS) ** len(edge_names())
+    notation = "arch has a digit from 0 to 3 for each of six edges, as (3, 0, 2, 3, 0, 1)"
+
+    def decode(self, text: str) -> Architecture:
+        return transnas.from_micro(whole_numbers(text))
+
+
+class TransnasMacro(_Transnas):
+    """The networks of residual blocks."""
+
+    name = "tnb101-macro"
+    about = "TransNAS-Bench-101, networks on vision tasks, a part of 3,256 (arXiv:2105.11871)"
+    kind = "tnb101_macro"
+    builder = staticmethod(transnas.transnas_macro)
+    whole = 3256
+    notation = "arch has a digit from 1 to 4 for each of 4 to 6 modules, filled up with 0 to six"
+
+    def decode(self, text: str) -> Architecture:
+        digits = list(whole_numbers(text))
+        while digits and digits[-1] == 0:
+            digits.pop()
+        return transnas.from_macro(digits)
+
+
+def _note(dataset: str, quality: str) -> str:
+    parts = [
+        f"{quality} is the validation {quality}, and the one reported as well: none was recorded "
+        "for testing",
+        "flops are twice the recorded multiply-adds, which count normalisation too, on 256x256 "
+        "pixels",
+        "simulated time goes by flops",
+    ]
+    if dataset not in ("class_scene", "class_object"):
+        parts.append("params and flops include the task's decoder, which the space does not build")
+    return "; ".join(parts)
