@@ -37,10 +37,10 @@ from archsmith.tables import Table
 
 #: Table and data set.
 TABLES = (
-    "nb201/cifar10", "nb201/cifar100", "macro/cifar10", "channel/cifar10",
-    "transnas-micro/class_scene", "transnas-micro/autoencoder", "transnas-macro/class_scene",
-    "nb101/cifar10", "mr/cls-50-1000", "mr/seg", "mr/video", "graph/cora", "graph/arxiv",
-    "hwgpt/s", "nlp/wikitext2",
+    "nb201/cifar10", "nb201/cifar100", "nbmacro", "channelbench",
+    "tnb101-micro/class_scene", "tnb101-micro/autoencoder", "tnb101-macro/class_scene",
+    "nb101", "mr/cls-50-1000", "mr/seg", "mr/video", "graph/cora", "graph/arxiv",
+    "hwgpt/s", "nlp",
 )  # fmt: skip
 SINGLE = (
     "auto", "bayesian", "bananas", "tpe", "genetic", "nsga2", "local-search", "reinforce",

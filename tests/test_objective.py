@@ -101,3 +101,21 @@ def test_front_and_best_of_a_history():
     assert [t.number for t in limited.front()] == [0, 1]
     assert limited.ranked(limited.finished)[-1].number == 3
     assert history().best() is None
+
+
+def test_two_objectives_are_swept_into_the_same_fronts():
+    import random
+
+    from archsmith.objective import dominates, nondominated_fronts
+
+    for seed in range(60):
+        rng = random.Random(seed)
+        vectors = [(rng.randrange(6), rng.choice([0, 1, 2.5, math.inf])) for _ in range(25)]
+        left, expected = set(range(25)), []
+        while left:
+            front = [i for i in left if not any(dominates(vectors[j], vectors[i]) for j in left)]
+            expected.append(sorted(front))
+            left -= set(front)
+        assert nondominated_fronts(vectors) == expected
+        wider = [(*v, 0.0) for v in vectors]
+        assert nondominated_fronts(wider) == expected

@@ -132,4 +132,4 @@ def _print(results: Sequence[BenchmarkResult]) -> None:
 
     # A file or a pipe has no edge at which lines would have to break.
     console = Console() if sys.stdout.isatty() else Console(width=240)
-    console.print(summary(results), highlight=False)
+    console.print(summary(results, console.width), highlight=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import insort
+from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -121,9 +121,11 @@ def nondominated_fronts(losses: Sequence[Sequence[float]]) -> list[list[int]]:
     """Indices of ``losses`` (n vectors of m values, smaller is better) sorted into Pareto fronts.
 
     The first list is the Pareto front, the second is the front without the first, and so on
-    (fast non-dominated sort, Deb et al. 2002, arXiv:cs/0202038 family; O(m n^2)).
+    (fast non-dominated sort, Deb et al. 2002; O(m n^2), for two objectives a sweep, O(n log n)).
     """
     n = len(losses)
+    if n and len(losses[0]) == 2:
+        return _fronts_of_two(losses)
     beats: list[list[int]] = [[] for _ in range(n)]
     beaten = [0] * n
     for i in range(n):
@@ -146,6 +148,23 @@ def nondominated_fronts(losses: Sequence[Sequence[float]]) -> list[list[int]]:
                     following.append(j)
         front = sorted(following)
     return fronts
+
+
+def _fronts_of_two(losses: Sequence[Sequence[float]]) -> list[list[int]]:
+    """Fronts for two objectives: by the first one, each vector joins the first front whose least
+    second value is above its own."""
+    fronts: list[list[int]] = []
+    least: list[float] = []  # second value of each front; ascending
+    places: dict[tuple[float, ...], int] = {}  # equal vectors do not dominate each other
+    for i in sorted(range(len(losses)), key=lambda i: tuple(losses[i])):
+        vector = tuple(losses[i])
+        place = places.setdefault(vector, bisect_right(least, vector[1]))
+        if place == len(fronts):
+            fronts.append([])
+            least.append(vector[1])
+        fronts[place].append(i)
+        least[place] = min(least[place], vector[1])
+    return [sorted(front) for front in fronts]
 
 
 def crowding(losses: Sequence[Sequence[float]]) -> list[float]:

@@ -287,7 +287,6 @@ def _executor(workers: int) -> Executor:
     return Inline() if workers == 1 else Processes(workers)
 
 
-
 def _train_finalists(
     result: SearchResult, store: Store, seed: int, count: int, on_final: OnFinal | None
 ) -> None:

@@ -137,3 +137,10 @@ def test_the_goal_decides_which_epoch_counts(
     assert travelled.evaluate(architecture(), SHORT, 0, Watch()) == pytest.approx(
         {"accuracy": 0.8, "loss": 1.8}
     )
+
+
+def test_it_may_be_asked_for_every_number_of_epochs_of_the_recipe(
+    evaluator: TrainingEvaluator,
+) -> None:
+    evaluator.recipe = Recipe(epochs=4)
+    assert list(evaluator.fidelities) == [1, 2, 3, 4]

@@ -89,8 +89,7 @@ class Told:
     kind: Literal["started", "epoch", "ended", "returned"]
     trial: Trial
     best: Trial | None = None
-    finished: int = 0
-    failed: int = 0
+    counted: float = 0
     left: float | None = None
     last_error: str = ""
 
@@ -100,8 +99,8 @@ def test_listening_takes_over_what_the_study_counts(held: io.StringIO) -> None:
     with SearchProgress([LATENCY, ACCURACY], 8, console=console) as progress:
         trial = ended(4, latency_ms=1.5, accuracy=0.4)
         progress.listen(Told("started", trial))
-        progress.listen(Told("returned", trial, finished=3, failed=1))
-        progress.listen(Told("ended", trial, trial, finished=4, failed=1, left=3.0))
+        progress.listen(Told("returned", trial, counted=4))
+        progress.listen(Told("ended", trial, trial, counted=5, left=3.0))
     assert held.getvalue().splitlines() == [
         "trial 4 lost its worker and will run again",
         "trial 5/8  latency 1.5 ms  best 1.5 ms (trial 4)  eta 3.0s",

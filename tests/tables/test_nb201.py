@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -9,7 +10,10 @@ import numpy as np
 import pytest
 
 from archsmith.errors import InputError, UnknownNameError
+from archsmith.evaluate.base import TrialFailed, Watch
+from archsmith.evaluate.table import TableEvaluator
 from archsmith.tables.nb201 import NB201
+from archsmith.trial import Fidelity
 from benchmarking.small import columns, short_schedule, write
 
 DATA = os.environ.get("ARCHSMITH_DATA")
@@ -64,6 +68,45 @@ def test_twelve_epochs_are_a_second_fidelity(tmp_path):
     assert table.epochs == (12, 200)
     assert set(table.early[12]) == {"valid_acc_200", "test_acc_200"}
     assert not any(name.endswith("_12") for name in table.values)
+
+
+def test_what_is_not_recorded_early_is_not_told_early(tmp_path):
+    found = short_schedule(columns(20))
+    found["flowers_train_acc_200"] = np.full(20, 99.0)
+    table = NB201().read(write(tmp_path / "t.npz", found), "flowers")
+    evaluator = TableEvaluator(table)
+    early, full = (
+        evaluator.evaluate(table.architectures[3], Fidelity(e), 0, Watch()) for e in (12, 200)
+    )
+    assert math.isnan(early["train_acc_200"])
+    assert full["train_acc_200"] == 99.0
+    assert early["valid_acc_200"] == found["flowers_valid_acc_12"][3]
+    assert early["flops_M"] == full["flops_M"]
+    assert early["seconds"] == pytest.approx(full["seconds"] * 12 / 200)
+    with pytest.raises(TrialFailed, match="12, 200"):
+        evaluator.evaluate(table.architectures[3], Fidelity(50), 0, Watch())
+
+
+def test_a_data_set_whose_name_begins_as_another(tmp_path):
+    found = columns(10, "a") | {
+        name.replace("b_", "a_b_"): column for name, column in columns(10, "b").items()
+    }
+    path = write(tmp_path / "t.npz", found)
+    names = {"valid_acc_200", "test_acc_200", "flops_M", "size"}
+    for dataset in ("a", "a_b"):
+        assert set(NB201().read(path, dataset).values) == names
+
+
+def test_a_column_of_seconds_is_the_simulated_time(tmp_path):
+    found = columns(10)
+    found["flowers_seconds"] = np.arange(1.0, 11.0)
+    table = NB201().read(write(tmp_path / "t.npz", found), "flowers")
+    assert table.seconds is not None
+    assert table.seconds.tolist() == found["flowers_seconds"].tolist()
+    assert "seconds" in table.note
+    found["flowers_seconds"] = np.full(10, -1.0)
+    table = NB201().read(write(tmp_path / "t.npz", found), "flowers")
+    assert "flops" in table.note
 
 
 def broken(**changes):

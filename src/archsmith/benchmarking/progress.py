@@ -11,7 +11,7 @@ from ..report.numbers import duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-_EVERY = 10.0  # seconds between lines where there is no terminal
+_EVERY, _FIRST = 10.0, 3.0  # seconds between lines and before the first, without a terminal
 
 
 class Runs:
@@ -26,7 +26,8 @@ class Runs:
         from rich.progress import BarColumn, Progress, TextColumn
 
         self._console = console or Console(stderr=True)
-        self._began = self._said = time.monotonic()
+        self._began = time.monotonic()
+        self._said = self._began - _EVERY + _FIRST
         self._bar = Progress(
             BarColumn(bar_width=24), TextColumn("{task.fields[said]}"),
             console=self._console, transient=True, disable=not self._console.is_terminal,

@@ -77,13 +77,9 @@ class Within(Strategy):
         self._spent, self._counted = 0.0, 0
 
     def check(self, space: Space, history: History) -> None:
-        history.budget = self.queries
         self.strategy.check(space, history)
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        # The study's own budget is the trials that fit if all are the cheapest; a strategy plans
-        # with the queries.
-        history.budget = self.queries
         for trial in history.trials[self._counted :]:
             self._spent += self.cost(trial.fidelity)
         self._counted = len(history)
@@ -112,7 +108,7 @@ def repeat(
     simulated = Simulated(workers)
     study = Study(
         table.space, within, TableEvaluator(table), goal.objectives, goal.limits,
-        executor=simulated, seed=seed, trials=_most(queries, table),
+        executor=simulated, seed=seed, trials=queries,
     )  # fmt: skip
     began = time.perf_counter()
     result = study.run()
@@ -135,11 +131,6 @@ def repeat(
         curve.valid, curve.test, curve.optimum, curve.clock, curve.volume,
         seconds / max(1, len(ended)), len(ended), stopped,
     )  # fmt: skip
-
-
-def _most(queries: int, table: Table) -> int:
-    """Trials that fit the queries, if all are the cheapest."""
-    return queries if not table.epochs else math.ceil(queries * table.epochs[-1] / table.epochs[0])
 
 
 class _Curve:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, LimitError, unknown
-from ..objective import Limit, Objective, hypervolume, nondominated_fronts
+from ..objective import Limit, Objective, hypervolume
 from ..strategy import Strategy, named
 from ..tables import Table, tables
 from ..trial import History
@@ -163,8 +163,14 @@ def goal_of(table: Table, objectives: Sequence[Objective], limits: Sequence[Limi
     optimum = float(table.losses[kept].min())
     if len(wanted) == 1:
         return Goal(wanted, tuple(limits), optimum)
-    worst = tuple(float(column.max()) for column in _losses(table, wanted)[:, kept])
-    return Goal(wanted, tuple(limits), optimum, worst)
+    losses = _losses(table, wanted)
+    worst, whole = losses[:, kept].max(axis=1), losses.max(axis=1)
+    # Where few keep the limits they may span no volume; the table, or a step beyond it, then does.
+    for reference in (worst, whole, whole + 1.0):
+        goal = Goal(wanted, tuple(limits), optimum, tuple(map(float, reference)))
+        if front_volume(table, goal) > 0:
+            break
+    return goal
 
 
 def front_volume(table: Table, goal: Goal) -> float:
@@ -172,18 +178,17 @@ def front_volume(table: Table, goal: Goal) -> float:
     if not goal.reference:
         return 0.0
     losses = _losses(table, goal.objectives)[:, _kept(table, goal.limits)].T
-    return hypervolume([tuple(map(float, row)) for row in _thin(losses)], goal.reference)
+    return hypervolume(_front(losses), goal.reference)
 
 
-def _thin(losses: np.ndarray) -> list[tuple[float, ...]]:
-    """The Pareto front of many vectors: fronts of parts first, which leaves few to compare."""
-    rows = [tuple(map(float, row)) for row in np.unique(losses, axis=0)]
-    while True:
-        parts = [rows[i : i + 500] for i in range(0, len(rows), 500)]
-        left = [part[i] for part in parts for i in nondominated_fronts(part)[0]]
-        if len(parts) == 1 or len(left) == len(rows):
-            return left
-        rows = left
+def _front(losses: np.ndarray) -> list[tuple[float, ...]]:
+    """The Pareto front of vectors (n, objectives), smaller being better; each once."""
+    rows, front = np.unique(losses, axis=0), []
+    while len(rows):
+        # Of what is left, the first in the order of its numbers is dominated by none.
+        front.append(tuple(map(float, rows[0])))
+        rows = rows[~(rows >= rows[0]).all(axis=1)]
+    return front
 
 
 def _losses(table: Table, objectives: Sequence[Objective]) -> np.ndarray:

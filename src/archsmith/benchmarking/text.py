@@ -12,9 +12,16 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
+_WIDE = 110  # characters from which there is room for times
+_CELL = 16  # characters of a column of means with shares
 
-def summary(results: Sequence[BenchmarkResult]) -> Group:
-    """Of one strategy what it holds at several numbers of queries; of several a comparison."""
+
+def summary(results: Sequence[BenchmarkResult], width: int = 240) -> Group:
+    """Of one strategy what it holds at several numbers of queries; of several a comparison.
+
+    Args:
+        width: characters in a line; where it is narrow the less important columns are left out.
+    """
     from rich.console import Group
     from rich.text import Text
 
@@ -25,7 +32,7 @@ def summary(results: Sequence[BenchmarkResult]) -> Group:
     if len(results) == 1:
         parts.append(_by_queries(results[0]))
     else:
-        parts += [_by_strategy(results), _over_queries(results)]
+        parts += [_by_strategy(results, width), _over_queries(results, width)]
     for result in results:
         parts += [Text(line, style="dim") for line in _ends(result)]
     return Group(*parts)
@@ -106,27 +113,28 @@ def _by_queries(result: BenchmarkResult) -> Table:
     return table
 
 
-def _by_strategy(results: Sequence[BenchmarkResult]) -> Table:
-    table = _table(["strategy", *_columns(results[0]), "simulated time", "time a trial"], 1)
+def _by_strategy(results: Sequence[BenchmarkResult], width: int) -> Table:
+    times = ["simulated time", "time a trial"] if width >= _WIDE else []
+    table = _table(["strategy", *_columns(results[0]), *times], 1)
     for result in results:
         found = result.to_json(curves=False)["at"][str(result.queries)]
-        table.add_row(
-            result.strategy, *_cells(result, found),
-            short(found["simulated_seconds"]), f"{1000 * result.seconds_per_trial:.2f} ms",
-        )  # fmt: skip
+        cells = [short(found["simulated_seconds"]), f"{1000 * result.seconds_per_trial:.2f} ms"]
+        table.add_row(result.strategy, *_cells(result, found), *cells[: len(times)])
     return table
 
 
-def _over_queries(results: Sequence[BenchmarkResult]) -> Table:
+def _over_queries(results: Sequence[BenchmarkResult], width: int) -> Table:
     """The reported metric and the share at the optimum at several numbers of queries."""
-    name = metric_name(results[0].report)
+    name = f"{metric_name(results[0].report)} after"
     rows = [result.to_json(curves=False)["at"] for result in results]
-    table = _table([f"{name} after", *(f"{query} queries" for query in rows[0])], 1)
+    first = max(len(text) for text in [name, *(result.strategy for result in results)])
+    shown = list(rows[0])[-max(1, (width - first) // _CELL) :]
+    table = _table([name, *(f"{query} queries" for query in shown)], 1)
     for result, at in zip(results, rows, strict=True):
         cells = []
-        for found in at.values():
-            mean = found["test_mean"]
+        for query in shown:
+            mean = at[query]["test_mean"]
             value = "—" if mean is None else _figure(mean)
-            cells.append(f"{value} ({found['optimum_share']:.0%})")
+            cells.append(f"{value} ({at[query]['optimum_share']:.0%})")
         table.add_row(result.strategy, *cells)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -63,6 +64,10 @@ class TrainingEvaluator(Evaluator):
     @property
     def provides(self) -> tuple[str, ...]:
         return tuple(metric.name for metric in find_task(self.task).metrics)
+
+    @property
+    def fidelities(self) -> Sequence[int]:
+        return range(1, self.recipe.epochs + 1)
 
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch

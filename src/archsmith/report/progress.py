@@ -26,9 +26,7 @@ class Event(Protocol):
     @property
     def best(self) -> Trial | None: ...
     @property
-    def finished(self) -> int: ...
-    @property
-    def failed(self) -> int: ...
+    def counted(self) -> float: ...
     @property
     def left(self) -> float | None: ...
     @property
@@ -61,7 +59,7 @@ class SearchProgress:
         limits: Sequence[Limit] = (),
         metrics: Sequence[Metric] = (),
         console: Console | None = None,
-        done: int = 0,
+        done: float = 0,
         best: Trial | None = None,
     ) -> None:
         self.goal, self.total = objectives[0], total
@@ -87,7 +85,11 @@ class SearchProgress:
                 transient=True,
             )
             self._task = self._bar.add_task(
-                "search", total=self.total, completed=self.done, counts=self._counts(), said=""
+                "search",
+                total=self.total,
+                completed=round(self.done),
+                counts=self._counts(),
+                said="",
             )
             self._bar.start()
         return self
@@ -111,7 +113,7 @@ class SearchProgress:
             self.epoch(event.trial)
         else:
             self.best, self.last_error = event.best, event.last_error
-            self.done = event.finished + event.failed
+            self.done = event.counted
             if event.kind == "ended":
                 self._ended(event.trial)
             else:
@@ -164,7 +166,8 @@ class SearchProgress:
 
     def line(self, trial: Trial) -> str:
         """What is said about an ended trial where there is no terminal."""
-        parts = [f"trial {self.done}/{self.total}" if self.total else f"trial {self.done}"]
+        done = _count(self.done)
+        parts = [f"trial {done}/{self.total}" if self.total else f"trial {done}"]
         if trial.state is State.FINISHED:
             value = self._value(trial.metrics.get(self.goal.metric))
             parts.append(f"{metric_name(self.goal.metric)} {value}")
@@ -203,7 +206,8 @@ class SearchProgress:
         return f"best {value} (trial {self.best.number})"
 
     def _counts(self) -> str:
-        return f"{self.done}/{self.total} trials" if self.total else f"{self.done} trials"
+        done = _count(self.done)
+        return f"{done}/{self.total} trials" if self.total else f"{done} trials"
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -223,3 +227,8 @@ class SearchProgress:
             parts.append(f"[red]last error: {escape(' '.join(self.last_error.split())[:60])}[/]")
         said = "  ".join(parts)
         self._bar.update(self._task, completed=self.done, counts=self._counts(), said=said)
+
+
+def _count(done: float) -> str:
+    """Trials done; those at fewer epochs are parts of one."""
+    return f"{done:.1f}" if done % 1 > 1e-6 else f"{done:.0f}"

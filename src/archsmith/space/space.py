@@ -21,6 +21,7 @@ from .building import (
 from .counting import Counter, NotCountable, Size, explore, measure
 from .decision import Decision
 from .forms import form_of
+from .listing import below
 from .plain import as_json
 from .reading import Policy, Reading
 from .tree import Tree, replay
@@ -248,7 +249,7 @@ class Space:
         while starts:
             later: list[dict[str, Answer]] = []
             for start in starts:
-                yield from self._below(start, limit, later)
+                yield from below(self._tree, start, limit, later)
             starts, limit = later, limit * 2
 
     def size(self) -> Size:
@@ -331,26 +332,6 @@ class Space:
         refuse_extra(architecture, run.asked)
         return run, model
 
-    def _below(
-        self, start: dict[str, Answer], limit: int, later: list[dict[str, Answer]]
-    ) -> Iterator[Architecture]:
-        """Architectures that begin with these answers; those too long go to ``later``."""
-        stack = [start]
-        while stack:
-            prefix = stack.pop()
-            opened = _Opened(prefix)
-            try:
-                answers = self._tree.walk(opened)
-            except _NextQuestion as question:
-                if len(prefix) >= limit:
-                    later.append(prefix)
-                    continue
-                options = list(question.decision.answers())
-                name = question.decision.name
-                stack += [{**prefix, name: option} for option in reversed(options)]
-            else:
-                yield Architecture(answers)
-
     def _layout(self) -> list[tuple[str, list[str]]]:
         if self._columns is None:
             explore(self._tree)
@@ -359,26 +340,6 @@ class Space:
                 known.setdefault(decision.name, {}).update(dict.fromkeys(decision.columns()))
             self._columns = [(name, [f"{name}?", *columns]) for name, columns in known.items()]
         return self._columns
-
-
-class _NextQuestion(BaseException):
-    """Leaves a run of the builder at an open question; no ``except Exception`` may swallow it."""
-
-    def __init__(self, decision: Decision) -> None:
-        super().__init__()
-        self.decision = decision
-
-
-class _Opened:
-    """Answers a prefix, then stops the walk at the first open question."""
-
-    def __init__(self, prefix: Mapping[str, Answer]) -> None:
-        self.prefix = prefix
-
-    def __call__(self, decision: Decision, _: Mapping[str, Answer]) -> Answer:
-        if decision.name not in self.prefix:
-            raise _NextQuestion(decision)
-        return self.prefix[decision.name]
 
 
 def _with(architecture: Architecture, changed: str, answer: Answer) -> Any:

@@ -12,10 +12,11 @@ strategies = Registry(
     "strategy",
     "archsmith.strategies",
     {
+        "abohb": "archsmith.strategy.abohb:AsyncBOHB",
         "asha": "archsmith.strategy.asha:ASHA",
         "auto": "archsmith.strategy.auto:Auto",
-        "bananas": "archsmith.strategy.bananas:BANANAS",
-        "bayesian": "archsmith.strategy.bayesian:Bayesian",
+        "bananas": "archsmith.strategy.bananas:Bananas",
+        "bayesian": "archsmith.strategy.bayesian:BayesianOptimization",
         "bohb": "archsmith.strategy.bohb:BOHB",
         "evolution": "archsmith.strategy.evolution:RegularizedEvolution",
         "genetic": "archsmith.strategy.genetic:GeneticAlgorithm",

@@ -56,4 +56,3 @@ def pick(space: Space, history: History) -> tuple[str, str]:
     planned = "no number of trials is set" if budget is None else f"{budget:,} trials are planned"
     beside = f", {history.workers} at a time" if history.workers > 1 else ""
     return surrogate, f"{what} are more than can be tried and {planned}{beside}"
-

@@ -97,7 +97,7 @@ def fresh(
     """The first drawn architecture that the history has not seen in any spelling.
 
     Where draws keep repeating, they are narrow or the space is nearly used up: then any of its
-    architectures is drawn, then the first unseen one is taken, and ``None`` says that there is none.
+    architectures is drawn, then the first unseen one is taken; ``None`` says that there is none.
     """
     for _ in range(tries):
         architecture = draw()

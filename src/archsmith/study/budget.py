@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 PRUNED = 50
 #: With a time budget alone, it stops when so many were pruned before any finished.
 PRUNED_FIRST = 2000
+#: Parts of evaluations do not add up to whole numbers exactly.
+_SLACK = 1e-9
 
 
 def over(study: Study, waiting: bool) -> str:
@@ -25,7 +27,7 @@ def over(study: Study, waiting: bool) -> str:
         return f"{study.budget:g} seconds are over"
     if waiting:
         return ""
-    if study.trials is not None and study.counted + study.running >= study.trials:
+    if study.trials is not None and study.counted + study.running_parts >= study.trials - _SLACK:
         return f"{study.trials} trials are done"
     most = PRUNED_FIRST if study.trials is None else PRUNED * study.trials
     useless = study.trials is not None or not study.counts[State.FINISHED]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..evaluate.base import Evaluator
@@ -10,11 +11,26 @@ from ..trial import Fidelity
 
 def offered(evaluator: Evaluator, most: Fidelity) -> tuple[int, ...]:
     """The numbers of epochs that strategies may ask for: the evaluator's, up to the study's."""
-    return tuple(e for e in evaluator.fidelities if most.epochs is None or e <= most.epochs)
+    known = evaluator.fidelities
+    if not known or most.epochs is None:
+        return tuple(known)
+    return (*(e for e in known if e < most.epochs), most.epochs)
 
 
-def asked(wanted: Fidelity | None, study: Fidelity) -> Fidelity:
-    """What a trial spends: a strategy chooses epochs, the share of the data is the study's."""
-    if wanted is None:
-        return study
-    return replace(wanted, share=wanted.share * study.share)
+def asked(wanted: Fidelity | None, study: Fidelity, offers: Sequence[int]) -> Fidelity:
+    """What a trial spends: a strategy chooses epochs, the share of the data is the study's.
+
+    A strategy that leaves the epochs open means the full evaluation.
+    """
+    if wanted is not None:
+        return replace(wanted, share=wanted.share * study.share)
+    if study.epochs is None and offers:
+        return replace(study, epochs=offers[-1])
+    return study
+
+
+def part(fidelity: Fidelity, offers: Sequence[int]) -> float:
+    """How much of a full evaluation a trial is, by its epochs: what it counts in a budget."""
+    if fidelity.epochs is None or not offers:
+        return 1.0
+    return fidelity.epochs / offers[-1]

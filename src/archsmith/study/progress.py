@@ -33,6 +33,7 @@ class Progress:
     finished: int
     failed: int
     pruned: int
+    counted: float
     wanted: int | None
     seconds: float
     left: float | None
@@ -53,6 +54,7 @@ def tell(study: Study, kind: Kind, trial: Trial) -> None:
             counts[State.FINISHED],
             counts[State.FAILED],
             counts[State.PRUNED],
+            study.counted,
             study.trials,
             seconds,
             _left(study, seconds),

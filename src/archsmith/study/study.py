@@ -19,7 +19,7 @@ from .budget import over
 from .checkpoints import remove_weights, sweep
 from .checks import all_failed, check_budget, check_metrics, flaw, last_reason
 from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
-from .fidelity import asked, offered
+from .fidelity import asked, offered, part
 from .incumbent import Incumbents
 from .interrupts import Interrupts
 from .meta import describe
@@ -57,7 +57,8 @@ class Study:
         limits: bounds that a result must keep.
         store: the record; in memory where none is given.
         executor: where evaluations run; in this process where none is given.
-        trials: finished and failed trials wanted, over all sessions. Pruned ones do not count.
+        trials: finished and failed trials wanted, over all sessions. Pruned ones do not count, and
+            those at fewer epochs count as their part of a full evaluation.
         seconds: no trial starts after so many seconds of work, over all sessions; those that run
             by then are finished.
             Neither budget counts sessions that ended because every trial had failed.
@@ -149,14 +150,22 @@ class Study:
         return time.monotonic() - self._began
 
     @property
-    def counted_now(self) -> int:
-        """Finished and failed trials of this session."""
+    def counted_now(self) -> float:
+        """Finished and failed trials of this session, each as its part of a full one."""
         return self.counted - self._counted_earlier
 
     @property
     def running(self) -> int:
         """Trials that are being evaluated now."""
         return len(self._running)
+
+    @property
+    def running_parts(self) -> float:
+        """The same, each as its part of a full evaluation."""
+        return sum(map(self._part, self._running.values()))
+
+    def _part(self, trial: Trial) -> float:
+        return part(trial.fidelity, self.history.epochs)
 
     def _empty(self) -> History:
         return History(
@@ -176,8 +185,14 @@ class Study:
         )
         self.incumbents: Incumbents = Incumbents(self.history)
         self.counts: Counter[State] = Counter(trial.state for trial in record.ended)
-        #: Finished and failed trials, which the budget counts.
-        self.counted = len(record.ended) - self.counts[State.PRUNED] - record.forgiven
+        #: Finished and failed trials, which the budget counts, each as its part of a full one.
+        self.counted = 0.0
+        forgiven = record.forgiven
+        for trial in record.ended:
+            if trial.state is State.FAILED and forgiven:
+                forgiven -= 1
+            elif trial.state is not State.PRUNED:
+                self.counted += self._part(trial)
         self.last_error = last_reason(record, State.FAILED)
         self._counted_earlier = self.counted
         self._waiting: list[int] = sorted(self.history.running)
@@ -230,7 +245,7 @@ class Study:
         proposal = self._propose(number)
         if proposal is None:
             return None
-        fidelity = asked(proposal.fidelity, self.fidelity)
+        fidelity = asked(proposal.fidelity, self.fidelity, self.history.epochs)
         seed = seed_of(self.seed, number, "trial")
         trial = Trial(number, proposal.architecture, fidelity, seed, proposal.note)
         self.store.propose(trial, worker)
@@ -271,7 +286,8 @@ class Study:
         self._running.pop(trial.number, None)
         self.history.close(trial)
         self.counts[state] += 1
-        self.counted += state is not State.PRUNED
+        if state is not State.PRUNED:
+            self.counted += self._part(trial)
         needless = self.incumbents.add(trial)
         if self.store.folder is not None:
             for other in needless:

@@ -1,4 +1,4 @@
-"""A benchmark table: the metrics of recorded architectures, and what a search is to make of them."""
+"""A benchmark table: metrics of recorded architectures, and what a search is to make of them."""
 
 from __future__ import annotations
 

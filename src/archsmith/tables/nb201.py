@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ _COSTS = ("param", "flop", "latency", "lat_", "_ms", "energy", "loss", "seconds"
 class NB201(TableReader):
     """Reads ``arch_str`` and, for each data set, ``{dataset}_valid_acc_200`` and
     ``{dataset}_test_acc_200``; other columns of numbers are metrics, the data set's own without
-    its name in front. ``{dataset}_valid_acc_12`` gives a second, cheap fidelity."""
+    its name in front. ``{dataset}_valid_acc_12`` and ``{dataset}_test_acc_12`` give a second,
+    cheap fidelity; ``{dataset}_seconds``, or else ``{dataset}_flops_M``, simulated time."""
 
     name = "nb201"
     file = "nb201.npz"
@@ -53,12 +54,8 @@ class NB201(TableReader):
             note = f"{len(architectures):,} of {len(OPS) ** _EDGES:,} cells are recorded"
             space = space.restrict(architectures, note)
         cheap = f"valid_acc_{_SHORT}" in values and f"test_acc_{_SHORT}" in values
-        early = {
-            _SHORT: {_SELECT: values.pop(f"valid_acc_{_SHORT}"),
-                     _REPORT: values.pop(f"test_acc_{_SHORT}")}
-        } if cheap else {}  # fmt: skip
-        seconds = values["flops_M"] / values["flops_M"].mean() if "flops_M" in values else None
-        simulated = "simulated time goes by flops" if seconds is not None else ""
+        early = {_SHORT: _early(values)} if cheap else {}
+        seconds, simulated = _seconds(values)
         return Table(
             self.name, dataset, space, architectures,
             {name: Metric(name, "", _direction(name)) for name in values}, values,
@@ -66,6 +63,27 @@ class NB201(TableReader):
             epochs=(_SHORT, _FULL) if cheap else (), early=early, seconds=seconds,
             note="; ".join(part for part in (note, simulated) if part),
         )  # fmt: skip
+
+
+def _early(values: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """What is known after the short schedule; its columns leave ``values``. Other results of
+    training are unknown by then."""
+    found = {name: np.full(len(c), np.nan) for name, c in values.items() if _of_training(name)}
+    found |= {_SELECT: values.pop(f"valid_acc_{_SHORT}"), _REPORT: values.pop(f"test_acc_{_SHORT}")}
+    return {name: column for name, column in found.items() if name in values}
+
+
+def _of_training(name: str) -> bool:
+    return "acc" in name or "loss" in name
+
+
+def _seconds(values: Mapping[str, NDArray[np.float64]]) -> tuple[NDArray[np.float64] | None, str]:
+    """Simulated seconds, and what they go by: a column ``seconds``, or else the flops."""
+    if "seconds" in values and values["seconds"].min() >= 0:
+        return values["seconds"], "simulated time goes by the column seconds"
+    if "flops_M" in values and values["flops_M"].min() >= 0 < values["flops_M"].mean():
+        return values["flops_M"] / values["flops_M"].mean(), "simulated time goes by flops"
+    return None, ""
 
 
 def _datasets(path: Path, columns: Columns) -> list[str]:
@@ -94,7 +112,7 @@ def _architectures(path: Path, written: Sequence[str]) -> list[Architecture]:
 
 def _metrics(path: Path, columns: Columns, dataset: str) -> dict[str, NDArray[np.float64]]:
     rows = len(columns["arch_str"])
-    others = tuple(f"{name}_" for name in _datasets(path, columns) if name != dataset)
+    known = sorted(_datasets(path, columns), key=len)
     values = {name: numbers(path, columns, f"{dataset}_{name}") for name in (_SELECT, _REPORT)}
     for name, column in values.items():
         if len(column) != rows:
@@ -102,8 +120,9 @@ def _metrics(path: Path, columns: Columns, dataset: str) -> dict[str, NDArray[np
                 f"{path}, column {dataset}_{name}", f"{rows} rows, as arch_str", str(len(column))
             )
     for name, column in columns.items():
+        owner = [d for d in known if name.startswith(f"{d}_")][-1:]
         own = identifier(name.removeprefix(f"{dataset}_"))
-        if own not in values and not name.startswith(others) and _usable(column, rows):
+        if own not in values and owner in ([], [dataset]) and _usable(column, rows):
             values[own] = column.astype(np.float64)
     return values
 

@@ -194,8 +194,10 @@ def features(architecture: Mapping[str, Answer]) -> dict[str, float]:
     """
     paths = _paths(architecture)
     told = {f"path:{'>'.join(path) or 'skip'}": float(n) for path, n in paths.items()}
-    for op in (_operation(term) for term in set(_terms(canonical(architecture)))):
-        told[f"term:{op}"] = told.get(f"term:{op}", 0.0) + 1.0
+    for term in set(_terms(canonical(architecture))):
+        if "0" in term:  # reached by the input
+            name = f"term:{term.rpartition('@')[2]}"
+            told[name] = told.get(name, 0.0) + 1.0
     lengths = [len(path) for path in paths] or [0]
     convolutions = [sum("conv" in op for op in path) for path in paths] or [0]
     return told | {
@@ -231,10 +233,6 @@ def _terms(expression: str) -> Iterator[str]:
             end = re.compile(r"@\w+").match(expression, place + 1)
             assert end is not None
             yield expression[opened.pop() : end.end()]
-
-
-def _operation(term: str) -> str:
-    return term.rpartition("@")[2]
 
 
 def _term(node: str, op: str) -> str:

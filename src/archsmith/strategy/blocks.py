@@ -1,0 +1,177 @@
+"""Features of architectures as scaled blocks, and the distances that kernels look at."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..space.architecture import Architecture
+from .features import Features, features_of
+from .gaussian import squared_distances
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+#: Spaces of at most so many architectures are listed.
+LISTED = 30_000
+#: Architectures that set the scale of the blocks in a larger space.
+_SAMPLED = 256
+#: Columns of a block of a listed space at most.
+_WIDEST = 128
+
+
+class Blocks:
+    """Rows of architectures, split into blocks that each count as one way to be alike.
+
+    - the answers, with the flags of active decisions: two architectures are as far apart as they
+      answer differently, and an inactive decision differs from every answer of an active one;
+    - ranks: the answers of decisions between numbers, evenly from 0 to 1;
+    - counts: how many decisions have each answer, where several have it in common;
+    - graph features, one block for each family: what stands before a colon in their names.
+
+    Blocks that are the same all over the space are left out. Each is scaled so that two random
+    architectures are at a squared distance of 1 on average.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.features = features_of(space)
+        self._ranks, self._counts = _ranks(self.features), _counts(self.features)
+        listed = listing(space)
+        rng = random.Random(0)
+        some = listed or [space.sample(rng) for _ in range(_SAMPLED)]
+        split = self._split(some)
+        self._scales: dict[str, float] = {}
+        for name, block in split.items():
+            spread = float(block.var(axis=0, dtype=np.float64).sum())
+            if spread > 1e-12:
+                self._scales[name] = (2 * spread) ** -0.5
+        self._canonical = space.canonical
+        self._listed: dict[str, Array] | None = None
+        self._places = {a: i for i, a in enumerate(listed)}
+        self._graphs = {space.canonical(a): i for i, a in enumerate(listed)}
+        if listed:
+            self._listed = {
+                name: _telling(split[name]) * np.float32(scale)
+                for name, scale in self._scales.items()
+            }
+
+    def __len__(self) -> int:
+        return len(self._scales)
+
+    def rows(self, architectures: Sequence[Architecture]) -> dict[str, Array]:
+        """The scaled blocks of these architectures, each of shape (n, its columns).
+
+        Columns are those that the given architectures have: only rows that were made together may
+        be compared.
+        """
+        if self._listed is None:
+            return self._scaled(architectures)
+        # Rows of a listed space are of graphs: all spellings of one have the same row.
+        places = [self._place(a) for a in architectures]
+        return {name: block[places] for name, block in self._listed.items()}
+
+    def _place(self, architecture: Architecture) -> int:
+        place = self._places.get(architecture)
+        if place is None:
+            place = self._places[architecture] = self._graphs[self._canonical(architecture)]
+        return place
+
+    def _scaled(self, architectures: Sequence[Architecture]) -> dict[str, Array]:
+        blocks = self._split(architectures)
+        empty = np.zeros((len(architectures), 0), dtype=np.float32)
+        return {
+            name: blocks.get(name, empty) * np.float32(scale)
+            for name, scale in self._scales.items()
+        }
+
+    def _split(self, architectures: Sequence[Architecture]) -> dict[str, Array]:
+        matrix = self.features.matrix(architectures)
+        width = self.features.width
+        answers = matrix[:, :width]
+        blocks: dict[str, Array] = {"answers": answers}
+        blocks["ranks"], blocks["counts"] = answers @ self._ranks, answers @ self._counts
+        families: dict[str, list[int]] = {}
+        for place, name in enumerate(self.features.columns(architectures)[width:], width):
+            family = name.split(":")[0] if ":" in name else ""
+            families.setdefault(f"graph {family}", []).append(place)
+        return blocks | {name: matrix[:, places] for name, places in families.items()}
+
+
+def distances(a: dict[str, Array], b: dict[str, Array]) -> Array:
+    """Squared distances (blocks, n, m) between rows that were made together."""
+    return np.stack([squared_distances(a[name], b[name]) for name in a])
+
+
+@lru_cache(maxsize=4)
+def blocks_of(space: Space) -> Blocks:
+    """The blocks that all histories of a space share."""
+    return Blocks(space)
+
+
+@lru_cache(maxsize=4)
+def listing(space: Space) -> tuple[Architecture, ...]:
+    """One architecture for each graph of a small space, nothing for a large one."""
+    size = space.size()
+    if not size.exact or size.count > LISTED:
+        return ()
+    graphs: dict[str, Architecture] = {}
+    for architecture in space.enumerate():
+        graphs.setdefault(space.canonical(architecture), architecture)
+    return tuple(graphs.values())
+
+
+def _telling(block: Array) -> Array:
+    """The columns that vary most: thousands of rare paths would cost time and tell little."""
+    if block.shape[1] <= _WIDEST:
+        return block
+    order = np.argsort(-block.var(axis=0), kind="stable")[:_WIDEST]
+    kept: Array = block[:, np.sort(order)]
+    return kept
+
+
+def _ranks(features: Features) -> Array:
+    """Turns one-hot answers of decisions between numbers into ranks, (width, decisions)."""
+    found = []
+    for start, stop in features.groups():
+        numbers = [_number(name.partition("=")[2]) for name in features.names[start + 1 : stop]]
+        if len(numbers) < 3 or None in numbers:
+            continue
+        column = np.zeros(features.width, dtype=np.float32)
+        order = np.argsort(np.argsort(np.array(numbers, dtype=np.float64)))
+        column[start + 1 : stop] = order / (len(numbers) - 1)
+        found.append(column)
+    return _columns(found, features.width)
+
+
+def _counts(features: Features) -> Array:
+    """Adds up the decisions that have an answer in common, (width, answers)."""
+    places: dict[str, list[int]] = {}
+    for start, stop in features.groups():
+        for place in range(start + 1, stop):
+            _, equals, answer = features.names[place].partition("=")
+            if equals:
+                places.setdefault(answer, []).append(place)
+    found = []
+    for shared in places.values():
+        if len(shared) > 1:
+            column = np.zeros(features.width, dtype=np.float32)
+            column[shared] = 1.0
+            found.append(column)
+    return _columns(found, features.width)
+
+
+def _columns(found: list[Array], width: int) -> Array:
+    return np.stack(found, axis=1) if found else np.zeros((width, 0), dtype=np.float32)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

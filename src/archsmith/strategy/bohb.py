@@ -1,0 +1,132 @@
+"""BOHB (Falkner et al. 2018, BOHB: Robust and Efficient Hyperparameter Optimization at Scale,
+arXiv:1807.01774)."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..space.architecture import Architecture
+from ..trial import History, Proposal, State, Trial
+from .base import Memo
+from .hyperband import Hyperband
+from .parzen import Parzen
+from .rungs import Rung, finished, rung_of
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+
+class BOHB(Hyperband):
+    """Hyperband whose brackets are entered by what a density model finds promising.
+
+    The model tells the good from the others at the highest fidelity with enough results, and the
+    best of ``candidates`` draws from the density of the good enters. Architectures that were
+    pruned for a broken limit count as bad.
+
+    Args:
+        eta, min_epochs: as of Hyperband.
+        random_share: of the entrants that are drawn evenly, so that the guarantee of Hyperband
+            holds (the paper's 1/3).
+        good: share of the results at a fidelity that count as good (the paper's 0.15).
+        candidates: draws of which the best enters (the paper's 64).
+    """
+
+    name = "bohb"
+
+    def __init__(
+        self,
+        eta: float = 3,
+        min_epochs: int = 1,
+        random_share: float = 1 / 3,
+        good: float = 0.15,
+        candidates: int = 64,
+    ) -> None:
+        super().__init__(eta, min_epochs)
+        self.random_share, self.good, self.candidates = random_share, good, candidates
+        self._density = Density(self.name, self.rungs, random_share, good, candidates)
+
+    def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        drawn = self._density.entrant(space, history, rng)
+        return super().entrant(space, history, rng) if drawn is None else drawn
+
+
+class Density:
+    """Draws entrants from a density model of what was good.
+
+    Args:
+        name: of the strategy, for errors.
+        rungs: gives the epochs of the rungs.
+        random_share, good, candidates: see :class:`BOHB`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        rungs: Callable[[History], Sequence[int]],
+        random_share: float,
+        good: float,
+        candidates: int,
+    ) -> None:
+        if not 0 <= random_share <= 1:
+            raise InputError(f"{name}: random_share", "a share in [0, 1]", f"{random_share:g}")
+        if not 0 < good < 1:
+            raise InputError(f"{name}: good", "a share in (0, 1)", f"{good:g}")
+        if candidates < 1:
+            raise InputError(f"{name}: candidates", "1 or more", str(candidates))
+        self._rungs, self._random, self._good, self._candidates = (
+            rungs, random_share, good, candidates,
+        )  # fmt: skip
+        self._results = Memo(self._observe)
+
+    def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        """The most promising new one of the draws; ``None`` for one to be drawn evenly."""
+        if rng.random() < self._random:
+            return None
+        model = self._results.at(space, history).model(space, self._good)
+        if model is None:
+            return None
+        drawn = dict.fromkeys(model.draw(space, rng) for _ in range(self._candidates))
+        new = [a for a in drawn if history.new(a)]
+        if not new:
+            return None
+        scores = [float(score) for score in model.scores(space, new)]
+        return Proposal(new[scores.index(max(scores))], note="of the density model")
+
+    def _observe(self, space: Space, history: History) -> _Observations:
+        return _Observations(self._rungs(history), len(space.decisions(space.default())), history)
+
+
+class _Observations:
+    """Results by rung, and the model of the highest rung that has enough of them."""
+
+    def __init__(self, epochs: Sequence[int], decisions: int, history: History) -> None:
+        self.epochs, self.least = tuple(epochs), decisions + 1
+        self._judge = History(history.objectives, history.limits)
+        self._rungs = [Rung(history) for _ in epochs]
+        self._broken: list[Architecture] = []
+        self._model: Parzen | None = None
+
+    def take(self, trial: Trial) -> None:
+        place = rung_of(trial, self.epochs)
+        if place is not None and finished(trial):
+            self._rungs[place].add(trial)
+            self._model = None
+        elif trial.state is State.PRUNED and self._judge.violation(trial.metrics) > 0:
+            self._broken.append(trial.architecture)
+            self._model = None
+
+    def model(self, space: Space, share: float) -> Parzen | None:
+        """The density model, ``None`` while no rung has the paper's least number of results."""
+        if self._model is None:
+            for rung in reversed(self._rungs):
+                if len(rung) >= self.least + 2:
+                    ranked = [t.architecture for t in rung.ranked()]
+                    good = max(self.least, int(share * len(ranked)))
+                    bad = max(self.least, len(ranked) - good)
+                    worse = ranked[len(ranked) - bad :] + self._broken
+                    self._model = Parzen(space, ranked[:good], worse)
+                    break
+        return self._model

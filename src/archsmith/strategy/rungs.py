@@ -1,0 +1,149 @@
+"""Rungs of a multi-fidelity search: their epochs, how many rise, and who stands where."""
+
+from __future__ import annotations
+
+import math
+from bisect import insort
+from collections.abc import Sequence
+
+from ..errors import InputError
+from ..space.architecture import Architecture
+from ..trial import Fidelity, History, Proposal, State, Trial
+
+
+def check_ladder(name: str, eta: float, min_epochs: int) -> None:
+    """Refuse settings that make no ladder.
+
+    Raises:
+        InputError: ``eta`` is not above 1, or ``min_epochs`` is below 1.
+    """
+    if not eta > 1:
+        raise InputError(f"{name}: eta", "a number above 1", f"{eta:g}", "eta=3")
+    if min_epochs < 1:
+        raise InputError(f"{name}: min_epochs", "1 or more", str(min_epochs), "min_epochs=1")
+
+
+def ladder(name: str, epochs: Sequence[int], eta: float, min_epochs: int) -> tuple[int, ...]:
+    """Epochs of the rungs, ascending, the last one the full evaluation.
+
+    Going down from the full evaluation each rung has 1 / ``eta`` of the epochs of the one above,
+    moved to the nearest number (on a log scale) that is offered: (1, ..., 50) and 3 give
+    (1, 2, 6, 17, 50), while (12, 200) gives (12, 200), the two that there are.
+
+    Args:
+        name: of the strategy, for errors.
+        epochs: what an evaluation may be asked for, ascending.
+        min_epochs: the lowest rung has at least so many.
+
+    Raises:
+        InputError: there are not two rungs.
+    """
+    if len(epochs) < 2:
+        got = f"epochs={tuple(epochs)}" if epochs else "an evaluator with one fidelity alone"
+        raise InputError(
+            name, "evaluations at two numbers of epochs or more", got,
+            "an evaluator whose `fidelities` names them (training of two epochs or more, a table "
+            "that records early epochs), or a strategy without fidelity, such as evolution",
+        )  # fmt: skip
+    full = epochs[-1]
+    offered = [e for e in epochs if min_epochs <= e < full]
+    if not offered:
+        raise InputError(
+            f"{name}: min_epochs", f"less than the full {full} epochs", str(min_epochs),
+            f"min_epochs={epochs[0]}",
+        )  # fmt: skip
+    rungs, wanted = {full}, full / eta
+    while wanted >= offered[0] / math.sqrt(eta):
+        rungs.add(min([*offered, full], key=lambda e: abs(math.log(e / wanted))))
+        wanted /= eta
+    # At least one look below the full one, however near it is.
+    return tuple(sorted(rungs)) if len(rungs) > 1 else (offered[0], full)
+
+
+def survivors(count: int, low: int, high: int) -> int:
+    """How many of ``count`` trials rise from a rung of ``low`` epochs to one of ``high``.
+
+    So many that both rungs cost the same: 1 / eta of them on a geometric ladder, and fewer where
+    the next rung that is recorded is far away.
+    """
+    return count * low // high
+
+
+def rung_of(trial: Trial, rungs: Sequence[int]) -> int | None:
+    """Position of the trial's rung; ``None`` where its epochs are those of no rung."""
+    epochs = trial.fidelity.epochs
+    if epochs is None:
+        return len(rungs) - 1
+    return rungs.index(epochs) if epochs in rungs else None
+
+
+def promotion(trial: Trial, epochs: int) -> Proposal:
+    """The trial's architecture once more, at more epochs."""
+    note = f"promoted from trial {trial.number} ({trial.fidelity.epochs} to {epochs} epochs)"
+    return Proposal(trial.architecture, Fidelity(epochs=epochs), note)
+
+
+class Rung:
+    """Finished trials at one fidelity, best first by :meth:`History.ranked`.
+
+    With one objective a trial is put into its place; with several all are ranked anew, as a trial
+    may move others between fronts.
+
+    Args:
+        history: whose objectives and limits rank.
+    """
+
+    def __init__(self, history: History) -> None:
+        # Not the history itself: a memo must not keep it alive.
+        self._judge = History(history.objectives, history.limits)
+        self._plain = len(history.objectives) == 1
+        self._trials: list[Trial] = []
+        self._stale = False
+
+    def __len__(self) -> int:
+        return len(self._trials)
+
+    def add(self, trial: Trial) -> None:
+        """Take in a finished trial."""
+        if self._plain:
+            insort(self._trials, trial, key=self._key)
+        else:
+            self._trials.append(trial)
+            self._stale = True
+
+    def ranked(self) -> list[Trial]:
+        """From best to worst; not to be changed."""
+        if self._stale:
+            self._trials.sort(key=lambda t: t.number)
+            self._trials = self._judge.ranked(self._trials)
+            self._stale = False
+        return self._trials
+
+    def _key(self, trial: Trial) -> tuple[float, ...]:
+        broken = self._judge.violation(trial.metrics)
+        return (broken, trial.number) if broken else (0.0, *self._judge.rank(trial), trial.number)
+
+
+def leftover(history: History, full: int) -> Proposal | None:
+    """The most promising architecture that was never tried at the full number of epochs.
+
+    What is left to do once a space holds nothing new: with enough budget every architecture that
+    does not fail is evaluated fully.
+    """
+    tried = {t.architecture for t in history.trials if t.fidelity.epochs in (None, full)}
+    highest: dict[Architecture, Trial] = {}
+    for trial in history.finished:
+        if trial.architecture not in tried:
+            before = highest.get(trial.architecture)
+            if before is None or trial.fidelity.order > before.fidelity.order:
+                highest[trial.architecture] = trial
+    if not highest:
+        return None
+    most = max(t.fidelity.order for t in highest.values())
+    best = history.ranked([t for t in highest.values() if t.fidelity.order == most])[0]
+    return promotion(best, full)
+
+
+def finished(trial: Trial) -> bool:
+    """Whether it has results that may be compared."""
+    return trial.state is State.FINISHED

@@ -1,0 +1,238 @@
+"""What Bayesian optimisation believes of one metric, and of all of them on a set of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..objective import COSTS, Limit
+from ..space.architecture import Architecture
+from ..trial import History, State, Trial
+from .acquisition import probability_below
+from .blocks import Blocks, distances
+from .gaussian import GaussianProcess, Kernel, fit, robust
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+#: Points that a process and its length scales are learned from at most: half the best, half the
+#: newest. A proposal's time grows with the square, an estimate of three numbers needs few.
+SEEN, FITTED = 200, 100
+
+
+@dataclass(frozen=True)
+class Target:
+    """A metric to be modelled.
+
+    Attributes:
+        name: tells targets of one history apart.
+        trials: that have a value, in order of ending.
+        raw: their values, larger is better, (n,).
+        floor: what a value must reach, where the target is a limit.
+        keeps: whether each trial keeps all limits, where the target is an objective, (n,).
+    """
+
+    name: str
+    trials: tuple[Trial, ...]
+    raw: Array
+    floor: float | None = None
+    keeps: Array | None = None
+
+    @cached_property
+    def values(self) -> Array:
+        """The values on the scale that is modelled, (n,)."""
+        if self.floor is None:
+            return robust(self.raw)
+        # Only near the bound does it matter how far a value is from it.
+        return np.clip((self.raw - self._centre) / self._spread, self.bound - 3, self.bound + 3)
+
+    @cached_property
+    def bound(self) -> float:
+        """The floor on the same scale."""
+        assert self.floor is not None
+        return (self.floor - self._centre) / self._spread
+
+    @property
+    def _centre(self) -> float:
+        return float(self.raw.mean())
+
+    @property
+    def _spread(self) -> float:
+        return float(np.std([*self.raw, self.floor])) or 1.0
+
+    def kept(self, most: int) -> Array:
+        """Places of the trials to learn from, ascending: the best half and the newest half."""
+        n = len(self.trials)
+        if n <= most:
+            return np.arange(n)
+        near = self.values if self.floor is None else -abs(self.values - self.bound)
+        if self.keeps is not None:
+            near = np.where(self.keeps, near, near - 100.0)
+        best = np.argsort(-near, kind="stable")[: most // 2]
+        rest = np.setdiff1d(np.arange(n), best)
+        return np.union1d(best, rest[-(most - most // 2) :])
+
+    def before(self, count: int) -> Target:
+        """The target as it was when it had ``count`` trials."""
+        keeps = None if self.keeps is None else self.keeps[:count]
+        return Target(self.name, self.trials[:count], self.raw[:count], self.floor, keeps)
+
+
+def objectives(history: History) -> list[Target]:
+    """A target for each objective, from the trials of the highest fidelity."""
+    losses = [(t, history.losses(t)) for t in history.full]
+    told = [(t, found) for t, found in losses if np.isfinite(found).all()]
+    if len(told) < 2:
+        return []
+    fidelity = history.full[0].fidelity.order
+    trials = tuple(t for t, _ in told)
+    gains = -np.array([found for _, found in told], dtype=np.float64)
+    keeps = np.array([history.violation(t.metrics) == 0.0 for t in trials])
+    return [
+        Target(f"{fidelity} {objective.metric}", trials, gains[:, i], keeps=keeps)
+        for i, objective in enumerate(history.objectives)
+    ]
+
+
+def limits(history: History) -> list[Target]:
+    """A target for each limit that some trial broke, and one for failing where some did."""
+    found = [target for limit in history.limits if (target := _limit(history, limit))]
+    failed = np.array([t.state is State.FAILED for t in history.ended], dtype=np.float64)
+    if failed.any() and not failed.all():
+        found.append(Target("failed", tuple(history.ended), -failed, floor=-0.5))
+    return found
+
+
+def _limit(history: History, limit: Limit) -> Target | None:
+    told = [t for t in history.ended if np.isfinite(t.metrics.get(limit.metric, np.nan))]
+    if len(told) < 2 or not any(limit.violation(t.metrics) > 0 for t in told):
+        return None
+    numbers = np.array([*(t.metrics[limit.metric] for t in told), limit.bound], dtype=np.float64)
+    sign = -1.0 if limit.sign == "<=" else 1.0
+    if limit.metric in COSTS and (numbers > 0).all():
+        numbers = np.log(numbers)  # costs spread over orders of magnitude
+    return Target(str(limit), tuple(told), sign * numbers[:-1], floor=sign * float(numbers[-1]))
+
+
+class Kernels:
+    """Kernels of targets, estimated anew each time that a target has grown by an eighth.
+
+    A kernel is a function of the first so many trials of its target, so a resumed study has the
+    same ones.
+    """
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self._known: dict[tuple[str, int], Kernel] = {}
+
+    def of(self, target: Target) -> Kernel:
+        count = _milestone(len(target.trials))
+        found = self._known.get((target.name, count))
+        if found is None:
+            past = target.before(count)
+            kept = past.kept(FITTED)
+            rows = self._blocks.rows([past.trials[i].architecture for i in kept])
+            values = past.values[kept]
+            found = fit(distances(rows, rows), values - values.mean())
+            self._known[target.name, count] = found
+        return found
+
+
+def _milestone(count: int) -> int:
+    """The last of the counts 2, 3, 4, ..., each an eighth above the one before, rounded down."""
+    at = 2
+    while (following := at + max(1, at // 8)) <= count:
+        at = following
+    return at
+
+
+class Beliefs:
+    """Processes of all targets over the same trials and candidates.
+
+    Running trials are believed to end as predicted (kriging believer, Ginsbourger et al. 2010), so
+    that proposals made meanwhile go elsewhere.
+    """
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        kernels: Kernels,
+        targets: Sequence[Target],
+        running: Sequence[Architecture],
+        pool: Sequence[Architecture],
+    ) -> None:
+        used = {
+            target.trials[i].number: target.trials[i]
+            for target in targets
+            for i in target.kept(SEEN)
+        }
+        self._places = {number: place for place, number in enumerate(used)}
+        known = [*(t.architecture for t in used.values()), *running]
+        rows = blocks.rows([*known, *pool])
+        first = {name: block[: len(known)] for name, block in rows.items()}
+        self._within = distances(first, first)
+        self._cross = distances(first, {n: block[len(known) :] for n, block in rows.items()})
+        self._running = list(range(len(used), len(known)))
+        self._kernels = kernels
+
+    def of(self, target: Target) -> Belief:
+        """The process of one target."""
+        kept = target.kept(SEEN)
+        places = [self._places[target.trials[i].number] for i in kept]
+        values = target.values[kept]
+        middle = float(values.mean())
+        kernel = self._kernels.of(target)
+        process = GaussianProcess(kernel, self._part(places), values - middle)
+        if self._running:
+            between = self._within[:, places][:, :, self._running]
+            believed, _ = process.predict(between)
+            places = places + self._running
+            values = np.concatenate([values, believed + middle])
+            process = GaussianProcess(kernel, self._part(places), values - middle)
+        return Belief(target, process, self._cross[:, places], middle, kept, values)
+
+    def _part(self, places: list[int]) -> Array:
+        part: Array = self._within[:, places][:, :, places]
+        return part
+
+
+@dataclass(frozen=True)
+class Belief:
+    """A target's process and the distances from what it has seen to the candidates.
+
+    Attributes:
+        middle: what was taken from the values.
+        kept: places of the target's trials that it has seen; running ones come after them.
+        values: of these and of the running ones, (n,).
+    """
+
+    target: Target
+    process: GaussianProcess
+    cross: Array
+    middle: float
+    kept: Array
+    values: Array
+
+    @property
+    def eligible(self) -> Array:
+        """Which of :attr:`values` may be the best, (n,): those that keep the limits.
+
+        Of running trials that is not known, and they may.
+        """
+        running = np.ones(len(self.values) - len(self.kept), dtype=bool)
+        keeps = self.target.keeps
+        known = running[:0] if keeps is None else keeps[self.kept]
+        return np.concatenate([known, running])
+
+    def predict(self) -> tuple[Array, Array]:
+        """Means and variances of the candidates, on the target's scale, (m,) each."""
+        means, variances = self.process.predict(self.cross)
+        return means + self.middle, variances
+
+    def feasible(self) -> Array:
+        """The probability (m,) of each candidate to keep the target's bound."""
+        means, variances = self.predict()
+        return probability_below(-means, variances + 1e-6, -self.target.bound)

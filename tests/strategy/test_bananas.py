@@ -1,0 +1,151 @@
+"""BANANAS and its ensemble: the contract, closed forms, random search as the yardstick."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from torch import nn
+
+import archsmith as nas
+from archsmith.errors import InputError
+from archsmith.objective import Limit, Objective
+from archsmith.strategy.bananas import Bananas
+from archsmith.strategy.ensemble import Ensemble
+from archsmith.testing.strategy import StrategyContract
+from archsmith.trial import History, State, Trial
+
+from .guided_toys import BEST, against_random, best, milliseconds, search, stack
+
+
+class TestBananas(StrategyContract):
+    make = staticmethod(lambda: Bananas(candidates=20))
+
+
+def quick() -> Bananas:
+    """With fewer mutants than by default: the tests are about direction."""
+    return Bananas(candidates=25)
+
+
+@pytest.fixture(scope="module")
+def space() -> nas.Space:
+    return nas.Space(stack)
+
+
+def test_better_than_random_search():
+    """30 seeds; were BANANAS no better, a pass would have a chance below 1 %."""
+    assert against_random(quick, trials=40) < 0.01
+
+
+def test_finds_the_optimum_of_12288_in_most_runs(space):
+    """In all runs where this was written; random search in about 1 %."""
+    assert sum(best(search(quick(), space, seed, 100)) == BEST for seed in range(5)) >= 3
+
+
+def test_better_than_random_search_within_a_limit():
+    """Half of the architectures cost more, those most like the best; they end pruned."""
+    limits = (Limit("cost", "<=", 4.5),)
+    assert against_random(quick, trials=60, seeds=20, limits=limits) < 0.01
+
+
+def test_several_objectives_find_both_ends(space):
+    """The best score of all and the least cost of all are within reach at once."""
+    front = search(quick(), space, 0, 120, objectives=2).front()
+    assert max(t.metrics["score"] for t in front) >= 8.0
+    assert min(t.metrics["cost"] for t in front) <= 2.0
+
+
+def test_graph_features_tell_what_single_answers_do_not():
+    """The value lies in a sum modulo 5, which says nothing of any one answer."""
+
+    def rest(architecture) -> int:
+        return sum(architecture.values()) % 5
+
+    def plain() -> nn.Module:
+        for i in range(6):
+            nas.choose(f"x{i}", list(range(5)))
+        return nn.Identity()
+
+    @nas.graph_form(lambda a: str(list(a.values())), lambda a: {f"rest {rest(a)}": 1.0})
+    def with_features() -> nn.Module:
+        return plain()
+
+    def hits(builder, seed: int) -> int:
+        """How many of the last 30 of 60 trials have the best sum."""
+        space = nas.Space(builder)
+        history = History([Objective("score", "maximize")], key=space.canonical)
+        strategy = Bananas(candidates=25, noise=0.1)
+        for number in range(60):
+            proposal = strategy.propose(space, history, random.Random(f"{seed}/{number}"))
+            trial = Trial(number, proposal.architecture, state=State.FINISHED)
+            history.add(trial)
+            trial.metrics = {"score": float(rest(trial.architecture))}
+            history.close(trial)
+        return sum(rest(t.architecture) == 4 for t in history.finished[30:])
+
+    told = sum(hits(with_features, seed) for seed in range(6))
+    untold = sum(hits(plain, seed) for seed in range(6))
+    assert told > 1.25 * untold, (told, untold)
+
+
+def test_fast_enough_after_500_trials(space):
+    """100 ms a proposal are allowed on an idle core; it takes about 10."""
+    assert milliseconds(Bananas(), space) < 100
+
+
+@pytest.mark.parametrize("wrong", [{"start": 1}, {"candidates": 0}, {"parents": 0}, {"noise": 0.0}])
+def test_refuses_arguments_that_make_no_sense(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        Bananas(**wrong)
+
+
+def test_nothing_left_in_a_space_that_was_used_up():
+    def four() -> nn.Module:
+        nas.choose("a", [0, 1])
+        nas.choose("b", [0, 1])
+        return nn.Identity()
+
+    space = nas.Space(four)
+    history = History([Objective("score", "maximize")], key=space.canonical)
+    strategy = Bananas(start=2)
+    for number in range(4):
+        proposal = strategy.propose(space, history, random.Random(number))
+        trial = Trial(number, proposal.architecture, state=State.FINISHED)
+        history.add(trial)
+        trial.metrics = {"score": float(number)}
+        history.close(trial)
+    assert len(history.seen) == 4
+    assert strategy.propose(space, history, random.Random(9)) is None
+
+
+class TestEnsemble:
+    def test_one_column_is_the_textbook_posterior(self):
+        """y = w x + noise, w ~ N(0, 1): precision n / noise + 1 for a column of unit variance."""
+        rows = np.array([[-1.0], [1.0]] * 8)
+        targets = rows[:, 0] * 0.75
+        mean, spread = Ensemble(rows, targets, noise=0.5).predict(np.array([[2.0], [0.0]]))
+        precision = 16 / 0.5 + 1
+        assert mean == pytest.approx([2 * 0.75 * (16 / 0.5) / precision, 0.0])
+        assert spread == pytest.approx([2 / precision**0.5, 0.0])
+
+    def test_equals_the_posterior_by_inverse(self):
+        """More columns than rows, one of them constant."""
+        rng = np.random.default_rng(0)
+        rows = rng.normal(size=(7, 12))
+        rows[:, 3] = 2.0
+        targets, new = rng.normal(size=7), rng.normal(size=(5, 12))
+        mean, spread = Ensemble(rows, targets, noise=0.3).predict(new)
+        scale = np.where(rows.std(axis=0) > 1e-6, rows.std(axis=0), 1.0) * 12**0.5
+        x, z = (rows - rows.mean(axis=0)) / scale, (new - rows.mean(axis=0)) / scale
+        cover = np.linalg.inv(x.T @ x / 0.3 + np.eye(12))
+        expected = targets.mean() + z @ cover @ x.T @ (targets - targets.mean()) / 0.3
+        assert mean == pytest.approx(expected)
+        assert spread == pytest.approx(np.sqrt(np.einsum("ij,jk,ik->i", z, cover, z)))
+
+    def test_one_row_and_no_columns(self):
+        mean, spread = Ensemble(np.ones((1, 2)), np.array([0.5]), 0.5).predict(np.ones((3, 2)))
+        assert mean == pytest.approx([0.5] * 3)
+        assert spread == pytest.approx([0.0] * 3)
+        mean, _ = Ensemble(np.ones((2, 0)), np.array([0.0, 1.0]), 0.5).predict(np.ones((1, 0)))
+        assert mean == pytest.approx([0.5])

@@ -1,0 +1,204 @@
+"""Bayesian optimisation: the contract, and what it finds."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+
+import pytest
+
+from archsmith.errors import InputError
+from archsmith.objective import Limit, Objective
+from archsmith.space import Space, choose, graph_form
+from archsmith.space.architecture import Architecture
+from archsmith.strategy.bayesian import BayesianOptimization
+from archsmith.strategy.blocks import Blocks, listing
+from archsmith.testing.strategy import StrategyContract, flat, nested
+from archsmith.trial import History, State, Trial
+
+
+class TestBayesian(StrategyContract):
+    steps = 22  # past the ten random ones
+    make = staticmethod(lambda: BayesianOptimization())
+
+
+def chain():
+    """Six layers of five kinds: 15,625 architectures."""
+    from torch import nn
+
+    for i in range(6):
+        choose(f"layer{i}", ["none", "skip", "conv1", "conv3", "pool"])
+    return nn.Identity()
+
+
+def large():
+    """5^12 architectures: too many to list."""
+    from torch import nn
+
+    for i in range(12):
+        choose(f"layer{i}", [0, 1, 2, 3, 4])
+    return nn.Identity()
+
+
+def run(
+    space: Space,
+    metrics: Callable[[Architecture], dict[str, float]],
+    trials: int,
+    objectives: tuple[Objective, ...] = (Objective("accuracy", "maximize"),),
+    limits: tuple[Limit, ...] = (),
+    lag: int = 0,
+    seed: int = 0,
+) -> History:
+    history = History(objectives, limits, key=space.canonical)
+    strategy = BayesianOptimization()
+    for number in range(trials):
+        proposal = strategy.propose(space, history, random.Random(seed * 1000 + number))
+        assert proposal is not None
+        history.add(Trial(number, proposal.architecture, seed=number, state=State.RUNNING))
+        while len(history.running) > lag:
+            trial = history.trials[min(history.running)]
+            trial.metrics = metrics(trial.architecture)
+            broken = history.violation(trial.metrics) > 0
+            trial.state = State.PRUNED if broken else State.FINISHED
+            history.close(trial)
+    return history
+
+
+def likeness(architecture: Architecture) -> dict[str, float]:
+    """How many answers agree with a fixed architecture; conv3 costs the most."""
+    goal = ["conv3", "skip", "conv1", "pool", "conv3", "none"]
+    same = sum(a == b for a, b in zip(architecture.values(), goal, strict=True))
+    cost = sum({"conv3": 9.0, "conv1": 1.0}.get(str(a), 0.0) for a in architecture.values())
+    return {"accuracy": same / 6, "flops": cost + 1.0}
+
+
+def test_finds_the_best_of_a_separable_landscape():
+    history = run(Space(chain), likeness, 40)
+    best = history.best()
+    assert best is not None
+    assert best.metrics["accuracy"] == 1.0  # of 15,625; random search has it with chance 1 in 390
+
+
+def test_a_space_too_large_to_list_is_climbed():
+    def rising(architecture: Architecture) -> dict[str, float]:
+        return {"accuracy": sum(float(a) for a in architecture.values()) / 48}
+
+    space = Space(large)
+    assert not listing(space)
+    best = run(space, rising, 35).best()
+    assert best is not None
+    assert best.metrics["accuracy"] > 0.95  # random draws are at 0.5 with a deviation of 0.1
+
+
+def test_limits_are_learned():
+    limit = Limit("flops", "<=", 11.0)
+    history = run(Space(chain), likeness, 50, limits=(limit,))
+    best = history.best()
+    assert best is not None
+    assert best.metrics["accuracy"] == pytest.approx(5 / 6)  # both conv3 of the goal cost 18
+    proposed = history.ended[15:]
+    broken = sum(t.state is State.PRUNED for t in proposed)
+    assert broken <= len(proposed) * 0.4  # even draws break it six times in ten
+
+
+def test_limits_that_no_random_trial_keeps():
+    """Until one is kept, the probability of keeping it leads."""
+    limit = Limit("flops", "<=", 1.0)  # no convolution: 1 architecture in 21
+    history = run(Space(chain), likeness, 30, limits=(limit,), seed=3)
+    assert len(history.finished) >= 10
+
+
+def test_two_objectives_cover_the_front():
+    goals = (Objective("accuracy", "maximize"), Objective("flops", "minimize"))
+    front = run(Space(chain), likeness, 60, objectives=goals).front()
+    reached = {round(t.metrics["accuracy"] * 6): t.metrics["flops"] for t in front}
+    assert reached == {3: 1.0, 4: 2.0, 5: 11.0, 6: 20.0}
+
+
+def test_three_objectives():
+    goals = (
+        Objective("accuracy", "maximize"), Objective("flops", "minimize"),
+        Objective("depth", "minimize"),
+    )  # fmt: skip
+
+    def three(architecture: Architecture) -> dict[str, float]:
+        deep = sum(a not in ("none", "skip") for a in architecture.values())
+        return {**likeness(architecture), "depth": float(deep)}
+
+    history = run(Space(chain), three, 25, objectives=goals)
+    assert len(history.front()) >= 4
+
+
+def test_parallel_proposals_differ_and_still_find_it():
+    history = run(Space(chain), likeness, 60, lag=7)
+    assert len({t.architecture for t in history.trials}) == 60
+    best = history.best()
+    assert best is not None
+    assert best.metrics["accuracy"] >= 5 / 6
+
+
+def mirrored():
+    """Two layers whose order does not matter: 15 graphs of 25 architectures."""
+    from torch import nn
+
+    choose("a", [0, 1, 2, 3, 4])
+    choose("b", [0, 1, 2, 3, 4])
+    return nn.Identity()
+
+
+def test_each_graph_once_and_all_spellings_alike():
+    both = graph_form(lambda a: str(sorted(a.values())), lambda a: {"sum": float(sum(a.values()))})
+    space = Space(both(mirrored))
+    assert len(listing(space)) == 15
+    history = run(space, lambda a: {"accuracy": float(sum(a.values()))}, 15)
+    assert len(history.seen) == 15
+    strategy = BayesianOptimization()
+    assert strategy.propose(space, history, random.Random(0)) is None
+    blocks = Blocks(space)
+    one, other = (space.complete({"a": a, "b": b}) for a, b in ((1, 3), (3, 1)))
+    rows = blocks.rows([one, other])
+    assert set(rows) >= {"answers", "ranks", "counts", "graph "}
+    for block in rows.values():
+        assert (block[0] == block[1]).all()
+
+
+def test_inactive_decisions_set_architectures_apart():
+    space = Space(nested)
+    blocks = Blocks(space)
+    short = space.complete({"depth": 1})
+    skip = space.complete({"depth": 2, "depth.1.op": "skip"})
+    wide = space.complete({"depth": 2, "depth.1.op": "wide"})
+    answers = blocks.rows([short, skip, wide])["answers"]
+    distance = ((answers[:, None] - answers[None]) ** 2).sum(-1)
+    assert distance[0, 1] < distance[0, 2]
+    assert distance[1, 2] > 0
+
+
+def test_a_proposal_late_in_a_study_is_quick():
+    space = Space(chain)
+    history = History([Objective("accuracy", "maximize")], key=space.canonical)
+    rng = random.Random(0)
+    while len(history) < 500:
+        architecture = space.sample(rng)
+        if history.new(architecture):
+            trial = Trial(len(history), architecture, state=State.FINISHED)
+            trial.metrics = likeness(architecture)
+            history.add(trial)
+            history.close(trial)
+    strategy = BayesianOptimization()
+    strategy.propose(space, history, random.Random(0))  # lists the space, estimates the kernel
+    start = time.process_time()
+    strategy.propose(space, history, random.Random(1))
+    assert time.process_time() - start < 0.5  # 0.1 s on an idle core
+
+
+def test_bad_arguments():
+    with pytest.raises(InputError, match="start >= 2"):
+        BayesianOptimization(start=1)
+
+
+def test_flat_space_to_its_end():
+    history = run(Space(flat), lambda a: {"accuracy": float(sum(a.values()))}, 125)
+    assert len(history.seen) == 125
+    assert max(history.finished[:25], key=lambda t: t.metrics["accuracy"]).metrics["accuracy"] == 12

@@ -1,0 +1,89 @@
+"""BOHB: when it has a model and of what, and against random search."""
+
+from __future__ import annotations
+
+import random
+import statistics
+
+import pytest
+
+import archsmith as nas
+from archsmith.objective import Limit
+from archsmith.strategy.bohb import BOHB
+from archsmith.testing.strategy import StrategyContract
+from archsmith.trial import Fidelity, History, State, Trial
+
+from .fidelity_toys import ACCURACY, EPOCHS, Play, beats_random, chain, truth, uneven
+
+MODEL = "of the density model"
+
+
+class TestBOHB(StrategyContract):
+    make = staticmethod(BOHB)
+
+
+@pytest.fixture(scope="module")
+def space() -> nas.Space:
+    return nas.Space(chain)
+
+
+def test_the_brackets_are_those_of_hyperband(space):
+    round_ = [1] * 9 + [3] * 3 + [9] + [3] * 5 + [9] + [9] * 3
+    play = Play(BOHB, space, epochs=2 * sum(round_))
+    assert [t.fidelity.epochs for t in play.history.trials] == 2 * round_
+
+
+def test_the_model_comes_with_enough_results(space):
+    """Five decisions: six results at least, and two more, on one rung."""
+    trials = Play(lambda: BOHB(random_share=0), space, epochs=60).history.trials
+    assert {t.note for t in trials[:8]} == {"random"}
+    assert {t.note for t in trials[8:] if not t.note.startswith("promoted")} == {MODEL}
+
+
+def test_the_highest_rung_with_enough_results_counts(space):
+    """One epoch says the reverse of the truth; the model that has full results knows better."""
+    history = History([ACCURACY], epochs=EPOCHS)
+    for number, architecture in enumerate(space.sample(random.Random(i)) for i in range(400)):
+        for epochs in (1, 9) if number % 10 == 0 else (1,):
+            sign = 1 if epochs == 9 else -1
+            trial = Trial(len(history), architecture, Fidelity(epochs=epochs), state=State.FINISHED)
+            trial.metrics = {"accuracy": sign * truth(architecture)}
+            history.add(trial)
+            history.close(trial)
+    strategy = BOHB(random_share=0)
+    entrants = [strategy.entrant(space, history, random.Random(i)) for i in range(20)]
+    assert {p.note for p in entrants} == {MODEL}
+    assert statistics.mean(truth(p.architecture) for p in entrants) > 12
+
+
+def test_what_breaks_a_limit_is_bad(space):
+    """Pruned before any training: no accuracy is known, but the model keeps away."""
+    history = History([ACCURACY], [Limit("size", "<=", 10)], epochs=EPOCHS)
+    for number in range(200):
+        trial = Trial(number, space.sample(random.Random(number)), Fidelity(epochs=1))
+        size = truth(trial.architecture)
+        trial.state = State.PRUNED if size > 10 else State.FINISHED
+        trial.metrics = {"size": size} | ({} if size > 10 else {"accuracy": 0.0})
+        history.add(trial)
+        history.close(trial)
+    strategy = BOHB(random_share=0)
+    entrants = [strategy.entrant(space, history, random.Random(i)) for i in range(40)]
+    assert sum(truth(p.architecture) <= 10 for p in entrants) >= 36
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_state_is_told_from_the_history_alone(space, workers):
+    def play(remake: bool) -> Play:
+        return Play(BOHB, space, epochs=200, workers=workers, seconds=uneven, remake=remake)
+
+    assert play(True).told == play(False).told
+
+
+def test_bad_settings_are_refused():
+    for name, value in (("random_share", 2.0), ("good", 1.0), ("candidates", 0)):
+        with pytest.raises(nas.InputError, match=name):
+            BOHB(**{name: value})
+
+
+def test_better_than_random_search_at_equal_epochs():
+    assert beats_random(BOHB, epochs=324) < 0.01

@@ -1,0 +1,128 @@
+"""TPE: the contract, random search as the yardstick, limits, several objectives, cost."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import archsmith as nas
+from archsmith.errors import InputError
+from archsmith.objective import Limit
+from archsmith.strategy.random import RandomSearch
+from archsmith.strategy.ranking import Ranking, by_fronts
+from archsmith.strategy.tpe import TPE
+from archsmith.testing.strategy import StrategyContract
+from archsmith.trial import State, Trial
+
+from .guided_toys import BEST, against_random, best, milliseconds, search, stack
+
+
+class TestTPE(StrategyContract):
+    make = staticmethod(lambda: TPE())
+
+
+class TestMultivariateTPE(StrategyContract):
+    make = staticmethod(lambda: TPE(start=5, multivariate=True))
+
+
+@pytest.fixture(scope="module")
+def space() -> nas.Space:
+    return nas.Space(stack)
+
+
+def test_better_than_random_search():
+    """30 seeds; were TPE no better, a pass would have a chance below 1 %."""
+    assert against_random(TPE, trials=60) < 0.01
+
+
+def test_finds_the_optimum_of_12288_in_most_runs(space):
+    """In 8 of 8 runs where this was written; random search finds it in about 1 %."""
+    assert sum(best(search(TPE(), space, seed, 150)) == BEST for seed in range(4)) >= 3
+
+
+def test_better_than_random_search_within_a_limit():
+    """Half of the architectures cost more, those most like the best; they end pruned."""
+    limits = (Limit("cost", "<=", 4.5),)
+    assert against_random(TPE, trials=70, seeds=16, limits=limits) < 0.01
+
+
+def test_learns_the_way_into_a_limit(space):
+    limits = (Limit("cost", "<=", 3.0),)
+    kept = {
+        strategy.name: sum(
+            len(search(strategy, space, seed, 100, limits=limits).finished) for seed in range(3)
+        )
+        for strategy in (TPE(), RandomSearch())
+    }
+    assert kept["tpe"] > 2 * kept["random"]
+
+
+def test_several_objectives_cover_more_of_the_trade_off(space):
+    """Area that the Pareto front dominates, up to score 0 and cost 9, over 10 seeds."""
+
+    def area(strategy: nas.Strategy, seed: int) -> float:
+        front = search(strategy, space, seed, 80, objectives=2).front()
+        points = sorted((t.metrics["cost"], t.metrics["score"]) for t in front)
+        edges = [*(cost for cost, _ in points), 9.0]
+        return sum(
+            (right - left) * score for (left, score), right in zip(points, edges[1:], strict=True)
+        )
+
+    wins = sum(area(TPE(), seed) > area(RandomSearch(), seed) for seed in range(10))
+    assert wins >= 9  # by chance 1 %
+
+
+def test_failed_and_running_trials_count_as_bad(space):
+    """What fails is left alone: half of the space does, and is proposed less and less."""
+    history = search(RandomSearch(), space, 0, 0)
+    failed = 0
+    for number in range(120):
+        proposal = TPE().propose(space, history, random.Random(number))
+        trial = Trial(number, proposal.architecture, state=State.FINISHED)
+        history.add(trial)
+        if proposal.architecture["layer0"] in ("c", "d"):
+            trial.state = State.FAILED
+            failed += number >= 60
+        trial.metrics = {"score": 1.0} if trial.state is State.FINISHED else {}
+        history.close(trial)
+    assert failed < 15
+
+
+def test_fast_enough_after_500_trials(space):
+    """20 ms a proposal are allowed on an idle core; the test leaves room for a busy one."""
+    assert milliseconds(TPE(), space) < 40
+
+
+@pytest.mark.parametrize("wrong", [{"start": 0}, {"share": 0.0}, {"share": 1.0}, {"candidates": 0}])
+def test_refuses_arguments_that_make_no_sense(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        TPE(**wrong)
+
+
+def test_arguments_are_kept_for_the_record():
+    strategy = TPE(start=7, share=0.2, candidates=9, multivariate=True)
+    assert (strategy.start, strategy.share) == (7, 0.2)
+    assert (strategy.candidates, strategy.multivariate) == (9, True)
+
+
+class TestRanking:
+    @pytest.mark.parametrize("objectives", [1, 2])
+    def test_agrees_with_the_history(self, space, objectives):
+        limits = (Limit("cost", "<=", 5.0),)
+        history = search(RandomSearch(), space, 3, 60, objectives, limits)
+        ranking = Ranking(space, history)
+        for trial in history.ended:
+            ranking.take(trial)
+        known = ranking.known()
+        assert known == history.ended
+        expected = [t.number for t in history.ranked(known)]
+        for count in (1, 10, len(known)):
+            assert [t.number for t in ranking.best(known, count)] == expected[:count]
+
+    def test_fronts_with_equal_and_infinite_losses(self):
+        losses = [(1.0, 1.0), (0.0, 2.0), (1.0, 1.0), (float("inf"), 3.0), (2.0, 2.0)]
+        order = by_fronts(losses, 5)
+        assert set(order[:3]) == {0, 1, 2}
+        assert order[3:] == [4, 3]
+        assert by_fronts([], 3) == []
