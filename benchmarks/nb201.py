@@ -26,7 +26,7 @@ from archsmith.benchmarking import BenchmarkResult, benchmark
 
 STRATEGIES = (
     "random", "evolution", "reinforce", "local-search", "genetic", "nsga2", "tpe", "bananas",
-    "bayesian", "auto", "successive-halving", "hyperband", "asha", "bohb", "grid",
+    "bayesian", "auto", "successive-halving", "hyperband", "asha", "bohb", "abohb", "grid",
 )  # fmt: skip
 #: Mean test accuracy and its spread, and after how many queries.
 PUBLISHED: dict[str, dict[str, tuple[float, float, str]]] = {

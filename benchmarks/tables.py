@@ -5,10 +5,10 @@
 
 Needs ``ARCHSMITH_DATA``. A run is a study of so many full evaluations whose answers come from the
 table; workers are simulated, with the table's own times where it has them. A strategy gets up to
-``--repeats`` runs on each table, fewer (10 at least) where they would take more than ``--seconds``;
-the table says how many. The regret after a query is how far the best architecture so far is from
-the best recorded, both by the metric that the search sees; to compare tables it is divided by the
-distance from the best recorded to the median. A rank is among the strategies on the same table,
+``--repeats`` runs on each table, fewer (``--fewest`` at least) where they would take more than
+``--seconds``; the table says how many. The regret after a query is how far the best architecture so
+far is from the best recorded, both by the metric that the search sees; to compare tables it is
+divided by the distance from the best recorded to the median. A rank is among the strategies on the same table,
 after the same number of queries, with as many workers; ties share the mean rank.
 """
 
@@ -47,9 +47,8 @@ SINGLE = (
     "evolution", "random", "grid",
 )  # fmt: skip
 #: Only where a table was recorded at several fidelities.
-FIDELITY = ("successive-halving", "hyperband", "asha", "bohb")
+FIDELITY = ("successive-halving", "hyperband", "asha", "bohb", "abohb")
 AT = (30, 100, 300)
-FEWEST = 10
 
 
 def main() -> None:
@@ -60,6 +59,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=max(AT))
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=20.0, help="for a strategy on a table")
+    parser.add_argument("--fewest", type=int, default=10, help="runs, however long they take")
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -116,7 +116,9 @@ def _cell(
     began = time.perf_counter()
     run(1, 10_001)
     each = time.perf_counter() - began
-    repeats = max(min(options.repeats, int(options.seconds / each)), min(FEWEST, options.repeats))
+    repeats = max(
+        min(options.repeats, int(options.seconds / each)), min(options.fewest, options.repeats)
+    )
     result = run(repeats, 0)
     scale = float(np.median(table.losses) - table.optimum) or 1.0
     at = {}

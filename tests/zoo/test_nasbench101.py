@@ -18,9 +18,9 @@ from archsmith.zoo.nasbench101_graph import (
     OUTPUT,
     PAIRS,
     canonical,
+    features,
     from_matrix,
     graph_of,
-    paths,
     pruned,
     to_architecture,
 )
@@ -119,7 +119,7 @@ def test_isomorphic_graphs_are_one_and_others_are_not():
         other = to_architecture({image[v]: op for v, op in ops.items()}, moved)
         same = to_architecture(ops, edges)
         assert canonical(other) == canonical(same)
-        assert paths(other) == paths(same)
+        assert features(other) == features(same)
     one, two = (to_architecture({1: a, 2: b}, [(0, 1), (1, 2), (2, 6)])
                 for a, b in (("conv3x3", "conv1x1"), ("conv1x1", "conv3x3")))  # fmt: skip
     assert canonical(one) != canonical(two)
@@ -138,12 +138,14 @@ def test_what_is_pruned_makes_no_difference():
 
 def test_paths_are_counted():
     architecture = from_matrix(MATRIX, OPS)
-    assert paths(architecture) == {
-        "path>conv1x1>conv3x3": 1.0,
-        "path>conv1x1>conv3x3>maxpool3x3>conv3x3": 1.0,
-        "path>conv3x3>conv3x3": 1.0,
-        "path>conv3x3": 1.0,
+    told = features(architecture)
+    assert {name: n for name, n in told.items() if name.startswith("path:")} == {
+        "path:conv1x1>conv3x3": 1.0,
+        "path:conv1x1>conv3x3>maxpool3x3>conv3x3": 1.0,
+        "path:conv3x3>conv3x3": 1.0,
+        "path:conv3x3": 1.0,
     }
+    assert (told["depth:longest"], told["depth:edges"], told["op:maxpool3x3"]) == (4.0, 9.0, 1.0)
 
 
 def test_matrices_become_architectures_of_the_space():

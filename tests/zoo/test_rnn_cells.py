@@ -192,9 +192,9 @@ def test_what_never_reaches_the_output_is_left_out():
 
 def test_features_count_operations_and_depth():
     features = from_recipe(LSTM).features()
-    assert features["linear"] == 4.0
-    assert features["linear>activation_sigm"] == 3.0
-    assert features["depth"] == 6.0  # linear, tanh, product, sum, tanh, product
+    assert features["op:linear"] == 4.0
+    assert features["pair:linear>activation_sigm"] == 3.0
+    assert features["depth:longest"] == 6.0  # linear, tanh, product, sum, tanh, product
 
 
 def test_an_lstm_computes_what_torch_does():

@@ -16,9 +16,9 @@ from archsmith.zoo.transnas import (
     ShiftedReduction,
     Zero,
     canonical,
+    features,
     from_macro,
     from_micro,
-    paths,
     to_macro,
     to_micro,
     transnas_macro,
@@ -51,17 +51,21 @@ def test_equal_graphs_have_equal_features_and_operations_count():
         classes[MICRO.canonical(architecture)].append(architecture)
     assert len(classes) == 1376
     for architectures in classes.values():
-        assert all(paths(a) == paths(architectures[0]) for a in architectures)
+        assert all(features(a) == features(architectures[0]) for a in architectures)
 
 
 def test_paths_are_counted():
     # 0>1 conv3, 0>2 skip, 1>2 skip, 0>3 none, 1>3 conv1, 2>3 skip
-    assert paths(from_micro((3, 1, 1, 0, 2, 1))) == {
-        "path>nor_conv_3x3>nor_conv_1x1": 1.0,
-        "path>skip_connect": 1.0,
-        "path>nor_conv_3x3": 1.0,
+    assert features(from_micro((3, 1, 1, 0, 2, 1))) == {
+        "path:nor_conv_3x3>nor_conv_1x1": 1.0,
+        "path:skip_connect": 1.0,
+        "path:nor_conv_3x3": 1.0,
+        "depth:longest": 2.0,
+        "depth:shortest": 1.0,
+        "depth:convolutions": 2.0,
+        "depth:paths": 3.0,
     }
-    assert paths(from_micro((3, 3, 3, 0, 0, 0))) == {}
+    assert features(from_micro((3, 3, 3, 0, 0, 0)))["depth:paths"] == 0.0
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ _ROOT_2PI = float(np.sqrt(2 * np.pi))
 
 def expected_improvement(means: Array, variances: Array, best: Array | float) -> Array:
     """The expected improvement on ``best`` (Jones et al. 1998), of the arguments' common shape."""
-    from scipy.special import ndtr  # type: ignore[import-untyped]
+    from scipy.special import ndtr
 
     deviation = np.sqrt(variances)
     ahead = (means - best) / deviation

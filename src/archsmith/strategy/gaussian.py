@@ -63,7 +63,7 @@ def fit(distances: Array, values: Array) -> Kernel:
         distances: squared distances of shape (blocks, n, n).
         values: shape (n,), centred.
     """
-    from scipy.optimize import minimize  # type: ignore[import-untyped]
+    from scipy.optimize import minimize
 
     blocks = len(distances)
     start = np.array([_LENGTH[0]] * blocks + [_NOISE[0]])
@@ -200,7 +200,7 @@ def _cholesky(covariance: Array, noise: float) -> Array:
 
 
 def _solve(root: Array, right: Array, lower: bool = True) -> Array:
-    from scipy.linalg import solve_triangular  # type: ignore[import-untyped]
+    from scipy.linalg import solve_triangular
 
     solved: Array = solve_triangular(root, right, lower=lower, check_finite=False)
     return solved

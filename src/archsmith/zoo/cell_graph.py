@@ -71,19 +71,23 @@ class Cell:
         return _smallest(_refined(colors, edges), kinds, edges)
 
     def features(self) -> dict[str, float]:
-        """Counts of live operations, of pairs that read each other, and the longest path."""
+        """Counts of live operations (``op:``), of pairs that read each other (``pair:``), and the
+        longest path (``depth:longest``)."""
         counts: Counter[str] = Counter()
         depth: dict[int, int] = {}
         for node in sorted(self.live):
             op, sources = self.nodes[node]
-            counts[op] += 1
+            counts[f"op:{op}"] += 1
             depth[node] = 1
             for source in sources:
                 told = self.nodes[source][0] if isinstance(source, int) else source
-                counts[f"{told}>{op}"] += 1
+                counts[f"pair:{told}>{op}"] += 1
                 if isinstance(source, int):
                     depth[node] = max(depth[node], depth[source] + 1)
-        return {"depth": float(depth[self.states[0]]), **{k: float(v) for k, v in counts.items()}}
+        return {
+            "depth:longest": float(depth[self.states[0]]),
+            **{k: float(v) for k, v in counts.items()},
+        }
 
     def _graph(self) -> tuple[list[str], list[tuple[int, int, str]]]:
         """Kinds of vertices (live nodes and what they read) and edges with what they mean."""

@@ -23,8 +23,8 @@ from .nasbench101_graph import (
     PAIRS,
     Edge,
     canonical,
+    features,
     op_name,
-    paths,
     pruned,
 )
 
@@ -32,7 +32,7 @@ from .nasbench101_graph import (
 _DEFAULT = ("0>1", "1>2", "2>3", "0>6", "3>6")
 
 
-@graph_form(canonical, paths)
+@graph_form(canonical, features)
 def nasbench101(
     channels: int, classes: int, width: int = 128, stacks: int = 3, cells: int = 3
 ) -> nn.Module:

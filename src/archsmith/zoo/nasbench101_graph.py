@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import SpaceError
 from ..space.architecture import Answer, Architecture
+from .paths import path_features
 
 Edge = tuple[int, int]
 
@@ -145,22 +146,24 @@ def canonical(architecture: Mapping[str, Answer]) -> str:
     return f"{names}: {' '.join(f'{source}>{target}' for source, target in least)}"
 
 
-def paths(architecture: Mapping[str, Answer]) -> dict[str, float]:
-    """How often each sequence of operations leads from input to output; the same for equal graphs.
+def features(architecture: Mapping[str, Answer]) -> dict[str, float]:
+    """What a surrogate may look at, the same for equal graphs.
 
-    The path encoding of White et al. 2021 (arXiv:1910.11858) with counts for bits.
+    Its paths, as :func:`~archsmith.zoo.paths.path_features` tells them; ``op:``, how often each
+    operation occurs, and ``depth:edges``, how many edges there are.
 
     Raises:
         SpaceError: a decision is missing.
     """
     ops, edges = graph_of(architecture)
-    arriving: dict[int, Counter[str]] = {0: Counter({"path": 1})}
+    arriving: dict[int, Counter[tuple[str, ...]]] = {0: Counter({(): 1})}
     for source, target in edges:
-        end = f">{ops[target]}" if target in ops else ""
+        end = (ops[target],) if target in ops else ()
         into = arriving.setdefault(target, Counter())
         for path, count in arriving[source].items():
             into[path + end] += count
-    return {path: float(count) for path, count in arriving[OUTPUT].items()}
+    told = path_features(arriving[OUTPUT]) | {"depth:edges": float(len(edges))}
+    return told | {f"op:{op}": float(n) for op, n in Counter(ops.values()).items()}
 
 
 def _numbered(order: Sequence[int], edges: Iterable[Edge]) -> list[Edge]:

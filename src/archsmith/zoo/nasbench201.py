@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..errors import SpaceError
 from ..space import graph_form, one_of
 from ..space.architecture import Answer, Architecture
+from .paths import path_features
 
 #: Operations, in the order of the published tables.
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -183,29 +184,18 @@ def canonical(architecture: Mapping[str, Answer]) -> str:
 def features(architecture: Mapping[str, Answer]) -> dict[str, float]:
     """What a surrogate may look at, the same for every spelling of a graph.
 
-    - ``path:``: how often each sequence of operations leads from the cell's input to its output
-      (as in White et al. 2021, arXiv:1910.11858, with ``skip_connect`` left out of the sequence);
-    - ``term:``: how many different results of each operation the output uses;
-    - ``depth:``: the longest and the shortest path, the most convolutions on one path, and how
-      many paths there are.
+    Its paths as :func:`~archsmith.zoo.paths.path_features` tells them, ``skip_connect`` left out,
+    and ``term:``, how many different results of each operation the output uses.
 
     Raises:
         SpaceError: an edge is missing or holds no operation of the space.
     """
-    paths = _paths(architecture)
-    told = {f"path:{'>'.join(path) or 'skip'}": float(n) for path, n in paths.items()}
+    told = path_features(_paths(architecture))
     for term in set(_terms(canonical(architecture))):
         if "0" in term:  # reached by the input
             name = f"term:{term.rpartition('@')[2]}"
             told[name] = told.get(name, 0.0) + 1.0
-    lengths = [len(path) for path in paths] or [0]
-    convolutions = [sum("conv" in op for op in path) for path in paths] or [0]
-    return told | {
-        "depth:longest": float(max(lengths)),
-        "depth:shortest": float(min(lengths)),
-        "depth:convolutions": float(max(convolutions)),
-        "depth:paths": float(paths.total()),
-    }
+    return told
 
 
 def _paths(architecture: Mapping[str, Answer]) -> Counter[tuple[str, ...]]:

@@ -190,16 +190,23 @@ def canonical(architecture: Mapping[str, Answer]) -> str:
 
 
 def features_of(architecture: Mapping[str, Answer]) -> dict[str, float]:
-    """How often each path of operations from the features on occurs: ``gcn``, ``gcn>fc``."""
+    """What a surrogate may look at, the same for equal graphs.
+
+    ``op:``, how often each operation occurs; ``pair:``, how often one reads another (``>gcn`` reads
+    the features); ``depth:``, the longest way and how many results go to the output. Whole paths
+    would be thousands of names, most of them of a few architectures.
+    """
     counts: Counter[str] = Counter()
 
-    def count(branches: list[_Branch], path: str) -> None:
+    def count(branches: list[_Branch], before: str, depth: int) -> None:
+        counts["depth:longest"] = max(counts["depth:longest"], depth)
         for op, inner in branches:
-            here = f"{path}>{op}" if path else op
-            counts[here] += 1
-            count(inner, here)
+            counts[f"op:{op}"] += 1
+            counts[f"pair:{before}>{op}"] += 1
+            counts["depth:ends"] += not inner
+            count(inner, op, depth + 1)
 
-    count(_tree(architecture), "")
+    count(_tree(architecture), "", 0)
     return {name: float(number) for name, number in counts.items()}
 
 

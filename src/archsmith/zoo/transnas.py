@@ -19,6 +19,7 @@ from ..errors import SpaceError
 from ..space import choose, graph_form, one_of, subset
 from ..space.architecture import Answer, Architecture
 from .nasbench201 import EDGES, ReLUConvBN, edge_names
+from .paths import path_features
 
 #: Operations of a cell, in the order of the published digits 0 to 3.
 OPS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
@@ -27,7 +28,7 @@ _NODES = 4
 _WIDER, _SMALLER = (1, 2, 3), (1, 2, 3, 4)
 
 
-@graph_form(lambda architecture: canonical(architecture), lambda a: paths(a))
+@graph_form(lambda architecture: canonical(architecture), lambda a: features(a))
 def transnas_micro(channels: int, classes: int, width: int = 64) -> nn.Module:
     """The cell-based network: images (n, channels, height, width) to logits (n, classes).
 
@@ -233,24 +234,22 @@ def canonical(architecture: Mapping[str, Answer]) -> str:
     return f"{'+'.join(sorted(nodes[-1])) or '#'} of {', '.join(used)}"
 
 
-def paths(architecture: Mapping[str, Answer]) -> dict[str, float]:
-    """How often each sequence of operations leads from input to output of a micro cell.
-
-    The path encoding of White et al. 2021 (arXiv:1910.11858) with counts for bits; the same for
-    equal graphs.
+def features(architecture: Mapping[str, Answer]) -> dict[str, float]:
+    """What a surrogate may look at in a micro cell, the same for equal graphs: its paths, as
+    :func:`~archsmith.zoo.paths.path_features` tells them.
 
     Raises:
         SpaceError: an edge is missing or holds no operation of the space.
     """
-    arriving: list[Counter[str]] = [Counter({"path": 1}), Counter(), Counter(), Counter()]
+    arriving: list[Counter[tuple[str, ...]]] = [Counter({(): 1}), Counter(), Counter(), Counter()]
     for (source, target), name in zip(EDGES, edge_names(), strict=True):
         op = _op(architecture, name)
         for path, count in arriving[source].items():
             if op == "skip_connect" and source:
                 arriving[target][path] += count
             elif op != "none":
-                arriving[target][f"{path}>{op}"] += count
-    return {path: float(count) for path, count in arriving[-1].items()}
+                arriving[target][(*path, op)] += count
+    return path_features(arriving[-1])
 
 
 def _ops(inside: int, outside: int, stride: int) -> Mapping[str, Callable[[], nn.Module]]:
