@@ -8,8 +8,8 @@ table; workers are simulated, with the table's own times where it has them. A st
 ``--repeats`` runs on each table, fewer (``--fewest`` at least) where they would take more than
 ``--seconds``; the table says how many. The regret after a query is how far the best architecture so
 far is from the best recorded, both by the metric that the search sees; to compare tables it is
-divided by the distance from the best recorded to the median. A rank is among the strategies on the same table,
-after the same number of queries, with as many workers; ties share the mean rank.
+divided by the distance from the best recorded to the median. A rank is among the strategies on the
+same table, after the same number of queries, with as many workers; ties share the mean rank.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .benchmarking import BenchmarkResult, benchmark, compare
     from .errors import ArchsmithError, InputError, SpaceError, WorkError
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
     from .objective import Limit, Metric, Objective
@@ -30,6 +31,25 @@ if TYPE_CHECKING:
         subset,
     )
     from .strategy import Strategy
+    from .strategy.abohb import AsyncBOHB
+    from .strategy.asha import ASHA
+    from .strategy.auto import Auto
+    from .strategy.bananas import Bananas
+    from .strategy.bayesian import BayesianOptimization
+    from .strategy.bohb import BOHB
+    from .strategy.distinct import Distinct
+    from .strategy.evolution import RegularizedEvolution
+    from .strategy.genetic import GeneticAlgorithm
+    from .strategy.grid import GridSearch
+    from .strategy.hyperband import Hyperband
+    from .strategy.keep_limits import KeepLimits
+    from .strategy.local_search import LocalSearch
+    from .strategy.nsga2 import NSGA2
+    from .strategy.optuna import OptunaSampler
+    from .strategy.random import RandomSearch
+    from .strategy.reinforce import Reinforce
+    from .strategy.successive_halving import SuccessiveHalving
+    from .strategy.tpe import TPE
     from .study import Study
     from .task.base import Data, Part, ReadOptions, Recipe, Task
     from .trial import Fidelity, History, Proposal, State, Trial
@@ -41,6 +61,9 @@ _PLACES = {
     "InputError": "errors",
     "SpaceError": "errors",
     "WorkError": "errors",
+    "BenchmarkResult": "benchmarking",
+    "benchmark": "benchmarking",
+    "compare": "benchmarking",
     "Evaluator": "evaluate",
     "TrialFailed": "evaluate",
     "TrialPruned": "evaluate",
@@ -65,6 +88,25 @@ _PLACES = {
     "scope": "space",
     "subset": "space",
     "Strategy": "strategy",
+    "ASHA": "strategy.asha",
+    "AsyncBOHB": "strategy.abohb",
+    "Auto": "strategy.auto",
+    "BOHB": "strategy.bohb",
+    "Bananas": "strategy.bananas",
+    "BayesianOptimization": "strategy.bayesian",
+    "Distinct": "strategy.distinct",
+    "GeneticAlgorithm": "strategy.genetic",
+    "GridSearch": "strategy.grid",
+    "Hyperband": "strategy.hyperband",
+    "KeepLimits": "strategy.keep_limits",
+    "LocalSearch": "strategy.local_search",
+    "NSGA2": "strategy.nsga2",
+    "OptunaSampler": "strategy.optuna",
+    "RandomSearch": "strategy.random",
+    "RegularizedEvolution": "strategy.evolution",
+    "Reinforce": "strategy.reinforce",
+    "SuccessiveHalving": "strategy.successive_halving",
+    "TPE": "strategy.tpe",
     "Study": "study",
     "Data": "task.base",
     "Part": "task.base",

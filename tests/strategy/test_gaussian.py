@@ -47,7 +47,7 @@ def test_prediction_equals_the_formula():
     kernel = Kernel((0.8,), 0.3)
     process = GaussianProcess(kernel, distances(x), y)
     cross = squared_distances(x, z)[None]
-    means, variances = process.predict(cross)
+    means, variances = process.predict(kernel(cross))
     noisy = kernel(distances(x)) + (0.3 + 1e-6) * np.eye(12)
     between = kernel(cross)
     signal = y @ np.linalg.solve(noisy, y) / 12
@@ -60,7 +60,7 @@ def test_with_little_noise_it_passes_through_what_it_saw():
     x = np.linspace(0, 3, 8)[:, None]
     y = np.sin(x[:, 0])
     process = GaussianProcess(Kernel((1.0,), 1e-8), distances(x), y)
-    means, variances = process.predict(distances(x))
+    means, variances = process.predict(process.kernel(distances(x)))
     np.testing.assert_allclose(means, y, atol=1e-4)
     assert variances.max() < 1e-4
 
@@ -71,7 +71,7 @@ def test_draws_have_the_posterior_s_mean_and_spread():
     process = GaussianProcess(Kernel((1.0,), 0.5), distances(x), y)
     means, covariance = process.at_seen()
     normal = RNG.standard_normal((10, 20_000))
-    draws, given, variances = process.sampled(normal, distances(x))
+    draws, given, variances = process.sampled(normal, process.kernel(distances(x)))
     np.testing.assert_allclose(draws.mean(axis=1), means, atol=0.03)
     np.testing.assert_allclose(np.cov(draws), covariance, atol=0.03)
     # Given the draw, what was seen is known.

@@ -65,14 +65,14 @@ class BayesianOptimization(Strategy):
         if learned.told < self.start or not (goals or bounds):
             return _random(space, history, rng)
         pool = learned.pool(space, history)
-        candidates = pool.draw(space, history, rng)
+        candidates, places = pool.draw(space, history, rng)
         draws = np.random.default_rng(rng.getrandbits(64))
         if not candidates:
             return _random(space, history, rng)
         search = _Search(space, history, learned.kernels(space), goals, bounds, draws)
         if not (search.goals or bounds):
             return _random(space, history, rng)
-        scores = search.scores(candidates)
+        scores = search.scores(candidates, places)
         if not pool.listed:
             for _ in range(_ROUNDS):
                 top = [candidates[i] for i in np.argsort(-scores, kind="stable")[:_CLIMBERS]]
@@ -125,11 +125,11 @@ class _Search:
         self.seed = int(draws.integers(2**63))
         self.note = "expected improvement" if self.goals else "probability of keeping the limits"
 
-    def scores(self, candidates: Sequence[Architecture]) -> Array:
-        """What each candidate promises, (m,)."""
+    def scores(self, candidates: Sequence[Architecture], places: list[int] | None = None) -> Array:
+        """What each candidate promises, (m,); ``places`` are theirs in a listed space."""
         running = [t.architecture for t in self.history.running.values()]
         targets = [*self.goals, *self.bounds]
-        beliefs = Beliefs(self.blocks, self.kernels, targets, running, candidates)
+        beliefs = Beliefs(self.blocks, self.kernels, targets, running, candidates, places)
         scores = self._gains([beliefs.of(goal) for goal in self.goals], len(candidates))
         for bound in self.bounds:
             scores = scores * beliefs.of(bound).feasible()
@@ -144,7 +144,7 @@ class _Search:
 
     def _one(self, goal: Belief) -> Array:
         normal = np.random.default_rng(self.seed).standard_normal((len(goal.values), _DRAWS))
-        draws, means, variances = goal.process.sampled(normal, goal.cross)
+        draws, means, variances = goal.process.sampled(normal, goal.covariance)
         return noisy_expected_improvement(draws[goal.eligible], means, variances)
 
     def _several(self, goals: Sequence[Belief]) -> Array:

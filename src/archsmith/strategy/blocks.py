@@ -60,9 +60,24 @@ class Blocks:
                 name: _telling(split[name]) * np.float32(scale)
                 for name, scale in self._scales.items()
             }
+            self._squares = [(block * block).sum(axis=1) for block in self._listed.values()]
 
     def __len__(self) -> int:
         return len(self._scales)
+
+    def places(self, architectures: Sequence[Architecture]) -> list[int]:
+        """Where architectures of a listed space, or other spellings of them, stand in the list."""
+        return [self._place(a) for a in architectures]
+
+    def from_place(self, place: int) -> Array:
+        """Squared distances of one listed architecture to all, (blocks, 1, all of them)."""
+        assert self._listed is not None
+        return np.stack(
+            [
+                np.maximum(squares[place] + squares - 2 * (block @ block[place]), 0.0)[None]
+                for block, squares in zip(self._listed.values(), self._squares, strict=True)
+            ]
+        )
 
     def rows(self, architectures: Sequence[Architecture]) -> dict[str, Array]:
         """The scaled blocks of these architectures, each of shape (n, its columns).
@@ -73,7 +88,7 @@ class Blocks:
         if self._listed is None:
             return self._scaled(architectures)
         # Rows of a listed space are of graphs: all spellings of one have the same row.
-        places = [self._place(a) for a in architectures]
+        places = self.places(architectures)
         return {name: block[places] for name, block in self._listed.items()}
 
     def _place(self, architecture: Architecture) -> int:

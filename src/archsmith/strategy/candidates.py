@@ -33,12 +33,16 @@ class Pool:
         self.listed = listing(space)
         self._keys = [history.key(a) for a in self.listed]  # dear to make for every proposal
 
-    def draw(self, space: Space, history: History, rng: random.Random) -> list[Architecture]:
-        """The candidates of one proposal; none where a listed space is used up."""
+    def draw(
+        self, space: Space, history: History, rng: random.Random
+    ) -> tuple[list[Architecture], list[int] | None]:
+        """The candidates of one proposal, none where a listed space is used up; and their places
+        in the list, where there is one."""
         if self.listed:
             seen = history.seen
-            return [a for a, key in zip(self.listed, self._keys, strict=True) if key not in seen]
-        return new(history, _drawn(space, history, rng))
+            places = [place for place, key in enumerate(self._keys) if key not in seen]
+            return [self.listed[place] for place in places], places
+        return new(history, _drawn(space, history, rng)), None
 
 
 def around(space: Space, history: History, best: Sequence[Architecture]) -> list[Architecture]:

@@ -105,13 +105,12 @@ class GaussianProcess:
         """Variance of the noise."""
         return self.kernel.noise * self.signal
 
-    def predict(self, cross: Array) -> tuple[Array, Array]:
+    def predict(self, covariance: Array) -> tuple[Array, Array]:
         """Means and variances (m,) of the noise-free values.
 
         Args:
-            cross: squared distances from what was seen, (blocks, n, m).
+            covariance: the kernel between what was seen and what is asked for, (n, m).
         """
-        covariance = self.kernel(cross)
         means = self._weights.astype(covariance.dtype) @ covariance
         explained = _solve(self._root.astype(covariance.dtype), covariance)
         left = 1.0 - np.einsum("nm,nm->m", explained, explained)
@@ -123,19 +122,18 @@ class GaussianProcess:
         means = explained.T @ _solve(self._root, self.values)
         return means, self.signal * (self._prior - explained.T @ explained)
 
-    def sampled(self, normal: Array, cross: Array) -> tuple[Array, Array, Array]:
+    def sampled(self, normal: Array, covariance: Array) -> tuple[Array, Array, Array]:
         """The process given each of s draws of the noise-free values of what was seen.
 
         Args:
             normal: standard normal numbers, (n, s).
-            cross: squared distances from what was seen, (blocks, n, m).
+            covariance: the kernel between what was seen and what is asked for, (n, m).
 
         Returns:
             The draws (n, s); the means (m, s) and variances (m,) given them.
         """
-        means, covariance = self.at_seen()
-        draws = means[:, None] + _cholesky(covariance, 1e-6 * self.signal) @ normal
-        covariance = self.kernel(cross)
+        means, spread = self.at_seen()
+        draws = means[:, None] + _cholesky(spread, 1e-6 * self.signal) @ normal
         explained = _solve(self._known.astype(covariance.dtype), covariance)
         given = explained.T @ _solve(self._known, draws).astype(covariance.dtype)
         left = 1.0 - np.einsum("nm,nm->m", explained, explained)

@@ -21,6 +21,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 #: Points that a process and its length scales are learned from at most: half the best, half the
 #: newest. A proposal's time grows with the square, an estimate of three numbers needs few.
 SEEN, FITTED = 200, 100
+#: Kernels whose covariances are kept: a few objectives and limits have one each.
+_IN_USE = 6
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,23 @@ class Kernels:
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks
         self._known: dict[tuple[str, int], Kernel] = {}
+        self._covered: dict[Kernel, dict[int, Array]] = {}
+
+    def to_listed(self, kernel: Kernel, seen: Sequence[int], asked: Sequence[int]) -> Array:
+        """Covariances (n, m) between places of a listed space.
+
+        Those of one place to all are kept while its kernel is in use. They are made one place at a
+        time, so that their last digits do not depend on what was made beside them.
+        """
+        if kernel not in self._covered:
+            while len(self._covered) >= _IN_USE:
+                self._covered.pop(next(iter(self._covered)))
+        rows = self._covered.pop(kernel, {})
+        self._covered[kernel] = rows  # the last one in use
+        for place in seen:
+            if place not in rows:
+                rows[place] = kernel(self._blocks.from_place(place))[0]
+        return np.stack([rows[place] for place in seen])[:, np.asarray(asked)]
 
     def of(self, target: Target) -> Kernel:
         count = _milestone(len(target.trials))
@@ -163,6 +182,7 @@ class Beliefs:
         targets: Sequence[Target],
         running: Sequence[Architecture],
         pool: Sequence[Architecture],
+        places: list[int] | None,
     ) -> None:
         used = {
             target.trials[i].number: target.trials[i]
@@ -171,10 +191,15 @@ class Beliefs:
         }
         self._places = {number: place for place, number in enumerate(used)}
         known = [*(t.architecture for t in used.values()), *running]
-        rows = blocks.rows([*known, *pool])
-        first = {name: block[: len(known)] for name, block in rows.items()}
+        self._listed: tuple[list[int], list[int]] | None = None
+        if places is not None:
+            self._listed = (blocks.places(known), places)
+            first = blocks.rows(known)
+        else:
+            rows = blocks.rows([*known, *pool])
+            first = {name: block[: len(known)] for name, block in rows.items()}
+            self._cross = distances(first, {n: block[len(known) :] for n, block in rows.items()})
         self._within = distances(first, first)
-        self._cross = distances(first, {n: block[len(known) :] for n, block in rows.items()})
         self._running = list(range(len(used), len(known)))
         self._kernels = kernels
 
@@ -188,11 +213,18 @@ class Beliefs:
         process = GaussianProcess(kernel, self._part(places), values - middle)
         if self._running:
             between = self._within[:, places][:, :, self._running]
-            believed, _ = process.predict(between)
+            believed, _ = process.predict(kernel(between))
             places = places + self._running
             values = np.concatenate([values, believed + middle])
             process = GaussianProcess(kernel, self._part(places), values - middle)
-        return Belief(target, process, self._cross[:, places], middle, kept, values)
+        return Belief(target, process, self._covariance(kernel, places), middle, kept, values)
+
+    def _covariance(self, kernel: Kernel, places: list[int]) -> Array:
+        """Between these of the known architectures and the candidates, (n, m)."""
+        if self._listed is None:
+            return kernel(self._cross[:, places])
+        known, pool = self._listed
+        return self._kernels.to_listed(kernel, [known[place] for place in places], pool)
 
     def _part(self, places: list[int]) -> Array:
         part: Array = self._within[:, places][:, :, places]
@@ -201,7 +233,7 @@ class Beliefs:
 
 @dataclass(frozen=True)
 class Belief:
-    """A target's process and the distances from what it has seen to the candidates.
+    """A target's process and the covariances of what it has seen with the candidates.
 
     Attributes:
         middle: what was taken from the values.
@@ -211,7 +243,7 @@ class Belief:
 
     target: Target
     process: GaussianProcess
-    cross: Array
+    covariance: Array
     middle: float
     kept: Array
     values: Array
@@ -229,7 +261,7 @@ class Belief:
 
     def predict(self) -> tuple[Array, Array]:
         """Means and variances of the candidates, on the target's scale, (m,) each."""
-        means, variances = self.process.predict(self.cross)
+        means, variances = self.process.predict(self.covariance)
         return means + self.middle, variances
 
     def feasible(self) -> Array:
