@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from picked import same_as_auto
 
 from archsmith.benchmarking import benchmark
 from archsmith.benchmarking.run import read_table
@@ -85,7 +86,14 @@ def with_latency(table: Table, device: str) -> Table:
 
 def _device(device: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     table = with_latency(read_table("nb201", None, "cifar10"), device)
-    return [_cell(table, device, strategy, options) for strategy in options.strategies]
+    same = same_as_auto(table, options.queries, objectives=(Objective("latency_ms", "minimize"),))
+    cells: list[dict[str, Any]] = []
+    for strategy in options.strategies:
+        if strategy == "auto" and cells and cells[-1]["strategy"] == same:
+            cells.append({**cells[-1], "strategy": "auto"})
+        else:
+            cells.append(_cell(table, device, strategy, options))
+    return cells
 
 
 def _cell(table: Table, device: str, strategy: str, options: argparse.Namespace) -> dict[str, Any]:

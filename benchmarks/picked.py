@@ -1,0 +1,31 @@
+"""What ``auto`` picks on a table; where that is one strategy all through, runs are the same."""
+
+from __future__ import annotations
+
+from archsmith.benchmarking import benchmark
+from archsmith.objective import Objective
+from archsmith.strategy.auto import pick
+from archsmith.tables import Table
+from archsmith.trial import History
+
+
+def same_as_auto(
+    table: Table, queries: int, workers: int = 1, objectives: tuple[Objective, ...] = ()
+) -> str:
+    """The strategy whose runs are those of ``auto``, seed for seed; checked on one run.
+
+    Raises:
+        AssertionError: the two runs differ.
+    """
+    history = History((table.select, *objectives), budget=queries, workers=workers)
+    name, _ = pick(table.space, history)
+    one, other = (
+        benchmark(
+            table, strategy, queries=min(queries, 40), repeats=1, seed=9, workers=workers,
+            objectives=objectives, processes=1,
+        )
+        for strategy in ("auto", name)
+    )  # fmt: skip
+    assert (one.valid == other.valid).all(), name
+    assert (one.test == other.test).all(), name
+    return name
