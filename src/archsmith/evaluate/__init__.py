@@ -12,6 +12,7 @@ evaluators = Registry(
     {
         "cost": "archsmith.evaluate.cost:CostEvaluator",
         "latency": "archsmith.evaluate.latency:LatencyEvaluator",
+        "table": "archsmith.evaluate.table:TableEvaluator",
         "training": "archsmith.evaluate.training:TrainingEvaluator",
     },
 )
