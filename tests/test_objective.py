@@ -117,5 +117,9 @@ def test_two_objectives_are_swept_into_the_same_fronts():
             expected.append(sorted(front))
             left -= set(front)
         assert nondominated_fronts(vectors) == expected
+        assert nondominated_fronts([v[:1] for v in vectors]) == [
+            [i for i in range(25) if vectors[i][0] == value]
+            for value in sorted({v[0] for v in vectors})
+        ]
         wider = [(*v, 0.0) for v in vectors]
         assert nondominated_fronts(wider) == expected

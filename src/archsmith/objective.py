@@ -124,6 +124,11 @@ def nondominated_fronts(losses: Sequence[Sequence[float]]) -> list[list[int]]:
     (fast non-dominated sort, Deb et al. 2002; O(m n^2), for two objectives a sweep, O(n log n)).
     """
     n = len(losses)
+    if n and len(losses[0]) == 1:
+        equal: dict[float, list[int]] = {}
+        for i, (loss,) in enumerate(losses):
+            equal.setdefault(loss, []).append(i)
+        return [equal[loss] for loss in sorted(equal)]
     if n and len(losses[0]) == 2:
         return _fronts_of_two(losses)
     beats: list[list[int]] = [[] for _ in range(n)]

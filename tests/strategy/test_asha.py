@@ -1,4 +1,4 @@
-"""ASHA: who rises, that nobody waits, and against random search."""
+"""ASHA: who rises, that nobody waits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from archsmith.strategy.asha import ASHA
 from archsmith.testing.strategy import StrategyContract
 from archsmith.trial import State, Trial
 
-from .fidelity_toys import EPOCHS, Play, beats_random, chain, pair, uneven
+from .toys import EPOCHS, Play, chain, pair, uneven
 
 
 class TestASHA(StrategyContract):
+    budget = 20  # of short evaluations for the most part
     make = staticmethod(ASHA)
 
 
@@ -80,7 +81,3 @@ def test_a_space_that_is_used_up_is_evaluated_fully():
     play = Play(ASHA, nas.Space(pair), epochs=10_000, workers=3)
     assert len({t.architecture for t in play.history.full}) == 12
     assert dict(play.history.best().architecture) == {"edge0": 3, "edge1": 2}
-
-
-def test_better_than_random_search_at_equal_epochs():
-    assert beats_random(ASHA) < 0.01

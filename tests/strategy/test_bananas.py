@@ -1,8 +1,9 @@
-"""BANANAS and its ensemble: the contract, closed forms, random search as the yardstick."""
+"""BANANAS and its ensemble: the contract, closed forms, limits."""
 
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,10 +17,13 @@ from archsmith.strategy.ensemble import Ensemble
 from archsmith.testing.strategy import StrategyContract
 from archsmith.trial import History, State, Trial
 
-from .guided_toys import BEST, against_random, best, milliseconds, search, stack
+from .toys import BEST, SCORE, TRADE, against_random, best, milliseconds, play, stack, worth
+
+search = partial(play, measure=worth)
 
 
 class TestBananas(StrategyContract):
+    seeds, budget = 20, 40
     make = staticmethod(lambda: Bananas(candidates=20))
 
 
@@ -33,25 +37,28 @@ def space() -> nas.Space:
     return nas.Space(stack)
 
 
-def test_better_than_random_search():
-    """30 seeds; were BANANAS no better, a pass would have a chance below 1 %."""
-    assert against_random(quick, trials=40) < 0.01
-
-
 def test_finds_the_optimum_of_12288_in_most_runs(space):
     """In all runs where this was written; random search in about 1 %."""
-    assert sum(best(search(quick(), space, seed, 100)) == BEST for seed in range(5)) >= 3
+    assert (
+        sum(
+            best(search(quick(), space, 100, seed, objectives=[SCORE])) == BEST for seed in range(5)
+        )
+        >= 3
+    )
 
 
-def test_better_than_random_search_within_a_limit():
+def test_better_than_random_search_within_a_limit(space):
     """Half of the architectures cost more, those most like the best; they end pruned."""
     limits = (Limit("cost", "<=", 4.5),)
-    assert against_random(quick, trials=60, seeds=20, limits=limits) < 0.01
+    assert (
+        against_random(quick, space, 60, 20, measure=worth, objectives=[SCORE], limits=limits)
+        < 0.01
+    )
 
 
 def test_several_objectives_find_both_ends(space):
     """The best score of all and the least cost of all are within reach at once."""
-    front = search(quick(), space, 0, 120, objectives=2).front()
+    front = search(quick(), space, 120, 0, objectives=TRADE).front()
     assert max(t.metrics["score"] for t in front) >= 8.0
     assert min(t.metrics["cost"] for t in front) <= 2.0
 

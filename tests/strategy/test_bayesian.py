@@ -20,6 +20,7 @@ from archsmith.trial import History, State, Trial
 
 class TestBayesian(StrategyContract):
     steps = 22  # past the ten random ones
+    seeds, budget = 12, 25
     make = staticmethod(lambda: BayesianOptimization())
 
 

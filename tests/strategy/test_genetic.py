@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 
@@ -10,11 +11,13 @@ import archsmith as nas
 from archsmith.objective import hypervolume
 from archsmith.strategy.genetic import GeneticAlgorithm
 from archsmith.strategy.population import breed, offspring
-from archsmith.strategy.random import RandomSearch
 from archsmith.testing.strategy import StrategyContract
 from archsmith.trial import History, Trial
 
-from .landscape import BOTH, edges, play, wins
+from .toys import BOTH, against_random, best, edges, sized
+from .toys import play as play_any
+
+play = partial(play_any, measure=sized)
 
 
 class TestGenetic(StrategyContract):
@@ -34,19 +37,9 @@ def space() -> nas.Space:
     return nas.Space(edges)
 
 
-def best(history: History) -> float:
-    found = history.best()
-    assert found is not None
-    return found.metrics["accuracy"]
-
-
 def parents(trial: Trial) -> list[int]:
     assert trial.note.startswith("child of trials ")
     return [int(n) for n in trial.note.removeprefix("child of trials ").split(" and ")]
-
-
-def test_better_than_random_search(space):
-    assert wins(GeneticAlgorithm, RandomSearch, best, space, 80) < 0.01
 
 
 def test_the_optimum_is_found(space):
@@ -57,7 +50,10 @@ def test_several_objectives_beat_random_search(space):
     def volume(history: History) -> float:
         return hypervolume([history.losses(t) for t in history.finished], (0.0, 50.0))
 
-    assert wins(GeneticAlgorithm, RandomSearch, volume, space, 100, objectives=BOTH) < 0.01
+    assert (
+        against_random(GeneticAlgorithm, space, 100, reached=volume, measure=sized, objectives=BOTH)
+        < 0.01
+    )
 
 
 def test_the_best_and_the_newest_breed(space):

@@ -22,7 +22,7 @@ ACCURACY = (Objective("accuracy", "maximize"),)
 
 class TestGrid(StrategyContract):
     make = staticmethod(GridSearch)
-    seeded = False
+    seeded = better = False
 
 
 def run(space: nas.Space, strategy: nas.Strategy, trials: int = 10_000) -> History:

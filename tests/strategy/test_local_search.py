@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,13 @@ import archsmith as nas
 from archsmith.objective import hypervolume
 from archsmith.space import graph_form
 from archsmith.strategy.local_search import LocalSearch
-from archsmith.strategy.random import RandomSearch
 from archsmith.testing.strategy import StrategyContract
 from archsmith.trial import History, State, Trial
 
-from .landscape import ACCURACY, BOTH, accuracy, edges, play, wins
+from .toys import ACCURACY, BOTH, accuracy, against_random, best, edges, sized
+from .toys import play as play_any
+
+play = partial(play_any, measure=sized)
 
 
 class TestFirst(StrategyContract):
@@ -36,18 +39,6 @@ def space() -> nas.Space:
 
 def apart(a: nas.Architecture, b: nas.Architecture) -> int:
     return sum(a[name] != b[name] for name in a)
-
-
-def best(history: History) -> float:
-    found = history.best()
-    assert found is not None
-    return found.metrics["accuracy"]
-
-
-@pytest.mark.parametrize("improvement", ["first", "best"])
-def test_better_than_random_search(space, improvement):
-    p = wins(lambda: LocalSearch(improvement), RandomSearch, best, space, 60)
-    assert p < 0.01
 
 
 def test_the_optimum_is_found(space):
@@ -118,7 +109,7 @@ def test_a_narrow_limit_is_found(space):
 
 
 def test_neighbours_of_a_failed_restart_are_not_asked_for(space):
-    history = History(ACCURACY, key=space.canonical)
+    history = History([ACCURACY], key=space.canonical)
     strategy = LocalSearch(initial=1)
     for number in range(5):
         proposal = strategy.propose(space, history, random.Random(number))
@@ -134,7 +125,10 @@ def test_several_objectives_beat_random_search(space):
     def volume(history: History) -> float:
         return hypervolume([history.losses(t) for t in history.finished], (0.0, 50.0))
 
-    assert wins(LocalSearch, RandomSearch, volume, space, 60, objectives=BOTH) < 0.01
+    assert (
+        against_random(LocalSearch, space, 60, reached=volume, measure=sized, objectives=BOTH)
+        < 0.01
+    )
 
 
 def test_several_objectives_start_from_the_front(space):
@@ -182,7 +176,7 @@ def test_nas_bench_201():
     space, optimum = nas.Space(nasbench201, channels=3, classes=10, cells=1), max(valid.values())
     queries = []
     for seed in range(40):
-        history, strategy = History(ACCURACY, key=space.canonical), LocalSearch()
+        history, strategy = History([ACCURACY], key=space.canonical), LocalSearch()
         for number in range(300):
             proposal = strategy.propose(space, history, random.Random(f"{seed}/{number}"))
             assert proposal is not None

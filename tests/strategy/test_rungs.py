@@ -15,7 +15,7 @@ from archsmith.strategy.rungs import Rung, ladder, leftover, rung_of, survivors
 from archsmith.strategy.successive_halving import SuccessiveHalving
 from archsmith.trial import Fidelity, History, State, Trial
 
-from .fidelity_toys import ACCURACY, chain
+from .toys import ACCURACY, chain
 
 ALL = (SuccessiveHalving, Hyperband, ASHA, BOHB)
 

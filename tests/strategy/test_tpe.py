@@ -1,8 +1,9 @@
-"""TPE: the contract, random search as the yardstick, limits, several objectives, cost."""
+"""TPE: the contract, limits, several objectives, cost."""
 
 from __future__ import annotations
 
 import random
+from functools import partial
 
 import pytest
 
@@ -15,14 +16,18 @@ from archsmith.strategy.tpe import TPE
 from archsmith.testing.strategy import StrategyContract
 from archsmith.trial import State, Trial
 
-from .guided_toys import BEST, against_random, best, milliseconds, search, stack
+from .toys import BEST, SCORE, TRADE, against_random, best, milliseconds, play, stack, worth
+
+search = partial(play, measure=worth)
 
 
 class TestTPE(StrategyContract):
+    seeds, budget = 20, 40
     make = staticmethod(lambda: TPE())
 
 
 class TestMultivariateTPE(StrategyContract):
+    seeds, budget = 20, 40
     make = staticmethod(lambda: TPE(start=5, multivariate=True))
 
 
@@ -31,27 +36,28 @@ def space() -> nas.Space:
     return nas.Space(stack)
 
 
-def test_better_than_random_search():
-    """30 seeds; were TPE no better, a pass would have a chance below 1 %."""
-    assert against_random(TPE, trials=60) < 0.01
-
-
 def test_finds_the_optimum_of_12288_in_most_runs(space):
     """In 8 of 8 runs where this was written; random search finds it in about 1 %."""
-    assert sum(best(search(TPE(), space, seed, 150)) == BEST for seed in range(4)) >= 3
+    assert (
+        sum(best(search(TPE(), space, 150, seed, objectives=[SCORE])) == BEST for seed in range(4))
+        >= 3
+    )
 
 
-def test_better_than_random_search_within_a_limit():
+def test_better_than_random_search_within_a_limit(space):
     """Half of the architectures cost more, those most like the best; they end pruned."""
     limits = (Limit("cost", "<=", 4.5),)
-    assert against_random(TPE, trials=70, seeds=16, limits=limits) < 0.01
+    assert (
+        against_random(TPE, space, 70, 16, measure=worth, objectives=[SCORE], limits=limits) < 0.01
+    )
 
 
 def test_learns_the_way_into_a_limit(space):
     limits = (Limit("cost", "<=", 3.0),)
     kept = {
         strategy.name: sum(
-            len(search(strategy, space, seed, 100, limits=limits).finished) for seed in range(3)
+            len(search(strategy, space, 100, seed, objectives=[SCORE], limits=limits).finished)
+            for seed in range(3)
         )
         for strategy in (TPE(), RandomSearch())
     }
@@ -62,7 +68,7 @@ def test_several_objectives_cover_more_of_the_trade_off(space):
     """Area that the Pareto front dominates, up to score 0 and cost 9, over 10 seeds."""
 
     def area(strategy: nas.Strategy, seed: int) -> float:
-        front = search(strategy, space, seed, 80, objectives=2).front()
+        front = search(strategy, space, 80, seed, objectives=TRADE).front()
         points = sorted((t.metrics["cost"], t.metrics["score"]) for t in front)
         edges = [*(cost for cost, _ in points), 9.0]
         return sum(
@@ -75,7 +81,7 @@ def test_several_objectives_cover_more_of_the_trade_off(space):
 
 def test_failed_and_running_trials_count_as_bad(space):
     """What fails is left alone: half of the space does, and is proposed less and less."""
-    history = search(RandomSearch(), space, 0, 0)
+    history = search(RandomSearch(), space, 0, 0, objectives=[SCORE])
     failed = 0
     for number in range(120):
         proposal = TPE().propose(space, history, random.Random(number))
@@ -110,7 +116,7 @@ class TestRanking:
     @pytest.mark.parametrize("objectives", [1, 2])
     def test_agrees_with_the_history(self, space, objectives):
         limits = (Limit("cost", "<=", 5.0),)
-        history = search(RandomSearch(), space, 3, 60, objectives, limits)
+        history = search(RandomSearch(), space, 60, 3, objectives=TRADE[:objectives], limits=limits)
         ranking = Ranking(space, history)
         for trial in history.ended:
             ranking.take(trial)

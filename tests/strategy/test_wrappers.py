@@ -11,6 +11,7 @@ from archsmith.space import Space, choose, graph_form
 from archsmith.strategy.distinct import Distinct
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.keep_limits import KeepLimits
+from archsmith.strategy.start import StartFrom
 from archsmith.testing.strategy import StrategyContract
 from archsmith.trial import History, Proposal, State, Trial
 
@@ -38,6 +39,21 @@ class Draws(nas.Strategy):
 
 class TestDistinct(StrategyContract):
     make = staticmethod(lambda: Distinct(RegularizedEvolution()))
+
+
+class FromDefault(StartFrom):
+    """Starts from the default of whatever space it meets, as a search does."""
+
+    def __init__(self):
+        super().__init__([], RegularizedEvolution())
+
+    def propose(self, space, history, rng):
+        return StartFrom([space.default()], self.then).propose(space, history, rng)
+
+
+class TestStartFrom(StrategyContract):
+    seeded = False  # where it begins
+    make = staticmethod(FromDefault)
 
 
 class TestKeepLimits(StrategyContract):

@@ -1,0 +1,86 @@
+"""The default strategy: what it picks, that it says so, and the contract."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+
+import archsmith as nas
+from archsmith.objective import Objective
+from archsmith.strategy.auto import Auto
+from archsmith.strategy.bayesian import BayesianOptimization
+from archsmith.strategy.genetic import GeneticAlgorithm
+from archsmith.strategy.nsga2 import NSGA2
+from archsmith.testing.landscape import height, hills
+from archsmith.testing.strategy import StrategyContract, flat, generated
+from archsmith.trial import History, State, Trial
+
+ONE = (Objective("accuracy", "maximize"),)
+BOTH = (*ONE, Objective("params", "minimize"))
+
+
+class TestAuto(StrategyContract):
+    steps, seeds, budget = 22, 12, 30
+    make = staticmethod(Auto)
+
+
+def after(trials: int, space: nas.Space, objectives=ONE, **known) -> History:
+    """A history of so many random trials."""
+    history = History(objectives, key=space.canonical, **known)
+    rng = random.Random(0)
+    for number in range(trials):
+        trial = Trial(number, space.sample(rng), state=State.FINISHED)
+        value = height(trial.architecture)
+        trial.metrics = {"accuracy": value, "params": 1 - value**2}
+        history.add(trial)
+        history.close(trial)
+    return history
+
+
+def test_a_budget_that_covers_the_space_is_spent_on_all_of_it():
+    space, strategy = nas.Space(flat), Auto()
+    history = History(ONE, key=space.canonical, budget=125)
+    said = strategy.describe(space, history)
+    assert said == "auto: grid, because 125 trials cover all 125 architectures"
+    for number in range(125):
+        proposal = strategy.propose(space, history, random.Random(number))
+        trial = Trial(number, proposal.architecture, state=State.FINISHED)
+        trial.metrics = {"accuracy": 0.0}
+        history.add(trial)
+        history.close(trial)
+    assert len(history.seen) == 125
+    assert strategy.propose(space, history, random.Random(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("builder", "trials", "objectives", "known", "expected", "says"),
+    [
+        (hills, 0, ONE, {"budget": 4095}, BayesianOptimization, "4,096 .* 4,095 trials"),
+        (hills, 20, ONE, {}, BayesianOptimization, "no number of trials is set"),
+        (hills, 20, BOTH, {"workers": 4}, BayesianOptimization, "4 at a time"),
+        (hills, 999, ONE, {}, BayesianOptimization, "4,096"),
+        (hills, 1000, ONE, {}, GeneticAlgorithm, "1,000 trials are done"),
+        (hills, 1000, BOTH, {}, NSGA2, "1,000 trials are done"),
+        (generated, 0, ONE, {"budget": 10**9}, BayesianOptimization, "trials are planned"),
+    ],
+)
+def test_what_it_picks_proposes(builder, trials, objectives, known, expected, says):
+    space = nas.Space(builder)
+    history = after(trials, space, objectives, **known)
+    with pytest.MonkeyPatch.context() as patch:
+        seen = []
+        patch.setattr(expected, "propose", lambda *asked: seen.append(asked))
+        Auto().propose(space, history, random.Random(0))
+    assert [type(asked[0]) for asked in seen] == [expected]
+    said = Auto().describe(space, history)
+    assert said.startswith(f"auto: {expected.name}, because ")
+    assert re.search(says, said), said
+
+
+def test_it_goes_on_from_what_the_surrogate_found():
+    """The genetic algorithm breeds trials that it has not proposed itself."""
+    space = nas.Space(hills)
+    proposal = Auto().propose(space, after(1000, space), random.Random(1))
+    assert proposal.note.startswith("child of trials ")
