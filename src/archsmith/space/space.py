@@ -63,7 +63,8 @@ class Space:
         self._form = form_of(builder)
         self._tree = Tree(self._builder.ask)
         self._counter = Counter(self._tree)
-        self._columns: list[tuple[str, list[str]]] | None = None
+        self._columns: dict[str, int] | None = None
+        self._places: dict[Decision, list[int]] = {}
         self._fingerprint: str | None = None
         self._size: tuple[int, Size] | None = None  # and the tree's version that it holds for
 
@@ -266,7 +267,7 @@ class Space:
 
     def columns(self) -> list[str]:
         """Names of the numbers that :meth:`encode` gives."""
-        return [column for _, columns in self._layout() for column in columns]
+        return list(self._layout())
 
     def encode(self, architecture: Architecture) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The architecture as float32 numbers in [0, 1], always of the same length.
@@ -278,12 +279,13 @@ class Space:
         """
         import numpy as np
 
-        filled: dict[str, float] = {}
+        row = [0.0] * len(self._layout())
         for decision in self._tree.decisions(architecture):
-            filled[f"{decision.name}?"] = 1.0
-            answer = decision.encode(architecture[decision.name])
-            filled |= zip(decision.columns(), answer, strict=True)
-        return np.array([filled.get(c, 0.0) for c in self.columns()], dtype=np.float32)
+            numbers = (1.0, *decision.encode(architecture[decision.name]))
+            for place, number in zip(self._places_of(decision), numbers, strict=True):
+                if place >= 0:
+                    row[place] = number
+        return np.array(row, dtype=np.float32)
 
     def build(
         self, architecture: Architecture, device: str = "cpu", seed: int | None = None
@@ -332,14 +334,25 @@ class Space:
         refuse_extra(architecture, run.asked)
         return run, model
 
-    def _layout(self) -> list[tuple[str, list[str]]]:
+    def _layout(self) -> dict[str, int]:
+        """Columns of encodings with their places, in order; fixed by the first call."""
         if self._columns is None:
             explore(self._tree)
             known: dict[str, dict[str, None]] = {}
             for decision in sorted(self._tree.nodes, key=lambda d: (d.name, d.describe())):
                 known.setdefault(decision.name, {}).update(dict.fromkeys(decision.columns()))
-            self._columns = [(name, [f"{name}?", *columns]) for name, columns in known.items()]
+            names = [c for name, columns in known.items() for c in (f"{name}?", *columns)]
+            self._columns = {name: place for place, name in enumerate(names)}
         return self._columns
+
+    def _places_of(self, decision: Decision) -> list[int]:
+        """Places of a decision's flag and numbers; -1 for what was not known at the first call."""
+        found = self._places.get(decision)
+        if found is None:
+            layout = self._layout()
+            names = (f"{decision.name}?", *decision.columns())
+            found = self._places[decision] = [layout.get(name, -1) for name in names]
+        return found
 
 
 def _with(architecture: Architecture, changed: str, answer: Answer) -> Any:

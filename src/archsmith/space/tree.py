@@ -60,7 +60,11 @@ class Rule:
         rule = self
         while rule.split is not None:
             if rule.split in answers:
-                rule = rule.branches.setdefault(answers[rule.split], Rule())
+                answer = answers[rule.split]
+                branch = rule.branches.get(answer)
+                if branch is None:
+                    branch = rule.branches[answer] = Rule()
+                rule = branch
             else:
                 rule.absent = rule.absent or Rule()
                 rule = rule.absent
@@ -89,11 +93,12 @@ class Node:
     The start has no decision; the end of all runs has none either.
     """
 
-    __slots__ = ("decision", "enclosing", "name", "place", "rule")
+    __slots__ = ("decision", "enclosing", "listed", "name", "place", "rule")
 
     def __init__(self, decision: Decision | None, place: int) -> None:
         self.decision = decision
         self.name = decision.name if decision else ""
+        self.listed = decision is not None and decision.listed
         self.place = place
         self.rule = Rule()
         parts = self.name.split(".")
@@ -121,20 +126,23 @@ class Node:
         They have if they showed the node's own answer there, and it together with the answer of
         each decision around the question and of each that matters from afar elsewhere.
         """
-        end = self.rule.end(answers)
+        # Every step of every walk comes by here, hence the care for speed.
+        end = self.rule
+        if end.split is not None:
+            end = end.end(answers)
         if not end.known:
             return None
-        decision = self.decision
-        if decision is None:
+        if self.decision is None:
             return end
         own = answers[self.name]
         if not end.full and own not in end.seen:
             return None
         if self.enclosing or remote:
-            own = own if decision.listed else None
-            for name in (*self.enclosing, *remote):
-                if name in answers and (own, name, answers[name]) not in end.pairs:
-                    return None
+            own, pairs = own if self.listed else None, end.pairs
+            for names in (self.enclosing, remote):
+                for name in names:
+                    if name in answers and (own, name, answers[name]) not in pairs:
+                        return None
         return end
 
 
