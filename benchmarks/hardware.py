@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from picked import same_as_auto
 
-from archsmith.benchmarking import benchmark
-from archsmith.benchmarking.run import read_table
+from archsmith.benchmarking import benchmark, read_table
 from archsmith.objective import Metric, Objective
 from archsmith.strategy import named
+from archsmith.study.processes import cores
 from archsmith.tables import Table
 from archsmith.tables.columns import numbers, read_columns
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=max(AT))
     parser.add_argument("--repeats", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=60.0, help="for a strategy on a device")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=cores())
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     cells: list[dict[str, Any]] = []
@@ -115,7 +115,7 @@ def _cell(table: Table, device: str, strategy: str, options: argparse.Namespace)
         "device": device, "strategy": strategy, "repeats": repeats,
         "missing": {str(q): float(1 - result.volume[:, q - 1].mean()) for q in at},
         "sem": {
-            str(q): float(result.volume[:, q - 1].std() / np.sqrt(repeats)) for q in at
+            str(q): float(result.volume[:, q - 1].std(ddof=1) / np.sqrt(repeats)) for q in at
         },
         "ms_per_trial": 1000 * result.seconds_per_trial,
     }  # fmt: skip

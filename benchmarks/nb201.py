@@ -6,17 +6,18 @@
 Needs ``ARCHSMITH_DATA``. Protocol: plain queries of the validation accuracy after 200 epochs on the
 data set itself (mean over the recorded seeds); the test accuracy of the architecture that is best
 by it. Spellings of one graph count once. A strategy over fidelities pays an evaluation of 12 epochs
-as 12/200 of a query. Where ``auto`` picks one strategy for a whole run its row is that strategy's
-(checked on a run). No strategy starts from a given architecture. Published figures are those of
-Dong & Yang 2020 (arXiv:2001.00326) as later papers quote them for plain queries, with 100 to 200
-queries; those of CoLLM-NAS and BANANAS as docs/benchmarks.md cites them.
+as 12/200 of a query and holds nothing before its first full one; means are over the runs that hold
+something, with their number where that is not all. Where ``auto`` picks one strategy for a whole
+run its row is that strategy's (checked on a run). No strategy starts from a given architecture.
+Published figures are those of Dong & Yang 2020 (arXiv:2001.00326) as later papers quote them for
+plain queries, with 100 to 200 queries; those of CoLLM-NAS and BANANAS as docs/benchmarks.md cites
+them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -25,11 +26,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from picked import same_as_auto
 
 from archsmith.benchmarking import BenchmarkResult, benchmark, read_table
 from archsmith.strategy import named
 from archsmith.strategy.reinforce import Reinforce
+from archsmith.study.processes import cores
 
 STRATEGIES = (
     "random", "evolution", "reinforce", "reinforce as published", "local-search", "genetic",
@@ -69,7 +72,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=max(AT))
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=cores())
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path, help="path without its suffix")
     options = parser.parse_args()
@@ -120,8 +123,11 @@ def report(dataset: str, results: Sequence[BenchmarkResult]) -> str:
         cells = []
         for query in at:
             test = result.test[:, query - 1]
+            test = test[np.isfinite(test)]  # strategies over epochs hold nothing at first
             share = result.optimum[:, query - 1].mean()
-            cells.append(f"{test.mean():.2f} ± {test.std(ddof=1):.2f} ({share:.0%})")
+            some = f", {len(test)} runs" if len(test) < result.repeats else ""
+            told = f"{test.mean():.2f} ± {test.std(ddof=1):.2f}" if len(test) > 1 else "–"
+            cells.append(f"{told} ({share:.0%}{some})")
         published, reproduced = "", ""
         if result.strategy in PUBLISHED.get(dataset, {}):
             mean, spread, budget = PUBLISHED[dataset][result.strategy]

@@ -8,7 +8,9 @@ table; workers are simulated, with the table's own times where it has them. A st
 ``--repeats`` runs on each table, fewer (``--fewest`` at least) where they would take more than
 ``--seconds``; the table says how many. The regret after a query is how far the best architecture so
 far is from the best recorded, both by the metric that the search sees; to compare tables it is
-divided by the distance from the best recorded to the median. A rank is among the strategies on the
+divided by the distance from the best recorded to the median. A run of a strategy over fidelities
+holds nothing before its first full evaluation and counts as the median until then, regret 1: what a
+blind choice is worth. A rank is among the strategies on the
 same table, after the same number of queries, with as many workers; ties share the mean rank. Where
 ``auto`` picks one strategy for a whole run its row is that strategy's (checked on a run).
 """
@@ -18,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
-import os
 import platform
 import statistics
 import sys
@@ -31,10 +32,10 @@ from typing import Any
 import numpy as np
 from picked import same_as_auto
 
-from archsmith.benchmarking import benchmark
-from archsmith.benchmarking.run import read_table
+from archsmith.benchmarking import benchmark, read_table
 from archsmith.errors import ArchsmithError
 from archsmith.strategy import named
+from archsmith.study.processes import cores
 from archsmith.tables import Table
 
 #: Table and data set.
@@ -62,7 +63,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=20.0, help="for a strategy on a table")
     parser.add_argument("--fewest", type=int, default=10, help="runs, however long they take")
-    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--processes", type=int, default=cores())
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     jobs = [(name, workers) for workers in options.workers for name in options.tables]
@@ -121,7 +122,6 @@ def _cell(
             processes=1,
         )  # fmt: skip
 
-    began = time.perf_counter()
     run(1, 10_000)  # what is learned once a process is not counted
     began = time.perf_counter()
     run(1, 10_001)
@@ -134,11 +134,14 @@ def _cell(
     at = {}
     for query in AT:
         place = min(query, queries) - 1
-        regret = result.regret[:, place] / scale
+        # A run without a full evaluation yet holds nothing; whoever had to choose would draw.
+        regret = np.nan_to_num(result.regret[:, place] / scale, nan=1.0)
+        test = result.test[:, place]
         at[str(query)] = {
-            "regret": float(np.nanmean(regret)),
-            "regret_sem": float(np.nanstd(regret) / np.sqrt(repeats)),
-            "test": float(np.nanmean(result.test[:, place])),
+            "regret": float(regret.mean()),
+            "regret_sem": float(regret.std(ddof=1) / np.sqrt(repeats)) if repeats > 1 else 0.0,
+            "held": float(np.isfinite(test).mean()),
+            "test": float(np.nanmean(test)) if np.isfinite(test).any() else None,
             "optimum": float(result.optimum[:, place].mean()),
         }
     print(f"{name:28} {workers} {strategy:20} {repeats:4} runs, {each:.2f} s each", file=sys.stderr)

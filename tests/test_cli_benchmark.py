@@ -43,6 +43,8 @@ def test_one_json_document_and_nothing_else(archsmith, file):
     assert 0 < found["seconds_per_trial"] < 1
     assert len(found["curve"]) == 12
     assert list(found["at"]) == ["10", "12"]
+    assert found["held_share"] == 1.0
+    assert found["time_unit"] == "mean full evaluations"
     assert "60 of 15,625" in found["note"]
 
 
@@ -86,6 +88,7 @@ REFUSED = [
     (["nb201", "--strategy", "random", "--limit", "size=3"], "METRIC<=VALUE"),
     (["nb201", "--strategy", "random", "--limit", "size<=0"], "the least size recorded is"),
     (["nb201", "--strategy", "random", "--minimize", "flops"], "did you mean 'flops_M'"),
+    (["nb201", "--strategy", "random", "--minimize", "valid_acc_200"], "already the table's own"),
     (["nb201", "--strategy", "random", "--queries", "0"], "1 or more"),
     (["nb201", "--strategy", "random", "--repeats", "0"], "1 or more"),
     (["nb201", "--strategy", "random", "--queries", "many"], "--queries"),

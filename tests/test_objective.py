@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import archsmith as nas
-from archsmith.objective import crowding, dominates, nondominated_fronts
+from archsmith.objective import crowding, dominates, nondominated, nondominated_fronts
 from archsmith.trial import History, State, Trial
 
 vectors = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=25)
@@ -25,6 +27,25 @@ def test_fronts_by_definition(losses):
         by_definition = {i for i in rest if not any(dominates(losses[j], losses[i]) for j in rest)}
         assert set(front) == by_definition
         rest -= by_definition
+
+
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+def test_the_front_alone_is_the_first_of_the_fronts(objectives):
+    assert nondominated([]) == []
+    for seed in range(40):
+        rng = random.Random(seed)
+        losses = [
+            tuple(rng.choice([0, 1, 2, 3, math.inf]) for _ in range(objectives)) for _ in range(30)
+        ]
+        assert nondominated(losses) == nondominated_fronts(losses)[0]
+
+
+def test_the_front_of_three_objectives_is_fast():
+    rng = random.Random(0)
+    losses = [tuple(rng.random() for _ in range(3)) for _ in range(3000)]
+    began = time.process_time()
+    nondominated(losses)
+    assert time.process_time() - began < 1.0, "the fronts of all take ten times as long"
 
 
 def test_crowding_of_a_known_front():
@@ -45,7 +66,10 @@ def test_limits_are_read(text, expected):
     assert nas.Limit.parse(text) == expected
 
 
-@pytest.mark.parametrize("text", ["params<200", "params", "<=3", "params<=abc", "params<=1.2.3"])
+@pytest.mark.parametrize(
+    "text",
+    ["params<200", "params", "<=3", "params<=abc", "params<=1.2.3", "a>=1e999", "a<=1e308G"],
+)
 def test_limits_that_cannot_be_read(text):
     with pytest.raises(nas.InputError):
         nas.Limit.parse(text)

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .benchmarking import BenchmarkResult, benchmark, compare
+    from .benchmarking import BenchmarkResult, benchmark, compare, picture, read_table
     from .errors import ArchsmithError, InputError, SpaceError, WorkError
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
     from .objective import Limit, Metric, Objective
@@ -64,6 +64,8 @@ _PLACES = {
     "BenchmarkResult": "benchmarking",
     "benchmark": "benchmarking",
     "compare": "benchmarking",
+    "picture": "benchmarking",
+    "read_table": "benchmarking",
     "Evaluator": "evaluate",
     "TrialFailed": "evaluate",
     "TrialPruned": "evaluate",

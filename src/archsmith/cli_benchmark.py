@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .errors import InputError
-from .objective import Limit, Objective
 from .output import only_json, print_json
 
 if TYPE_CHECKING:
     from .benchmarking import BenchmarkResult
 
-_Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+_Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help='One JSON document alone; {"results": [...]} of several strategies.'
+    ),
+]
 
 
 def benchmark(
@@ -51,9 +55,6 @@ def benchmark(
 ) -> None:
     """Run strategies on a benchmark table, again and again, and say how near the best they come."""
     names = list(dict.fromkeys(strategy or ["auto"]))
-    objectives = [Objective(name, "maximize") for name in maximize or ()]
-    objectives += [Objective(name, "minimize") for name in minimize or ()]
-    limits = [Limit.parse(text) for text in limit or ()]
     _check_picture(picture)
     with _interruptible(), only_json(as_json):
         from .benchmarking import compare, read_table
@@ -63,7 +64,8 @@ def benchmark(
         with Runs() as runs:
             results = compare(
                 opened, names, queries=queries, repeats=repeats, seed=seed, workers=workers,
-                objectives=objectives, limits=limits, processes=processes, on_repeat=runs.told,
+                maximize=maximize or (), minimize=minimize or (), limits=limit or (),
+                processes=processes, on_repeat=runs.told,
             )  # fmt: skip
     if picture is not None:
         _write(picture, results)

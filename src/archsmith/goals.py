@@ -25,8 +25,8 @@ def objectives_of(
         UnknownNameError: a metric that nothing here measures.
         InputError: one metric both ways.
     """
-    pairs: list[tuple[str, Direction]] = [(name, "maximize") for name in _listed(maximize)]
-    pairs += [(name, "minimize") for name in _listed(minimize)]
+    pairs: list[tuple[str, Direction]] = [(name, "maximize") for name in listed(maximize)]
+    pairs += [(name, "minimize") for name in listed(minimize)]
     known = metrics_of(task)
     found: dict[str, Objective] = {}
     for name, direction in pairs:
@@ -55,6 +55,20 @@ def limits_of(task: Task, limits: Limits) -> tuple[Limit, ...]:
         InputError: a limit that cannot be read.
     """
     known = metrics_of(task)
+    found = parse_limits(limits, known)
+    for limit in found:
+        if limit.metric not in known:
+            raise unknown("metric", limit.metric, known)
+    return found
+
+
+def parse_limits(limits: Limits, known: Mapping[str, Metric]) -> tuple[Limit, ...]:
+    """Limits as values; ``known`` says which sign a bound in a mapping has.
+
+    Raises:
+        UnknownNameError: a name in a mapping that is not known.
+        InputError: a limit that cannot be read.
+    """
     found = []
     if isinstance(limits, Mapping):
         for name, bound in limits.items():
@@ -63,12 +77,8 @@ def limits_of(task: Task, limits: Limits) -> tuple[Limit, ...]:
             sign = "<=" if known[name].direction == "minimize" else ">="
             found.append(Limit.parse(f"{name}{sign}{bound}"))
         return tuple(found)
-    for limit in [limits] if isinstance(limits, str) else limits:
-        parsed = limit if isinstance(limit, Limit) else Limit.parse(limit)
-        if parsed.metric not in known:
-            raise unknown("metric", parsed.metric, known)
-        found.append(parsed)
-    return tuple(found)
+    given = [limits] if isinstance(limits, str) else limits
+    return tuple(limit if isinstance(limit, Limit) else Limit.parse(limit) for limit in given)
 
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
@@ -91,5 +101,5 @@ def seconds_of(time: float | str | None) -> float | None:
     return hours * 3600 + minutes * 60 + seconds
 
 
-def _listed(names: str | Sequence[str]) -> list[str]:
+def listed(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)

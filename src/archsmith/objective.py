@@ -70,7 +70,7 @@ class Limit:
         """Read ``METRIC<=VALUE`` or ``METRIC>=VALUE``; k, M and G multiply by 1e3, 1e6, 1e9.
 
         Raises:
-            InputError: the text has another form.
+            InputError: the text has another form, or the bound is not finite.
         """
         match = _LIMIT.match(text)
         if match is None:
@@ -82,6 +82,8 @@ class Limit:
             bound = float(number) * _SUFFIX[suffix.lower()]
         except ValueError:
             raise InputError("limit", "a number after the sign", repr(text)) from None
+        if not math.isfinite(bound):
+            raise InputError("limit", "a finite number after the sign", repr(text))
         return cls(metric, "<=" if sign == "<=" else ">=", bound)
 
     def violation(self, metrics: Mapping[str, float]) -> float:
@@ -153,6 +155,18 @@ def nondominated_fronts(losses: Sequence[Sequence[float]]) -> list[list[int]]:
                     following.append(j)
         front = sorted(following)
     return fronts
+
+
+def nondominated(losses: Sequence[Sequence[float]]) -> list[int]:
+    """The first list of :func:`nondominated_fronts` alone: O(m n f) for a front of f vectors."""
+    if not losses or len(losses[0]) <= 2:
+        return next(iter(nondominated_fronts(losses)), [])
+    front: list[int] = []
+    # What dominates a vector comes before it in this order.
+    for i in sorted(range(len(losses)), key=lambda i: tuple(losses[i])):
+        if not any(dominates(losses[j], losses[i]) for j in front):
+            front.append(i)
+    return sorted(front)
 
 
 def _fronts_of_two(losses: Sequence[Sequence[float]]) -> list[list[int]]:

@@ -16,6 +16,7 @@ from .objective import Limit, Metric, Objective
 from .setting import Setting, SpaceLike, reopen
 from .space import Architecture
 from .study import SqliteStore, Store
+from .study.fidelity import part
 from .study.meta import goals
 from .study.record import Record, as_history
 from .trial import History, State, Trial
@@ -23,6 +24,9 @@ from .trial import History, State, Trial
 if TYPE_CHECKING:
     from .export.parity import Parity
     from .report.content import Finalist, ReportContent
+
+#: Parts of evaluations do not add up to whole numbers exactly.
+_SLACK = 1e-9
 
 
 class Run:
@@ -277,14 +281,21 @@ def _environment(meta: Mapping[str, Any], winner: Final | None) -> dict[str, str
 
 
 def _progress(record: Record, meta: Mapping[str, Any]) -> tuple[Any, str]:
-    done = sum(t.state in (State.FINISHED, State.FAILED) for t in record.trials)
-    done -= record.forgiven
-    wanted = meta.get("trials")
+    counted = [t for t in record.trials if t.state in (State.FINISHED, State.FAILED)]
+    full = meta["fidelity"].get("epochs")
+    parts = [part(trial.fidelity, (full,) if full else ()) for trial in counted]
+    done, worth = len(counted) - record.forgiven, sum(parts) - record.forgiven
+    wanted: int | None = meta.get("trials")
     text = f"{done} of {wanted} trials" if wanted else f"{done} trials"
+    if any(one < 1 for one in parts):
+        text = f"{done} trials, worth {worth:.3g} " + (f"of {wanted} " if wanted else "")
+        text += f"full one{'' if (wanted or worth) == 1 else 's'}"
     closed = record.sessions[-1].closed if record.sessions else ""
+    spent = wanted is not None and worth >= wanted - _SLACK
     if record.notes.get("winner"):
-        return "finished", text
-    if wanted and done >= wanted:
+        short = f", since {closed}" if wanted and closed and not spent else ""
+        return "finished", text + short
+    if spent:
         missing = "" if not meta.get("finalists") else ", nothing trained to the end yet"
         return "finished", text + missing
     if closed:

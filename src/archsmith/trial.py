@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from .objective import Limit, Objective, crowding, nondominated_fronts, violation
+from .objective import Limit, Objective, crowding, nondominated, nondominated_fronts, violation
 from .space.architecture import Architecture
 
 
@@ -204,9 +204,7 @@ class History:
         kept = [t for t in self.full if self.violation(t.metrics) == 0.0]
         losses = [self.losses(t) for t in kept]
         finite = [i for i in range(len(kept)) if all(map(math.isfinite, losses[i]))]
-        if not finite:
-            return []
-        first = nondominated_fronts([losses[i] for i in finite])[0]
+        first = nondominated([losses[i] for i in finite])
         return sorted((kept[finite[i]] for i in first), key=self.rank)
 
     def best(self) -> Trial | None:

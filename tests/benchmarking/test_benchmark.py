@@ -10,16 +10,18 @@ from functools import partial
 import numpy as np
 import pytest
 
+import archsmith as nas
 from archsmith.benchmarking import benchmark, compare, read_table
+from archsmith.benchmarking.goals import _front, front_volume, goal_of
 from archsmith.benchmarking.repeat import Goal, Within, repeat
-from archsmith.benchmarking.run import _front, front_volume, goal_of
 from archsmith.errors import InputError, LimitError, UnknownNameError, WorkError
 from archsmith.objective import Limit, Objective, nondominated_fronts
 from archsmith.strategy import Strategy, strategies
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.random import RandomSearch
+from archsmith.tables.nb201 import NB201
 from archsmith.trial import Fidelity, Proposal
-from benchmarking.small import columns, small_table, write
+from benchmarking.small import columns, short_schedule, small_table, write
 
 LOW_COST = Objective("flops_M", "minimize")
 
@@ -198,10 +200,42 @@ def test_queries_at_few_epochs_count_as_their_share(early):
     assert list(result.stopped) == ["all queries were spent"]
     rows = {v: i for i, v in enumerate(early.values["valid_acc_200"])}
     best = int(np.argmax(early.early[12]["valid_acc_200"]))
-    for run in result.valid:
-        assert all(value in rows for value in run), "shown at full fidelity, whatever was asked"
-        assert rows[run[-1]] == best
+    assert np.isnan(result.valid[:, :6]).all(), "short evaluations are no results"
+    assert not result.optimum[:, :6].any()
+    assert [rows[value] for value in result.valid[:, 6]] == [best, best]
+    found = result.to_json()
+    assert [one["held_share"] for one in found["curve"]] == [0.0] * 6 + [1.0]
+    assert found["curve"][5]["valid_mean"] is None
     assert result.clock[0][-1] > 0
+
+
+def test_short_evaluations_add_nothing_to_the_hypervolume(early):
+    result = benchmark(early, Shorts, queries=7, repeats=2, minimize="flops_M", processes=1)
+    assert result.volume is not None
+    assert (result.volume[:, :6] == 0).all()
+
+
+def test_spreads_are_of_samples(little):
+    result = benchmark(little, "random", queries=5, repeats=4, minimize="flops_M", processes=1)
+    found = result.to_json()
+    for name in ("valid", "test", "regret", "hypervolume"):
+        column = getattr(result, {"hypervolume": "volume"}.get(name, name))[:, -1]
+        assert found[f"{name}_std"] == pytest.approx(column.std(ddof=1))
+        assert found[f"{name}_sem"] == pytest.approx(column.std(ddof=1) / 2)
+    assert found["held_share"] == 1.0
+
+
+@pytest.mark.parametrize("goal", [{"maximize": "train_acc_200"}, {"limits": {"train_acc_200": 1}}])
+def test_what_short_evaluations_do_not_tell_is_refused_to_who_needs_it(tmp_path, goal):
+    found = short_schedule(columns(40))
+    found["flowers_train_acc_200"] = np.linspace(90, 99, 40)
+    table = NB201().read(write(tmp_path / "t.npz", found), "flowers")
+    told = []
+    with pytest.raises(InputError, match=r"asha.*after 12 epochs, got train_acc_200"):
+        compare(table, ["random", "asha"], **goal, on_repeat=lambda *a: told.append(a))
+    assert not told
+    result = benchmark(table, "random", **goal, queries=5, repeats=2, processes=1)
+    assert result.to_json()["held_share"] == 1.0
 
 
 class Greedy(RandomSearch):
@@ -232,13 +266,17 @@ class One(Strategy):
 
 BAD = [
     ({"queries": 0}, InputError, "queries"),
+    ({"queries": 10.5}, InputError, "queries: expected a whole number"),
+    ({"queries": "10"}, InputError, "queries: expected a whole number"),
+    ({"repeats": True}, InputError, "repeats: expected a whole number"),
+    ({"seed": 0.5}, InputError, "seed: expected a whole number"),
     ({"repeats": 0}, InputError, "repeats"),
     ({"repeats": -3}, InputError, "repeats"),
     ({"workers": 0}, InputError, "workers"),
     ({"processes": -1}, InputError, "processes"),
     ({"objectives": [Objective("flops", "minimize")]}, UnknownNameError, "did you mean 'flops_M'"),
     ({"objectives": [LOW_COST, LOW_COST]}, InputError, "each metric once"),
-    ({"objectives": [Objective("valid_acc_200", "minimize")]}, InputError, "each metric once"),
+    ({"objectives": [Objective("valid_acc_200", "minimize")]}, InputError, "already the"),
     ({"limits": [Limit("sizes", "<=", 1)]}, UnknownNameError, "did you mean 'size'"),
     ({"limits": [Limit("flops_M", "<=", 1)]}, LimitError, "the least flops_M recorded is"),
     ({"limits": [Limit("valid_acc_200", ">=", 101)]}, LimitError, "the greatest valid_acc_200"),
@@ -257,7 +295,7 @@ def test_refusals(little, changed, error, words):
 def test_two_limits_that_exclude_all_together(little):
     flops = little.values["flops_M"]
     limits = [Limit("flops_M", "<=", float(flops.min())), Limit("valid_acc_200", ">=", 75)]
-    with pytest.raises(LimitError, match="with the limits before it"):
+    with pytest.raises(LimitError, match="those that keep flops_M<="):
         goal_of(little, [], limits)
 
 
@@ -269,6 +307,79 @@ def test_all_strategies_are_checked_before_the_first_runs(little):
     compare(little, ["random", "evolution"], queries=5, repeats=2, processes=1,
             on_repeat=lambda *a: told.append(a))  # fmt: skip
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_the_bracket_of_a_limit_is_among_the_rows_that_keep_those_before(little):
+    flops, valid = little.values["flops_M"], little.values["valid_acc_200"]
+    bound = float(np.median(flops))
+    with pytest.raises(LimitError) as refused:
+        goal_of(little, limits={"flops_M": bound, "valid_acc_200": 99})
+    assert f"{valid[flops <= bound].max():,.6g}" in str(refused.value)
+    assert f"none of {(flops <= bound).sum()} (those" in str(refused.value)
+    with pytest.raises(LimitError) as refused:
+        goal_of(little, limits=["valid_acc_200>=99"])
+    assert "(" not in str(refused.value)
+
+
+def test_goals_are_named_as_for_a_search(little):
+    bound = float(np.median(little.values["flops_M"]))
+    known = goal_of(little, [LOW_COST], [Limit("flops_M", "<=", bound)])
+    assert goal_of(little, limits={"flops_M": bound}, minimize="flops_M") == known
+    assert goal_of(little, limits=f"flops_M<={bound}", minimize=["flops_M"]) == known
+    with pytest.raises(UnknownNameError, match="did you mean 'flops_M'"):
+        goal_of(little, limits={"flops": 3})
+
+
+def test_strategies_are_names_instances_or_makers(tmp_path, little):
+    path = write(tmp_path / "t.npz", columns(40))
+    own = RegularizedEvolution(6, 2)
+    before = dict(vars(own))
+    run = partial(nas.compare, queries=12, repeats=3, processes=1)
+    given = ["evolution", own, RegularizedEvolution, partial(RegularizedEvolution, 6, 2)]
+    found = run("nb201", given, file=path)
+    assert [r.strategy for r in found] == [
+        "evolution", "evolution 2", "evolution 3", "evolution 4",
+    ]  # fmt: skip
+    assert np.array_equal(found[0].valid, found[2].valid)
+    assert np.array_equal(found[1].valid, found[3].valid), "no run learns from another one"
+    assert vars(own) == before
+    (again,) = run(nas.read_table("nb201", path), [own])
+    assert np.array_equal(again.valid, found[1].valid)
+    for wrong, words in (([], "at least one"), ([3], "a Strategy"), ([dict], "a Strategy")):
+        with pytest.raises(InputError, match=words):
+            run(little, wrong)
+
+
+def test_what_does_not_pickle_stays_in_this_process(little):
+    make = lambda: RandomSearch()  # noqa: E731
+    with pytest.raises(InputError, match="processes=1"):
+        benchmark(little, make, queries=3, repeats=2)
+    assert benchmark(little, make, queries=3, repeats=2, processes=1).repeats == 2
+
+
+def test_samplers_of_optuna_go_by_their_name(little):
+    pytest.importorskip("optuna")
+    result = benchmark(little, nas.OptunaSampler("QMCSampler"), queries=3, repeats=1, processes=1)
+    assert result.strategy == "optuna:QMCSampler"
+    assert result.says == "optuna:QMCSampler"
+
+
+class Counted(RandomSearch):
+    """Says how many runs began."""
+
+    runs = 0
+
+    def check(self, space, history):
+        Counted.runs += 1
+
+
+def test_one_run_warms_up_before_those_that_count(little):
+    told = []
+    benchmark(little, Counted, queries=3, repeats=2, processes=1,
+              on_repeat=lambda *a: told.append(a))  # fmt: skip
+    # One check before all runs, the run that warms up, and two that count.
+    assert Counted.runs == 4
+    assert told == [(1, 2), (2, 2)]
 
 
 def test_naming_the_tables_own_objective_changes_nothing(little):
@@ -285,6 +396,10 @@ def test_no_file_and_no_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("ARCHSMITH_DATA", str(tmp_path))
     with pytest.raises(InputError, match=r"nb201\.npz"):
         read_table("nb201")
+    monkeypatch.setenv("ARCHSMITH_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="ARCHSMITH_DATA: expected a folder that is there"):
+        read_table("nb201")
+    monkeypatch.setenv("ARCHSMITH_DATA", str(tmp_path))
     write(tmp_path / "nb201.npz", columns(10))
     assert read_table("nb201").dataset == "flowers"
 

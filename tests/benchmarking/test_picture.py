@@ -111,9 +111,15 @@ def test_runs_that_hold_nothing_and_runs_that_hold_the_best(table):
     made = compare(table, ["random"], queries=3, repeats=2, processes=1, limits=[limit])
     read(picture(made))
     nothing = replace(made[0], valid=np.full((2, 3), np.nan), regret=np.full((2, 3), np.nan))
-    read(picture([nothing]))
+    text = picture([nothing])
+    assert "no run holds something that keeps the limits" in text
+    read(text)
+    half = np.where([[True], [False]], 0.5, np.nan) * np.ones(3)
+    assert "(1 of 2 runs)" in picture([replace(made[0], valid=half, regret=half)])
     best = replace(made[0], regret=np.zeros((2, 3)), optimum=np.ones((2, 3), bool))
-    read(picture([best]))
+    text = picture([best])
+    assert "regret of valid acc 200" in text
+    read(text)
     read(picture(compare(table, ["random"], queries=1, repeats=1, processes=1)))
 
 

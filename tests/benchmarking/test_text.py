@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -51,7 +53,22 @@ def test_several_objectives_and_a_limit_that_is_not_kept_yet(table):
     assert "…" not in shown
 
 
+@pytest.mark.parametrize("width", [80, 240])
+def test_of_how_many_runs_a_mean_is(table, width):
+    results = compare(table, ["random"], queries=3, repeats=4, processes=1,
+                      limits={"flops_M": float(np.median(table.values["flops_M"]))})  # fmt: skip
+    valid = results[0].valid.copy()
+    valid[:3] = np.nan
+    shown = text([replace(results[0], valid=valid)], width)
+    assert "(1 of 4 runs)" in " ".join(shown.split())
+    assert "over the runs that hold something that keeps the limits" in shown
+    assert "simulated time is in mean full evaluations" in shown
+    assert "…" not in shown
+
+
 def test_one_run_has_no_error(table):
     shown = text(compare(table, ["random"], queries=5, repeats=1, processes=1), 100)
     assert "±" not in shown
     assert "1 run of 5 queries" in shown
+    shown = text(compare(table, ["random", "grid"], queries=1, repeats=1, processes=1), 100)
+    assert "1 queries" not in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import random
 
@@ -10,9 +11,13 @@ from torch import nn
 
 import archsmith as nas
 from archsmith.errors import SpaceError
+from archsmith.evaluate.base import Evaluator, Price
+from archsmith.objective import Objective
 from archsmith.space import Space, graph_form
 from archsmith.space.architecture import Architecture
 from archsmith.space.forms import form_of
+from archsmith.strategy.random import RandomSearch
+from archsmith.study import Study
 
 from . import builders
 
@@ -61,6 +66,9 @@ def test_forms_survive_pickling_and_restriction():
     space = Space(summed, most=2)
     again = pickle.loads(pickle.dumps(space))
     some = list(space.enumerate())[1:]
+    for spelled in (space.spelled(), space.restrict(some).spelled()):
+        for other in (spelled, pickle.loads(pickle.dumps(spelled))):
+            assert [other.canonical(a) for a in some] == [a.id for a in some]
     for other in (again, space.restrict(some)):
         assert [other.canonical(a) for a in some] == [space.canonical(a) for a in some]
         assert other.graph_features(some[0]) == space.graph_features(some[0])
@@ -89,3 +97,41 @@ def test_a_walk_refuses_an_answer_that_the_decision_does_not_have():
     space = Space(builders.looped)
     with pytest.raises(SpaceError, match="depth"):
         space.walk(lambda decision, _: 3 if decision.name == "depth" else decision.default)
+
+
+class Nothing(Evaluator):
+    name, price, provides = "nothing", Price.TABLE, ("x",)
+
+    def evaluate(self, architecture, fidelity, seed, watch):
+        return {"x": 0.0}
+
+
+def raising(architecture):
+    return {"a": 1}[architecture["b"]]
+
+
+@pytest.mark.parametrize(
+    ("canonical", "features", "words"),
+    [
+        (raising, None, "canonical of its graph form: expected no exception, got KeyError: "),
+        (lambda a: a["b"], None, "expected a string, got "),
+        (lambda a: "x", raising, "features of its graph form: expected no exception, got KeyError"),
+        (lambda a: "x", lambda a: [1.0], "expected numbers by name"),
+        (lambda a: "x", lambda a: {"n": math.nan}, "expected finite numbers by name, got nan"),
+        (lambda a: "x", lambda a: {"n": "many"}, "expected finite numbers by name, got 'many'"),
+    ],
+)
+def test_forms_that_fail_are_told_before_a_search(canonical, features, words):
+    @graph_form(canonical, features)
+    def broken():
+        nas.integer("a", 0, 2)
+        nas.integer("b", 0, 2)
+        return nn.Identity()
+
+    space = Space(broken)
+    with pytest.raises(SpaceError, match=f"^broken, .*{words}"):
+        space.check_form()
+    with pytest.raises(SpaceError, match=f"^broken, .*{words}"):
+        Study(space, RandomSearch(), Nothing(), [Objective("x", "maximize")], trials=2)
+    assert len({space.spelled().canonical(a) for a in space.enumerate()}) == 9
+    assert space.spelled().graph_features(space.default()) == {}

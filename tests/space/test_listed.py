@@ -224,6 +224,27 @@ def test_it_builds_what_is_listed_and_encodes_as_the_whole_space():
     assert space.canonical(listing[0]) == whole.canonical(listing[0])
 
 
+def test_encodings_go_along_to_other_processes():
+    space, listing = listed("recursive")
+    list(space.neighbours(listing[0]))
+    there = pickle.loads(pickle.dumps(space))
+    assert np.array_equal(there._matrix, space._matrix)
+    assert there.columns() == space.columns()
+    assert list(there.neighbours(listing[1])) == list(space.neighbours(listing[1]))
+
+
+def test_the_builder_is_asked_once_for_each_listed_architecture(monkeypatch):
+    space, listing = listed("nested")
+    asked = []
+    known = space._inner.decisions
+    monkeypatch.setattr(space._inner, "decisions", lambda a: asked.append(a) or known(a))
+    for seed in range(50):
+        rng = random.Random(seed)
+        found = space.walk(lambda decision, _, rng=rng: decision.draw(rng))
+        assert space.decisions(found) == known(found)
+    assert len(asked) == len(set(asked)) <= len(listing)
+
+
 def test_an_architecture_that_is_not_listed_does_not_belong():
     space, listing = listed("chain")
     whole = Space(builders.chain)

@@ -358,3 +358,34 @@ def test_a_built_model_is_seeded_and_plain():
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
     assert pickle.loads(pickle.dumps(first))(torch.zeros(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+
+
+def refuses_pairs() -> nn.Module:
+    """Some pairs do not go together, and a question that only they ask comes before it is told."""
+    a, b = nas.choose("a", [0, 1, 2]), nas.choose("b", [0, 1, 2])
+    nas.choose(f"c{a}{b}", [0, 1])
+    if a == b == 1:
+        raise ValueError("not both 1")
+    return nn.Identity()
+
+
+def test_what_the_builder_refuses_is_left_out_of_lists_and_counts():
+    space = nas.Space(refuses_pairs)
+    size = space.size()
+    assert not size.exact
+    assert 12 < size.count < 20
+    found = list(space.enumerate())
+    assert len(found) == len(set(found)) == 16
+    near = {(a["a"], a["b"]) for a in space.neighbours(space.complete({"a": 0, "b": 1}))}
+    assert near == {(2, 1), (0, 0), (0, 2), (0, 1)}
+    assert space.columns()
+
+
+def test_a_builder_that_refuses_its_default_is_told():
+    def broken() -> nn.Module:
+        nas.choose("a", [1, 2])
+        raise ValueError("never")
+
+    for ask in (nas.Space.size, nas.Space.columns, lambda s: list(s.enumerate())):
+        with pytest.raises(nas.SpaceError, match="never"):
+            ask(nas.Space(broken))

@@ -40,9 +40,23 @@ def test_probability_below():
 
 def test_chebyshev_prefers_the_balanced():
     gains = np.array([[1.0, 0.0], [0.5, 0.5]])
-    balanced = chebyshev(gains, np.array([0.5, 0.5]))
+    balanced = chebyshev(gains, np.array([0.5, 0.5]), np.zeros(2))
     assert balanced[1] > balanced[0]
     np.testing.assert_allclose(balanced, [0.025, 0.275])
+
+
+def test_chebyshev_goes_nearest_to_the_best_of_what_weighs_most():
+    """Of a front around zero, as scaled values are, whose every point is the best for some weights.
+
+    The one for weights w has the same weighted distance from the ideal in both, so w1 / w0 is the
+    ratio of the distances.
+    """
+    first = np.linspace(-1, 1, 201)
+    front = np.stack([first, -first], axis=1)
+    for weight in (0.1, 0.3, 0.5, 0.8):
+        weights = np.array([weight, 1 - weight])
+        scores = chebyshev(front, weights, front.max(axis=0), rho=0.0)
+        assert front[scores.argmax(), 0] == pytest.approx(2 * weight - 1, abs=0.01)
 
 
 def test_area_that_a_point_adds():

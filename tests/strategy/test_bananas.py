@@ -96,6 +96,46 @@ def test_graph_features_tell_what_single_answers_do_not():
     assert told > 1.25 * untold, (told, untold)
 
 
+def test_mutants_that_the_builder_refuses_are_left_out():
+    """One pair in 36, of a space whose new questions make the builder run."""
+
+    def picky() -> nn.Module:
+        a, b = nas.choose("a", list(range(6))), nas.choose("b", list(range(6)))
+        nas.choose(f"c{a}{b}", list(range(100)))
+        if (a, b) == (5, 5):
+            raise ValueError("5 and 5 do not go together")
+        return nn.Identity()
+
+    def rising(architecture) -> float:
+        return float(architecture["a"] + architecture["b"])
+
+    history = play(quick(), nas.Space(picky), 40, measure=rising)
+    assert len(history.finished) == 40
+    assert max(t.metrics["accuracy"] for t in history.finished) >= 8.0
+
+
+def test_what_the_space_was_used_for_changes_nothing():
+    """A space of more answers than a first look takes in, new and sampled from before."""
+
+    def wide() -> nn.Module:
+        top = nas.choose("top", list(range(150)))
+        for i in range(4):
+            nas.choose(f"of{top}-{i}", list(range(6)))
+        return nn.Identity()
+
+    def value(architecture) -> float:
+        return random.Random(architecture.id).random()
+
+    def run(space: nas.Space) -> list[str]:
+        history = play(Bananas(start=4, candidates=10), space, 14, measure=value)
+        return [t.architecture.id for t in history.trials]
+
+    used = nas.Space(wide)
+    for i in range(300):
+        used.sample(random.Random(i))
+    assert run(used) == run(nas.Space(wide))
+
+
 def test_fast_enough_after_500_trials(space):
     """100 ms a proposal are allowed on an idle core; it takes about 10."""
     assert milliseconds(Bananas(), space) < 100

@@ -12,7 +12,7 @@ import archsmith as nas
 from archsmith.errors import InputError
 from archsmith.objective import Objective
 from archsmith.space import Space, graph_form
-from archsmith.strategy import Memo, Strategy, fresh
+from archsmith.strategy import Memo, Strategy, fresh, strategies
 from archsmith.strategy.random import RandomSearch
 from archsmith.trial import History, State, Trial
 
@@ -130,3 +130,85 @@ def test_one_objective_alone_is_refused_more():
     with pytest.raises(InputError, match=r"one objective, got 2 \(x, y\)"):
         One().check(space, History([*GOAL, Objective("y", "minimize")]))
     assert Strategy.several_objectives
+
+
+def test_a_memo_learns_anew_after_an_error():
+    class Fails(Seen):
+        failing = True
+
+        def take(self, trial: Trial) -> None:
+            super().take(trial)
+            if Fails.failing and trial.number == 1:
+                raise nas.SpaceError("here", "something else")
+
+    space, history = Space(unordered), History(GOAL)
+    for trial in begun(history, space, 3):
+        end(history, trial)
+    memo: Memo[Fails] = Memo(Fails)
+    with pytest.raises(nas.SpaceError):
+        memo.at(space, history)
+    Fails.failing = False
+    assert memo.at(space, history).taken == [0, 1, 2], "each once"
+
+
+@graph_form(lambda architecture: str(architecture["a"]))
+def spellings() -> nn.Module:
+    """Three graphs, four to the twentieth spellings of each."""
+    nas.choose("a", [0, 1, 2])
+    for place in range(20):
+        nas.choose(f"x{place}", [0, 1, 2, 3])
+    return nn.Identity()
+
+
+def test_fresh_ends_where_few_graphs_have_many_spellings():
+    space = Space(spellings)
+    history = History(GOAL, key=space.canonical)
+    rng = random.Random(0)
+    for number in range(3):
+        found = fresh(space, history, lambda: space.sample(rng))
+        assert found is not None
+        history.add(Trial(number, found))
+    assert fresh(space, history, lambda: space.sample(rng)) is None
+
+
+def test_fresh_lists_what_is_hardly_ever_drawn():
+    """A large space whose draws nearly always stop at once does not end a study."""
+
+    def deep() -> nn.Module:
+        for place in range(30):
+            if nas.choose(f"stop{place}", [True, False]):
+                break
+        return nn.Identity()
+
+    space = Space(deep)
+    history = History(GOAL, key=space.canonical)
+    rng, number = random.Random(0), 0
+    while (found := fresh(space, history, lambda: space.sample(rng))) is not None:
+        assert history.new(found)
+        history.add(Trial(number, found))
+        number += 1
+    assert number == 31
+
+
+def test_fresh_passes_over_what_the_builder_refuses():
+    def picky() -> nn.Module:
+        a = nas.choose("a", [0, 1, 2, 3])
+        nas.choose(f"b{a}", [0, 1])
+        if a > 1:
+            raise ValueError("too large")
+        return nn.Identity()
+
+    space = Space(picky)
+    history = History(GOAL, key=space.canonical)
+    rng, found = random.Random(0), []
+    while (architecture := fresh(space, history, lambda: space.sample(rng))) is not None:
+        history.add(Trial(len(history), architecture))
+        found.append((architecture["a"], *list(architecture.values())[1:]))
+    assert sorted(found) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("name", ["evolution", "genetic", "nsga2"])
+@pytest.mark.parametrize("population", ["10", 10.5, True, None])
+def test_populations_are_whole_numbers(name, population):
+    with pytest.raises(InputError, match="population"):
+        strategies.get(name)(population=population)

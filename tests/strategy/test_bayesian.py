@@ -10,10 +10,11 @@ import pytest
 
 from archsmith.errors import InputError
 from archsmith.objective import Limit, Objective
-from archsmith.space import Space, choose, graph_form
+from archsmith.space import Space, choose, graph_form, real
 from archsmith.space.architecture import Architecture
 from archsmith.strategy.bayesian import BayesianOptimization
 from archsmith.strategy.blocks import Blocks, listing
+from archsmith.strategy.surrogate import limits
 from archsmith.testing.strategy import StrategyContract, flat, nested
 from archsmith.trial import History, State, Trial
 
@@ -47,11 +48,11 @@ def run(
     metrics: Callable[[Architecture], dict[str, float]],
     trials: int,
     objectives: tuple[Objective, ...] = (Objective("accuracy", "maximize"),),
-    limits: tuple[Limit, ...] = (),
+    bounds: tuple[Limit, ...] = (),
     lag: int = 0,
     seed: int = 0,
 ) -> History:
-    history = History(objectives, limits, key=space.canonical)
+    history = History(objectives, bounds, key=space.canonical)
     strategy = BayesianOptimization()
     for number in range(trials):
         proposal = strategy.propose(space, history, random.Random(seed * 1000 + number))
@@ -94,7 +95,7 @@ def test_a_space_too_large_to_list_is_climbed():
 
 def test_limits_are_learned():
     limit = Limit("flops", "<=", 11.0)
-    history = run(Space(chain), likeness, 50, limits=(limit,))
+    history = run(Space(chain), likeness, 50, bounds=(limit,))
     best = history.best()
     assert best is not None
     assert best.metrics["accuracy"] == pytest.approx(5 / 6)  # both conv3 of the goal cost 18
@@ -106,7 +107,7 @@ def test_limits_are_learned():
 def test_limits_that_no_random_trial_keeps():
     """Until one is kept, the probability of keeping it leads."""
     limit = Limit("flops", "<=", 1.0)  # no convolution: 1 architecture in 21
-    history = run(Space(chain), likeness, 30, limits=(limit,), seed=3)
+    history = run(Space(chain), likeness, 30, bounds=(limit,), seed=3)
     assert len(history.finished) >= 10
 
 
@@ -174,6 +175,97 @@ def test_inactive_decisions_set_architectures_apart():
     distance = ((answers[:, None] - answers[None]) ** 2).sum(-1)
     assert distance[0, 1] < distance[0, 2]
     assert distance[1, 2] > 0
+
+
+def test_real_decisions_close_to_each_other():
+    """Trials gather at the best, where covariances are all but equal."""
+
+    def three():
+        from torch import nn
+
+        for name in "abc":
+            real(name, 0.0, 1.0)
+        return nn.Identity()
+
+    def bowl(architecture: Architecture) -> dict[str, float]:
+        return {"accuracy": -sum((float(x) - 0.3) ** 2 for x in architecture.values())}
+
+    best = run(Space(three), bowl, 60).best()
+    assert best is not None
+    assert best.metrics["accuracy"] > -1e-3
+
+
+def test_graph_features_far_from_zero():
+    def sizes(architecture) -> dict[str, float]:
+        return {"size:all": 1e6 + 1000.0 * sum(architecture.values())}
+
+    space = Space(graph_form(lambda a: str(dict(a)), sizes)(chained_numbers))
+    best = run(space, lambda a: {"accuracy": float(sum(map(int, a.values())))}, 40).best()
+    assert best is not None
+    assert best.metrics["accuracy"] == 15.0
+
+
+def chained_numbers():
+    from torch import nn
+
+    for i in range(5):
+        choose(f"layer{i}", [0, 1, 2, 3])
+    return nn.Identity()
+
+
+def test_draws_that_the_builder_refuses_are_left_out():
+    """One in 36 of a space that keeps bringing up new questions, so that the builder runs."""
+
+    def picky():
+        from torch import nn
+
+        a, b = choose("a", list(range(6))), choose("b", list(range(6)))
+        choose(f"c{a}{b}", list(range(6)))
+        choose(f"d{a}{b}", list(range(200)))
+        if (a, b) == (3, 3):
+            raise ValueError("3 and 3 do not go together")
+        return nn.Identity()
+
+    def near(architecture: Architecture) -> dict[str, float]:
+        return {"accuracy": -sum(abs(float(architecture[name]) - 3) for name in "ab")}
+
+    space = Space(picky)
+    best = run(space, near, 30).best()
+    assert best is not None
+    assert best.metrics["accuracy"] == -1.0
+    assert not listing(space)
+
+
+def test_a_limit_s_scale_does_not_hang_on_later_trials():
+    """Kernels are kept from when there were fewer."""
+    history = History([Objective("accuracy", "maximize")], [Limit("params", "<=", 10.0)])
+    scaled = []
+    for number, params in enumerate([5.0, 20.0, 8.0, 40.0, 0.0]):
+        trial = Trial(number, Architecture({"a": number}), state=State.FINISHED)
+        trial.metrics = {"accuracy": 0.0, "params": params}
+        history.add(trial)
+        history.close(trial)
+        scaled += [target.before(2).raw for target in limits(history)]
+    assert len(scaled) == 4
+    for raw in scaled:
+        assert (raw == scaled[0]).all()
+
+
+def test_two_hundred_decisions_are_quick():
+    def deep():
+        from torch import nn
+
+        for i in range(200):
+            choose(f"layer{i}", [0, 1, 2, 3, 4])
+        return nn.Identity()
+
+    space = Space(deep)
+    history = run(space, lambda a: {"accuracy": float(sum(map(int, a.values())))}, 12)
+    strategy = BayesianOptimization()
+    strategy.propose(space, history, random.Random(0))
+    start = time.process_time()
+    strategy.propose(space, history, random.Random(1))
+    assert time.process_time() - start < 1.0  # 0.3 s on an idle core, once 2.4 s
 
 
 def test_a_proposal_late_in_a_study_is_quick():

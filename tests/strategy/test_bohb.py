@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import statistics
 
 import pytest
+from torch import nn
 
 import archsmith as nas
 from archsmith.objective import Limit
@@ -78,6 +80,33 @@ def test_state_is_told_from_the_history_alone(space, workers):
         return Play(BOHB, space, epochs=200, workers=workers, seconds=uneven, remake=remake)
 
     assert play(True).told == play(False).told
+
+
+def test_draws_that_the_builder_refuses_are_left_out():
+    """Half of the pairs, of a space whose new questions make the builder run."""
+
+    def picky() -> nn.Module:
+        a, b = nas.choose("a", list(range(6))), nas.choose("b", list(range(6)))
+        nas.choose(f"c{a}{b}", list(range(100)))
+        if (a + b) % 2:
+            raise ValueError("odd")
+        return nn.Identity()
+
+    space = nas.Space(picky)
+    history = History([ACCURACY], epochs=EPOCHS)
+    for a, b in itertools.product(range(6), range(6)):
+        if (a + b) % 2 == 0:
+            architecture = space.complete({"a": a, "b": b})
+            trial = Trial(len(history), architecture, Fidelity(epochs=1), state=State.FINISHED)
+            trial.metrics = {"accuracy": float(a)}
+            history.add(trial)
+            history.close(trial)
+    strategy = BOHB(random_share=0)
+    for seed in range(5):
+        proposal = strategy.entrant(space, history, random.Random(seed))
+        assert proposal is not None
+        assert proposal.note == MODEL
+        space.build(proposal.architecture)
 
 
 def test_bad_settings_are_refused():

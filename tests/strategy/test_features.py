@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
+import random
 
-from archsmith.space import Space, graph_form
+import numpy as np
+from torch import nn
+
+from archsmith.space import Space, choose, graph_form
+from archsmith.space.architecture import Architecture
 from archsmith.strategy.features import Features, features_of
 from archsmith.testing.strategy import flat, nested
 
@@ -52,6 +56,43 @@ def test_what_was_asked_before_changes_nothing():
     some = [fresh.space.complete({"a": i, "b": 4 - i, "c": i}) for i in range(5)]
     np.testing.assert_array_equal(fresh.matrix(some), used.matrix(some))
     assert fresh.columns(some) == used.columns(some)
+
+
+def wide():
+    """More answers than a first look at a space takes in, each with a question of its own."""
+    choose(f"kind of {choose('top', list(range(150)))}".replace(" ", "-"), ["a", "b", "c"])
+    return nn.Identity()
+
+
+def test_what_the_space_was_used_for_changes_nothing():
+    fresh, used = Space(wide), Space(wide)
+    for i in range(300):
+        used.sample(random.Random(i))
+    some = [fresh.sample(random.Random(i)) for i in range(20)]
+    assert Features(fresh).names == Features(used).names
+    np.testing.assert_array_equal(Features(fresh).matrix(some), Features(used).matrix(some))
+
+
+def test_a_listed_space_has_the_rows_of_the_whole_one():
+    space = Space(nested)
+    some = [space.sample(random.Random(i)) for i in range(20)]
+    listed = space.restrict(list(dict.fromkeys(some))).restrict(some[:1])
+    assert Features(listed).names == Features(space).names
+    np.testing.assert_array_equal(Features(listed).matrix(some), Features(space).matrix(some))
+
+
+def test_what_the_builder_refuses_has_a_row():
+    """It may have been drawn while the builder did not have to run, and failed as a trial."""
+
+    def picky():
+        a, b = choose("a", [0, 1, 2]), choose("b", [0, 1, 2])
+        if (a, b) == (2, 2):
+            raise ValueError("2 and 2 do not go together")
+        return nn.Identity()
+
+    features = Features(Space(picky))
+    row = features.row(Architecture({"a": 2, "b": 2}))
+    assert [n for n, x in zip(features.names, row, strict=True) if x] == ["a?", "a=2", "b?", "b=2"]
 
 
 def test_groups_of_columns():

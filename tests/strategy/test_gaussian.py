@@ -8,6 +8,7 @@ import pytest
 from archsmith.strategy.gaussian import (
     GaussianProcess,
     Kernel,
+    _cholesky,
     _cost,
     fit,
     prior_kernel,
@@ -26,6 +27,23 @@ def test_squared_distances():
     a, b = RNG.normal(size=(4, 3)), RNG.normal(size=(5, 3))
     expected = ((a[:, None] - b[None]) ** 2).sum(-1)
     np.testing.assert_allclose(squared_distances(a, b), expected, atol=1e-12)
+
+
+def test_distances_of_rows_far_from_zero():
+    """In float32 as features are; a square of 1e6 has no digits left for differences of one."""
+    a = RNG.integers(0, 5, size=(6, 3))
+    expected = ((a[:, None] - a[None]) ** 2).sum(-1)
+    far = (a + 1_000_000).astype(np.float32)
+    np.testing.assert_allclose(squared_distances(far, far), expected, atol=1e-9)
+
+
+def test_a_covariance_that_rounding_has_spoilt_has_a_root_all_the_same():
+    errors = RNG.normal(size=(40, 40))
+    spoilt = np.ones((40, 40)) + 1e-4 * (errors + errors.T)
+    with pytest.raises(np.linalg.LinAlgError):
+        np.linalg.cholesky(spoilt + 1e-6 * np.eye(40))
+    root = _cholesky(spoilt, 0.0)
+    np.testing.assert_allclose(root @ root.T, spoilt, atol=0.011)
 
 
 def test_matern_at_known_distances():

@@ -157,3 +157,24 @@ def test_an_empty_grid_says_why():
 def test_one_level_is_refused():
     with pytest.raises(nas.InputError, match="2 levels"):
         GridSearch(levels=1)
+
+
+def test_levels_beyond_a_range_are_all_of_it():
+    wide = Integer("n", 5, low=5, high=4000, step=40, log=True)
+    assert list(points(wide, 100)) == list(wide.answers())
+
+
+def test_a_grid_that_keeps_spelling_the_same_graph_is_left():
+    def few() -> nn.Module:
+        nas.choose("a", [0, 1, 2])
+        for place in range(12):
+            nas.choose(f"x{place}", [0, 1, 2, 3])
+        return nn.Identity()
+
+    space = nas.Space(nas.space.graph_form(lambda a: str(a["a"]))(few))
+    history = run(space, GridSearch())
+    assert sorted(t.architecture["a"] for t in history.trials) == [0, 1, 2]
+    again, first = History(ACCURACY, key=space.canonical), history.trials[0].architecture
+    again.add(Trial(0, first))
+    goes_on = GridSearch().propose(space, again, random.Random(1))
+    assert goes_on.architecture == history.trials[1].architecture, "a resumed one does the same"

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 import archsmith as nas
 from archsmith.objective import hypervolume
@@ -190,3 +191,35 @@ def test_nas_bench_201():
     assert sum(queries) / len(queries) < 100
     assert sum(n <= 100 for n in queries) >= 24
     assert sum(n <= 200 for n in queries) >= 36
+
+
+def test_neighbours_that_the_builder_refuses_are_passed_over():
+    def picky():
+        a, b = (nas.choose(name, list(range(6))) for name in "ab")
+        nas.choose(f"x{a}{b}", [0, 1])
+        if (a, b) == (3, 3):
+            raise ValueError("no")
+        return nn.Identity()
+
+    def near_the_hole(architecture):
+        return {"accuracy": -abs(architecture["a"] - 3) - abs(architecture["b"] - 3)}
+
+    for seed in range(5):
+        history = play_any(
+            LocalSearch(initial=3), nas.Space(picky), 70, seed, measure=near_the_hole
+        )
+        assert len(history.seen) == 70, "all that can be built"
+
+
+def test_returning_to_known_trials_does_not_look_at_them_all(monkeypatch):
+    """Heights are all alike: each climb ends at once, and the search returns again and again."""
+
+    def line():
+        nas.integer("x", 0, 10**6)
+        return nn.Identity()
+
+    ranks = []
+    rank = History.rank
+    monkeypatch.setattr(History, "rank", lambda *asked: ranks.append(1) or rank(*asked))
+    play_any(LocalSearch(initial=1), nas.Space(line), 600, measure=lambda _: {"accuracy": 0.0})
+    assert len(ranks) < 600 * 5

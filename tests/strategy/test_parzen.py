@@ -145,6 +145,22 @@ def test_scores_in_one_go_equal_scores_one_by_one(multivariate):
     assert density.scores(space, everything).tolist() == pytest.approx(one_by_one)
 
 
+@MODES
+def test_what_the_builder_refuses_promises_nothing(multivariate):
+    def picky() -> nn.Module:
+        a = nas.choose("a", [0, 1, 2])
+        nas.choose("b", ["x", "y"])
+        if a == 2:
+            raise ValueError("not 2")
+        return nn.Identity()
+
+    space = nas.Space(picky)
+    density = Parzen(space, [of(a=2, b="x")] * 4, [], multivariate)
+    scores = density.scores(space, [of(a=2, b="x"), of(a=0, b="x")])
+    assert scores[0] == -math.inf
+    assert math.isfinite(scores[1])
+
+
 def test_answers_that_no_longer_fit_count_as_not_asked():
     def half() -> nn.Module:
         nas.choose("a", [0, 1])

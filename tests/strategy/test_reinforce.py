@@ -80,6 +80,12 @@ def test_repeats_are_proposed_when_allowed(space):
     assert len(play(Reinforce(learning_rate=1.0), space, 150, 0).seen) == 150
 
 
+def test_without_a_baseline_the_reward_itself_teaches(space):
+    history = play(Reinforce(baseline=0.0), space, 150, 0)
+    worth = [t.metrics["accuracy"] for t in history.trials]
+    assert sum(worth[-30:]) / 30 > sum(worth[:30]) / 30 + 3
+
+
 DECISIONS = [
     Categorical("op", "a", ("a", "b", "c")),
     Integer("few", 8, 8, 64, 8),
@@ -230,6 +236,11 @@ def test_a_table_needs_no_torch():
         {"entropy": -0.1},
         {"weights": []},
         {"weights": [1.0, -1.0]},
+        {"weights": [math.nan, 1.0]},
+        {"weights": [math.inf, 1.0]},
+        {"learning_rate": math.nan},
+        {"learning_rate": math.inf},
+        {"entropy": math.inf},
     ],
     ids=str,
 )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import random
+import time
 from functools import partial
 
+import numpy as np
 import pytest
+from torch import nn
 
 import archsmith as nas
 from archsmith.errors import InputError
-from archsmith.objective import Limit
+from archsmith.objective import Limit, nondominated_fronts
 from archsmith.strategy.random import RandomSearch
-from archsmith.strategy.ranking import Ranking, by_fronts
+from archsmith.strategy.ranking import Ranking, by_fronts, pareto
 from archsmith.strategy.tpe import TPE
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import State, Trial
+from archsmith.trial import History, State, Trial
 
 from .toys import BEST, SCORE, TRADE, against_random, best, milliseconds, play, stack, worth
 
@@ -95,6 +99,29 @@ def test_failed_and_running_trials_count_as_bad(space):
     assert failed < 15
 
 
+def test_draws_that_the_builder_refuses_are_left_out():
+    """One pair in 36, of a space whose new questions make the builder run."""
+
+    def picky() -> nn.Module:
+        a, b = nas.choose("a", list(range(6))), nas.choose("b", list(range(6)))
+        nas.choose(f"c{a}{b}", list(range(100)))
+        if (a, b) == (3, 3):
+            raise ValueError("3 and 3 do not go together")
+        return nn.Identity()
+
+    def near(architecture) -> float:
+        return -abs(architecture["a"] - 3) - abs(architecture["b"] - 3)
+
+    for seed in range(4):
+        history = play(TPE(start=8), nas.Space(picky), 50, seed, measure=near)
+        assert max(t.metrics["accuracy"] for t in history.finished) == -1.0
+
+
+def test_as_fast_after_6000_trials(space):
+    """20 ms a proposal are allowed on an idle core."""
+    assert milliseconds(TPE(), space, 6000) < 40
+
+
 def test_fast_enough_after_500_trials(space):
     """20 ms a proposal are allowed on an idle core; the test leaves room for a busy one."""
     assert milliseconds(TPE(), space) < 40
@@ -125,6 +152,34 @@ class TestRanking:
         expected = [t.number for t in history.ranked(known)]
         for count in (1, 10, len(known)):
             assert [t.number for t in ranking.best(known, count)] == expected[:count]
+
+    def test_of_many_the_newest_and_the_front_are_compared(self, space):
+        """The whole front is among the best, however long ago its trials ended."""
+        history = History(TRADE)
+        rng = random.Random(0)
+        some = space.sample(rng)
+        ranking = Ranking(space, history)
+        for number in range(6000):
+            trial = Trial(number, some, state=State.FINISHED)
+            good = 1.0 if number < 3000 else 0.5
+            trial.metrics = {"score": good * rng.random(), "cost": 2 - good * rng.random()}
+            history.add(trial)
+            history.close(trial)
+            ranking.take(trial)
+        front = {t.number for t in history.front()}
+        start = time.process_time()
+        found = ranking.best(ranking.known(), len(front) + 5)
+        assert time.process_time() - start < 0.5  # 0.05 s on an idle core, once 2 s
+        assert {t.number for t in found[: len(front)]} == front
+        assert all(t.number >= 5000 for t in found[len(front) :])
+
+    @pytest.mark.parametrize("objectives", [1, 2, 3])
+    def test_the_front_of_vectors(self, objectives):
+        rng = random.Random(objectives)
+        losses = [tuple(rng.randrange(6) for _ in range(objectives)) for _ in range(80)]
+        losses.append((math.inf,) * objectives)
+        found = pareto(np.array(losses, dtype=float))
+        assert sorted(found) == nondominated_fronts(losses)[0]
 
     def test_fronts_with_equal_and_infinite_losses(self):
         losses = [(1.0, 1.0), (0.0, 2.0), (1.0, 1.0), (float("inf"), 3.0), (2.0, 2.0)]

@@ -75,6 +75,9 @@ def test_offered_and_asked():
     assert asked(None, Fidelity(9, 0.5), (3, 9)) == Fidelity(9, 0.5)
     assert asked(Fidelity(3), Fidelity(9, 0.5), (3, 9)) == Fidelity(3, 0.5)
     assert asked(Fidelity(3, 0.5), Fidelity(9, 0.5), (3, 9)) == Fidelity(3, 0.25)
+    assert asked(Fidelity(share=0.5), Fidelity(5), (1, 3, 5)) == Fidelity(5, 0.5)
+    assert asked(Fidelity(share=0.5), Fidelity(), (1, 3, 9)) == Fidelity(9, 0.5)
+    assert asked(Fidelity(), Fidelity(), ()) == Fidelity()
 
 
 def test_what_a_strategy_cannot_serve_is_refused_before_any_work():

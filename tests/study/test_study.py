@@ -442,7 +442,7 @@ def test_ties_go_to_the_lower_loss(tmp_path: Path) -> None:
 def test_an_exhausted_space_ends_the_study() -> None:
     result = run(space=Space(toys.tiny), strategy=Each(), trials=50)
     assert len(result.history) == 4
-    assert result.stopped == "the strategy has nothing new left to try"
+    assert result.stopped == "all 4 architectures were seen"
 
 
 def test_missing_metric_fails_the_trial() -> None:

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archsmith.benchmarking import benchmark
 from archsmith.errors import InputError, UnknownNameError
 from archsmith.evaluate.base import TrialFailed, Watch
 from archsmith.evaluate.table import TableEvaluator
 from archsmith.tables.nb201 import NB201
 from archsmith.trial import Fidelity
+from archsmith.zoo.nasbench201 import OPS
 from benchmarking.small import columns, short_schedule, write
 
 DATA = os.environ.get("ARCHSMITH_DATA")
@@ -109,6 +111,74 @@ def test_a_column_of_seconds_is_the_simulated_time(tmp_path):
     assert "flops" in table.note
 
 
+def spelled_often(spread):
+    """27 graphs in five spellings each, with records that differ by ``spread`` within a graph."""
+    rng = np.random.default_rng(3)
+    ops = [op for op in OPS if op not in ("none", "skip_connect")]
+    # Nothing leads out of node 1: what leads into it is of no consequence.
+    texts = [
+        f"|{a}~0|+|{b}~0|none~1|+|{c}~0|none~1|{d}~2|"
+        for b in ops for c in ops for d in ops for a in OPS
+    ]  # fmt: skip
+    valid = 50.0 + np.repeat(np.arange(27), 5) + spread * rng.normal(0, 1, 135)
+    return {"arch_str": np.array(texts), "new_valid_acc_200": valid, "new_test_acc_200": valid}
+
+
+def test_records_within_graphs_decide_how_spellings_count(tmp_path):
+    found = spelled_often(0.0)
+    table = NB201().read(write(tmp_path / "t.npz", found), "new")
+    assert (table.graphs, len(table.architectures)) == (27, 135)
+    assert "spellings" not in table.note
+    # Noise of training: a graph counts once.
+    noisy = NB201().read(write(tmp_path / "t.npz", spelled_often(0.1)), "new")
+    assert noisy.graphs == table.graphs
+    assert f"one spelling of each of {table.graphs} graphs" in noisy.note
+    # Numbers that graphs know nothing of: each spelling counts.
+    wild = NB201().read(write(tmp_path / "t.npz", spelled_often(1000.0)), "new")
+    assert wild.graphs == len(wild.architectures)
+    assert "each spelling counts" in wild.note
+    result = benchmark(wild, "random", queries=wild.graphs, repeats=1, processes=1)
+    assert result.optimum[0, -1]
+
+
+def test_the_best_of_several_records_of_a_graph_is_told(tmp_path):
+    found = spelled_often(0.1)
+    found["new_valid_acc_200"][1] = 99.0
+    note = NB201().read(write(tmp_path / "t.npz", found), "new").note
+    assert "the best recorded is one of 5 spellings of its graph" in note
+
+
+def test_columns_of_another_data_set_are_not_metrics_of_this_one(tmp_path):
+    found = columns(10)
+    found["imagenet16_120_flops_M"] = np.arange(1.0, 11.0)
+    found["birds_valid_acc_12"] = found["birds_params_M"] = np.arange(1.0, 11.0)
+    table = NB201().read(write(tmp_path / "t.npz", found), "flowers")
+    assert set(table.values) == {"valid_acc_200", "test_acc_200", "flops_M", "size"}
+
+
+def test_columns_that_cannot_be_metrics_are_kept_in_mind(tmp_path):
+    found = columns(10)
+    found["flowers_holes"] = np.array([1.0] * 4 + [np.nan] * 6)
+    found["flowers_short"] = np.ones(9)
+    table = NB201().read(write(tmp_path / "t.npz", found), "flowers")
+    assert table.left_out == {
+        "holes": "nan in row 4", "short": "9 rows for 10 architectures",
+    }  # fmt: skip
+    with pytest.raises(InputError, match=r"holes of nb201.*finite.*nan in row 4"):
+        benchmark(table, "random", minimize="holes", queries=2, repeats=1)
+    with pytest.raises(InputError, match=r"short of nb201.*9 rows"):
+        benchmark(table, "random", limits=["short<=2"], queries=2, repeats=1)
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0])
+def test_time_does_not_go_by_costs_that_are_none(tmp_path, wrong):
+    found = columns(10)
+    found["flowers_flops_M"][3] = wrong
+    table = NB201().read(write(tmp_path / "t.npz", found), "flowers")
+    assert table.seconds is None
+    assert "the same simulated time" in table.note
+
+
 def broken(**changes):
     def make(folder: Path) -> Path:
         found = columns(20)
@@ -200,8 +270,8 @@ def test_what_is_no_archive_is_refused(tmp_path, content):
 
 
 def test_no_file_a_folder_and_another_suffix(tmp_path):
-    for path in (tmp_path / "missing.npz", tmp_path):
-        with pytest.raises(InputError, match="nothing there"):
+    for path, got in ((tmp_path / "missing.npz", "nothing there"), (tmp_path, "a folder")):
+        with pytest.raises(InputError, match=got):
             NB201().datasets(path)
     (tmp_path / "t.json").write_text("{}")
     with pytest.raises(InputError, match="npz"):

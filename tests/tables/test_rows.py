@@ -1,5 +1,6 @@
 """Rows of a file: what is chosen, and that errors name the place in the file."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from archsmith.errors import InputError, SpaceError
 from archsmith.space import Architecture
-from archsmith.tables.rows import Rows, by_flops, metrics, whole_numbers
+from archsmith.tables.base import relative
+from archsmith.tables.rows import Rows, metrics, whole_numbers
 
 PATH = Path("table.parquet")
 
@@ -79,6 +81,8 @@ def test_other_columns_are_those_of_finite_numbers():
     assert {name: column.tolist() for name, column in found.items()} == {
         "snip": [1.0, 2.0, 3.0], "flat": [2.0, 3.0, 4.0], "lat_ms": [1.0, 2.0, 3.0]
     }  # fmt: skip
+    left_out = Rows(PATH, more, task="b").left_out(("acc",), ending="_time_s")
+    assert left_out == {"jacov": "nan in row 2"}
 
 
 @pytest.mark.parametrize("text", ["", "(1, 2", "[1, 2]", "(1.0, 2)", "(True, 1)", "12", "abs(1)"])
@@ -89,5 +93,11 @@ def test_only_tuples_of_whole_numbers_are_read(text):
 
 
 def test_small_things():
-    assert by_flops(np.array([1.0, 3.0])).tolist() == [0.5, 1.5]
+    assert relative("t, flops", np.array([1.0, 3.0])).tolist() == [0.5, 1.5]
     assert metrics(["acc", "params"], "params")["params"].direction == "minimize"
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
+def test_time_goes_by_what_is_above_nothing(wrong):
+    with pytest.raises(InputError, match="t, flops, row 1: expected a number above 0"):
+        relative("t, flops", np.array([1.0, wrong, 3.0]))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..errors import WorkError
+from ..errors import InputError, WorkError
 from ..strategy.base import Strategy
+from ..study.processes import cores
 from ..tables.base import Table
 from .repeat import Goal, Repeat, repeat
 
@@ -22,6 +25,8 @@ from .repeat import Goal, Repeat, repeat
 _START = 8.0
 #: Runs in this process before their speed counts: the first ones trace the space.
 _TRIED = 2
+#: Queries of the run that nobody times, in which a process loads libraries and traces the space.
+_WARMING = 20
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,24 @@ class Work:
         made = self.make()
         return repeat(self.table, made, self.goal, self.queries, self.workers, seed)
 
+    def warm(self, seed: int) -> None:
+        """A short run, so that those that count are alike."""
+        # What is wrong with it is wrong with the first that counts, which says so.
+        with contextlib.suppress(Exception):
+            replace(self, queries=min(self.queries, _WARMING))(seed)
+
+
+def portable(name: str, make: Callable[[], Strategy]) -> None:
+    """Raise :class:`InputError` unless what makes a strategy can be brought to other processes."""
+    try:
+        pickle.dumps(make)
+    except Exception as error:
+        raise InputError(
+            f"strategy {name}", "one that can be pickled, to run in processes",
+            f"{type(error).__name__}: {error}",
+            "a class or function of a module instead of a lambda; or processes=1",
+        ) from None  # fmt: skip
+
 
 def all_runs(
     work: Work, seed: int, repeats: int, processes: int | None = None
@@ -51,7 +74,9 @@ def all_runs(
     Raises:
         WorkError: a process was killed, or none starts.
     """
-    count = processes or len(os.sched_getaffinity(0))
+    count = processes or cores()
+    if count == 1 or not processes:
+        work.warm(seed)
     done, quickest = 0, math.inf
     while done < repeats:
         alone = count == 1 if processes else not _worth(done, quickest, repeats - done, count)
@@ -78,7 +103,7 @@ def _side_by_side(
 ) -> Iterator[tuple[int, Repeat]]:
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(min(count, len(positions)), context, _prepare, (work,))
+    pool = ProcessPoolExecutor(min(count, len(positions)), context, _prepare, (work, seed))
     try:
         waiting = {pool.submit(_one, seed + position): position for position in positions}
         for future in as_completed(waiting):
@@ -101,11 +126,12 @@ def _side_by_side(
 _work: Work | None = None  # of a worker process, where it is set once
 
 
-def _prepare(work: Work) -> None:
+def _prepare(work: Work, seed: int) -> None:
     global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that was called
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    work.warm(seed)
 
 
 def _leave_with_parent() -> None:

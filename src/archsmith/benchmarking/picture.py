@@ -15,7 +15,7 @@ from ..errors import InputError
 from ..report.axes import Axis, Frame, Size, span
 from ..report.numbers import metric_name, short
 from ..report.svg import joined, px, tag, text_width
-from .result import BenchmarkResult
+from .result import BenchmarkResult, held
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -175,20 +175,23 @@ def _left(lines: Sequence[_Line], points: Sequence[Reference], left: str) -> _Pa
     values = np.concatenate([line.mean for line in lines] + [[p.value for p in points]])
     values = values[np.isfinite(values)]
     log = left == "regret" and bool((values > 0).any())
+    regret = f"regret of {metric_name(first.select)}"
+    title = regret if left == "regret" else metric_name(first.report)
     if log:
         low, high = _decades(values[values > 0])
-        title = f"regret of {metric_name(first.select)}"
     else:
         # The first queries are far off; what matters would be a line along the top.
         settled = [line.mean[len(line.mean) // 20 :] for line in lines]
         shown = np.concatenate([*settled, [p.value for p in points]])
         shown = shown[np.isfinite(shown)]
         low, high = (float(shown.min()), float(shown.max())) if shown.size else (0.0, 1.0)
-        title = metric_name(first.report if left == "report" else first.select)
     frame = Frame(_PANEL, _queries(lines, points), Axis(*span([low, high], log), title, log))
     thin = len(lines) > _CROWD
     drawn = [_curve(frame, line, line.mean, line.error, True) for line in reversed(lines)]
     marks = [_mark(frame, point) for point in points]
+    if not values.size:
+        x, y = _PANEL.width / 2, _PANEL.height / 2
+        marks.append(tag("text", f"no run holds {held(first)}", x=x, y=y, class_="said mid"))
     return _Panel(frame, tag("g", *drawn, *marks, class_="thin" if thin else "wide"))
 
 
@@ -282,4 +285,6 @@ def _legend(lines: Sequence[_Line], left: str) -> tuple[Markup, float]:
 
 def _reached(line: _Line, left: str) -> str:
     value = short(float(line.mean[-1]), 3 if left == "regret" else 4)
-    return f"{value}, {line.share[-1]:.0f}%"
+    held, runs = int(np.isfinite(line.result.valid[:, -1]).sum()), line.result.repeats
+    share = f" ({held} of {runs} runs)" if 0 < held < runs else ""
+    return f"{value}{share}, {line.share[-1]:.0f}%"

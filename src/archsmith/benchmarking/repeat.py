@@ -46,12 +46,15 @@ class Goal:
 class Repeat:
     """One run; each list has a value for each query.
 
+    Full evaluations alone count, since a short one says little of what its architecture is worth.
+
     Attributes:
-        valid: of the best so far by the table's own objective, its value there.
+        valid: of the best so far by the table's own objective, its value there; NaN before the
+            first full evaluation that keeps the limits.
         test: of the same architecture, the value that is reported.
         optimum: whether it is the optimum.
-        clock: simulated seconds.
-        volume: hypervolume so far; empty with one objective.
+        clock: simulated time, in the table's unit.
+        volume: hypervolume so far, 0.0 where nothing is held; empty with one objective.
         seconds: real ones, for a trial.
         trials: how many there were.
         stopped: why it ended.
@@ -154,14 +157,14 @@ class _Curve:
         while len(self.valid) + 1 < spent - _EPSILON:
             self._note()
         self._now = now
-        epochs, _ = trial.fidelity.order
-        violation = self._history.violation(trial.metrics)
-        # The highest fidelity decides, then the limits, then the objective; the first one stays.
-        rank = (-epochs, violation, self.goal.objectives[0].loss(trial.metrics))
-        if trial.metrics and (self._best is None or rank < self._rank):
-            self._best, self._rank = trial, rank
-        if self.goal.reference and violation == 0.0 and trial.metrics:
-            self._grow(self._history.losses(trial))
+        if trial.metrics and self._whole(trial.fidelity):
+            violation = self._history.violation(trial.metrics)
+            # The limits decide, then the objective; the first one stays.
+            rank = (violation, self.goal.objectives[0].loss(trial.metrics))
+            if self._best is None or rank < self._rank:
+                self._best, self._rank = trial, rank
+            if self.goal.reference and violation == 0.0:
+                self._grow(self._history.losses(trial))
         if spent >= len(self.valid) + 1 - _EPSILON:
             self._note()
 
@@ -169,6 +172,10 @@ class _Curve:
         """Go on with what is held until the last query."""
         while len(self.valid) < self.queries:
             self._note()
+
+    def _whole(self, fidelity: Fidelity) -> bool:
+        epochs = self.table.epochs
+        return fidelity.epochs is None or not epochs or fidelity.epochs >= epochs[-1]
 
     def _grow(self, losses: tuple[float, ...]) -> None:
         if any(all(x <= y for x, y in zip(other, losses)) for other in self._front):
@@ -180,7 +187,7 @@ class _Curve:
         if len(self.valid) >= self.queries:
             return
         row = self.table.row(self._best.architecture) if self._best else None
-        kept = row is not None and self._rank[1] == 0.0
+        kept = row is not None and self._rank[0] == 0.0
         loss = float(self.table.losses[row]) if row is not None else math.inf
         values = self.table.values
         self.valid.append(float(values[self.table.select.metric][row]) if kept else math.nan)

@@ -26,11 +26,11 @@ class BenchmarkResult:
         note: what the table restricts and simulates.
         select, report: the metrics of ``valid`` and ``test``.
         valid: of what each run holds after each query, the metric that it selects by,
-            (repeats, queries); NaN while a run holds nothing that keeps the limits.
+            (repeats, queries); NaN while a run holds no full evaluation that keeps the limits.
         test: of the same, the metric that is reported.
         regret: how far ``valid`` is from the best recorded, in its unit.
         optimum: whether it is the best recorded.
-        clock: simulated seconds after each query.
+        clock: simulated time after each query, in ``time_unit``.
         volume: with several objectives, the share of the true front's hypervolume; else ``None``.
         seconds_per_trial: real seconds of the whole loop, its median over the runs.
         stopped: why runs ended, with how many.
@@ -58,6 +58,7 @@ class BenchmarkResult:
     says: str = ""
     objectives: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    time_unit: str = "s"
 
     @property
     def repeats(self) -> int:
@@ -74,6 +75,7 @@ class BenchmarkResult:
             "repeats": self.repeats,
             **last,
             "seconds_per_trial": self.seconds_per_trial,
+            "time_unit": self.time_unit,
             "workers": self.workers,
             "seed": self.seed,
             "select": self.select,
@@ -106,25 +108,29 @@ def gather(
         float(np.median([run.seconds for run in runs])),
         dict(Counter(run.stopped for run in runs)),
         objectives=tuple(f"{o.direction} {o.metric}" for o in goal.objectives),
-        limits=tuple(map(str, goal.limits)),
+        limits=tuple(map(str, goal.limits)), time_unit=table.time_unit,
     )  # fmt: skip
 
 
+def held(result: BenchmarkResult) -> str:
+    """What a run must have to count in a mean, in words."""
+    return "something that keeps the limits" if result.limits else "a full evaluation"
+
+
 def _summary(result: BenchmarkResult, query: int) -> dict[str, float | None]:
-    """Mean, spread and standard error over the runs after a query (from 0)."""
+    """Mean, spread and standard error after a query (from 0), over the runs that hold something."""
     found: dict[str, float | None] = {}
-    for name, values in (
-        ("valid", result.valid), ("test", result.test), ("regret", result.regret)
-    ):  # fmt: skip
+    columns = {"valid": result.valid, "test": result.test, "regret": result.regret}
+    if result.volume is not None:
+        columns["hypervolume"] = result.volume
+    for name, values in columns.items():
         column = values[:, query]
         column = column[np.isfinite(column)]
         found[f"{name}_mean"] = float(column.mean()) if column.size else None
         spread = float(column.std(ddof=1)) if column.size > 1 else None
         found[f"{name}_std"] = spread
         found[f"{name}_sem"] = None if spread is None else spread / float(np.sqrt(column.size))
+    found["held_share"] = float(np.isfinite(result.valid[:, query]).mean())
     found["optimum_share"] = float(result.optimum[:, query].mean())
     found["simulated_seconds"] = float(result.clock[:, query].mean())
-    if result.volume is not None:
-        found["hypervolume_mean"] = float(result.volume[:, query].mean())
-        found["hypervolume_std"] = float(result.volume[:, query].std())
     return found

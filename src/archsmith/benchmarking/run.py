@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from ..errors import InputError, LimitError, unknown
-from ..objective import Limit, Objective, hypervolume
-from ..strategy import Strategy, named
+from ..errors import InputError
+from ..goals import Limits
+from ..objective import Objective
 from ..tables import Table, tables
-from ..trial import History
+from .goals import front_volume, goal_of
+from .makers import Strategies, makers_of
 from .many import Work, all_runs
-from .repeat import Goal, Repeat
+from .repeat import Repeat
 from .result import BenchmarkResult, gather
 
 
 def benchmark(
     table: str | Table,
-    strategy: str | Callable[[], Strategy] = "auto",
+    strategy: Strategies = "auto",
     *,
     file: str | Path | None = None,
     dataset: str | None = None,
@@ -30,7 +29,9 @@ def benchmark(
     seed: int = 0,
     workers: int = 1,
     objectives: Sequence[Objective] = (),
-    limits: Sequence[Limit] = (),
+    maximize: str | Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
+    limits: Limits = (),
     processes: int | None = None,
     on_repeat: Callable[[int, int], None] | None = None,
 ) -> BenchmarkResult:
@@ -41,13 +42,14 @@ def benchmark(
 
     Args:
         table: a name (``"nb201"``) or a table that was read already.
-        strategy: a name, or what makes a strategy (it must pickle: a class, or a ``partial``).
+        strategy: a name, a strategy (each run gets a copy), or what makes one (it must pickle
+            unless ``processes=1``: a class, or a ``partial``).
         file: the table's file; in the folder that ``ARCHSMITH_DATA`` names where not given.
         dataset: one of the file's; the first where not given.
         queries: full evaluations of a run.
         workers: simulated ones, that evaluate side by side.
-        objectives: more of them, beside the table's own.
-        limits: what results must keep.
+        objectives, maximize, minimize: more of them, as values or by name, beside the table's own.
+        limits: what results must keep: ``{"params_M": 0.5}``, or ``["params_M<=0.5"]``.
         processes: how many run at once. Where not given, runs that are quick stay in this process,
             and slow ones get a process for each core.
         on_repeat: called with how many of how many runs are done.
@@ -55,75 +57,66 @@ def benchmark(
     Raises:
         InputError: the file, the strategy, a metric, a number or a limit cannot serve.
     """
-    read = table if isinstance(table, Table) else read_table(table, file, dataset)
     (result,) = compare(
-        read, [strategy], queries=queries, repeats=repeats, seed=seed, workers=workers,
-        objectives=objectives, limits=limits, processes=processes, on_repeat=on_repeat,
+        table, [strategy], file=file, dataset=dataset, queries=queries, repeats=repeats, seed=seed,
+        workers=workers, objectives=objectives, maximize=maximize, minimize=minimize,
+        limits=limits, processes=processes, on_repeat=on_repeat,
     )  # fmt: skip
     return result
 
 
 def compare(
-    table: Table,
-    strategies: Sequence[str | Callable[[], Strategy]],
+    table: str | Table,
+    strategies: Sequence[Strategies],
     *,
+    file: str | Path | None = None,
+    dataset: str | None = None,
     queries: int = 100,
     repeats: int = 20,
     seed: int = 0,
     workers: int = 1,
     objectives: Sequence[Objective] = (),
-    limits: Sequence[Limit] = (),
+    maximize: str | Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
+    limits: Limits = (),
     processes: int | None = None,
     on_repeat: Callable[[int, int], None] | None = None,
 ) -> list[BenchmarkResult]:
     """:func:`benchmark` for several strategies, all of them checked before the first one runs.
 
+    Those of one name are told apart by a number: ``"tpe"``, ``"tpe 2"``.
+
     Args:
         on_repeat: called with how many of how many runs are done, those of all strategies.
     """
+    _check_whole("seed", seed, None)
     numbers = [("queries", queries), ("repeats", repeats), ("workers", workers)]
-    for name, number in [*numbers, ("processes", processes or 1)]:
-        if number < 1:
-            raise InputError(name, "1 or more", str(number))
-    goal = goal_of(table, objectives, limits)
-    front = front_volume(table, goal)
-    makers = [_maker(table, strategy, goal, queries, workers) for strategy in strategies]
+    for name, number in [*numbers, *([("processes", processes)] if processes is not None else [])]:
+        _check_whole(name, number, 1)
+    read = table if isinstance(table, Table) else read_table(table, file, dataset)
+    goal = goal_of(read, objectives, limits, maximize, minimize)
+    front = front_volume(read, goal)
+    chosen = [strategies] if isinstance(strategies, str) else strategies
+    makers = makers_of(read, chosen, goal, queries, workers, portably=processes != 1)
     results = []
     for place, maker in enumerate(makers):
-        work = Work(table, maker.make, goal, queries, workers)
+        work = Work(read, maker.make, goal, queries, workers)
         runs: dict[int, Repeat] = {}
         for position, run in all_runs(work, seed, repeats, processes):
             runs[position] = run
             if on_repeat:
                 on_repeat(place * repeats + len(runs), len(makers) * repeats)
         ordered = [runs[position] for position in range(repeats)]
-        result = gather(table, maker.name, goal, ordered, workers=workers, seed=seed, front=front)
+        result = gather(read, maker.name, goal, ordered, workers=workers, seed=seed, front=front)
         results.append(replace(result, says=maker.says))
     return results
 
 
-def _maker(
-    table: Table, strategy: str | Callable[[], Strategy], goal: Goal, queries: int, workers: int
-) -> _Maker:
-    """A strategy that can serve the goal."""
-    make = named(strategy) if isinstance(strategy, str) else strategy
-    first = make()
-    history = History(
-        goal.objectives, goal.limits, key=table.space.canonical, epochs=table.epochs,
-        budget=queries, workers=workers,
-    )  # fmt: skip
-    first.check(table.space, history)
-    name = strategy if isinstance(strategy, str) else first.name
-    return _Maker(name, make, first.describe(table.space, history))
-
-
-@dataclass(frozen=True)
-class _Maker:
-    """A strategy's name, what makes one for each run, and what it says it will do."""
-
-    name: str
-    make: Callable[[], Strategy]
-    says: str
+def _check_whole(name: str, number: object, least: int | None) -> None:
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    if not whole or (least is not None and isinstance(number, int) and number < least):
+        expected = "a whole number" if least is None else f"a whole number, {least} or more"
+        raise InputError(name, expected, repr(number))
 
 
 def read_table(name: str, file: str | Path | None = None, dataset: str | None = None) -> Table:
@@ -140,73 +133,9 @@ def read_table(name: str, file: str | Path | None = None, dataset: str | None = 
                 "file", f"the path of {reader.file}", "none",
                 "give --file PATH, or set ARCHSMITH_DATA to the folder that holds it",
             )  # fmt: skip
+        if not Path(folder).is_dir():
+            raise InputError("ARCHSMITH_DATA", "a folder that is there", folder)
         file = Path(folder) / reader.file
     path = Path(file)
     found: Table = reader.read(path, dataset or reader.datasets(path)[0])
     return found
-
-
-def goal_of(table: Table, objectives: Sequence[Objective], limits: Sequence[Limit]) -> Goal:
-    """The table's own objective and these, with what is best under the limits.
-
-    Raises:
-        UnknownNameError: a metric that the table has not.
-        LimitError: no row keeps the limits.
-    """
-    for metric in [o.metric for o in objectives] + [limit.metric for limit in limits]:
-        if metric not in table.values:
-            raise unknown(f"metric of {table.name}", metric, table.values)
-    wanted = (table.select, *(o for o in objectives if o != table.select))
-    if len({o.metric for o in wanted}) < len(wanted):
-        raise InputError("objectives", "each metric once", ", ".join(o.metric for o in wanted))
-    kept = _kept(table, limits)
-    optimum = float(table.losses[kept].min())
-    if len(wanted) == 1:
-        return Goal(wanted, tuple(limits), optimum)
-    losses = _losses(table, wanted)
-    worst, whole = losses[:, kept].max(axis=1), losses.max(axis=1)
-    # Where few keep the limits they may span no volume; the table, or a step beyond it, then does.
-    for reference in (worst, whole, whole + 1.0):
-        goal = Goal(wanted, tuple(limits), optimum, tuple(map(float, reference)))
-        if front_volume(table, goal) > 0:
-            break
-    return goal
-
-
-def front_volume(table: Table, goal: Goal) -> float:
-    """Hypervolume of the table's true Pareto front; 0.0 with one objective."""
-    if not goal.reference:
-        return 0.0
-    losses = _losses(table, goal.objectives)[:, _kept(table, goal.limits)].T
-    return hypervolume(_front(losses), goal.reference)
-
-
-def _front(losses: np.ndarray) -> list[tuple[float, ...]]:
-    """The Pareto front of vectors (n, objectives), smaller being better; each once."""
-    rows, front = np.unique(losses, axis=0), []
-    while len(rows):
-        # Of what is left, the first in the order of its numbers is dominated by none.
-        front.append(tuple(map(float, rows[0])))
-        rows = rows[~(rows >= rows[0]).all(axis=1)]
-    return front
-
-
-def _losses(table: Table, objectives: Sequence[Objective]) -> np.ndarray:
-    signs = [1.0 if o.direction == "minimize" else -1.0 for o in objectives]
-    return np.stack([s * table.values[o.metric] for s, o in zip(signs, objectives)])
-
-
-def _kept(table: Table, limits: Sequence[Limit]) -> np.ndarray:
-    kept = np.ones(len(table.architectures), dtype=bool)
-    for limit in limits:
-        column = table.values[limit.metric]
-        kept &= column <= limit.bound if limit.sign == "<=" else column >= limit.bound
-        if not kept.any():
-            best = column.min() if limit.sign == "<=" else column.max()
-            raise LimitError(
-                f"limit {limit}", f"an architecture of {table.name} that keeps it",
-                f"none of {len(column):,} (with the limits before it)",
-                f"the {'least' if limit.sign == '<=' else 'greatest'} {limit.metric} recorded is "
-                f"{best:,.6g}",
-            )  # fmt: skip
-    return kept

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..report.numbers import metric_name, short
-from .result import BenchmarkResult
+from .result import BenchmarkResult, held
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -28,6 +28,10 @@ def summary(results: Sequence[BenchmarkResult], width: int = 240) -> Group:
     parts: list[Any] = [Text(_heading(results[0]), style="bold")]
     if results[0].note:
         parts.append(Text(f"note: {results[0].note}", style="dim"))
+    if results[0].time_unit != "s":
+        parts.append(Text(f"simulated time is in {results[0].time_unit}", style="dim"))
+    if any(_partly(result) for result in results):
+        parts.append(Text(f"means are over the runs that hold {held(results[0])}", style="dim"))
     parts += [Text(r.says, style="dim") for r in results if r.says not in ("", r.strategy)]
     if len(results) == 1:
         parts.append(_by_queries(results[0]))
@@ -44,8 +48,24 @@ def _heading(result: BenchmarkResult) -> str:
     end = "" if result.repeats == 1 else "s"
     return (
         f"{result.table} {result.dataset}: {goals}; {result.repeats} run{end} of "
-        f"{result.queries} queries{workers}, seed {result.seed}"
+        f"{_queries(result.queries)}{workers}, seed {result.seed}"
     )
+
+
+def _queries(count: int) -> str:
+    return f"{count} quer{'y' if count == 1 else 'ies'}"
+
+
+def _partly(result: BenchmarkResult) -> bool:
+    """Whether some runs hold nothing at a query of the table."""
+    at = result.to_json(curves=False)["at"]
+    return any(found["held_share"] < 1 for found in at.values())
+
+
+def _share(result: BenchmarkResult, found: dict[str, Any]) -> str:
+    """How many runs a mean is over, where they are some of them."""
+    count = round(found["held_share"] * result.repeats)
+    return f" ({count} of {result.repeats} runs)" if 0 < count < result.repeats else ""
 
 
 def _ends(result: BenchmarkResult) -> list[str]:
@@ -68,7 +88,9 @@ def _table(columns: Sequence[str], left: int) -> Table:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, name in enumerate(columns):
-        table.add_column(name, justify="left" if place < left else "right", no_wrap=True)
+        # The first may give way, since it also tells of how many runs a row is.
+        side: Literal["left", "right"] = "left" if place < left else "right"
+        table.add_column(name, justify=side, no_wrap=place > 0)
     return table
 
 
@@ -81,20 +103,21 @@ def _columns(result: BenchmarkResult) -> list[str]:
 
 def _cells(result: BenchmarkResult, found: dict[str, Any]) -> list[str]:
     """What belongs under :func:`_columns`, from a summary after some query."""
-    values = [_spread(found, "valid")]
+    none = "none keeps the limits" if result.limits else "none in full yet"
+    values = [_spread(found, "valid", none)]
     if result.report != result.select:
-        values.append(_spread(found, "test"))
+        values.append(_spread(found, "test", none))
     values.append(f"{found['optimum_share']:.1%}")
     if result.volume is not None:
         values.append(f"{found['hypervolume_mean']:.1%}")
     return values
 
 
-def _spread(found: dict[str, Any], name: str) -> str:
-    """Mean and standard error."""
+def _spread(found: dict[str, Any], name: str, none: str) -> str:
+    """Mean and standard error; ``none`` where there are none."""
     mean, error = found[f"{name}_mean"], found[f"{name}_sem"]
     if mean is None:
-        return "none keeps the limits"
+        return none
     return _figure(mean) if error is None else f"{_figure(mean)} ± {_figure(error, mean)}"
 
 
@@ -107,7 +130,7 @@ def _figure(value: float, like: float | None = None) -> str:
 def _by_queries(result: BenchmarkResult) -> Table:
     table = _table([result.strategy, *_columns(result), "simulated time"], 0)
     for query, found in result.to_json(curves=False)["at"].items():
-        name = f"{query} queries" if query != "1" else "1 query"
+        name = _queries(int(query)) + _share(result, found)
         time = short(found["simulated_seconds"])
         table.add_row(name, *_cells(result, found), time)
     return table
@@ -119,7 +142,8 @@ def _by_strategy(results: Sequence[BenchmarkResult], width: int) -> Table:
     for result in results:
         found = result.to_json(curves=False)["at"][str(result.queries)]
         cells = [short(found["simulated_seconds"]), f"{1000 * result.seconds_per_trial:.2f} ms"]
-        table.add_row(result.strategy, *_cells(result, found), *cells[: len(times)])
+        name = result.strategy + _share(result, found)
+        table.add_row(name, *_cells(result, found), *cells[: len(times)])
     return table
 
 
@@ -129,7 +153,7 @@ def _over_queries(results: Sequence[BenchmarkResult], width: int) -> Table:
     rows = [result.to_json(curves=False)["at"] for result in results]
     first = max(len(text) for text in [name, *(result.strategy for result in results)])
     shown = list(rows[0])[-max(1, (width - first) // _CELL) :]
-    table = _table([name, *(f"{query} queries" for query in shown)], 1)
+    table = _table([name, *(_queries(int(query)) for query in shown)], 1)
     for result, at in zip(results, rows, strict=True):
         cells = []
         for query in shown:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .architecture import Answer
+from .building import BuilderError
 from .decision import Decision
 from .tree import TRUST_AFTER, Node, Surprise, Tree, replay
 
@@ -27,6 +29,7 @@ class Size:
         count: the number; infinity where a decision is continuous.
         exact: whether it was counted; otherwise it is the mean of Knuth's estimator over random
             paths (Knuth 1975, Mathematics of Computation 29:122), good to an order of magnitude.
+            It is an estimate where the builder refuses answers after which it would ask more.
     """
 
     count: int | float
@@ -64,7 +67,10 @@ class Counter:
                 self._refresh()
                 return self._after(self.tree.start, {}, 0)
             except _Unknown as gap:
-                self.tree.trace(replay(gap.answers))
+                try:
+                    self.tree.trace(replay(gap.answers))
+                except BuilderError:
+                    raise NotCountable("the builder refuses some answers") from None
         raise NotCountable("the tree could not be learned in the runs allowed")
 
     def draw(self, rng: random.Random) -> dict[str, Answer]:
@@ -151,25 +157,36 @@ class _Unknown(Exception):
 def explore(tree: Tree, runs: int = 64) -> None:
     """Run the builder until every answer of every question met was seen, or ``runs`` are spent.
 
-    Each run takes an unseen answer wherever it can, so that few runs cover many answers.
+    Each run takes an unseen answer wherever it can, so that few runs cover many answers. A run that
+    the builder refuses shows nothing, and what it took first is left to chance from then on.
+
+    Raises:
+        BuilderError: the builder refuses the default.
     """
     rng = random.Random(0)
     quiet = 0
-    found = False
+    found: list[tuple[Decision, Answer]] = []
+    refused: set[tuple[Decision, Answer]] = set()
 
     def unseen_first(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
-        nonlocal found
         node = tree.nodes.get(decision)
         if node is not None and decision.listed:
             for answer in decision.answers():
-                if node.shown({**so_far, node.name: answer}, tree.remote) is None:
-                    found = True
+                shown = node.shown({**so_far, node.name: answer}, tree.remote)
+                if shown is None and (decision, answer) not in refused:
+                    found.append((decision, answer))
                     return answer
         return decision.draw(rng)
 
     for _ in range(runs):
-        found = False
-        tree.trace(unseen_first)
+        found.clear()
+        try:
+            tree.trace(unseen_first)
+        except BuilderError:
+            if not refused:
+                tree.trace(replay({}))  # the default has to work
+            refused.update(found)
+            continue
         quiet = 0 if found else quiet + 1
         if tree.trusted and quiet >= _QUIET:
             return
@@ -181,7 +198,8 @@ def confirm(tree: Tree) -> None:
     for _ in range(8 * _CHECKS):
         if tree.calm >= _CHECKS:
             return
-        tree.trace(lambda decision, _: decision.draw(rng))
+        with contextlib.suppress(BuilderError):
+            tree.trace(lambda decision, _: decision.draw(rng))
     raise NotCountable("runs of the builder keep disagreeing")
 
 
@@ -207,6 +225,7 @@ def _estimate(tree: Tree) -> float:
             product *= decision.cardinality or 1
             return decision.draw(rng)
 
-        tree.walk(draw)
-        total += product
-    return total / _PROBES
+        with contextlib.suppress(BuilderError):  # a dead end counts nothing
+            tree.walk(draw)
+            total += product
+    return max(1.0, total / _PROBES)

@@ -38,7 +38,8 @@ class ListedSpace(Space):
         note: how and why the space is restricted, for people.
 
     Raises:
-        SpaceError: nothing is listed, something twice, or something that is not in the space.
+        SpaceError: nothing is listed, or something twice. What does not belong to the space is
+            found when it is met: looking at each one would make large tables slow to open.
     """
 
     def __init__(self, space: Space, architectures: Sequence[Architecture], note: str) -> None:
@@ -53,13 +54,19 @@ class ListedSpace(Space):
         self.note = note
         self._builder, self._tree, self._counter = space._builder, space._tree, space._counter
         self._form = space._form
-        self._trie = _Trie(space, self._listed)
+        self._asks: dict[int, tuple[Decision, ...]] = {}
+        self._trie = _Trie(self)
         self._matrix: np.ndarray[Any, np.dtype[np.float32]] | None = None
         self._near: dict[int, list[int]] = {}
         self._fingerprint = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ListedSpace, (self._inner, self._listed, self.note)
+        # The encodings and the layout that they have: making them anew runs the builder for each.
+        learned = {"_matrix": self._matrix, "_layout_of": self._inner._columns}
+        return ListedSpace, (self._inner, self._listed, self.note), learned
+
+    def __setstate__(self, learned: Mapping[str, Any]) -> None:
+        self._matrix, self._inner._columns = learned["_matrix"], learned["_layout_of"]
 
     def __repr__(self) -> str:
         return f"{self._inner!r} restricted to {len(self._listed)}"
@@ -87,7 +94,20 @@ class ListedSpace(Space):
         return self._listed[int(rng.random() * len(self._listed))]
 
     def decisions(self, architecture: Architecture) -> tuple[Decision, ...]:
-        return self._inner.decisions(architecture)
+        row = self._rows.get(architecture)
+        if row is None:
+            return self._inner.decisions(architecture)
+        asks = self._asks.get(row)
+        if asks is None:
+            # A space learns as it is asked and may run the builder for long: ask it once.
+            asks = self._asks[row] = self._inner.decisions(architecture)
+        return asks
+
+    def check_form(self) -> None:
+        self._inner.check_form()  # the nearest to the default is dear to find
+
+    def spelled(self) -> Space:
+        return ListedSpace(self._inner.spelled(), self._listed, self.note)
 
     def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
         near = self._neighbours(architecture)
@@ -181,9 +201,9 @@ class ListedSpace(Space):
 class _Trie:
     """Listed architectures by their answers in the order asked, grown as it is walked."""
 
-    def __init__(self, space: Space, listed: Sequence[Architecture]) -> None:
-        self._space, self._listed = space, listed
-        self._root = _Fork(list(range(len(listed))))
+    def __init__(self, space: ListedSpace) -> None:
+        self._space, self._listed = space, space._listed
+        self._root = _Fork(list(range(len(self._listed))))
 
     def walk(self, policy: Policy) -> int:
         """The row that the policy leads to."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from .architecture import Answer, Architecture
+from .building import BuilderError
 from .decision import Decision
 from .tree import Tree
 
@@ -12,7 +13,10 @@ from .tree import Tree
 def below(
     tree: Tree, start: dict[str, Answer], limit: int, later: list[dict[str, Answer]]
 ) -> Iterator[Architecture]:
-    """Architectures that begin with these answers; those too long go to ``later``."""
+    """Architectures that begin with these answers; those too long go to ``later``.
+
+    Those that the builder is seen to refuse are left out.
+    """
     stack: list[Iterator[dict[str, Answer]]] = [iter([start])]
     while stack:
         prefix = next(stack[-1], None)
@@ -27,6 +31,8 @@ def below(
                 later.append(prefix)
                 continue
             stack.append(_extended(prefix, question.decision))
+        except BuilderError:
+            continue
         else:
             yield Architecture(answers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -69,7 +70,8 @@ class Space:
         self._size: tuple[int, Size] | None = None  # and the tree's version that it holds for
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._builder.function, self._builder.arguments)
+        spelled = self._form is None
+        return _rebuild, (self._builder.function, self._builder.arguments, spelled)
 
     def __repr__(self) -> str:
         inside = "".join(f", {k}={v!r}" for k, v in self.arguments.items())
@@ -136,14 +138,30 @@ class Space:
 
         A builder says how by :func:`~archsmith.space.graph_form`; for others each architecture
         counts as a graph of its own.
+
+        Raises:
+            SpaceError: the builder's function raised, or gave no string.
         """
-        return self._form.canonical(architecture) if self._form else architecture.id
+        return self._form.name_of(self.name, architecture) if self._form else architecture.id
 
     def graph_features(self, architecture: Architecture) -> dict[str, float]:
-        """Named numbers of the graph, where the builder gives them; the same for equal graphs."""
-        if self._form is None or self._form.features is None:
-            return {}
-        return self._form.features(architecture)
+        """Named numbers of the graph, where the builder gives them; the same for equal graphs.
+
+        Raises:
+            SpaceError: the builder's function raised, or gave other than finite numbers.
+        """
+        return self._form.features_of(self.name, architecture) if self._form else {}
+
+    def check_form(self) -> None:
+        """Raise :class:`SpaceError` where the builder's graph form fails on the default."""
+        if self._form is not None:
+            default = self.default()
+            self.canonical(default)
+            self.graph_features(default)
+
+    def spelled(self) -> Space:
+        """This space without its graph form: each architecture counts as a graph of its own."""
+        return _rebuild(self._builder.function, self._builder.arguments, spelled=True)
 
     def restrict(self, architectures: Sequence[Architecture], note: str = "") -> Space:
         """This space with these architectures alone, as a partial benchmark table has it.
@@ -230,11 +248,13 @@ class Space:
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
         """All architectures that differ by one small step in one decision.
 
-        Decisions that only the step brings up take their default.
+        Decisions that only the step brings up take their default. Those that the builder is seen
+        to refuse are left out.
         """
         for changed in self._tree.decisions(architecture):
             for answer in changed.near(architecture[changed.name]):
-                yield Architecture(self._tree.walk(_with(architecture, changed.name, answer)))
+                with contextlib.suppress(BuilderError):
+                    yield Architecture(self._tree.walk(_with(architecture, changed.name, answer)))
 
     def enumerate(self) -> Iterator[Architecture]:
         """All architectures, lazily, each once.
@@ -366,8 +386,11 @@ def _with(architecture: Architecture, changed: str, answer: Answer) -> Any:
     return policy
 
 
-def _rebuild(builder: Callable[..., Any], arguments: dict[str, Any]) -> Space:
-    return Space(builder, **arguments)
+def _rebuild(builder: Callable[..., Any], arguments: dict[str, Any], spelled: bool) -> Space:
+    space = Space(builder, **arguments)
+    if spelled:
+        space._form = None
+    return space
 
 
 __all__ = ["Size", "Space", "tell"]

@@ -46,15 +46,17 @@ def probability_below(means: Array, variances: Array, bound: float) -> Array:
     return probability
 
 
-def chebyshev(gains: Array, weights: Array, rho: float = 0.05) -> Array:
+def chebyshev(gains: Array, weights: Array, ideal: Array, rho: float = 0.05) -> Array:
     """The augmented Chebyshev scalarisation of ParEGO (Knowles 2006), larger is better.
 
     Args:
         gains: shape (..., objectives), larger is better, scaled alike.
-        weights: shape (objectives,), of sum 1.
+        weights: shape (objectives,), of sum 1. The more weight an objective has, the nearer to
+            its best are the gains that are preferred.
+        ideal: the best of each objective, shape (objectives,).
         rho: weight of the plain sum, which keeps out weakly dominated solutions.
     """
-    weighted = weights * gains
+    weighted = weights * (gains - ideal)
     scalar: Array = weighted.min(axis=-1) + rho * weighted.sum(axis=-1)
     return scalar
 

@@ -11,17 +11,18 @@ from .base import Strategy
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Trials up to which a surrogate earns what its proposals cost (tens of milliseconds each).
+#: Trials up to which a surrogate earns what its proposals cost (tens of milliseconds each);
+#: pruned ones do not count, as they do not count in a budget.
 _SURROGATE_TRIALS = 1000
 
 
 class Auto(Strategy):
-    """Picks by space size, budget, number of objectives and workers.
+    """Picks by space size, budget, number of objectives and trials done.
 
-    A budget that covers the space is spent on all of it (grid). Otherwise a Gaussian process
-    proposes as long as its proposals, which grow dearer with the trials, are cheap beside what they
-    save; after that many trials evolution goes on from what was found: the genetic one for one
-    objective, NSGA-II for several. docs/benchmarks.md has the measurements behind the choice.
+    A Gaussian process proposes as long as its proposals, which grow dearer with the trials, are
+    cheap beside what they save, also where the budget covers the space: then the order matters.
+    After that many trials evolution goes on from what was found: the genetic one for one objective,
+    NSGA-II for several. docs/benchmarks.md has the measurements behind the choice.
     """
 
     name = "auto"
@@ -45,14 +46,11 @@ class Auto(Strategy):
 def pick(space: Space, history: History) -> tuple[str, str]:
     """The strategy's name for the next proposal, and why it is that."""
     size, budget = space.size(), history.budget
-    if size.exact and budget is not None and size.count <= budget:
-        return "grid", f"{budget:,} trials cover all {size.count:,} architectures"
     several = len(history.objectives) > 1
     surrogate = "bayesian"
     after = "nsga2" if several else "genetic"
-    if len(history) >= _SURROGATE_TRIALS:
+    if len(history) - len(history.pruned) >= _SURROGATE_TRIALS:
         return after, f"{_SURROGATE_TRIALS:,} trials are done, and a surrogate is slow beyond that"
-    what = f"{size} architectures"
     planned = "no number of trials is set" if budget is None else f"{budget:,} trials are planned"
     beside = f", {history.workers} at a time" if history.workers > 1 else ""
-    return surrogate, f"{what} are more than can be tried and {planned}{beside}"
+    return surrogate, f"{planned}{beside} among {size} architectures, and it needs the fewest"

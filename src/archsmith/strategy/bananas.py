@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, SpaceError
 from ..space.architecture import Architecture
 from ..trial import History, Proposal, Trial
 from .base import Memo, Strategy, fresh
@@ -82,11 +83,12 @@ class Bananas(Strategy):
         for position in range(_DRAWS * self.candidates):
             parent = parents[position % len(parents)]
             architecture = parent.architecture
-            for _ in range(_STEPS):
-                architecture = space.mutate(architecture, rng)
-                if history.new(architecture):
-                    found.setdefault(history.key(architecture), (architecture, parent))
-                    break
+            with suppress(SpaceError):  # the builder refuses the mutant
+                for _ in range(_STEPS):
+                    architecture = space.mutate(architecture, rng)
+                    if history.new(architecture):
+                        found.setdefault(history.key(architecture), (architecture, parent))
+                        break
             if len(found) == self.candidates:
                 break
         return list(found.values())

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 from weakref import ref
 
-from ..errors import InputError
+from ..errors import InputError, SpaceError
 from ..space.architecture import Architecture
 from ..trial import History, Proposal, Trial
 
 if TYPE_CHECKING:
     from ..space import Space
+
+#: Architectures of a large space that are listed in search of a new one, beside those tried.
+_LISTED = 2000
 
 
 class Strategy(ABC):
@@ -67,7 +72,9 @@ S = TypeVar("S", bound=Absorbing)
 class Memo(Generic[S]):
     """What a strategy has learned from a history, kept between proposals.
 
-    It is a cache: with another history or space it is made anew and taught from the beginning.
+    It is a cache: with another history or space it is made anew and taught from the beginning, and
+    so it is after an error while it was taught. The memo itself keeps neither alive; a state that
+    refers to its history does, until it is replaced.
 
     Args:
         make: the state of an empty history.
@@ -85,10 +92,15 @@ class Memo(Generic[S]):
         if self._state is None or not known:
             self._of, self._state, self._read = (ref(space), ref(history)), None, 0
             self._state = self._make(space, history)
-        for trial in history.ended[self._read :]:
-            self._state.take(trial)
+        state = self._state
+        try:
+            for trial in history.ended[self._read :]:
+                state.take(trial)
+        except BaseException:
+            self._state = None  # it has taken a part of what it was to learn
+            raise
         self._read = len(history.ended)
-        return self._state
+        return state
 
 
 def fresh(
@@ -97,18 +109,42 @@ def fresh(
     """The first drawn architecture that the history has not seen in any spelling.
 
     Where draws keep repeating, they are narrow or the space is nearly used up: then any of its
-    architectures is drawn, then the first unseen one is taken; ``None`` says that there is none.
+    architectures is drawn, then the first unseen one is taken. Draws that the builder refuses are
+    passed over.
+
+    Returns:
+        ``None`` where nothing new is left; in a space that is too large to be listed, where draws
+        from all of it repeat and so does the beginning of its list.
+
+    Raises:
+        SpaceError: all draws from the space are refused.
     """
-    for _ in range(tries):
-        architecture = draw()
-        if history.new(architecture):
-            return architecture
     rng = random.Random(len(history))  # a function of the history, as a proposal has to be
-    for _ in range(tries):
-        architecture = space.sample(rng)
-        if history.new(architecture):
-            return architecture
+    failure: SpaceError | None = None
+    for kind in (draw, lambda: space.sample(rng)):
+        drawn = False
+        for _ in range(tries):
+            try:
+                architecture = kind()
+            except SpaceError as error:
+                failure = error
+                continue
+            drawn = True
+            if history.new(architecture):
+                return architecture
+    if failure is not None and not drawn:
+        raise failure
     size = space.size()
+    if size.count == math.inf:
+        return None
+    listed = space.enumerate()
     if not size.exact or size.count > 100 * len(history.seen) + 1000:
-        return draw()  # large, and its draws are all alike
-    return next((a for a in space.enumerate() if history.new(a)), None)
+        listed = itertools.islice(listed, len(history) + _LISTED)
+    return next((a for a in listed if history.new(a)), None)
+
+
+def check_whole(strategy: str, **numbers: object) -> None:
+    """Raise :class:`InputError` unless all are whole numbers."""
+    for name, number in numbers.items():
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise InputError(f"{strategy}: {name}", "a whole number", repr(number))

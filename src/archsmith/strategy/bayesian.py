@@ -20,6 +20,7 @@ from .acquisition import (
 from .base import Memo, Strategy, fresh
 from .blocks import blocks_of
 from .candidates import Pool, around
+from .ranking import Ranking
 from .surrogate import Belief, Beliefs, Kernels, Target, limits, objectives
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class BayesianOptimization(Strategy):
         if learned.told < self.start or not (goals or bounds):
             return _random(space, history, rng)
         pool = learned.pool(space, history)
-        candidates, places = pool.draw(space, history, rng)
+        candidates, places = pool.draw(space, history, learned.ranking, rng)
         draws = np.random.default_rng(rng.getrandbits(64))
         if not candidates:
             return _random(space, history, rng)
@@ -76,17 +77,18 @@ class BayesianOptimization(Strategy):
         if not pool.listed:
             for _ in range(_ROUNDS):
                 top = [candidates[i] for i in np.argsort(-scores, kind="stable")[:_CLIMBERS]]
-                near = around(space, history, top)
+                near = around(space, history, top, rng)
                 candidates = [*top, *(a for a in near if a not in top)]
                 scores = search.scores(candidates)
         return Proposal(candidates[int(np.argmax(scores))], note=search.note)
 
 
 class _Learned:
-    """How many trials told something, where to look, and the kernels that were estimated."""
+    """How many trials told something, their order, where to look, and estimated kernels."""
 
     def __init__(self, space: Space, history: History) -> None:
         self.told = 0
+        self.ranking = Ranking(space, history)
         self._pool: Pool | None = None
         self._kernels: Kernels | None = None
 
@@ -102,6 +104,7 @@ class _Learned:
 
     def take(self, trial: Trial) -> None:
         self.told += bool(trial.metrics)
+        self.ranking.take(trial)
 
 
 class _Search:
@@ -161,8 +164,9 @@ class _Search:
             low, high = seen.min(axis=0), seen.max(axis=0)
             gained = hypervolume_improvement(seen, low - 0.1 * (high - low), samples)
         else:
-            best = chebyshev(seen, self.weights).max()
-            gained = np.maximum(chebyshev(samples, self.weights) - best, 0.0)
+            ideal = seen.max(axis=0)
+            best = chebyshev(seen, self.weights, ideal).max()
+            gained = np.maximum(chebyshev(samples, self.weights, ideal) - best, 0.0)
         promised: Array = gained.mean(axis=1)
         return promised
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import SpaceError
 from ..space.architecture import Architecture
 from .features import Features, features_of
 from .gaussian import squared_distances
@@ -43,8 +45,7 @@ class Blocks:
         self.features = features_of(space)
         self._ranks, self._counts = _ranks(self.features), _counts(self.features)
         listed = listing(space)
-        rng = random.Random(0)
-        some = listed or [space.sample(rng) for _ in range(_SAMPLED)]
+        some = listed or _sampled(space)
         split = self._split(some)
         self._scales: dict[str, float] = {}
         for name, block in split.items():
@@ -57,7 +58,7 @@ class Blocks:
         self._graphs = {space.canonical(a): i for i, a in enumerate(listed)}
         if listed:
             self._listed = {
-                name: _telling(split[name]) * np.float32(scale)
+                name: _scaled_around_zero(_telling(split[name]), scale)
                 for name, scale in self._scales.items()
             }
             self._squares = [(block * block).sum(axis=1) for block in self._listed.values()]
@@ -139,6 +140,22 @@ def listing(space: Space) -> tuple[Architecture, ...]:
     for architecture in space.enumerate():
         graphs.setdefault(space.canonical(architecture), architecture)
     return tuple(graphs.values())
+
+
+def _sampled(space: Space) -> list[Architecture]:
+    """Draws of fixed seed that the builder does not refuse; raises what it does if none is left."""
+    rng = random.Random(0)
+    found: list[Architecture] = []
+    for _ in range(_SAMPLED):
+        with suppress(SpaceError):
+            found.append(space.sample(rng))
+    return found or [space.sample(rng)]
+
+
+def _scaled_around_zero(block: Array, scale: float) -> Array:
+    """Where float32 tells rows apart best, however large their numbers are."""
+    centred: Array = ((block - block.mean(axis=0, dtype=np.float64)) * scale).astype(np.float32)
+    return centred
 
 
 def _telling(block: Array) -> Array:

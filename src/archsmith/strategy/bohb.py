@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..errors import InputError, SpaceError
 from ..space.architecture import Architecture
 from ..trial import History, Proposal, State, Trial
 from .base import Memo
@@ -88,7 +89,10 @@ class Density:
         model = self._results.at(space, history).model(space, self._good)
         if model is None:
             return None
-        drawn = dict.fromkeys(model.draw(space, rng) for _ in range(self._candidates))
+        drawn: dict[Architecture, None] = {}
+        for _ in range(self._candidates):
+            with suppress(SpaceError):  # the builder refuses the draw
+                drawn[model.draw(space, rng)] = None
         new = [a for a in drawn if history.new(a)]
         if not new:
             return None

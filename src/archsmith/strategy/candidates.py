@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import SpaceError
 from ..space.architecture import Architecture
+from ..space.listed import ListedSpace
 from ..trial import History
 from .blocks import listing
+from .ranking import Ranking
 
 if TYPE_CHECKING:
     from ..space import Space
+
+T = TypeVar("T")
 
 #: In a space that is too large to list: how many are drawn, mutated and crossed.
 _DRAWN, _MUTATED, _CROSSED = 100, 160, 60
@@ -20,13 +26,15 @@ _DRAWN, _MUTATED, _CROSSED = 100, 160, 60
 _BEST = 10
 #: A mutant is mutated again with this chance, so that some are farther off.
 _AGAIN = 0.4
+#: Neighbours of one architecture that are looked at; a deep space has hundreds.
+_AROUND = 48
 
 
 class Pool:
     """New architectures to choose from, each graph once.
 
     A small space is listed. In a large one they are random draws, mutations and crossovers of the
-    best trials.
+    best trials. Draws that the builder refuses are left out.
     """
 
     def __init__(self, space: Space, history: History) -> None:
@@ -34,7 +42,7 @@ class Pool:
         self._keys = [history.key(a) for a in self.listed]  # dear to make for every proposal
 
     def draw(
-        self, space: Space, history: History, rng: random.Random
+        self, space: Space, history: History, ranking: Ranking, rng: random.Random
     ) -> tuple[list[Architecture], list[int] | None]:
         """The candidates of one proposal, none where a listed space is used up; and their places
         in the list, where there is one."""
@@ -42,12 +50,31 @@ class Pool:
             seen = history.seen
             places = [place for place, key in enumerate(self._keys) if key not in seen]
             return [self.listed[place] for place in places], places
-        return new(history, _drawn(space, history, rng)), None
+        best = [t.architecture for t in ranking.best(history.full, _BEST)]
+        return new(history, _drawn(space, best, rng)), None
 
 
-def around(space: Space, history: History, best: Sequence[Architecture]) -> list[Architecture]:
-    """New neighbours of the given architectures, each graph once."""
-    return new(history, (a for start in best for a in space.neighbours(start)))
+def around(
+    space: Space, history: History, best: Sequence[Architecture], rng: random.Random
+) -> list[Architecture]:
+    """New neighbours of the given architectures, some of them where they have many, each graph
+    once."""
+    return new(history, (a for start in best for a in _neighbours(space, start, rng)))
+
+
+def _neighbours(space: Space, start: Architecture, rng: random.Random) -> Iterator[Architecture]:
+    if isinstance(space, ListedSpace):
+        yield from _some(list(space.neighbours(start)), rng)
+        return
+    with suppress(SpaceError):
+        steps = [(d.name, a) for d in space.decisions(start) for a in d.near(start[d.name])]
+        for name, answer in _some(steps, rng):
+            with suppress(SpaceError):
+                yield space.complete({**start, name: answer})
+
+
+def _some(found: list[T], rng: random.Random) -> list[T]:
+    return found if len(found) <= _AROUND else rng.sample(found, _AROUND)
 
 
 def new(history: History, found: Iterable[Architecture]) -> list[Architecture]:
@@ -60,29 +87,32 @@ def new(history: History, found: Iterable[Architecture]) -> list[Architecture]:
     return list(kept.values())
 
 
-def _drawn(space: Space, history: History, rng: random.Random) -> list[Architecture]:
-    best = [t.architecture for t in history.ranked(history.full)[:_BEST]]
-    found = [space.sample(rng) for _ in range(_DRAWN if best else _DRAWN + _MUTATED)]
-    if not best:
-        return found
-    change = _changer(space, rng)
-    for i in range(_MUTATED):
-        mutant = change(best[i % len(best)])
+def _drawn(space: Space, best: Sequence[Architecture], rng: random.Random) -> list[Architecture]:
+    def mutant(start: Architecture) -> Architecture:
+        found = _changed(space, start, rng)
         while rng.random() < _AGAIN:
-            mutant = change(mutant)
-        found.append(mutant)
+            found = _changed(space, found, rng)
+        return found
+
+    def child() -> Architecture:
+        a, b = rng.sample(best, 2)
+        return space.cross(a, b, rng)
+
+    even = _DRAWN if best else _DRAWN + _MUTATED
+    draws: list[Callable[[], Architecture]] = [lambda: space.sample(rng)] * even
+    if best:
+        draws += [partial(mutant, best[i % len(best)]) for i in range(_MUTATED)]
     if len(best) > 1:
-        for _ in range(_CROSSED):
-            a, b = rng.sample(best, 2)
-            found.append(space.cross(a, b, rng))
+        draws += [child] * _CROSSED
+    found: list[Architecture] = []
+    for draw in draws:
+        with suppress(SpaceError):
+            found.append(draw())
     return found
 
 
-def _changer(space: Space, rng: random.Random) -> Callable[[Architecture], Architecture]:
-    def change(architecture: Architecture) -> Architecture:
-        try:
-            return space.mutate(architecture, rng)
-        except SpaceError:  # nothing can be changed in this one
-            return space.sample(rng)
-
-    return change
+def _changed(space: Space, architecture: Architecture, rng: random.Random) -> Architecture:
+    try:
+        return space.mutate(architecture, rng)
+    except SpaceError:  # nothing can be changed in this one
+        return space.sample(rng)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Hashable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..trial import History, Proposal
-from .base import Strategy, fresh
+from ..trial import History, Proposal, Trial
+from .base import Memo, Strategy, check_whole, fresh
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -28,9 +30,11 @@ class Distinct(Strategy):
     name = "distinct"
 
     def __init__(self, strategy: Strategy, tries: int = 16) -> None:
+        check_whole(self.name, tries=tries)
         if tries < 1:
             raise InputError("distinct", "tries of 1 or more", str(tries))
         self.strategy, self.tries = strategy, tries
+        self._memo = Memo(_Highest)
 
     def check(self, space: Space, history: History) -> None:
         self.strategy.check(space, history)
@@ -41,21 +45,38 @@ class Distinct(Strategy):
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         proposal = self.strategy.propose(space, history, rng)
         for _ in range(self.tries - 1):
-            if proposal is None or self._new(proposal, history):
+            if proposal is None or self._new(proposal, space, history):
                 return proposal
             again = random.Random(rng.random())
             proposal = self.strategy.propose(space, history, again) or proposal
-        if proposal is None or self._new(proposal, history):
+        if proposal is None or self._new(proposal, space, history):
             return proposal
         last = proposal.architecture
         found = fresh(space, history, lambda: space.mutate(last, rng))
         return Proposal(found, proposal.fidelity, "instead of a repetition") if found else None
 
-    def _new(self, proposal: Proposal, history: History) -> bool:
+    def _new(self, proposal: Proposal, space: Space, history: History) -> bool:
         if history.new(proposal.architecture):
             return True
         if proposal.fidelity is None:
             return False
-        key = history.key(proposal.architecture)
-        before = [t for t in history.trials if history.key(t.architecture) == key]
-        return all(t.fidelity.order < proposal.fidelity.order for t in before)
+        fidelity, key = proposal.fidelity, history.key(proposal.architecture)
+        if fidelity.epochs is None and history.epochs:
+            fidelity = replace(fidelity, epochs=history.epochs[-1])
+        before = [self._memo.at(space, history).orders.get(key, (0, 0))]
+        before += [
+            t.fidelity.order for t in history.running.values() if history.key(t.architecture) == key
+        ]
+        return max(before) < fidelity.order
+
+
+class _Highest:
+    """The highest fidelity at which each graph was tried, by the order of fidelities."""
+
+    def __init__(self, _: Space, history: History) -> None:
+        self._key = history.key
+        self.orders: dict[Hashable, tuple[float, float]] = {}
+
+    def take(self, trial: Trial) -> None:
+        key, order = self._key(trial.architecture), trial.fidelity.order
+        self.orders[key] = max(order, self.orders.get(key, order))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..trial import History, Proposal
-from .base import Strategy, fresh
+from .base import Strategy, check_whole, fresh
 from .population import offspring
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class RegularizedEvolution(Strategy):
     name = "evolution"
 
     def __init__(self, population: int = 10, sample: int = 3) -> None:
+        check_whole(self.name, population=population, sample=sample)
         if not 1 <= sample <= population:
             raise InputError("evolution", "1 <= sample <= population", f"{sample}, {population}")
         self.population, self.sample = population, sample

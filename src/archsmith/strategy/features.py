@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..space.architecture import Architecture
+from ..space.architecture import Answer, Architecture
+from ..space.decision import Decision
+from ..space.listed import ListedSpace
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -22,8 +25,9 @@ _KEPT = 60_000
 class Features:
     """Rows of float32 for architectures of one space, cached.
 
-    A row begins with ``space.encode(architecture)``: :attr:`width` numbers in [0, 1], with a flag
-    for each decision that says whether it is active. The architecture's graph features
+    A row begins with what ``encode(architecture)`` gives of a space that was never used:
+    :attr:`width` numbers in [0, 1], with a flag for each decision that says whether it is active.
+    Of an unbounded space these are the decisions met first. The graph features
     (``space.graph_features``, such as path counts, on their own scale) follow. Names of graph
     features come up as architectures do, so how many there are grows, and a feature that an
     architecture does not name is 0.0.
@@ -34,7 +38,8 @@ class Features:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.names = space.columns()
+        self.names, self._decisions = _layout(space)
+        self._columns = {name: place for place, name in enumerate(self.names)}
         #: Length of the decisions' part of a row.
         self.width = len(self.names)
         self._places: dict[str, int] = {}  # graph feature -> column after the decisions'
@@ -98,11 +103,24 @@ class Features:
         self._make_room(place)
         row = self._rows[place]
         row[:] = 0.0
-        row[: self.width] = self.space.encode(architecture)
+        for name, answer in architecture.items():
+            self._encode(name, answer, row)
         for name, value in graph.items():
             row[self.width + self._places[name]] = value
         self._index[architecture] = place
         return place
+
+    def _encode(self, name: str, answer: Answer, row: Array) -> None:
+        """Write one answer, by the decision of that name which accepts it."""
+        flag = self._columns.get(f"{name}?")
+        if flag is None:
+            return  # of a decision that was not met
+        row[flag] = 1.0
+        for decision in self._decisions[name]:
+            if decision.accepts(answer):
+                for column, number in zip(decision.columns(), decision.encode(answer), strict=True):
+                    row[self._columns[column]] = number
+                return
 
     def _make_room(self, place: int) -> None:
         high, wide = self._rows.shape
@@ -115,6 +133,22 @@ class Features:
         )
         larger[:high, :wide] = self._rows
         self._rows = larger
+
+
+def _layout(space: Space) -> tuple[list[str], dict[str, list[Decision]]]:
+    """Columns of the decisions of a space, and those decisions by name.
+
+    The columns of a space in use hang on what it was used for before, so they are those of a new
+    one. Nor may a row hang on whether the builder, which may refuse it, has to run for it.
+    """
+    while isinstance(space, ListedSpace):
+        space = space._inner
+    fresh = copy(space)
+    names = fresh.columns()
+    decisions: dict[str, list[Decision]] = {}
+    for decision in sorted(fresh._tree.nodes, key=lambda d: (d.name, d.describe())):
+        decisions.setdefault(decision.name, []).append(decision)
+    return names, decisions
 
 
 @lru_cache(maxsize=4)

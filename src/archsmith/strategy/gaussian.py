@@ -16,8 +16,9 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-#: Added to the diagonal, relative to the signal's variance: keeps equal rows invertible.
-_JITTER = 1e-6
+#: Added to the diagonal, relative to the signal's variance: keeps equal rows invertible. Where it
+#: does not, ten times as much is tried, and so on, up to as much as the largest variance.
+_JITTER, _GROWTH = 1e-6, 10.0
 #: Means and deviations of the logarithms a priori. Distances are scaled to 1 on average.
 _LENGTH = (0.0, 1.5)
 _NOISE = (float(np.log(0.05)), 1.5)
@@ -50,7 +51,13 @@ def prior_kernel(blocks: int) -> Kernel:
 
 
 def squared_distances(a: Array, b: Array) -> Array:
-    """Squared Euclidean distances, shape (n, m), between rows of ``a`` (n, d) and ``b`` (m, d)."""
+    """Squared Euclidean distances, shape (n, m), between rows of ``a`` (n, d) and ``b`` (m, d).
+
+    In float64 and around the mean of ``a``: small differences of large numbers must not be lost,
+    or covariances that are made of the distances are no covariances.
+    """
+    middle = a.mean(axis=0, dtype=np.float64)
+    a, b = a - middle, b - middle
     squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1)[None, :] - 2 * (a @ b.T)
     positive: Array = np.maximum(squares, 0.0)
     return positive
@@ -193,8 +200,16 @@ def _cost(point: Array, distances: Array, values: Array) -> tuple[float, Array]:
 
 
 def _cholesky(covariance: Array, noise: float) -> Array:
-    root: Array = np.linalg.cholesky(covariance + (noise + _JITTER) * np.eye(len(covariance)))
-    return root
+    """The lower root of the covariance with noise, or with more of it where that has none."""
+    added, most = noise + _JITTER, max(noise + _JITTER, float(np.diag(covariance).max(initial=0.0)))
+    while True:
+        try:
+            root: Array = np.linalg.cholesky(covariance + added * np.eye(len(covariance)))
+            return root
+        except np.linalg.LinAlgError:
+            if not added <= most:  # never for what is a covariance but for rounding
+                raise
+            added *= _GROWTH
 
 
 def _solve(root: Array, right: Array, lower: bool = True) -> Array:

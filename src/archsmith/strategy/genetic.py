@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..trial import History, Proposal, Trial
-from .base import Memo, Strategy, fresh
+from .base import Memo, Strategy, check_whole, fresh
 from .population import Survivors, breed, check_chances, comparable, offspring
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class GeneticAlgorithm(Strategy):
         crossover: float = 0.9,
         mutation: float = 0.5,
     ) -> None:
+        check_whole(self.name, population=population, elite=elite, sample=sample)
         if not (population >= 2 and 0 <= elite <= population and 1 <= sample <= population):
             raise InputError(
                 self.name, "population >= 2, and elite and sample no greater",

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision, Integer, Real
 from ..trial import History, Proposal, Trial
-from .base import Memo, Strategy
+from .base import Memo, Strategy, check_whole, fresh
 
 if TYPE_CHECKING:
     from ..space import Space
+
+#: Spellings in a row of graphs that came before, after which the grid is left.
+_REPEATED = 5000
 
 
 class GridSearch(Strategy):
     """All architectures one after the other, the last decision changing fastest.
 
     The order does not depend on the seed. Ranges that cannot be tried value by value, continuous
-    ones and whole numbers with more than 32 answers, are tried at ``levels`` points spread evenly
-    on their scale, both ends among them; so the grid of any bounded space is finite. It ends when
-    all of the grid was tried; graphs that were tried in another spelling are left out. In a space
-    without a bound short architectures come before long ones, roughly.
+    ones and whole numbers with more than 32 answers (or ``levels``, if that is more), are tried at
+    ``levels`` points spread evenly on their scale, both ends among them; so the grid of any bounded
+    space is finite. It ends when all of the grid was tried; graphs that were tried in another
+    spelling are left out. In a space without a bound short architectures come before long ones,
+    roughly. Where 5,000 spellings in a row are of graphs that came before, the grid is left, and
+    random draws find what graphs there are beside them.
 
     Args:
         levels: points of a range, at least 2.
@@ -33,6 +38,7 @@ class GridSearch(Strategy):
     name = "grid"
 
     def __init__(self, levels: int = 5) -> None:
+        check_whole(self.name, levels=levels)
         if levels < 2:
             raise InputError("grid", "2 levels or more", str(levels))
         self.levels = levels
@@ -41,16 +47,37 @@ class GridSearch(Strategy):
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         place = self._memo.at(space, history)
         while place.here is not None and not history.new(place.here):
-            place.here = next(place.rest, None)
+            place.go_on(history)
+        if place.stuck:
+            architecture = fresh(space, history, lambda: space.sample(rng))
+            return Proposal(architecture, note="random") if architecture else None
         return Proposal(place.here, note="grid") if place.here is not None else None
 
 
 class _Place:
-    """Where in the grid the search stands. What lies before was all seen, and stays so."""
+    """Where in the grid the search stands. What lies before was all seen, and stays so.
+
+    Attributes:
+        here: the next of the grid; ``None`` where it has ended.
+        stuck: whether it was left because its graphs kept repeating.
+    """
 
     def __init__(self, rest: Iterator[Architecture]) -> None:
-        self.rest = rest
+        self._rest = rest
         self.here = next(rest, None)
+        self.stuck = False
+        # Told from the grid alone, so that a study that is resumed leaves it at the same place.
+        self._met: set[Hashable] = set()
+        self._repeated = 0
+
+    def go_on(self, history: History) -> None:
+        """Leave the architecture that the search stands at."""
+        assert self.here is not None
+        key = history.key(self.here)
+        self._repeated = self._repeated + 1 if key in self._met else 0
+        self._met.add(key)
+        self.stuck = self._repeated >= _REPEATED
+        self.here = None if self.stuck else next(self._rest, None)
 
     def take(self, trial: Trial) -> None:
         """What was seen is in the history."""
@@ -95,10 +122,10 @@ def grid(space: Space, levels: int) -> Iterator[Architecture]:
 
 def points(decision: Decision, levels: int) -> Iterator[Answer]:
     """The answers of a decision that the grid tries, in a fixed order."""
-    ranged = isinstance(decision, Integer) and not decision.listed
-    if not isinstance(decision, Real) and not ranged:
+    if not isinstance(decision, Integer | Real):
         return decision.answers()
-    assert isinstance(decision, Integer | Real)
+    if isinstance(decision, Integer) and (decision.listed or decision.cardinality <= levels):
+        return decision.answers()
     low, high = decision.low, decision.high
     shares = [place / (levels - 1) for place in range(levels)]
     if decision.log:

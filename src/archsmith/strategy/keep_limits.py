@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from ..errors import InputError, SpaceError
 from ..space.architecture import Architecture
 from ..trial import History, Proposal
-from .base import Strategy
+from .base import Strategy, check_whole
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -23,8 +24,10 @@ class KeepLimits(Strategy):
 
     A search stops a trial that breaks a limit on a cheap metric before it is trained, and does not
     count it; this keeps such trials from being proposed at all. A proposal that breaks a limit is
-    asked for again with other random numbers; after ``tries`` of them a mutation within the limits
-    of the best trial that keeps them stands in, or the random draw that comes nearest.
+    asked for again with other random numbers; after ``tries`` of them a mutation of the best trial
+    or a random draw stands in: a new one within the limits, or the nearest new one where no draw
+    keeps them. Where the draws within the limits are all known the proposal stays as it is, so that
+    the strategy goes on and comes to its end.
 
     Args:
         strategy: what proposes.
@@ -41,6 +44,7 @@ class KeepLimits(Strategy):
         cost: Callable[[Architecture], Mapping[str, float]],
         tries: int = 8,
     ) -> None:
+        check_whole(self.name, tries=tries)
         if tries < 1:
             raise InputError("keep-limits", "tries of 1 or more", str(tries))
         self.strategy, self.cost, self.tries = strategy, cost, tries
@@ -62,18 +66,27 @@ class KeepLimits(Strategy):
         if proposal is None or not self._broken(history, proposal.architecture):
             return proposal
         found = self._within(space, history, rng)
+        if found is None:
+            return proposal
         return Proposal(found, proposal.fidelity, "instead of one that breaks a limit")
 
     def _broken(self, history: History, architecture: Architecture) -> float:
         return history.violation(self.cost(architecture))
 
-    def _within(self, space: Space, history: History, rng: random.Random) -> Architecture:
-        """A new architecture that keeps the limits, or comes nearest of those drawn."""
+    def _within(self, space: Space, history: History, rng: random.Random) -> Architecture | None:
+        """A new architecture that keeps the limits, or comes nearest where no draw keeps them."""
         known = history.best()
-        draws = [space.mutate(known.architecture, rng) for _ in range(_DRAWS)] if known else []
-        draws += [space.sample(rng) for _ in range(_DRAWS)]
+        draws: list[Architecture] = []
+        for place in range(2 * _DRAWS):
+            with contextlib.suppress(SpaceError):  # the builder refuses it
+                if place < _DRAWS and known is not None:
+                    draws.append(space.mutate(known.architecture, rng))
+                elif place >= _DRAWS:
+                    draws.append(space.sample(rng))
 
-        def order(architecture: Architecture) -> tuple[float, bool]:
-            return self._broken(history, architecture), not history.new(architecture)
+        def order(architecture: Architecture) -> tuple[bool, bool, float]:
+            broken = self._broken(history, architecture)
+            return broken > 0, not history.new(architecture), broken
 
-        return min(draws, key=order)
+        found = min(draws, key=order, default=None)
+        return found if found is not None and history.new(found) else None

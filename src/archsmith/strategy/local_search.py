@@ -4,17 +4,19 @@ Neural Architecture Search, arXiv:2004.08996)."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Hashable
 from functools import lru_cache
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import InputError
 from ..objective import dominates
 from ..space.architecture import Architecture
 from ..trial import History, Proposal, Trial
-from .base import Memo, Strategy, fresh
+from .base import Memo, Strategy, check_whole, fresh
 from .population import comparable
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ class LocalSearch(Strategy):
     ) -> None:
         if improvement not in ("first", "best"):
             raise InputError(f"{self.name}: improvement", "'first' or 'best'", repr(improvement))
+        check_whole(self.name, initial=initial, returns=returns)
         if initial < 1 or returns < 0:
             raise InputError(
                 self.name, "initial >= 1 and returns >= 0", f"initial {initial}, returns {returns}"
@@ -123,14 +126,18 @@ class _Climb:
         self.key = lru_cache(_KEYS)(history.key)
         self._ahead: Trial | None = None  # the best so far of those better than the current one
         self._ended: set[Hashable] = set()
-        self._known: list[Trial] = []  # that may have neighbours left to ask for
+        # Trials that may have neighbours left to ask for, the best first: a heap, with those that
+        # have none (their numbers are in `_left`) until they come to its top.
+        self._known: list[tuple[tuple[float, ...], int, Trial]] = []
+        self._left: set[int] = set()
+        self._places = itertools.count()  # equal ones stand in order of ending
         self._draws = 0  # that have ended since one was waited for
         self._starts = 0
 
     def take(self, trial: Trial) -> None:
         self._ended.add(self.key(trial.architecture))
         if comparable(self.history, trial):
-            self._known.append(trial)
+            heappush(self._known, (self._order(trial), next(self._places), trial))
             self._judge(trial)
         if self._exhausted():
             self._leave()
@@ -145,8 +152,8 @@ class _Climb:
         if self.current is None:
             self._draws += 1
             if self._draws >= (1 if self._starts else self.options.initial):
+                self._go(trial if self._starts else self._known[0][-1])
                 self._starts += 1
-                self._go(trial if self._starts > 1 else min(self._known, key=self._order))
             return
         if self._order(trial) < self._order(self._ahead or self.current):
             if self.options.improvement == "first":
@@ -157,19 +164,22 @@ class _Climb:
     def _leave(self) -> None:
         """Go on from a point all of whose neighbours have ended."""
         while self._exhausted():
-            self._known = [trial for trial in self._known if trial is not self.current]
+            assert self.current is not None
+            self._left.add(self.current.number)
+            while self._known and self._known[0][-1].number in self._left:
+                heappop(self._known)
             if self._ahead is not None:
                 self._go(self._ahead)
                 continue
             if self._starts % (self.options.returns + 1) == 0 or not self._known:
                 self.current, self.open, self._draws = None, [], 0
                 return
+            self._go(self._known[0][-1])
             self._starts += 1
-            self._go(min(self._known, key=self._order))
 
     def _go(self, trial: Trial) -> None:
-        self.current, self._ahead = trial, None
         self.open = list(self.space.neighbours(trial.architecture))
+        self.current, self._ahead = trial, None
 
     def _order(self, trial: Trial) -> tuple[float, ...]:
         """Smaller is better, as in :meth:`History.ranked`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..trial import History, Proposal
-from .base import Memo, Strategy, fresh
+from .base import Memo, Strategy, check_whole, fresh
 from .population import Survivors, breed, check_chances, offspring
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class NSGA2(Strategy):
     name = "nsga2"
 
     def __init__(self, population: int = 20, crossover: float = 0.9, mutation: float = 0.9) -> None:
+        check_whole(self.name, population=population)
         if population < 2:
             raise InputError(f"{self.name}: population", "2 or more", str(population))
         check_chances(self.name, crossover=crossover, mutation=mutation)

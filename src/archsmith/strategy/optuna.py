@@ -107,6 +107,9 @@ class OptunaSampler(Strategy):
                 "it moves numbers alone; optuna:TPESampler serves all spaces",
             )  # fmt: skip
 
+    def describe(self, space: Space, history: History) -> str:
+        return f"optuna:{self.sampler}"
+
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         if _used_up(space, history):
             return None

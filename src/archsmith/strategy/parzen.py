@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision, Integer, Real, Subset
 
@@ -63,24 +64,36 @@ class Parzen:
         return float(self.scores(space, [architecture])[0])
 
     def scores(self, space: Space, architectures: Sequence[Architecture]) -> Array:
-        """:meth:`score` of each, shape (n,); much faster than one by one."""
-        asked = _by_decision(space, architectures)
+        """:meth:`score` of each, shape (n,); much faster than one by one.
+
+        What the builder refuses promises nothing.
+        """
+        asked, refused = _by_decision(space, architectures)
         shape = len(architectures)
-        return self._good.logs(asked, shape) - self._bad.logs(asked, shape)
+        scores = self._good.logs(asked, shape) - self._bad.logs(asked, shape)
+        scores[refused] = -np.inf
+        return scores
 
 
 #: For each decision the positions of the architectures that ask it and their answers.
 _Asked = dict[Decision, tuple[list[int], list[Answer]]]
 
 
-def _by_decision(space: Space, architectures: Sequence[Architecture]) -> _Asked:
+def _by_decision(space: Space, architectures: Sequence[Architecture]) -> tuple[_Asked, list[int]]:
+    """And the positions of those that the builder refuses."""
     asked: _Asked = {}
+    refused: list[int] = []
     for position, architecture in enumerate(architectures):
-        for decision in space.decisions(architecture):
+        try:
+            decisions = space.decisions(architecture)
+        except SpaceError:
+            refused.append(position)
+            continue
+        for decision in decisions:
             places, answers = asked.setdefault(decision, ([], []))
             places.append(position)
             answers.append(architecture[decision.name])
-    return asked
+    return asked, refused
 
 
 class _Mixture:

@@ -32,7 +32,7 @@ def comparable(history: History, trial: Trial) -> bool:
 def check_chances(strategy: str, **chances: float) -> None:
     """Raise :class:`InputError` unless all are from 0 to 1."""
     for name, chance in chances.items():
-        if not 0 <= chance <= 1:
+        if not (isinstance(chance, int | float) and 0 <= chance <= 1):
             raise InputError(f"{strategy}: {name}", "a chance from 0 to 1", str(chance))
 
 

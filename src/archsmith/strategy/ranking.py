@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +13,12 @@ from ..trial import History, State, Trial
 
 if TYPE_CHECKING:
     from ..space import Space
+
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+#: Trials of which all pairs are compared, where there are several objectives.
+_PAIRS = 1000
 
 
 class Ranking:
@@ -43,39 +50,69 @@ class Ranking:
         return [t for t in self._history.ended if t.number in full or t.number in self._broken]
 
     def best(self, trials: Sequence[Trial], count: int) -> list[Trial]:
-        """The best ``count``: those that keep the limits first, then the nearest to the limits."""
+        """The best ``count``: those that keep the limits first, then the nearest to the limits.
+
+        With several objectives only the newest thousand and the front are ordered, and of the
+        front's members the newest thousand, so it may give fewer.
+        """
         violation, rank = self._violation, self._rank
         kept = [t for t in trials if violation[t.number] == 0.0]
         objectives = len(self._history.objectives)
         if objectives == 1:
-            found = sorted(kept, key=lambda t: rank[t.number])[:count]
+            found = nsmallest(count, kept, key=lambda t: rank[t.number])
         else:
-            losses = [rank[t.number][:objectives] for t in kept]
-            found = [kept[i] for i in by_fronts(losses, count)]
+            losses = np.array([rank[t.number][:objectives] for t in kept], dtype=float)
+            places = _compared(losses)
+            found = [kept[places[i]] for i in by_fronts(losses[places], count)]
         if len(found) < count:
             broken = [t for t in trials if violation[t.number] > 0.0]
             found += sorted(broken, key=lambda t: violation[t.number])[: count - len(found)]
         return found
 
 
-def by_fronts(losses: Sequence[Sequence[float]], count: int) -> list[int]:
+def by_fronts(losses: Sequence[Sequence[float]] | Array, count: int) -> list[int]:
     """Indices of the best ``count`` of n loss vectors by Pareto front, then by crowding distance.
 
     Smaller is better. Memory for n^2 comparisons; a few milliseconds for 500 vectors.
     """
-    if not losses:
+    values = np.asarray(losses, dtype=float)
+    if not len(values):
         return []
-    values = np.array(losses, dtype=float)
-    no_worse = np.ones((len(losses), len(losses)), dtype=bool)
+    no_worse = np.ones((len(values), len(values)), dtype=bool)
     for column in values.T:
         no_worse &= column[:, None] <= column[None, :]
     beats = no_worse & ~no_worse.T
     beaten = beats.sum(axis=0)
     found: list[int] = []
-    while len(found) < min(count, len(losses)):
+    while len(found) < min(count, len(values)):
         front = np.flatnonzero(beaten == 0).tolist()
         beaten[front] = -1
         beaten -= beats[front].sum(axis=0)
-        lonely = crowding([losses[i] for i in front])
+        lonely = crowding(values[front].tolist())
         found += [front[k] for k in sorted(range(len(front)), key=lambda k: -lonely[k])]
     return found[:count]
+
+
+def _compared(losses: Array) -> np.ndarray[Any, np.dtype[Any]]:
+    """Places, ascending, of the newest thousand loss vectors and of the Pareto front of them all.
+
+    Args:
+        losses: shape (n, objectives), in order of ending.
+    """
+    n = len(losses)
+    if n <= _PAIRS:
+        return np.arange(n)
+    front = np.array(pareto(losses))
+    return np.union1d(np.sort(front)[-_PAIRS:], np.arange(n - _PAIRS, n))
+
+
+def pareto(losses: Array) -> list[int]:
+    """Places of the loss vectors (n, objectives) that no other dominates; O(n) for each of them."""
+    front: list[int] = []
+    left = np.lexsort(losses.T[::-1])  # whoever comes first is dominated by nobody behind it
+    while left.size:
+        first, left = int(left[0]), left[1:]
+        front.append(first)
+        worse = (losses[left] >= losses[first]).all(axis=1)
+        left = left[~(worse & (losses[left] > losses[first]).any(axis=1))]
+    return front

@@ -65,7 +65,8 @@ class Reinforce(Strategy):
         learning_rate: of the policy; ``None`` is 0.3 for a table by plain ascent, else 0.01.
         optimizer: ``"sgd"`` is plain ascent, ``"adam"`` is Kingma & Ba 2015 (arXiv:1412.6980);
             ``None`` is plain ascent for a table. An LSTM always has Adam.
-        baseline: decay of the moving average that is subtracted from rewards, in [0, 1).
+        baseline: decay of the moving average of the rewards before, which is subtracted from a
+            reward, in [0, 1).
         entropy: weight of the policy's entropy beside the reward.
         repeats: whether an architecture may be proposed again, as in the papers. Otherwise draws
             that repeat are drawn again.
@@ -92,13 +93,14 @@ class Reinforce(Strategy):
         if optimizer not in (None, "sgd", "adam") or (controller, optimizer) == ("lstm", "sgd"):
             allowed = "sgd or adam" if controller == "table" else "adam for an LSTM"
             raise InputError("reinforce, optimizer", allowed, repr(optimizer))
-        if learning_rate is not None and not learning_rate > 0:
+        if learning_rate is not None and not 0 < learning_rate < math.inf:
             raise InputError("reinforce, learning_rate", "more than 0", str(learning_rate))
         if not 0 <= baseline < 1:
             raise InputError("reinforce, baseline", "a decay in [0, 1)", str(baseline))
-        if not entropy >= 0:
+        if not 0 <= entropy < math.inf:
             raise InputError("reinforce, entropy", "0 or more", str(entropy))
-        if weights is not None and (not weights or min(weights) < 0 or sum(weights) <= 0):
+        shares = [1.0] if weights is None else weights
+        if not (shares and all(0 <= w < math.inf for w in shares) and sum(shares) > 0):
             raise InputError("reinforce, weights", "shares of 0 or more, one above", str(weights))
         self.controller, self.learning_rate, self.optimizer = controller, learning_rate, optimizer
         self.baseline, self.entropy, self.repeats = baseline, entropy, repeats
@@ -148,7 +150,8 @@ class _Learner:
 
     def take(self, trial: Trial) -> None:
         reward = self.rewards.of(trial)
-        self.average += (1 - self.decay) * (reward - self.average)
+        advantage = reward - self.average
+        self.average += (1 - self.decay) * advantage
         draws: list[tuple[Question, int]] = []
 
         def retrace(decision: Decision, _: Mapping[str, Answer]) -> Answer:
@@ -157,7 +160,7 @@ class _Learner:
             return answer
 
         self.space.walk(retrace)
-        self.policy.learn(draws, reward - self.average)
+        self.policy.learn(draws, advantage)
 
     def draw(self, rng: random.Random, heat: float = 1.0) -> Architecture:
         """An architecture from the policy, its logits divided by ``heat``."""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 from ..errors import InputError
+from ..objective import crowding, dominates
 from ..space.architecture import Architecture
 from ..trial import Fidelity, History, Proposal, State, Trial
+from .base import check_whole
 
 
 def check_ladder(name: str, eta: float, min_epochs: int) -> None:
     """Refuse settings that make no ladder.
 
     Raises:
-        InputError: ``eta`` is not above 1, or ``min_epochs`` is below 1.
+        InputError: ``eta`` is not a finite number above 1, or ``min_epochs`` is below 1.
     """
-    if not eta > 1:
-        raise InputError(f"{name}: eta", "a number above 1", f"{eta:g}", "eta=3")
+    if not (isinstance(eta, int | float) and 1 < eta < math.inf):
+        raise InputError(f"{name}: eta", "a finite number above 1", repr(eta), "eta=3")
+    check_whole(name, min_epochs=min_epochs)
     if min_epochs < 1:
         raise InputError(f"{name}: min_epochs", "1 or more", str(min_epochs), "min_epochs=1")
 
@@ -86,8 +90,10 @@ def promotion(trial: Trial, epochs: int) -> Proposal:
 class Rung:
     """Finished trials at one fidelity, best first by :meth:`History.ranked`.
 
-    With one objective a trial is put into its place; with several all are ranked anew, as a trial
-    may move others between fronts.
+    With one objective a trial is put into its place. With several it is put into its Pareto front;
+    those that it dominates there sink to the next one, and so on (Li, Deb, Zhang, Suganthan and
+    Chen 2017, Efficient Nondomination Level Update Method for Steady-State Evolutionary
+    Multiobjective Optimization, IEEE Transactions on Cybernetics 47:2838).
 
     Args:
         history: whose objectives and limits rank.
@@ -97,27 +103,58 @@ class Rung:
         # Not the history itself: a memo must not keep it alive.
         self._judge = History(history.objectives, history.limits)
         self._plain = len(history.objectives) == 1
-        self._trials: list[Trial] = []
-        self._stale = False
+        #: With one objective all trials, with several those that break a limit; best first.
+        self._sorted: list[Trial] = []
+        #: With several objectives those that keep the limits, each front in order of number.
+        self._fronts: list[list[Trial]] = []
+        #: Each front by crowding distance; empty where it has changed.
+        self._orders: list[list[Trial]] = []
+        self._losses: dict[int, tuple[float, ...]] = {}
 
     def __len__(self) -> int:
-        return len(self._trials)
+        return len(self._sorted) + len(self._losses)
 
     def add(self, trial: Trial) -> None:
         """Take in a finished trial."""
-        if self._plain:
-            insort(self._trials, trial, key=self._key)
+        if self._plain or self._judge.violation(trial.metrics) > 0:
+            insort(self._sorted, trial, key=self._key)
         else:
-            self._trials.append(trial)
-            self._stale = True
+            self._sink(trial)
 
     def ranked(self) -> list[Trial]:
         """From best to worst; not to be changed."""
-        if self._stale:
-            self._trials.sort(key=lambda t: t.number)
-            self._trials = self._judge.ranked(self._trials)
-            self._stale = False
-        return self._trials
+        if self._plain:
+            return self._sorted
+        for place, front in enumerate(self._fronts):
+            if not self._orders[place]:
+                lonely = crowding([self._losses[t.number] for t in front])
+                by_distance = sorted(range(len(front)), key=lambda k: -lonely[k])
+                self._orders[place] = [front[k] for k in by_distance]
+        return [*itertools.chain(*self._orders), *self._sorted]
+
+    def _sink(self, trial: Trial) -> None:
+        self._losses[trial.number] = self._judge.losses(trial)
+        # Whom a front dominates, all before it do.
+        place = bisect_left(
+            self._fronts, True, key=lambda front: not self._dominated([trial], front)
+        )
+        sinking = [trial]
+        while sinking:
+            if place == len(self._fronts):
+                self._fronts.append([])
+                self._orders.append([])
+            front = self._fronts[place]
+            following = self._dominated(front, sinking)
+            gone = {t.number for t in following}
+            kept = [t for t in front if t.number not in gone]
+            self._fronts[place] = sorted(kept + sinking, key=lambda t: t.number)
+            self._orders[place] = []
+            sinking, place = following, place + 1
+
+    def _dominated(self, trials: Sequence[Trial], by: Sequence[Trial]) -> list[Trial]:
+        """Those of ``trials`` that one of the others dominates."""
+        others = [self._losses[t.number] for t in by]
+        return [t for t in trials if any(dominates(o, self._losses[t.number]) for o in others)]
 
     def _key(self, trial: Trial) -> tuple[float, ...]:
         broken = self._judge.violation(trial.metrics)

@@ -21,6 +21,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 #: Points that a process and its length scales are learned from at most: half the best, half the
 #: newest. A proposal's time grows with the square, an estimate of three numbers needs few.
 SEEN, FITTED = 200, 100
+#: A cost counts as at least this share of its bound.
+_LEAST = 1e-3
 #: Kernels whose covariances are kept: a few objectives and limits have one each.
 _IN_USE = 6
 
@@ -114,8 +116,9 @@ def _limit(history: History, limit: Limit) -> Target | None:
         return None
     numbers = np.array([*(t.metrics[limit.metric] for t in told), limit.bound], dtype=np.float64)
     sign = -1.0 if limit.sign == "<=" else 1.0
-    if limit.metric in COSTS and (numbers > 0).all():
-        numbers = np.log(numbers)  # costs spread over orders of magnitude
+    if limit.metric in COSTS and limit.bound > 0:
+        # Costs spread over orders of magnitude. What costs nothing is far from the bound too.
+        numbers = np.log(np.maximum(numbers, _LEAST * limit.bound))
     return Target(str(limit), tuple(told), sign * numbers[:-1], floor=sign * float(numbers[-1]))
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, SpaceError
 from ..space.architecture import Architecture
 from ..trial import History, Proposal, Trial
 from .base import Memo, Strategy, fresh
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 #: The good are never more than so many, else their density says little about the best.
 _MOST_GOOD = 25
+#: Of the bad the newest are looked at: they are what was thought good since, and a proposal takes
+#: the same time late in a study.
+_MOST_BAD = 500
 #: Draws for each candidate that is wanted; the others repeat what was tried.
 _DRAWS = 4
 
@@ -70,7 +74,8 @@ class TPE(Strategy):
         wanted = min(_MOST_GOOD, math.ceil(self.share * len(known)))
         good = ranking.best(known, wanted)
         chosen = {trial.number for trial in good}
-        bad = [t for t in (*history.ended, *history.running.values()) if t.number not in chosen]
+        others = (*history.ended[-_MOST_BAD - wanted :], *history.running.values())
+        bad = [t for t in others if t.number not in chosen][-_MOST_BAD:]
         density = Parzen(space, _architectures(good), _architectures(bad), self.multivariate)
         drawn = self._candidates(space, history, density, rng)
         if not drawn:
@@ -87,9 +92,10 @@ class TPE(Strategy):
     ) -> list[Architecture]:
         found: dict[object, Architecture] = {}
         for _ in range(_DRAWS * self.candidates):
-            architecture = density.draw(space, rng)
-            if history.new(architecture):
-                found.setdefault(history.key(architecture), architecture)
+            with suppress(SpaceError):  # the builder refuses the draw
+                architecture = density.draw(space, rng)
+                if history.new(architecture):
+                    found.setdefault(history.key(architecture), architecture)
             if len(found) == self.candidates:
                 break
         return list(found.values())

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ..errors import InputError, WorkError, unknown
 from ..evaluate.base import Evaluator
 from ..objective import Limit, Objective
 from ..trial import History, State
 from .record import Record
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+#: Spaces up to this size are gone through to see whether anything is left.
+_LISTED = 100_000
 
 
 def check_budget(trials: int | None, seconds: float | None) -> None:
@@ -66,6 +73,14 @@ def why_pruned(history: History) -> str:
             value = min(known, key=limit.violation)[limit.metric]
             text += f"; the nearest to {limit} of those that broke it was {value:,.6g}"
     return text
+
+
+def nothing_new(space: Space, history: History) -> str:
+    """Why a strategy has nothing to propose."""
+    size = space.size()
+    if size.exact and size.count <= _LISTED and not any(map(history.new, space.enumerate())):
+        return f"all {size.count:,} architectures were seen"
+    return "the strategy has nothing new left to try"
 
 
 def all_failed(failed: int, last: str) -> WorkError:

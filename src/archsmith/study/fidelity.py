@@ -20,13 +20,14 @@ def offered(evaluator: Evaluator, most: Fidelity) -> tuple[int, ...]:
 def asked(wanted: Fidelity | None, study: Fidelity, offers: Sequence[int]) -> Fidelity:
     """What a trial spends: a strategy chooses epochs, the share of the data is the study's.
 
-    A strategy that leaves the epochs open means the full evaluation.
+    Epochs that a strategy leaves open are the study's; where it has none, the full evaluation.
     """
-    if wanted is not None:
-        return replace(wanted, share=wanted.share * study.share)
-    if study.epochs is None and offers:
-        return replace(study, epochs=offers[-1])
-    return study
+    epochs = offers[-1] if study.epochs is None and offers else study.epochs
+    if wanted is None:
+        return replace(study, epochs=epochs)
+    if wanted.epochs is not None:
+        epochs = wanted.epochs
+    return replace(wanted, epochs=epochs, share=wanted.share * study.share)
 
 
 def part(fidelity: Fidelity, offers: Sequence[int]) -> float:

@@ -17,7 +17,7 @@ from ..strategy.base import Strategy
 from ..trial import Fidelity, History, Proposal, State, Trial
 from .budget import over
 from .checkpoints import remove_weights, sweep
-from .checks import all_failed, check_budget, check_metrics, flaw, last_reason
+from .checks import all_failed, check_budget, check_metrics, flaw, last_reason, nothing_new
 from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
 from .fidelity import asked, offered, part
 from .incumbent import Incumbents
@@ -97,6 +97,7 @@ class Study:
         self.executor = executor if executor is not None else Inline()
         self.seed, self.trials, self.budget = seed, trials, seconds
         self.fidelity = fidelity or Fidelity()
+        space.check_form()
         strategy.check(space, self._empty())
         self.on_event = on_event
         self._meta = describe(space, strategy, evaluator, objectives, limits, seed, meta)
@@ -228,7 +229,7 @@ class Study:
                 return why
             trial = self._next(worker)
             if trial is None:
-                return "the strategy has nothing new left to try"
+                return "" if self._running else nothing_new(self.space, self.history)
             self._running[trial.number] = trial
             self.executor.submit(worker, Job.of(trial))
             if self.on_event:

@@ -36,9 +36,11 @@ class Table:
         report: the metric by which what was found is judged in the end; may be that of ``select``.
         epochs: fidelities, ascending, the last one the full; empty where there is one alone.
         early: for each lower fidelity the metrics that depend on training, (rows,) each.
-        seconds: simulated seconds of a full evaluation, (rows,), on a scale of its own; an
-            evaluation at fewer epochs takes its share. Without it each takes one second.
+        seconds: simulated time of a full evaluation, (rows,), above 0; an evaluation at fewer
+            epochs takes its share. Without it each takes one unit.
+        time_unit: of ``seconds``: ``"s"``, or full evaluations of a mean architecture.
         note: what is restricted and what is simulated, for people.
+        left_out: columns of the file that cannot be metrics, with what is wrong and where.
     """
 
     name: str
@@ -52,7 +54,9 @@ class Table:
     epochs: tuple[int, ...] = ()
     early: Mapping[int, Mapping[str, Values]] = field(default_factory=dict)
     seconds: Values | None = None
+    time_unit: str = "mean full evaluations"
     note: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = len(self.architectures)
@@ -67,6 +71,15 @@ class Table:
                 raise InputError(where, f"values and a metric {name}", ", ".join(self.values))
         if set(self.early) != set(self.epochs[:-1]):
             raise InputError(where, f"values at epochs {self.epochs[:-1]}", str(list(self.early)))
+        for epochs, columns in self.early.items():
+            for name, column in columns.items():
+                if len(column) != rows:
+                    told = f"{rows} values of {name} at {epochs} epochs"
+                    raise InputError(where, told, str(len(column)))
+        if self.seconds is not None:
+            if len(self.seconds) != rows:
+                raise InputError(where, f"{rows} values of seconds", str(len(self.seconds)))
+            positive(f"{where}, seconds", self.seconds)
 
     def row(self, architecture: Architecture) -> int | None:
         """The row of an architecture, or of another spelling of its graph; else ``None``."""
@@ -131,6 +144,31 @@ class TableReader(ABC):
             InputError: missing columns, unknown architectures, NaN: with the place.
             UnknownNameError: no such data set.
         """
+
+
+def positive(where: str, costs: Values) -> Values:
+    """The costs, if time can go by them.
+
+    Raises:
+        InputError: one is not above 0 and finite, with the first row.
+    """
+    wrong = np.flatnonzero(~(np.isfinite(costs) & (costs > 0)))
+    if wrong.size:
+        raise InputError(
+            f"{where}, row {wrong[0]}", "a number above 0", f"{costs[wrong[0]]:g}",
+            "simulated time goes by it",
+        )  # fmt: skip
+    return costs
+
+
+def relative(where: str, costs: Values) -> Values:
+    """Simulated time that goes by a cost: 1 for the mean architecture.
+
+    Raises:
+        InputError: a cost is not above 0 and finite.
+    """
+    times: Values = positive(where, costs) / costs.mean()
+    return times
 
 
 def metric(name: str, direction: str, unit: str = "") -> dict[str, Metric]:

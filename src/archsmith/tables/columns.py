@@ -26,8 +26,13 @@ def read_columns(path: Path) -> Columns:
         InputError: there is no such file, or it cannot be read.
         MissingExtraError: pandas and pyarrow are needed and not there.
     """
+    if path.is_dir():
+        raise InputError(str(path), "a benchmark file", "a folder", "name the file in it")
     if not path.is_file():
-        raise InputError(str(path), "a benchmark file", "nothing there", "see --file")
+        raise InputError(
+            str(path), "a benchmark file", "nothing there",
+            "give its path, or set ARCHSMITH_DATA to the folder that holds it",
+        )  # fmt: skip
     try:
         if path.suffix == ".npz":
             return _archive(path)
@@ -121,7 +126,10 @@ def identifier(text: str) -> str:
 
 
 def _archive(path: Path) -> Columns:
-    found = np.load(path, allow_pickle=False)
+    try:
+        found = np.load(path, allow_pickle=False)
+    except ValueError:  # which speaks of pickles whatever the bytes are
+        raise ValueError("bytes that are no npz archive") from None
     if not isinstance(found, np.lib.npyio.NpzFile):
         raise ValueError("a single array without a name")
     columns = {}
@@ -130,7 +138,10 @@ def _archive(path: Path) -> Columns:
             try:
                 columns[name] = found[name]
             except ValueError as error:
-                raise ValueError(f"column {name}: {error}") from None
+                told = str(error)
+                if "allow_pickle" in told:
+                    told = "Python objects; save texts as a string array, such as astype(str)"
+                raise ValueError(f"column {name}: {told}") from None
     return columns
 
 

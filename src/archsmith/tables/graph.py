@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..objective import Objective
 from ..space import Space
 from ..zoo.nasbench_graph import GRAPHS, from_row, nasbench_graph
-from .base import Table, TableReader, metric
+from .base import Table, TableReader, metric, relative
 from .columns import need, numbers, pick, read_columns, refuse_twice
 from .parsing import parsed
 
@@ -23,10 +23,9 @@ _VALUES = {
     "latency": "latency_s",
     "para": "params_M",
 }
-_NOTE = (
-    "all networks of the space but the one of skips alone, each in one of its spellings: {rows:,}; "
-    "simulated time goes by the recorded latency"
-)
+_ROWS = 26_206
+_WHOLE = "all networks of the space but the one of skips alone, each in one of its spellings: "
+_TIME = "simulated time goes by the recorded latency"
 
 
 class NASBenchGraph(TableReader):
@@ -56,14 +55,16 @@ class NASBenchGraph(TableReader):
         )  # fmt: skip
         refuse_twice(path, "link and ops", rows)
         values = {own: numbers(path, columns, f"{dataset}/{name}") for name, own in _VALUES.items()}
-        note = _NOTE.format(rows=len(rows))
+        whole = f"{_WHOLE}{_ROWS:,}"
+        part = f"{len(rows):,} of the {_ROWS:,} networks of the benchmark are recorded"
+        note = f"{whole if len(rows) == _ROWS else part}; {_TIME}"
         space = Space(nasbench_graph, **GRAPHS[dataset]).restrict(architectures, note)
         metrics = metric("valid_accuracy", "maximize") | metric("test_accuracy", "maximize")
         metrics |= metric("latency_s", "minimize", "s") | metric("params_M", "minimize")
         return Table(
             self.name, dataset, space, architectures, metrics, values,
             select=Objective("valid_accuracy", "maximize"), report="test_accuracy",
-            seconds=values["latency_s"] / values["latency_s"].mean(), note=note,
+            seconds=relative(f"{path}, latency", values["latency_s"]), note=note,
         )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..objective import Metric, Objective
 from ..space import Space
 from ..zoo.gpt import SCALES, VOCABULARY, from_arch, gpt
-from .base import Table, TableReader
+from .base import Table, TableReader, relative
 from .columns import need, numbers, pick, read_columns, refuse_twice
 from .parsing import json_values, parsed
 
@@ -64,7 +64,7 @@ class HWGPT(TableReader):
             self.name, dataset, space.restrict(architectures, note), architectures,
             {name: _metric(name) for name in values}, values,
             select=Objective("perplexity", "minimize"), report="perplexity",
-            seconds=values["macs"] / values["macs"].mean(), note=note,
+            seconds=relative(f"{path}, macs", values["macs"]), note=note,
         )  # fmt: skip
 
 

@@ -11,9 +11,9 @@ from ..objective import Objective
 from ..space import Architecture, Space
 from ..zoo import channel_bench as channel
 from ..zoo import nasbench_macro as macro
-from .base import Table, TableReader
+from .base import Table, TableReader, relative
 from .columns import pick, read_columns
-from .rows import Rows, by_flops, metrics
+from .rows import Rows, metrics
 
 _DATASETS = ["cifar10"]
 _NOTE = (
@@ -57,7 +57,7 @@ class _Bench(TableReader):
             self.name, dataset, space, architectures,
             metrics(values, "params", "flops"), values,
             select=Objective("accuracy", "maximize"), report="accuracy",
-            seconds=by_flops(flops), note=note,
+            seconds=relative(f"{path}, flops", flops), note=note,
         )  # fmt: skip
 
 

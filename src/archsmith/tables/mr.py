@@ -10,7 +10,7 @@ from ..objective import Metric, Objective
 from ..space import Space
 from ..zoo.hrnet import from_code as read_code
 from ..zoo.hrnet import hrnet, to_code
-from .base import Table, TableReader
+from .base import Table, TableReader, relative
 from .columns import identifier, need, numbers, pick, read_columns, refuse_twice
 from .parsing import json_values, parsed
 
@@ -72,7 +72,7 @@ class NASBenchMR(TableReader):
         return Table(
             self.name, dataset, space.restrict(architectures, note), architectures, metrics,
             values, select=Objective(main, "maximize"), report=main,
-            seconds=values["flops_G"] / values["flops_G"].mean(), note=note,
+            seconds=relative(f"{path}, flops_G", values["flops_G"]), note=note,
         )  # fmt: skip
 
 

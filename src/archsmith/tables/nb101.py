@@ -13,9 +13,9 @@ from ..objective import Objective
 from ..space import Architecture, Space
 from ..zoo.nasbench101 import nasbench101
 from ..zoo.nasbench101_graph import canonical, from_matrix
-from .base import Table, TableReader
+from .base import Table, TableReader, relative
 from .columns import pick, read_columns
-from .rows import Rows, by_flops, metrics, whole_numbers
+from .rows import Rows, metrics, whole_numbers
 
 if TYPE_CHECKING:
     from .base import Values
@@ -63,7 +63,8 @@ class NB101(TableReader):
             "accuracy": np.array([np.unique(accuracy[group]).mean() for group in groups]),
             "params": np.round(1e6 * rows.numbers("params"))[first], "flops": flops[first],
         }  # fmt: skip
-        for name, column in rows.others((*values, "val_accuracy")).items():
+        taken = (*values, "val_accuracy")
+        for name, column in rows.others(taken).items():
             values[name] = _means(column, groups)
         note = _note(len(spelled), len(groups))
         space = Space(nasbench101, channels=3, classes=10).restrict(architectures, note)
@@ -72,8 +73,8 @@ class NB101(TableReader):
             space, architectures,
             metrics(values, "params", "flops"), values,
             select=Objective("accuracy", "maximize"), report="accuracy",
-            seconds=by_flops(values["flops"]),
-            note=f"{note}; {_NOTE}",
+            seconds=relative(f"{path}, flops", values["flops"]),
+            note=f"{note}; {_NOTE}", left_out=rows.left_out(taken),
         )  # fmt: skip
 
 

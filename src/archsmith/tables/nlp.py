@@ -114,7 +114,7 @@ class NASBenchNLP(TableReader):
             self.name, _DATASET, space, architectures, _METRICS, values,
             select=Objective("valid_perplexity", "minimize"), report="test_perplexity",
             epochs=fidelities if by_epoch else (), early=by_epoch, seconds=values["wall_s"],
-            note=note,
+            time_unit="s", note=note,
         )  # fmt: skip
 
 

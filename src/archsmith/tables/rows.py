@@ -73,13 +73,35 @@ class Rows:
             taken: names of columns to leave out.
             ending: of names to leave out.
         """
-        left_out, found = set(taken), {}
-        for name, column in self.columns.items():
-            if name in left_out or (ending and name.endswith(ending)):
-                continue
-            if column.dtype.kind in "fiu" and np.isfinite(column[self.places]).all():
-                found[identifier(name)] = column[self.places].astype(np.float64)
+        chosen = self._further(taken, ending)
+        return {
+            name: column[self.places].astype(np.float64)
+            for name, column in chosen.items()
+            if not self._holes(column).size
+        }
+
+    def left_out(self, taken: Iterable[str], ending: str = "") -> dict[str, str]:
+        """What :meth:`others` leaves out for numbers that are not finite, with the first row."""
+        found = {}
+        for name, column in self._further(taken, ending).items():
+            holes = self._holes(column)
+            if holes.size:
+                found[name] = f"{column[holes[0]]} in row {holes[0]}"
         return found
+
+    def _further(self, taken: Iterable[str], ending: str) -> Columns:
+        skipped = set(taken)
+        return {
+            identifier(name): column
+            for name, column in self.columns.items()
+            if column.dtype.kind in "fiu"
+            and name not in skipped
+            and not (ending and name.endswith(ending))
+        }
+
+    def _holes(self, column: NDArray[Any]) -> NDArray[Any]:
+        holes: NDArray[Any] = self.places[~np.isfinite(column[self.places])]
+        return holes
 
     def architectures(
         self, name: str, decode: Callable[[str], Architecture], notation: str
@@ -130,12 +152,6 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     if not isinstance(value, tuple) or any(type(number) is not int for number in value):
         raise SpaceError("arch", "whole numbers in brackets, as (1, 0, 2)", repr(text))
     return value
-
-
-def by_flops(flops: Values) -> Values:
-    """Simulated seconds in proportion to ``flops``, one on average."""
-    seconds: Values = flops / flops.mean()
-    return seconds
 
 
 def metrics(values: Iterable[str], *smaller: str) -> dict[str, Metric]:

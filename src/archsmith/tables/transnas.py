@@ -13,9 +13,9 @@ from ..objective import Objective
 from ..space import Architecture, Space
 from ..zoo import transnas
 from ..zoo.nasbench201 import edge_names
-from .base import Table, TableReader
+from .base import Table, TableReader, relative
 from .columns import pick, read_columns
-from .rows import Rows, by_flops, metrics, whole_numbers
+from .rows import Rows, metrics, whole_numbers
 
 #: Classes of the tasks that have any; of others the network is built for ten.
 _CLASSES = {"class_scene": 63, "class_object": 100, "segmentsemantic": 17}
@@ -54,7 +54,8 @@ class _Transnas(TableReader):
             quality: rows.numbers("val_accuracy"),
             "params": np.round(1e6 * rows.numbers("params")), "flops": flops,
         }  # fmt: skip
-        values |= rows.others((*values, "val_accuracy"), ending=_TIMES)
+        taken = (*values, "val_accuracy")
+        values |= rows.others(taken, ending=_TIMES)
         recorded = f"{len(architectures):,} of {self.whole:,} architectures are recorded"
         space = Space(type(self).builder, channels=3, classes=_CLASSES.get(dataset, 10))
         if len(architectures) < self.whole:
@@ -63,7 +64,9 @@ class _Transnas(TableReader):
             self.name, dataset, space, architectures,
             metrics(values, "params", "flops"), values,
             select=Objective(quality, "maximize"), report=quality,
-            seconds=by_flops(flops), note=f"{recorded}; {_note(dataset, quality)}",
+            seconds=relative(f"{path}, flops", flops),
+            note=f"{recorded}; {_note(dataset, quality)}",
+            left_out=rows.left_out(taken, ending=_TIMES),
         )  # fmt: skip
 
 
