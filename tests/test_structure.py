@@ -16,7 +16,7 @@ ROOT = Path(archsmith.__file__).parent
 #: From the ground up; a module imports only from what stands before it.
 ORDER = [
     "errors", "space", "objective", "trial", "registry", "zoo", "tables", "data", "task", "train",
-    "strategy", "evaluate", "export", "report", "study", "benchmarking", "setting", "goals",
+    "strategy", "evaluate", "export", "report", "study", "goals", "benchmarking", "setting",
     "final", "finals", "run", "searching", "output", "screen", "cli_benchmark", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.
