@@ -14,7 +14,7 @@ from archsmith.errors import InputError
 from archsmith.objective import Objective
 from archsmith.task import task
 from archsmith.task.base import Data, Part, ReadOptions, Recipe
-from archsmith.train import Diverged, _batches, _optimizer, _Run, schedule, score, train
+from archsmith.train import Diverged, _Run, batches, norms_in, optimizer_of, schedule, score, train
 from archsmith.trial import Fidelity
 
 IMAGES = task("image-classification")
@@ -149,23 +149,27 @@ def test_epochs_are_told_and_may_stop_the_training(digits: Data) -> None:
 
 
 def test_a_last_batch_of_one_joins_the_one_before(digits: Data) -> None:
-    assert [len(b) for b in _batches(torch.arange(9), 4)] == [4, 5]
-    assert [len(b) for b in _batches(torch.arange(10), 4)] == [4, 4, 2]
-    assert torch.cat(_batches(torch.arange(9), 4)).tolist() == list(range(9))
-    assert [len(b) for b in _batches(torch.arange(1), 4)] == [1]
+    assert [len(b) for b in batches(torch.arange(9), 4)] == [4, 5]
+    assert [len(b) for b in batches(torch.arange(10), 4)] == [4, 4, 2]
+    assert torch.cat(batches(torch.arange(9), 4)).tolist() == list(range(9))
+    assert [len(b) for b in batches(torch.arange(1), 4)] == [1]
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))
     few = Part(digits.train.inputs[:65], digits.train.targets[:65])
     train(model, IMAGES, replace(digits, train=few), RECIPE, Fidelity(1), seed=0)
 
 
+def _made(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    return optimizer_of(model.named_parameters(), recipe, norms_in(model))
+
+
 def test_only_matrices_are_decayed() -> None:
-    optimizer = _optimizer(convnet(), RECIPE)
+    optimizer = _made(convnet(), RECIPE)
     decayed, free = optimizer.param_groups
     assert decayed["weight_decay"] == RECIPE.weight_decay
     assert free["weight_decay"] == 0
     assert {p.ndim for p in decayed["params"]} == {2, 4}
     assert {p.ndim for p in free["params"]} == {1}
-    sgd = _optimizer(convnet(), replace(RECIPE, optimizer="sgd"))
+    sgd = _made(convnet(), replace(RECIPE, optimizer="sgd"))
     assert sgd.defaults["nesterov"] is True
 
 
@@ -182,7 +186,7 @@ def test_norms_and_biases_of_any_dimension_are_not_decayed() -> None:
             self.frozen = nn.Parameter(torch.zeros(2, 2), requires_grad=False)
 
     model = Net()
-    decayed, free = _optimizer(model, RECIPE).param_groups
+    decayed, free = _made(model, RECIPE).param_groups
     assert [id(p) for p in decayed["params"]] == [id(model.conv.weight)]
     assert len(free["params"]) == 6
 

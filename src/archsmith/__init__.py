@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from .benchmarking import BenchmarkResult, benchmark, compare, picture, read_table
     from .errors import ArchsmithError, InputError, SpaceError, WorkError
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
+    from .found import Found, Listener, SearchResult
     from .objective import Limit, Metric, Objective
     from .run import Run
-    from .searching import Found, Listener, SearchResult, search
+    from .searching import search
     from .space import (
         Architecture,
         Size,
@@ -51,6 +52,17 @@ if TYPE_CHECKING:
     from .strategy.successive_halving import SuccessiveHalving
     from .strategy.tpe import TPE
     from .study import Study
+    from .supernet.attentive import AttentiveNAS
+    from .supernet.enas import ENAS
+    from .supernet.fair import FairNAS
+    from .supernet.fewshot import FewShotNAS
+    from .supernet.method import Method
+    from .supernet.progressive import OFA
+    from .supernet.sandwich import BigNAS
+    from .supernet.slicing import SlicingRule, slice_rule
+    from .supernet.supernet import Supernet
+    from .supernet.training import train_supernet
+    from .supernet.uniform import SPOS
     from .task.base import Data, Part, ReadOptions, Recipe, Task
     from .trial import Fidelity, History, Proposal, State, Trial
 
@@ -74,9 +86,9 @@ _PLACES = {
     "Metric": "objective",
     "Objective": "objective",
     "Run": "run",
-    "Found": "searching",
-    "Listener": "searching",
-    "SearchResult": "searching",
+    "Found": "found",
+    "Listener": "found",
+    "SearchResult": "found",
     "search": "searching",
     "Architecture": "space",
     "Size": "space",
@@ -110,6 +122,18 @@ _PLACES = {
     "SuccessiveHalving": "strategy.successive_halving",
     "TPE": "strategy.tpe",
     "Study": "study",
+    "AttentiveNAS": "supernet.attentive",
+    "BigNAS": "supernet.sandwich",
+    "ENAS": "supernet.enas",
+    "FairNAS": "supernet.fair",
+    "FewShotNAS": "supernet.fewshot",
+    "Method": "supernet.method",
+    "OFA": "supernet.progressive",
+    "SPOS": "supernet.uniform",
+    "SlicingRule": "supernet.slicing",
+    "Supernet": "supernet.supernet",
+    "slice_rule": "supernet.slicing",
+    "train_supernet": "supernet.training",
     "Data": "task.base",
     "Part": "task.base",
     "ReadOptions": "task.base",

@@ -16,8 +16,8 @@ from .errors import ArchsmithError, InputError
 from .output import figures, interruptible, only_json, print_json, print_summary, study_json
 
 if TYPE_CHECKING:
+    from .found import SearchResult
     from .run import Run
-    from .searching import SearchResult
 
 app = typer.Typer(
     name="archsmith",
@@ -51,6 +51,7 @@ class Kind(StrEnum):
 
     spaces = "spaces"
     strategies = "strategies"
+    methods = "methods"
     evaluators = "evaluators"
     tasks = "tasks"
     datasets = "datasets"
@@ -88,13 +89,15 @@ def search(
     ] = "digits",
     space: SpaceName = None,
     task: Annotated[str | None, typer.Option(help="Task; found from the data if left out.")] = None,
-    strategy: Annotated[str, typer.Option(help="Search strategy.")] = "auto",
+    strategy: Annotated[str, typer.Option(help="Search strategy or one-shot method.")] = "auto",
     maximize: Annotated[list[str] | None, typer.Option(help="Metric to maximise.")] = None,
     minimize: Annotated[list[str] | None, typer.Option(help="Metric to minimise.")] = None,
     limit: Annotated[
         list[str] | None, typer.Option(help="Hard limit, such as 'params<=200k'.")
     ] = None,
-    trials: Annotated[int | None, typer.Option(help="Trials; 24 without --time.")] = None,
+    trials: Annotated[
+        int | None, typer.Option(help="Trials; 24 without --time, 100 on shared weights.")
+    ] = None,
     time: Annotated[str | None, typer.Option(help="Time for the search, such as 10m.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that evaluate.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
@@ -103,7 +106,7 @@ def search(
     run: Annotated[
         Path | None, typer.Option(help="Run folder; the same command on it resumes.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of a trial.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs of a trial, or of a supernet.")] = None,
     share: Annotated[
         float | None, typer.Option(help="Share of the training data a trial uses.")
     ] = None,
@@ -111,6 +114,9 @@ def search(
         int | None, typer.Option(help="Epochs of a training to the end.")
     ] = None,
     finalists: Annotated[int, typer.Option(help="Best trials trained to the end.")] = 2,
+    inherit: Annotated[
+        bool, typer.Option("--inherit", help="Finalists start from the shared weights.")
+    ] = False,
     target: Annotated[str | None, typer.Option(help="Column to predict (tables).")] = None,
     image_size: Annotated[int | None, typer.Option(help="Size that images are brought to.")] = None,
     unreadable: Annotated[
@@ -147,6 +153,7 @@ def search(
             share=share,
             final_epochs=final_epochs,
             finalists=finalists,
+            inherit=inherit,
             read=ReadOptions(
                 seed=split_seed,
                 target=target,
@@ -280,11 +287,12 @@ def main() -> None:
 
 
 def _registry(kind: Kind) -> Any:
-    from . import data, evaluate, strategy, task, zoo
+    from . import data, evaluate, strategy, supernet, task, zoo
 
     return {
         Kind.spaces: zoo.spaces,
         Kind.strategies: strategy.strategies,
+        Kind.methods: supernet.methods,
         Kind.evaluators: evaluate.evaluators,
         Kind.tasks: task.tasks,
         Kind.datasets: data.datasets,

@@ -67,11 +67,13 @@ def train_to_end(
     seed: int,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     goal: Objective | None = None,
+    start: Callable[[Architecture], Mapping[str, Tensor]] | None = None,
 ) -> Final:
     """Train an architecture with the whole recipe and measure its costs.
 
     Args:
         goal: which epoch counts, as in :func:`archsmith.train.train`.
+        start: gives the state dict to begin with.
 
     Raises:
         WorkError: the training diverged.
@@ -80,6 +82,8 @@ def train_to_end(
 
     began = time.perf_counter()
     model = setting.space.build(architecture, seed=seed)
+    if start is not None:
+        model.load_state_dict(start(architecture))
     try:
         trained = train(
             model,

@@ -15,6 +15,8 @@ from .study.checkpoints import save_weights
 from .study.study import seed_of
 from .trial import History, Trial
 
+#: Gives the weights that the training of an architecture starts from.
+Start = Callable[[Architecture], Mapping[str, Any]]
 #: Called with what is trained (``"trial 7"``) and an epoch's metrics.
 OnFinal = Callable[[str, Mapping[str, float]], None]
 #: Trials that may take the turn of finalists that fail.
@@ -24,14 +26,21 @@ SPARE = 3
 class Finals:
     """Trains architectures to the end under one recipe and one seed, each once.
 
+    ``start`` gives weights to begin with, those of a supernet; else each begins with new ones.
     With a store that has a folder, figures are notes of the study and weights are files, so what
     was trained before an interruption is not trained again.
     """
 
     def __init__(
-        self, setting: Setting, store: Store, seed: int, goal: Objective | None = None
+        self,
+        setting: Setting,
+        store: Store,
+        seed: int,
+        goal: Objective | None = None,
+        start: Start | None = None,
     ) -> None:
         self.setting, self.store, self.seed, self.goal = setting, store, seed, goal
+        self.start = start
         self.notes: dict[str, Any] = store.record().notes
         self.problems: list[str] = []
         self._live: dict[str, Final] = {}
@@ -71,6 +80,7 @@ class Finals:
             seed_of(self.seed, 0, "final"),
             on_epoch,
             self.goal,
+            self.start,
         )
         self._keep(final)
         return final

@@ -13,9 +13,10 @@ from rich.console import Console
 from .report.numbers import duration, metric_name, short
 from .report.progress import SearchProgress
 from .study import Progress
+from .study.meta import name_of
 
 if TYPE_CHECKING:
-    from .searching import Listener
+    from .found import Listener
     from .setting import Setting
     from .study import Study
 
@@ -28,6 +29,7 @@ class Screen:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
         self._search: SearchProgress | None = None
+        self._opened = False
         self._status = self.console.status("")
         self._said = 0.0
         self._epochs: int | None = None
@@ -47,12 +49,16 @@ class Screen:
 
     def listener(self, folder: Path) -> Listener:
         """What a search tells, shown here."""
-        from .searching import Listener
+        from .found import Listener
 
         def ready(setting: Setting, study: Study) -> None:
             self._introduce(setting, study, folder)
 
-        return Listener(ready, self._event, self.final)
+        return Listener(ready, self._event, self.shared, self.final)
+
+    def shared(self, metrics: Mapping[str, float], epochs: int) -> None:
+        """Show an epoch of a supernet."""
+        self._told("training the shared weights", metrics, epochs)
 
     def training(self, label: str, epochs: int | None = None) -> Callable[..., None]:
         """A listener for one training to the end."""
@@ -65,7 +71,9 @@ class Screen:
     def final(self, label: str, metrics: Mapping[str, float], epochs: int | None = None) -> None:
         """Show an epoch of a training to the end."""
         self._close_search()
-        epochs = epochs or self._epochs
+        self._told(f"training {label} to the end", metrics, epochs or self._epochs)
+
+    def _told(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
         began = self._began.setdefault(label, time.monotonic())
         epoch = int(metrics["epoch"])
         left = ""
@@ -77,7 +85,7 @@ class Screen:
         )
         value = f"  {metric_name(quality)} {short(metrics[quality], 4)}" if quality else ""
         of = f"/{epochs}" if epochs else ""
-        text = f"training {label} to the end  epoch {epoch}{of}{value}{left}"
+        text = f"{label}  epoch {epoch}{of}{value}{left}"
         if self.console.is_terminal:
             self._status.update(text)
             self._status.start()
@@ -94,9 +102,14 @@ class Screen:
         self._print(f"space {setting.space.name}: {setting.space.size()} architectures")
         fidelity = setting.fidelity
         self._print(f"strategy {study.says}")
+        share = f"{fidelity.share:.0%} of the training part"
+        trial = f"a trial trains {fidelity.epochs} epochs on {share}"
+        shared = "shared-weights" in name_of(study.evaluator)
+        if shared:
+            trial = f"shared weights train {fidelity.epochs} epochs at most, and judge each trial"
         self._print(
-            f"{goals}{limits}; a trial trains {fidelity.epochs} epochs on {fidelity.share:.0%} "
-            f"of the training part, a finalist {setting.recipe.epochs} epochs; run folder {folder}"
+            f"{goals}{limits}; {trial}, a finalist trains {setting.recipe.epochs} epochs; "
+            f"run folder {folder}"
         )
         record = study.store.record()
         if record.ended:
@@ -109,16 +122,24 @@ class Screen:
             self.console,
             done=len(record.ended),
         )
-        self._search.__enter__()
+        if not shared:
+            self._open_search()
+
+    def _open_search(self) -> None:
+        if self._search is not None and not self._opened:
+            self._status.stop()
+            self._search.__enter__()
+            self._opened = True
 
     def _event(self, progress: Progress) -> None:
+        self._open_search()
         if self._search is not None:
             self._search.listen(progress)
 
     def _close_search(self) -> None:
-        if self._search is not None:
+        if self._search is not None and self._opened:
             self._search.__exit__(None, None, None)
-            self._search = None
+        self._search = None
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)

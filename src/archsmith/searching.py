@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .final import Final, model_of
-from .finals import Finals, OnFinal
+from .finals import Finals, OnFinal, Start
+from .found import Listener, SearchResult, found_of
 from .goals import Limits, limits_of, objectives_of, seconds_of
 from .objective import Limit, Objective
+from .oneshot import (
+    OnShared,
+    OnSharedWeights,
+    Sharing,
+    check_options,
+    epochs_of,
+    evaluator_of,
+    inherited,
+    one_shot,
+    trials_of,
+)
 from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
 from .space import Architecture
@@ -22,7 +32,6 @@ from .study import (
     Executor,
     Inline,
     Processes,
-    Progress,
     Store,
     Study,
     check_limits,
@@ -31,96 +40,13 @@ from .study import (
 from .study.checks import check_budget
 from .study.fidelity import offered
 from .study.reach import Reach
-from .study.result import INTERRUPTED
+from .study.result import INTERRUPTED, StudyResult
 from .task.base import ReadOptions, Recipe
-from .trial import History, Trial
+from .trial import Fidelity, History
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from .evaluate import Evaluator
-    from .export.parity import Parity
-
-
-@dataclass
-class Found:
-    """An architecture that was found and trained to the end.
-
-    Attributes:
-        number: of its trial; -1 where no trial had it.
-        metrics: validation metrics and costs.
-        test: metrics on the test part.
-        curve: per-epoch metrics of its training.
-    """
-
-    number: int
-    architecture: Architecture
-    metrics: dict[str, float]
-    test: dict[str, float]
-    curve: list[dict[str, float]]
-    _setting: Setting = field(repr=False)
-    _final: Final = field(repr=False)
-
-    @property
-    def model(self) -> nn.Module:
-        """A fresh copy of the trained plain module, on the CPU and in evaluation mode."""
-        return model_of(self._setting, self._final)
-
-    def export(self, folder: str | Path, onnx: Any = "auto") -> Parity:
-        """Write it as files that load without archsmith; see :func:`archsmith.export.export`."""
-        from .export import export
-
-        s = self._setting
-        metrics = {f"test_{name}": value for name, value in self.test.items()} | self.metrics
-        return export(
-            self.model, s.task, s.data, s.space, self.architecture, folder,
-            metrics=metrics, onnx=onnx,
-        )  # fmt: skip
-
-
-@dataclass
-class SearchResult:
-    """What a search came to.
-
-    Attributes:
-        best: the winner trained to the end; ``None`` where the search was interrupted, where no
-            trial kept the limits, or where ``finalists=0``.
-        default: the space's default architecture under the same recipe and seed.
-        front: trials on the Pareto front, at the search's fidelity.
-        stopped: why the search ended; ``"interrupted"`` after Ctrl-C.
-        report: the page, where there is a run folder.
-        problems: what went wrong while finalists were trained, in words.
-    """
-
-    history: History
-    front: list[Trial]
-    stopped: str
-    seconds: float
-    setting: Setting
-    best: Found | None = None
-    default: Found | None = None
-    run: Path | None = None
-    report: Path | None = None
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def interrupted(self) -> bool:
-        return self.stopped == INTERRUPTED
-
-
-@dataclass
-class Listener:
-    """What a search tells while it works; any part may be left out.
-
-    Attributes:
-        ready: once, when everything is checked and the search begins.
-        event: at each step of the study.
-        final: after each epoch of a training to the end.
-    """
-
-    ready: Callable[[Setting, Study], None] | None = None
-    event: Callable[[Progress], None] | None = None
-    final: OnFinal | None = None
+    from .supernet.method import Method
 
 
 def search(
@@ -128,7 +54,7 @@ def search(
     data: str = "digits",
     *,
     task: str | None = None,
-    strategy: str | Strategy = "auto",
+    strategy: str | Strategy | Method = "auto",
     evaluator: Evaluator | None = None,
     maximize: str | Sequence[str] = (),
     minimize: str | Sequence[str] = (),
@@ -144,6 +70,7 @@ def search(
     recipe: Recipe | None = None,
     final_epochs: int | None = None,
     finalists: int = 2,
+    inherit: bool = False,
     read: ReadOptions | None = None,
     arguments: Mapping[str, Any] | None = None,
     command: str = "",
@@ -155,17 +82,22 @@ def search(
         space: a ready space by name, a builder, ``"module:function"``, or a :class:`Space`; the
             task's own if not given.
         data: a name (``digits``, ``fashion-mnist``), a folder of class folders, an ``.npz``, a CSV.
-        strategy: a name, or a :class:`Strategy`.
+        strategy: a name, or a :class:`Strategy`. The name of a one-shot method (``spos``, ``enas``,
+            ``darts``, …) or a :class:`Method` trains shared weights first and judges trials by
+            them; ``"spos+nsga2"`` says which strategy searches on them.
         evaluator: in place of training; costs are measured beside it.
         maximize, minimize: objectives; the task's own metric if none is named.
         limits: ``{"params": 200_000}``, or ``["params<=200k", "accuracy>=0.9"]``.
-        trials, time: the budget; 24 trials if neither is given. Time is seconds or ``"10m"``.
+        trials, time: the budget; 24 trials if neither is given, 100 on shared weights. Time is
+            seconds or ``"10m"``; three quarters of it go into a supernet.
         workers: processes that evaluate; 1 evaluates here.
         run: a folder that keeps the study; the same call on it resumes. Nothing is kept without.
-        epochs, share: fidelity of a trial in place of the task's.
+        epochs, share: fidelity of a trial in place of the task's; of a one-shot method ``epochs``
+            are those of the supernet, twice the recipe's if not given.
         recipe: of the training to the end; a trial uses it at its fidelity.
         final_epochs: epochs of the training to the end, in place of the recipe's.
         finalists: how many of the best trials are trained to the end; 0 stops after the search.
+        inherit: start their training from the shared weights instead of new ones.
         read: how data is read and split.
         arguments: of the builder, in place of what the data offers.
         command: what to show as the command that repeats the search.
@@ -181,9 +113,18 @@ def search(
         raise InputError("finalists", "0 or more", str(finalists))
     if workers < 1:
         raise InputError("workers", "1 or more", str(workers))
-    chosen = named(strategy)() if isinstance(strategy, str) else strategy
+    chosen = _strategy(strategy)
+    sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget = seconds_of(time)
+    folder = Path(run) if run is not None else None
     wanted = 24 if trials is None and budget is None else trials
+    if sharing is not None:
+        check_options(folder, workers, share, evaluator)
+        wanted = trials_of(sharing.method, trials, budget is not None)
+    elif inherit:
+        raise InputError(
+            "inherit", "a one-shot method, whose weights can be inherited", chosen.name
+        )
     check_budget(wanted, budget)
     setting = settle(
         space,
@@ -197,6 +138,10 @@ def search(
         share=share,
         device=device,
     )
+    if sharing is not None:
+        longer = epochs_of(setting.recipe.epochs, epochs, budget is not None)
+        setting.fidelity = Fidelity(longer)
+        evaluator = sharing.evaluator = evaluator_of(setting, folder)
     objectives = objectives_of(setting.task, maximize, minimize)
     bounds = limits_of(setting.task, limits)
     whole = evaluation(setting, objectives, bounds, evaluator)
@@ -204,7 +149,6 @@ def search(
     chosen.check(setting.space, History(objectives, bounds, epochs=offers))
     reach = check_limits(setting.space, whole, bounds, seed)
     check_shapes(setting.space, setting.forward_on_meta, seed)
-    folder = Path(run) if run is not None else None
     with open_store(folder) as store:
         study = Study(
             setting.space,
@@ -218,25 +162,18 @@ def search(
             trials=wanted,
             seconds=budget,
             fidelity=setting.fidelity,
-            meta=setting.to_json()
-            | {
-                "digest": setting.data.digest(),
-                "strategy": chosen.name,
-                "trials": wanted,
-                "time": budget,
-                "finalists": finalists,
-                "command": command or _call(given),
-            },
+            meta=_meta(setting, chosen, given, wanted, budget),
             on_event=tell.event,
         )
         if tell.ready:
             tell.ready(setting, study)
-        ended = study.run()
+        ended = _work(study, setting, sharing, budget, tell.shared)
         result = SearchResult(
             ended.history, ended.front, ended.stopped, ended.seconds, setting, run=folder
         )
         if not result.interrupted and finalists and ended.best is not None:
-            _train_finalists(result, store, seed, finalists, tell.final)
+            start = inherited(sharing.evaluator) if sharing and inherit else None
+            _train_finalists(result, store, seed, finalists, tell.final, start)
     if folder is not None:
         result.report = Run(folder, setting.space).report()
     return result
@@ -276,6 +213,25 @@ def evaluation(
     return Stages(parts, limits)
 
 
+def _meta(
+    setting: Setting,
+    chosen: Strategy,
+    given: Mapping[str, Any],
+    trials: int | None,
+    seconds: float | None,
+) -> dict[str, Any]:
+    """What is kept with a study beside what it is."""
+    return setting.to_json() | {
+        "digest": setting.data.digest(),
+        "strategy": chosen.name,
+        "command": given["command"] or _call(given),
+        "trials": trials,
+        "time": seconds,
+        "finalists": given["finalists"],
+        "inherit": given["inherit"],
+    }
+
+
 def _first(setting: Setting, reach: Reach) -> list[Architecture]:
     """What a search starts from: the default, and where that breaks a limit, one that keeps all."""
     default = setting.space.default()
@@ -283,22 +239,51 @@ def _first(setting: Setting, reach: Reach) -> list[Architecture]:
     return [default] if kept is None or kept == default else [default, kept]
 
 
+def _strategy(strategy: str | Strategy | Method) -> Strategy:
+    sharing = one_shot(strategy)
+    if sharing is not None:
+        return sharing
+    assert isinstance(strategy, str | Strategy)
+    return named(strategy)() if isinstance(strategy, str) else strategy
+
+
+def _work(
+    study: Study,
+    setting: Setting,
+    sharing: OnSharedWeights | None,
+    budget: float | None,
+    on_shared: OnShared | None,
+) -> StudyResult:
+    """Train shared weights where there are to be some, then run the study."""
+    if sharing is not None:
+        try:
+            Sharing(setting, sharing, study, budget, on_shared).prepare()
+        except KeyboardInterrupt:
+            return study.so_far()
+    return study.run()
+
+
 def _executor(workers: int) -> Executor:
     return Inline() if workers == 1 else Processes(workers)
 
 
 def _train_finalists(
-    result: SearchResult, store: Store, seed: int, count: int, on_final: OnFinal | None
+    result: SearchResult,
+    store: Store,
+    seed: int,
+    count: int,
+    on_final: OnFinal | None,
+    start: Start | None,
 ) -> None:
     """Fill in winner, default and problems; an interruption keeps what the search found."""
-    finals = Finals(result.setting, store, seed, result.history.objectives[0])
+    finals = Finals(result.setting, store, seed, result.history.objectives[0], start)
     try:
         winner, default = finals.decide(result.history, count, on_final)
     except KeyboardInterrupt:
         result.stopped = INTERRUPTED
         return
-    result.best = _found(result.setting, winner) if winner else None
-    result.default = _found(result.setting, default) if default else None
+    result.best = found_of(result.setting, winner) if winner else None
+    result.default = found_of(result.setting, default) if default else None
     result.problems = finals.problems
 
 
@@ -311,9 +296,3 @@ def _call(given: Mapping[str, Any]) -> str:
             named = getattr(value, "__name__", None) if callable(value) else None
             parts.append(f"{name}={named or repr(value)}")
     return f"nas.search({', '.join(parts)})"
-
-
-def _found(setting: Setting, final: Final) -> Found:
-    return Found(
-        final.number, final.architecture, final.metrics, final.test, final.curve, setting, final
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,12 +155,12 @@ class _Run:
         first, names = task.metrics[0], {metric.name for metric in task.metrics}
         known = goal is not None and goal.metric in names
         self.quality = goal if goal and known else Objective(first.name, first.direction)
-        self.optimizer = _optimizer(model, recipe)
+        self.optimizer = optimizer_of(model.named_parameters(), recipe, norms_in(model))
         self.inputs, self.targets = data.train.inputs.to(device), data.train.targets.to(device)
         self.kept = torch.from_numpy(
             subset(strata(data.train.targets.numpy()), fidelity.share, seed)
         )
-        self.steps = self.epochs * len(_batches(self.kept, recipe.batch_size))
+        self.steps = self.epochs * len(batches(self.kept, recipe.batch_size))
         self.step, self.rate = 0, 0.0
         self.order = torch.Generator().manual_seed(seed)
         self.noise = torch.Generator(device).manual_seed(seed)
@@ -169,14 +169,14 @@ class _Run:
         """Train on every example once; the mean training loss."""
         self.model.train()
         order = self.kept[torch.randperm(len(self.kept), generator=self.order)]
-        batches = _batches(order, self.recipe.batch_size)
+        chunks = batches(order, self.recipe.batch_size)
         total = torch.zeros((), device=self.inputs.device)
-        for position, batch in enumerate(batches, start=1):
+        for position, batch in enumerate(chunks, start=1):
             total += self.learn(batch.to(self.inputs.device))
             # A GPU must not wait for the loss of every step; NaN does not go away again.
-            if (position % 16 == 0 or position == len(batches)) and not math.isfinite(total):
+            if (position % 16 == 0 or position == len(chunks)) and not math.isfinite(total):
                 raise Diverged(f"training loss {float(total):g} in epoch {number}", number)
-        return float(total) / len(batches)
+        return float(total) / len(chunks)
 
     def learn(self, batch: Tensor) -> Tensor:
         """One step on the examples whose indices are ``batch``; the loss, detached."""
@@ -189,7 +189,7 @@ class _Run:
         if recipe.augment:
             inputs = self.task.augment(inputs, self.noise, facts)
         targets = self.task.prepare_targets(self.targets[batch], facts)
-        with _precision(recipe, self.device):
+        with precision(recipe, self.device):
             outputs = self.model(inputs)
         loss = self.task.loss(outputs, targets, recipe.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
@@ -200,7 +200,7 @@ class _Run:
         return loss.detach()
 
 
-def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
+def batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
     """Indices in batches; a last batch of one joins the one before (BatchNorm needs two)."""
     if len(order) > size and len(order) % size == 1:
         *whole, last = torch.split(order[:-1], size)
@@ -208,18 +208,24 @@ def _batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
     return torch.split(order, size)
 
 
-def _precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
+def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
     """What the forward pass runs in: bfloat16 where the recipe allows it, on a GPU alone."""
     half = recipe.amp and device.type == "cuda"
     return torch.autocast("cuda", torch.bfloat16) if half else nullcontext()
 
 
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser; norms, biases and tensors of one dimension are not decayed."""
-    norms = {id(p) for m in model.modules() if _is_norm(m) for p in m.parameters(recurse=False)}
+def optimizer_of(
+    named: Iterable[tuple[str, nn.Parameter]], recipe: Recipe, norms: Collection[int] = ()
+) -> torch.optim.Optimizer:
+    """The recipe's optimiser; norms, biases and tensors of one dimension are not decayed.
+
+    Args:
+        named: parameters with their names.
+        norms: ``id`` of those that belong to a normalisation.
+    """
     decayed: list[nn.Parameter] = []
     free: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
+    for name, parameter in named:
         if parameter.requires_grad:
             bare = parameter.ndim < 2 or name.endswith("bias") or id(parameter) in norms
             (free if bare else decayed).append(parameter)
@@ -232,9 +238,15 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
 
 
-def _is_norm(module: nn.Module) -> bool:
+def norms_in(model: nn.Module) -> set[int]:
+    """``id`` of the parameters of normalisations of torch, and of subclasses of them."""
+    norms = (module for module in model.modules() if is_norm(type(module)))
+    return {id(p) for norm in norms for p in norm.parameters(recurse=False)}
+
+
+def is_norm(kind: type[nn.Module]) -> bool:
     """Whether it is a normalisation of torch, or a subclass of one."""
     return any(
-        kind.__module__.startswith("torch.nn.") and "Norm" in kind.__name__
-        for kind in type(module).__mro__
+        ancestor.__module__.startswith("torch.nn.") and "Norm" in ancestor.__name__
+        for ancestor in kind.__mro__
     )

@@ -10,10 +10,11 @@ import torch
 from PIL import Image, ImageDraw
 
 from archsmith.objective import Limit, Metric, Objective
-from archsmith.report.content import Finalist, ReportContent, decision_rows
+from archsmith.report.content import Finalist, ReportContent, SupernetFacts, decision_rows
 from archsmith.report.diagram import trace_graph
 from archsmith.space.architecture import Architecture
 from archsmith.trial import Fidelity, History, State, Trial
+from archsmith.trust import Judged, Outcome, Trust
 
 from .models import ResNet
 
@@ -158,3 +159,60 @@ def picture() -> bytes:
     held = io.BytesIO()
     image.save(held, "PNG")
     return held.getvalue()
+
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+
+
+def trust(
+    count: int = 60,
+    noise: float = 0.35,
+    *,
+    floor: float | None = None,
+    decisions: int = 6,
+    seed: int = 0,
+) -> Trust:
+    """Shared weights that rank ``count`` architectures with so much noise.
+
+    Args:
+        noise: spread of the shared score beside the spread of the true one.
+        floor: true scores above this share of the range look alike to the shared weights.
+        decisions: in the visits.
+    """
+    rng = random.Random(seed)
+    sample = []
+    for number in range(count):
+        true = rng.random()
+        seen = true if floor is None else min(true, floor)
+        shared = 0.30 + 0.3 * seen + 0.1 * noise * rng.gauss(0, 1)
+        raw = 0.12 + 0.1 * seen + 0.12 * noise * rng.gauss(0, 1)
+        sample.append(Judged(f"arch{number:03d}", shared, 0.86 + 0.08 * true, raw))
+    visits = {
+        f"edge{n}": {name: 1560 + rng.randrange(-60, 60) for name in OPERATIONS}
+        for n in range(decisions)
+    }
+    return Trust.of(
+        ACCURACY,
+        sample,
+        "trained for 8 epochs each",
+        visits=visits,
+        chosen=Judged("chosen", 0.585, 0.9325, 0.2),
+        found=Outcome(0.9436, 3, 1184.0, "chosen"),
+        random=Outcome(0.9391, 12, 1207.0, "arch007"),
+        seed=seed,
+    )
+
+
+def supernet(method: str = "spos", epochs: int = 40) -> SupernetFacts:
+    """The training of shared weights."""
+    rng = random.Random(1)
+    rows = [
+        {"epoch": e, "train_loss": 0.9 + 1.4 * math.exp(-3 * e / epochs) + rng.gauss(0, 0.02)}
+        for e in range(1, epochs + 1)
+    ]
+    if method == "darts":
+        for row in rows:
+            done = row["epoch"] / epochs
+            row |= {"entropy": 1 - 0.7 * done, "parameter_free": min(0.9, 0.2 + done**2)}
+    stopped = "skip connections win: 4 of 6 edges are parameter-free" if method == "darts" else ""
+    return SupernetFacts(method, epochs, 812.4, 1_284_330, rows, stopped)

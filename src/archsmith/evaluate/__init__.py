@@ -1,4 +1,4 @@
-"""How good an architecture is: by training, by static cost, by measured latency."""
+"""How good an architecture is: by training, by shared weights, by static cost, by latency."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ evaluators = Registry(
     {
         "cost": "archsmith.evaluate.cost:CostEvaluator",
         "latency": "archsmith.evaluate.latency:LatencyEvaluator",
+        "shared-weights": "archsmith.evaluate.shared:SharedWeightsEvaluator",
         "table": "archsmith.evaluate.table:TableEvaluator",
         "training": "archsmith.evaluate.training:TrainingEvaluator",
     },

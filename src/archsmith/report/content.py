@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +13,17 @@ from ..space.architecture import Answer
 from ..trial import State, Trial
 
 if TYPE_CHECKING:
+    from ..trust import Trust
     from .graph import Graph
 
 
 _MEASURED_WITH = ("latency_batch", "latency_threads")
+
+#: Said where there are shared weights and nobody compared them with stand-alone training.
+UNMEASURED = "Nobody has measured whether the shared weights rank architectures rightly."
+#: The word for each level of a verdict on shared weights.
+LEVELS = {"good": "good", "fair": "fair", "poor": "poor", "unknown": "not known"}
+_SAMPLE = 20  # architectures that the suggested command judges
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,28 @@ class Finalist:
 
 
 @dataclass(frozen=True, slots=True)
+class SupernetFacts:
+    """How shared weights were trained.
+
+    Attributes:
+        method: name of the one-shot method: ``spos``, ``darts``.
+        epochs: trained.
+        seconds: of training, ``None`` where unknown.
+        parameters: numbers in the store of shared weights.
+        curve: per-epoch values with ``epoch``: ``train_loss``, validation metrics, and what the
+            method tells besides (entropy, share of parameter-free operations).
+        stopped: why training ended before its budget, if it did.
+    """
+
+    method: str
+    epochs: int = 0
+    seconds: float | None = None
+    parameters: int | None = None
+    curve: Sequence[Mapping[str, float]] = ()
+    stopped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReportContent:
     """A study as the report shows it; an unfinished one has its later parts empty.
 
@@ -100,6 +130,8 @@ class ReportContent:
         seconds: worked so far.
         created: when the report was written, as people read it.
         folder: of the run, for commands that are suggested.
+        supernet: how shared weights were trained, in runs that have some.
+        trust: whether they can be believed, as far as it was measured.
     """
 
     title: str
@@ -124,6 +156,8 @@ class ReportContent:
     seconds: float = 0.0
     created: str = ""
     folder: str = "RUN"
+    supernet: SupernetFacts | None = None
+    trust: Trust | None = None
 
     @property
     def known(self) -> dict[str, Metric]:
@@ -185,3 +219,13 @@ class ReportContent:
     def _values(self, metric: str) -> list[float]:
         """The different values of a metric among the trials, rising."""
         return sorted({t.metrics[metric] for t in self.trials if metric in t.metrics})
+
+
+def measuring(content: ReportContent) -> str:
+    """The command that measures how far to trust shared weights, or measures it on a larger
+    sample; ``""`` where a verdict stands."""
+    trust = content.trust
+    if trust is not None and trust.verdict.level != "unknown":
+        return ""
+    done = len(trust.sample) if trust is not None else 0
+    return f"archsmith trust {shlex.quote(content.folder)} --sample {max(_SAMPLE, 2 * done)}"

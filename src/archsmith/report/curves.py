@@ -9,12 +9,13 @@ from markupsafe import Markup
 
 from ..trial import Trial
 from .axes import LOW, NARROW, Axis, Frame, Scale, Size, needs_log, span, without_stragglers
-from .content import Finalist, ReportContent
+from .content import ReportContent
 from .marks import Figure
 from .numbers import axis_title, capital, metric_name, with_unit
 from .svg import px, tag
 
-_LINES = ("one", "two", "three")  # CSS classes of the lines
+#: CSS classes of the lines in a chart.
+LINES = ("one", "two", "three")
 
 
 def training_figures(content: ReportContent) -> list[Figure]:
@@ -28,13 +29,14 @@ def training_figures(content: ReportContent) -> list[Figure]:
     return [figure for figure in figures if figure]
 
 
-def _points(rows: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
+def by_epoch(rows: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
+    """(epoch, value) wherever the value is there and finite."""
     pairs = [(row.get("epoch", i + 1.0), row.get(key, math.nan)) for i, row in enumerate(rows)]
     return [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
 
 
 def _curve_figure(content: ReportContent, key: str, title: str) -> Figure | None:
-    lines = [(f, _points(f.curve, key)) for f in content.finalists[: len(_LINES)]]
+    lines = [(f, by_epoch(f.curve, key)) for f in content.finalists[: len(LINES)]]
     lines = [(f, points) for f, points in lines if points]
     if not lines:
         return None
@@ -51,35 +53,45 @@ def _curve_figure(content: ReportContent, key: str, title: str) -> Figure | None
             Axis(1.0 if last > 1 else 0.0, max(last, 1.0), "epoch", whole=True),
             Axis(*span([low, high], log), label, log),
         )
-        drawn = [_line(content, frame, f, key, points, _LINES[i], hover)
-                 for i, (f, points) in enumerate(lines)]  # fmt: skip
+        drawn = [
+            series(frame, points, style, epoch_texts(content, f.name, key, points) if hover else ())
+            for style, (f, points) in zip(LINES, lines, strict=False)
+        ]
         return frame.svg(*reversed(drawn), title=title)
 
-    legend = tuple((f"line {_LINES[i]}", f.name) for i, (f, _) in enumerate(lines))
+    legend = tuple((f"line {LINES[i]}", f.name) for i, (f, _) in enumerate(lines))
     return Figure(capital(title), "", chart(LOW, True), chart(NARROW, False), legend)
 
 
-def _line(
-    content: ReportContent,
-    frame: Frame,
-    finalist: Finalist,
-    key: str,
-    points: Sequence[tuple[float, float]],
-    style: str,
-    hover: bool,
+def series(
+    frame: Frame, points: Sequence[tuple[float, float]], style: str, texts: Sequence[str] = ()
 ) -> Markup:
-    """A line with a wide invisible dot at each epoch, which says the value."""
-    places = [(frame.x(epoch), frame.y(value)) for epoch, value in points]
+    """A line with a wide invisible dot at each point, which says its text on hovering.
+
+    Args:
+        points: values along both axes.
+        style: CSS class, one of :data:`LINES`.
+        texts: one for each point, or none; lines of more than 200 points go without.
+    """
+    places = [(frame.x(across), frame.y(value)) for across, value in points]
     path = "M" + "L".join(f"{px(x)} {px(y)}" for x, y in places)
     spots = [
-        tag("path", tag("title", f"{finalist.name}, epoch {epoch:g}\n"
-                        f"{metric_name(key)} {with_unit(key, value, content.known)}"),
-            d=f"M{px(x)} {px(y)}h0")
-        for (epoch, value), (x, y) in zip(points, places, strict=True)
-    ] if hover and len(points) <= 200 else []  # fmt: skip
+        tag("path", tag("title", text), d=f"M{px(x)} {px(y)}h0")
+        for text, (x, y) in zip(texts, places, strict=True)
+    ] if texts and len(points) <= 200 else []  # fmt: skip
     end = tag("path", d=f"M{px(places[-1][0])} {px(places[-1][1])}h0", class_="dot")
     line = tag("path", d=path, class_="curve")
     return tag("g", line, end, tag("g", *spots, class_="spots"), class_=f"series {style}")
+
+
+def epoch_texts(
+    content: ReportContent, name: str, key: str, points: Sequence[tuple[float, float]]
+) -> list[str]:
+    """What hovering over each epoch of a line says."""
+    return [
+        f"{name}, epoch {epoch:g}\n{metric_name(key)} {with_unit(key, value, content.known)}"
+        for epoch, value in points
+    ]
 
 
 def sparkline(trial: Trial, metrics: Sequence[str], points: int = 24) -> Markup:
@@ -90,7 +102,7 @@ def sparkline(trial: Trial, metrics: Sequence[str], points: int = 24) -> Markup:
         points: longer curves are thinned to this many.
     """
     key = next((name for name in metrics if any(name in row for row in trial.curve)), None)
-    found = _points(trial.curve, key) if key else []
+    found = by_epoch(trial.curve, key) if key else []
     if len(found) < 2:
         return Markup("")
     if len(found) > points:

@@ -70,6 +70,14 @@ def change(value: float, digits: int = 2) -> str:
     return ("+" if value > 0 else "") + short(value, digits)
 
 
+def fixed(value: float | None, decimals: int = 2) -> str:
+    """A number with just so many decimals: ``0.50``, ``−0.03``; a dash for none."""
+    if value is None or math.isnan(value):
+        return "—"
+    # Adding zero takes the sign from what is rounded to minus zero.
+    return _signed(f"{round(value, decimals) + 0.0:.{decimals}f}")
+
+
 def duration(seconds: float) -> str:
     """Seconds as ``0.42s``, ``8.1s``, ``1m20s``, ``2h05m``, ``3d04h``."""
     if math.isnan(seconds) or math.isinf(seconds):

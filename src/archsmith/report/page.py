@@ -21,6 +21,7 @@ from .grouping import group
 from .marks import Figure
 from .numbers import axis_title, change, duration, metric_name, metric_unit, short, with_unit
 from .tradeoff import tradeoff_figures
+from .trust_section import trust_section
 
 _MOST_BOXES = 150  # in the diagram
 _MOST_COLUMNS = 7  # metrics in the table of trials; the rest stands in the opened row
@@ -71,6 +72,7 @@ def render(content: ReportContent) -> str:
         stats=stats(content),
         search=search_figures(content),
         tradeoffs=tradeoff_figures(content),
+        trust=trust_section(content),
         training=training_figures(content),
         architecture=architecture(content),
         compared=compared(content),

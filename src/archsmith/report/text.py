@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..trial import State, Trial
-from .content import ReportContent
+from .content import LEVELS, UNMEASURED, ReportContent, measuring
 from .numbers import axis_title, duration, metric_name, short, with_unit
 from .progress import SearchProgress
 
@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["SearchProgress", "summary"]
 
 _FRONT_ROWS = 12
+_COLOURS = {"good": "bold green", "fair": "bold yellow", "poor": "bold red", "unknown": "bold"}
 
 
 def summary(content: ReportContent, width: int = 80) -> RenderableType:
     """What matters about a study, as something rich can print.
 
     The state, the best trial with its decisions, the Pareto front where there are several
-    objectives, what went wrong, and what to do next.
+    objectives, whether shared weights can be trusted, what went wrong, and what to do next.
 
     Args:
         content: the study, finished or not.
@@ -40,6 +41,8 @@ def summary(content: ReportContent, width: int = 80) -> RenderableType:
         parts += [Text(""), _front(content, wide=width >= 90)]
     if content.finalists:
         parts += [Text(""), _finalists(content)]
+    if content.trust is not None or content.supernet is not None:
+        parts += [Text(""), _shared_weights(content)]
     for warning in content.warnings[:5]:
         parts.append(Text(f"! {warning}", style="yellow"))
     if len(content.warnings) > 5:
@@ -124,6 +127,23 @@ def _finalists(content: ReportContent) -> RenderableType:
         values = [short(finalist.test.get(name), 4) for name in shown]
         table.add_row(finalist.name, *values, short(finalist.costs.get("params")))
     return table
+
+
+def _shared_weights(content: ReportContent) -> RenderableType:
+    """The verdict on shared weights, with the figure it rests on or how to measure it."""
+    from rich.text import Text
+
+    said = content.trust.verdict if content.trust is not None else None
+    level = said.level if said else "unknown"
+    line = Text("Shared weights: ", style="bold")
+    line.append(LEVELS[level], style=_COLOURS[level])
+    line.append(f"\n{said.headline if said else UNMEASURED}", style="not bold")
+    if said and content.trust is not None and content.trust.after is not None:
+        line.append(f"\n{said.reasons[0]}", style="not bold dim")
+    command = measuring(content)
+    if command:
+        line.append(f"\nTo measure it: {command}", style="not bold dim")
+    return line
 
 
 def next_step(content: ReportContent) -> str:

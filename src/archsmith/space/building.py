@@ -139,21 +139,29 @@ def parameter_keys(run: Reading, model: nn.Module) -> dict[str, str]:
 
     A module that came out of ``one_of`` has nothing around it that could tell which option it is,
     so its key spells the label: ``blocks.1=conv3.weight`` beside the plain ``blocks.1.weight``.
+    Where a reading put a mixture of all options there, the key of each is the same.
     """
     labels: dict[int, str] = {}
     for module, _, label in run.origins:
         # Options nest from the inside out: the outer label goes in front.
         labels[id(module)] = f"={label}{labels.get(id(module), '')}"
-    marks = {name: labels.get(id(module), "") for name, module in model.named_modules()}
+    mixtures = {id(module) for module in run.mixtures}
     keys: dict[str, str] = {}
-    for name in model.state_dict(keep_vars=True):
-        path, key = "", marks[""].lstrip("=")
-        *modules, last = name.split(".")
-        for part in modules:
-            path = f"{path}.{part}" if path else part
-            key = f"{key}.{part}" if key else part
-            key += marks.get(path, "")
-        keys[name] = f"{key}.{last}" if key else last
+
+    def walk(module: nn.Module, name: str, key: str) -> None:
+        """Names and keys end with a dot, or are empty."""
+        tensors = {**module._parameters, **module._buffers}
+        for last, tensor in tensors.items():
+            if tensor is not None and last not in module._non_persistent_buffers_set:
+                keys[f"{name}{last}"] = f"{key}{last}"
+        for part, child in module._modules.items():
+            if child is not None:
+                inner = key.removesuffix(".") if id(module) in mixtures else f"{key}{part}"
+                inner += labels.get(id(child), "")
+                walk(child, f"{name}{part}.", f"{inner}." if inner else "")
+
+    mark = labels.get(id(model), "").lstrip("=")
+    walk(model, "", f"{mark}." if mark else "")
     return keys
 
 

@@ -33,6 +33,8 @@ class Reading:
         self.scopes: list[str] = []
         #: Modules that came out of an option, with the decision and the label they came under.
         self.origins: list[tuple[Any, str, str]] = []
+        #: Modules that stand for a choice: the names of their children are left out of keys.
+        self.mixtures: list[Any] = []
         self._places: dict[str, str] = {}
 
     def full_name(self, name: str) -> str:

@@ -319,15 +319,25 @@ class Space:
         Raises:
             SpaceError: the architecture does not belong here, or the builder failed.
         """
-        return self._read(architecture, device, seed)[1]
+        return self.read(architecture, device, seed)[1]
 
     def parameter_keys(self, architecture: Architecture) -> dict[str, str]:
         """Names in the state dict to keys that mean the same weight in every architecture."""
-        try:
-            run, model = self._read(architecture, "meta", None)
-        except BuilderError:
-            run, model = self._read(architecture, "cpu", 0)
-        return parameter_keys(run, model)
+        return parameter_keys(*self.read(architecture, "cpu", 0))
+
+    def read(
+        self, architecture: Architecture, device: str = "cpu", seed: int | None = None
+    ) -> tuple[Reading, nn.Module]:
+        """As :meth:`build`; with what the builder asked and which option each module came from."""
+        run = Reading(architecture_policy(architecture))
+        model = self.run(run, device, seed)
+        self._tree.learn([(d, run.answers[name]) for name, d in run.asked.items()])
+        refuse_extra(architecture, run.asked)
+        return run, model
+
+    def run(self, run: Reading, device: str = "cpu", seed: int | None = None) -> nn.Module:
+        """The module that the builder returns under any reading, one of all options at once too."""
+        return self._builder.run(run, device, seed)
 
     def _asked(self, rng: random.Random | None) -> list[dict[str, Any]]:
         """What the builder itself asks on one walk, up to where it fails if it does."""
@@ -344,15 +354,6 @@ class Space:
             if rng is None:
                 raise
         return met
-
-    def _read(
-        self, architecture: Architecture, device: str, seed: int | None
-    ) -> tuple[Reading, nn.Module]:
-        run = Reading(architecture_policy(architecture))
-        model = self._builder.run(run, device, seed)
-        self._tree.learn([(d, run.answers[name]) for name, d in run.asked.items()])
-        refuse_extra(architecture, run.asked)
-        return run, model
 
     def _layout(self) -> dict[str, int]:
         """Columns of encodings with their places, in order; fixed by the first call."""

@@ -141,21 +141,25 @@ class Reinforce(Strategy):
         return TablePolicy(self.learning_rate or (0.01 if adam else 0.3), self.entropy, adam)
 
 
-class _Learner:
-    """A policy and what it was taught."""
+class Learner:
+    """A policy and what it was taught: rewards, held against the moving average of those before.
 
-    def __init__(self, space: Space, policy: Policy, rewards: Rewards, decay: float) -> None:
-        self.space, self.policy, self.rewards, self.decay = space, policy, rewards, decay
+    Args:
+        decay: of that average, in [0, 1).
+    """
+
+    def __init__(self, space: Space, policy: Policy, decay: float) -> None:
+        self.space, self.policy, self.decay = space, policy, decay
         self.average = 0.0
 
-    def take(self, trial: Trial) -> None:
-        reward = self.rewards.of(trial)
+    def teach(self, architecture: Architecture, reward: float) -> None:
+        """One step of the policy towards an architecture, or away from it."""
         advantage = reward - self.average
         self.average += (1 - self.decay) * advantage
         draws: list[tuple[Question, int]] = []
 
         def retrace(decision: Decision, _: Mapping[str, Answer]) -> Answer:
-            answer = trial.architecture[decision.name]
+            answer = architecture[decision.name]
             draws.extend(told(decision, answer))
             return answer
 
@@ -175,6 +179,17 @@ class _Learner:
             return arm
 
         return self.space.walk(lambda decision, _: ask(decision, choose, rng))
+
+
+class _Learner(Learner):
+    """One that is taught by trials."""
+
+    def __init__(self, space: Space, policy: Policy, rewards: Rewards, decay: float) -> None:
+        super().__init__(space, policy, decay)
+        self.rewards = rewards
+
+    def take(self, trial: Trial) -> None:
+        self.teach(trial.architecture, self.rewards.of(trial))
 
 
 class Rewards:

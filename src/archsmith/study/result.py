@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ..trial import History, Trial
 
 INTERRUPTED = "interrupted"
+#: Why a session closed in which the study was only made ready.
+PREPARED = "made ready for its first trial"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from .interrupts import Interrupts
 from .meta import describe
 from .progress import Progress, tell
 from .record import ALL_FAILED, Record, as_history
-from .result import INTERRUPTED, StudyResult
+from .result import INTERRUPTED, PREPARED, StudyResult
 from .seeds import seed_of as seed_of
 from .store import MemoryStore, Store
 
@@ -129,6 +129,32 @@ class Study:
                 self._leave()
         front = self.incumbents.front()
         return StudyResult(self.history, self.incumbents.best, front, self._stopped, self.elapsed)
+
+    def prepare(self, work: Callable[[], None]) -> None:
+        """Work that has to be done before the first trial, in a session of its own.
+
+        Its time counts as the study's.
+
+        Raises:
+            RunFolderError: the store holds another study.
+        """
+        self.store.begin(self._meta)
+        stopped = "an error"
+        try:
+            work()
+            stopped = PREPARED
+        except KeyboardInterrupt:
+            stopped = INTERRUPTED
+            raise
+        finally:
+            with contextlib.suppress(StoreError):
+                self.store.end(stopped)
+
+    def so_far(self) -> StudyResult:
+        """What the study holds without running it."""
+        record = self.store.record()
+        history = as_history(record, self.objectives, self.limits, empty=self._empty())
+        return StudyResult(history, history.best(), history.front(), INTERRUPTED, record.seconds)
 
     @property
     def says(self) -> str:

@@ -35,7 +35,7 @@
   // Hover texts of charts: the wide chart holds them, the narrow one shares them by trial.
   const tip = find("tip");
   const texts = new Map();
-  for (const title of document.querySelectorAll(".plot svg g title")) {
+  for (const title of document.querySelectorAll(".plot svg g title, .bars title")) {
     const mark = title.parentNode;
     const text = title.textContent;
     if (mark.dataset.n !== undefined) texts.set(mark.dataset.n, text);

@@ -1,0 +1,111 @@
+"""What a search gives and tells: the winner, the whole result, and who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .final import Final, model_of
+from .finals import OnFinal
+from .oneshot import OnShared
+from .setting import Setting
+from .space import Architecture
+from .study import Progress, Study
+from .study.result import INTERRUPTED
+from .trial import History, Trial
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from .export.parity import Parity
+
+
+@dataclass
+class Found:
+    """An architecture that was found and trained to the end.
+
+    Attributes:
+        number: of its trial; -1 where no trial had it.
+        metrics: validation metrics and costs.
+        test: metrics on the test part.
+        curve: per-epoch metrics of its training.
+    """
+
+    number: int
+    architecture: Architecture
+    metrics: dict[str, float]
+    test: dict[str, float]
+    curve: list[dict[str, float]]
+    _setting: Setting = field(repr=False)
+    _final: Final = field(repr=False)
+
+    @property
+    def model(self) -> nn.Module:
+        """A fresh copy of the trained plain module, on the CPU and in evaluation mode."""
+        return model_of(self._setting, self._final)
+
+    def export(self, folder: str | Path, onnx: Any = "auto") -> Parity:
+        """Write it as files that load without archsmith; see :func:`archsmith.export.export`."""
+        from .export import export
+
+        s = self._setting
+        metrics = {f"test_{name}": value for name, value in self.test.items()} | self.metrics
+        return export(
+            self.model, s.task, s.data, s.space, self.architecture, folder,
+            metrics=metrics, onnx=onnx,
+        )  # fmt: skip
+
+
+@dataclass
+class SearchResult:
+    """What a search came to.
+
+    Attributes:
+        best: the winner trained to the end; ``None`` where the search was interrupted, where no
+            trial kept the limits, or where ``finalists=0``.
+        default: the space's default architecture under the same recipe and seed.
+        front: trials on the Pareto front, at the search's fidelity.
+        stopped: why the search ended; ``"interrupted"`` after Ctrl-C.
+        report: the page, where there is a run folder.
+        problems: what went wrong while finalists were trained, in words.
+    """
+
+    history: History
+    front: list[Trial]
+    stopped: str
+    seconds: float
+    setting: Setting
+    best: Found | None = None
+    default: Found | None = None
+    run: Path | None = None
+    report: Path | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stopped == INTERRUPTED
+
+
+@dataclass
+class Listener:
+    """What a search tells while it works; any part may be left out.
+
+    Attributes:
+        ready: once, when everything is checked and the search begins.
+        event: at each step of the study.
+        shared: after each epoch of a supernet.
+        final: after each epoch of a training to the end.
+    """
+
+    ready: Callable[[Setting, Study], None] | None = None
+    event: Callable[[Progress], None] | None = None
+    shared: OnShared | None = None
+    final: OnFinal | None = None
+
+
+def found_of(setting: Setting, final: Final) -> Found:
+    return Found(
+        final.number, final.architecture, final.metrics, final.test, final.curve, setting, final
+    )

@@ -1,0 +1,243 @@
+"""Searching with shared weights: a supernet is trained once, then trials are judged by it."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import InputError, WorkError
+from .space import Architecture
+from .strategy import Strategy, named
+from .supernet import methods
+from .trial import History, Proposal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .evaluate import Evaluator
+    from .evaluate.shared import SharedWeightsEvaluator
+    from .setting import Setting
+    from .space import Space
+    from .study import Study
+    from .supernet.method import Method
+    from .supernet.supernet import Supernet
+
+#: Trials on shared weights where no number is given: each costs a pass over the validation part.
+TRIALS = 100
+#: Architectures that a method derives by itself.
+DERIVED = 10
+#: Share of a time budget that goes into the supernet.
+TRAINING = 0.75
+#: Epochs of a supernet, in those of one network: its weights are shared by many.
+_LONGER = 2
+#: Upper bound of the epochs where time decides.
+_MOST = 50
+
+#: Called with each row of the supernet's curve and the planned number of epochs.
+OnShared = Callable[[Mapping[str, float], int], None]
+
+
+class OnSharedWeights(Strategy):
+    """What a one-shot method derives comes first; then a strategy searches on its weights.
+
+    Args:
+        method: trains the supernet.
+        then: searches on it.
+    """
+
+    def __init__(self, method: Method, then: Strategy) -> None:
+        self.method, self.then = method, then
+        self.name = f"{method.name}+{then.name}"  # type: ignore[misc]
+        self.derived: list[Architecture] = []
+        self._evaluator: SharedWeightsEvaluator | None = None
+
+    @property
+    def evaluator(self) -> SharedWeightsEvaluator:
+        """Judges by the weights; set once the setting is known."""
+        assert self._evaluator is not None
+        return self._evaluator
+
+    @evaluator.setter
+    def evaluator(self, evaluator: SharedWeightsEvaluator) -> None:
+        self._evaluator = evaluator
+
+    def check(self, space: Space, history: History) -> None:
+        self.method.check(space, history.objectives, history.limits)
+        self.then.check(space, history)
+
+    def describe(self, space: Space, history: History) -> str:
+        then = self.then.describe(space, history)
+        return f"{self.method.name} trains shared weights; on them {then}"
+
+    def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        for place, architecture in enumerate(self.derived):
+            if history.new(architecture):
+                return Proposal(architecture, note=f"number {place + 1} of {self.method.name}")
+        return self.then.propose(space, history, rng)
+
+
+def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
+    """What a strategy's name or value means, where it is a one-shot method; ``None`` where not.
+
+    ``"spos"`` is the method with the default strategy on its weights, ``"spos+nsga2"`` another.
+
+    Raises:
+        UnknownNameError: a name on either side of the ``+``.
+    """
+    if isinstance(strategy, OnSharedWeights):
+        return strategy
+    if isinstance(strategy, Strategy):
+        return None
+    if isinstance(strategy, str):
+        first, plus, then = strategy.partition("+")
+        if not plus and first not in methods.names():
+            return None
+        return OnSharedWeights(methods.get(first)(), named(then or "auto")())
+    return OnSharedWeights(strategy, named("auto")())
+
+
+def epochs_of(setting_epochs: int, given: int | None, timed: bool) -> int:
+    """Epochs of the supernet: as given, or longer than one network's, or as time allows."""
+    if given is not None:
+        return given
+    return setting_epochs * (_MOST if timed else _LONGER)
+
+
+def trials_of(method: Method, trials: int | None, timed: bool) -> int | None:
+    """Trials on shared weights: as given; else some, or as many as time allows."""
+    if trials is not None or timed:
+        return trials
+    return DERIVED + 1 if derives(method) else TRIALS
+
+
+def derives(method: Method) -> bool:
+    """Whether a method finds architectures by itself."""
+    from .supernet.method import Method as Base
+
+    return type(method).derive is not Base.derive
+
+
+def evaluator_of(setting: Setting, folder: Path | None) -> SharedWeightsEvaluator:
+    """Judges by the supernet of a run folder."""
+    from .evaluate.shared import SharedWeightsEvaluator
+
+    return SharedWeightsEvaluator(
+        setting.space,
+        weights_path(folder) if folder else "",
+        setting.source,
+        setting.options,
+        setting.task.name,
+        setting.device,
+        data=setting.data,
+    )
+
+
+def weights_path(folder: Path) -> Path:
+    """Where a run folder keeps the shared weights."""
+    return folder / "supernet.safetensors"
+
+
+@dataclass
+class Sharing:
+    """Trains the shared weights of a study before its first trial, once."""
+
+    setting: Setting
+    strategy: OnSharedWeights
+    study: Study
+    budget: float | None
+    on_epoch: OnShared | None = None
+
+    def prepare(self) -> None:
+        """Train, or take what an earlier session trained; then the study can begin.
+
+        Raises:
+            WorkError: the training diverged.
+            InputError: weights of this space cannot be shared, or memory is too small.
+        """
+        known = self.study.store.record().notes.get("supernet")
+        folder = self.study.store.folder
+        if known and folder and weights_path(folder).exists():
+            found = [Architecture.from_json(values) for values in known["derived"]]
+            self.strategy.derived = found
+            return
+        self.study.prepare(self._train)
+
+    def _train(self) -> None:
+        from .supernet.memory import check_memory
+        from .supernet.supernet import Supernet
+        from .supernet.training import train_supernet
+        from .train import Diverged
+
+        setting, study, method = self.setting, self.study, self.strategy.method
+        epochs = setting.fidelity.epochs or setting.recipe.epochs
+        folder = study.store.folder
+        seconds = None if self.budget is None else TRAINING * self.budget
+        net = Supernet(setting.space, seed=study.seed, device=setting.device)
+        example = setting.task.example(setting.data.facts, batch=2)
+        check_memory(net, example, setting.recipe.batch_size)
+        try:
+            session = train_supernet(
+                net, method, setting.task, setting.data, setting.recipe,
+                seed=study.seed, epochs=epochs, seconds=seconds,
+                objectives=study.objectives, limits=study.limits,
+                checkpoint=folder / "supernet" if folder else None,
+                on_epoch=lambda row: self.on_epoch(row, epochs) if self.on_epoch else None,
+            )  # fmt: skip
+        except Diverged as error:
+            raise WorkError(
+                f"the supernet of {method.name}", "a training that converges", error.reason,
+                "a lower learning rate (recipe)",
+            ) from error  # fmt: skip
+        self.strategy.derived = method.derive(session, DERIVED)
+        self.strategy.evaluator.take(net)
+        if folder:
+            net.save(weights_path(folder))
+        study.store.note("supernet", self._facts(session, net))
+        if folder:
+            shutil.rmtree(folder / "supernet", ignore_errors=True)
+
+    def _facts(self, session: Any, net: Supernet) -> dict[str, Any]:
+        method = self.strategy.method
+        visits: dict[str, dict[str, int]] = {}
+        for (decision, answer), count in method.visits().items():
+            visits.setdefault(decision, {})[str(answer)] = count
+        return {
+            "method": method.name,
+            "epochs": len(session.curve),
+            "seconds": session.spent,
+            "curve": session.curve,
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "stopped": method.stopped,
+            "visits": visits,
+            "derived": [a.to_json() for a in self.strategy.derived],
+        }
+
+
+def inherited(
+    evaluator: SharedWeightsEvaluator,
+) -> Callable[[Architecture], Mapping[str, Tensor]]:
+    """Gives the state dict that an architecture has in the supernet."""
+    return lambda architecture: evaluator.supernet.extract(architecture).state_dict()
+
+
+def check_options(
+    folder: Path | None, workers: int, share: float | None, evaluator: Evaluator | None
+) -> None:
+    """Refuse options that make no sense with shared weights.
+
+    Raises:
+        InputError: which, and what to do instead.
+    """
+    if workers > 1 and folder is None:
+        raise InputError("workers", "a run folder, from which workers read the weights", "none",
+                         "run='runs/name', or workers=1")  # fmt: skip
+    if share is not None:
+        raise InputError("share", "nothing: shared weights train on the whole training part",
+                         str(share), "epochs or time shorten the training")  # fmt: skip
+    if evaluator is not None:
+        raise InputError("evaluator", "none beside a one-shot method, which brings its own",
+                         evaluator.name)  # fmt: skip

@@ -1,0 +1,86 @@
+"""Attentive sampling: the sandwich rule, with random paths picked by how well they do."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_left
+
+from ..errors import InputError
+from ..space.architecture import Architecture
+from .method import Moment, SampledMethod
+from .sandwich import Sandwich
+
+#: Random architectures whose costs are known at a time, and steps that they serve.
+_POOL = 64
+_STEPS = 100
+
+
+class Attentive(Sandwich):
+    """Of a few random architectures of about the same size, the best or the worst is trained.
+
+    Comparing equal sizes is what makes the pick one about the Pareto front: the best of any would
+    be the largest, nearly always. The paper goes by FLOPs, this by parameters.
+
+    Args:
+        random_paths: how many are picked in a step.
+        candidates: among how many each.
+        pick: ``"worst"`` by the loss on a part of the batch, or ``"best"``.
+    """
+
+    def __init__(self, random_paths: int = 2, candidates: int = 3, pick: str = "worst") -> None:
+        super().__init__(random_paths)
+        if not 1 <= candidates <= _POOL:
+            raise InputError("attentive, candidates", f"1 to {_POOL}", str(candidates))
+        if pick not in ("best", "worst"):
+            raise InputError("attentive, pick", "best or worst", repr(pick))
+        self.candidates, self.pick = candidates, pick
+        self._pool: list[tuple[float, Architecture]] = []
+        self._period = -1
+
+    def between(self, now: Moment) -> Architecture:
+        alike = self._alike(now)
+        chosen = min if self.pick == "best" else max
+        return chosen(alike, key=now.score)
+
+    def _alike(self, now: Moment) -> list[Architecture]:
+        """Neighbours by size around the size of a random architecture."""
+        self._refill(now)
+        sizes = [size for size, _ in self._pool]
+        place = bisect_left(sizes, self._pool[now.rng.randrange(len(sizes))][0])
+        first = min(max(0, place - self.candidates // 2), len(sizes) - self.candidates)
+        return [architecture for _, architecture in self._pool[first : first + self.candidates]]
+
+    def _refill(self, now: Moment) -> None:
+        period = now.step // _STEPS
+        if period == self._period:
+            return
+        # A function of the period alone: a training resumed in its middle has the same pool.
+        rng = random.Random(f"{now.seed} pool {period}")
+        drawn = [now.space.sample(rng) for _ in range(_POOL)]
+        self._pool = sorted(((now.cost(a), a) for a in drawn), key=lambda entry: entry[0])
+        self._period = period
+
+
+class AttentiveNAS(SampledMethod):
+    """AttentiveNAS (Wang et al. 2020, arXiv:2011.09011): worst-up or best-up sampling.
+
+    Beside the sandwich rule's largest and smallest, training pays attention to architectures that
+    do worst (or best) among ones of their size. All but the largest imitate the largest.
+
+    Args:
+        random_paths, candidates, pick: see :class:`Attentive`.
+        scored: examples of a batch that candidates are scored on.
+    """
+
+    name = "attentive"
+
+    def __init__(
+        self,
+        random_paths: int = 2,
+        candidates: int = 3,
+        pick: str = "worst",
+        scored: int = 32,
+    ) -> None:
+        if scored < 2:
+            raise InputError("attentive, scored", "2 or more", str(scored))
+        super().__init__(Attentive(random_paths, candidates, pick), scored)

@@ -1,0 +1,196 @@
+"""Trainings of shared weights on disk: a folder an epoch, whole or not there.
+
+``epoch-00007/`` holds ``supernet.safetensors``, ``optimizer.safetensors``, ``method.safetensors``
+(tensors of the method) and ``training.json`` (everything else). It is written under another name
+and renamed when it is complete; then older ones are deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..space.architecture import Architecture
+from .files import read, write
+
+if TYPE_CHECKING:
+    from .method import Method
+    from .session import Session
+    from .supernet import Supernet
+
+_PREFIX = "epoch-"
+_HALF = ".tmp"
+#: safetensors cannot read back a file without tensors and without a word in its header.
+_META = {"format": "1"}
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest checkpoint in a folder, or ``None``."""
+    names = sorted(
+        path for path in folder.glob(f"{_PREFIX}*") if path.is_dir() and path.suffix != _HALF
+    )
+    return names[-1] if names else None
+
+
+def save(folder: Path, session: Session, method: Method, epoch: int, over: bool) -> None:
+    """Write a checkpoint and delete older ones.
+
+    Args:
+        over: the training has ended.
+    """
+    done = folder / f"{_PREFIX}{epoch:05d}"
+    half = done.with_name(done.name + _HALF)
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    tensors: dict[str, Tensor] = {}
+    told = {
+        "training": identity(session, method),
+        "epoch": epoch,
+        "over": over,
+        "step": session.step,
+        "elapsed": session.spent,
+        "held_batches": session.held_batches,
+        "rate": session.rate,
+        "curve": session.curve,
+        "stopped": method.stopped,
+        "state": pack(method.state(), tensors),
+    }
+    session.supernet.save(half / "supernet.safetensors")
+    write(half / "method.safetensors", tensors, _META)
+    moments, counters = _optimizer_state(session)
+    write(half / "optimizer.safetensors", moments, _META)
+    told["optimizer"] = counters
+    (half / "training.json").write_text(json.dumps(told), encoding="utf-8")
+    half.rename(done)
+    for path in folder.glob(f"{_PREFIX}*"):
+        if path != done:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def restore(path: Path, session: Session, method: Method) -> tuple[int, bool]:
+    """Go on from a checkpoint; the number of epochs done, and whether the training had ended.
+
+    Called after ``method.begin(session)``.
+
+    Raises:
+        InputError: it is of another training.
+    """
+    told = json.loads((path / "training.json").read_text(encoding="utf-8"))
+    wanted = identity(session, method)
+    differing = [key for key in wanted if told["training"].get(key) != wanted[key]]
+    if differing:
+        key = differing[0]
+        raise InputError(
+            f"{path}, {key.replace('_', ' ')}", repr(wanted[key]), repr(told["training"].get(key)),
+            "go on with the same settings, or train in another folder",
+        )  # fmt: skip
+    session.step, session.elapsed = told["step"], told["elapsed"]
+    session.held_batches, session.rate = told["held_batches"], told["rate"]
+    session.curve = told["curve"]
+    method.stopped = told["stopped"]
+    inside, _ = read(path / "method.safetensors")
+    method.load_state(unpack(told["state"], inside))
+    weights, meta = read(path / "supernet.safetensors")
+    _refill(session.supernet, weights, meta, str(path))
+    session.adopt()
+    moments, _ = read(path / "optimizer.safetensors")
+    _load_optimizer(session, moments, told["optimizer"])
+    return told["epoch"], told["over"]
+
+
+def identity(session: Session, method: Method) -> dict[str, Any]:
+    """What must be the same for a training to go on, as JSON values."""
+    recipe = asdict(session.recipe)
+    del recipe["epochs"], recipe["patience"]  # of no matter here: the first may be replaced
+    return {
+        "space": session.supernet.space.fingerprint,
+        "method": method.name,
+        "data": session.data.name,
+        "examples": len(session.data.train),
+        "seed": session.seed,
+        "epochs": session.epochs,
+        "seconds": session.seconds,
+        **recipe,
+    }
+
+
+def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """A value as JSON, its tensors put into ``tensors`` and named in their place.
+
+    Dicts may have keys of any kind that is packed; tuples stay tuples.
+
+    Raises:
+        TypeError: a value that is neither JSON, a tuple nor a tensor.
+    """
+    if isinstance(value, Tensor):
+        name = str(len(tensors))
+        tensors[name] = value
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        return {"dict": [[pack(k, tensors), pack(v, tensors)] for k, v in value.items()]}
+    if isinstance(value, tuple):
+        return {"tuple": [pack(item, tensors) for item in value]}
+    if isinstance(value, list):
+        return [pack(item, tensors) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"the state of a method cannot hold a {type(value).__name__}")
+
+
+def unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+    """The inverse of :func:`pack`."""
+    if isinstance(value, list):
+        return [unpack(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, inside),) = value.items()
+    if kind == "tensor":
+        return tensors[inside]
+    if kind == "tuple":
+        return tuple(unpack(item, tensors) for item in inside)
+    return {unpack(k, tensors): unpack(v, tensors) for k, v in inside}
+
+
+def _refill(
+    supernet: Supernet, weights: Mapping[str, Tensor], meta: Mapping[str, str], source: str
+) -> None:
+    # Architectures with weights that the survey had not met bring them in when they are lent.
+    for answers in json.loads(meta["admitted"]):
+        supernet.subnet(Architecture.from_json(answers))
+    supernet.fill_from(weights, source)
+
+
+def _optimizer_state(session: Session) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+    """The tensors of the optimiser's state, and what each parameter has, by its name.
+
+    By name, since the order of parameters depends on when they joined.
+    """
+    tensors: dict[str, Tensor] = {}
+    names: dict[str, list[str]] = {}
+    for name, parameter in session.supernet.named_parameters():
+        state = session.optimizer.state.get(parameter, {})
+        held = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+        tensors |= {f"{name}:{key}": value for key, value in held.items()}
+        if held:
+            names[name] = list(held)
+    return tensors, names
+
+
+def _load_optimizer(
+    session: Session, tensors: Mapping[str, Tensor], names: Mapping[str, list[str]]
+) -> None:
+    parameters = dict(session.supernet.named_parameters())
+    session.optimizer.state.clear()
+    for name, keys in names.items():
+        parameter = parameters[name]
+        session.optimizer.state[parameter] = {
+            key: torch.clone(tensors[f"{name}:{key}"]).to(parameter.device) for key in keys
+        }

@@ -1,0 +1,115 @@
+"""Few-shot NAS: between one supernet for all architectures and a network for each."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..errors import InputError, SpaceError
+from ..objective import Limit, Objective
+from ..space import Space
+from ..space.architecture import Answer
+from ..space.decision import Decision
+from .method import Batch, Moment, Path, SampledMethod, Sampler
+from .session import Session
+
+#: Random architectures that are looked at for decisions that all have.
+_LOOKED_AT = 64
+
+
+class Split(Sampler):
+    """Uniform paths; once the weights are split by a decision, its answers take turns."""
+
+    def __init__(self) -> None:
+        self.by: Decision | None = None
+
+    def paths(self, now: Moment) -> list[Path]:
+        if self.by is None:
+            return [Path(now.space.sample(now.rng))]
+        answers = list(self.by.answers())
+        name, answer = self.by.name, answers[now.step % len(answers)]
+
+        def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+            return answer if decision.name == name else decision.draw(now.rng)
+
+        return [Path(now.space.walk(policy))]
+
+
+class FewShotNAS(SampledMethod):
+    """Few-shot NAS (Zhao et al. 2020, arXiv:2006.06863).
+
+    Uniform paths train one supernet; then it is split into one for each answer of a decision, each
+    beginning with the weights so far, and they are trained in turn.
+
+    Args:
+        decision: to split by; ``None`` takes the one with the most answers among those that all
+            architectures have.
+        whole: share of the training before the split.
+    """
+
+    name = "few-shot-nas"
+
+    def __init__(self, decision: str | None = None, whole: float = 0.5) -> None:
+        if not 0 <= whole < 1:
+            raise InputError("few-shot-nas, whole", "a share in [0, 1)", str(whole))
+        self._paths = Split()
+        super().__init__(self._paths)
+        self.decision, self.whole = decision, whole
+        self._session: Session | None = None
+
+    def check(
+        self, space: Space, objectives: Sequence[Objective] = (), limits: Sequence[Limit] = ()
+    ) -> None:
+        splitting(space, self.decision)
+
+    def begin(self, session: Session) -> None:
+        self._session = session
+
+    def step(self, session: Session, batch: Batch) -> Tensor:
+        if self._paths.by is None and session.progress >= self.whole:
+            self._split(session)
+        return super().step(session, batch)
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "split": self._paths.by is not None}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        if state["split"]:
+            assert self._session is not None, "begin comes first"
+            self._split(self._session)
+
+    def _split(self, session: Session) -> None:
+        by = splitting(session.supernet.space, self.decision)
+        session.supernet.split(by.name)
+        self._paths.by = by
+
+
+def splitting(space: Space, name: str | None = None) -> Decision:
+    """The decision of this name; by default that with the most answers, of equal ones the first.
+
+    Raises:
+        SpaceError: it is not listed, has one answer, or some architectures do not ask it; or there
+            is none to take.
+    """
+    always = {d.name: d for d in space.decisions(space.default())}
+    rng = random.Random(0)
+    for _ in range(_LOOKED_AT):
+        asked = {d.name: d for d in space.decisions(space.sample(rng))}
+        always = {n: d for n, d in always.items() if asked.get(n) == d}
+    fit = {n: d for n, d in always.items() if d.listed and (d.cardinality or 0) > 1}
+    if name is not None and name not in fit:
+        known = ", ".join(fit) or "none in this space"
+        raise SpaceError(
+            "few-shot-nas, decision", "a decision of all architectures with a list of answers",
+            repr(name), f"there are: {known}",
+        )  # fmt: skip
+    if not fit:
+        raise SpaceError(
+            space.name, "a decision to split the weights by, which all architectures have", "none",
+            "spos trains them unsplit",
+        )  # fmt: skip
+    return fit[name] if name is not None else max(fit.values(), key=lambda d: d.cardinality or 0)

@@ -1,0 +1,242 @@
+"""The contract of a one-shot method: how shared weights are trained, and what is derived from them.
+
+Most methods train a few paths a step, and differ in which: they are a :class:`Sampler` each. The
+others (a relaxation, a controller) write their own step.
+"""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..objective import Limit, Objective
+from ..space.architecture import Answer, Architecture
+from .session import Batch, Session, by_batch
+
+if TYPE_CHECKING:
+    from ..space import Space
+    from .survey import Survey
+
+
+class Method(ABC):
+    """A one-shot method. Adding one takes one file, its registration and its test.
+
+    What it keeps between steps goes through :meth:`state`; what it draws comes from
+    :meth:`Session.rng`.
+    """
+
+    #: Name on the command line.
+    name: ClassVar[str]
+    #: Share of the training part that is kept for :meth:`Session.held`.
+    holdout: ClassVar[float] = 0.0
+    #: Why it wants to stop before the end; empty while it does not.
+    stopped: str = ""
+
+    def check(  # noqa: B027
+        self, space: Space, objectives: Sequence[Objective] = (), limits: Sequence[Limit] = ()
+    ) -> None:
+        """Refuse what this method cannot serve; called before any work.
+
+        Raises:
+            InputError: saying what it cannot serve and what can.
+        """
+
+    def begin(self, session: Session) -> None:  # noqa: B027
+        """Make what it needs; called once, before the first step or before :meth:`load_state`."""
+
+    @abstractmethod
+    def step(self, session: Session, batch: Batch) -> Tensor:
+        """One update of the shared weights on a raw training batch; the loss, detached."""
+
+    def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:
+        """Called after each epoch, from 1; numbers to tell. A controller is trained here."""
+        return {}
+
+    def derive(self, session: Session, count: int) -> list[Architecture]:
+        """Architectures that the method itself finds, best first.
+
+        None where it only trains weights, and leaves the search on them to a strategy.
+        """
+        return []
+
+    def state(self) -> dict[str, Any]:
+        """What a resumed training needs: tensors, JSON values, and dicts, lists, tuples of them."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Take back what :meth:`state` gave. Called after :meth:`begin`, before weights are read.
+
+        What changes the store (splitting it) is done again here.
+        """
+
+    def visits(self) -> Counter[tuple[str, Answer]]:
+        """How often each answer of each decision was trained."""
+        return Counter()
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """An architecture to train in a step. A ``soft`` one learns from the step's teacher.
+
+    The teacher is the first path of the step, unless the method has another.
+    """
+
+    architecture: Architecture
+    soft: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a sampler may know when it draws.
+
+    Attributes:
+        rng: of this step.
+        seed: of the training.
+        step: steps done before.
+        progress: share of the training that is done, in [0, 1].
+        score: loss of a subnet on a part of the batch at hand.
+        cost: parameters of a subnet.
+    """
+
+    space: Space
+    survey: Survey
+    rng: random.Random
+    seed: int
+    step: int
+    progress: float
+    score: Callable[[Architecture], float]
+    cost: Callable[[Architecture], float]
+
+
+class Sampler(ABC):
+    """Draws the paths that a step trains."""
+
+    #: Whether their gradients are averaged, or added up.
+    averaged: ClassVar[bool] = True
+
+    @abstractmethod
+    def paths(self, now: Moment) -> list[Path]:
+        """At least one; those that are not soft learn from the targets."""
+
+    def state(self) -> dict[str, Any]:
+        """As :meth:`Method.state`."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """As :meth:`Method.load_state`."""
+
+
+class SampledMethod(Method):
+    """Trains the paths of a sampler: a forward and backward pass for each, then one update.
+
+    Args:
+        sampler: which paths.
+        scored: examples of a batch that :attr:`Moment.score` uses.
+    """
+
+    #: Whether a soft path learns from the targets beside its teacher.
+    targets_too: ClassVar[bool] = False
+
+    def __init__(self, sampler: Sampler, scored: int = 32) -> None:
+        self.sampler, self.scored = sampler, scored
+        self._visits: Counter[tuple[str, Answer]] = Counter()
+
+    def step(self, session: Session, batch: Batch) -> Tensor:
+        inputs, targets = session.prepare(batch)
+        inputs = self.resized(session, inputs)
+        paths = self.sampler.paths(self._moment(session, inputs, targets))
+        share = 1.0 / len(paths) if self.sampler.averaged else 1.0
+        smoothing = session.recipe.label_smoothing
+        wanted = any(path.soft for path in paths)
+        teacher = self.teach(session, inputs) if wanted else None
+        total = torch.zeros((), device=session.device)
+        for path in paths:
+            model = session.supernet.subnet(path.architecture).train()
+            outputs = session.forward(model, inputs)
+            loss = own = session.task.loss(outputs, targets, smoothing)
+            if path.soft and teacher is not None:
+                loss = imitation(outputs, teacher, targets)
+                if self.targets_too:
+                    loss = loss + own
+            (loss * share).backward()  # type: ignore[no-untyped-call]
+            total += own.detach() / len(paths)
+            if wanted and teacher is None:
+                teacher = outputs.detach()
+            self._visits.update(path.architecture.items())
+        session.update()
+        return total
+
+    def resized(self, session: Session, inputs: Tensor) -> Tensor:
+        """The prepared inputs at the resolution of this step."""
+        return inputs
+
+    def teach(self, session: Session, inputs: Tensor) -> Tensor | None:
+        """What soft paths imitate; ``None``: the outputs of the first path."""
+        return None
+
+    def state(self) -> dict[str, Any]:
+        seen = [(name, answer, count) for (name, answer), count in self._visits.items()]
+        return {"visits": seen, "sampler": self.sampler.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self._visits = Counter({(name, answer): count for name, answer, count in state["visits"]})
+        self.sampler.load_state(state["sampler"])
+
+    def visits(self) -> Counter[tuple[str, Answer]]:
+        return Counter(self._visits)
+
+    def _moment(self, session: Session, inputs: Tensor, targets: Tensor) -> Moment:
+        supernet = session.supernet
+
+        def score(architecture: Architecture) -> float:
+            model = supernet.subnet(architecture, own_buffers=True)
+            by_batch(model)
+            with torch.no_grad():
+                outputs = session.forward(model, inputs[: self.scored])
+                return float(session.task.loss(outputs, targets[: self.scored]))
+
+        def cost(architecture: Architecture) -> float:
+            return float(sum(p.numel() for p in supernet.subnet(architecture).parameters()))
+
+        return Moment(
+            supernet.space, supernet.survey, session.rng("paths"), session.seed,
+            session.step, session.progress, score, cost,
+        )  # fmt: skip
+
+
+def imitation(outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
+    """How far outputs are from those of a teacher; its gradient is that of knowledge distillation.
+
+    For class indices as targets the Kullback-Leibler divergence of the softmax over dimension 1
+    (Hinton et al. 2015, arXiv:1503.02531, at temperature 1), a mean over all other dimensions. For
+    values the mean squared difference.
+
+    Args:
+        outputs, teacher: (n, classes, ...) logits or (n, ...) values; the teacher gets no gradient.
+        targets: as the task's loss takes them; their type alone is read.
+    """
+    teacher = teacher.detach().float()
+    if targets.is_floating_point():
+        return F.mse_loss(outputs.float(), teacher)
+    own, goal = outputs.float().log_softmax(1), teacher.log_softmax(1)
+    return (goal.exp() * (goal - own)).sum(1).mean()
+
+
+__all__ = [
+    "Batch",
+    "Method",
+    "Moment",
+    "Path",
+    "SampledMethod",
+    "Sampler",
+    "Session",
+    "imitation",
+]

@@ -1,0 +1,229 @@
+"""Progressive shrinking: the largest network first, then ever smaller ones beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import InputError
+from ..space.architecture import Answer
+from ..space.decision import Decision
+from .method import Moment, Path, SampledMethod, Sampler
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..space import Space
+    from .survey import Survey
+
+#: What is freed, in this order. Other decisions are free as soon as the largest is trained.
+ORDER = ("kernel", "depth", "width")
+#: How much longer the last stage of a phase is than those before: 125 epochs and 25 in the paper.
+_LAST = 5
+#: Sides of an image, as shares of the data's, and what they are rounded to.
+_SHARES = (1.0, 0.9, 0.8, 0.7)
+_MULTIPLE = 4
+#: Images below this size stay as they are.
+_SIDE = 24
+
+
+class Progressive(Sampler):
+    """The largest alone, then phases that free kernel sizes, depths and widths, one by one.
+
+    The phases share the rest of the training evenly. Within a phase its decisions are given their
+    answers step by step, from that of the largest architecture downwards; the last step, from which
+    on they have all, lasts five times as long as each before.
+
+    Args:
+        alone: share of the training for the largest alone.
+        count: architectures a step after that.
+    """
+
+    def __init__(self, alone: float = 0.3, count: int = 2) -> None:
+        if not 0 < alone < 1:
+            raise InputError("ofa, alone", "a share between 0 and 1", str(alone))
+        if count < 1:
+            raise InputError("ofa, paths", "1 or more", str(count))
+        self.alone, self.count = alone, count
+        self._stages: dict[str, int] = {}
+
+    def paths(self, now: Moment) -> list[Path]:
+        if now.progress < self.alone:
+            return [Path(now.survey.largest)]
+        allowed = self.allowed(now)
+
+        def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+            effect = now.survey.effects.get(decision.name, "value")
+            return _within(decision, now, allowed.get(effect))
+
+        return [Path(now.space.walk(policy), soft=True) for _ in range(self.count)]
+
+    def allowed(self, now: Moment) -> dict[str, int | None]:
+        """How many answers a decision may take, by its effect; ``None``: all of them."""
+        stages = self._known(now.space, now.survey)
+        found: dict[str, int | None] = {}
+        for (effect, count), start in zip(stages.items(), self._edges(), strict=False):
+            inside = (now.progress - start) * max(1, len(stages)) / (1.0 - self.alone)
+            stage = int(inside * (count - 1 + _LAST) + 1e-9) + 1 if inside > -1e-9 else 0
+            found[effect] = None if stage >= count else 1 + stage
+        return found
+
+    def starts(self, space: Space, survey: Survey) -> tuple[float, ...]:
+        """Shares of the training at which phases begin, that of the largest alone left out."""
+        self._known(space, survey)
+        return self._edges()
+
+    def _edges(self) -> tuple[float, ...]:
+        phases = max(1, len(self._stages))
+        return tuple(self.alone + (1.0 - self.alone) * i / phases for i in range(phases))
+
+    def _known(self, space: Space, survey: Survey) -> dict[str, int]:
+        """Effects that the space has, and in how many stages each is freed."""
+        if not self._stages:
+            most: dict[str, int] = {}
+            for decision in space.decisions(survey.largest):
+                effect = survey.effects.get(decision.name, "value")
+                count = len(list(decision.answers())) - 1 if decision.listed else 1
+                most[effect] = max(most.get(effect, 0), count)
+            self._stages = {effect: most[effect] for effect in ORDER if most.get(effect)}
+        return self._stages
+
+
+def _within(decision: Decision, now: Moment, allowed: int | None) -> Answer:
+    """One of the first answers of a decision, counted from the largest architecture's."""
+    largest = now.survey.largest
+    if allowed is None or decision.name not in largest:
+        return decision.draw(now.rng)
+    first = largest[decision.name]
+    if not decision.accepts(first):
+        return decision.draw(now.rng)
+    if allowed == 1 or not decision.listed:
+        return first
+    ranked = downwards(list(decision.answers()), first)[:allowed]
+    return ranked[int(now.rng.random() * len(ranked))]
+
+
+def downwards(answers: Sequence[Answer], first: Answer) -> list[Answer]:
+    """Answers from ``first`` on: numbers by their distance from it, others as they are listed."""
+    if isinstance(first, int | float) and all(isinstance(a, int | float) for a in answers):
+        return sorted(answers, key=lambda a: abs(a - first))  # type: ignore[operator]
+    return [first, *(a for a in answers if a != first)]
+
+
+class OFA(SampledMethod):
+    """Once-for-All (Cai et al. 2020, arXiv:1908.09791): progressive shrinking.
+
+    After the largest architecture was trained alone, a frozen copy of it teaches the others, which
+    learn from the targets too; the learning rate starts again with each
+    phase. For images the resolution is elastic from the start, where the
+    largest architecture takes images of other sizes.
+
+    Args:
+        alone: share of the training for the largest alone.
+        paths: architectures a step after that.
+        resolutions: sides of images in pixels, one drawn a step; ``None`` takes a few from the
+            data's side down to 0.7 of it, where that side is 24 or more. ``()`` leaves them.
+
+    Raises:
+        InputError: an option is out of its range, or resolutions for what is no image.
+    """
+
+    name = "ofa"
+    targets_too = True
+
+    def __init__(
+        self,
+        alone: float = 0.3,
+        paths: int = 2,
+        resolutions: Sequence[int] | None = None,
+    ) -> None:
+        self._progressive = Progressive(alone, paths)
+        super().__init__(self._progressive)
+        if resolutions is not None and any(side < 1 for side in resolutions):
+            raise InputError("ofa, resolutions", "1 pixel or more", str(tuple(resolutions)))
+        self.alone, self.wanted = alone, resolutions
+        self.sides: tuple[int, ...] = ()
+        self._session: Session | None = None
+        self._teacher: nn.Module | None = None
+
+    def begin(self, session: Session) -> None:
+        self._session, supernet = session, session.supernet
+        self.sides = self._sides(session)
+        session.restarts = self._progressive.starts(supernet.space, supernet.survey)
+
+    def resized(self, session: Session, inputs: Tensor) -> Tensor:
+        if not self.sides:
+            return inputs
+        side = session.rng("resolution").choice(self.sides)
+        return resize(inputs, side)
+
+    def teach(self, session: Session, inputs: Tensor) -> Tensor | None:
+        if self._teacher is None:
+            self._teacher = self._copy(session)
+        with torch.no_grad():
+            return session.forward(self._teacher, inputs)
+
+    def state(self) -> dict[str, Any]:
+        weights = self._teacher.state_dict() if self._teacher is not None else None
+        return {**super().state(), "teacher": weights}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        if state["teacher"] is not None:
+            assert self._session is not None, "begin comes first"
+            self._teacher = self._copy(self._session)
+            self._teacher.load_state_dict(state["teacher"])
+
+    def _copy(self, session: Session) -> nn.Module:
+        supernet = session.supernet
+        teacher = supernet.extract(supernet.survey.largest).to(session.device)
+        return teacher.eval().requires_grad_(False)
+
+    def _sides(self, session: Session) -> tuple[int, ...]:
+        shape = session.task.example(session.data.facts).shape
+        if len(shape) != 4:
+            if self.wanted:
+                raise InputError("ofa, resolutions", "images", f"inputs of shape {tuple(shape)}")
+            return ()
+        side = min(shape[-2:])
+        if self.wanted is not None:
+            sides = tuple(self.wanted)
+        elif side < _SIDE:
+            return ()
+        else:
+            rounded = {max(_MULTIPLE, round(side * s / _MULTIPLE) * _MULTIPLE) for s in _SHARES[1:]}
+            sides = (side, *sorted(rounded - {side}, reverse=True))
+        refused = {side: why for side in sides if (why := _refusal(session, side))}
+        if refused and self.wanted is not None:
+            first, why = next(iter(refused.items()))
+            raise InputError(
+                "ofa, resolutions", "sides that the largest architecture takes",
+                f"{first}: {why}", "pool to a fixed size before linear layers; or resolutions=()",
+            )  # fmt: skip
+        return tuple(side for side in sides if side not in refused)
+
+
+def resize(inputs: Tensor, side: int) -> Tensor:
+    """Images (n, channels, height, width) with the shorter side brought to ``side`` pixels."""
+    height, width = inputs.shape[-2:]
+    short = min(height, width)
+    if side == short:
+        return inputs
+    size = (round(height * side / short), round(width * side / short))
+    return F.interpolate(inputs, size, mode="bilinear", align_corners=False, antialias=side < short)
+
+
+def _refusal(session: Session, side: int) -> str:
+    """Why the largest architecture does not take images of this size; empty where it does."""
+    supernet = session.supernet
+    model = supernet.subnet(supernet.survey.largest, own_buffers=True).eval()
+    example = session.task.example(session.data.facts).to(session.device)
+    try:
+        with torch.no_grad():
+            session.forward(model, resize(example, side))
+    except RuntimeError as error:
+        return str(error).partition("\n")[0]
+    return ""

@@ -1,0 +1,79 @@
+"""The network in which all options are alive, over lent weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...space.architecture import Answer
+from ...space.building import BuilderError
+from ...space.decision import Decision
+from ..session import Session
+from .mixture import MixingWeights
+from .reading import RelaxedReading
+
+_REFUSALS = 20  # random answers in a row that a builder may refuse
+
+
+@dataclass(frozen=True)
+class Child:
+    """A network in which all options are alive.
+
+    Attributes:
+        version: of the store that lent to it.
+        live: what was lent follows the store; otherwise it has to be lent again after each update.
+    """
+
+    run: RelaxedReading
+    model: nn.Module
+    version: int
+    live: bool
+
+
+def read_child(session: Session, source: MixingWeights, partial: int, *, default: bool) -> Child:
+    """Read and lend a network; decisions that are not mixed are drawn by this step's numbers.
+
+    Args:
+        default: take their defaults instead.
+
+    Raises:
+        SpaceError: the builder failed, many times over where answers were drawn.
+    """
+    for attempt in range(_REFUSALS):
+        rng = session.rng(f"values {attempt}")
+
+        def values(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+            return decision.default if default else decision.draw(rng)  # noqa: B023
+
+        run = RelaxedReading(source, values, partial=partial)
+        try:
+            model = session.supernet.read(run)
+            break
+        except BuilderError:
+            if default or attempt == _REFUSALS - 1:
+                raise
+    session.supernet.lend(model, run)
+    live = all(p.is_leaf or _views_a_leaf(p) for p in model.parameters())
+    return Child(run, model, session.supernet.version, live)
+
+
+@contextmanager
+def unmoved(model: nn.Module) -> Iterator[None]:
+    """Afterwards the buffers of a model (statistics of batch norms) are what they were."""
+    buffers = list(model.buffers())
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(buffers, before, strict=True):
+                buffer.copy_(value)
+
+
+def _views_a_leaf(tensor: Tensor) -> bool:
+    base = tensor._base
+    return base is not None and base.is_leaf

@@ -1,0 +1,221 @@
+"""Modules that stand for a choice while all of its options are alive, and the weights they mix by.
+
+A mixture holds no weights of its own: before each pass they are set from outside, by decision, in a
+:class:`MixingWeights` that all mixtures of a network look into. So a decision that is asked in
+several places (the cells of a network) is mixed alike in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import SpaceError
+
+#: Names that a module's child cannot have.
+_TAKEN = frozenset(dir(nn.Module())) | {"decision", "labels", "source", "chosen", "names"}
+_MEND = (
+    "give the options one output shape (a stride, padding or 1x1 convolution in those that "
+    "differ), or use a method that trains one option at a time, such as spos"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How a decision is mixed in one pass.
+
+    Attributes:
+        weights: (options,).
+        drawn: places of the options that are computed; ``None`` for all of them.
+        scale: (), of the mixture as a whole; of channels that bypass it too.
+        bypass: weight of the input itself, added where it has the output's shape.
+    """
+
+    weights: Tensor
+    drawn: tuple[int, ...] | None = None
+    scale: Tensor | None = None
+    bypass: float = 0.0
+
+
+class MixingWeights:
+    """The mixes of the coming pass by decision, set by a method and read by mixtures."""
+
+    def __init__(self) -> None:
+        self._mixes: dict[str, Mix] = {}
+        self._split: dict[str, tuple[Tensor, ...]] = {}
+
+    def set(self, mixes: Mapping[str, Mix]) -> None:
+        """Replace all mixes."""
+        self._mixes = dict(mixes)
+        # Taken apart once for all mixtures of a decision: there may be dozens.
+        self._split = {name: mix.weights.unbind() for name, mix in mixes.items()}
+
+    def __getitem__(self, decision: str) -> Mix:
+        return self._mixes[decision]
+
+    def weights(self, decision: str) -> tuple[Tensor, ...]:
+        """One weight an option, each ()."""
+        return self._split[decision]
+
+
+class Mixture(nn.Module):
+    """All options of a ``one_of``, added up by their weights.
+
+    Args:
+        decision: its full name.
+        options: label to module. They become children, by their labels where those can be names.
+        source: what the weights are looked up in at each pass.
+    """
+
+    def __init__(
+        self, decision: str, options: Mapping[str, nn.Module], source: MixingWeights
+    ) -> None:
+        super().__init__()
+        self.decision, self.labels, self.source = decision, tuple(options), source
+        for label, option in options.items():
+            self.add_module(child_name(label), option)
+        self.names = tuple(map(child_name, options))
+
+    def option(self, place: int) -> nn.Module:
+        """The module of an option by its place among the labels."""
+        found = self._modules[self.names[place]]
+        assert found is not None
+        return found
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        """The weighted sum of the options' outputs (tensors, or tuples, lists and dicts of them).
+
+        Raises:
+            SpaceError: two options differ in the shape of what they give.
+        """
+        mix = self.source[self.decision]
+        out = self._sum(mix, inputs, named)
+        if mix.bypass and _shape(out) == _shape(inputs[0]):
+            out = out + mix.bypass * inputs[0]
+        return out if mix.scale is None else _map(lambda t: t * mix.scale, out, self.decision)
+
+    def _sum(self, mix: Mix, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        weights = self.source.weights(self.decision)
+        places = range(len(self.labels)) if mix.drawn is None else mix.drawn
+        outs = [self.option(place)(*inputs, **named) for place in places]
+        self._compare(outs, list(places))
+        if isinstance(outs[0], Tensor):
+            return weighted_sum(outs, [weights[place] for place in places])
+        total = None
+        for place, out in zip(places, outs, strict=True):
+            scaled = _map(lambda t, w=weights[place]: t * w, out, self.decision)
+            total = scaled if total is None else _add(total, scaled)
+        return total
+
+    def _compare(self, outs: list[Any], places: list[int]) -> None:
+        first = _shape(outs[0])
+        for out, place in zip(outs[1:], places[1:], strict=True):
+            if _shape(out) != first:
+                one, other = self.labels[places[0]], self.labels[place]
+                raise SpaceError(
+                    self.decision, "options that can be mixed, of one output shape",
+                    f"{_tell(first)} from {one!r} and {_tell(_shape(out))} from {other!r}", _MEND,
+                )  # fmt: skip
+
+
+class Scaled(nn.Module):
+    """One candidate of a ``subset``, its output times its weight.
+
+    A candidate that was not drawn gives zeros of the shape that it would have given.
+
+    Args:
+        decision: its full name.
+        label, place: of the candidate, and its place among the labels.
+        option: the candidate.
+        source: what the weight is looked up in at each pass.
+    """
+
+    def __init__(
+        self, decision: str, label: str, place: int, option: nn.Module, source: MixingWeights
+    ) -> None:
+        super().__init__()
+        self.decision, self.labels, self.source = decision, (label,), source
+        self.place, self.names = place, (child_name(label),)
+        self.add_module(self.names[0], option)
+        self._shapes: dict[Any, Any] = {}
+
+    def option(self, place: int) -> nn.Module:
+        """The candidate."""
+        found = self._modules[self.names[0]]
+        assert found is not None
+        assert place == self.place
+        return found
+
+    def forward(self, *inputs: Any, **named: Any) -> Any:
+        mix = self.source[self.decision]
+        weight = self.source.weights(self.decision)[self.place]
+        if mix.drawn is not None and self.place not in mix.drawn:
+            zeros = self._zeros(inputs, named)
+            if zeros is not None:
+                return zeros
+            weight = torch.zeros_like(weight)
+        out = self.option(self.place)(*inputs, **named)
+        if isinstance(out, Tensor) and isinstance(inputs[0], Tensor):
+            self._shapes[inputs[0].shape] = (out.shape, out.dtype)
+        return _map(lambda t: t * weight, out, self.decision)
+
+    def _zeros(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Tensor | None:
+        """Zeros of the output's shape, where inputs of this shape were seen before."""
+        if named or len(inputs) != 1 or not isinstance(inputs[0], Tensor):
+            return None
+        known = self._shapes.get(inputs[0].shape)
+        return None if known is None else inputs[0].new_zeros(known[0], dtype=known[1])
+
+
+def child_name(label: str) -> str:
+    """The name of an option's module inside a mixture: its label, or one near to it."""
+    return f"{label}_" if label in _TAKEN else label
+
+
+def weighted_sum(outs: list[Tensor], weights: list[Tensor]) -> Tensor:
+    """The sum of tensors of one shape, each times a scalar tensor."""
+    total = outs[0] * weights[0]
+    for out, weight in zip(outs[1:], weights[1:], strict=True):
+        total = total + out * weight
+    return total
+
+
+def _map(function: Any, value: Any, decision: str) -> Any:
+    """A function on each tensor of nested tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, tuple | list):
+        return type(value)(_map(function, item, decision) for item in value)
+    if isinstance(value, dict):
+        return {key: _map(function, item, decision) for key, item in value.items()}
+    raise SpaceError(
+        decision, "options that give tensors, or tuples, lists and dicts of them",
+        f"a {type(value).__name__}", _MEND,
+    )  # fmt: skip
+
+
+def _add(one: Any, two: Any) -> Any:
+    if isinstance(one, Tensor):
+        return one + two
+    if isinstance(one, dict):
+        return {key: _add(one[key], two[key]) for key in one}
+    return type(one)(_add(a, b) for a, b in zip(one, two, strict=True))
+
+
+def _shape(value: Any) -> Any:
+    """Shapes in the structure of the value; the type of what is no tensor."""
+    if isinstance(value, Tensor):
+        return value.shape
+    if isinstance(value, tuple | list):
+        return tuple(_shape(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _shape(item) for key, item in value.items()}
+    return type(value).__name__
+
+
+def _tell(shape: Any) -> str:
+    return str(tuple(shape)) if isinstance(shape, torch.Size) else str(shape)

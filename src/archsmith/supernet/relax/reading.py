@@ -1,0 +1,141 @@
+"""The third reading of a builder: all options of its choices alive at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import nn
+
+from ...errors import SpaceError
+from ...space.architecture import Answer
+from ...space.decision import Categorical, Decision, Subset
+from ...space.reading import Policy, Reading
+from .mixture import MixingWeights, Mixture, Scaled
+from .narrow import PartialMixture, narrow
+
+#: A decision whose options are mixed.
+Relaxed = Categorical | Subset
+
+
+def defaults(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+    """A policy: the default of each decision."""
+    return decision.default
+
+
+class RelaxedReading(Reading):
+    """Builds a mixture of all options for each ``one_of``, and all candidates of each ``subset``.
+
+    Decisions that modules are not made for (``choose``, ``repeat``, subsets of plain values, ...)
+    are answered by a policy. A relaxed decision counts as answered by its default.
+
+    Args:
+        source: what the mixtures look their weights up in.
+        values: answers the decisions that cannot be relaxed; the default of each without it.
+        partial: each option of a mixture sees one channel in so many, the others bypass it
+            (PC-DARTS); options inside options see all of those.
+
+    Attributes:
+        relaxed: relaxed decisions by name, in the order in which they were asked.
+        inside: for each of them, the decisions and labels whose options it was asked in, from the
+            outside in (the first time that it was asked).
+        free: for each of them, the places of the options that have no parameters.
+    """
+
+    def __init__(
+        self, source: MixingWeights, values: Policy = defaults, *, partial: int = 1
+    ) -> None:
+        super().__init__(self._answer)
+        self.source, self.values, self.partial = source, values, partial
+        self.relaxed: dict[str, Relaxed] = {}
+        self.inside: dict[str, tuple[tuple[str, str], ...]] = {}
+        self.free: dict[str, frozenset[int]] = {}
+        self._under: list[tuple[str, str]] = []
+        self._relaxing = ""
+
+    @property
+    def valued(self) -> tuple[str, ...]:
+        """Names of the decisions that the policy answered."""
+        return tuple(name for name in self.asked if name not in self.relaxed)
+
+    def one_of(self, decision: Decision, options: Mapping[str, Callable[[], Any]]) -> Any:
+        """A :class:`~.mixture.Mixture` of all options."""
+        assert isinstance(decision, Categorical)
+        self._relax(decision)
+        if len(decision.options) == 1:
+            return self.build_option(decision.name, *next(iter(options.items())))
+        whole = self.partial == 1 or bool(self._under)
+        built = self._build(decision, options, 1 if whole else self.partial)
+        mixture = (
+            Mixture(decision.name, built, self.source)
+            if whole
+            else PartialMixture(decision.name, built, self.source, self.partial)
+        )
+        self.mixtures.append(mixture)
+        return mixture
+
+    def subset(self, decision: Decision, options: Mapping[str, Callable[[], Any]]) -> Any:
+        """All candidates by label, each a :class:`~.mixture.Scaled`."""
+        assert isinstance(decision, Subset)
+        self._relax(decision)
+        scaled = {
+            label: Scaled(decision.name, label, place, option, self.source)
+            for place, (label, option) in enumerate(self._build(decision, options, 1).items())
+        }
+        self.mixtures.extend(scaled.values())
+        return nn.ModuleDict(scaled)
+
+    def _relax(self, decision: Relaxed) -> None:
+        self._relaxing = decision.name
+        self.ask(decision)
+        self._relaxing = ""
+        self.relaxed.setdefault(decision.name, decision)
+        self.inside.setdefault(decision.name, tuple(self._under))
+
+    def _answer(self, decision: Decision, answers: Mapping[str, Answer]) -> Answer:
+        if decision.name == self._relaxing:
+            return decision.default
+        return self.values(decision, answers)
+
+    def _build(
+        self, decision: Relaxed, options: Mapping[str, Callable[[], Any]], parts: int
+    ) -> dict[str, nn.Module]:
+        built: dict[str, nn.Module] = {}
+        for label, build in options.items():
+            self._under.append((decision.name, label))
+            try:
+                option = self.build_option(decision.name, label, build)
+            finally:
+                self._under.pop()
+            if not isinstance(option, nn.Module):
+                raise SpaceError(
+                    f"{decision.name}={label}", "a module, so that options can be mixed",
+                    f"a {type(option).__name__}",
+                    "make it a module, nn.Identity() for nothing; or use a method that trains one "
+                    "option at a time, such as spos",
+                )  # fmt: skip
+            narrow(option, parts, f"{decision.name}={label}")
+            built[label] = option
+        self.free[decision.name] = frozenset(
+            place
+            for place, option in enumerate(built.values())
+            if next(option.parameters(), None) is None
+        )
+        return built
+
+
+def labels_of(decision: Relaxed) -> tuple[Answer, ...]:
+    """Of the options or candidates, in the order of the alphas."""
+    return decision.options if isinstance(decision, Categorical) else decision.labels
+
+
+def size_of(decision: Relaxed) -> int:
+    """How many options or candidates there are."""
+    return len(labels_of(decision))
+
+
+def taken(decision: Relaxed) -> float:
+    """How many options are taken: 1 of a choice, a subset's size or the mean of its sizes."""
+    if isinstance(decision, Categorical):
+        return 1.0
+    return sum(decision.sizes) / len(decision.sizes)

@@ -1,0 +1,343 @@
+"""What differentiable methods have in common: alphas, the mixed network, and what is derived."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from ...errors import InputError, SpaceError
+from ...objective import Limit, Objective, violation
+from ...space.architecture import Answer, Architecture
+from ...space.building import BuilderError
+from ...space.decision import Categorical, Decision
+from ..lending import uninitialised
+from ..method import Method
+from ..session import Batch, Session
+from .child import Child, read_child, unmoved
+from .collapse import Watch, dominant_eigenvalue, entropy_share, free_share
+from .derive import derive, rank_subset
+from .expected_cost import ExpectedCost
+from .mixture import Mix, MixingWeights
+from .reading import Relaxed, RelaxedReading, labels_of, size_of, taken
+from .settings import Settings
+from .weights import Alphas, rate_for
+
+if TYPE_CHECKING:
+    from ...space import Space
+
+_PROBE = 32  # examples behind the eigenvalue
+_ITERATIONS = 4
+_CHEAP = 50  # steps of an epoch beside which the eigenvalue costs less than a tenth
+
+
+class Relaxation(Method):
+    """A differentiable method: each step learns alphas on held-out data, then shared weights.
+
+    All options of each ``one_of`` and ``subset`` are alive in one network that is read from the
+    same builder (:class:`~.reading.RelaxedReading`), over weights that the supernet lends. Other
+    decisions (widths, kernels, depths) cannot be mixed: they are drawn at random at each step, and
+    the network is read anew. A subset's weights add up to its size; one with several sizes to
+    their mean.
+
+    Args:
+        options: fields of :class:`Settings`.
+
+    Raises:
+        InputError: an option is unknown or out of its range.
+    """
+
+    holdout: ClassVar[float] = 0.5
+    #: The options see one channel in so many.
+    partial: ClassVar[int] = 1
+    #: Settings that this method has others of by default.
+    usual: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, **options: Any) -> None:
+        unknown = set(options) - set(Settings.__dataclass_fields__)
+        if unknown:
+            known = ", ".join(Settings.__dataclass_fields__)
+            raise InputError(f"{self.name} options", f"some of {known}", ", ".join(sorted(unknown)))
+        self.settings = Settings(**{**self.usual, **options})
+        self.settings.check(self.name)
+        self.source = MixingWeights()
+        self.watch = Watch(self.settings.free_bound)
+        self.expected: dict[str, ExpectedCost] = {}
+        self._alphas: Alphas | None = None
+        self._child: Child | None = None
+        self._visits: Counter[tuple[str, Answer]] = Counter()
+
+    @property
+    def alphas(self) -> Alphas:
+        """What is learned of the options."""
+        assert self._alphas is not None, "begin comes first"
+        return self._alphas
+
+    def join(self, decision: Relaxed) -> None:
+        """A decision that was not seen before, or was: what it needs is made once."""
+        self.alphas.add(decision.name, size_of(decision))
+
+    @abstractmethod
+    def mix(self, session: Session, decision: Relaxed, purpose: str) -> Mix:
+        """How a decision is mixed in the coming pass.
+
+        Args:
+            purpose: ``"alphas"`` or ``"weights"``: what is learned from the pass; for random draws.
+        """
+
+    def probabilities(self, decision: Relaxed) -> Tensor:
+        """What the alphas say without noise, (options,): they sum to how many options are taken."""
+        return torch.softmax(self.alphas[decision.name], 0) * taken(decision)
+
+    def scores(self, decision: Relaxed) -> Tensor:
+        """What :meth:`derive` ranks options by, (options,); those of a subset around 0."""
+        alpha = self.alphas[decision.name].detach()
+        if isinstance(decision, Categorical):
+            return torch.log_softmax(alpha, 0)
+        return alpha - alpha.mean()
+
+    def regulariser(self, session: Session) -> Tensor | None:
+        """What the method adds to the loss that its alphas learn from."""
+        return None
+
+    def check(
+        self, space: Space, objectives: Sequence[Objective] = (), limits: Sequence[Limit] = ()
+    ) -> None:
+        """Refuse a space without modules to choose from, or with some that cannot be mixed.
+
+        Raises:
+            SpaceError: with the decision where one is to blame.
+        """
+        run = RelaxedReading(self.source, partial=self.partial)
+        try:
+            with uninitialised():
+                try:
+                    space.run(run, "meta")
+                except BuilderError:
+                    run = RelaxedReading(self.source, partial=self.partial)
+                    space.run(run, "cpu")
+        except BuilderError as error:
+            raise SpaceError(
+                space.name, f"a builder that takes a mixture of all options, as {self.name} needs",
+                str(error.got), "leave what a nas.one_of gives as it is, and only call it; or use "
+                "a method that trains one option at a time, such as spos",
+            ) from error  # fmt: skip
+        if not any(size_of(decision) > 1 for decision in run.relaxed.values()):
+            raise SpaceError(
+                space.name, "a choice of modules (nas.one_of or nas.subset)",
+                f"only choices of values: {', '.join(run.asked) or 'none'}",
+                "use a method for any space, such as spos or ofa",
+            )  # fmt: skip
+
+    def begin(self, session: Session) -> None:
+        settings = self.settings
+        rate = rate_for(session.steps) if settings.rate is None else settings.rate
+        self._alphas = Alphas(rate, settings.decay, seed=session.seed, device=session.device)
+        child = self._child = self._read(session, default=True)
+        self.expected = self._budgets(session, child.run)
+        self._try(session, child)
+
+    def step(self, session: Session, batch: Batch) -> Tensor:
+        child = self.child(session)
+        if session.progress >= self.settings.warm:
+            self.learn_alphas(session, child, batch)
+        self.set(session, "weights")
+        loss = session.loss(child.model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        session.update()
+        self.count(child.run)
+        return loss.detach()
+
+    def learn_alphas(self, session: Session, child: Child, batch: Batch) -> None:
+        """One step of the alphas on a held-out batch; ``batch`` is the coming training batch."""
+        self.set(session, "alphas")
+        loss = session.loss(child.model, session.held())
+        self.alphas.learn(self.gradients(self.regularised(session, loss)))
+
+    def gradients(self, loss: Tensor) -> list[Tensor | None]:
+        """Of a loss in the alphas, and in nothing else."""
+        return list(torch.autograd.grad(loss, self.alphas.tensors(), allow_unused=True))
+
+    def regularised(self, session: Session, loss: Tensor) -> Tensor:
+        """The loss with the method's regulariser and what the budgets cost."""
+        more = self.regulariser(session)
+        if more is not None:
+            loss = loss + more
+        if self.expected:
+            weights = {d.name: self.probabilities(d) for d in self.relaxed.values()}
+            for budget in self.expected.values():
+                loss = loss + self.settings.pressure * budget.penalty(weights)
+        return loss
+
+    @property
+    def relaxed(self) -> Mapping[str, Relaxed]:
+        """The mixed decisions of the network at hand."""
+        assert self._child is not None, "begin comes first"
+        return self._child.run.relaxed
+
+    def set(self, session: Session, purpose: str) -> None:
+        """Set the mixing weights of the coming pass; with gradients where alphas learn from it."""
+        bypass = 1.0 - session.progress if self.settings.auxiliary_skip else 0.0
+        with torch.set_grad_enabled(purpose == "alphas"):
+            self.source.set(
+                {
+                    name: replace(self.mix(session, decision, purpose), bypass=bypass)
+                    for name, decision in self.relaxed.items()
+                }
+            )
+
+    def child(self, session: Session) -> Child:
+        """The mixed network in training mode, read anew where it has to be."""
+        supernet, child = session.supernet, self._child
+        if child is None or child.run.valued or child.version != supernet.version:
+            child = self._child = self._read(session)
+        else:
+            self.follow(session, child)
+        child.model.train()
+        return child
+
+    def follow(self, session: Session, child: Child) -> None:
+        """Lend again where what was lent does not follow the store by itself."""
+        if not child.live:
+            session.supernet.lend(child.model, child.run)
+
+    def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:
+        """Tells the entropy, the share of parameter-free options, the eigenvalue and budgets."""
+        child = self.child(session)
+        even = {name: self.probabilities(d).detach() for name, d in self.relaxed.items()}
+        leading = {
+            name: self.scores(d).topk(round(taken(d))).indices.tolist()
+            for name, d in self.relaxed.items()
+        }
+        sizes = {name: size_of(d) for name, d in self.relaxed.items()}
+        told = {
+            "entropy": entropy_share(list(even.values())),
+            "free_share": free_share(leading, child.run.free, sizes),
+        }
+        wanted = self.settings.eigenvalue
+        if self.holdout and wanted is None:
+            wanted = session.steps >= _CHEAP * session.epochs
+        if self.holdout and wanted:
+            told["eigenvalue"] = self.eigenvalue(session, child)
+        for metric, budget in self.expected.items():
+            told[f"expected_{metric}"] = float(budget(even))
+        settled = session.progress > self.settings.warm and self.settings.early_stop
+        if settled and not self.stopped:
+            reason = self.watch.look(
+                told["free_share"], told.get("eigenvalue"), self.alphas.values()
+            )
+            if reason:
+                self.alphas.put(self.watch.good)
+                self.stopped = reason
+        return told
+
+    def eigenvalue(self, session: Session, child: Child) -> float:
+        """The dominant eigenvalue of the Hessian of a small held-out batch's loss in the alphas."""
+        inputs, targets = session.held()
+        batch = inputs[:_PROBE], targets[:_PROBE]
+        devices = [session.device] if session.device.type == "cuda" else []
+
+        def gradient() -> list[Tensor | None]:
+            self.source.set({n: Mix(self.probabilities(d)) for n, d in self.relaxed.items()})
+            with torch.random.fork_rng(devices=devices):  # the same dropout each time
+                torch.manual_seed(session.seed)
+                return self.gradients(session.loss(child.model, batch))
+
+        with unmoved(child.model):
+            return dominant_eigenvalue(
+                gradient, self.alphas.tensors(), iterations=_ITERATIONS, seed=session.seed
+            )
+
+    def derive(self, session: Session, count: int) -> list[Architecture]:
+        """The most probable architectures; those that keep the limits where costs are known.
+
+        Raises:
+            WorkError: none of the most probable ones keeps the limits.
+        """
+        costs, limits = self.settings.costs, session.limits
+
+        def excess(architecture: Architecture) -> float:
+            assert costs is not None
+            return violation(costs(architecture), limits)
+
+        bounded = costs is not None and limits
+        return derive(
+            session.supernet.space, self._ranking, count,
+            excess=excess if bounded else None, seed=session.seed,
+        )  # fmt: skip
+
+    def state(self) -> dict[str, Any]:
+        visits = [[name, answer, count] for (name, answer), count in self._visits.items()]
+        return {"alphas": self.alphas.state(), "visits": visits, "watch": self.watch.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.alphas.load_state(state["alphas"])
+        self._visits = Counter({(name, answer): n for name, answer, n in state["visits"]})
+        self.watch.load_state(state["watch"])
+        self._child = None  # its weights are about to be read
+
+    def visits(self) -> Counter[tuple[str, Answer]]:
+        """How often each option was computed; a subset's by their labels."""
+        return Counter(self._visits)
+
+    def _ranking(self, decision: Decision) -> list[tuple[float, Answer]] | None:
+        if not isinstance(decision, Relaxed) or decision.name not in self.alphas:
+            return None
+        scores = self.scores(decision).tolist()
+        if len(scores) != size_of(decision):
+            return None
+        if isinstance(decision, Categorical):
+            pairs = zip(scores, decision.options, strict=True)
+            return sorted(pairs, key=lambda pair: -pair[0])
+        return rank_subset(decision, scores)
+
+    def _read(self, session: Session, default: bool = False) -> Child:
+        child = read_child(session, self.source, self.partial, default=default)
+        for decision in child.run.relaxed.values():
+            self.join(decision)
+        return child
+
+    def _try(self, session: Session, child: Child) -> None:
+        """One pass of an example, which fails where options cannot be mixed."""
+        example = session.task.example(session.data.facts, batch=2).to(session.device)
+        self.source.set({n: Mix(self.probabilities(d)) for n, d in self.relaxed.items()})
+        child.model.eval()
+        with torch.no_grad():
+            session.forward(child.model, example)
+
+    def _budgets(self, session: Session, run: RelaxedReading) -> dict[str, ExpectedCost]:
+        costs, space = self.settings.costs, session.supernet.space
+        if costs is None:
+            return {}
+        known = costs(space.default())
+        budgets = {}
+        for limit in session.limits:
+            if limit.sign == "<=" and limit.metric in known and limit.bound > 0:
+
+                def cost(architecture: Architecture, metric: str = limit.metric) -> float:
+                    return float(costs(architecture)[metric])
+
+                budgets[limit.metric] = ExpectedCost(
+                    space, run.relaxed, run.inside, cost, limit.bound
+                )
+        return budgets
+
+    def count(self, run: RelaxedReading) -> None:
+        """Note what the pass whose mixes are set has computed."""
+        drawn = {name: self.source[name].drawn for name in run.relaxed}
+        for name, decision in run.relaxed.items():
+            alive = all(
+                drawn[outer] is None or labels_of(run.relaxed[outer]).index(label) in drawn[outer]  # type: ignore[operator]
+                for outer, label in run.inside[name]
+            )
+            if alive:
+                labels, places = labels_of(decision), drawn[name]
+                for place in range(len(labels)) if places is None else places:
+                    self._visits[name, labels[place]] += 1
+        for name in run.valued:
+            self._visits[name, run.answers[name]] += 1

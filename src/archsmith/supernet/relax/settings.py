@@ -1,0 +1,57 @@
+"""What all differentiable methods can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ...errors import InputError
+from ...space.architecture import Architecture
+
+#: Static costs of an architecture (``params``, ``flops``, ...), found without training it.
+Costs = Callable[[Architecture], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all differentiable methods can be told.
+
+    Attributes:
+        rate: of the alphas' Adam; ``None``: 3e-4 for searches as long as the paper's, more for
+            shorter ones (:func:`~.weights.rate_for`).
+        decay: of the alphas (in the gradient).
+        warm: share of the training in which the weights learn alone.
+        auxiliary_skip: DARTS- (Chu et al. 2021, arXiv:2009.01027): the input is added to each
+            mixture of the same shape, with a weight that falls from 1 to 0 over the training.
+        eigenvalue: tell the dominant eigenvalue of the held-out loss in the alphas after each
+            epoch; ``None``: where that costs less than a tenth of the epoch.
+        early_stop: stop when the search is about to collapse, and go back to the alphas from
+            before (:class:`~.collapse.Watch`).
+        free_bound: share of parameter-free options above which it is.
+        costs: static costs of an architecture; with limits on them (``params<=200k``) the expected
+            cost is held within by the loss, and derived architectures keep them.
+        pressure: weight of the relative excess of the expected cost in the loss.
+    """
+
+    rate: float | None = None
+    decay: float = 1e-3
+    warm: float = 0.0
+    auxiliary_skip: bool = False
+    eigenvalue: bool | None = None
+    early_stop: bool = True
+    free_bound: float = 0.75
+    costs: Costs | None = None
+    pressure: float = 1.0
+
+    def check(self, method: str) -> None:
+        """Raise :class:`InputError` for a number out of its range."""
+        ranges = {
+            "rate": (self.rate is None or 0 < self.rate < 10, "None, or above 0", self.rate),
+            "decay": (0 <= self.decay < 10, "0 or more", self.decay),
+            "warm": (0 <= self.warm < 1, "a share in [0, 1)", self.warm),
+            "free_bound": (0 <= self.free_bound <= 1, "a share in [0, 1]", self.free_bound),
+            "pressure": (0 <= self.pressure < 1e6, "0 or more", self.pressure),
+        }
+        for option, (holds, expected, got) in ranges.items():
+            if not holds:
+                raise InputError(f"{method}, {option}", expected, str(got))

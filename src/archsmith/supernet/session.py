@@ -1,0 +1,284 @@
+"""One training of shared weights, as a method sees it.
+
+Everything random is a function of the seed and of the number of steps done, so that a training that
+was stopped and resumed equals one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..data.split import strata, subset
+from ..errors import InputError
+from ..objective import Limit, Objective
+from ..task.base import Data, Recipe, Task
+from ..train import batches, is_norm, optimizer_of, precision, schedule
+
+if TYPE_CHECKING:
+    from ..space.architecture import Architecture
+    from .supernet import Supernet
+
+#: Raw inputs (uint8 images, float rows, ...) and raw targets, both (n, ...).
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass
+class Session:
+    """One training of shared weights, as a method sees it. Made by :func:`start`.
+
+    Attributes:
+        steps, epochs: planned in all.
+        step: steps done so far.
+        optimizer: of the shared weights; parameters that the store gains join it by themselves.
+        objectives, limits: what the search is for, where that is known.
+        seconds: that the training may take; ``None``: as long as the epochs do.
+        elapsed: seconds of training before this process.
+        rate: learning rate of the last update.
+        restarts: shares of the training, ascending, where a method begins the schedule of the
+            learning rate anew.
+        curve: a row an epoch: ``epoch``, ``train_loss``, the method's metrics, ``lr``, ``seconds``.
+    """
+
+    supernet: Supernet
+    task: Task
+    data: Data
+    recipe: Recipe
+    device: torch.device
+    seed: int
+    steps: int
+    epochs: int
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    objectives: tuple[Objective, ...] = ()
+    limits: tuple[Limit, ...] = ()
+    seconds: float | None = None
+    elapsed: float = 0.0
+    rate: float = 0.0
+    restarts: tuple[float, ...] = ()
+    curve: list[dict[str, float]] = field(default_factory=list)
+    held_batches: int = 0
+    _version: int = 0
+    _began: float = field(default_factory=lambda: time.perf_counter())
+    _parts: _Parts = field(kw_only=True, repr=False)
+
+    @property
+    def spent(self) -> float:
+        """Seconds of training so far, those before a stop included."""
+        return self.elapsed + time.perf_counter() - self._began
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, in [0, 1]: by steps or by time, whichever is more."""
+        by_steps = self.step / self.steps
+        by_time = self.spent / self.seconds if self.seconds else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    @property
+    def late(self) -> bool:
+        """Whether the time that the training may take is over."""
+        return self.seconds is not None and self.spent >= self.seconds
+
+    def rng(self, purpose: str) -> random.Random:
+        """A generator that depends on the seed, the purpose and the number of steps done alone."""
+        return random.Random(f"{self.seed} {purpose} {self.step}")
+
+    def prepare(self, batch: Batch, augment: bool = True) -> Batch:
+        """Model inputs and targets as the loss takes them, on the device.
+
+        The augmentation is the same for each call within a step, so that all paths of a step see
+        the same inputs.
+        """
+        facts = self.data.facts
+        inputs = self.task.prepare(batch[0].to(self.device), facts)
+        if augment and self.recipe.augment:
+            noise = torch.Generator(self.device).manual_seed(self._number("augment", self.step))
+            inputs = self.task.augment(inputs, noise, facts)
+        return inputs, self.task.prepare_targets(batch[1].to(self.device), facts)
+
+    def forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
+        """The outputs for prepared inputs, in mixed precision where the recipe has it."""
+        with precision(self.recipe, self.device):
+            outputs: Tensor = model(inputs)
+        return outputs
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The training loss of a model on a raw batch, prepared and augmented."""
+        inputs, targets = self.prepare(batch)
+        outputs = self.forward(model, inputs)
+        return self.task.loss(outputs, targets, self.recipe.label_smoothing)
+
+    def update(self) -> None:
+        """One step of the weights' optimiser at the scheduled rate; then there are no gradients.
+
+        A stored tensor without a gradient stays as it is, momentum and weight decay included.
+        """
+        self.adopt()
+        self.rate = self.recipe.lr * self._share_of_rate()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def held(self) -> Batch:
+        """The next raw batch of the share that the method holds out; it cycles, shuffled anew.
+
+        Raises:
+            RuntimeError: the method's ``holdout`` is 0.
+        """
+        size = min(self.recipe.batch_size, len(self._parts.held))
+        if size == 0:
+            raise RuntimeError("this method holds no data out: set its holdout")
+        cycle, place = divmod(self.held_batches, len(batches(self._parts.held, size)))
+        self.held_batches += 1
+        index = batches(self._shuffled(self._parts.held, "held", cycle), size)[place]
+        return self._parts.take(index)
+
+    def epoch(self, number: int) -> Iterable[Batch]:
+        """The raw batches of an epoch, from 1: each example that is not held out once."""
+        order = self._shuffled(self._parts.kept, "order", number)
+        return map(self._parts.take, batches(order, self.recipe.batch_size))
+
+    def reseed(self, epoch: int) -> None:
+        """Start the global generators (dropout draws from them) of an epoch."""
+        torch.manual_seed(self._number("epoch", epoch))
+
+    def adopt(self) -> None:
+        """Bring the optimiser up to the store: new parameters join, dropped ones leave."""
+        supernet = self.supernet
+        if supernet.version == self._version:
+            return
+        self._version = supernet.version
+        known = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        present = {id(p) for p in supernet.parameters()}
+        new = [(name, p) for name, p in supernet.named_parameters() if id(p) not in known]
+        fresh = optimizer_of(new, self.recipe, _norms(supernet)).param_groups
+        for group, joining in zip(self.optimizer.param_groups, fresh, strict=True):
+            for parameter in group["params"]:
+                if id(parameter) not in present:
+                    self.optimizer.state.pop(parameter, None)
+            stay = [p for p in group["params"] if id(p) in present]
+            group["params"] = stay + joining["params"]
+        for parameter, state in self.optimizer.state.items():
+            for key, moment in state.items():
+                if isinstance(moment, Tensor) and moment.ndim and moment.shape != parameter.shape:
+                    grown = torch.zeros_like(parameter)
+                    grown[tuple(map(slice, moment.shape))] = moment
+                    state[key] = grown
+
+    def judge(self, architecture: Architecture, batch: Batch) -> dict[str, float]:
+        """The task's metrics of a subnet on a raw batch, not augmented; nothing is changed.
+
+        Normalisation goes by the batch, since running statistics are a mixture of all subnets'.
+        """
+        model = self.supernet.subnet(architecture, own_buffers=True)
+        by_batch(model)
+        meter = self.task.meter(self.data.facts)
+        with torch.no_grad():
+            inputs, _ = self.prepare(batch, augment=False)
+            meter.update(self.forward(model, inputs), batch[1].to(self.device))
+        return meter.result()
+
+    def _share_of_rate(self) -> float:
+        # Time has no steps: there a training counts as so many of them.
+        steps = self.steps if self.seconds is None else 100_000
+        step = self.step if self.seconds is None else int(self.progress * steps)
+        step = min(step, steps - 1)
+        edges = [0, *(math.ceil(share * steps) for share in self.restarts), steps]
+        place = bisect_right(edges, step) - 1
+        return schedule(step - edges[place], edges[place + 1] - edges[place], self.recipe.warmup)
+
+    def _shuffled(self, index: Tensor, purpose: str, number: int) -> Tensor:
+        generator = torch.Generator().manual_seed(self._number(purpose, number))
+        return index[torch.randperm(len(index), generator=generator)]
+
+    def _number(self, purpose: str, number: int) -> int:
+        return zlib.crc32(f"{self.seed} {purpose} {number}".encode())
+
+
+@dataclass
+class _Parts:
+    """The training part on the device, and which examples are held out."""
+
+    inputs: Tensor
+    targets: Tensor
+    kept: Tensor
+    held: Tensor
+
+    def take(self, index: Tensor) -> Batch:
+        index = index.to(self.inputs.device)
+        return self.inputs[index], self.targets[index]
+
+
+def start(
+    supernet: Supernet,
+    task: Task,
+    data: Data,
+    recipe: Recipe,
+    *,
+    seed: int,
+    epochs: int | None = None,
+    holdout: float = 0.0,
+    objectives: Sequence[Objective] = (),
+    limits: Sequence[Limit] = (),
+    seconds: float | None = None,
+) -> Session:
+    """A session at its first step.
+
+    Args:
+        epochs: instead of the recipe's.
+        holdout: share of the training part, in proportion of the classes, that is kept for
+            :meth:`Session.held`; fixed by the seed.
+        seconds: see :class:`Session`.
+
+    Raises:
+        InputError: too few examples to hold some out.
+    """
+    device = supernet.device
+    groups = strata(data.train.targets.numpy())
+    kept = torch.from_numpy(subset(groups, 1.0 - holdout, seed))
+    inside = torch.zeros(len(groups), dtype=torch.bool)
+    inside[kept] = True
+    held = torch.arange(len(groups))[~inside]
+    if holdout and len(held) < 2:
+        raise InputError(
+            "training data", f"enough examples to hold {holdout:g} of them out", f"{len(groups)}"
+        )
+    parts = _Parts(data.train.inputs.to(device), data.train.targets.to(device), kept, held)
+    count = recipe.epochs if epochs is None else epochs
+    return Session(
+        supernet, task, data, recipe, device, seed,
+        steps=count * len(batches(kept, recipe.batch_size)),
+        epochs=count,
+        optimizer=optimizer_of(supernet.named_parameters(), recipe, _norms(supernet)),
+        objectives=tuple(objectives),
+        limits=tuple(limits),
+        seconds=seconds,
+        _parts=parts,
+        _version=supernet.version,
+    )  # fmt: skip
+
+
+def _norms(supernet: Supernet) -> set[int]:
+    """``id`` of the stored parameters that belong to a normalisation."""
+    return {id(p) for key, p in supernet.stored() if is_norm(supernet.facts(key).kind)}
+
+
+def by_batch(model: nn.Module) -> None:
+    """To evaluation mode, but for batch normalisation, which goes by the statistics of a batch."""
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.train()

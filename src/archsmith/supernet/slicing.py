@@ -1,0 +1,176 @@
+"""Which part of a stored tensor an architecture uses.
+
+By default the leading entries of each dimension, and the centre of convolution kernels, as in
+Slimmable networks (Yu et al. 2019, arXiv:1812.08928) and Once-for-All (Cai et al. 2020,
+arXiv:1908.09791). A fused tensor holds several parts one after the other (queries, keys and
+values; the gates of an LSTM), and a prefix of it would mix them: each part gives its own prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class SlicingRule:
+    """How a tensor shrinks.
+
+    Attributes:
+        centred: dimensions from the third on are kernel sizes, of which the centre is taken.
+        parts: dimension to the number of equal parts that lie one after the other in it.
+        groups: of a convolution whose number of groups is chosen: each group takes the columns
+            that a dense kernel has for it.
+    """
+
+    centred: bool = False
+    parts: tuple[tuple[int, int], ...] = ()
+    groups: int = 0
+
+
+#: Tells the rule of a layer's tensor: the layer, and the tensor's name in it.
+SliceRule = Callable[[Any, str], SlicingRule]
+
+PREFIX = SlicingRule()
+_CENTRED = SlicingRule(centred=True)
+_registered: dict[type[nn.Module], SliceRule] = {}
+
+
+def slice_rule(kind: type[nn.Module]) -> Callable[[SliceRule], SliceRule]:
+    """Register how the tensors of a layer kind shrink, where a plain prefix would be wrong.
+
+    Example:
+        >>> @nas.slice_rule(FusedAttention)
+        ... def _(layer, name):  # rows are queries, keys, values
+        ...     return nas.SlicingRule(parts=((0, 3),))
+    """
+    if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
+        raise InputError("slice_rule", "a module class", repr(kind))
+
+    def register(rule: SliceRule) -> SliceRule:
+        _registered[kind] = rule
+        _rule_for.cache_clear()
+        return rule
+
+    return register
+
+
+def rule_of(layer: nn.Module, name: str) -> SlicingRule:
+    """The rule of a layer's own tensor.
+
+    Args:
+        name: as registered; of a parametrised tensor (weight norm, …) its own name, ``weight``.
+    """
+    kind: Any = type(layer)
+    return _rule_for(kind)(layer, name)
+
+
+@cache
+def _rule_for(kind: Any) -> SliceRule:
+    for ancestor in kind.__mro__:
+        if ancestor in _registered:
+            return _registered[ancestor]
+    return _prefix
+
+
+def _prefix(layer: nn.Module, name: str) -> SlicingRule:
+    return PREFIX
+
+
+@slice_rule(_ConvNd)
+def _conv(layer: _ConvNd, name: str) -> SlicingRule:
+    weight = name.startswith("weight")
+    depthwise = layer.groups == layer.in_channels
+    if layer.groups == 1 or depthwise:
+        return _CENTRED if weight else PREFIX
+    # Output channels of a group lie together (of a transposed convolution, input channels too).
+    return SlicingRule(centred=weight, parts=((0, layer.groups),))
+
+
+def rule_of_groups(layer: _ConvNd, name: str) -> SlicingRule:
+    """The rule of a convolution whose number of groups is chosen."""
+    if not name.startswith("weight"):
+        return PREFIX
+    return SlicingRule(centred=True, groups=layer.groups if layer.groups > 1 else 0)
+
+
+@slice_rule(nn.RNNBase)
+def _recurrent(layer: nn.RNNBase, name: str) -> SlicingRule:
+    gates = {"LSTM": 4, "GRU": 3}.get(layer.mode, 1)
+    if name.startswith("weight_hr"):
+        return PREFIX
+    parts = ((0, gates),) if gates > 1 else ()
+    deeper = name.startswith("weight_ih") and not name.startswith("weight_ih_l0")
+    if deeper and layer.bidirectional:
+        parts = (*parts, (1, 2))  # both directions of the layer below, side by side
+    return SlicingRule(parts=parts)
+
+
+@slice_rule(nn.RNNCellBase)
+def _cell(layer: nn.RNNCellBase, name: str) -> SlicingRule:
+    gates = {nn.LSTMCell: 4, nn.GRUCell: 3}.get(type(layer), 1)
+    return SlicingRule(parts=((0, gates),)) if gates > 1 else PREFIX
+
+
+@slice_rule(nn.MultiheadAttention)
+def _attention(layer: nn.MultiheadAttention, name: str) -> SlicingRule:
+    return SlicingRule(parts=((0, 3),)) if name.startswith("in_proj") else PREFIX
+
+
+def flaw(rule: SlicingRule, stored: torch.Size, wanted: torch.Size) -> str:
+    """Why a tensor of the wanted shape is no part of the stored one; empty where it is."""
+    if len(stored) != len(wanted):
+        return f"{len(wanted)} dimensions beside {len(stored)}"
+    for dim, parts in rule.parts:
+        for shape in (stored, wanted):
+            if dim < len(shape) and shape[dim] % parts:
+                return f"dimension {dim} of {tuple(shape)} does not hold {parts} equal parts"
+    return ""
+
+
+def take(stored: Tensor, wanted: torch.Size, rule: SlicingRule) -> Tensor:
+    """The part of ``stored`` that a layer of the wanted shape uses; gradients reach ``stored``.
+
+    A view, or a copy where parts make that impossible; ``stored`` itself where it is all of it.
+    """
+    if rule.groups:
+        return _grouped(stored, wanted, rule.groups)
+    if stored.shape == wanted:
+        return stored
+    taken = stored
+    for dim, parts in rule.parts:
+        if dim < len(wanted) and taken.shape[dim] != wanted[dim]:
+            each = _unflattened(taken, dim, parts).narrow(dim + 1, 0, wanted[dim] // parts)
+            taken = each.flatten(dim, dim + 1)
+    for dim, size in enumerate(wanted):
+        spare = taken.shape[dim] - size
+        if spare:
+            start = spare // 2 if rule.centred and dim >= 2 else 0
+            taken = taken.narrow(dim, start, size)
+    return taken
+
+
+def _unflattened(tensor: Tensor, dim: int, parts: int) -> Tensor:
+    shape = tensor.shape
+    return tensor.reshape(*shape[:dim], parts, shape[dim] // parts, *shape[dim + 1 :])
+
+
+def _grouped(stored: Tensor, wanted: torch.Size, groups: int) -> Tensor:
+    """Block-diagonal entries of a dense kernel: each group sees its own input channels."""
+    rows = torch.arange(wanted[0], device=stored.device)
+    inside = wanted[1]
+    starts = torch.div(rows, max(wanted[0] // groups, 1), rounding_mode="floor") * inside
+    # Where the stored kernel is itself grouped, it has fewer columns than a dense one.
+    starts = starts % stored.shape[1]
+    starts = torch.where(starts + inside <= stored.shape[1], starts, 0)
+    columns = starts[:, None] + torch.arange(inside, device=stored.device)
+    taken = stored[rows[:, None], columns]
+    return take(taken, wanted, _CENTRED)

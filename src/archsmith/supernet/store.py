@@ -1,0 +1,128 @@
+"""Named tensors that can be added, split and grown while they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .slicing import SlicingRule, take
+
+#: Torch's names must not hold dots, which become slashes; slashes, which labels may hold, this.
+_SLASH = "\u2215"
+
+
+class Store(nn.Module):
+    """Parameters and buffers by key.
+
+    Attributes:
+        version: goes up when tensors are added, replaced or grown: optimisers have to look again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.version = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        for _, tensor in self.stored():
+            return tensor.device
+        return torch.device("cpu")
+
+    def get(self, key: str) -> Tensor | None:
+        """The stored tensor of a key; ``None`` where there is none."""
+        name = _name(key)
+        return self._parameters.get(name, self._buffers.get(name))
+
+    def put(self, key: str, tensor: Tensor, trained: bool, requires_grad: bool = True) -> None:
+        """Keep a tensor under a key, as a parameter or as a buffer."""
+        name = _name(key)
+        if trained:
+            self.register_parameter(name, nn.Parameter(tensor.detach(), requires_grad))
+        else:
+            self.register_buffer(name, tensor.detach())
+
+    def remove(self, key: str) -> None:
+        """Forget a key."""
+        name = _name(key)
+        if name in self._parameters:
+            del self._parameters[name]
+        else:
+            del self._buffers[name]
+
+    def grow(self, key: str, whole: Tensor, rule: SlicingRule) -> None:
+        """Make a stored tensor larger: ``whole`` gives the new values, what was there stays.
+
+        An architecture that used all of it uses the same values afterwards: the rule says where
+        they lie in the larger tensor.
+        """
+        stored = self.get(key)
+        assert stored is not None
+        shape = torch.Size(map(max, stored.shape, whole.shape))
+        grown = filled(whole, shape, torch.Generator().manual_seed(0))
+        places = torch.arange(grown.numel(), device=grown.device).view(shape)
+        inside = take(places, stored.shape, rule)
+        grown.view(-1)[inside.reshape(-1)] = stored.detach().reshape(-1)
+        stored.data = grown
+        stored.grad = None
+
+    def stored(self) -> Iterator[tuple[str, Tensor]]:
+        """All stored tensors, parameters and buffers, by key."""
+        for name, tensor in (*self._parameters.items(), *self._buffers.items()):
+            assert tensor is not None
+            yield name.replace("/", ".").replace(_SLASH, "/"), tensor
+
+    def fill_from(self, tensors: Mapping[str, Tensor], source: str) -> None:
+        """Take over the values of all stored tensors, by key.
+
+        Raises:
+            InputError: one is missing, too many, or of another shape.
+        """
+        own = dict(self.stored())
+        for key in sorted({*own} ^ {*tensors}):
+            raise InputError(source, "the weights of this supernet", f"{key} in one of them alone")
+        for key, tensor in own.items():
+            if tensor.shape != tensors[key].shape:
+                shapes = f"{tuple(tensors[key].shape)} for {key}"
+                raise InputError(source, f"shape {tuple(tensor.shape)}", shapes)
+            with torch.no_grad():
+                tensor.copy_(tensors[key])
+
+
+def _name(key: str) -> str:
+    return key.replace("/", _SLASH).replace(".", "/")
+
+
+def beyond(stored: torch.Size, wanted: torch.Size) -> bool:
+    """Whether a shape reaches out of the stored one."""
+    return len(stored) != len(wanted) or any(w > s for w, s in zip(wanted, stored, strict=True))
+
+
+def filled(tensor: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """A tensor of a shape that holds ``tensor`` in front and values of its kind behind it.
+
+    Behind it are draws of the same mean and spread; one value repeated where all are equal.
+    """
+    tensor = tensor.detach()
+    if tensor.shape == shape:
+        return tensor.clone()
+    if (
+        not tensor.is_floating_point()
+        or tensor.numel() < 2
+        or bool((tensor == tensor.flatten()[0]).all())
+    ):
+        fill = tensor.flatten()[0] if tensor.numel() else 0
+        whole = torch.full(
+            shape, fill.item() if isinstance(fill, Tensor) else fill, dtype=tensor.dtype
+        )
+    else:
+        spread, mean = float(tensor.std()), float(tensor.mean())
+        whole = torch.randn(shape, generator=generator, dtype=torch.float32) * spread + mean
+        whole = whole.to(tensor.dtype)
+    whole = whole.to(tensor.device)
+    inside = torch.Size(map(min, tensor.shape, shape))
+    whole[tuple(map(slice, inside))] = tensor[tuple(map(slice, inside))]
+    return whole

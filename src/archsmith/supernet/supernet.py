@@ -1,0 +1,333 @@
+"""One store of weights for all architectures of a space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
+
+from ..errors import InputError, SpaceError
+from ..space.architecture import Answer, Architecture
+from ..space.building import architecture_policy, parameter_keys, refuse_extra
+from ..space.reading import Reading
+from .lending import Place, distinct, lend, uninitialised
+from .slicing import SlicingRule, rule_of, rule_of_groups, take
+from .store import Store, beyond, filled
+from .survey import Stored, Survey, Surveyor
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+_FORMAT = 1
+_TAG = "|"
+
+
+class Supernet(Store):
+    """Weights that every architecture of a space uses its part of (weight sharing).
+
+    A child is the user's own module, built for one architecture, whose parameters and buffers are
+    parts of the stored tensors: leading channels, centred kernels, each gate of an LSTM for itself
+    (see :mod:`~archsmith.supernet.slicing`). Training it trains the store. The store is an
+    ``nn.Module``: its parameters go to an optimiser, ``DistributedDataParallel`` (with
+    ``find_unused_parameters=True``) wraps it, ``to`` moves it. A parameter that no architecture of
+    a step used has no gradient, so torch's optimisers leave it and its momentum alone. Inside a
+    stored tensor of which a step used a part, momentum and weight decay move the rest as well:
+    docs/benchmarks.md has the comparison with leaving it.
+
+    Weight sharing: Pham et al. 2018 (ENAS, arXiv:1802.03268); single paths: Guo et al. 2020 (SPOS,
+    arXiv:1904.00420); elastic sizes: Cai et al. 2020 (Once-for-All, arXiv:1908.09791).
+
+    Args:
+        space: any space whose builder uses torch layers; it is built a few hundred times, without
+            memory being filled, to learn its shapes.
+        seed: of the first weights.
+        device: of the weights and of what is built.
+
+    Raises:
+        SpaceError: the weights cannot be shared: a name means two things, shapes that are no part
+            of each other, a builder that draws at random.
+
+    Example:
+        >>> net = nas.Supernet(space)
+        >>> child = net.subnet(space.sample(random.Random(0)))   # a plain module, lent weights
+        >>> loss(child(x), y).backward(); optimizer.step()       # over net.parameters()
+        >>> plain = net.extract(architecture)                    # with weights of its own
+    """
+
+    def __init__(self, space: Space, *, seed: int = 0, device: str | torch.device = "cpu") -> None:
+        super().__init__()
+        self.space, self.seed = space, seed
+        self._start()
+        self.to(device)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Decisions by which the weights have been split."""
+        return tuple(value for event, value in self._events if event == "split")
+
+    def subnet(self, architecture: Architecture, *, own_buffers: bool = False) -> nn.Module:
+        """The architecture's module over lent weights; gradients reach :meth:`parameters`.
+
+        It is built anew at each call, which costs a few milliseconds, and holds until the weights
+        are next changed: a part of a fused tensor may be a copy. It is in training mode.
+
+        Args:
+            own_buffers: its buffers (BatchNorm statistics) are copies, so that it can be
+                recalibrated and judged without a trace.
+
+        Raises:
+            SpaceError: the architecture does not belong to the space.
+        """
+        run, model = self._read(architecture)
+        if not self._knows(run, model):
+            self._admit(architecture)
+        self.lend(model, run, own_buffers=own_buffers)
+        return model
+
+    def read(self, run: Reading) -> nn.Module:
+        """What the builder returns under any reading, on this device, with nothing filled in."""
+        with uninitialised():
+            return self.space.run(run, str(self.device))
+
+    def lend(self, model: nn.Module, run: Reading, *, own_buffers: bool = False) -> nn.Module:
+        """Put lent weights into a module that came out of :meth:`read`; the module.
+
+        Raises:
+            SpaceError: a weight of it is not in the store.
+        """
+        tag = self._tag(run.answers)
+
+        def lent(key: str, place: Place) -> Tensor | None:
+            if key in self.survey.constants:
+                return None
+            rule = self._rule(key, place)
+            wanted = place.tensor.shape
+            stored = self.get(tag + key)
+            if stored is None or beyond(stored.shape, wanted):
+                raise SpaceError(
+                    f"weights {key}", "a part of the supernet",
+                    f"shape {tuple(wanted)} beside "
+                    f"{'nothing' if stored is None else tuple(stored.shape)}",
+                )  # fmt: skip
+            part = take(stored, wanted, rule)
+            if place.trained and place.computed:
+                part = part.contiguous()  # sums over other strides round otherwise
+            return part.clone() if own_buffers and not place.trained else part
+
+        lend(model, parameter_keys(run, model), lent)
+        return model
+
+    def extract(self, architecture: Architecture) -> nn.Module:
+        """A plain module that computes what :meth:`subnet` does, with weights of its own.
+
+        Nothing of archsmith is in it: it pickles, exports and compiles like one written by hand.
+        """
+        run, model = self._read(architecture)
+        if not self._knows(run, model):
+            self._admit(architecture)
+        tag = self._tag(run.answers)
+
+        def own(key: str, place: Place) -> Tensor | None:
+            if key in self.survey.constants:
+                return None
+            stored = self.get(tag + key)
+            assert stored is not None
+            part = take(stored.detach(), place.tensor.shape, self._rule(key, place))
+            copy = part.clone(memory_format=torch.contiguous_format)
+            return nn.Parameter(copy, stored.requires_grad) if place.trained else copy
+
+        lend(model, parameter_keys(run, model), own)
+        return model
+
+    def forward(self, *inputs: Any, architecture: Architecture) -> Any:
+        """What the architecture's subnet gives for the inputs, in this module's mode."""
+        return self.subnet(architecture).train(self.training)(*inputs)
+
+    def split(self, decision: str) -> None:
+        """Separate the weights by the answer to a decision (few-shot NAS, arXiv:2006.06863).
+
+        Each answer goes on with a copy of all weights. Optimisers have to take the new parameters.
+
+        Raises:
+            SpaceError: no such decision in every architecture that was seen, or one split before.
+        """
+        seen = self.survey.seen.values()
+        if decision in self.splits or not all(decision in s.decisions for s in seen):
+            raise SpaceError(
+                decision, "a decision that all architectures are asked, not split by before",
+                "another", "space.decisions(space.default()) has them",
+            )  # fmt: skip
+        answers = list(dict.fromkeys(s.architecture[decision] for s in seen))
+        for key, tensor in list(self.stored()):
+            self.remove(key)
+            base, tags = self._apart(key)
+            for answer in answers:
+                trained = isinstance(tensor, nn.Parameter)
+                name = f"{tags}{decision}={answer}{_TAG}{base}"
+                self.put(name, tensor.detach().clone(), trained, tensor.requires_grad)
+        self._events.append(("split", decision))
+        self.version += 1
+
+    def facts(self, key: str) -> Stored:
+        """What is known of a key of :meth:`stored`: its kind of layer, its shape."""
+        return self.survey.stored[self._apart(key)[0]]
+
+    def save(self, path: str | Path) -> None:
+        """Write the weights as a safetensors file, whole or not at all."""
+        from .files import write
+
+        write(Path(path), dict(self.stored()), self._meta())
+
+    @classmethod
+    def load(
+        cls, path: str | Path, space: Space, *, device: str | torch.device = "cpu"
+    ) -> Supernet:
+        """A supernet from a file of :meth:`save`.
+
+        Raises:
+            InputError: no such file, one of another kind, or of another space.
+        """
+        from .files import read
+
+        tensors, meta = read(Path(path))
+        if meta.get("fingerprint") != space.fingerprint:
+            raise InputError(
+                str(path), f"a supernet of the space {space.name} with these arguments",
+                f"one of {meta.get('space', 'another kind')}, {meta.get('arguments', '')}",
+                "open it with the space that it was trained for",
+            )  # fmt: skip
+        net = cls(space, seed=int(meta["seed"]), device=device)
+        net.restore(tensors, meta, str(path))
+        return net
+
+    def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, str], source: str) -> None:
+        """Take over what a file of :meth:`save` holds: its weights, and which there are.
+
+        Raises:
+            InputError: they are not those of this space.
+        """
+        drawn, events = int(meta["drawn"]), json.loads(meta["events"])
+        if self._events or self.survey.drawn != drawn:
+            device = self.device
+            self._start(drawn)
+            self.to(device)
+        for event, value in events:
+            if event == "split":
+                self.split(value)
+            else:
+                self._admit(Architecture.from_json(value))
+        self.fill_from(tensors, source)
+
+    def _meta(self) -> dict[str, str]:
+        return {
+            "format": str(_FORMAT),
+            "space": self.space.name,
+            "arguments": json.dumps(self.space.plain_arguments()),
+            "fingerprint": self.space.fingerprint,
+            "seed": str(self.seed),
+            "drawn": str(self.survey.drawn),
+            "events": json.dumps(self._events),
+        }
+
+    def _read(self, architecture: Architecture) -> tuple[Reading, nn.Module]:
+        run = Reading(architecture_policy(architecture))
+        model = self.read(run)
+        refuse_extra(architecture, run.asked)
+        return run, model
+
+    def _rule(self, key: str, place: Place) -> SlicingRule:
+        stored = self.survey.stored.get(key)
+        if stored is not None and len(stored.groups) > 1:
+            assert isinstance(place.layer, _ConvNd)
+            return rule_of_groups(place.layer, place.role)
+        return rule_of(place.layer, place.role)
+
+    def _knows(self, run: Reading, model: nn.Module) -> bool:
+        """Whether the store has all that the model needs; a space may be larger than was seen."""
+        tag = self._tag(run.answers)
+        for key, place in distinct(model, parameter_keys(run, model)):
+            stored = self.get(tag + key)
+            missing = stored is None or beyond(stored.shape, place.tensor.shape)
+            if missing and key not in self.survey.constants:
+                return False
+        return True
+
+    def _admit(self, architecture: Architecture) -> None:
+        """Make room for an architecture that needs more than was seen before."""
+        self._surveyor.build(architecture)
+        computed = self._surveyor.settle()
+        for key, _ in list(self.stored()):
+            if self._apart(key)[0] in computed:
+                self.remove(key)
+        self._events.append(("admit", architecture.to_json()))
+        run, model = self.space.read(architecture, seed=self.seed)
+        tag = self._tag(run.answers)
+        for key, place in distinct(model, parameter_keys(run, model)):
+            stored = self.get(tag + key)
+            if key in self.survey.constants:
+                continue
+            whole = filled(place.tensor, self.survey.stored[key].shape, self._generator())
+            if stored is None:
+                self.put(tag + key, whole.to(self.device), place.trained)
+            elif beyond(stored.shape, whole.shape):
+                rule = self._rule(key, place)
+                self.grow(tag + key, whole.to(self.device), replace(rule, groups=0))
+        self.version += 1
+
+    def _start(self, drawn: int | None = None) -> None:
+        """Survey the space and fill the store anew; ``drawn`` as in :meth:`Surveyor.look`."""
+        for key, _ in list(self.stored()):
+            self.remove(key)
+        self._surveyor = Surveyor(self.space, self.seed)
+        self.survey: Survey = self._surveyor.look(drawn)
+        #: What happened to the store since, in order: a file of it has to repeat that.
+        self._events: list[tuple[str, Any]] = []
+        self._fill()
+        self.version += 1
+
+    def _fill(self) -> None:
+        """First values for all keys, from whole models that have them at full size."""
+        stored = self.survey.stored
+        waiting = {key for key in stored if key not in self.survey.constants}
+        largest_first = sorted(self.survey.seen.values(), key=lambda seen: -seen.size)
+        whole: dict[str, Tensor] = {}
+        for seen in largest_first:
+            fits = {k for k, shape in seen.shapes.items() if shape == stored[k].shape}
+            if fits & waiting:
+                self._values(seen.architecture, fits & waiting, whole)
+                waiting -= fits
+        for seen in largest_first:  # full size in no single architecture
+            if waiting & seen.shapes.keys():
+                found = waiting & seen.shapes.keys()
+                self._values(seen.architecture, found, whole)
+                waiting -= found
+        generator = self._generator()
+        for key, facts in stored.items():
+            if key in whole:
+                value = filled(whole[key], facts.shape, generator)
+                self.put(key, value, facts.trained, whole[key].requires_grad)
+
+    def _values(
+        self, architecture: Architecture, wanted: set[str], into: dict[str, Tensor]
+    ) -> None:
+        run, model = self.space.read(architecture, seed=self.seed)
+        for key, place in distinct(model, parameter_keys(run, model)):
+            if key in wanted:
+                into[key] = place.tensor
+
+    def _generator(self) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed)
+
+    def _tag(self, answers: Mapping[str, Answer]) -> str:
+        return "".join(f"{name}={answers[name]}{_TAG}" for name in self.splits)
+
+    def _apart(self, key: str) -> tuple[str, str]:
+        """A stored key as the key of the space and the tags of splits before it."""
+        tags, bar, base = key.rpartition(_TAG)
+        return base, tags + bar

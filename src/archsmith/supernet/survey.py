@@ -1,0 +1,343 @@
+"""What has to be known of a space before weights can be shared, found by building and looking."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+from ..errors import SpaceError
+from ..space.architecture import Answer, Architecture
+from ..space.building import BuilderError, architecture_policy, parameter_keys, tell
+from ..space.decision import Decision, Integer, Real
+from ..space.reading import Reading
+from .keys import Made, Naming, identities, watched
+from .lending import Place, distinct, uninitialised
+from .shifting import Rows, refuse_shift, rows_of
+from .slicing import SlicingRule, flaw, rule_of, rule_of_groups, take
+from .steady import cover, random_buffers, refuse_unsteady
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+#: Random architectures in a row that bring nothing new end the survey.
+_QUIET = 24
+#: Answers of a long subset that are looked at, and of a number without looking closer.
+_ANSWERS, _FEW = 9, 4
+#: Architectures that are built repeatedly, to see whether they come out the same.
+_COVER = 12
+#: Seconds after which the survey looks no further than the sweeps.
+_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class Stored:
+    """What is known of a key.
+
+    Attributes:
+        shape: the smallest that holds all of its shapes.
+        dtype: of its tensors.
+        trained: a parameter, not a buffer.
+        kind: class of the layer that it belongs to.
+        rule: how it shrinks, as the first architecture with it says.
+        groups: numbers of groups that it was met with, for convolutions that choose them.
+        first: the first architecture that has it, and its shape there.
+    """
+
+    shape: torch.Size
+    dtype: torch.dtype
+    trained: bool
+    kind: type[nn.Module]
+    rule: SlicingRule
+    groups: set[int]
+    first: tuple[Architecture, torch.Size]
+
+
+@dataclass(slots=True)
+class Seen:
+    """An architecture as it was built: the shape of each key, and how many numbers it trains."""
+
+    architecture: Architecture
+    shapes: dict[str, torch.Size]
+    size: int
+    options: frozenset[str]
+    decisions: dict[str, Decision]
+    rows: Rows
+
+
+@dataclass
+class Survey:
+    """What a space was seen to need.
+
+    Attributes:
+        stored: by key.
+        largest, smallest: the architectures with the most and the fewest weights, found decision
+            by decision.
+        effects: what each decision changes: ``kernel`` sizes alone, ``depth`` (what is there),
+            ``width`` (other sizes), the ``operation`` (one of several modules), or a ``value`` that
+            no weight depends on.
+        constants: buffers that are computed from the architecture; each keeps its own.
+        seen: architectures that were built, in order.
+        drawn: how many of them were random.
+    """
+
+    stored: dict[str, Stored] = field(default_factory=dict)
+    largest: Architecture = field(default_factory=lambda: Architecture({}))
+    smallest: Architecture = field(default_factory=lambda: Architecture({}))
+    effects: dict[str, str] = field(default_factory=dict)
+    constants: set[str] = field(default_factory=set)
+    seen: dict[Architecture, Seen] = field(default_factory=dict)
+    drawn: int = 0
+
+
+class Surveyor:
+    """Builds architectures without filling them, and takes note.
+
+    Raises:
+        SpaceError: weights cannot be shared in this space; with the decision and the parameter.
+    """
+
+    def __init__(self, space: Space, seed: int = 0) -> None:
+        self.space, self.survey = space, Survey()
+        self._rng = random.Random(seed)
+        self._naming = Naming()
+        self._buffers: dict[str, list[Tensor]] = {}
+        self._settled: set[Hashable] = set()
+        self._random: set[str] = set()
+
+    def look(self, drawn: int | None = None) -> Survey:
+        """Sweeps around the default, the largest and the smallest; then random architectures.
+
+        Args:
+            drawn: how many random ones, to repeat an earlier survey; until they bring nothing new,
+                by default.
+        """
+        space, survey = self.space, self.survey
+        default = self.build(space.default())
+        refuse_unsteady(space, [default.architecture])
+        survey.smallest = self._extreme(default, -1).architecture
+        largest = self._extreme(default, 1)
+        survey.largest = largest.architecture
+        for start in (largest, default):
+            for seen in self._sweep(start):
+                self._note_effects(start, seen)
+        self._draw(drawn)
+        self.settle()
+        return survey
+
+    def _draw(self, count: int | None) -> None:
+        began, quiet = time.monotonic(), 0
+        while self.survey.drawn != count:
+            late = time.monotonic() - began > _SECONDS
+            if count is None and (quiet == _QUIET or late):
+                break
+            known = self._extent()
+            with contextlib.suppress(BuilderError):  # the checks before a search tell of it
+                self.build(self.space.sample(self._rng))
+            quiet = quiet + 1 if self._extent() == known else 0
+            self.survey.drawn += 1
+
+    def settle(self) -> set[str]:
+        """Sort the buffers of what was built since the last time, and refuse what draws at random.
+
+        Returns:
+            Keys of buffers that turned out to be constants of the architecture.
+        """
+        seen = self.survey.seen
+        items = {
+            a: {*s.shapes, *((name, a[name]) for name in s.options)} - self._settled
+            for a, s in seen.items()
+        }
+        refuse_unsteady(self.space, cover(items, _COVER))
+        self._settled.update(*items.values())
+        found = self._computed() - self.survey.constants - self._random
+        for architecture in cover({a: found & s.shapes.keys() for a, s in seen.items()}):
+            self._random |= random_buffers(self.space, architecture)
+        self.survey.constants |= found - self._random
+        return found - self._random
+
+    def build(self, architecture: Architecture) -> Seen:
+        """Build one architecture and hold it against what is known."""
+        known = self.survey.seen.get(architecture)
+        if known is not None:
+            return known
+        run, model, made = self._read(architecture)
+        keys = parameter_keys(run, model)
+        shapes: dict[str, torch.Size] = {}
+        size = 0
+        self._naming.take(identities(model, run, keys, made), tuple(run.asked))
+        for key, place in distinct(model, keys):
+            _refuse_lazy(key, place)
+            shapes[key] = place.tensor.shape
+            size += place.tensor.numel() if place.trained else 0
+            self._take(key, place, architecture)
+        options = frozenset(name for _, name, _ in run.origins)
+        asked, rows = dict(run.asked), rows_of(model, keys)
+        seen = Seen(architecture, shapes, size, options, asked, rows)
+        self.survey.seen[architecture] = seen
+        return seen
+
+    def _read(self, architecture: Architecture) -> tuple[Reading, nn.Module, dict[int, Made]]:
+        run = Reading(architecture_policy(architecture))
+        with watched(run) as made, uninitialised():
+            model = self.space.run(run)
+        return run, model, made
+
+    def _take(self, key: str, place: Place, architecture: Architecture) -> None:
+        layer, role, tensor = place.layer, place.role, place.tensor
+        rule = rule_of(layer, role)
+        stored = self.survey.stored.get(key)
+        if stored is None:
+            stored = self.survey.stored[key] = Stored(
+                tensor.shape, tensor.dtype, place.trained, type(layer), rule, set(),
+                (architecture, tensor.shape),
+            )  # fmt: skip
+        if isinstance(layer, _ConvNd):
+            depthwise = 1 < layer.groups == layer.in_channels
+            stored.groups.add(0 if depthwise else layer.groups)
+            if len(stored.groups) > 1:
+                rule = rule_of_groups(layer, role)
+        self._check(key, stored, rule, tensor, architecture)
+        stored.shape = torch.Size(map(max, stored.shape, tensor.shape))
+        if not place.trained and not isinstance(layer, _NormBase):
+            self._buffers.setdefault(key, []).append(tensor.detach().clone())
+
+    def _check(
+        self,
+        key: str,
+        stored: Stored,
+        rule: SlicingRule,
+        tensor: Tensor,
+        architecture: Architecture,
+    ) -> None:
+        reason = flaw(rule, stored.shape, tensor.shape)
+        if tensor.dtype != stored.dtype:
+            reason = f"{tensor.dtype} beside {stored.dtype}"
+        if reason:
+            before, shape = stored.first
+            raise SpaceError(
+                f"parameter {key}", "shapes of which one is part of the other",
+                f"{tuple(tensor.shape)} beside {tuple(shape)}: {reason}; "
+                f"decisions that differ: {_differing(before, architecture)}",
+                "build the kinds under different names, as nas.one_of options are, or register how "
+                "the layer shrinks: nas.slice_rule(Layer)",
+            )  # fmt: skip
+
+    def _extreme(self, start: Seen, sign: int) -> Seen:
+        """The architecture with the most (1) or fewest (-1) weights, one decision after another."""
+        best, asked = start, True
+        met: set[str] = set()
+        while asked:
+            asked = False
+            for name, decision in best.decisions.items():
+                if name in met:
+                    continue
+                met.add(name)
+                asked = True
+                for seen in self._change(best, decision):
+                    if sign * seen.size > sign * best.size:
+                        best = seen
+                break
+        return best
+
+    def _sweep(self, start: Seen) -> Iterator[Seen]:
+        for decision in start.decisions.values():
+            yield from self._change(start, decision)
+
+    def _change(self, start: Seen, decision: Decision) -> list[Seen]:
+        """The architecture with other answers to one decision, as far as the builder takes them."""
+        found = []
+        for answer in _answers(decision):
+            if answer == start.architecture[decision.name]:
+                continue
+            try:
+                changed = self.space.complete({**start.architecture, decision.name: answer})
+                found.append(self.build(changed))
+            except BuilderError:
+                continue
+        return found
+
+    def _note_effects(self, start: Seen, seen: Seen) -> None:
+        changed = [
+            name for name, answer in seen.architecture.items()
+            if name in start.architecture and start.architecture[name] != answer
+        ]  # fmt: skip
+        if len(changed) != 1:
+            return
+        name = changed[0]
+        answers = start.architecture[name], seen.architecture[name]
+        refuse_shift(start.rows, seen.rows, name, answers)
+        effect = self._effect(name, start, seen)
+        if _WEIGHT[effect] > _WEIGHT.get(self.survey.effects.get(name, ""), -1):
+            self.survey.effects[name] = effect
+
+    def _effect(self, name: str, start: Seen, seen: Seen) -> str:
+        if name in start.options:
+            return "operation"
+        one, two = start.shapes, seen.shapes
+        differing = [(one[key], two[key]) for key in one if one[key] != two.get(key, one[key])]
+        if any(a[:2] != b[:2] for a, b in differing):
+            return "width"
+        if one.keys() != two.keys():
+            nested = one.keys() <= two.keys() or two.keys() <= one.keys()
+            return "depth" if nested else "operation"
+        return "kernel" if differing else "value"
+
+    def _extent(self) -> tuple[int, int]:
+        stored = self.survey.stored.values()
+        return len(stored), sum(s.shape.numel() for s in stored)
+
+    def _computed(self) -> set[str]:
+        """Keys of buffers that are not part of one another, as those computed from sizes are."""
+        found = set()
+        for key, values in self._buffers.items():
+            stored = self.survey.stored[key]
+            whole = next((v for v in values if v.shape == stored.shape), None)
+            if whole is None:
+                found.add(key)
+                continue
+            parts = (take(whole, v.shape, stored.rule) for v in values)
+            if not all(torch.equal(p, v) for p, v in zip(parts, values, strict=True)):
+                found.add(key)
+        return found
+
+
+_WEIGHT = {"value": 0, "kernel": 1, "width": 2, "depth": 3, "operation": 4}
+
+
+def _refuse_lazy(key: str, place: Place) -> None:
+    if nn.parameter.is_lazy(place.tensor):
+        raise SpaceError(
+            f"parameter {key}", "a shape that is known when the model is built",
+            f"a lazy layer, {type(place.layer).__name__}", "give the layer its sizes",
+        )  # fmt: skip
+
+
+def _answers(decision: Decision) -> list[Answer]:
+    """All answers; of many numbers both ends, the middle and the default."""
+    if isinstance(decision, Real):
+        return [decision.low, decision.high]
+    if not decision.listed and not isinstance(decision, Integer):
+        rng = random.Random(0)
+        return [decision.default, *(decision.draw(rng) for _ in range(_ANSWERS))]
+    answers = list(decision.answers())
+    if len(answers) <= _FEW or not all(type(a) in (int, float) for a in answers):
+        return answers
+    ordered = sorted(answers)  # type: ignore[type-var]
+    few = [ordered[0], ordered[len(ordered) // 2], ordered[-1], decision.default]
+    return list(dict.fromkeys(few))
+
+
+def _differing(one: Mapping[str, Answer], two: Mapping[str, Answer]) -> str:
+    names = [n for n in {**one, **two} if one.get(n, ...) != two.get(n, ...)]
+    return tell({n: two[n] for n in names if n in two}) + (
+        f" against {tell({n: one[n] for n in names if n in one})}"
+    )

@@ -1,0 +1,24 @@
+"""Uniform single paths: the plainest one-shot method."""
+
+from __future__ import annotations
+
+from .method import Moment, Path, SampledMethod, Sampler
+
+
+class Uniform(Sampler):
+    """One random architecture a step, each decision drawn evenly as it comes up."""
+
+    def paths(self, now: Moment) -> list[Path]:
+        return [Path(now.space.sample(now.rng))]
+
+
+class SPOS(SampledMethod):
+    """Single Path One-Shot (Guo et al. 2019, arXiv:1904.00420): uniform sampling.
+
+    The paper searches the trained weights with an evolution.
+    """
+
+    name = "spos"
+
+    def __init__(self) -> None:
+        super().__init__(Uniform())

@@ -1,0 +1,273 @@
+"""Alphas, the detector of collapse and expected costs."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import archsmith as nas
+from archsmith.space.architecture import Architecture
+from archsmith.supernet.relax.collapse import (
+    Watch,
+    dominant_eigenvalue,
+    entropy_share,
+    free_share,
+)
+from archsmith.supernet.relax.darts import DARTS
+from archsmith.supernet.relax.expected_cost import ExpectedCost
+from archsmith.supernet.relax.mixture import MixingWeights
+from archsmith.supernet.relax.reading import RelaxedReading, size_of
+from archsmith.supernet.relax.weights import Alphas, rate_for
+from archsmith.zoo.nasbench201 import nasbench201
+
+from ..training_toys import first_batch, operations, session_of
+from .toys import linking, trained
+
+
+def test_the_rate_keeps_the_reach_of_the_paper() -> None:
+    assert rate_for(19_500) == pytest.approx(3.08e-4, rel=0.01)
+    assert rate_for(10**6) == 3e-4
+    assert rate_for(1000) == 6e-3
+    assert rate_for(1) == 0.1
+
+
+def test_alphas_learn_as_torchs_adam_and_resume() -> None:
+    one, two = (Alphas(0.1, seed=3) for _ in range(2))
+    reference = [nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(2))]
+    adam = torch.optim.Adam(reference, lr=0.1, betas=(0.5, 0.999), weight_decay=1e-3)
+    one.add("a", 3)
+    one.add("b", 2)
+    one.add("a", 3)
+    assert one.names == ("a", "b")
+    assert 0 < float(one["a"].detach().abs().max()) < 0.01
+    one.put({"a": torch.zeros(3), "b": torch.zeros(2)})
+    generator = torch.Generator().manual_seed(0)
+
+    def step(alphas: Alphas) -> None:
+        grads = [torch.randn(3, generator=generator), torch.randn(2, generator=generator)]
+        alphas.learn(grads)
+        for parameter, grad in zip(reference, grads, strict=True):
+            parameter.grad = grad.clone()
+
+    for _ in range(3):
+        step(one)
+        adam.step()
+    assert torch.allclose(one["a"], reference[0])
+    two.add("a", 3)
+    two.load_state(one.state())
+    two.add("b", 2)  # joins late, and takes what is its own
+    step(two)
+    adam.step()
+    assert torch.allclose(two["a"], reference[0])
+    assert torch.allclose(two["b"], reference[1])
+    assert not torch.equal(two["b"], one["b"])
+
+
+def test_the_eigenvalue_is_that_of_the_exact_hessian() -> None:
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(40, 5, generator=generator)
+    labels = torch.randint(0, 3, (40,), generator=generator)
+    a = torch.randn(3, generator=generator).requires_grad_()
+    b = torch.randn(2, generator=generator).requires_grad_()
+    weight = torch.randn(5, 3, generator=generator)
+
+    def loss(flat: Tensor) -> Tensor:
+        mixed = data * torch.softmax(torch.cat([flat, flat[:0]]), 0) * 5
+        return nn.functional.cross_entropy(mixed @ weight, labels)
+
+    def gradient() -> list[Tensor | None]:
+        return list(torch.autograd.grad(loss(torch.cat([a, b])), [a, b]))
+
+    before = torch.cat([a, b]).detach().clone()
+    hessian: Any = torch.autograd.functional.hessian(loss, before)
+    values = torch.linalg.eigvalsh(hessian)
+    expected = values[values.abs().argmax()]
+    found = dominant_eigenvalue(gradient, [a, b], iterations=60)
+    assert found == pytest.approx(float(expected), rel=5e-3)
+    assert torch.equal(torch.cat([a, b]).detach(), before)
+
+
+def test_a_negative_dominant_eigenvalue_keeps_its_sign() -> None:
+    x = torch.tensor([0.3, -0.2], requires_grad=True)
+    scale = torch.tensor([-5.0, 1.0])
+
+    def gradient() -> list[Tensor | None]:
+        return [scale * x.detach()]
+
+    assert dominant_eigenvalue(gradient, [x], iterations=20) == pytest.approx(-5.0, rel=1e-4)
+    assert dominant_eigenvalue(lambda: [None], [x]) == 0.0
+
+
+def test_entropy_and_the_share_of_free_options() -> None:
+    assert entropy_share([torch.full((5,), 0.2), torch.full((2,), 1.0)]) == pytest.approx(1.0)
+    assert entropy_share([torch.tensor([1.0, 0.0, 0.0])]) == 0.0
+    assert entropy_share([torch.tensor([1.0])]) == 0.0
+    leading = {"a": [0], "b": [2], "c": [1], "all": [0], "sub": [0, 3]}
+    free = {name: frozenset(places) for name, places in
+            {"a": {0, 1}, "b": {0}, "c": set(), "all": {0, 1}, "sub": {3}}.items()}  # fmt: skip
+    sizes = {"a": 3, "b": 3, "c": 2, "all": 2, "sub": 4}
+    assert free_share(leading, free, sizes) == pytest.approx(2 / 4)
+
+
+def snapshot(epoch: int) -> dict[str, Tensor]:
+    return {"d": torch.tensor([float(epoch)])}
+
+
+def test_a_growing_eigenvalue_stops_and_goes_back_four_epochs() -> None:
+    watch = Watch()
+    for epoch in range(1, 12):
+        assert watch.look(0.0, 1.0, snapshot(epoch)) == ""
+    reasons = [watch.look(0.0, 1.0 + 0.3 * k, snapshot(11 + k)) for k in range(1, 7)]
+    stopped = next(i for i, reason in enumerate(reasons, start=1) if reason)
+    # The mean of five against the five that ended four epochs before: 0.75 is passed where
+    # 1 + 0.3 * (k + ... ) / 5 is above 4 / 3 of that.
+    values = [1.0] * 11 + [1.0 + 0.3 * k for k in range(1, 7)]
+    means = [sum(values[i - 5 : i]) / 5 for i in range(5, len(values) + 1)]
+    first = next(i for i in range(4, len(means)) if means[i - 4] / means[i] < 0.75)
+    assert 11 + stopped == first + 5
+    again = Watch()
+    for k, value in enumerate(values[: 11 + stopped], start=1):
+        reason = again.look(0.0, value, snapshot(k))
+    assert "eigenvalue" in reason
+    assert float(again.good["d"]) == 11 + stopped - 4
+
+
+def test_free_options_that_take_over_stop_and_go_back_to_before() -> None:
+    watch = Watch(0.75)
+    for epoch, share in enumerate([0.9, 0.9, 0.9, 0.9, 0.6, 0.8, 0.8], start=1):
+        assert watch.look(share, None, snapshot(epoch)) == ""  # it was never good, or not for long
+    resumed = Watch(0.75)
+    resumed.load_state(watch.state())
+    for each in (watch, resumed):
+        reason = each.look(0.9, None, snapshot(8))
+        assert "lead 90% of the decisions" in reason
+        assert float(each.good["d"]) == 5.0
+
+
+def test_a_search_that_collapses_ends_with_the_alphas_from_before() -> None:
+    method = DARTS(free_bound=0.5, rate=1e-9, decay=0.0)
+    session = session_of(operations, holdout=0.5, epochs=6)
+    method.begin(session)
+    good = torch.tensor([1.0, 0.0, 0.0])
+    shares = []
+    for epoch, alpha in enumerate(
+        [good, good, good.flip(0), 2 * good.flip(0), 3 * good.flip(0)], start=1
+    ):
+        method.alphas.put({f"op{i}": alpha for i in range(3)})
+        session.step = epoch
+        shares.append(method.end_epoch(session, epoch)["free_share"])
+        assert bool(method.stopped) == (epoch == 5)
+    assert shares == [0.0, 0.0, 1.0, 1.0, 1.0]
+    assert torch.allclose(method.alphas["op1"].detach(), good)
+    assert method.derive(session, 1)[0]["op0"] == "conv3"
+
+
+def test_the_eigenvalue_of_a_network_leaves_no_trace() -> None:
+    method = DARTS(eigenvalue=True)
+    session, told = trained(method, operations, epochs=1)
+    assert told[0]["eigenvalue"] != 0.0
+    child = method.child(session)
+    before = {name: tensor.clone() for name, tensor in session.supernet.stored()}
+    alphas = method.alphas.values()
+    session.held_batches = 0
+    first = method.eigenvalue(session, child)
+    session.held_batches = 0
+    assert method.eigenvalue(session, child) == first
+    assert all(torch.equal(before[n], t) for n, t in session.supernet.stored())
+    assert all(torch.equal(alphas[n], v) for n, v in method.alphas.values().items())
+    method.step(session, first_batch(session))
+
+
+def params(space: nas.Space) -> Any:
+    def cost(architecture: Architecture) -> float:
+        return float(sum(p.numel() for p in space.build(architecture, "meta").parameters()))
+
+    return cost
+
+
+def one_hot(run: RelaxedReading, architecture: Architecture) -> dict[str, Tensor]:
+    weights = {}
+    for name, decision in run.relaxed.items():
+        row = torch.zeros(size_of(decision))
+        if name in architecture:
+            row[list(decision.answers()).index(architecture[name])] = 1.0
+        weights[name] = row
+    return weights
+
+
+def test_expected_parameters_of_nasbench201_are_exact() -> None:
+    space = nas.Space(nasbench201, channels=3, classes=10, width=4, cells=1)
+    run = RelaxedReading(MixingWeights())
+    space.run(run, "meta")
+    cost = params(space)
+    expected = ExpectedCost(space, run.relaxed, run.inside, cost, limit=2000.0)
+    rng = random.Random(0)
+    drawn = [space.sample(rng) for _ in range(12)]
+    for architecture in drawn:
+        weights = one_hot(run, architecture)
+        assert float(expected(weights)) == pytest.approx(cost(architecture), abs=0.1)
+    # A mixture of architectures costs what they cost on average, where costs add up.
+    alphas = {name: torch.zeros(5, requires_grad=True) for name in run.relaxed}
+    weights = {name: torch.softmax(alpha, 0) for name, alpha in alphas.items()}
+    assert float(expected(weights)) == pytest.approx(
+        sum(cost(a) for a in (space.sample(rng) for _ in range(300))) / 300, rel=0.1
+    )
+    penalty = expected.penalty(weights)
+    assert float(penalty) == pytest.approx(float(expected(weights)) / 2000.0 - 1.0, rel=1e-5)
+    penalty.backward()
+    options = list(run.relaxed["0>1"].options)  # type: ignore[union-attr]
+    slope = alphas["0>1"].grad
+    assert slope is not None
+    assert int(slope.argmax()) == options.index("nor_conv_3x3")
+    loose = ExpectedCost(space, run.relaxed, run.inside, cost, limit=1e6)
+    assert float(loose.penalty(weights)) == 0.0
+
+
+def inner(channels: int, classes: int) -> nn.Module:
+    """A choice inside an option, whose costs add up."""
+
+    def deep() -> nn.Module:
+        sizes = {"one": lambda: nn.Linear(4, 4), "bottle": lambda: nn.Sequential(
+            nn.Linear(4, 1), nn.Linear(1, 4))}  # fmt: skip
+        return nn.Sequential(nn.Linear(4, 4), nas.one_of("size", sizes))
+
+    return nn.Sequential(
+        nas.one_of("op", {"skip": nn.Identity, "deep": deep, "flat": lambda: nn.Linear(4, 4)})
+    )
+
+
+def test_expected_costs_of_inner_choices_count_by_their_chance() -> None:
+    space = nas.Space(inner, channels=1, classes=2)
+    run = RelaxedReading(MixingWeights())
+    space.run(run, "meta")
+    cost = params(space)
+    expected = ExpectedCost(space, run.relaxed, run.inside, cost, limit=1.0)
+    for architecture in space.enumerate():
+        assert float(expected(one_hot(run, architecture))) == pytest.approx(cost(architecture))
+    mixed = {"op": torch.tensor([0.2, 0.5, 0.3]), "op.deep.size": torch.tensor([0.4, 0.6])}
+    by_hand = 0.5 * (20 + 0.4 * 20 + 0.6 * 13) + 0.3 * 20
+    assert float(expected(mixed)) == pytest.approx(by_hand, rel=1e-6)
+
+
+def weighted_links(channels: int, classes: int) -> nn.Module:
+    sizes = {"a": 1, "b": 2, "c": 3, "d": 4}
+    links = {label: (lambda n=n: nn.Linear(4, n)) for label, n in sizes.items()}
+    return nn.ModuleList(nas.subset("links", links, (1, 2)).values())
+
+
+def test_expected_costs_of_subsets() -> None:
+    for builder in (weighted_links, linking):
+        space = nas.Space(builder, channels=1, classes=2)
+        run = RelaxedReading(MixingWeights())
+        space.run(run, "meta")
+        cost = params(space)
+        expected = ExpectedCost(space, run.relaxed, run.inside, cost, limit=1.0)
+        for architecture in space.enumerate():
+            chosen = architecture["links"]
+            assert isinstance(chosen, tuple)
+            weights = {"links": torch.tensor([float(label in chosen) for label in "abcd"])}
+            assert float(expected(weights)) == pytest.approx(cost(architecture), rel=1e-5)

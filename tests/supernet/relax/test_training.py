@@ -1,0 +1,72 @@
+"""Relaxations in the training loop: resumed, and in mixed spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from archsmith.supernet.session import Session
+from archsmith.supernet.supernet import Supernet
+from archsmith.supernet.training import train_supernet
+
+from ..training_toys import IMAGES, RECIPE, digits, operations, same, space_of, values
+from .toys import METHODS, linking, sized
+
+
+def go(name: str, builder: Any, folder: Path | None = None, **options: Any) -> tuple[Session, Any]:
+    method = METHODS[name](eigenvalue=name == "darts", **options.pop("settings", {}))
+    session = train_supernet(
+        Supernet(space_of(builder)), method, IMAGES, digits(), RECIPE,
+        seed=3, checkpoint=folder, **options,
+    )  # fmt: skip
+    return session, method
+
+
+def stop_after(epoch: int) -> Callable[[Any], None]:
+    def told(row: Any) -> None:
+        if row["epoch"] == epoch:
+            raise KeyboardInterrupt
+
+    return told
+
+
+def timeless(curve: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in curve]
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_stopped_and_resumed_search_equals_a_straight_one(name: str, tmp_path: Path) -> None:
+    builder = linking if name == "pc-darts" else sized
+    straight, method = go(name, builder)
+    with pytest.raises(KeyboardInterrupt):
+        go(name, builder, tmp_path, on_epoch=stop_after(2))
+    torch.randn(7)  # global numbers drawn in between do not matter
+    resumed, again = go(name, builder, tmp_path)
+    assert timeless(resumed.curve) == timeless(straight.curve)
+    assert same(values(resumed), values(straight))
+    assert same(again.alphas.values(), method.alphas.values())
+    assert again.visits() == method.visits()
+    assert again.derive(resumed, 5) == method.derive(straight, 5)
+
+
+def test_a_search_that_wants_to_stop_is_over(tmp_path: Path) -> None:
+    class Stops(METHODS["darts"]):  # type: ignore[name-defined,misc]
+        def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:
+            told: dict[str, float] = super().end_epoch(session, epoch)
+            if epoch == 2:
+                self.stopped = "enough"
+            return told
+
+    method = Stops()
+    session = train_supernet(
+        Supernet(space_of(operations)), method, IMAGES, digits(), RECIPE, seed=0,
+        checkpoint=tmp_path,
+    )  # fmt: skip
+    assert len(session.curve) == 2
+    told = session.curve[-1]
+    assert {"entropy", "free_share"} <= told.keys()
+    assert "eigenvalue" not in told  # three steps an epoch: it would cost more than they do
