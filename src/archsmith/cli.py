@@ -217,6 +217,39 @@ def train(
 
 
 @app.command()
+def trust(
+    run: RunFolder,
+    sample: Annotated[int, typer.Option(help="Random architectures to compare on.")] = 20,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of each training; the recipe's if left out.")
+    ] = None,
+    table: Annotated[
+        str | None, typer.Option(help="Read stand-alone values from this benchmark table.")
+    ] = None,
+    file: Annotated[Path | None, typer.Option(help="The table's file.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="One of the table's data sets.")] = None,
+    space: SpaceName = None,
+    as_json: Json = False,
+) -> None:
+    """Measure whether shared weights rank architectures as training alone does."""
+    from .benchmarking import read_table
+    from .screen import Screen
+    from .trusting import measure_trust
+
+    with interruptible(run), only_json(as_json), Screen() as screen:
+        opened = _open(run, space)
+        known = read_table(table, file, dataset) if table else None
+        found = measure_trust(opened, sample, epochs=epochs, table=known, on_judged=screen.judged)
+        page = opened.report()
+    if as_json:
+        print_json(found.to_json())
+        return
+    for sentence in found.verdict.sentences:
+        print(sentence)
+    print(f"report: {page}")
+
+
+@app.command()
 def export(
     run: RunFolder,
     to: Annotated[Path, typer.Option(help="Folder that the files go to.")],

@@ -14,6 +14,7 @@ from .space import Architecture
 from .strategy import Strategy, named
 from .supernet import methods
 from .trial import History, Proposal
+from .trust import tally
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -202,9 +203,8 @@ class Sharing:
 
     def _facts(self, session: Any, net: Supernet) -> dict[str, Any]:
         method = self.strategy.method
-        visits: dict[str, dict[str, int]] = {}
-        for (decision, answer), count in method.visits().items():
-            visits.setdefault(decision, {})[str(answer)] = count
+        decisions = {d.name: d for s in net.survey.seen.values() for d in s.decisions.values()}
+        options = {name: list(d.answers()) for name, d in decisions.items() if d.listed}
         return {
             "method": method.name,
             "epochs": len(session.curve),
@@ -212,7 +212,7 @@ class Sharing:
             "curve": session.curve,
             "parameters": sum(p.numel() for p in net.parameters()),
             "stopped": method.stopped,
-            "visits": visits,
+            "visits": tally(method.visits(), options),
             "derived": [a.to_json() for a in self.strategy.derived],
         }
 

@@ -93,5 +93,7 @@ def study_json(run: Run) -> dict[str, Any]:
         "winner": notes.get(f"final.{notes.get('winner')}"),
         "default": notes.get(f"final.{notes.get('default')}"),
         "problems": notes.get("problems") or [],
+        "supernet": notes.get("supernet"),
+        "trust": run.trust.to_json() if run.trust else None,
         "trials": [as_json(trial) for trial in run.history.trials],
     }

@@ -24,7 +24,10 @@ from .trial import History, State, Trial
 if TYPE_CHECKING:
     from .export.parity import Parity
     from .report.content import Finalist, ReportContent
+    from .trust import Trust
 
+#: Of the note about a supernet, what the report shows.
+SHOWN = ("method", "epochs", "seconds", "parameters", "curve", "stopped")
 #: Parts of evaluations do not add up to whole numbers exactly.
 _SLACK = 1e-9
 
@@ -138,13 +141,24 @@ class Run:
         )  # fmt: skip
         return final, parity
 
+    @property
+    def trust(self) -> Trust | None:
+        """How far shared weights can be believed; without a sample until that was measured."""
+        from .trust import Trust
+
+        notes = self.record.notes
+        if "trust" in notes:
+            return Trust.from_json(notes["trust"])
+        shared = notes.get("supernet")
+        return Trust.of(self.goals[0][0], visits=shared["visits"]) if shared else None
+
     def content(self, pictures: bool = True) -> ReportContent:
         """What the report shows.
 
         Args:
             pictures: open the data and the space, for the diagram and the predictions.
         """
-        from .report.content import ReportContent, decision_rows
+        from .report.content import ReportContent, SupernetFacts, decision_rows
 
         history, meta = self.history, self.meta
         objectives, limits = self.goals
@@ -162,6 +176,7 @@ class Run:
                 # A page without its pictures is worth more than no page.
                 warnings.append(f"no pictures: {type(error).__name__}: {error}")
         default = Architecture.from_json(meta["default"])
+        shared = self.record.notes.get("supernet")
         return ReportContent(
             title=f"{meta['space']} on {meta['name']}",
             objectives=objectives,
@@ -181,6 +196,8 @@ class Run:
             progress=progress,
             planned=meta["trials"],
             warnings=warnings,
+            supernet=SupernetFacts(**{n: shared[n] for n in SHOWN}) if shared else None,
+            trust=self.trust,
             metrics=[Metric(**metric) for metric in meta["metrics"]],
             seconds=self.record.seconds,
             created=time.strftime("%Y-%m-%d %H:%M"),

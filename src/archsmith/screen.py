@@ -73,6 +73,15 @@ class Screen:
         self._close_search()
         self._told(f"training {label} to the end", metrics, epochs or self._epochs)
 
+    def judged(self, done: int, total: int, line: str) -> None:
+        """Show how far the sample of a trust page is."""
+        began = self._began.setdefault("sample", time.monotonic())
+        left = ""
+        if done > 1:
+            each = (time.monotonic() - began) / (done - 1)
+            left = f"  eta {duration(each * (total - done))}"
+        self._print(f"sample {done}/{total}  {line}{left}")
+
     def _told(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
         began = self._began.setdefault(label, time.monotonic())
         epoch = int(metrics["epoch"])

@@ -227,17 +227,19 @@ def test_parameters_that_join_are_sorted_and_those_that_leave_are_forgotten() ->
     assert not {id(p) for p in session.optimizer.state} & set(map(id, old))
 
 
-def test_moments_of_a_tensor_that_grew_grow_with_it() -> None:
+def test_a_tensor_that_grew_begins_with_new_moments() -> None:
     session = session_of()
     method = Trains(Fixed(Path(ops("conv3", "conv1", "skip"))))
     method.step(session, first_batch(session))
-    parameter = next(p for p in session.supernet.parameters() if p.shape == (10,))
-    before = session.optimizer.state[parameter]["exp_avg"].clone()
-    parameter.data, parameter.grad = torch.zeros(12), None
+    grown = next(p for p in session.supernet.parameters() if p.shape == (10,))
+    others = set(session.optimizer.state) - {grown}
+    grown.data, grown.grad = torch.zeros(12), None
     session.supernet.version += 1
     session.adopt()
-    after = session.optimizer.state[parameter]["exp_avg"]
-    assert torch.equal(after, torch.cat([before, torch.zeros(2)]))
+    assert set(session.optimizer.state) == others
+    grown.grad = torch.ones(12)
+    session.update()
+    assert session.optimizer.state[grown]["exp_avg"].shape == (12,)
 
 
 def test_norms_of_any_dimension_are_not_decayed() -> None:

@@ -18,13 +18,11 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..space.architecture import Architecture
 from .files import read, write
 
 if TYPE_CHECKING:
     from .method import Method
     from .session import Session
-    from .supernet import Supernet
 
 _PREFIX = "epoch-"
 _HALF = ".tmp"
@@ -96,11 +94,11 @@ def restore(path: Path, session: Session, method: Method) -> tuple[int, bool]:
     session.held_batches, session.rate = told["held_batches"], told["rate"]
     session.curve = told["curve"]
     method.stopped = told["stopped"]
+    weights, meta = read(path / "supernet.safetensors")
+    session.supernet.restore(weights, meta, str(path))
+    session.adopt(again=True)
     inside, _ = read(path / "method.safetensors")
     method.load_state(unpack(told["state"], inside))
-    weights, meta = read(path / "supernet.safetensors")
-    _refill(session.supernet, weights, meta, str(path))
-    session.adopt()
     moments, _ = read(path / "optimizer.safetensors")
     _load_optimizer(session, moments, told["optimizer"])
     return told["epoch"], told["over"]
@@ -157,15 +155,6 @@ def unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if kind == "tuple":
         return tuple(unpack(item, tensors) for item in inside)
     return {unpack(k, tensors): unpack(v, tensors) for k, v in inside}
-
-
-def _refill(
-    supernet: Supernet, weights: Mapping[str, Tensor], meta: Mapping[str, str], source: str
-) -> None:
-    # Architectures with weights that the survey had not met bring them in when they are lent.
-    for answers in json.loads(meta["admitted"]):
-        supernet.subnet(Architecture.from_json(answers))
-    supernet.fill_from(weights, source)
 
 
 def _optimizer_state(session: Session) -> tuple[dict[str, Tensor], dict[str, list[str]]]:

@@ -80,7 +80,7 @@ class FewShotNAS(SampledMethod):
         super().load_state(state)
         if state["split"]:
             assert self._session is not None, "begin comes first"
-            self._split(self._session)
+            self._paths.by = splitting(self._session.supernet.space, self.decision)
 
     def _split(self, session: Session) -> None:
         by = splitting(session.supernet.space, self.decision)

@@ -72,10 +72,7 @@ class Method(ABC):
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:  # noqa: B027
-        """Take back what :meth:`state` gave. Called after :meth:`begin`, before weights are read.
-
-        What changes the store (splitting it) is done again here.
-        """
+        """Take back what :meth:`state` gave, after :meth:`begin` and when the weights are back."""
 
     def visits(self) -> Counter[tuple[str, Answer]]:
         """How often each answer of each decision was trained."""

@@ -155,10 +155,16 @@ class Session:
         """Start the global generators (dropout draws from them) of an epoch."""
         torch.manual_seed(self._number("epoch", epoch))
 
-    def adopt(self) -> None:
-        """Bring the optimiser up to the store: new parameters join, dropped ones leave."""
+    def adopt(self, again: bool = False) -> None:
+        """Bring the optimiser up to the store: new parameters join, dropped ones leave.
+
+        One that grew begins with new moments, since its old values may lie anywhere in it.
+
+        Args:
+            again: look even where the store says that nothing has changed.
+        """
         supernet = self.supernet
-        if supernet.version == self._version:
+        if supernet.version == self._version and not again:
             return
         self._version = supernet.version
         known = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
@@ -171,12 +177,10 @@ class Session:
                     self.optimizer.state.pop(parameter, None)
             stay = [p for p in group["params"] if id(p) in present]
             group["params"] = stay + joining["params"]
-        for parameter, state in self.optimizer.state.items():
-            for key, moment in state.items():
-                if isinstance(moment, Tensor) and moment.ndim and moment.shape != parameter.shape:
-                    grown = torch.zeros_like(parameter)
-                    grown[tuple(map(slice, moment.shape))] = moment
-                    state[key] = grown
+        for parameter, state in list(self.optimizer.state.items()):
+            moments = [m for m in state.values() if isinstance(m, Tensor) and m.ndim]
+            if any(moment.shape != parameter.shape for moment in moments):
+                del self.optimizer.state[parameter]
 
     def judge(self, architecture: Architecture, batch: Batch) -> dict[str, float]:
         """The task's metrics of a subnet on a raw batch, not augmented; nothing is changed.

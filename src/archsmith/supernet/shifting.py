@@ -3,70 +3,101 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import nn
 
 from ..errors import SpaceError
 from ..space.architecture import Answer
 
-#: By key of the row, its children with tensors: number to what tells their makeup.
-Rows = dict[str, dict[int, int]]
-
 _NUMBERED = re.compile(r"(.*?)(\d+)$")
 
 
-def rows_of(model: nn.Module, keys: Mapping[str, str]) -> Rows:
-    """The numbered children of all modules: of containers, and attributes like ``block1``.
+@dataclass(slots=True)
+class Row:
+    """Numbered children of a module: of a container, or attributes like ``block1``.
 
-    A child's makeup is, of each tensor inside, its key from there on, its shape, and the kind and
-    settings of its layer.
+    Attributes:
+        length: how many there are.
+        makeup: number to what tells the makeup of a child with tensors: of each tensor inside, its
+            key from there on, its shape, and the kind and settings of its layer.
     """
-    owners = {
-        path: hash((type(module), module.extra_repr())) for path, module in model.named_modules()
-    }
+
+    length: int
+    makeup: dict[int, int] = field(default_factory=dict)
+
+
+def rows_of(model: nn.Module, keys: Mapping[str, str]) -> dict[str, Row]:
+    """The rows of a model that have tensors in them, by key.
+
+    Args:
+        keys: as :func:`~archsmith.space.building.parameter_keys` gives them.
+    """
+    owners, lengths = _modules(model)
     tensors = model.state_dict(keep_vars=True)
-    found: dict[str, dict[int, list[tuple[str, int, int]]]] = {}
+    rows: dict[str, Row] = {}
+    inside: dict[tuple[str, int], list[tuple[str, int, int]]] = {}
     for name, key in keys.items():
         names, parts = name.split("."), key.split(".")
-        owner = owners.get(".".join(names[:-1]), 0)
-        shape = hash(tensors[name].shape)
+        tensor = hash(tensors[name].shape), owners[".".join(names[:-1])]
         more = len(parts) - len(names)  # the model itself may be an option, which a key spells
         for place, last in enumerate(names[:-1]):
             numbered = _NUMBERED.match(last)
             if numbered is not None:
                 row = ".".join([*parts[: place + more], numbered[1]])
-                inside = ".".join(parts[place + more + 1 :])
-                children = found.setdefault(row, {})
-                children.setdefault(int(numbered[2]), []).append((inside, shape, owner))
-    return {
-        row: {number: hash(tuple(made)) for number, made in children.items()}
-        for row, children in found.items()
-    }
+                if row not in rows:
+                    rows[row] = Row(lengths[".".join([*names[:place], numbered[1]])])
+                rest = ".".join(parts[place + more + 1 :])
+                inside.setdefault((row, int(numbered[2])), []).append((rest, *tensor))
+    for (row, number), made in inside.items():
+        rows[row].makeup[number] = hash(tuple(made))
+    return rows
 
 
-def refuse_shift(one: Rows, two: Rows, decision: str, answers: tuple[Answer, Answer]) -> None:
+def _modules(model: nn.Module) -> tuple[dict[str, int], Counter[str]]:
+    """What tells the kind and settings of each module, by name; the lengths of rows."""
+    owners: dict[str, int] = {}
+    lengths: Counter[str] = Counter()
+    for path, module in model.named_modules(remove_duplicate=False):
+        owners[path] = hash((type(module), module.extra_repr()))
+        numbered = _NUMBERED.match(path)
+        if numbered is not None:
+            lengths[numbered[1]] += 1
+    return owners, lengths
+
+
+def refuse_shift(
+    one: Mapping[str, Row],
+    two: Mapping[str, Row],
+    decision: str,
+    answers: tuple[Answer, Answer],
+) -> None:
     """Hold the rows of two architectures that differ in one decision against each other.
 
-    Where the children of one are all among the other's in the same order, but at other numbers,
-    the decision moved them. Names and sizes alone would let that pass: the second stage's
-    first block would train the weights of the first stage's last.
+    Where a row is longer in one of them, and the children of the other are all among its own in
+    the same order but at other numbers, the decision moved them. Names and sizes alone would let
+    that pass: the second stage's first block would train the weights of the first stage's last.
 
     Raises:
         SpaceError: with the decision, and what moved from where to where.
     """
-    for row in one.keys() & two.keys():
-        few, many = sorted((one[row], two[row]), key=len)
-        moved = [n for n in sorted(few) if few[n] != many.get(n, few[n])]
-        where = _where(few, many)
-        if len(few) == len(many):  # something without tensors came or went in front of them
-            moved = [n for n in sorted(few) if where.get(n, n) != n and where[n] in few]
-        if moved and where:
+    for name in one.keys() & two.keys():
+        if one[name].length == two[name].length:
+            continue  # what is not there has left something in its place
+        few, many = sorted((one[name], two[name]), key=lambda row: row.length)
+        where = _where(few.makeup, many.makeup)
+        moved = [n for n, there in where.items() if there != n and n in many.makeup]
+        # Alike ones leave open which came in; not if something without tensors did.
+        others = [n for n in moved if few.makeup[n] != many.makeup[n]]
+        if others or (moved and len(few.makeup) == len(many.makeup)):
+            answer = dict(zip((id(one[name]), id(two[name])), answers, strict=True))
             raise SpaceError(
-                f"weights {row}{moved[0]}",
+                f"weights {name}{moved[0]}",
                 "one name to mean the same weights in all architectures",
-                f"a block that is number {moved[0]} with {decision}={answers[one[row] is many]!r} "
-                f"and number {where[moved[0]]} with {decision}={answers[one[row] is few]!r}",
+                f"a block that is number {moved[0]} with {decision}={answer[id(few)]!r} "
+                f"and number {where[moved[0]]} with {decision}={answer[id(many)]!r}",
                 "let each stage, and a last block unlike the others, have a container of its own: "
                 "nn.Sequential(stage1, stage2, head); nas.repeat does",
             )  # fmt: skip

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from ..errors import InputError, SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import architecture_policy, parameter_keys, refuse_extra
 from ..space.reading import Reading
 from .lending import Place, distinct, lend, uninitialised
-from .slicing import SlicingRule, rule_of, rule_of_groups, take
+from .slicing import take
 from .store import Store, beyond, filled
 from .survey import Stored, Survey, Surveyor
 
@@ -48,8 +47,12 @@ class Supernet(Store):
             memory being filled, to learn its shapes.
         seed: of the first weights.
         device: of the weights and of what is built.
+        example: a model input, on the CPU, the batch first. Passing it through shows which linear
+            layers of the user's own are cut into queries, keys and values, or a value and its
+            gate: each part then shrinks to its own prefix.
 
     Raises:
+        InputError: an architecture does not take the example.
         SpaceError: the weights cannot be shared: a name means two things, shapes that are no part
             of each other, a builder that draws at random.
 
@@ -60,9 +63,16 @@ class Supernet(Store):
         >>> plain = net.extract(architecture)                    # with weights of its own
     """
 
-    def __init__(self, space: Space, *, seed: int = 0, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        example: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        self.space, self.seed = space, seed
+        self.space, self.seed, self._example = space, seed, example
         self._start()
         self.to(device)
 
@@ -106,7 +116,7 @@ class Supernet(Store):
         def lent(key: str, place: Place) -> Tensor | None:
             if key in self.survey.constants:
                 return None
-            rule = self._rule(key, place)
+            rule = self.survey.rule(key, place)
             wanted = place.tensor.shape
             stored = self.get(tag + key)
             if stored is None or beyond(stored.shape, wanted):
@@ -118,6 +128,8 @@ class Supernet(Store):
             part = take(stored, wanted, rule)
             if place.trained and place.computed:
                 part = part.contiguous()  # sums over other strides round otherwise
+            if place.trained and not place.tensor.requires_grad:
+                part = part.detach()  # frozen in this architecture
             return part.clone() if own_buffers and not place.trained else part
 
         lend(model, parameter_keys(run, model), lent)
@@ -138,9 +150,9 @@ class Supernet(Store):
                 return None
             stored = self.get(tag + key)
             assert stored is not None
-            part = take(stored.detach(), place.tensor.shape, self._rule(key, place))
+            part = take(stored.detach(), place.tensor.shape, self.survey.rule(key, place))
             copy = part.clone(memory_format=torch.contiguous_format)
-            return nn.Parameter(copy, stored.requires_grad) if place.trained else copy
+            return nn.Parameter(copy, place.tensor.requires_grad) if place.trained else copy
 
         lend(model, parameter_keys(run, model), own)
         return model
@@ -163,7 +175,9 @@ class Supernet(Store):
                 decision, "a decision that all architectures are asked, not split by before",
                 "another", "space.decisions(space.default()) has them",
             )  # fmt: skip
-        answers = list(dict.fromkeys(s.architecture[decision] for s in seen))
+        asked = next(iter(seen)).decisions[decision]
+        met = [s.architecture[decision] for s in seen]
+        answers = list(dict.fromkeys([*met, *(asked.answers() if asked.listed else ())]))
         for key, tensor in list(self.stored()):
             self.remove(key)
             base, tags = self._apart(key)
@@ -213,10 +227,13 @@ class Supernet(Store):
             InputError: they are not those of this space.
         """
         drawn, events = int(meta["drawn"]), json.loads(meta["events"])
+        self._example = None  # its weights are cut as they were trained, from here on too
         if self._events or self.survey.drawn != drawn:
             device = self.device
             self._start(drawn)
             self.to(device)
+        self._surveyor.example = None
+        self.survey.fused = json.loads(meta["fused"])
         for event, value in events:
             if event == "split":
                 self.split(value)
@@ -233,6 +250,7 @@ class Supernet(Store):
             "seed": str(self.seed),
             "drawn": str(self.survey.drawn),
             "events": json.dumps(self._events),
+            "fused": json.dumps(self.survey.fused),
         }
 
     def _read(self, architecture: Architecture) -> tuple[Reading, nn.Module]:
@@ -240,13 +258,6 @@ class Supernet(Store):
         model = self.read(run)
         refuse_extra(architecture, run.asked)
         return run, model
-
-    def _rule(self, key: str, place: Place) -> SlicingRule:
-        stored = self.survey.stored.get(key)
-        if stored is not None and len(stored.groups) > 1:
-            assert isinstance(place.layer, _ConvNd)
-            return rule_of_groups(place.layer, place.role)
-        return rule_of(place.layer, place.role)
 
     def _knows(self, run: Reading, model: nn.Module) -> bool:
         """Whether the store has all that the model needs; a space may be larger than was seen."""
@@ -274,9 +285,10 @@ class Supernet(Store):
                 continue
             whole = filled(place.tensor, self.survey.stored[key].shape, self._generator())
             if stored is None:
-                self.put(tag + key, whole.to(self.device), place.trained)
+                grad = self.survey.stored[key].grad
+                self.put(tag + key, whole.to(self.device), place.trained, grad)
             elif beyond(stored.shape, whole.shape):
-                rule = self._rule(key, place)
+                rule = self.survey.rule(key, place)
                 self.grow(tag + key, whole.to(self.device), replace(rule, groups=0))
         self.version += 1
 
@@ -284,7 +296,7 @@ class Supernet(Store):
         """Survey the space and fill the store anew; ``drawn`` as in :meth:`Surveyor.look`."""
         for key, _ in list(self.stored()):
             self.remove(key)
-        self._surveyor = Surveyor(self.space, self.seed)
+        self._surveyor = Surveyor(self.space, self.seed, self._example)
         self.survey: Survey = self._surveyor.look(drawn)
         #: What happened to the store since, in order: a file of it has to repeat that.
         self._events: list[tuple[str, Any]] = []
@@ -311,7 +323,7 @@ class Supernet(Store):
         for key, facts in stored.items():
             if key in whole:
                 value = filled(whole[key], facts.shape, generator)
-                self.put(key, value, facts.trained, whole[key].requires_grad)
+                self.put(key, value, facts.trained, facts.grad)
 
     def _values(
         self, architecture: Architecture, wanted: set[str], into: dict[str, Tensor]

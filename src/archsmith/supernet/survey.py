@@ -6,7 +6,7 @@ import contextlib
 import random
 import time
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,14 +14,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from ..errors import SpaceError
+from ..errors import InputError, SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError, architecture_policy, parameter_keys, tell
 from ..space.decision import Decision, Integer, Real
 from ..space.reading import Reading
+from .fused import fused_parts
 from .keys import Made, Naming, identities, watched
 from .lending import Place, distinct, uninitialised
-from .shifting import Rows, refuse_shift, rows_of
+from .shifting import Row, refuse_shift, rows_of
 from .slicing import SlicingRule, flaw, rule_of, rule_of_groups, take
 from .steady import cover, random_buffers, refuse_unsteady
 
@@ -46,6 +47,7 @@ class Stored:
         shape: the smallest that holds all of its shapes.
         dtype: of its tensors.
         trained: a parameter, not a buffer.
+        grad: whether any architecture asks for its gradient.
         kind: class of the layer that it belongs to.
         rule: how it shrinks, as the first architecture with it says.
         groups: numbers of groups that it was met with, for convolutions that choose them.
@@ -55,6 +57,7 @@ class Stored:
     shape: torch.Size
     dtype: torch.dtype
     trained: bool
+    grad: bool
     kind: type[nn.Module]
     rule: SlicingRule
     groups: set[int]
@@ -70,7 +73,7 @@ class Seen:
     size: int
     options: frozenset[str]
     decisions: dict[str, Decision]
-    rows: Rows
+    rows: dict[str, Row]
 
 
 @dataclass
@@ -87,6 +90,7 @@ class Survey:
         constants: buffers that are computed from the architecture; each keeps its own.
         seen: architectures that were built, in order.
         drawn: how many of them were random.
+        fused: number of equal parts that a layer's outputs are cut into, where an example showed it.
     """
 
     stored: dict[str, Stored] = field(default_factory=dict)
@@ -96,6 +100,15 @@ class Survey:
     constants: set[str] = field(default_factory=set)
     seen: dict[Architecture, Seen] = field(default_factory=dict)
     drawn: int = 0
+    fused: dict[str, int] = field(default_factory=dict)
+
+    def rule(self, key: str, place: Place) -> SlicingRule:
+        """How the tensor of a key shrinks to that of a place."""
+        stored, layer = self.stored.get(key), place.layer
+        if stored is not None and len(stored.groups) > 1 and isinstance(layer, _ConvNd):
+            return rule_of_groups(layer, place.role)
+        rule = rule_of(layer, place.role)
+        return replace(rule, parts=((0, self.fused[key]),)) if key in self.fused else rule
 
 
 class Surveyor:
@@ -105,13 +118,14 @@ class Surveyor:
         SpaceError: weights cannot be shared in this space; with the decision and the parameter.
     """
 
-    def __init__(self, space: Space, seed: int = 0) -> None:
-        self.space, self.survey = space, Survey()
+    def __init__(self, space: Space, seed: int = 0, example: Tensor | None = None) -> None:
+        self.space, self.example, self.survey = space, example, Survey()
         self._rng = random.Random(seed)
         self._naming = Naming()
         self._buffers: dict[str, list[Tensor]] = {}
         self._settled: set[Hashable] = set()
         self._random: set[str] = set()
+        self._parts: dict[str, set[int]] = {}
 
     def look(self, drawn: int | None = None) -> Survey:
         """Sweeps around the default, the largest and the smallest; then random architectures.
@@ -152,17 +166,39 @@ class Surveyor:
             Keys of buffers that turned out to be constants of the architecture.
         """
         seen = self.survey.seen
-        items = {
-            a: {*s.shapes, *((name, a[name]) for name in s.options)} - self._settled
-            for a, s in seen.items()
-        }
+        items: dict[Architecture, set[Hashable]] = {}
+        for architecture, was in seen.items():
+            options: set[Hashable] = {(name, architecture[name]) for name in was.options}
+            items[architecture] = (options | was.shapes.keys()) - self._settled
         refuse_unsteady(self.space, cover(items, _COVER))
         self._settled.update(*items.values())
         found = self._computed() - self.survey.constants - self._random
         for architecture in cover({a: found & s.shapes.keys() for a, s in seen.items()}):
             self._random |= random_buffers(self.space, architecture)
         self.survey.constants |= found - self._random
+        self._follow()
         return found - self._random
+
+    def _follow(self) -> None:
+        """Pass the example through architectures that together have all layers."""
+        if self.example is None:
+            return
+        new = {a: s.shapes.keys() - self._parts.keys() for a, s in self.survey.seen.items()}
+        for architecture in {*cover(new), self.survey.smallest, self.survey.largest}:
+            run, model = self.space.read(architecture, seed=0)
+            keys = parameter_keys(run, model)
+            try:
+                parts = fused_parts(model, keys, self.example)
+            except Exception as error:
+                raise InputError(
+                    "example", f"an input for all architectures, {tell(architecture)} too",
+                    f"{type(error).__name__}: {error}",
+                ) from error  # fmt: skip
+            for key in keys.values():
+                self._parts.setdefault(key, set()).add(parts.get(key, 1))
+        for key, met in self._parts.items():
+            if len(met) == 1 and met != {1}:
+                self.survey.fused[key] = next(iter(met))
 
     def build(self, architecture: Architecture) -> Seen:
         """Build one architecture and hold it against what is known."""
@@ -192,21 +228,19 @@ class Surveyor:
         return run, model, made
 
     def _take(self, key: str, place: Place, architecture: Architecture) -> None:
-        layer, role, tensor = place.layer, place.role, place.tensor
-        rule = rule_of(layer, role)
+        layer, tensor = place.layer, place.tensor
         stored = self.survey.stored.get(key)
         if stored is None:
             stored = self.survey.stored[key] = Stored(
-                tensor.shape, tensor.dtype, place.trained, type(layer), rule, set(),
-                (architecture, tensor.shape),
+                tensor.shape, tensor.dtype, place.trained, tensor.requires_grad, type(layer),
+                self.survey.rule(key, place), set(), (architecture, tensor.shape),
             )  # fmt: skip
         if isinstance(layer, _ConvNd):
             depthwise = 1 < layer.groups == layer.in_channels
             stored.groups.add(0 if depthwise else layer.groups)
-            if len(stored.groups) > 1:
-                rule = rule_of_groups(layer, role)
-        self._check(key, stored, rule, tensor, architecture)
+        self._check(key, stored, self.survey.rule(key, place), tensor, architecture)
         stored.shape = torch.Size(map(max, stored.shape, tensor.shape))
+        stored.grad = stored.grad or tensor.requires_grad
         if not place.trained and not isinstance(layer, _NormBase):
             self._buffers.setdefault(key, []).append(tensor.detach().clone())
 

@@ -467,3 +467,36 @@ def test_limits_are_kept_by_what_is_derived_and_told() -> None:
     session.limits = (Limit.parse("params<=9"),)
     with pytest.raises(WorkError, match="11% beyond them: op0='skip', op1='skip', op2='skip'"):
         method.derive(session, 2)
+
+
+def test_limits_on_parameters_need_no_costs() -> None:
+    space = space_of(operations)
+    sizes = {a: sum(p.numel() for p in space.build(a).parameters()) for a in space.enumerate()}
+    bound = sorted(sizes.values())[len(sizes) // 3]
+    method = GDAS()
+    limits = (Limit("params", "<=", float(bound)), Limit("accuracy", ">=", 0.5))
+    session, told = trained(method, operations, epochs=2, limits=limits)
+    found = method.derive(session, 5)
+    assert len(found) == 5
+    assert all(sizes[architecture] <= bound for architecture in found)
+    assert min(sizes.values()) < told[-1]["expected_params"] < max(sizes.values())
+
+
+def test_options_side_by_side_are_counted_for_the_memory() -> None:
+    space, narrow = space_of(operations), space_of(narrowing)
+    assert DARTS().paths(space) == 3.0
+    assert GDAS().paths(space) == 1.0
+    assert PCDARTS().paths(narrow) == 1.75
+    assert DARTS().paths(space_of(linking)) == 2.0
+
+
+def test_limits_hold_beside_values_that_are_drawn() -> None:
+    limits = (Limit.parse("params<=400"),)
+    method = DARTS()
+    session, told = trained(method, sized, epochs=4, limits=limits)
+    assert told[-1]["expected_params"] < told[0]["expected_params"]
+    space = session.supernet.space
+    found = method.derive(session, 4)
+    assert found
+    for architecture in found:
+        assert sum(p.numel() for p in space.build(architecture).parameters()) <= 400

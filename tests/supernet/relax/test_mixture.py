@@ -219,3 +219,29 @@ def test_narrow_layers_are_those_of_a_quarter(
     wide.load_state_dict(slim.state_dict())
     x = torch.randn(shape)
     assert torch.equal(wide(x), slim(x))
+
+
+def inner_choice(channels: int, classes: int) -> nn.Module:
+    """A choice of convolutions that have a choice of activations inside."""
+
+    def conv(kernel: int) -> nn.Module:
+        act = nas.one_of("act", {"relu": nn.ReLU, "prelu": lambda: nn.PReLU(8)})
+        return nn.Sequential(act, nn.Conv2d(8, 8, kernel, padding=kernel // 2))
+
+    options = {"one": lambda: conv(1), "three": lambda: conv(3)}
+    return nn.Sequential(nn.Conv2d(channels, 8, 1), nas.one_of("op", options))
+
+
+def test_options_inside_narrow_options_see_all_of_those_channels() -> None:
+    space = nas.Space(inner_choice, channels=1, classes=10)
+    net, source = Supernet(space), MixingWeights()
+    run = RelaxedReading(source, partial=4)
+    model = net.lend(net.read(run), run)
+    assert [type(m) for m in run.mixtures] == [Mixture, Mixture, PartialMixture]
+    assert {name: tuple(p.shape) for name, p in model.named_parameters()} == {
+        "0.weight": (8, 1, 1, 1), "0.bias": (8,),
+        "1.one.0.prelu.weight": (2,), "1.one.1.weight": (2, 2, 1, 1), "1.one.1.bias": (2,),
+        "1.three.0.prelu.weight": (2,), "1.three.1.weight": (2, 2, 3, 3), "1.three.1.bias": (2,),
+    }  # fmt: skip
+    source.set({name: Mix(torch.tensor([0.5, 0.5])) for name in run.relaxed})
+    assert model(torch.randn(2, 1, 4, 4)).shape == (2, 8, 4, 4)

@@ -70,3 +70,12 @@ def test_a_search_that_wants_to_stop_is_over(tmp_path: Path) -> None:
     told = session.curve[-1]
     assert {"entropy", "free_share"} <= told.keys()
     assert "eigenvalue" not in told  # three steps an epoch: it would cost more than they do
+
+
+def test_a_search_that_was_over_is_read_with_all_that_it_learned(tmp_path: Path) -> None:
+    session, method = go("darts", sized, tmp_path)
+    again_session, again = go("darts", sized, tmp_path)
+    assert again_session.step == session.step
+    assert again.alphas.names == method.alphas.names
+    assert "depth.1.op" in again.alphas
+    assert again.derive(again_session, 6) == method.derive(session, 6)

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from ...errors import SpaceError
 from ...space.architecture import Answer
 from ...space.building import BuilderError
 from ...space.decision import Decision
+from ..lending import uninitialised
 from ..session import Session
 from .mixture import MixingWeights
 from .reading import RelaxedReading
+
+if TYPE_CHECKING:
+    from ...space import Space
 
 _REFUSALS = 20  # random answers in a row that a builder may refuse
 
@@ -32,6 +38,32 @@ class Child:
     model: nn.Module
     version: int
     live: bool
+
+
+def questions(space: Space, source: MixingWeights, partial: int, method: str) -> RelaxedReading:
+    """What the builder asks where all options are alive, nothing being filled in.
+
+    Raises:
+        SpaceError: it does not take mixtures for modules.
+    """
+
+    def read(device: str) -> RelaxedReading:
+        run = RelaxedReading(source, partial=partial)
+        with uninitialised():
+            space.run(run, device)
+        return run
+
+    try:
+        try:
+            return read("meta")
+        except BuilderError:
+            return read("cpu")  # some constructors read values, which meta has none of
+    except BuilderError as error:
+        raise SpaceError(
+            space.name, f"a builder that takes a mixture of all options, as {method} needs",
+            error.got, "leave what a nas.one_of gives as it is, and only call it; or use a method "
+            "that trains one option at a time, such as spos",
+        ) from error  # fmt: skip
 
 
 def read_child(session: Session, source: MixingWeights, partial: int, *, default: bool) -> Child:

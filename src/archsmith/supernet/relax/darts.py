@@ -34,8 +34,8 @@ class SecondOrderDARTS(DARTS):
 
     The held-out loss is that after a step of plain gradient descent on the training batch, at the
     present learning rate. Its gradient in the alphas has a second part, a product with a matrix of
-    second derivatives, which is a finite difference of two gradients. A step costs about two and a
-    half times the first-order one.
+    second derivatives, which is a finite difference of two gradients. A step costs about 2.7
+    times the first-order one.
     """
 
     name = "darts-2nd"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import random
@@ -116,15 +117,15 @@ def best_first(space: Space, ranking: Ranking, seed: int = 0) -> Iterator[Archit
     while queue:
         state = heapq.heappop(queue)
         walk = _Walk(ranking, ranked, state, seed)
-        try:
+        architecture = None
+        with contextlib.suppress(SpaceError):  # the builder refuses it
             architecture = space.walk(walk.answer)
-        except SpaceError:
-            continue  # the builder refuses it
         if not started and walk.valued:
             started = True
             for way in range(1, _WAYS):
                 heapq.heappush(queue, _State(0.0, next(counter), way, {}, 0))
-        yield architecture
+        if architecture is not None:
+            yield architecture
         for position in range(state.position, len(walk.learned)):
             decision, place = walk.learned[position]
             answers = ranked[decision]

@@ -44,7 +44,7 @@ class ExpectedCost:
         limit: float,
     ) -> None:
         self.space, self.limit = space, limit
-        self._relaxed, self._inside = dict(relaxed), dict(inside)
+        self.relaxed, self._inside = dict(relaxed), dict(inside)
         known: dict[Architecture, float] = {}
 
         def once(architecture: Architecture) -> float:
@@ -55,7 +55,7 @@ class ExpectedCost:
         self.base = once(space.default())
         #: Differences by decision: a constant, and one an option.
         self.costs: dict[str, tuple[float, tuple[float, ...]]] = {}
-        for name, decision in self._relaxed.items():
+        for name, decision in self.relaxed.items():
             self.costs[name] = self._differences(decision, once)
 
     def __call__(self, weights: Mapping[str, Tensor]) -> Tensor:
@@ -69,7 +69,7 @@ class ExpectedCost:
         for name, (constant, costs) in self.costs.items():
             part = (weights[name] * weights[name].new_tensor(costs)).sum() + constant
             for outer, label in self._inside[name]:
-                part = part * weights[outer][_labels(self._relaxed[outer]).index(label)]
+                part = part * weights[outer][_labels(self.relaxed[outer]).index(label)]
             total = total + part
         return total
 
@@ -83,7 +83,7 @@ class ExpectedCost:
         """Costs beside the default answer's, where the options around it are taken."""
         around: dict[str, Answer] = {}
         for outer, label in self._inside[decision.name]:
-            around[outer] = _with(self._relaxed[outer], label)
+            around[outer] = _with(self.relaxed[outer], label)
 
         def of(answer: Answer) -> float:
             return cost(self.space.complete({**around, decision.name: answer}))

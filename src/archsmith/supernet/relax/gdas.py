@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,6 +13,9 @@ from ..session import Batch, Session
 from .mixture import Mix
 from .reading import Relaxed, size_of, taken
 from .relaxation import Relaxation
+
+if TYPE_CHECKING:
+    from ...space import Space
 
 
 class GDAS(Relaxation):
@@ -23,6 +27,9 @@ class GDAS(Relaxation):
     """
 
     name = "gdas"
+
+    def paths(self, space: Space) -> float:
+        return 1.0
 
     def temperature(self, session: Session) -> float:
         """Falls evenly with the progress."""

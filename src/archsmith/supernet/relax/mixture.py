@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from ...errors import SpaceError
 
 #: Names that a module's child cannot have.
-_TAKEN = frozenset(dir(nn.Module())) | {"decision", "labels", "source", "chosen", "names"}
-_MEND = (
+_TAKEN = frozenset(dir(nn.Module())) | {"decision", "labels", "source", "names", "mend", "option"}
+MEND = (
     "give the options one output shape (a stride, padding or 1x1 convolution in those that "
     "differ), or use a method that trains one option at a time, such as spos"
 )
@@ -71,6 +71,8 @@ class Mixture(nn.Module):
         source: what the weights are looked up in at each pass.
     """
 
+    mend: ClassVar[str] = MEND
+
     def __init__(
         self, decision: str, options: Mapping[str, nn.Module], source: MixingWeights
     ) -> None:
@@ -118,7 +120,8 @@ class Mixture(nn.Module):
                 one, other = self.labels[places[0]], self.labels[place]
                 raise SpaceError(
                     self.decision, "options that can be mixed, of one output shape",
-                    f"{_tell(first)} from {one!r} and {_tell(_shape(out))} from {other!r}", _MEND,
+                    f"{_tell(first)} from {one!r} and {_tell(_shape(out))} from {other!r}",
+                    self.mend,
                 )  # fmt: skip
 
 
@@ -194,7 +197,7 @@ def _map(function: Any, value: Any, decision: str) -> Any:
         return {key: _map(function, item, decision) for key, item in value.items()}
     raise SpaceError(
         decision, "options that give tensors, or tuples, lists and dicts of them",
-        f"a {type(value).__name__}", _MEND,
+        f"a {type(value).__name__}", MEND,
     )  # fmt: skip
 
 

@@ -27,6 +27,8 @@ class PartialMixture(Mixture):
     picture smaller, the channels beside them are max-pooled to its size.
     """
 
+    mend = f"write options that take their sizes from layers or from their input, {_MEND}"
+
     def __init__(
         self, decision: str, options: Mapping[str, nn.Module], source: MixingWeights, parts: int
     ) -> None:

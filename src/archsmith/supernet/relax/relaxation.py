@@ -14,18 +14,16 @@ from torch import Tensor
 from ...errors import InputError, SpaceError
 from ...objective import Limit, Objective, violation
 from ...space.architecture import Answer, Architecture
-from ...space.building import BuilderError
 from ...space.decision import Categorical, Decision
-from ..lending import uninitialised
 from ..method import Method
 from ..session import Batch, Session
-from .child import Child, read_child, unmoved
+from .child import Child, questions, read_child, unmoved
 from .collapse import Watch, dominant_eigenvalue, entropy_share, free_share
 from .derive import derive, rank_subset
 from .expected_cost import ExpectedCost
 from .mixture import Mix, MixingWeights
 from .reading import Relaxed, RelaxedReading, labels_of, size_of, taken
-from .settings import Settings
+from .settings import Costs, Settings
 from .weights import Alphas, rate_for
 
 if TYPE_CHECKING:
@@ -68,6 +66,8 @@ class Relaxation(Method):
         self.source = MixingWeights()
         self.watch = Watch(self.settings.free_bound)
         self.expected: dict[str, ExpectedCost] = {}
+        #: Static costs of architectures; the caller may set them before the training.
+        self.costs = self.settings.costs
         self._alphas: Alphas | None = None
         self._child: Child | None = None
         self._visits: Counter[tuple[str, Answer]] = Counter()
@@ -113,26 +113,21 @@ class Relaxation(Method):
         Raises:
             SpaceError: with the decision where one is to blame.
         """
-        run = RelaxedReading(self.source, partial=self.partial)
-        try:
-            with uninitialised():
-                try:
-                    space.run(run, "meta")
-                except BuilderError:
-                    run = RelaxedReading(self.source, partial=self.partial)
-                    space.run(run, "cpu")
-        except BuilderError as error:
-            raise SpaceError(
-                space.name, f"a builder that takes a mixture of all options, as {self.name} needs",
-                str(error.got), "leave what a nas.one_of gives as it is, and only call it; or use "
-                "a method that trains one option at a time, such as spos",
-            ) from error  # fmt: skip
+        run = questions(space, self.source, self.partial, self.name)
         if not any(size_of(decision) > 1 for decision in run.relaxed.values()):
             raise SpaceError(
                 space.name, "a choice of modules (nas.one_of or nas.subset)",
                 f"only choices of values: {', '.join(run.asked) or 'none'}",
                 "use a method for any space, such as spos or ofa",
             )  # fmt: skip
+
+    def paths(self, space: Space) -> float:
+        """How many options a pass computes side by side, on average over the decisions."""
+        relaxed = questions(space, self.source, self.partial, self.name).relaxed.values()
+        alive = [size_of(d) / taken(d) for d in relaxed if size_of(d) > 1]
+        mean = sum(alive) / max(1, len(alive))
+        # Beside the options are the channels that bypass them.
+        return mean if self.partial == 1 else mean / self.partial + 1.0
 
     def begin(self, session: Session) -> None:
         settings = self.settings
@@ -168,10 +163,8 @@ class Relaxation(Method):
         more = self.regulariser(session)
         if more is not None:
             loss = loss + more
-        if self.expected:
-            weights = {d.name: self.probabilities(d) for d in self.relaxed.values()}
-            for budget in self.expected.values():
-                loss = loss + self.settings.pressure * budget.penalty(weights)
+        for budget in self.expected.values():
+            loss = loss + self.settings.pressure * budget.penalty(self._weights(budget))
         return loss
 
     @property
@@ -225,7 +218,7 @@ class Relaxation(Method):
         if self.holdout and wanted:
             told["eigenvalue"] = self.eigenvalue(session, child)
         for metric, budget in self.expected.items():
-            told[f"expected_{metric}"] = float(budget(even))
+            told[f"expected_{metric}"] = float(budget(self._weights(budget)).detach())
         settled = session.progress > self.settings.warm and self.settings.early_stop
         if settled and not self.stopped:
             reason = self.watch.look(
@@ -259,16 +252,14 @@ class Relaxation(Method):
         Raises:
             WorkError: none of the most probable ones keeps the limits.
         """
-        costs, limits = self.settings.costs, session.limits
+        costs, limits = self._costs(session), session.limits
 
         def excess(architecture: Architecture) -> float:
-            assert costs is not None
             return violation(costs(architecture), limits)
 
-        bounded = costs is not None and limits
         return derive(
             session.supernet.space, self._ranking, count,
-            excess=excess if bounded else None, seed=session.seed,
+            excess=excess if limits else None, seed=session.seed,
         )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
@@ -310,22 +301,31 @@ class Relaxation(Method):
         with torch.no_grad():
             session.forward(child.model, example)
 
+    def _costs(self, session: Session) -> Costs:
+        """Static costs as far as they are known: by default the number of parameters."""
+        space = session.supernet.space
+
+        def params(architecture: Architecture) -> dict[str, float]:
+            trained = space.build(architecture, "meta", 0).parameters()
+            return {"params": float(sum(p.numel() for p in trained if p.requires_grad))}
+
+        return self.costs or params
+
     def _budgets(self, session: Session, run: RelaxedReading) -> dict[str, ExpectedCost]:
-        costs, space = self.settings.costs, session.supernet.space
-        if costs is None:
-            return {}
-        known = costs(space.default())
-        budgets = {}
-        for limit in session.limits:
-            if limit.sign == "<=" and limit.metric in known and limit.bound > 0:
+        """What holds the expected costs within the limits."""
+        costs, space = self._costs(session), session.supernet.space
+        limits = [x for x in session.limits if x.sign == "<=" and x.bound > 0]
+        known = costs(space.default()) if limits else {}
 
-                def cost(architecture: Architecture, metric: str = limit.metric) -> float:
-                    return float(costs(architecture)[metric])
+        def budget(limit: Limit) -> ExpectedCost:
+            return ExpectedCost(
+                space, run.relaxed, run.inside, lambda a: costs(a)[limit.metric], limit.bound
+            )
 
-                budgets[limit.metric] = ExpectedCost(
-                    space, run.relaxed, run.inside, cost, limit.bound
-                )
-        return budgets
+        return {limit.metric: budget(limit) for limit in limits if limit.metric in known}
+
+    def _weights(self, budget: ExpectedCost) -> dict[str, Tensor]:
+        return {name: self.probabilities(d) for name, d in budget.relaxed.items()}
 
     def count(self, run: RelaxedReading) -> None:
         """Note what the pass whose mixes are set has computed."""

@@ -28,8 +28,9 @@ class Settings:
         early_stop: stop when the search is about to collapse, and go back to the alphas from
             before (:class:`~.collapse.Watch`).
         free_bound: share of parameter-free options above which it is.
-        costs: static costs of an architecture; with limits on them (``params<=200k``) the expected
-            cost is held within by the loss, and derived architectures keep them.
+        costs: static costs of an architecture, ``params`` alone where they are not given. Where the
+            search has limits on them (``params<=200k``), the loss holds the expected cost within,
+            and derived architectures keep them.
         pressure: weight of the relative excess of the expected cost in the loss.
     """
 

@@ -49,7 +49,6 @@ class Alphas:
         self.seed, self.device = seed, device
         self._values: dict[str, nn.Parameter] = {}
         self._adam: torch.optim.Adam | None = None
-        self._waiting: Mapping[str, Mapping[str, Tensor]] = {}
 
     def __getitem__(self, name: str) -> nn.Parameter:
         return self._values[name]
@@ -79,7 +78,6 @@ class Alphas:
             )
         else:
             self._adam.add_param_group({"params": [value]})
-        self._take(name)
 
     def learn(self, gradients: Sequence[Tensor | None]) -> None:
         """One step of Adam; a vector without a gradient stays."""
@@ -110,20 +108,15 @@ class Alphas:
         return told
 
     def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take back :meth:`state`; vectors that are not there yet take theirs when they join."""
-        self._waiting = state
-        for name in self._values:
-            self._take(name)
-
-    def _take(self, name: str) -> None:
-        if name not in self._waiting:
-            return
-        value, told = self._values[name], dict(self._waiting[name])
-        with torch.no_grad():
-            value.copy_(told.pop("value"))
-        if told:
-            assert self._adam is not None
-            # Adam counts its steps on the CPU, wherever the parameter is.
-            step = torch.as_tensor(told.pop("step"), dtype=torch.float32).cpu().clone()
-            moments = {key: tensor.to(self.device).clone() for key, tensor in told.items()}
-            self._adam.state[value] = {"step": step, **moments}
+        """Take back :meth:`state`; vectors that are not there yet join."""
+        for name, saved in state.items():
+            self.add(name, len(saved["value"]))
+            told = dict(saved)
+            with torch.no_grad():
+                self._values[name].copy_(told.pop("value"))
+            if told:
+                assert self._adam is not None
+                # Adam counts its steps on the CPU, wherever the parameter is.
+                step = torch.as_tensor(told.pop("step"), dtype=torch.float32).cpu().clone()
+                moments = {key: tensor.to(self.device).clone() for key, tensor in told.items()}
+                self._adam.state[self._values[name]] = {"step": step, **moments}

@@ -1,0 +1,61 @@
+"""Spaces that the promise is held on: the three families of the examples, and the zoo, small."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import archsmith as nas
+from archsmith.zoo import spaces
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def example(name: str) -> ModuleType:
+    """An example script, imported; its models pickle by this name then."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+RESNET = nas.Space(example("resnet_supernet").ResNet, channels=2, classes=3)
+MOBILENET = nas.Space(example("mobilenet_supernet").mobilenet, channels=2, classes=3)
+GPT = nas.Space(example("gpt_supernet").GPT, vocabulary=11, context=8)
+
+#: Arguments that make a zoo space small, the shape of an input, and its type.
+ZOO: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
+    "channel_bench": ({"channels": 2, "classes": 4, "width": 2}, (1, 2, 8, 8), "float32"),
+    "convnet": ({"channels": 1, "classes": 4, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
+    "gpt": (
+        {"vocabulary": 11, "widths": (8, 16), "depths": (1, 2), "heads": (1, 2), "head_size": 8},
+        (1, 7), "int64",
+    ),
+    "hrnet": (
+        {"channels": 2, "classes": 3, "widths": (4, 8), "counts": (1,)}, (1, 2, 32, 32), "float32",
+    ),
+    "mlp": ({"features": 13, "outputs": 3}, (1, 13), "float32"),
+    "nasbench101": (
+        {"channels": 2, "classes": 4, "width": 4, "stacks": 2, "cells": 1}, (1, 2, 8, 8), "float32",
+    ),
+    "nasbench201": (
+        {"channels": 2, "classes": 4, "width": 4, "cells": 1}, (1, 2, 8, 8), "float32",
+    ),
+    "nasbench_graph": ({"features": 5, "classes": 3, "width": 8}, (1, 6, 11), "float32"),
+    "nasbench_macro": ({"channels": 2, "classes": 4, "width": 2}, (1, 2, 16, 16), "float32"),
+    "rnn_cells": (
+        {"vocabulary": 11, "embedding": 4, "hidden": 4, "layers": 1}, (1, 5), "int64",
+    ),
+    "transnas_macro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),
+    "transnas_micro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),
+}  # fmt: skip
+
+
+def zoo(name: str) -> nas.Space:
+    return nas.Space(spaces.get(name), **ZOO[name][0])
