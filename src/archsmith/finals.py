@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .errors import StoreError
@@ -93,17 +93,22 @@ class Finals:
         return final
 
     def decide(
-        self, history: History, count: int, on_final: OnFinal | None = None
+        self,
+        history: History,
+        count: int,
+        on_final: OnFinal | None = None,
+        first: Sequence[Architecture] = (),
     ) -> tuple[Final | None, Final | None]:
         """Train the best ``count`` trials and the default to the end; the winner and the default.
 
         The winner is the finalist that keeps the limits and is best on the validation part by the
         first objective. Then winner and default, nobody else, are scored on the test part. Where a
         finalist fails, or none keeps the limits any more, the next best trials take their turn;
-        what went wrong stands in :attr:`problems`.
+        what went wrong stands in :attr:`problems`. Trials of the architectures in ``first`` are
+        finalists before the others, whatever their figures.
         """
         default = self.setting.space.default()
-        candidates = finalists(history, count + SPARE)
+        candidates = finalists(history, count + SPARE, first)
         done: list[Final] = []
         for trial in candidates:
             if len(done) >= count and any(self._keeps(final, history) for final in done):
@@ -159,14 +164,20 @@ class Finals:
         self.store.note(name, self.notes[name])
 
 
-def finalists(history: History, count: int) -> list[Trial]:
-    """The trials worth training to the end, best first; each architecture once."""
+def finalists(history: History, count: int, first: Sequence[Architecture] = ()) -> list[Trial]:
+    """The trials worth training to the end, best first; each architecture once.
+
+    Those of ``first`` that finished and keep the limits come before the others.
+    """
     best = history.front()
     if len(history.objectives) == 1:
         kept = [t for t in history.full if history.violation(t.metrics) == 0]
         best = history.ranked(kept)
     unique = {trial.architecture: trial for trial in reversed(best)}
-    return sorted(unique.values(), key=best.index)[:count]
+    ordered = sorted(unique.values(), key=best.index)
+    done = [t for t in history.full if history.violation(t.metrics) == 0]
+    ahead = [t for a in first for t in done if t.architecture == a][:count]
+    return (ahead + [t for t in ordered if t.architecture not in first])[:count]
 
 
 def _order(

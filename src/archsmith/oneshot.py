@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from .errors import InputError, WorkError
 from .space import Architecture
 from .strategy import Strategy, named
 from .supernet import methods
-from .trial import History, Proposal
+from .trial import Fidelity, History, Proposal
 from .trust import tally
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .setting import Setting
     from .space import Space
     from .study import Study
-    from .supernet.method import Method
+    from .supernet.method import Method, Session
     from .supernet.supernet import Supernet
 
 #: Trials on shared weights where no number is given: each costs a pass over the validation part.
@@ -35,8 +36,10 @@ DERIVED = 10
 TRAINING = 0.75
 #: Epochs of a supernet, in those of one network: its weights are shared by many.
 _LONGER = 2
+#: Steps that a supernet has at least, on little data too.
+_STEPS = 4000
 #: Upper bound of the epochs where time decides.
-_MOST = 50
+_MOST = 100
 
 #: Called with each row of the supernet's curve and the planned number of epochs.
 OnShared = Callable[[Mapping[str, float], int], None]
@@ -101,11 +104,14 @@ def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
     return OnSharedWeights(strategy, named("auto")())
 
 
-def epochs_of(setting_epochs: int, given: int | None, timed: bool) -> int:
+def epochs_of(setting: Setting, given: int | None, timed: bool) -> int:
     """Epochs of the supernet: as given, or longer than one network's, or as time allows."""
     if given is not None:
         return given
-    return setting_epochs * (_MOST if timed else _LONGER)
+    recipe = setting.recipe
+    steps = max(1, len(setting.data.train) // recipe.batch_size)
+    usual = max(_LONGER * recipe.epochs, math.ceil(_STEPS / steps))
+    return _MOST * usual if timed else usual
 
 
 def trials_of(method: Method, trials: int | None, timed: bool) -> int | None:
@@ -151,6 +157,7 @@ class Sharing:
     study: Study
     budget: float | None
     on_epoch: OnShared | None = None
+    _known: dict[Architecture, Mapping[str, float]] = field(default_factory=dict)
 
     def prepare(self) -> None:
         """Train, or take what an earlier session trained; then the study can begin.
@@ -179,7 +186,8 @@ class Sharing:
         seconds = None if self.budget is None else TRAINING * self.budget
         net = Supernet(setting.space, seed=study.seed, device=setting.device)
         example = setting.task.example(setting.data.facts, batch=2)
-        check_memory(net, example, setting.recipe.batch_size)
+        check_memory(net, example, setting.recipe.batch_size, method.paths(setting.space))
+        method.costs = self._costs
         try:
             session = train_supernet(
                 net, method, setting.task, setting.data, setting.recipe,
@@ -193,15 +201,38 @@ class Sharing:
                 f"the supernet of {method.name}", "a training that converges", error.reason,
                 "a lower learning rate (recipe)",
             ) from error  # fmt: skip
-        self.strategy.derived = method.derive(session, DERIVED)
+        problem = self._derive(session)
         self.strategy.evaluator.take(net)
         if folder:
             net.save(weights_path(folder))
-        study.store.note("supernet", self._facts(session, net))
+        study.store.note("supernet", self._facts(session, net) | {"problem": problem})
         if folder:
             shutil.rmtree(folder / "supernet", ignore_errors=True)
 
-    def _facts(self, session: Any, net: Supernet) -> dict[str, Any]:
+    def _derive(self, session: Session) -> str:
+        """Take what the method derives; why it derives nothing, if so."""
+        try:
+            self.strategy.derived = self.strategy.method.derive(session, DERIVED)
+        except WorkError as error:
+            # The strategy that follows keeps limits as well.
+            return f"{self.strategy.method.name} derives nothing: {error.expected}, got {error.got}"
+        return ""
+
+    def _costs(self, architecture: Architecture) -> Mapping[str, float]:
+        """What an architecture costs, by the study's evaluators that need no training."""
+        from .evaluate.base import Price, Stages, Watch
+
+        if architecture not in self._known:
+            whole = self.study.evaluator
+            parts = whole.evaluators if isinstance(whole, Stages) else [whole]
+            found: dict[str, float] = {}
+            for part in parts:
+                if part.price < Price.TRAINED:
+                    found |= part.evaluate(architecture, Fidelity(), 0, Watch())
+            self._known[architecture] = found
+        return self._known[architecture]
+
+    def _facts(self, session: Session, net: Supernet) -> dict[str, Any]:
         method = self.strategy.method
         decisions = {d.name: d for s in net.survey.seen.values() for d in s.decisions.values()}
         options = {name: list(d.answers()) for name, d in decisions.items() if d.listed}

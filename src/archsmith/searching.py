@@ -93,7 +93,7 @@ def search(
         workers: processes that evaluate; 1 evaluates here.
         run: a folder that keeps the study; the same call on it resumes. Nothing is kept without.
         epochs, share: fidelity of a trial in place of the task's; of a one-shot method ``epochs``
-            are those of the supernet, twice the recipe's if not given.
+            are those of the supernet, twice the recipe's or 4,000 steps if not given.
         recipe: of the training to the end; a trial uses it at its fidelity.
         final_epochs: epochs of the training to the end, in place of the recipe's.
         finalists: how many of the best trials are trained to the end; 0 stops after the search.
@@ -139,7 +139,7 @@ def search(
         device=device,
     )
     if sharing is not None:
-        longer = epochs_of(setting.recipe.epochs, epochs, budget is not None)
+        longer = epochs_of(setting, epochs, budget is not None)
         setting.fidelity = Fidelity(longer)
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
     objectives = objectives_of(setting.task, maximize, minimize)
@@ -173,7 +173,8 @@ def search(
         )
         if not result.interrupted and finalists and ended.best is not None:
             start = inherited(sharing.evaluator) if sharing and inherit else None
-            _train_finalists(result, store, seed, finalists, tell.final, start)
+            first = sharing.derived[:1] if sharing else []
+            _train_finalists(result, store, seed, finalists, tell.final, start, first)
     if folder is not None:
         result.report = Run(folder, setting.space).report()
     return result
@@ -274,11 +275,12 @@ def _train_finalists(
     count: int,
     on_final: OnFinal | None,
     start: Start | None,
+    first: Sequence[Architecture],
 ) -> None:
     """Fill in winner, default and problems; an interruption keeps what the search found."""
     finals = Finals(result.setting, store, seed, result.history.objectives[0], start)
     try:
-        winner, default = finals.decide(result.history, count, on_final)
+        winner, default = finals.decide(result.history, count, on_final, first)
     except KeyboardInterrupt:
         result.stopped = INTERRUPTED
         return

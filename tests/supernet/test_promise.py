@@ -16,7 +16,7 @@ from archsmith.testing import supernet as promise
 from .random_spaces import Recipe, network, recipes
 
 IMAGES = torch.randn(4, 3, 6, 6, generator=torch.Generator().manual_seed(0))
-calm = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+calm = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def run(model: nn.Module) -> Tensor:

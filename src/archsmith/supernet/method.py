@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from .survey import Survey
 
 
+#: Costs of an architecture by name (``params``, ``flops``, ``latency_ms``).
+Costs = Callable[[Architecture], Mapping[str, float]]
+
+
 class Method(ABC):
     """A one-shot method. Adding one takes one file, its registration and its test.
 
@@ -39,6 +43,9 @@ class Method(ABC):
     holdout: ClassVar[float] = 0.0
     #: Why it wants to stop before the end; empty while it does not.
     stopped: str = ""
+    #: What an architecture costs before it is trained, for methods that keep limits while they
+    #: train; the caller may set it.
+    costs: Costs | None = None
 
     def check(  # noqa: B027
         self, space: Space, objectives: Sequence[Objective] = (), limits: Sequence[Limit] = ()
@@ -51,6 +58,10 @@ class Method(ABC):
 
     def begin(self, session: Session) -> None:  # noqa: B027
         """Make what it needs; called once, before the first step or before :meth:`load_state`."""
+
+    def paths(self, space: Space) -> float:
+        """How many options a pass computes side by side, on average, for estimates of memory."""
+        return 1.0
 
     @abstractmethod
     def step(self, session: Session, batch: Batch) -> Tensor:

@@ -90,7 +90,7 @@ class Survey:
         constants: buffers that are computed from the architecture; each keeps its own.
         seen: architectures that were built, in order.
         drawn: how many of them were random.
-        fused: number of equal parts that a layer's outputs are cut into, where an example showed it.
+        fused: number of equal parts that a layer's outputs are cut into, as an example showed.
     """
 
     stored: dict[str, Stored] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from ...errors import InputError, SpaceError
 from ...objective import Limit, Objective, violation
 from ...space.architecture import Answer, Architecture
 from ...space.decision import Categorical, Decision
-from ..method import Method
+from ..method import Costs, Method
 from ..session import Batch, Session
 from .child import Child, questions, read_child, unmoved
 from .collapse import Watch, dominant_eigenvalue, entropy_share, free_share
@@ -23,7 +23,7 @@ from .derive import derive, rank_subset
 from .expected_cost import ExpectedCost
 from .mixture import Mix, MixingWeights
 from .reading import Relaxed, RelaxedReading, labels_of, size_of, taken
-from .settings import Costs, Settings
+from .settings import Settings
 from .weights import Alphas, rate_for
 
 if TYPE_CHECKING:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...errors import InputError
-from ...space.architecture import Architecture
-
-#: Static costs of an architecture (``params``, ``flops``, ...), found without training it.
-Costs = Callable[[Architecture], Mapping[str, float]]
+from ..method import Costs
 
 
 @dataclass(frozen=True)
