@@ -196,8 +196,8 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
         f"nasbench201, {options.width} channels, {options.cells} cell(s) a stage, "
         f"{options.side}x{options.side}, {options.seconds:g} s of training on one core\n",
         "| method | seeds | tau, all (published) | 95 % interval, first seed | tau, top fifth | "
-        "tau by loss | rho | test accuracy found, each seed | published | best of the sample by shared weights "
-        "| epochs | s a judgement |",
+        "tau by loss | rho | test accuracy found, each seed | published | best of the sample by "
+        "shared weights | epochs | s a judgement |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for method in dict.fromkeys(row["method"] for row in rows):
@@ -212,7 +212,8 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
         sample = statistics.mean(row["best_by_shared_in_sample"] for row in own)
         lines.append(
             f"| {method} | {len(own)} | {tau:.2f} ({TAU.get(method, '–')}) "
-            f"| {first['low']:.2f} to {first['high']:.2f} | {statistics.mean(top):.2f} | {by_loss:.2f} | {rho:.2f} "
+            f"| {first['low']:.2f} to {first['high']:.2f} | {statistics.mean(top):.2f} "
+            f"| {by_loss:.2f} | {rho:.2f} "
             f"| **{statistics.mean(tests):.2f}** ({', '.join(f'{t:.2f}' for t in tests)}) "
             f"| {PUBLISHED.get(method, '–')} | {sample:.2f} "
             f"| {statistics.mean(row['epochs'] for row in own):.0f} "

@@ -15,11 +15,15 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def marked(language: str) -> str:
-    """The block that a comment says is run here."""
+    """The first block that a comment says is run here."""
+    return all_marked(language)[0]
+
+
+def all_marked(language: str) -> list[str]:
     pattern = rf"<!-- tests/test_readme.py runs th\w+ -->\n```{language}\n(.*?)```"
-    found = re.search(pattern, README, re.DOTALL)
-    assert found is not None
-    return found[1]
+    found: list[str] = re.findall(pattern, README, re.DOTALL)
+    assert found
+    return found
 
 
 def run(*command: str, cwd: Path) -> str:
@@ -42,6 +46,13 @@ def test_the_example_is_short_and_runs(tmp_path):
     out = run(sys.executable, "example.py", cwd=tmp_path)
     assert "accuracy" in out
     assert (tmp_path / "digits-model" / "model.pt2").exists()
+
+
+def test_the_supernet_example_runs(tmp_path):
+    code = next(code for code in all_marked("python") if "Supernet" in code)
+    (tmp_path / "example.py").write_text(code)
+    run(sys.executable, "example.py", cwd=tmp_path)
+    assert (tmp_path / "net.safetensors").exists()
 
 
 def test_the_commands_run(tmp_path):

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, WorkError
+from .errors import InputError, WorkError, unknown
 from .space import Architecture
-from .strategy import Strategy, named
+from .strategy import Strategy, named, strategies
 from .supernet import methods
 from .trial import Fidelity, History, Proposal
 from .trust import tally
@@ -90,7 +90,7 @@ def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
     ``"spos"`` is the method with the default strategy on its weights, ``"spos+nsga2"`` another.
 
     Raises:
-        UnknownNameError: a name on either side of the ``+``.
+        UnknownNameError: a name that is neither, or one on either side of the ``+``.
     """
     if isinstance(strategy, OnSharedWeights):
         return strategy
@@ -99,6 +99,8 @@ def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
     if isinstance(strategy, str):
         first, plus, then = strategy.partition("+")
         if not plus and first not in methods.names():
+            if ":" not in first and first not in strategies.names():
+                raise unknown("strategy", first, [*strategies.names(), *methods.names()])
             return None
         return OnSharedWeights(methods.get(first)(), named(then or "auto")())
     return OnSharedWeights(strategy, named("auto")())
@@ -184,8 +186,8 @@ class Sharing:
         epochs = setting.fidelity.epochs or setting.recipe.epochs
         folder = study.store.folder
         seconds = None if self.budget is None else TRAINING * self.budget
-        net = Supernet(setting.space, seed=study.seed, device=setting.device)
         example = setting.task.example(setting.data.facts, batch=2)
+        net = Supernet(setting.space, seed=study.seed, device=setting.device, example=example)
         check_memory(net, example, setting.recipe.batch_size, method.paths(setting.space))
         method.costs = self._costs
         try:

@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 _QUIET = 24
 #: Answers of a long subset that are looked at, and of a number without looking closer.
 _ANSWERS, _FEW = 9, 4
+#: Decisions that the largest architecture may have, and beside those a multiple of the default's.
+_BOUND, _TIMES = 64, 4
 #: Architectures that are built repeatedly, to see whether they come out the same.
 _COVER = 12
 #: Seconds after which the survey looks no further than the sweeps.
-_SECONDS = 20.0
+_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -269,7 +271,9 @@ class Surveyor:
         """The architecture with the most (1) or fewest (-1) weights, one decision after another."""
         best, asked = start, True
         met: set[str] = set()
-        while asked:
+        # In a space without a bound larger ones come up for ever.
+        most = _BOUND + _TIMES * len(start.decisions)
+        while asked and len(met) < most:
             asked = False
             for name, decision in best.decisions.items():
                 if name in met:

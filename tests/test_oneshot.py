@@ -1,0 +1,175 @@
+"""Searching with shared weights, as users start it: every method, resuming, limits, trust."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import archsmith as nas
+from archsmith.errors import InputError, UnknownNameError
+from archsmith.oneshot import OnSharedWeights, one_shot
+from archsmith.run import Run
+from archsmith.supernet import methods
+from archsmith.trusting import measure_trust
+
+SPACE = f"{Path(__file__).parent / 'oneshot_space.py'}:small"
+SHORT = ("--epochs", 1, "--trials", 4, "--final-epochs", 1, "--finalists", 1)
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_every_method_searches_from_the_command_line(archsmith, tmp_path, method):
+    run = tmp_path / "run"
+    done = archsmith("search", "digits", "--space", SPACE, "--strategy", method, *SHORT,
+                     "--run", run, "--json")  # fmt: skip
+    assert done.status == 0, done.err
+    told = json.loads(done.out)
+    assert told["strategy"] == f"{method}+auto"
+    assert len(told["trials"]) == 4
+    assert told["winner"]["test"]["accuracy"] > 0.1
+    shared = told["supernet"]
+    assert shared["method"] == method
+    assert shared["parameters"] > 0
+    assert sum(shared["visits"]["first"].values()) > 0
+    assert set(shared["visits"]["first"]) == {"conv3", "conv1", "skip"}
+    assert (run / "supernet.safetensors").exists()
+    assert not (run / "supernet").exists()
+    assert "shared weights" in (run / "report.html").read_text("utf-8").lower()
+
+
+def test_names_say_what_searches_on_the_weights():
+    plan = one_shot("fairnas+nsga2")
+    assert isinstance(plan, OnSharedWeights)
+    assert (plan.method.name, plan.then.name, plan.name) == ("fairnas", "nsga2", "fairnas+nsga2")
+    assert one_shot("evolution") is None
+    assert one_shot(nas.SPOS()).name == "spos+auto"
+    with pytest.raises(UnknownNameError, match="spos"):
+        one_shot("spso+evolution")
+    with pytest.raises(UnknownNameError, match="evolution"):
+        one_shot("spos+evoluton")
+
+
+def test_several_objectives_and_limits(tmp_path):
+    result = nas.search(
+        SPACE, "digits", strategy="spos+nsga2", minimize="params", limits={"params": 1500},
+        epochs=1, trials=6, finalists=0, run=tmp_path / "run",
+    )  # fmt: skip
+    finished = result.history.finished
+    assert finished
+    assert all(trial.metrics["params"] <= 1500 for trial in finished)
+    assert result.front
+
+
+@pytest.mark.parametrize("method", ["darts", "gdas"])
+def test_limits_hold_for_what_a_method_derives(tmp_path, method):
+    result = nas.search(
+        SPACE, "digits", strategy=method, limits={"params": 1500}, epochs=1, trials=3,
+        finalists=0, run=tmp_path / "run",
+    )  # fmt: skip
+    derived = [t for t in result.history.trials if "number" in t.note]
+    assert derived
+    assert all(trial.metrics["params"] <= 1500 for trial in derived)
+
+
+def test_a_finished_search_is_not_trained_again(tmp_path):
+    def search() -> tuple[nas.SearchResult, dict[str, object]]:
+        run = tmp_path / "run"
+        result = nas.search(SPACE, "digits", strategy="spos", epochs=1, trials=3, finalists=0,
+                            run=run)  # fmt: skip
+        return result, Run(run).record.notes["supernet"]
+
+    (first, facts), (second, again) = search(), search()
+    assert facts == again
+    assert [t.architecture for t in first.history.trials] == [
+        t.architecture for t in second.history.trials
+    ]
+
+
+def test_the_winner_may_inherit_its_weights(tmp_path):
+    found = {}
+    for inherit in (False, True):
+        result = nas.search(
+            SPACE, "digits", strategy="spos", epochs=12, trials=2, final_epochs=1, finalists=1,
+            inherit=inherit, run=tmp_path / f"run-{inherit}",
+        )  # fmt: skip
+        assert result.best is not None
+        found[inherit] = result.best.curve[0]["loss"]
+    assert found[True] < found[False]
+
+
+def test_trust_is_measured_and_reported(archsmith, tmp_path):
+    run = tmp_path / "run"
+    nas.search(SPACE, "digits", strategy="spos", epochs=2, trials=3, finalists=0, run=run)
+    done = archsmith("trust", run, "--sample", 4, "--epochs", 1, "--json")
+    assert done.status == 0, done.err
+    told = json.loads(done.out)
+    assert len(told["sample"]) == 4
+    assert told["verdict"] == "unknown"  # four are too few for a verdict
+    assert told["random"]["architectures"] >= 1
+    assert -1 <= told["after"]["tau"]["value"] <= 1
+    assert "trained for 1 epochs" in (run / "report.html").read_text("utf-8")
+    # What was trained is kept: a larger sample goes on from it.
+    record = Run(run).record.notes
+    alone = [name for name in record if name.startswith("alone.")]
+    measure_trust(Run(run), 5, epochs=1)
+    more = [name for name in Run(run).record.notes if name.startswith("alone.")]
+    assert set(alone) < set(more)
+
+
+def test_trust_needs_shared_weights(tmp_path):
+    run = tmp_path / "run"
+    nas.search(SPACE, "digits", strategy="random", epochs=1, trials=1, finalists=0, run=run)
+    with pytest.raises(InputError, match="--strategy spos"):
+        measure_trust(Run(run), 4)
+
+
+KILLED = """
+import torch
+import archsmith as nas
+torch.set_num_threads(1)
+nas.search({space!r}, "digits", strategy="spos", epochs=15, trials=3, finalists=0, run={run!r})
+"""
+
+
+def test_a_killed_supernet_goes_on(tmp_path):
+    run = tmp_path / "run"
+    script = KILLED.format(space=SPACE, run=str(run))
+    process = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.monotonic() + 120
+    while not list((run / "supernet").glob("epoch-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert list((run / "supernet").glob("epoch-*"))
+    resumed = nas.search(SPACE, "digits", strategy="spos", epochs=15, trials=3, finalists=0,
+                         run=run)  # fmt: skip
+    straight = nas.search(SPACE, "digits", strategy="spos", epochs=15, trials=3, finalists=0,
+                          run=tmp_path / "straight")  # fmt: skip
+    assert [t.metrics["loss"] for t in resumed.history.trials] == [
+        t.metrics["loss"] for t in straight.history.trials
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--strategy", "sopos"], "spos"),
+        (["--strategy", "spos", "--share", 0.5], "epochs or time"),
+        (["--strategy", "evolution", "--inherit"], "one-shot method"),
+        (["--strategy", "spos", "--epochs", 0], "epoch"),
+        (["--strategy", "darts", "--space", SPACE.replace("small", "values")], "spos"),
+        (["--strategy", "spos", "--space", SPACE.replace("small", "drawn")], "draw"),
+    ],
+)
+def test_wrong_input_is_told_before_anything_is_trained(archsmith, tmp_path, options, told):
+    space = [] if "--space" in options else ["--space", SPACE]
+    done = archsmith("search", "digits", *space, *options, "--run", tmp_path / "run")
+    assert done.status == 2, done.err
+    assert told in done.err
+    assert "Traceback" not in done.err
