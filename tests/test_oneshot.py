@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -173,3 +174,58 @@ def test_wrong_input_is_told_before_anything_is_trained(archsmith, tmp_path, opt
     assert done.status == 2, done.err
     assert told in done.err
     assert "Traceback" not in done.err
+
+
+def test_it_works_without_a_run_folder():
+    result = nas.search(SPACE, "digits", strategy="gdas", epochs=1, trials=3, final_epochs=1)
+    assert result.best is not None
+    assert result.best.test["accuracy"] > 0.1
+    assert result.run is None
+
+
+def test_workers_read_the_weights_from_the_run_folder(tmp_path):
+    told = {}
+    for workers in (1, 2):
+        result = nas.search(
+            SPACE, "digits", strategy="spos+grid", epochs=1, trials=4, finalists=0,
+            workers=workers, run=tmp_path / f"{workers}",
+        )  # fmt: skip
+        told[workers] = {t.architecture: t.metrics["loss"] for t in result.history.finished}
+    assert told[1].keys() == told[2].keys()
+    for architecture, loss in told[1].items():
+        assert told[2][architecture] == pytest.approx(loss, rel=1e-4)
+    with pytest.raises(InputError, match="run folder"):
+        nas.search(SPACE, "digits", strategy="spos", workers=2)
+
+
+def test_ctrl_c_while_the_weights_are_trained_loses_nothing(tmp_path):
+    rows: list[float] = []
+
+    def interrupt(row: Mapping[str, float], epochs: int) -> None:
+        rows.append(row["epoch"])
+        if rows == [1.0, 2.0]:
+            raise KeyboardInterrupt
+
+    def search() -> nas.SearchResult:
+        return nas.search(
+            SPACE, "digits", strategy="spos", epochs=4, trials=3, finalists=0,
+            run=tmp_path / "run", listener=nas.Listener(shared=interrupt),
+        )  # fmt: skip
+
+    first = search()
+    assert first.interrupted
+    assert not first.history.trials
+    second = search()
+    assert not second.interrupted
+    assert rows == [1.0, 2.0, 3.0, 4.0]
+    assert len(second.history.finished) == 3
+
+
+def test_time_is_shared_between_weights_and_search(tmp_path):
+    result = nas.search(
+        SPACE, "digits", strategy="spos", time=8, finalists=0, run=tmp_path / "run"
+    )  # fmt: skip
+    seconds = Run(tmp_path / "run").record.notes["supernet"]["seconds"]
+    assert 5 < seconds < 12
+    assert result.seconds < 20
+    assert result.history.finished

@@ -13,11 +13,11 @@ from archsmith.errors import InputError
 from archsmith.space.architecture import Architecture
 from archsmith.supernet.attentive import Attentive, AttentiveNAS
 from archsmith.supernet.fair import Fair, FairNAS
+from archsmith.supernet.known import Survey
 from archsmith.supernet.method import Moment, Path, Sampler
 from archsmith.supernet.progressive import OFA, Progressive, downwards, resize
 from archsmith.supernet.sandwich import BigNAS, Sandwich
 from archsmith.supernet.supernet import Supernet
-from archsmith.supernet.survey import Survey
 from archsmith.supernet.uniform import SPOS, Uniform
 from archsmith.train import schedule
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 import archsmith as nas
 from archsmith.space.architecture import Architecture
+from archsmith.supernet.known import Survey
 from archsmith.supernet.method import Moment, Path, SampledMethod, Sampler
 from archsmith.supernet.session import Session, start
 from archsmith.supernet.supernet import Supernet
-from archsmith.supernet.survey import Survey
 from archsmith.task import task
 from archsmith.task.base import Data, Part, ReadOptions, Recipe
 

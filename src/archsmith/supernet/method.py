@@ -23,7 +23,7 @@ from .session import Batch, Session, by_batch
 
 if TYPE_CHECKING:
     from ..space import Space
-    from .survey import Survey
+    from .known import Survey
 
 
 #: Costs of an architecture by name (``params``, ``flops``, ``latency_ms``).

@@ -17,7 +17,7 @@ from .session import Session
 
 if TYPE_CHECKING:
     from ..space import Space
-    from .survey import Survey
+    from .known import Survey
 
 #: What is freed, in this order. Other decisions are free as soon as the largest is trained.
 ORDER = ("kernel", "depth", "width")

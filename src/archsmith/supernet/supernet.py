@@ -15,10 +15,11 @@ from ..errors import InputError, SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import architecture_policy, parameter_keys, refuse_extra
 from ..space.reading import Reading
+from .known import Stored, Survey
 from .lending import Place, distinct, lend, uninitialised
 from .slicing import take
 from .store import Store, beyond, filled
-from .survey import Stored, Survey, Surveyor
+from .survey import Surveyor
 
 if TYPE_CHECKING:
     from ..space import Space
