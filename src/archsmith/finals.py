@@ -11,9 +11,9 @@ from .objective import Limit, Objective, violation
 from .setting import Setting
 from .space import Architecture
 from .study import Store
-from .study.checkpoints import save_weights
 from .study.study import seed_of
 from .trial import History, Trial
+from .weights import read, write
 
 #: Gives the weights that the training of an architecture starts from.
 Start = Callable[[Architecture], Mapping[str, Any]]
@@ -55,10 +55,8 @@ class Finals:
         path = weights_path(self.store.folder, architecture)
         if not path.exists():
             return None
-        from safetensors.torch import load_file
-
         final = Final.from_json(note)
-        final.weights = load_file(path)
+        final.weights, _ = read(path)
         self._live[architecture.id] = final
         return final
 
@@ -155,7 +153,7 @@ class Finals:
     def _keep(self, final: Final) -> None:
         self._live[final.architecture.id] = final
         if self.store.folder is not None:
-            save_weights(weights_path(self.store.folder, final.architecture), final.weights)
+            write(weights_path(self.store.folder, final.architecture), final.weights)
         self._note(final)
 
     def _note(self, final: Final) -> None:

@@ -13,7 +13,8 @@ from ..errors import ArchsmithError, StoreError
 from ..evaluate.base import Evaluator, TrialFailed, TrialPruned, Watch
 from ..space.architecture import Architecture
 from ..trial import Fidelity, State, Trial
-from .checkpoints import checkpoint_path, save_weights
+from ..weights import write
+from .checkpoints import checkpoint_path
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,7 +151,7 @@ class _Watch(Watch):
 
     def keep(self, weights: Mapping[str, Tensor]) -> None:
         if self._folder is not None:
-            save_weights(checkpoint_path(self._folder, self._number), weights)
+            write(checkpoint_path(self._folder, self._number), weights)
             self.weights = True
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .files import read, write
+from ..weights import read, write
 
 if TYPE_CHECKING:
     from .method import Method

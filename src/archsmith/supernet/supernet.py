@@ -195,7 +195,7 @@ class Supernet(Store):
 
     def save(self, path: str | Path) -> None:
         """Write the weights as a safetensors file, whole or not at all."""
-        from .files import write
+        from ..weights import write
 
         write(Path(path), dict(self.stored()), self._meta())
 
@@ -208,7 +208,7 @@ class Supernet(Store):
         Raises:
             InputError: no such file, one of another kind, or of another space.
         """
-        from .files import read
+        from ..weights import read
 
         tensors, meta = read(Path(path))
         if meta.get("fingerprint") != space.fingerprint:
