@@ -236,6 +236,9 @@ def trust(
     from .screen import Screen
     from .trusting import measure_trust
 
+    for option, value in (("--file", file), ("--dataset", dataset)):
+        if value is not None and table is None:
+            raise InputError(option, "the table that it belongs to", "none", "--table NAME")
     with interruptible(run), only_json(as_json), Screen() as screen:
         opened = _open(run, space)
         known = read_table(table, file, dataset) if table else None

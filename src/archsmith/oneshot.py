@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, WorkError, unknown
+from .errors import InputError, RunFolderError, WorkError, unknown
 from .space import Architecture
 from .strategy import Strategy, named, strategies
 from .supernet import methods
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .evaluate.shared import SharedWeightsEvaluator
     from .setting import Setting
     from .space import Space
-    from .study import Study
+    from .study import Store, Study
     from .supernet.method import Method, Session
     from .supernet.supernet import Supernet
 
@@ -150,6 +150,45 @@ def weights_path(folder: Path) -> Path:
     return folder / "supernet.safetensors"
 
 
+def check_weights(evaluator: SharedWeightsEvaluator, whole: bool = True) -> None:
+    """Refuse shared weights that are damaged, gone, or not those of the space.
+
+    Args:
+        whole: read them, which the evaluator needs before its first trial; else the header alone.
+
+    Raises:
+        InputError: what is wrong with the file, and how to have it made again.
+    """
+    from .supernet.supernet import Supernet
+
+    try:
+        Supernet.check(evaluator.file, evaluator.space)
+        if whole:
+            _ = evaluator.supernet
+    except InputError as error:
+        raise InputError(
+            error.where, error.expected, error.got,
+            "delete the file if it is there and give the search's command again, which trains "
+            "the shared weights anew",
+        ) from None  # fmt: skip
+
+
+def check_inherit(store: Store, inherit: bool) -> None:
+    """Refuse to go on where finalists have been trained from other weights than are wanted now.
+
+    Raises:
+        RunFolderError: each is trained once, so it would not be done again.
+    """
+    before = store.meta().get("inherit", inherit)
+    if before != inherit and any(name.startswith("final.") for name in store.record().notes):
+        begin = ("new weights", "the shared weights")
+        raise RunFolderError(
+            str(store.folder or "store"), f"finalists that begin with {begin[before]}, as those "
+            "trained there did", begin[inherit],
+            "give the options of the first run again, or another run folder",
+        )  # fmt: skip
+
+
 @dataclass
 class Sharing:
     """Trains the shared weights of a study before its first trial, once."""
@@ -168,17 +207,30 @@ class Sharing:
             WorkError: the training diverged.
             InputError: weights of this space cannot be shared, or memory is too small.
         """
-        known = self.study.store.record().notes.get("supernet")
-        folder = self.study.store.folder
+        self.study.check_store()
+        record, folder = self.study.store.record(), self.study.store.folder
+        known = record.notes.get("supernet")
         if known and folder and weights_path(folder).exists():
+            wanted = self.study.trials
+            check_weights(self.strategy.evaluator, wanted is None or len(record.ended) < wanted)
             found = [Architecture.from_json(values) for values in known["derived"]]
             self.strategy.derived = found
             return
-        self.study.prepare(self._train)
+        net = self._supernet()  # what is refused here leaves the folder free for another study
+        self.study.prepare(lambda: self._train(net))
 
-    def _train(self) -> None:
+    def _supernet(self) -> Supernet:
         from .supernet.memory import check_memory
         from .supernet.supernet import Supernet
+
+        setting, method = self.setting, self.strategy.method
+        example = setting.task.example(setting.data.facts, batch=2)
+        net = Supernet(setting.space, seed=self.study.seed, device=setting.device, example=example)
+        check_memory(net, example, setting.recipe.batch_size, method.paths(setting.space))
+        method.try_out(net, example)
+        return net
+
+    def _train(self, net: Supernet) -> None:
         from .supernet.training import train_supernet
         from .train import Diverged
 
@@ -186,9 +238,6 @@ class Sharing:
         epochs = setting.fidelity.epochs or setting.recipe.epochs
         folder = study.store.folder
         seconds = None if self.budget is None else TRAINING * self.budget
-        example = setting.task.example(setting.data.facts, batch=2)
-        net = Supernet(setting.space, seed=study.seed, device=setting.device, example=example)
-        check_memory(net, example, setting.recipe.batch_size, method.paths(setting.space))
         method.costs = self._costs
         try:
             session = train_supernet(

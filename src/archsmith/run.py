@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, RunFolderError, SpaceError, WorkError
 from .final import Final, model_of
-from .finals import Finals
+from .finals import Finals, Start
 from .objective import Limit, Metric, Objective
 from .setting import Setting, SpaceLike, reopen
 from .space import Architecture
@@ -106,7 +106,8 @@ class Run:
                 that has no untouched data left to say how good the choice is.
         """
         with SqliteStore(self.folder) as store:
-            finals = Finals(self.setting, store, self.meta["seed"], self.goals[0][0])
+            goal, start = self.goals[0][0], self._start()
+            finals = Finals(self.setting, store, self.meta["seed"], goal, start)
             architecture, which = self._chosen(number)
             final = finals.train(architecture, which, on_epoch)
             if test or number is None:
@@ -214,6 +215,20 @@ class Run:
         except OSError as error:
             raise WorkError(str(target), "a file that can be written", str(error)) from None
         return target
+
+    def _start(self) -> Start | None:
+        """The weights that the training of this study's finalists begins with, if not new ones."""
+        if not self.meta.get("inherit"):
+            return None
+        from .oneshot import check_weights, evaluator_of, inherited
+
+        evaluator = evaluator_of(self.setting, self.folder)
+
+        def start(architecture: Architecture) -> Mapping[str, Any]:
+            check_weights(evaluator)
+            return inherited(evaluator)(architecture)
+
+        return start
 
     def _chosen(self, number: int | None) -> tuple[Architecture, int]:
         winner = self._noted("winner")

@@ -16,6 +16,7 @@ from .oneshot import (
     OnShared,
     OnSharedWeights,
     Sharing,
+    check_inherit,
     check_options,
     epochs_of,
     evaluator_of,
@@ -150,6 +151,7 @@ def search(
     reach = check_limits(setting.space, whole, bounds, seed)
     check_shapes(setting.space, setting.forward_on_meta, seed)
     with open_store(folder) as store:
+        check_inherit(store, inherit)
         study = Study(
             setting.space,
             StartFrom(_first(setting, reach), chosen, note="to start from"),

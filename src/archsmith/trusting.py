@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError
-from .oneshot import evaluator_of
+from .oneshot import check_weights, evaluator_of
 from .run import Run
 from .space import Architecture
 from .study import SqliteStore
 from .study.seeds import seed_of
+from .supernet import methods
+from .supernet.method import accepted
 from .trust import Judged, Outcome, Trust
 
 if TYPE_CHECKING:
@@ -54,12 +56,18 @@ def measure_trust(
     if sample < 2:
         raise InputError("sample", "2 architectures or more", str(sample))
     known = run.record.notes.get("supernet")
+    if known is None and run.meta["strategy"].partition("+")[0] in methods.names():
+        raise InputError(
+            str(run.folder), "shared weights that were trained to the end",
+            "a search that was stopped before", f"{run.meta['command']} goes on",
+        )  # fmt: skip
     if known is None:
         raise InputError(
             str(run.folder), "a run with shared weights", f"strategy {run.meta['strategy']}",
             "archsmith search DATA --strategy spos (or another one-shot method)",
         )  # fmt: skip
     judge = evaluator_of(run.setting, run.folder)
+    check_weights(judge)
     goal = run.goals[0][0]
     if goal.metric not in judge.provides:
         raise InputError(
@@ -67,7 +75,7 @@ def measure_trust(
             f"{', '.join(judge.provides)}", goal.metric,
         )  # fmt: skip
     best = run.trial(None)
-    drawn = _drawn(run, sample)
+    drawn = _drawn(run, sample, judge.supernet.builds)
     with SqliteStore(run.folder) as store:
         judging = _Judging(run, judge, store, goal.metric, epochs, table)
         judged = []
@@ -87,14 +95,16 @@ def measure_trust(
     return trust
 
 
-def _drawn(run: Run, count: int) -> list[Architecture]:
-    """Random architectures, each graph once, the same for the same study."""
+def _drawn(run: Run, count: int, builds: Callable[[Architecture], bool]) -> list[Architecture]:
+    """Random architectures that build, each graph once, the same for the same study."""
     space = run.setting.space
     rng = random.Random(seed_of(run.meta["seed"], 0, "trust"))
     found: dict[str, Architecture] = {}
     for _ in range(_DRAWS * count):
-        architecture = space.sample(rng)
-        found.setdefault(space.canonical(architecture), architecture)
+        architecture = accepted(lambda: space.sample(rng))
+        form = space.canonical(architecture)
+        if form not in found and builds(architecture):
+            found[form] = architecture
         if len(found) == count:
             break
     return list(found.values())

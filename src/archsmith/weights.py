@@ -46,8 +46,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str] | N
         raise
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and header of a safetensors file.
+def header(path: Path) -> dict[str, str]:
+    """The header of a safetensors file, whose length is checked; its tensors are not read.
 
     Raises:
         InputError: no such file, or one of another kind.
@@ -58,8 +58,20 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(str(path), "a file of weights", "none")
     try:
         with safe_open(str(path), framework="pt") as opened:
-            meta = opened.metadata() or {}
-            names: list[str] = list(opened.keys())
-            return {name: opened.get_tensor(name) for name in names}, dict(meta)
+            return dict(opened.metadata() or {})
     except SafetensorError as error:
-        raise InputError(str(path), "a safetensors file", str(error)) from None
+        raise InputError(str(path), "a whole safetensors file", str(error)) from None
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and header of a safetensors file.
+
+    Raises:
+        InputError: as :func:`header`.
+    """
+    from safetensors import safe_open
+
+    meta = header(path)
+    with safe_open(str(path), framework="pt") as opened:
+        names: list[str] = list(opened.keys())
+        return {name: opened.get_tensor(name) for name in names}, meta

@@ -22,7 +22,7 @@ from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
 from .fidelity import asked, offered, part
 from .incumbent import Incumbents
 from .interrupts import Interrupts
-from .meta import describe
+from .meta import check_same, describe
 from .progress import Progress, tell
 from .record import ALL_FAILED, Record, as_history
 from .result import INTERRUPTED, PREPARED, StudyResult
@@ -129,6 +129,16 @@ class Study:
                 self._leave()
         front = self.incumbents.front()
         return StudyResult(self.history, self.incumbents.best, front, self._stopped, self.elapsed)
+
+    def check_store(self) -> None:
+        """Refuse a store that holds another study, before any work.
+
+        Raises:
+            RunFolderError: it does.
+        """
+        known = self.store.meta()
+        if known:
+            check_same(str(self.store.folder or "store"), known, self._meta)
 
     def prepare(self, work: Callable[[], None]) -> None:
         """Work that has to be done before the first trial, in a session of its own.

@@ -7,7 +7,7 @@ from bisect import bisect_left
 
 from ..errors import InputError
 from ..space.architecture import Architecture
-from .method import Moment, SampledMethod
+from .method import Moment, SampledMethod, accepted
 from .sandwich import Sandwich
 
 #: Random architectures whose costs are known at a time, and steps that they serve.
@@ -37,6 +37,9 @@ class Attentive(Sandwich):
         self._pool: list[tuple[float, Architecture]] = []
         self._period = -1
 
+    def begin(self) -> None:
+        self._pool, self._period = [], -1
+
     def between(self, now: Moment) -> Architecture:
         alike = self._alike(now)
         chosen = min if self.pick == "best" else max
@@ -56,8 +59,13 @@ class Attentive(Sandwich):
             return
         # A function of the period alone: a training resumed in its middle has the same pool.
         rng = random.Random(f"{now.seed} pool {period}")
-        drawn = [now.space.sample(rng) for _ in range(_POOL)]
-        self._pool = sorted(((now.cost(a), a) for a in drawn), key=lambda entry: entry[0])
+
+        def drawn() -> tuple[float, Architecture]:
+            architecture = now.space.sample(rng)
+            return now.cost(architecture), architecture
+
+        entries = [accepted(drawn) for _ in range(_POOL)]
+        self._pool = sorted(entries, key=lambda entry: entry[0])
         self._period = period
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, StoreError
 from ..weights import read, write
 
 if TYPE_CHECKING:
@@ -43,7 +43,21 @@ def save(folder: Path, session: Session, method: Method, epoch: int, over: bool)
 
     Args:
         over: the training has ended.
+
+    Raises:
+        StoreError: it cannot be written.
     """
+    try:
+        _write(folder, session, method, epoch, over)
+    except OSError as error:
+        raise StoreError(
+            str(folder), "a folder that can be written", str(error),
+            "make it writable and give the same command again, which goes on from the last epoch "
+            "that was written",
+        ) from error  # fmt: skip
+
+
+def _write(folder: Path, session: Session, method: Method, epoch: int, over: bool) -> None:
     done = folder / f"{_PREFIX}{epoch:05d}"
     half = done.with_name(done.name + _HALF)
     shutil.rmtree(half, ignore_errors=True)
@@ -79,9 +93,15 @@ def restore(path: Path, session: Session, method: Method) -> tuple[int, bool]:
     Called after ``method.begin(session)``.
 
     Raises:
-        InputError: it is of another training.
+        InputError: it is of another training, or damaged.
     """
-    told = json.loads((path / "training.json").read_text(encoding="utf-8"))
+    try:
+        told, (weights, meta), (inside, _), (moments, _) = _read(path)
+    except (InputError, OSError, ValueError) as error:
+        raise InputError(
+            str(path), "a whole checkpoint", " ".join(str(error).split()),
+            f"delete {path.parent}: the training then begins anew",
+        ) from None  # fmt: skip
     wanted = identity(session, method)
     differing = [key for key in wanted if told["training"].get(key) != wanted[key]]
     if differing:
@@ -94,14 +114,17 @@ def restore(path: Path, session: Session, method: Method) -> tuple[int, bool]:
     session.held_batches, session.rate = told["held_batches"], told["rate"]
     session.curve = told["curve"]
     method.stopped = told["stopped"]
-    weights, meta = read(path / "supernet.safetensors")
     session.supernet.restore(weights, meta, str(path))
     session.adopt(again=True)
-    inside, _ = read(path / "method.safetensors")
     method.load_state(unpack(told["state"], inside))
-    moments, _ = read(path / "optimizer.safetensors")
     _load_optimizer(session, moments, told["optimizer"])
     return told["epoch"], told["over"]
+
+
+def _read(path: Path) -> Any:
+    told = json.loads((path / "training.json").read_text(encoding="utf-8"))
+    names = ("supernet", "method", "optimizer")
+    return told, *(read(path / f"{name}.safetensors") for name in names)
 
 
 def identity(session: Session, method: Method) -> dict[str, Any]:

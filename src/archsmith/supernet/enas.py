@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..space.architecture import Architecture
 from ..strategy.controller import LSTMPolicy
 from ..strategy.reinforce import Learner
-from .method import Batch, Moment, Path, SampledMethod, Sampler
+from .method import Batch, Moment, Path, SampledMethod, Sampler, accepted
 from .session import Session
 
 #: Draws of the controller that its best architectures are picked from, and tries for new ones.
@@ -24,8 +24,9 @@ class Drawn(Sampler):
         self.learner: Learner | None = None
 
     def paths(self, now: Moment) -> list[Path]:
-        assert self.learner is not None, "begin comes first"
-        return [Path(self.learner.draw(now.rng))]
+        learner = self.learner
+        assert learner is not None, "begin comes first"
+        return [Path(accepted(lambda: learner.draw(now.rng)))]
 
 
 class ENAS(SampledMethod):
@@ -81,6 +82,8 @@ class ENAS(SampledMethod):
         self._rewards: list[tuple[dict[str, Any], float]] = []
 
     def begin(self, session: Session) -> None:
+        super().begin(session)
+        self._rewards = []
         policy = LSTMPolicy(self.learning_rate, self.entropy)
         self._drawn.learner = Learner(session.supernet.space, policy, self.baseline)
 
@@ -95,8 +98,7 @@ class ENAS(SampledMethod):
         rng = session.rng("controller")
         total = 0.0
         for _ in range(self.controller_steps):
-            architecture = self.learner.draw(rng)
-            reward = reward_of(session, session.judge(architecture, session.held()))
+            architecture, reward = accepted(lambda: self._try(session, rng))
             self._teach(architecture, reward)
             total += reward
         return {"reward": total / self.controller_steps, "baseline": self.learner.average}
@@ -105,6 +107,7 @@ class ENAS(SampledMethod):
         """The best on held-out batches of what the controller draws, each once."""
         batches = [session.held() for _ in range(self.derive_batches)]
         drawn = self._distinct(session.rng("derive"), max(self.draws, count))
+        drawn = [a for a in drawn if session.supernet.builds(a)]
         scores = {a: self._score(session, a, batches) for a in drawn}
         return sorted(drawn, key=lambda a: -scores[a])[:count]
 
@@ -116,6 +119,10 @@ class ENAS(SampledMethod):
         for answers, reward in state["rewards"]:
             self._teach(Architecture(answers), reward)
 
+    def _try(self, session: Session, rng: random.Random) -> tuple[Architecture, float]:
+        architecture = self.learner.draw(rng)
+        return architecture, reward_of(session, session.judge(architecture, session.held()))
+
     def _teach(self, architecture: Architecture, reward: float) -> None:
         if not self._rewards:
             # Otherwise the first draws, which are like any, would count as very good.
@@ -124,7 +131,7 @@ class ENAS(SampledMethod):
         self.learner.teach(architecture, reward)
 
     def _distinct(self, rng: random.Random, draws: int) -> list[Architecture]:
-        return list(dict.fromkeys(self.learner.draw(rng) for _ in range(draws)))
+        return list(dict.fromkeys(accepted(lambda: self.learner.draw(rng)) for _ in range(draws)))
 
     def _score(self, session: Session, architecture: Architecture, batches: list[Batch]) -> float:
         rewards = [reward_of(session, session.judge(architecture, batch)) for batch in batches]

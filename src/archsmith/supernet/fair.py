@@ -34,6 +34,9 @@ class Fair(Sampler):
         self._count = paths
         self._decks: dict[str, list[int]] = {}
 
+    def begin(self) -> None:
+        self._decks = {}
+
     def paths(self, now: Moment) -> list[Path]:
         drawn: list[Path] = []
         most = 1
@@ -61,7 +64,7 @@ class Fair(Sampler):
             widest = max(widest, len(answers))
             return answers[self._next(decision, len(answers), now.rng)]
 
-        return now.space.walk(policy), widest
+        return now.draw(policy), widest
 
     def _next(self, decision: Decision, count: int, rng: random.Random) -> int:
         # One name may stand for several domains, in a space with conditions.

@@ -13,7 +13,7 @@ from ..objective import Limit, Objective
 from ..space import Space
 from ..space.architecture import Answer
 from ..space.decision import Decision
-from .method import Batch, Moment, Path, SampledMethod, Sampler
+from .method import Batch, Moment, Path, SampledMethod, Sampler, accepted
 from .session import Session
 
 #: Random architectures that are looked at for decisions that all have.
@@ -26,16 +26,19 @@ class Split(Sampler):
     def __init__(self) -> None:
         self.by: Decision | None = None
 
+    def begin(self) -> None:
+        self.by = None
+
     def paths(self, now: Moment) -> list[Path]:
         if self.by is None:
-            return [Path(now.space.sample(now.rng))]
+            return [Path(now.draw())]
         answers = list(self.by.answers())
         name, answer = self.by.name, answers[now.step % len(answers)]
 
         def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
             return answer if decision.name == name else decision.draw(now.rng)
 
-        return [Path(now.space.walk(policy))]
+        return [Path(now.draw(policy))]
 
 
 class FewShotNAS(SampledMethod):
@@ -66,6 +69,7 @@ class FewShotNAS(SampledMethod):
         splitting(space, self.decision)
 
     def begin(self, session: Session) -> None:
+        super().begin(session)
         self._session = session
 
     def step(self, session: Session, batch: Batch) -> Tensor:
@@ -98,7 +102,7 @@ def splitting(space: Space, name: str | None = None) -> Decision:
     always = {d.name: d for d in space.decisions(space.default())}
     rng = random.Random(0)
     for _ in range(_LOOKED_AT):
-        asked = {d.name: d for d in space.decisions(space.sample(rng))}
+        asked = {d.name: d for d in space.decisions(accepted(lambda: space.sample(rng)))}
         always = {n: d for n, d in always.items() if asked.get(n) == d}
     fit = {n: d for n, d in always.items() if d.listed and (d.cardinality or 0) > 1}
     if name is not None and name not in fit:

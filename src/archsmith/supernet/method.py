@@ -6,25 +6,36 @@ others (a relaxation, a controller) write their own step.
 
 from __future__ import annotations
 
+import contextlib
 import random
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..errors import ArchsmithError, SpaceError
 from ..objective import Limit, Objective
 from ..space.architecture import Answer, Architecture
+from ..space.building import BuilderError, tell
 from .session import Batch, Session, by_batch
 
 if TYPE_CHECKING:
-    from ..space import Space
-    from .known import Survey
+    from torch import nn
 
+    from ..space import Space
+    from ..space.reading import Policy
+    from .known import Survey
+    from .supernet import Supernet
+
+T = TypeVar("T")
+
+#: Draws of an architecture in a row that a builder may refuse.
+_REFUSALS = 20
 
 #: Costs of an architecture by name (``params``, ``flops``, ``latency_ms``).
 Costs = Callable[[Architecture], Mapping[str, float]]
@@ -56,8 +67,22 @@ class Method(ABC):
             InputError: saying what it cannot serve and what can.
         """
 
-    def begin(self, session: Session) -> None:  # noqa: B027
-        """Make what it needs; called once, before the first step or before :meth:`load_state`."""
+    def try_out(self, supernet: Supernet, example: Tensor) -> None:  # noqa: B027
+        """Refuse what only shows when a model runs; called before any work.
+
+        Args:
+            example: prepared inputs on the CPU.
+
+        Raises:
+            InputError: as :meth:`check`.
+        """
+
+    def begin(self, session: Session) -> None:
+        """Make what it needs, before the first step or before :meth:`load_state`.
+
+        Whatever an earlier training has left is forgotten.
+        """
+        self.stopped = ""
 
     def paths(self, space: Space) -> float:
         """How many options a pass computes side by side, on average, for estimates of memory."""
@@ -123,12 +148,21 @@ class Moment:
     score: Callable[[Architecture], float]
     cost: Callable[[Architecture], float]
 
+    def draw(self, policy: Policy | None = None) -> Architecture:
+        """An architecture by a policy, each decision evenly without one; none that is refused."""
+        if policy is None:
+            return accepted(lambda: self.space.sample(self.rng))
+        return accepted(lambda: self.space.walk(policy))
+
 
 class Sampler(ABC):
     """Draws the paths that a step trains."""
 
     #: Whether their gradients are averaged, or added up.
     averaged: ClassVar[bool] = True
+
+    def begin(self) -> None:  # noqa: B027
+        """As :meth:`Method.begin`."""
 
     @abstractmethod
     def paths(self, now: Moment) -> list[Path]:
@@ -157,6 +191,11 @@ class SampledMethod(Method):
         self.sampler, self.scored = sampler, scored
         self._visits: Counter[tuple[str, Answer]] = Counter()
 
+    def begin(self, session: Session) -> None:
+        super().begin(session)
+        self._visits = Counter()
+        self.sampler.begin()
+
     def step(self, session: Session, batch: Batch) -> Tensor:
         inputs, targets = session.prepare(batch)
         inputs = self.resized(session, inputs)
@@ -166,9 +205,9 @@ class SampledMethod(Method):
         wanted = any(path.soft for path in paths)
         teacher = self.teach(session, inputs) if wanted else None
         total = torch.zeros((), device=session.device)
-        for path in paths:
-            model = session.supernet.subnet(path.architecture).train()
-            outputs = session.forward(model, inputs)
+        for place in range(len(paths)):
+            path, model = self._subnet(session, inputs, targets, paths, place)
+            outputs = _outputs(session, model, inputs, path.architecture)
             loss = own = session.task.loss(outputs, targets, smoothing)
             if path.soft and teacher is not None:
                 loss = imitation(outputs, teacher, targets)
@@ -201,23 +240,72 @@ class SampledMethod(Method):
     def visits(self) -> Counter[tuple[str, Answer]]:
         return Counter(self._visits)
 
-    def _moment(self, session: Session, inputs: Tensor, targets: Tensor) -> Moment:
+    def _subnet(
+        self, session: Session, inputs: Tensor, targets: Tensor, paths: list[Path], place: int
+    ) -> tuple[Path, nn.Module]:
+        """A path's subnet; the path is drawn again where the builder refuses it.
+
+        Spaces learn which questions follow, not which answers a builder raises at.
+        """
+        path, supernet = paths[place], session.supernet
+        for attempt in range(_REFUSALS):
+            try:
+                return path, supernet.subnet(path.architecture).train()
+            except SpaceError:
+                if attempt == _REFUSALS - 1 or supernet.builds(path.architecture):
+                    raise
+            again = self.sampler.paths(self._moment(session, inputs, targets, f"again {attempt}"))
+            path = again[min(place, len(again) - 1)]
+        raise AssertionError("the last attempt returns or raises")
+
+    def _moment(
+        self, session: Session, inputs: Tensor, targets: Tensor, purpose: str = "paths"
+    ) -> Moment:
         supernet = session.supernet
 
         def score(architecture: Architecture) -> float:
             model = supernet.subnet(architecture, own_buffers=True)
             by_batch(model)
             with torch.no_grad():
-                outputs = session.forward(model, inputs[: self.scored])
+                outputs = _outputs(session, model, inputs[: self.scored], architecture)
                 return float(session.task.loss(outputs, targets[: self.scored]))
 
         def cost(architecture: Architecture) -> float:
             return float(sum(p.numel() for p in supernet.subnet(architecture).parameters()))
 
         return Moment(
-            supernet.space, supernet.survey, session.rng("paths"), session.seed,
+            supernet.space, supernet.survey, session.rng(purpose), session.seed,
             session.step, session.progress, score, cost,
         )  # fmt: skip
+
+
+def accepted(draw: Callable[[], T]) -> T:
+    """The first of what ``draw`` gives at which no builder raises.
+
+    Raises:
+        BuilderError: it refused many in a row.
+    """
+    for _ in range(_REFUSALS - 1):
+        with contextlib.suppress(BuilderError):
+            return draw()
+    return draw()
+
+
+def _outputs(
+    session: Session, model: nn.Module, inputs: Tensor, architecture: Architecture
+) -> Tensor:
+    """The outputs of a subnet; says which one where it does not run."""
+    try:
+        return session.forward(model, inputs)
+    except (ArchsmithError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise SpaceError(
+            f"{session.supernet.space.name} with {tell(architecture)}",
+            f"a model that runs on inputs of shape {tuple(inputs.shape)}",
+            f"{type(error).__name__}: {' '.join(str(error).split())}",
+            "mend the builder for these answers, or take an option away",
+        ) from error  # fmt: skip
 
 
 def imitation(outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
@@ -246,5 +334,6 @@ __all__ = [
     "SampledMethod",
     "Sampler",
     "Session",
+    "accepted",
     "imitation",
 ]

@@ -50,6 +50,9 @@ class Progressive(Sampler):
         self.alone, self.count = alone, count
         self._stages: dict[str, int] = {}
 
+    def begin(self) -> None:
+        self._stages = {}
+
     def paths(self, now: Moment) -> list[Path]:
         if now.progress < self.alone:
             return [Path(now.survey.largest)]
@@ -59,7 +62,7 @@ class Progressive(Sampler):
             effect = now.survey.effects.get(decision.name, "value")
             return _within(decision, now, allowed.get(effect))
 
-        return [Path(now.space.walk(policy), soft=True) for _ in range(self.count)]
+        return [Path(now.draw(policy), soft=True) for _ in range(self.count)]
 
     def allowed(self, now: Moment) -> dict[str, int | None]:
         """How many answers a decision may take, by its effect; ``None``: all of them."""
@@ -150,7 +153,8 @@ class OFA(SampledMethod):
         self._teacher: nn.Module | None = None
 
     def begin(self, session: Session) -> None:
-        self._session, supernet = session, session.supernet
+        super().begin(session)
+        self._session, supernet, self._teacher = session, session.supernet, None
         self.sides = self._sides(session)
         session.restarts = self._progressive.starts(supernet.space, supernet.survey)
 

@@ -29,7 +29,7 @@ class Sandwich(Sampler):
 
     def between(self, now: Moment) -> Architecture:
         """An architecture that is not meant to be at an end."""
-        return now.space.sample(now.rng)
+        return now.draw()
 
 
 class BigNAS(SampledMethod):

@@ -73,7 +73,7 @@ class Store(nn.Module):
         """All stored tensors, parameters and buffers, by key."""
         for name, tensor in (*self._parameters.items(), *self._buffers.items()):
             assert tensor is not None
-            yield name.replace("/", ".").replace(_SLASH, "/"), tensor
+            yield name.removeprefix("/").replace("/", ".").replace(_SLASH, "/"), tensor
 
     def fill_from(self, tensors: Mapping[str, Tensor], source: str) -> None:
         """Take over the values of all stored tensors, by key.
@@ -93,7 +93,9 @@ class Store(nn.Module):
 
 
 def _name(key: str) -> str:
-    return key.replace("/", _SLASH).replace(".", "/")
+    name = key.replace("/", _SLASH).replace(".", "/")
+    # A parameter of the model itself may be called as something of the store is: "split", "seed".
+    return name if "/" in name else f"/{name}"
 
 
 def beyond(stored: torch.Size, wanted: torch.Size) -> bool:

@@ -106,6 +106,14 @@ class Supernet(Store):
         with uninitialised():
             return self.space.run(run, str(self.device))
 
+    def builds(self, architecture: Architecture) -> bool:
+        """Whether the builder takes an architecture; a walk of the space may lead to another."""
+        try:
+            self._read(architecture)
+        except SpaceError:
+            return False
+        return True
+
     def lend(self, model: nn.Module, run: Reading, *, own_buffers: bool = False) -> nn.Module:
         """Put lent weights into a module that came out of :meth:`read`; the module.
 
@@ -211,15 +219,21 @@ class Supernet(Store):
         from ..weights import read
 
         tensors, meta = read(Path(path))
-        if meta.get("fingerprint") != space.fingerprint:
-            raise InputError(
-                str(path), f"a supernet of the space {space.name} with these arguments",
-                f"one of {meta.get('space', 'another kind')}, {meta.get('arguments', '')}",
-                "open it with the space that it was trained for",
-            )  # fmt: skip
+        _check_header(meta, space, str(path))
         net = cls(space, seed=int(meta["seed"]), device=device)
         net.restore(tensors, meta, str(path))
         return net
+
+    @staticmethod
+    def check(path: str | Path, space: Space) -> None:
+        """Look at a file of :meth:`save` without reading its weights.
+
+        Raises:
+            InputError: as :meth:`load`.
+        """
+        from ..weights import header
+
+        _check_header(header(Path(path)), space, str(path))
 
     def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, str], source: str) -> None:
         """Take over what a file of :meth:`save` holds: its weights, and which there are.
@@ -342,5 +356,21 @@ class Supernet(Store):
 
     def _apart(self, key: str) -> tuple[str, str]:
         """A stored key as the key of the space and the tags of splits before it."""
-        tags, bar, base = key.rpartition(_TAG)
-        return base, tags + bar
+        base = key
+        while base not in self.survey.stored and _TAG in base:  # labels may hold the sign as well
+            base = base.partition(_TAG)[2]
+        return base, key[: len(key) - len(base)]
+
+
+def _check_header(meta: Mapping[str, str], space: Space, source: str) -> None:
+    if meta.get("fingerprint") != space.fingerprint:
+        raise InputError(
+            source, f"a supernet of the space {space.name} with these arguments",
+            f"one of {meta.get('space', 'another kind')}, {meta.get('arguments', '')}",
+            "open it with the space that it was trained for",
+        )  # fmt: skip
+    if meta.get("format") != str(_FORMAT):
+        raise InputError(
+            source, f"a supernet file of format {_FORMAT}", f"format {meta.get('format')}",
+            "open it with the archsmith that wrote it",
+        )  # fmt: skip

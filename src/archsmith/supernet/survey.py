@@ -172,7 +172,10 @@ class Surveyor:
         stored.shape = torch.Size(map(max, stored.shape, tensor.shape))
         stored.grad = stored.grad or tensor.requires_grad
         if not place.trained and not isinstance(layer, _NormBase):
-            self._buffers.setdefault(key, []).append(tensor.detach().clone())
+            met = self._buffers.setdefault(key, [])
+            # Each value once: the mask of a transformer may be larger than its weights.
+            if not any(torch.equal(tensor, value) for value in met):
+                met.append(tensor.detach().clone())
 
     def _check(
         self,

@@ -9,7 +9,7 @@ class Uniform(Sampler):
     """One random architecture a step, each decision drawn evenly as it comes up."""
 
     def paths(self, now: Moment) -> list[Path]:
-        return [Path(now.space.sample(now.rng))]
+        return [Path(now.draw())]
 
 
 class SPOS(SampledMethod):

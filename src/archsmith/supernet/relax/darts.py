@@ -41,13 +41,17 @@ class SecondOrderDARTS(DARTS):
     name = "darts-2nd"
 
     def learn_alphas(self, session: Session, child: Child, batch: Batch) -> None:
-        held = session.held()
+        held, seed = session.held(), session.rng("dropout").getrandbits(63)
+        devices = [session.device] if session.device.type == "cuda" else []
 
         def held_loss() -> Tensor:
             return session.loss(child.model, held)
 
         def train_loss() -> Tensor:
-            return session.loss(child.model, batch)
+            # The same dropout each time: the two sides of a difference quotient are compared.
+            with torch.random.fork_rng(devices=devices):
+                torch.manual_seed(seed)
+                return session.loss(child.model, batch)
 
         def renew() -> None:
             self.set(session, "alphas")  # a graph is used up by each backward pass

@@ -24,7 +24,7 @@ Ranking = Callable[[Decision], "list[tuple[float, Answer]] | None"]
 
 _WAYS = 8  # in which what was not learned is answered
 _POOL = 4  # candidates of a subset beyond its size that are considered
-_TRIES = 1000
+TRIES = 1000  # architectures that are looked at
 
 
 def derive(
@@ -34,7 +34,7 @@ def derive(
     *,
     excess: Callable[[Architecture], float] | None = None,
     seed: int = 0,
-    tries: int = _TRIES,
+    tries: int = TRIES,
 ) -> list[Architecture]:
     """Up to ``count`` architectures, the most probable first, none twice as a graph.
 

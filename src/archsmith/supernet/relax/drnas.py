@@ -46,7 +46,8 @@ class DrNAS(Relaxation):
         # On the CPU, where the draws of a seed are the same on every machine.
         concentration = self.concentration(decision).cpu()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(session.rng(f"{purpose} {decision.name}").getrandbits(63))
+            seed = session.rng(f"{purpose} {decision.name}").getrandbits(63)
+            torch.default_generator.manual_seed(seed)  # that of the GPU stays
             drawn = Dirichlet(concentration).rsample()
         return Mix(drawn.to(session.device) * taken(decision))
 

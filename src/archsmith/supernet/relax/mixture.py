@@ -157,21 +157,38 @@ class Scaled(nn.Module):
         mix = self.source[self.decision]
         weight = self.source.weights(self.decision)[self.place]
         if mix.drawn is not None and self.place not in mix.drawn:
-            zeros = self._zeros(inputs, named)
-            if zeros is not None:
-                return zeros
-            weight = torch.zeros_like(weight)
+            return self._zeros(inputs, named)
         out = self.option(self.place)(*inputs, **named)
-        if isinstance(out, Tensor) and isinstance(inputs[0], Tensor):
-            self._shapes[inputs[0].shape] = (out.shape, out.dtype)
+        self._note(inputs, named, out)
         return _map(lambda t: t * weight, out, self.decision)
 
-    def _zeros(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Tensor | None:
-        """Zeros of the output's shape, where inputs of this shape were seen before."""
-        if named or len(inputs) != 1 or not isinstance(inputs[0], Tensor):
-            return None
-        known = self._shapes.get(inputs[0].shape)
-        return None if known is None else inputs[0].new_zeros(known[0], dtype=known[1])
+    def _note(self, inputs: tuple[Any, ...], named: dict[str, Any], out: Any) -> None:
+        first = inputs[0] if len(inputs) == 1 and not named else None
+        if isinstance(first, Tensor) and isinstance(out, Tensor):
+            self._shapes[first.shape] = (out.shape, out.dtype)
+
+    def _zeros(self, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Zeros of the output's shape; the candidate and all random numbers are left untouched."""
+        first = inputs[0] if len(inputs) == 1 and not named else None
+        if isinstance(first, Tensor) and first.shape in self._shapes:
+            shape, dtype = self._shapes[first.shape]
+            return first.new_zeros(shape, dtype=dtype)
+        option = self.option(self.place)
+        modes = {module: module.training for module in option.modules()}
+        with torch.no_grad(), torch.random.fork_rng(devices=_devices(inputs)):
+            # Statistics of normalisation would move in training mode.
+            out = option.eval()(*inputs, **named)
+        for module, mode in modes.items():
+            module.training = mode
+        self._note(inputs, named, out)
+        # Contiguous, as those above: another layout would round otherwise further on.
+        return _map(lambda t: t.new_zeros(t.shape), out, self.decision)
+
+
+def _devices(inputs: tuple[Any, ...]) -> list[torch.device]:
+    """The GPUs of tensors among the inputs."""
+    found = (value.device for value in inputs if isinstance(value, Tensor))
+    return list({device for device in found if device.type == "cuda"})
 
 
 def child_name(label: str) -> str:

@@ -19,7 +19,7 @@ from ..method import Costs, Method
 from ..session import Batch, Session
 from .child import Child, questions, read_child, unmoved
 from .collapse import Watch, dominant_eigenvalue, entropy_share, free_share
-from .derive import derive, rank_subset
+from .derive import TRIES, derive, rank_subset
 from .expected_cost import ExpectedCost
 from .mixture import Mix, MixingWeights
 from .reading import Relaxed, RelaxedReading, labels_of, size_of, taken
@@ -28,9 +28,11 @@ from .weights import Alphas, rate_for
 
 if TYPE_CHECKING:
     from ...space import Space
+    from ..supernet import Supernet
 
 _PROBE = 32  # examples behind the eigenvalue
 _ITERATIONS = 4
+_MEASURED = 100  # architectures whose latency is measured to find some that keep a limit
 _CHEAP = 50  # steps of an epoch beside which the eigenvalue costs less than a tenth
 
 
@@ -129,13 +131,25 @@ class Relaxation(Method):
         # Beside the options are the channels that bypass them.
         return mean if self.partial == 1 else mean / self.partial + 1.0
 
+    def try_out(self, supernet: Supernet, example: Tensor) -> None:
+        """One pass of an example, which fails where options cannot be mixed."""
+        run = RelaxedReading(self.source, partial=self.partial)
+        model = supernet.lend(supernet.read(run), run).eval()
+        sizes = {name: (size_of(d), taken(d)) for name, d in run.relaxed.items()}
+        even = {n: torch.full((s,), t / s, device=supernet.device) for n, (s, t) in sizes.items()}
+        self.source.set({name: Mix(weights) for name, weights in even.items()})
+        with torch.no_grad():
+            model(example.to(supernet.device))
+
     def begin(self, session: Session) -> None:
+        super().begin(session)
         settings = self.settings
+        self.watch, self._visits = Watch(settings.free_bound), Counter()
         rate = rate_for(session.steps) if settings.rate is None else settings.rate
         self._alphas = Alphas(rate, settings.decay, seed=session.seed, device=session.device)
         child = self._child = self._read(session, default=True)
         self.expected = self._budgets(session, child.run)
-        self._try(session, child)
+        self.try_out(session.supernet, session.task.example(session.data.facts, batch=2))
 
     def step(self, session: Session, batch: Batch) -> Tensor:
         child = self.child(session)
@@ -187,6 +201,9 @@ class Relaxation(Method):
     def child(self, session: Session) -> Child:
         """The mixed network in training mode, read anew where it has to be."""
         supernet, child = session.supernet, self._child
+        if session.seconds and session.step and self.settings.rate is None:
+            # By time nobody knows how many steps there will be; those so far tell more and more.
+            self.alphas.rate = rate_for(round(session.step / max(session.progress, 1e-9)))
         if child is None or child.run.valued or child.version != supernet.version:
             child = self._child = self._read(session)
         else:
@@ -257,9 +274,11 @@ class Relaxation(Method):
         def excess(architecture: Architecture) -> float:
             return violation(costs(architecture), limits)
 
+        measured = any(limit.metric.startswith("latency") for limit in limits)
         return derive(
             session.supernet.space, self._ranking, count,
             excess=excess if limits else None, seed=session.seed,
+            tries=_MEASURED if measured else TRIES,
         )  # fmt: skip
 
     def state(self) -> dict[str, Any]:
@@ -292,14 +311,6 @@ class Relaxation(Method):
         for decision in child.run.relaxed.values():
             self.join(decision)
         return child
-
-    def _try(self, session: Session, child: Child) -> None:
-        """One pass of an example, which fails where options cannot be mixed."""
-        example = session.task.example(session.data.facts, batch=2).to(session.device)
-        self.source.set({n: Mix(self.probabilities(d)) for n, d in self.relaxed.items()})
-        child.model.eval()
-        with torch.no_grad():
-            session.forward(child.model, example)
 
     def _costs(self, session: Session) -> Costs:
         """Static costs as far as they are known: by default the number of parameters."""

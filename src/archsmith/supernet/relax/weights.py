@@ -32,7 +32,8 @@ class Alphas:
     A vector may join at any time: a space can bring up decisions that were not seen before.
 
     Args:
-        rate, decay, betas: of Adam; (0.5, 0.999) in the paper, whose gradients are noisy.
+        rate, decay, betas: of Adam, the rate as it is at each step; (0.5, 0.999) in the paper,
+            whose gradients are noisy.
         seed: of the first values, normally distributed with a deviation of 1e-3.
     """
 
@@ -84,6 +85,8 @@ class Alphas:
         assert self._adam is not None
         for value, gradient in zip(self._values.values(), gradients, strict=True):
             value.grad = gradient
+        for group in self._adam.param_groups:
+            group["lr"] = self.rate
         self._adam.step()
         self._adam.zero_grad(set_to_none=True)
 
