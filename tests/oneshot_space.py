@@ -42,3 +42,13 @@ def values(channels: int, classes: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1), nn.Flatten(), nn.Linear(64 * width, classes)
     )
+
+
+def unlike(channels: int, classes: int) -> nn.Module:
+    """Two options of different shapes, which one path at a time takes and a mixture does not."""
+    option = nas.one_of("op", {"same": lambda: nn.Conv2d(4, 4, 3, padding=1),
+                               "less": lambda: nn.Conv2d(4, 4, 3)})  # fmt: skip
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3, padding=1), option, nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Linear(16, classes),
+    )  # fmt: skip

@@ -12,13 +12,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 
 import archsmith as nas
 from archsmith.errors import InputError, UnknownNameError
+from archsmith.final import train_to_end
+from archsmith.found import Listener
 from archsmith.oneshot import OnSharedWeights, one_shot
 from archsmith.run import Run
 from archsmith.supernet import methods
+from archsmith.trial import State
 from archsmith.trusting import measure_trust
+from archsmith.weights import read, write
 
 SPACE = f"{Path(__file__).parent / 'oneshot_space.py'}:small"
 SHORT = ("--epochs", 1, "--trials", 4, "--final-epochs", 1, "--finalists", 1)
@@ -229,3 +234,97 @@ def test_time_is_shared_between_weights_and_search(tmp_path):
     assert 5 < seconds < 12
     assert result.seconds < 20
     assert result.history.finished
+
+
+def test_what_cannot_be_shared_leaves_the_folder_free(archsmith, tmp_path):
+    """The message says to take another method: the same folder has to serve it."""
+    space, run = SPACE.replace("small", "unlike"), tmp_path / "run"
+    refused = archsmith("search", "digits", "--space", space, "--strategy", "darts", *SHORT,
+                        "--run", run)  # fmt: skip
+    assert refused.status == 2
+    assert "one output shape" in refused.err
+    done = archsmith("search", "digits", "--space", space, "--strategy", "spos", *SHORT,
+                     "--run", run)  # fmt: skip
+    assert done.status == 0, done.err
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "other shapes"])
+def test_weights_that_cannot_be_read_are_told_before_the_work(archsmith, tmp_path, damage):
+    run = tmp_path / "run"
+    command = ["search", "digits", "--space", SPACE, "--strategy", "spos", "--epochs", 1,
+               "--finalists", 0, "--run", run]  # fmt: skip
+    assert archsmith(*command, "--trials", 2).status == 0
+    file = run / "supernet.safetensors"
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:300])
+    elif damage == "gone":
+        file.unlink()
+    else:
+        tensors, meta = read(file)
+        write(file, {**tensors, "0.bias": torch.zeros(9)}, meta)
+    trust = archsmith("trust", run, "--sample", 2, "--epochs", 1)
+    assert trust.status == 2, trust.err
+    assert str(file) in trust.err
+    assert "delete the file" in trust.err
+    again = archsmith(*command, "--trials", 2)  # all done: nothing has to be read
+    assert again.status == (2 if damage == "cut" else 0), again.err
+    more = archsmith(*command, "--trials", 4)
+    if damage == "gone":  # made anew
+        assert more.status == 0, more.err
+    else:
+        assert more.status == 2
+        assert str(file) in more.err
+        assert "delete the file" in more.err
+        file.unlink()
+        assert archsmith(*command, "--trials", 4).status == 0
+    assert all(t.state is State.FINISHED for t in Run(run).history.trials)
+
+
+def test_trust_in_a_search_that_was_stopped_says_how_to_go_on(archsmith, tmp_path):
+    run = tmp_path / "run"
+
+    def stop(row: Mapping[str, float], epochs: int) -> None:
+        raise KeyboardInterrupt
+
+    nas.search(SPACE, "digits", strategy="spos", epochs=2, trials=2, finalists=0, run=run,
+               command="archsmith search digits", listener=Listener(shared=stop))  # fmt: skip
+    done = archsmith("trust", run, "--sample", 2)
+    assert done.status == 2
+    assert "stopped before" in done.err
+    assert "archsmith search digits goes on" in done.err
+
+
+def test_a_file_without_its_table_is_refused(archsmith, tmp_path):
+    done = archsmith("trust", tmp_path, "--file", "nb201.npz")
+    assert done.status == 2
+    assert "--table" in done.err
+
+
+def test_what_a_search_inherits_is_the_same_to_its_end(archsmith, tmp_path):
+    run = tmp_path / "run"
+    options = {"strategy": "spos", "epochs": 12, "trials": 3, "final_epochs": 1, "finalists": 1}
+    nas.search(SPACE, "digits", **options, inherit=True, run=run)
+    with pytest.raises(InputError, match="finalists that begin with the shared weights"):
+        nas.search(SPACE, "digits", **options, run=run)
+    # Another trial is trained as the finalists were.
+    opened = Run(run)
+    trained = {name for name in opened.record.notes if name.startswith("final.")}
+    other = next(t for t in opened.history.trials if f"final.{t.architecture.id}" not in trained)
+    inherited = opened.train(other.number).curve[0]["train_loss"]
+    alone = train_to_end(opened.setting, other.architecture, other.number, 0)
+    assert inherited < alone.curve[0]["train_loss"]
+
+
+def test_random_search_did_not_find_what_diverged(tmp_path, monkeypatch):
+    """The first architecture of the sample diverges; random search takes the best of the others."""
+    run = tmp_path / "run"
+    nas.search(SPACE, "digits", strategy="spos", epochs=1, trials=2, finalists=0, run=run)
+    alone = iter([float("nan"), 0.25, 0.5, 0.75, 0.5])
+
+    def trained(self: object, architecture: nas.Architecture) -> dict[str, float]:
+        return {"accuracy": next(alone), "seconds": 0.0}
+
+    monkeypatch.setattr("archsmith.trusting._Judging._train", trained)
+    found = measure_trust(Run(run), 4, epochs=1)
+    assert found.random is not None
+    assert found.random.value == 0.75

@@ -156,8 +156,9 @@ class _Judging:
             tried.append(one)
             if spent >= budget:
                 break
-        sign = 1.0 if run.goals[0][0].direction == "maximize" else -1.0
-        top = max(tried, key=lambda one: sign * one.alone)
+        goal = run.goals[0][0]
+        # A training that diverged has no value, and counts as the worst.
+        top = min(tried, key=lambda one: goal.loss({goal.metric: one.alone}))
         return found, Outcome(top.alone, len(tried), spent, top.name)
 
     def _alone(self, architecture: Architecture) -> float:

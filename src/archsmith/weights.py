@@ -21,8 +21,9 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str] | N
         meta: kept in the file's header.
 
     Raises:
-        StoreError: the disk is full.
+        StoreError: it cannot be written, or the disk is full.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     # Copies, because safetensors refuses tensors that share memory, as tied weights do.
@@ -34,6 +35,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str] | N
         os.replace(half, path)
     except Exception as error:
         half.unlink(missing_ok=True)
+        if not isinstance(error, OSError | SafetensorError):
+            raise
         # safetensors wraps the system's error in one of its own.
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if full or "No space left" in str(error) or "quota" in str(error):
@@ -43,7 +46,9 @@ def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str] | N
                 str(error),
                 "trials that ended are safe; free some space and run the same command again",
             ) from error
-        raise
+        raise StoreError(
+            str(path), "a file that can be written", str(error), "choose another folder"
+        ) from error
 
 
 def header(path: Path) -> dict[str, str]:

@@ -570,7 +570,7 @@ def test_files_that_are_none_are_refused(file, tmp_path):
         with pytest.raises(nas.InputError, match="safetensors"):
             Supernet.load(tmp_path / name, net.space)
     for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(nas.InputError, match="a supernet file"):
+        with pytest.raises(nas.InputError, match="a file of weights"):
             Supernet.load(path, net.space)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -350,7 +351,7 @@ def test_pc_darts_trains_the_leading_quarter_of_its_options() -> None:
     stored = dict(session.supernet.named_parameters())
     before = values(session)
     method.begin(session)
-    session.recipe.__dict__["weight_decay"] = 0.0
+    session.recipe = replace(session.recipe, weight_decay=0.0)
     for group in session.optimizer.param_groups:
         group["weight_decay"] = 0.0
     for _ in range(3):
