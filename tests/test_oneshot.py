@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import archsmith as nas
-from archsmith.errors import InputError, UnknownNameError
+from archsmith.errors import InputError, UnknownNameError, WorkError
 from archsmith.final import train_to_end
 from archsmith.found import Listener
 from archsmith.oneshot import OnSharedWeights, one_shot
@@ -328,3 +328,13 @@ def test_random_search_did_not_find_what_diverged(tmp_path, monkeypatch):
     found = measure_trust(Run(run), 4, epochs=1)
     assert found.random is not None
     assert found.random.value == 0.75
+
+
+def test_a_method_that_derives_nothing_says_so_in_the_report(monkeypatch, tmp_path):
+    def nothing(self: nas.Method, session: object, count: int) -> list[nas.Architecture]:
+        raise WorkError("darts", "an architecture that keeps the limits", "none")
+
+    monkeypatch.setattr(methods.get("darts"), "derive", nothing)
+    run = tmp_path / "run"
+    nas.search(SPACE, "digits", strategy="darts", epochs=1, trials=2, finalists=0, run=run)
+    assert "darts derives nothing" in (run / "report.html").read_text("utf-8")

@@ -168,7 +168,9 @@ class Run:
         shown = winner.architecture if winner else best.architecture if best else None
         state, progress = _progress(self.record, meta)
         graph, predictions = None, None
-        warnings = [*(self.record.notes.get("problems") or []), *_warnings(history)]
+        underived = (self.record.notes.get("supernet") or {}).get("problem")
+        warnings = [underived] if underived else []
+        warnings += [*(self.record.notes.get("problems") or []), *_warnings(history)]
         if pictures and shown is not None:
             try:
                 graph = _graph(self.setting, shown)

@@ -69,3 +69,14 @@ def _place(value: Any) -> str:
 def _text(value: Any) -> str:
     text = repr(value)
     return _place(type(value)) if _ADDRESS in text else text
+
+
+def finite(value: Any) -> Any:
+    """A document without NaN and infinities, which JSON does not have; they become null."""
+    if isinstance(value, Mapping):
+        return {key: finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -96,10 +96,8 @@ class Supernet(Store):
             SpaceError: the architecture does not belong to the space.
         """
         run, model = self._read(architecture)
-        if not self._knows(run, model):
-            self._admit(architecture)
-        self.lend(model, run, own_buffers=own_buffers)
-        return model
+        keys = self._keys(architecture, run, model)
+        return self._lend(model, run, keys, own_buffers)
 
     def read(self, run: Reading) -> nn.Module:
         """What the builder returns under any reading, on this device, with nothing filled in."""
@@ -120,6 +118,11 @@ class Supernet(Store):
         Raises:
             SpaceError: a weight of it is not in the store.
         """
+        return self._lend(model, run, parameter_keys(run, model), own_buffers)
+
+    def _lend(
+        self, model: nn.Module, run: Reading, keys: Mapping[str, str], own_buffers: bool
+    ) -> nn.Module:
         tag = self._tag(run.answers)
 
         def lent(key: str, place: Place) -> Tensor | None:
@@ -141,7 +144,7 @@ class Supernet(Store):
                 part = part.detach()  # frozen in this architecture
             return part.clone() if own_buffers and not place.trained else part
 
-        lend(model, parameter_keys(run, model), lent)
+        lend(model, keys, lent)
         return model
 
     def extract(self, architecture: Architecture) -> nn.Module:
@@ -150,8 +153,7 @@ class Supernet(Store):
         Nothing of archsmith is in it: it pickles, exports and compiles like one written by hand.
         """
         run, model = self._read(architecture)
-        if not self._knows(run, model):
-            self._admit(architecture)
+        keys = self._keys(architecture, run, model)
         tag = self._tag(run.answers)
 
         def own(key: str, place: Place) -> Tensor | None:
@@ -163,7 +165,7 @@ class Supernet(Store):
             copy = part.clone(memory_format=torch.contiguous_format)
             return nn.Parameter(copy, place.tensor.requires_grad) if place.trained else copy
 
-        lend(model, parameter_keys(run, model), own)
+        lend(model, keys, own)
         return model
 
     def forward(self, *inputs: Any, architecture: Architecture) -> Any:
@@ -274,15 +276,16 @@ class Supernet(Store):
         refuse_extra(architecture, run.asked)
         return run, model
 
-    def _knows(self, run: Reading, model: nn.Module) -> bool:
-        """Whether the store has all that the model needs; a space may be larger than was seen."""
-        tag = self._tag(run.answers)
-        for key, place in distinct(model, parameter_keys(run, model)):
+    def _keys(self, architecture: Architecture, run: Reading, model: nn.Module) -> dict[str, str]:
+        """The keys of a model, once the store has all of them: more may come than was seen."""
+        keys, tag = parameter_keys(run, model), self._tag(run.answers)
+        for key, place in distinct(model, keys):
             stored = self.get(tag + key)
             missing = stored is None or beyond(stored.shape, place.tensor.shape)
             if missing and key not in self.survey.constants:
-                return False
-        return True
+                self._admit(architecture)
+                break
+        return keys
 
     def _admit(self, architecture: Architecture) -> None:
         """Make room for an architecture that needs more than was seen before."""

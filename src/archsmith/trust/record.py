@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..objective import Objective
 from ..report.content import answer_text
 from ..space.architecture import Answer
+from ..space.plain import finite
 from .agreement import Agreement, rank_agreement, top_fifth
 from .verdict import Verdict
 from .verdict import verdict as _verdict
@@ -224,7 +225,7 @@ class Trust:
             "random": asdict(self.random) if self.random else None,
             "sample": [asdict(judged) for judged in self.sample],
         }
-        plain: dict[str, Any] = _plain(document)
+        plain: dict[str, Any] = finite(document)
         return plain
 
     @classmethod
@@ -276,13 +277,3 @@ def tally(
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
