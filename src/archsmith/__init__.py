@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from .strategy import Strategy
     from .strategy.abohb import AsyncBOHB
+    from .strategy.advised import Advised
     from .strategy.asha import ASHA
     from .strategy.auto import Auto
     from .strategy.bananas import Bananas
@@ -103,6 +104,7 @@ _PLACES = {
     "subset": "space",
     "Strategy": "strategy",
     "ASHA": "strategy.asha",
+    "Advised": "strategy.advised",
     "AsyncBOHB": "strategy.abohb",
     "Auto": "strategy.auto",
     "BOHB": "strategy.bohb",

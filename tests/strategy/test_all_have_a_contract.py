@@ -10,7 +10,7 @@ import pytest
 from archsmith.strategy import strategies
 from archsmith.testing.strategy import StrategyContract
 
-WRAPPERS = ["distinct", "keep-limits", "start-from"]
+WRAPPERS = ["advised", "distinct", "keep-limits", "start-from"]
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 
 import archsmith as nas
 from archsmith.space import Space, choose, graph_form
+from archsmith.strategy.advised import Advised
 from archsmith.strategy.distinct import Distinct
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.grid import GridSearch
@@ -60,6 +61,18 @@ class TestStartFrom(StrategyContract):
 
 class TestKeepLimits(StrategyContract):
     make = staticmethod(lambda: KeepLimits(RegularizedEvolution(), lambda a: {"params": 0.0}))
+
+
+def most_of(letter):
+    """Advice that likes architectures with many of a letter or number."""
+    return lambda architectures: [
+        sum(str(answer) == letter for answer in a.values()) for a in architectures
+    ]
+
+
+class TestAdvised(StrategyContract):
+    better = False  # with this advice, which has nothing to do with the suite's landscape
+    make = staticmethod(lambda: Advised(RegularizedEvolution(), most_of("3")))
 
 
 def filled(strategy, space, count, limits=()):
@@ -180,3 +193,65 @@ def test_keep_limits_tries_nothing_twice_and_ends(strategy):
 def test_tries_are_checked(make):
     with pytest.raises(nas.InputError, match="tries"):
         make()
+
+
+def flat():
+    """125 architectures."""
+    from torch import nn
+
+    for name in "abc":
+        choose(name, [0, 1, 2, 3, 4])
+    return nn.Identity()
+
+
+def test_a_warm_start_takes_the_best_of_the_pool_by_advice_and_ends():
+    space, likes = Space(flat), most_of("4")
+    strategy = Advised(RandomSearch(), likes, warm=4, pool=200, among=1)
+    trials = filled(strategy, space, 30).trials
+    started = trials[:4]  # the first one is the best of a pool of its own, and of the other one
+    # 200 draws of 125 hold nearly all of the 13 with two or three fours.
+    assert all(likes([t.architecture])[0] >= 2 for t in started)
+    rest = [likes([t.architecture])[0] for t in trials[4:]]
+    assert sum(rest) / len(rest) < 1.0  # three decisions, each a four once in five
+
+
+def test_of_several_proposals_the_advice_chooses():
+    space, likes = Space(flat), most_of("4")
+
+    def mean(among):
+        trials = filled(Advised(RandomSearch(), likes, warm=0, among=among), space, 40).trials
+        return sum(likes([t.architecture])[0] for t in trials) / len(trials)
+
+    # The largest of eight draws of a binomial (3, 1/5) is 1.6 on average, one draw is 0.6.
+    assert mean(1) < 0.9 < 1.2 < mean(8)
+
+
+def test_advice_that_says_nothing_leaves_a_strategy_as_it_is():
+    space = Space(flat)
+    alone = filled(RegularizedEvolution(), space, 30)
+    advised = filled(Advised(RegularizedEvolution(), most_of("x"), warm=0, among=1), space, 30)
+    assert [t.architecture for t in advised.trials] == [t.architecture for t in alone.trials]
+
+
+def test_a_proposal_at_a_higher_fidelity_is_not_held_up():
+    space = Space(flat)
+    history = filled(RandomSearch(), space, 5)
+    known = history.trials[0].architecture
+
+    class Raises(nas.Strategy):
+        name = "raises"
+
+        def propose(self, space, history, rng):
+            return Proposal(known, nas.Fidelity(9))
+
+    found = Advised(Raises(), most_of("4"), warm=0).propose(space, history, random.Random(0))
+    assert found == Proposal(known, nas.Fidelity(9))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [({"warm": -1}, "warm"), ({"warm": 5, "pool": 4}, "pool"), ({"among": 0}, "among")],
+)
+def test_advised_says_which_number_is_wrong(wrong, place):
+    with pytest.raises(nas.InputError, match=f"advised, {place}"):
+        Advised(RandomSearch(), most_of("4"), **wrong)
