@@ -1,0 +1,116 @@
+"""The contract of a zero-cost proxy: an untrained model and one batch in, a number out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from .passes import Passes
+
+#: Proxies that score whatever has weights and runs backwards.
+GENERAL = ("params", "flops", "l2_norm", "grad_norm", "snip", "plain", "synflow")
+
+
+class CannotScore(InputError):
+    """A model, or a batch, that a proxy is not defined for: why, and what can be done instead."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What proxies look at.
+
+    Attributes:
+        inputs: prepared model inputs, (n, ...), as in training.
+        targets: prepared targets, (n, ...), as ``loss`` takes them.
+        loss: of outputs and targets, a scalar tensor.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    loss: Callable[[Tensor, Tensor], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+class Proxy(ABC):
+    """A score of an untrained model. Larger is better, whatever sign the paper's formula has.
+
+    A score looks at a copy: the model keeps its weights, buffers, gradients, modes and flags, and
+    torch's global generators their state. The same model, batch and seed give the same score,
+    whether it is asked for alone or along with others.
+
+    A subclass says what it reads in ``needs`` and computes in :meth:`value`; passes that several
+    proxies need are run once.
+    """
+
+    #: Name on the command line and in results.
+    name: ClassVar[str]
+    #: What :meth:`value` reads of the pass that proxies share: names in ``passes.SHARED``.
+    needs: ClassVar[frozenset[str]] = frozenset()
+    #: Whether targets matter. A batch of a single class is then refused.
+    labelled: ClassVar[bool] = False
+    #: Fewest examples of a batch.
+    smallest: ClassVar[int] = 1
+
+    @abstractmethod
+    def value(self, passes: Passes) -> float:
+        """The score.
+
+        Raises:
+            CannotScore: the proxy is not defined for this model.
+        """
+
+    def score(self, model: nn.Module, batch: Batch, seed: int = 0) -> float:
+        """The score of a model, as :func:`archsmith.proxy.score_proxies` gives it."""
+        from .scoring import score_proxies
+
+        return score_proxies(model, batch, [self], seed)[self.name]
+
+    def refuse(self, expected: str, got: str, mend: str | None = None) -> CannotScore:
+        """The error of a model that this proxy is not defined for."""
+        others = ", ".join(name for name in GENERAL if name != self.name)
+        return CannotScore(f"proxy {self.name}", expected, got, mend or f"these can: {others}")
+
+
+class SetProxy(ABC):
+    """A score that exists within a set of architectures alone: made of ranks of other scores."""
+
+    name: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def members(self) -> tuple[str, ...]:
+        """Names of the proxies whose scores are combined."""
+
+    @abstractmethod
+    def combine(self, scores: Mapping[str, Sequence[float]]) -> NDArray[np.float64]:
+        """One number for each architecture of the set, (n,), larger being better.
+
+        Args:
+            scores: for each member n scores, in one order; minus infinity is worst of all (an
+                architecture that could not be scored).
+
+        Raises:
+            InputError: a member is missing, scores are not numbers, or all are equal.
+        """
+
+
+def named(names: Sequence[str | Any]) -> list[Any]:
+    """Proxies of these names; instances are taken as they are.
+
+    Raises:
+        UnknownNameError: with the nearest name.
+    """
+    from . import proxies
+
+    return [proxies.get(name)() if isinstance(name, str) else name for name in names]

@@ -1,0 +1,43 @@
+"""GraSP: whether gradient flow would survive (Wang et al. 2020, Picking Winning Tickets Before
+Training by Preserving Gradient Flow, arXiv:2002.07376)."""
+
+from __future__ import annotations
+
+import torch
+
+from .base import Proxy
+from .layers import weights_of
+from .passes import Passes
+
+
+class Grasp(Proxy):
+    """Minus the sum of weight x (Hessian x gradient), as Abdelfattah et al. 2021 add it up.
+
+    The paper's sign: it prunes what scores highest. Summed over a model, larger goes with better
+    accuracy. BatchNorm stays, by statistics of the batch. Differentiates twice.
+    """
+
+    name = "grasp"
+    labelled = True
+    smallest = 2
+
+    def value(self, passes: Passes) -> float:
+        model = passes.model
+        weights = list(weights_of(model).values())
+        cudnn = torch.backends.cudnn.flags(enabled=False)  # its recurrent layers have no second
+        with passes.running(), cudnn:
+            loss = passes.loss(model(passes.batch.inputs))
+            if not loss.requires_grad:
+                return 0.0
+            first = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+            flow = sum((g.detach() * g).sum() for g in first if g is not None)
+            if not isinstance(flow, torch.Tensor) or not flow.requires_grad:
+                return 0.0
+            try:
+                second = torch.autograd.grad(flow, weights, allow_unused=True)
+            except (RuntimeError, NotImplementedError) as error:
+                raise self.refuse(
+                    "a model that can be differentiated twice", str(error).splitlines()[0]
+                ) from error
+        pairs = zip(weights, second, strict=True)
+        return -sum((w.detach() * h).sum().item() for w, h in pairs if h is not None)

@@ -1,0 +1,83 @@
+"""Proxies that read how outputs move with inputs: the Jacobian of a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Proxy
+from .passes import Passes
+
+#: Added to what is divided by or taken the logarithm of, in both papers' programs.
+_SMALL = 1e-5
+#: Classes up to which EPE-NAS adds scores up instead of comparing them.
+_FEW = 100
+
+
+class JacobianCovariance(Proxy):
+    """How differently a model moves around different inputs (Mellor et al. 2020, first version of
+    arXiv:2006.04647; jacob_cov of Abdelfattah et al. 2021).
+
+    Rows of J are gradients of the sum of outputs by each input, v the eigenvalues of their n x n
+    correlations: minus the sum of log(v + k) + 1 / (v + k), k = 1e-5. BatchNorm stays.
+    """
+
+    name = "jacov"
+    needs = frozenset({"jacobian"})
+    smallest = 2
+
+    def value(self, passes: Passes) -> float:
+        values = np.linalg.eigvalsh(correlations(self, passes.jacobian)) + _SMALL
+        return float(-(np.log(values) + 1 / values).sum())
+
+
+class EPENAS(Proxy):
+    """Correlation of Jacobians within classes (Lopes et al. 2021, EPE-NAS, arXiv:2102.08099).
+
+    For each class, s is the sum of log(|correlation| + k) over all pairs of its inputs, k = 1e-5;
+    the score is the sum of |s|. With more than 100 classes in the batch s is divided by the number
+    of inputs and the score is the mean over classes of the differences to all classes.
+    """
+
+    name = "epe-nas"
+    needs = frozenset({"jacobian"})
+    labelled = True
+    smallest = 2
+
+    def value(self, passes: Passes) -> float:
+        targets = passes.batch.targets
+        if targets.dim() != 1 or targets.is_floating_point():
+            raise self.refuse(
+                "one class for each example", f"targets {tuple(targets.shape)} of {targets.dtype}"
+            )
+        labels = targets.cpu().numpy()
+        kinds = np.unique(labels)
+        if len(kinds) == len(labels):
+            raise self.refuse(
+                "two examples of a class", f"{len(labels)} of {len(kinds)} classes",
+                "take a larger batch",
+            )  # fmt: skip
+        jacobian = passes.jacobian
+        few = len(kinds) <= _FEW
+        sums = np.array([self._within(jacobian[labels == kind], few) for kind in kinds])
+        if few:
+            return float(np.abs(sums).sum())
+        return float(np.abs(sums[:, None] - sums[None, :]).sum() / len(kinds))
+
+    def _within(self, rows: NDArray[np.float64], few: bool) -> float:
+        total = float(np.log(np.abs(correlations(self, rows)) + _SMALL).sum())
+        return total if few else total / len(rows)
+
+
+def correlations(proxy: Proxy, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlations (n, n) of the rows (n, d).
+
+    Raises:
+        CannotScore: a row is constant.
+    """
+    if (rows.std(axis=1) == 0).any():
+        raise proxy.refuse(
+            "outputs that depend on every input", "a Jacobian that is constant for some input",
+            "no path leads from input to output, or all of it is flat; score by params or flops",
+        )  # fmt: skip
+    return np.atleast_2d(np.corrcoef(rows))

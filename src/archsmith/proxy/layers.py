@@ -1,0 +1,156 @@
+"""What proxies ask of a module: a copy to work on, its weights, another initialisation."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+from .base import CannotScore
+
+NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
+BATCH_NORMS = (_BatchNorm,)
+CONVOLUTIONS = (_ConvNd,)
+TABLES = (nn.Embedding, nn.EmbeddingBag)
+
+
+def working_copy(model: nn.Module) -> nn.Module:
+    """A copy in the state in which proxies look at models.
+
+    Batch statistics normalise, as in training. Everything else is as in evaluation, so that no
+    score depends on what dropout happens to draw.
+
+    Raises:
+        CannotScore: the model cannot be copied.
+    """
+    try:
+        found = copy.deepcopy(model)
+    except Exception as error:
+        raise CannotScore(
+            type(model).__name__, "a model that copy.deepcopy copies",
+            f"{type(error).__name__}: {error}",
+        ) from error  # fmt: skip
+    found.eval()
+    for module in found.modules():
+        if isinstance(module, _NormBase):
+            module.train()
+        elif isinstance(module, nn.RNNBase):
+            module.dropout = 0.0
+            module.train()  # cuDNN runs backwards in training mode alone
+    found.zero_grad(set_to_none=True)
+    return found
+
+
+def weights_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights of layers by name: trainable parameters of two or more dimensions.
+
+    Biases and normalisation have no part in the papers' sums. Look-up tables have none either: a
+    batch touches few of their rows. A tied matrix counts once, if a layer uses it as well.
+    """
+    found: dict[int, tuple[str, nn.Parameter]] = {}
+    for place, module in model.named_modules():
+        if isinstance(module, (*NORMS, *TABLES)):
+            continue
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.requires_grad and parameter.dim() >= 2:
+                found.setdefault(id(parameter), (f"{place}.{name}".lstrip("."), parameter))
+    return dict(found.values())
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model is; the CPU for one without tensors."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Torch's global generators as after ``manual_seed(seed)``; restored at the end."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+def kaiming(model: nn.Module) -> None:
+    """Weights N(0, 2 / fan-in) (He et al. 2015, arXiv:1502.01852), biases 0, norms neutral."""
+    for parameter in weights_of(model).values():
+        nn.init.kaiming_normal_(parameter, mode="fan_in", nonlinearity="relu")
+    _neutral(model)
+
+
+def gaussian(model: nn.Module) -> None:
+    """Weights N(0, 1), biases 0, norms neutral."""
+    for parameter in weights_of(model).values():
+        nn.init.normal_(parameter)
+    _neutral(model)
+
+
+def _neutral(model: nn.Module) -> None:
+    with torch.no_grad():
+        for module in model.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                if isinstance(module, NORMS):
+                    parameter.fill_(0.0 if name == "bias" else 1.0)
+                elif parameter.dim() == 1 and "bias" in name:
+                    parameter.zero_()
+
+
+def replace(model: nn.Module, kinds: tuple[type, ...], by: type[nn.Module]) -> nn.Module:
+    """Every module of these kinds replaced in place by ``by()``; returns the model."""
+    if isinstance(model, kinds):
+        return by()
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, kinds):
+                module.add_module(name, by())
+    return model
+
+
+def first_tensor(output: object) -> Tensor | None:
+    """The first tensor of what a module gave: of a recurrent layer, its outputs."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, dict):
+        output = tuple(output.values())
+    if isinstance(output, tuple | list):
+        for item in output:
+            found = first_tensor(item)
+            if found is not None:
+                return found
+    return None
+
+
+def samples_first(tensor: Tensor, count: int) -> Tensor | None:
+    """The tensor with the batch of ``count`` examples first, ``None`` where it cannot be told.
+
+    The batch may be second (sequence first) or merged with what follows it (tokens as rows).
+    """
+    if tensor.dim() and tensor.shape[0] == count:
+        return tensor
+    if tensor.dim() > 1 and tensor.shape[1] == count:
+        return tensor.transpose(0, 1)
+    if tensor.dim() and tensor.shape[0] and tensor.shape[0] % count == 0:
+        return tensor.reshape(count, tensor.shape[0] // count, *tensor.shape[1:])
+    return None
+
+
+def channels_last(module: nn.Module, output: Tensor) -> Tensor:
+    """A module's output (n, ...) as (n, positions, channels).
+
+    Images and volumes have their channels second, sequences of one-dimensional convolutions as
+    well; other sequences, tokens, have them last.
+    """
+    if output.dim() == 2:
+        return output.unsqueeze(1)
+    second = output.dim() > 3 or any(
+        isinstance(m, (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d))
+        for m in module.modules()
+    )
+    return output.flatten(2).transpose(1, 2) if second else output

@@ -1,0 +1,65 @@
+"""MeCo (Jiang et al. 2023, MeCo: Zero-Shot NAS with One Data and Single Forward Pass via Minimum
+Eigenvalue of Correlation, NeurIPS 2023)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import InputError
+from .base import Proxy
+from .layers import channels_last, first_tensor
+from .passes import Passes
+
+
+class MeCo(Proxy):
+    """Sum over layers of the smallest eigenvalue of the correlations of their channels.
+
+    Channels are compared over the positions of ``samples`` random normal inputs, one forward pass.
+    The paper takes a single input of 64 x 64 pixels; models of smaller inputs need several to have
+    more positions than channels, below which the smallest eigenvalue is zero and the layer is left
+    out. Every module with such an output counts, containers too, as in the paper's program.
+    Channels that are constant correlate with none, and with themselves by 0.
+
+    Args:
+        samples: inputs.
+
+    Raises:
+        InputError: fewer than 1.
+    """
+
+    name = "meco"
+
+    def __init__(self, samples: int = 4) -> None:
+        if samples < 1:
+            raise InputError("meco, samples", "1 or more", str(samples))
+        self.samples = samples
+
+    def value(self, passes: Passes) -> float:
+        model, found = passes.fresh(), list[float]()
+
+        def see(module: nn.Module, _: Any, output: Any) -> None:
+            tensor = first_tensor(output)
+            if tensor is not None and tensor.dim() > 1 and tensor.is_floating_point():
+                channels = channels_last(module, tensor).flatten(0, 1).T
+                if tensor.dim() > 2 and 1 < len(channels) < channels.shape[1]:
+                    found.append(_smallest(channels))
+
+        for module in model.modules():
+            module.register_forward_hook(see)
+        with passes.running(), torch.no_grad():
+            model(passes.noise(self.samples))
+        if not found:
+            raise self.refuse(
+                "layers with more positions (pixels, tokens) than channels", "none",
+                f"take more than {self.samples} samples, unless its features are flat",
+            )  # fmt: skip
+        return sum(found)
+
+
+def _smallest(channels: torch.Tensor) -> float:
+    """Smallest eigenvalue of the correlations of rows (channels, positions)."""
+    correlations = torch.corrcoef(channels.double()).nan_to_num(0.0, 0.0, 0.0)
+    return float(torch.linalg.eigvalsh(correlations)[0])

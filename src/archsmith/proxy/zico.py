@@ -1,0 +1,58 @@
+"""ZiCo (Li et al. 2023, Zero-shot NAS via Inverse Coefficient of Variation on Gradients,
+arXiv:2301.11300)."""
+
+from __future__ import annotations
+
+import torch
+
+from ..errors import InputError
+from .base import Proxy
+from .layers import weights_of
+from .passes import Passes, gradient
+
+
+class ZiCo(Proxy):
+    """Sum over layers of log(sum over weights of E|g| / std g), over batches.
+
+    The batch is cut into ``batches`` parts, whose gradients g are compared. Weights whose gradient
+    does not vary are left out, and so are layers made of them. BatchNorm stays, by statistics of
+    each part.
+
+    Args:
+        batches: parts; the paper takes 2.
+
+    Raises:
+        InputError: fewer than 2 parts.
+    """
+
+    name = "zico"
+    labelled = True
+    smallest = 4
+
+    def __init__(self, batches: int = 2) -> None:
+        if batches < 2:
+            raise InputError("zico, batches", "2 or more", str(batches))
+        self.batches = batches
+
+    def value(self, passes: Passes) -> float:
+        count = len(passes.batch)
+        if count < 2 * self.batches:
+            raise self.refuse(
+                f"{2 * self.batches} examples or more", str(count), "take a larger batch"
+            )
+        model = passes.model
+        weights = list(weights_of(model).values())
+        ends = [count * i // self.batches for i in range(self.batches + 1)]
+        slopes = []
+        for start, end in zip(ends, ends[1:], strict=False):
+            with passes.running():
+                loss = passes.loss(model(passes.batch.inputs[start:end]), start, end)
+                slopes.append(gradient(loss, weights))
+        total = 0.0
+        for parts in zip(*slopes, strict=True):
+            stacked = torch.stack(parts).double()
+            spread = stacked.std(dim=0, correction=0)
+            varies = spread > 0
+            ratio = (stacked.abs().mean(0)[varies] / spread[varies]).sum()
+            total += float(ratio.log()) if ratio > 0 else 0.0
+        return total
