@@ -90,6 +90,9 @@ def search(
     space: SpaceName = None,
     task: Annotated[str | None, typer.Option(help="Task; found from the data if left out.")] = None,
     strategy: Annotated[str, typer.Option(help="Search strategy or one-shot method.")] = "auto",
+    proxy: Annotated[
+        str | None, typer.Option(help="Zero-cost proxy that picks first trials and screens others.")
+    ] = None,
     maximize: Annotated[list[str] | None, typer.Option(help="Metric to maximise.")] = None,
     minimize: Annotated[list[str] | None, typer.Option(help="Metric to minimise.")] = None,
     limit: Annotated[
@@ -140,6 +143,7 @@ def search(
             data,
             task=task,
             strategy=strategy,
+            proxy=proxy,
             maximize=maximize or (),
             minimize=minimize or (),
             limits=limit or (),

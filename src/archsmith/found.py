@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .advice import OnScored
 from .final import Final, model_of
 from .finals import OnFinal
 from .oneshot import OnShared
@@ -96,6 +97,7 @@ class Listener:
         ready: once, when everything is checked and the search begins.
         event: at each step of the study.
         shared: after each epoch of a supernet.
+        scored: after each architecture that a proxy has scored, with how many of how many.
         final: after each epoch of a training to the end.
     """
 
@@ -103,6 +105,7 @@ class Listener:
     event: Callable[[Progress], None] | None = None
     shared: OnShared | None = None
     final: OnFinal | None = None
+    scored: OnScored | None = None
 
 
 def found_of(setting: Setting, final: Final) -> Found:

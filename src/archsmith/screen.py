@@ -54,7 +54,7 @@ class Screen:
         def ready(setting: Setting, study: Study) -> None:
             self._introduce(setting, study, folder)
 
-        return Listener(ready, self._event, self.shared, self.final)
+        return Listener(ready, self._event, self.shared, self.final, self.scored)
 
     def shared(self, metrics: Mapping[str, float], epochs: int) -> None:
         """Show an epoch of a supernet."""
@@ -72,6 +72,17 @@ class Screen:
         """Show an epoch of a training to the end."""
         self._close_search()
         self._told(f"training {label} to the end", metrics, epochs or self._epochs)
+
+    def scored(self, done: int, total: int) -> None:
+        """Show how far the scores of a proxy are, where that takes long."""
+        now = time.monotonic()
+        began = self._began.setdefault("proxy", now) if done > 1 else now
+        if done == 1:
+            self._began["proxy"] = self._said = now
+        elif now - self._said > _EVERY:
+            self._said = now
+            left = duration((now - began) / (done - 1) * (total - done))
+            self._print(f"untrained architectures scored: {done}/{total}  eta {left}")
 
     def judged(self, done: int, total: int, line: str) -> None:
         """Show how far the sample of a trust page is."""

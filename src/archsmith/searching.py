@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .advice import ProxyAdvice
 from .errors import InputError
 from .finals import Finals, OnFinal, Start
 from .found import Listener, SearchResult, found_of
@@ -28,6 +29,7 @@ from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
 from .space import Architecture
 from .strategy import Strategy, named
+from .strategy.advised import Advised
 from .strategy.start import StartFrom
 from .study import (
     Executor,
@@ -56,6 +58,7 @@ def search(
     *,
     task: str | None = None,
     strategy: str | Strategy | Method = "auto",
+    proxy: str | None = None,
     evaluator: Evaluator | None = None,
     maximize: str | Sequence[str] = (),
     minimize: str | Sequence[str] = (),
@@ -86,6 +89,8 @@ def search(
         strategy: a name, or a :class:`Strategy`. The name of a one-shot method (``spos``, ``enas``,
             ``darts``, …) or a :class:`Method` trains shared weights first and judges trials by
             them; ``"spos+nsga2"`` says which strategy searches on them.
+        proxy: a zero-cost proxy (``naswot``, ``az-nas``, ``vote``, …) whose scores of untrained
+            architectures pick the first trials and choose among the strategy's proposals.
         evaluator: in place of training; costs are measured beside it.
         maximize, minimize: objectives; the task's own metric if none is named.
         limits: ``{"params": 200_000}``, or ``["params<=200k", "accuracy>=0.9"]``.
@@ -120,6 +125,10 @@ def search(
     folder = Path(run) if run is not None else None
     wanted = 24 if trials is None and budget is None else trials
     if sharing is not None:
+        if proxy is not None:
+            raise InputError(
+                "proxy", "a strategy whose trials are trained", chosen.name, "leave the proxy out"
+            )
         check_options(folder, workers, share, evaluator)
         wanted = trials_of(sharing.method, trials, budget is not None)
     elif inherit:
@@ -148,6 +157,7 @@ def search(
     whole = evaluation(setting, objectives, bounds, evaluator)
     offers = offered(whole, setting.fidelity)
     chosen.check(setting.space, History(objectives, bounds, epochs=offers))
+    chosen = _advised(chosen, proxy, setting, folder, seed, tell)
     reach = check_limits(setting.space, whole, bounds, seed)
     check_shapes(setting.space, setting.forward_on_meta, seed)
     with open_store(folder) as store:
@@ -248,6 +258,20 @@ def _strategy(strategy: str | Strategy | Method) -> Strategy:
         return sharing
     assert isinstance(strategy, str | Strategy)
     return named(strategy)() if isinstance(strategy, str) else strategy
+
+
+def _advised(
+    strategy: Strategy,
+    proxy: str | None,
+    setting: Setting,
+    folder: Path | None,
+    seed: int,
+    tell: Listener,
+) -> Strategy:
+    if proxy is None:
+        return strategy
+    advice = ProxyAdvice(setting, proxy, folder, seed, tell.scored)
+    return Advised(strategy, advice, says=advice.name)
 
 
 def _work(
