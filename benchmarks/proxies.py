@@ -269,7 +269,11 @@ def theirs(dataset: str, rows: list[int]) -> dict[str, Any]:
     """Reference scores of these rows by column."""
     found = reference()
     found = found[found["dataset"] == dataset].set_index("nb201_index").loc[rows]
-    return {name: found[name].to_numpy(float) for name in found.columns if name in found.select_dtypes("number")}
+    return {
+        name: found[name].to_numpy(float)
+        for name in found.columns
+        if name in found.select_dtypes("number")
+    }
 
 
 def beside(values: Any, others: Any, accuracy: Any) -> dict[str, Any]:
@@ -280,7 +284,9 @@ def beside(values: Any, others: Any, accuracy: Any) -> dict[str, Any]:
         return {}
     return {
         "reference_tau": float(kendalltau(others, accuracy).statistic),
-        "tau_between": float(kendalltau(np.unique(values, return_inverse=True)[1], others).statistic),
+        "tau_between": float(
+            kendalltau(np.unique(values, return_inverse=True)[1], others).statistic
+        ),
     }
 
 

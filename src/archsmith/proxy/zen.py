@@ -41,7 +41,7 @@ class Zen(Proxy):
             inputs = passes.noise()
             moved = inputs + _STEP * passes.noise()
             output = watch.features(model(inputs))
-            scales = watch.scales
+            scales = list(watch.scales)  # of the first pass alone
             apart = output - watch.features(model(moved))
         distance = apart.flatten(1).norm(dim=1).mean().item()
         if distance == 0:
@@ -73,7 +73,6 @@ class _Watch:
         found = self._pooled if self._pooled is not None else self._flat
         whole = first_tensor(output)
         self._pooled = self._flat = None
-        self.scales = self.scales if found is None else list(self.scales)
         result = found if found is not None else whole
         assert result is not None
         return result
