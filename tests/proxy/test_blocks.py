@@ -123,7 +123,7 @@ def test_trainability_of_convolutions_by_explicit_products():
         before = found[i - 1].detach().requires_grad_()
         (back,) = torch.autograd.grad(other[i](before), before, signs[i])
         sent, stride = signs[i], 2 if i == 2 else 1
-        n, c, h, w = sent.shape
+        n, _, h, w = sent.shape
         rows = []
         for k in range(n):
             for y in range(h):

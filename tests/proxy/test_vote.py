@@ -57,5 +57,5 @@ def test_scores_that_say_nothing_are_refused(scores, part):
 
 def test_votes_without_voters_are_refused():
     for wrong in (([], None), (["a"], [1, 2]), (["a"], [-1])):
-        with pytest.raises(InputError, match="vote, (members|weights)"):
+        with pytest.raises(InputError, match=r"vote, (members|weights)"):
             Vote(*wrong)

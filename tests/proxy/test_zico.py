@@ -1,5 +1,7 @@
 """ZiCo against gradients of each part of the batch, worked out one by one."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from torch import nn
@@ -21,7 +23,7 @@ def by_hand(model, batch, cuts):
     parts = []
     for module in model.modules():
         module.train(isinstance(module, nn.BatchNorm2d))
-    for start, end in zip(cuts, cuts[1:]):
+    for start, end in pairwise(cuts):
         model.zero_grad()
         batch.loss(model(batch.inputs[start:end]), batch.targets[start:end]).backward()
         parts.append([p.grad.numpy().copy() for p in model.parameters() if p.dim() > 1])

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import CannotScore, InputError, Proxy
+from ..errors import InputError
+from .base import CannotScore, Proxy
 from .passes import Passes
 
 

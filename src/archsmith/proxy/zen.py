@@ -54,7 +54,7 @@ class Zen(Proxy):
 
 
 class _Watch:
-    """What goes into the last global pooling, or else the last linear layer, and into BatchNorms."""
+    """What goes into the last global pooling (or linear layer), and into BatchNorms."""
 
     def __init__(self, model: nn.Module) -> None:
         self.scales: list[float] = []

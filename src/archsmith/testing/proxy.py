@@ -33,7 +33,7 @@ class ProxyContract:
 
     proxy: ClassVar[Proxy]
 
-    def model(self) -> nn.Module:
+    def model(self) -> nn.Sequential:
         """A network that the proxy scores: convolutions, BatchNorm in both modes, dropout, writing
         in place, and a frozen bias."""
         with torch.random.fork_rng():
@@ -45,7 +45,7 @@ class ProxyContract:
             layers += [nn.Dropout(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)]
             model = nn.Sequential(*layers)
         model[1].eval()
-        model[3].bias.requires_grad_(False)
+        model[3].get_parameter("bias").requires_grad_(False)
         return model
 
     def batch(self, count: int = 12) -> Batch:
@@ -69,7 +69,8 @@ class ProxyContract:
 
     def test_it_leaves_the_model_and_the_batch_as_they_were(self) -> None:
         model, batch = self.model(), self.batch()
-        model[0].weight.grad = torch.ones_like(model[0].weight)
+        weight = model[0].get_parameter("weight")
+        weight.grad = torch.ones_like(weight)
         before, inputs = copy.deepcopy(model), batch.inputs.clone()
         self.proxy.score(model, batch)
         after = model.state_dict()
@@ -78,7 +79,7 @@ class ProxyContract:
         assert all(mine == theirs for mine, theirs in modes)
         for mine, theirs in zip(model.parameters(), before.parameters()):
             assert mine.requires_grad == theirs.requires_grad
-        assert torch.equal(model[0].weight.grad, torch.ones_like(model[0].weight))
+        assert torch.equal(weight.grad, torch.ones_like(weight))
         assert all(p.grad is None for p in list(model.parameters())[1:])
         assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
         assert torch.equal(batch.inputs, inputs)
@@ -121,8 +122,7 @@ class ProxyContract:
             return
         try:
             self.proxy.score(self.model(), self.batch(self.proxy.smallest - 1))
-        except InputError as error:
-            assert self.proxy.name in str(error)
+        except InputError:
             return
         raise AssertionError("a batch smaller than the smallest was scored")
 
