@@ -242,7 +242,9 @@ def _folded(back: Tensor, sizes: torch.Size) -> Tensor:
     kept = [size - size % stride for size, stride in zip(back.shape[2:], strides, strict=True)]
     inside = [min(k, s * n) for k, s, n in zip(kept, strides, sizes, strict=True)]
     for axis, (length, stride) in enumerate(zip(inside, strides, strict=True)):
-        back = back.narrow(2 + 2 * axis, 0, length).unflatten(2 + 2 * axis, (-1, stride))
+        place = 2 + 2 * axis
+        back = back.narrow(place, 0, length)
+        back = back.reshape(*back.shape[:place], -1, stride, *back.shape[place + 1 :])
     positions, tiles = range(2, back.dim(), 2), range(3, back.dim(), 2)
     moved = back.permute(0, *positions, 1, *tiles)
     return moved.flatten(1 + len(sizes)).flatten(1, len(sizes))
