@@ -4,8 +4,8 @@
         [--width 16] [--cells 5] [--batch 64] [--side 32] [--proxies NAME...] [--unique]
         [--timed 5] [--seed 0] [--scores FILE.jsonl] [--json FILE]
 
-Needs ``ARCHSMITH_DATA``. ``count`` random architectures of ``nasbench201`` are built, untrained, and
-scored on one batch of real CIFAR-10 training images. Scores are held against the recorded test
+Needs ``ARCHSMITH_DATA``. ``count`` random architectures of ``nasbench201`` are built and scored
+untrained on one batch of real CIFAR-10 training images. Scores are held against the recorded test
 accuracies after 200 epochs (mean over seeds): Kendall tau with a 95 % bootstrap interval, recall of
 the top tenth, and the accuracy of the architecture that scores best. ``reference`` more rows are
 those of ``nb201_zc.parquet``, whose own scores (other seeds, other batch) get their tau beside ours
@@ -36,7 +36,7 @@ from typing import Any
 
 import numpy as np
 
-#: Kendall tau on CIFAR-10 and CIFAR-100, one set of runs (AZ-NAS, arXiv:2403.19232, and SWAP there).
+#: Kendall tau on CIFAR-10 and CIFAR-100, one set of runs (AZ-NAS, arXiv:2403.19232).
 PUBLISHED = {
     "snip": (0.455, 0.461), "grasp": (0.318, 0.329), "synflow": (0.571, 0.562),
     "naswot": (0.557, 0.579), "zico": (0.589, 0.620), "swap": (0.634, 0.649),
@@ -269,7 +269,11 @@ def theirs(dataset: str, rows: list[int]) -> dict[str, Any]:
     """Reference scores of these rows by column."""
     found = reference()
     found = found[found["dataset"] == dataset].set_index("nb201_index").loc[rows]
-    return {name: found[name].to_numpy(float) for name in found.columns if name in found.select_dtypes("number")}
+    return {
+        name: found[name].to_numpy(float)
+        for name in found.columns
+        if name in found.select_dtypes("number")
+    }
 
 
 def beside(values: Any, others: Any, accuracy: Any) -> dict[str, Any]:
@@ -280,7 +284,9 @@ def beside(values: Any, others: Any, accuracy: Any) -> dict[str, Any]:
         return {}
     return {
         "reference_tau": float(kendalltau(others, accuracy).statistic),
-        "tau_between": float(kendalltau(np.unique(values, return_inverse=True)[1], others).statistic),
+        "tau_between": float(
+            kendalltau(np.unique(values, return_inverse=True)[1], others).statistic
+        ),
     }
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
     from .found import Found, Listener, SearchResult
     from .objective import Limit, Metric, Objective
+    from .proxy import Batch, CannotScore, Proxy, SetProxy, rank_by_proxies, score_proxies
     from .run import Run
     from .searching import search
     from .space import (
@@ -86,6 +87,12 @@ _PLACES = {
     "Limit": "objective",
     "Metric": "objective",
     "Objective": "objective",
+    "Batch": "proxy",
+    "CannotScore": "proxy",
+    "Proxy": "proxy",
+    "SetProxy": "proxy",
+    "rank_by_proxies": "proxy",
+    "score_proxies": "proxy",
     "Run": "run",
     "Found": "found",
     "Listener": "found",

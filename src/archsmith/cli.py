@@ -53,6 +53,7 @@ class Kind(StrEnum):
     strategies = "strategies"
     methods = "methods"
     evaluators = "evaluators"
+    proxies = "proxies"
     tasks = "tasks"
     datasets = "datasets"
     tables = "tables"
@@ -327,13 +328,14 @@ def main() -> None:
 
 
 def _registry(kind: Kind) -> Any:
-    from . import data, evaluate, strategy, supernet, task, zoo
+    from . import data, evaluate, proxy, strategy, supernet, task, zoo
 
     return {
         Kind.spaces: zoo.spaces,
         Kind.strategies: strategy.strategies,
         Kind.methods: supernet.methods,
         Kind.evaluators: evaluate.evaluators,
+        Kind.proxies: proxy.proxies,
         Kind.tasks: task.tasks,
         Kind.datasets: data.datasets,
     }[kind]

@@ -1,4 +1,4 @@
-"""How good an architecture is: by training, by shared weights, by static cost, by latency."""
+"""How good an architecture is: by training, shared weights, proxies, static cost or latency."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ evaluators = Registry(
     {
         "cost": "archsmith.evaluate.cost:CostEvaluator",
         "latency": "archsmith.evaluate.latency:LatencyEvaluator",
+        "proxy": "archsmith.evaluate.proxy:ProxyEvaluator",
         "shared-weights": "archsmith.evaluate.shared:SharedWeightsEvaluator",
         "table": "archsmith.evaluate.table:TableEvaluator",
         "training": "archsmith.evaluate.training:TrainingEvaluator",

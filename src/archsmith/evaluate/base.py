@@ -42,8 +42,9 @@ class Price(IntEnum):
 
     TABLE = 0
     STATIC = 1
-    MEASURED = 2
-    TRAINED = 3
+    SCORED = 2
+    MEASURED = 3
+    TRAINED = 4
 
 
 class Evaluator(ABC):

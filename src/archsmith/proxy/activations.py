@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import CannotScore, InputError, Proxy
+from ..errors import InputError
+from .base import CannotScore, Proxy
 from .passes import Passes
 
 
@@ -72,7 +73,9 @@ class SWAP(Proxy):
         patterns = passes.patterns
         if patterns is None:
             raise none_seen(self)
-        found = float(_different(patterns, min(self.samples or len(passes.batch), len(passes.batch))))
+        found = float(
+            _different(patterns, min(self.samples or len(passes.batch), len(passes.batch)))
+        )
         if self.mu is None or self.sigma is None:
             return found
         thousands = sum(p.numel() for p in passes.original.parameters()) / 1e3

@@ -3,16 +3,15 @@ Proxies for Network Architecture Search, arXiv:2403.19232)."""
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .base import Proxy
-from .layers import NORMS, TABLES, channels_last, first_tensor, kaiming
-from .passes import Passes, gradient
+from .layers import NORMS, TABLES, channels_last, channels_second, first_tensor, kaiming
+from .passes import Passes
 
 _SMALL = 1e-6
 #: What a block scores that passes nothing back, and one that passes everything on unchanged.
@@ -36,17 +35,18 @@ class Expressivity(Proxy):
     smallest = 2
 
     def value(self, passes: Passes) -> float:
-        return float(sum(_entropies(passes, self)))
+        return float(sum(_read(passes, self).entropies))
 
 
 class Progressivity(Proxy):
-    """Smallest growth of that entropy from a block to the next."""
+    """Smallest growth of that entropy from a block to one that follows upon it."""
 
     name = "progressivity"
     smallest = 2
 
     def value(self, passes: Passes) -> float:
-        return float(min(after - before for before, after in pairwise(_entropies(passes, self))))
+        found = _read(passes, self)
+        return float(min(found.entropies[i + 1] - found.entropies[i] for i in found.back))
 
 
 class Trainability(Proxy):
@@ -62,32 +62,50 @@ class Trainability(Proxy):
     smallest = 2
 
     def value(self, passes: Passes) -> float:
-        scores: list[float] = _read(passes, self)["trainability"]
-        if not scores:
-            raise self.refuse("blocks that follow upon each other", "none that do")
+        scores = _read(passes, self).back.values()
         return sum(scores) / len(scores)
 
 
-def _entropies(passes: Passes, proxy: Proxy) -> list[float]:
-    found: list[float] = _read(passes, proxy)["entropies"]
-    return found
+@dataclass(frozen=True)
+class _Found:
+    """What one pass through the blocks told.
+
+    Attributes:
+        entropies: of each block's features.
+        back: trainability of each block that follows upon the one before it, by the place of the
+            latter.
+    """
+
+    entropies: list[float]
+    back: dict[int, float]
 
 
-def _read(passes: Passes, proxy: Proxy) -> dict[str, Any]:
-    """Entropies (blocks,) and trainability (blocks that follow a block,); one pass for all."""
-    if "blocks" not in passes.told:
+@dataclass
+class _Feature:
+    """A block's output: as it came, what was passed on, and as (n, positions, channels); whether
+    it has its channels second, and whether the block was given what the one before it passed on."""
+
+    raw: Tensor
+    passed: Tensor
+    channels: Tensor
+    second: bool
+    follows: bool
+
+
+def _read(passes: Passes, proxy: Proxy) -> _Found:
+    """One pass for all three."""
+    found: _Found | None = passes.told.get("blocks")
+    if found is None:
         features = _features(passes, proxy)
-        passes.told["blocks"] = {
-            "entropies": [_entropy(tensor.detach()) for _, tensor in features],
-            "trainability": _backwards(passes, features),
-        }
-    found: dict[str, Any] = passes.told["blocks"]
+        entropies = [_entropy(feature.channels.detach()) for feature in features]
+        found = passes.told["blocks"] = _Found(entropies, _backwards(passes, features))
+    if not found.back:
+        raise proxy.refuse("blocks that follow upon each other", "none that do")
     return found
 
 
-def _features(passes: Passes, proxy: Proxy) -> list[tuple[Tensor, Tensor]]:
-    """Raw outputs of the blocks and the same as (n, positions, channels)."""
-    model, most, before = passes.fresh(), list[tuple[Tensor, Tensor]](), 0
+def _features(passes: Passes, proxy: Proxy) -> list[_Feature]:
+    model, most, before = passes.fresh(), list[_Feature](), 0
     for depth in range(1, _DEPTH + 1):
         blocks = blocks_of(model, depth)
         if len(blocks) > before:
@@ -127,26 +145,28 @@ def _weighted(module: nn.Module) -> bool:
     return not isinstance(module, NORMS) and any(p.dim() > 1 for p in module.parameters())
 
 
-def _run(passes: Passes, model: nn.Module, blocks: list[nn.Module]) -> list[tuple[Tensor, Tensor]]:
+def _run(passes: Passes, model: nn.Module, blocks: list[nn.Module]) -> list[_Feature]:
     """One pass; the model's own output, if the last block gives it, is no feature."""
-    seen: list[tuple[Tensor, Tensor]] = []
+    seen: list[_Feature] = []
 
-    def keep(module: nn.Module, _: Any, output: Any) -> Any:
+    def keep(module: nn.Module, given: Any, output: Any) -> Any:
         tensor = first_tensor(output)
         if tensor is None or tensor.dim() < 2 or not tensor.is_floating_point():
             return None
-        seen.append((tensor, channels_last(module, tensor)))
-        return tensor.clone() if isinstance(output, Tensor) else None
+        whole = isinstance(output, Tensor)
+        passed = tensor.clone() if whole else tensor  # what comes next may write into it
+        follows = bool(seen) and any(part is seen[-1].passed for part in given)
+        second = channels_second(module, tensor)
+        seen.append(_Feature(tensor, passed, channels_last(module, tensor), second, follows))
+        return passed if whole else None
 
     for block in blocks:
         block.register_forward_hook(keep)
     with passes.running():
         kaiming(model)
         final = first_tensor(model(passes.noise()))
-    if seen and final is not None and final.shape == seen[-1][0].shape:
-        with torch.no_grad():
-            if torch.equal(final, seen[-1][0]):
-                seen.pop()
+    if seen and (final is seen[-1].passed or final is seen[-1].raw):
+        seen.pop()
     return seen
 
 
@@ -162,40 +182,69 @@ def _entropy(features: Tensor) -> float:
     return float(-(shares * torch.log(shares + 1e-8)).sum())
 
 
-def _backwards(passes: Passes, features: list[tuple[Tensor, Tensor]]) -> list[float]:
-    scores = []
+def _backwards(passes: Passes, features: list[_Feature]) -> dict[int, float]:
+    """From the last block to the first: signs are drawn in this order."""
+    scores: dict[int, float] = {}
     with passes.running():
-        for (before, _), (after, _) in reversed(list(pairwise(features))):
-            signs = torch.randint(0, 2, after.shape).to(after) * 2 - 1
-            (back,) = _slope(after, before, signs)
-            if back.shape == signs.shape and torch.equal(back, signs):
-                scores.append(_DEAD)
+        for place in reversed(range(len(features) - 1)):
+            before, after = features[place], features[place + 1]
+            signs = torch.randint(0, 2, after.raw.shape).to(after.raw) * 2 - 1
+            back = _sent(before.raw, after.raw, signs)
+            if back is None and not after.follows:
+                continue  # side by side, or in an order of registration that nobody runs
+            if back is None or (back.shape == signs.shape and torch.equal(back, signs)):
+                scores[place] = _DEAD
                 continue
-            matrix = _matrix(back, signs)
+            matrix = _matrix(back, signs, (before.second, after.second))
             if matrix is not None:
                 largest = torch.linalg.matrix_norm(matrix, ord=2).item()
-                scores.append(2 - largest - 1 / (largest + _SMALL))
+                scores[place] = 2 - largest - 1 / (largest + _SMALL)
     return scores
 
 
-def _slope(after: Tensor, before: Tensor, signs: Tensor) -> list[Tensor]:
-    return gradient(after, [before], grad_outputs=signs, retain_graph=True)
-
-
-def _matrix(back: Tensor, sent: Tensor) -> Tensor | None:
-    """Mean over positions of the products of channels, (channels before, channels after)."""
-    if back.dim() == sent.dim() == 4:
-        stride = back.shape[2] // sent.shape[2]
-        if stride > 1:
-            height, width = (stride * size for size in sent.shape[2:])
-            back = F.pixel_unshuffle(back[:, :, :height, :width], stride)
-        if back.shape[2:] != sent.shape[2:]:
-            return None
-        back, sent = (t.flatten(2).transpose(1, 2).flatten(0, 1) for t in (back, sent))
-    elif back.shape[:-1] == sent.shape[:-1]:
-        back, sent = back.flatten(0, -2), sent.flatten(0, -2)
-    elif sent.dim() == 2 and len(back) == len(sent):
-        back = back.flatten(1)
-    else:
+def _sent(before: Tensor, after: Tensor, signs: Tensor) -> Tensor | None:
+    """What comes back at a block's input; ``None`` where nothing leads there."""
+    if not (after.requires_grad and before.requires_grad):
         return None
-    return back.T @ sent / len(sent)
+    found = torch.autograd.grad(after, before, signs, retain_graph=True, allow_unused=True)
+    back: Tensor | None = found[0]
+    return back
+
+
+def _matrix(back: Tensor, sent: Tensor, second: tuple[bool, bool]) -> Tensor | None:
+    """Mean over positions of the products of channels, (channels before, channels after).
+
+    ``second``: whether these two have their channels second. ``None`` where positions do not fit.
+    """
+    after = sent.shape[2:] if second[1] else sent.shape[1:-1]
+    if second == (True, True) and back.dim() == sent.dim():
+        rows = _folded(back, after)
+    else:
+        rows = _rows(back, second[0])
+    columns = _rows(sent, second[1])
+    if len(rows) != len(columns) or rows.shape[1] % columns.shape[1]:
+        return None
+    rows = rows.reshape(len(rows), columns.shape[1], -1)
+    return rows.flatten(0, 1).T @ columns.flatten(0, 1) / (len(columns) * columns.shape[1])
+
+
+def _rows(tensor: Tensor, second: bool) -> Tensor:
+    """As (n, positions, channels)."""
+    if second:
+        return tensor.flatten(2).transpose(1, 2)
+    return tensor.reshape(len(tensor), -1, tensor.shape[-1])
+
+
+def _folded(back: Tensor, sizes: torch.Size) -> Tensor:
+    """(n, channels, ...) as (n, positions of ``sizes``, channels x tile): the tile that each
+    position comes from, as strides have it."""
+    strides = [max(1, old // new) for old, new in zip(back.shape[2:], sizes, strict=True)]
+    kept = [size - size % stride for size, stride in zip(back.shape[2:], strides, strict=True)]
+    inside = [min(k, s * n) for k, s, n in zip(kept, strides, sizes, strict=True)]
+    for axis, (length, stride) in enumerate(zip(inside, strides, strict=True)):
+        place = 2 + 2 * axis
+        back = back.narrow(place, 0, length)
+        back = back.reshape(*back.shape[:place], -1, stride, *back.shape[place + 1 :])
+    positions, tiles = range(2, back.dim(), 2), range(3, back.dim(), 2)
+    moved = back.permute(0, *positions, 1, *tiles)
+    return moved.flatten(1 + len(sizes)).flatten(1, len(sizes))

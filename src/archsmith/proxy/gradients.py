@@ -23,7 +23,7 @@ class GradNorm(_OfGradients):
     name = "grad_norm"
 
     def value(self, passes: Passes) -> float:
-        return sum(g.norm().item() for g in passes.gradients.values())
+        return float(sum(g.norm().item() for g in passes.gradients.values()))
 
 
 class Snip(_OfGradients):

@@ -141,16 +141,19 @@ def samples_first(tensor: Tensor, count: int) -> Tensor | None:
     return None
 
 
-def channels_last(module: nn.Module, output: Tensor) -> Tensor:
-    """A module's output (n, ...) as (n, positions, channels).
+def channels_second(module: nn.Module, output: Tensor) -> bool:
+    """Whether a module's output has its channels second: images, volumes, and what
+    one-dimensional convolutions make. Other sequences, tokens, have them last."""
+    if output.dim() != 3:
+        return output.dim() > 3
+    kinds = (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d)
+    return any(isinstance(part, kinds) for part in module.modules())
 
-    Images and volumes have their channels second, sequences of one-dimensional convolutions as
-    well; other sequences, tokens, have them last.
-    """
+
+def channels_last(module: nn.Module, output: Tensor) -> Tensor:
+    """A module's output (n, ...) as (n, positions, channels)."""
     if output.dim() == 2:
         return output.unsqueeze(1)
-    second = output.dim() > 3 or any(
-        isinstance(m, (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d))
-        for m in module.modules()
-    )
-    return output.flatten(2).transpose(1, 2) if second else output
+    if channels_second(module, output):
+        return output.flatten(2).transpose(1, 2)
+    return output.flatten(1, -2)

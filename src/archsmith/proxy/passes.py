@@ -58,9 +58,7 @@ class Passes:
     ) -> None:
         self.original, self.seed, self.wanted = model, seed, wanted
         self.device = device_of(model)
-        self.batch = Batch(
-            batch.inputs.to(self.device), batch.targets.to(self.device), batch.loss
-        )
+        self.batch = Batch(batch.inputs.to(self.device), batch.targets.to(self.device), batch.loss)
         self.told: dict[str, Any] = {}
 
     @cached_property
@@ -294,5 +292,3 @@ class _Source:
     def __exit__(self, *_: object) -> None:
         for hook in self._hooks:
             hook.remove()
-
-

@@ -111,7 +111,7 @@ def check_batch(batch: Batch, proxies: Sequence[Proxy]) -> None:
                 str(count), "take a larger batch",
             )  # fmt: skip
         classes = not batch.targets.is_floating_point()
-        if proxy.labelled and classes and len(batch.targets.unique()) < 2:
+        if proxy.labelled and classes and bool((batch.targets == batch.targets.flatten()[0]).all()):
             raise CannotScore(
                 f"proxy {proxy.name}", "a batch with two classes or more", "a single class",
                 "draw the batch at random, or score by proxies that need no targets",

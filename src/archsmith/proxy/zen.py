@@ -41,7 +41,7 @@ class Zen(Proxy):
             inputs = passes.noise()
             moved = inputs + _STEP * passes.noise()
             output = watch.features(model(inputs))
-            scales = watch.scales
+            scales = list(watch.scales)  # of the first pass alone
             apart = output - watch.features(model(moved))
         distance = apart.flatten(1).norm(dim=1).mean().item()
         if distance == 0:
@@ -54,7 +54,7 @@ class Zen(Proxy):
 
 
 class _Watch:
-    """What goes into the last global pooling, or else the last linear layer, and into BatchNorms."""
+    """What goes into the last global pooling (or linear layer), and into BatchNorms."""
 
     def __init__(self, model: nn.Module) -> None:
         self.scales: list[float] = []
@@ -73,7 +73,6 @@ class _Watch:
         found = self._pooled if self._pooled is not None else self._flat
         whole = first_tensor(output)
         self._pooled = self._flat = None
-        self.scales = self.scales if found is None else list(self.scales)
         result = found if found is not None else whole
         assert result is not None
         return result

@@ -3,6 +3,8 @@ arXiv:2301.11300)."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 
 from ..errors import InputError
@@ -44,7 +46,7 @@ class ZiCo(Proxy):
         weights = list(weights_of(model).values())
         ends = [count * i // self.batches for i in range(self.batches + 1)]
         slopes = []
-        for start, end in zip(ends, ends[1:], strict=False):
+        for start, end in pairwise(ends):
             with passes.running():
                 loss = passes.loss(model(passes.batch.inputs[start:end]), start, end)
                 slopes.append(gradient(loss, weights))

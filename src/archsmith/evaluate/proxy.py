@@ -1,0 +1,160 @@
+"""How promising an architecture is before it is trained: zero-cost proxies of the built model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..data.split import strata, subset
+from ..proxy import Batch, CannotScore, Proxy, SetProxy, check_scores
+from ..proxy.base import named
+from ..proxy.scoring import attempt, check_batch
+from ..space.architecture import Architecture
+from ..task import task as find_task
+from ..task.base import Data, ReadOptions, Task
+from ..trial import Fidelity
+from .base import Evaluator, Price, TrialFailed, Watch
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+#: Examples of the batch.
+BATCH = 64
+
+
+class ProxyEvaluator(Evaluator):
+    """Scores of an untrained model on one batch of training examples, larger being better.
+
+    The batch is drawn by seed, in proportion of the classes, and is the same for every
+    architecture and trial; initial weights are drawn by ``seed`` too, so that scores compare
+    architectures and not draws. It travels to a worker without the data, which is read again there
+    at first use.
+
+    Args:
+        space: builds the models; its builder must be importable to travel.
+        source: a registered name or a path that the task reads.
+        options: how the source is read.
+        task: name of the task.
+        proxies: names, or proxies with settings of their own. One that ranks a set stands for its
+            members: see :meth:`combined`.
+        batch_size: examples.
+        device: torch device.
+        seed: of the batch, and of what proxies draw.
+        data: already read, for this process.
+    """
+
+    name = "proxy"
+    price = Price.SCORED
+
+    def __init__(
+        self,
+        space: Space,
+        source: str,
+        options: ReadOptions,
+        task: str,
+        proxies: Sequence[str | Proxy | SetProxy] = ("az-nas",),
+        batch_size: int = BATCH,
+        device: str = "cpu",
+        seed: int = 0,
+        data: Data | None = None,
+    ) -> None:
+        self.space, self.source, self.options, self.task_name = space, source, options, task
+        self.batch_size, self.device, self.seed = batch_size, device, seed
+        found = named(proxies)
+        self.votes = [proxy for proxy in found if isinstance(proxy, SetProxy)]
+        members = named([member for vote in self.votes for member in vote.members])
+        single = [proxy for proxy in found if not isinstance(proxy, SetProxy)]
+        # One that was given with settings goes before the plain one of its name.
+        self.proxies = list({proxy.name: proxy for proxy in [*members, *single]}.values())
+        self._data, self._batch = data, None
+
+    _batch: Batch | None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_data": None, "_batch": None}
+
+    @property
+    def task(self) -> Task:
+        return find_task(self.task_name)
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        return tuple(metric(proxy.name) for proxy in self.proxies)
+
+    @property
+    def batch(self) -> Batch:
+        """What every model is scored on; made at first use.
+
+        Raises:
+            CannotScore: too small, or of one class, for one of the proxies.
+        """
+        if self._batch is None:
+            if self._data is None:
+                self._data = self.task.read(self.source, self.options)
+            batch = _drawn(self.task, self._data, self.batch_size, self.seed)
+            check_batch(batch, self.proxies)
+            self._batch = batch
+        return self._batch
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        batch = self.batch
+        model = self.space.build(architecture, seed=self.seed).to(self.device)
+        found = attempt(model, batch, self.proxies, self.seed)
+        scores = {metric(n): v for n, v in found.items() if not isinstance(v, CannotScore)}
+        refused = [str(value) for value in found.values() if isinstance(value, CannotScore)]
+        if refused:
+            raise TrialFailed("; ".join(refused), scores)
+        return scores
+
+    def table(self, architectures: Iterable[Architecture]) -> dict[str, list[float]]:
+        """Scores of a set by metric name, in its order; minus infinity where a proxy refuses.
+
+        Raises:
+            InputError: all architectures have one score by a proxy, which then tells nothing.
+            CannotScore: a proxy refuses all of them.
+        """
+        rows: list[Mapping[str, float | CannotScore]] = []
+        for architecture in architectures:
+            model = self.space.build(architecture, seed=self.seed).to(self.device)
+            rows.append(attempt(model, self.batch, self.proxies, self.seed))
+        found: dict[str, list[float]] = {}
+        for proxy in self.proxies:
+            values = [row[proxy.name] for row in rows]
+            refusals = [value for value in values if isinstance(value, CannotScore)]
+            if refusals and len(refusals) == len(values):
+                raise refusals[0]
+            found[metric(proxy.name)] = [
+                -torch.inf if isinstance(value, CannotScore) else value for value in values
+            ]
+        check_scores(found, list(found))
+        return found
+
+    def combined(self, scores: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
+        """What the proxies that rank a set make of scores, as :meth:`table` or trials give them."""
+        found = {}
+        for vote in self.votes:
+            members = {name: scores[metric(name)] for name in vote.members}
+            found[metric(vote.name)] = [float(value) for value in vote.combine(members)]
+        return found
+
+
+def metric(name: str) -> str:
+    """A proxy's name as one that limits and goals can be written with: ``epe_nas``."""
+    return name.replace("-", "_")
+
+
+def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
+    """Training examples in proportion of their classes, as the model takes them."""
+    train = data.train
+    kept = torch.from_numpy(
+        subset(strata(train.targets.numpy()), min(1.0, size / len(train)), seed)
+    )
+    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
+    chosen = kept[order[:size]]
+    inputs = task.prepare(train.inputs[chosen], data.facts)
+    targets = task.prepare_targets(train.targets[chosen], data.facts)
+    return Batch(inputs, targets, task.loss)
