@@ -13,7 +13,6 @@ from .errors import StoreError
 from .space.architecture import Architecture
 
 if TYPE_CHECKING:
-    from .proxy import Batch
     from .setting import Setting
 
 #: Called with how many architectures are scored, and how many there are.
@@ -52,41 +51,40 @@ class ProxyAdvice:
         seed: int = 0,
         on_scored: OnScored | None = None,
     ) -> None:
-        from .proxy import SetProxy
-        from .proxy.base import named
+        from .evaluate.proxy import ProxyEvaluator
+        from .proxy import score_proxies
 
-        self.setting, self.seed, self.on_scored = setting, seed, on_scored
-        (self.proxy,) = named([proxy])
-        combined = isinstance(self.proxy, SetProxy)
-        self.members = named(self.proxy.members) if combined else [self.proxy]
-        self._combined = combined
+        self.space, self.seed, self.on_scored = setting.space, seed, on_scored
+        self.evaluator = ProxyEvaluator(
+            setting.space, setting.source, setting.options, setting.task.name, [proxy], EXAMPLES,
+            seed=seed, data=setting.data,
+        )  # fmt: skip
+        #: The proxy that ranks a set, where it is one.
+        self.vote = next(iter(self.evaluator.votes), None)
+        self.name = self.vote.name if self.vote else self.evaluator.proxies[0].name
         self._file = folder / FILE if folder is not None else None
         self._known: dict[str, dict[str, float]] = self._read()
         self._pool: list[Architecture] = []
-        self._batch: Batch | None = None
-        self._first_look()
-
-    @property
-    def name(self) -> str:
-        """The proxy's name."""
-        return str(self.proxy.name)
+        # A proxy that cannot serve is told of before any work.
+        default = setting.space.build(setting.space.default(), seed=seed)
+        score_proxies(default, self.evaluator.batch, self.evaluator.proxies, seed)
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
         """A score for each architecture; minus infinity for one that cannot be scored."""
         self._pool = self._pool or list(architectures)
-        if not self._combined:
+        if self.vote is None:
             return [scores[self.name] for scores in self._all(architectures)]
         given = set(architectures)
         together = [*architectures, *(a for a in self._pool if a not in given)]
         scores = self._all(together)
-        table = {m.name: [score[m.name] for score in scores] for m in self.members}
+        table = {name: [score[name] for score in scores] for name in self.vote.members}
         # Where a member says the same of all, there are no ranks to combine, and no advice.
-        found = self.proxy.combine(table) if _differ(table) else [0.0] * len(together)
+        found = self.vote.combine(table) if _differ(table) else [0.0] * len(together)
         return [float(value) for value in found[: len(architectures)]]
 
     def scores(self, architecture: Architecture) -> dict[str, float]:
         """The scores of the members, by name."""
-        key = self.setting.space.canonical(architecture)
+        key = self.space.canonical(architecture)
         if key not in self._known:
             self._known[key] = self._score(architecture)
             self._keep(key)
@@ -104,26 +102,13 @@ class ProxyAdvice:
         from .proxy import CannotScore
         from .proxy.scoring import attempt
 
-        model = self.setting.space.build(architecture, seed=self.seed)
-        found = attempt(model, self._examples(), self.members, self.seed)
+        evaluator = self.evaluator
+        model = self.space.build(architecture, seed=self.seed)
+        found = attempt(model, evaluator.batch, evaluator.proxies, self.seed)
         return {
             name: -math.inf if isinstance(value, CannotScore) else value
             for name, value in found.items()
         }
-
-    def _first_look(self) -> None:
-        """Score the default, so that a proxy that cannot serve is told before any work."""
-        from .proxy.scoring import score_proxies
-
-        space = self.setting.space
-        score_proxies(
-            space.build(space.default(), seed=self.seed), self._examples(), self.members, self.seed
-        )
-
-    def _examples(self) -> Batch:
-        if self._batch is None:
-            self._batch = examples(self.setting, self.seed)
-        return self._batch
 
     def _read(self) -> dict[str, dict[str, float]]:
         known: dict[str, dict[str, float]] = {}
@@ -138,7 +123,7 @@ class ProxyAdvice:
                         name: -math.inf if value is None else float(value)
                         for name, value in entry["scores"].items()
                     }
-        names = {member.name for member in self.members}
+        names = {proxy.name for proxy in self.evaluator.proxies}
         return {graph: scores for graph, scores in known.items() if names <= scores.keys()}
 
     def _keep(self, key: str) -> None:
@@ -151,20 +136,6 @@ class ProxyAdvice:
                 file.write(f"{line}\n")
         except OSError as error:
             raise StoreError(str(self._file), "a file that can be written", str(error)) from error
-
-
-def examples(setting: Setting, seed: int, count: int = EXAMPLES) -> Batch:
-    """A batch of the training part, drawn by seed, as the task prepares it for training."""
-    import torch
-
-    from .proxy import Batch
-
-    task, data = setting.task, setting.data
-    order = torch.randperm(len(data.train), generator=torch.Generator().manual_seed(seed))
-    inputs, targets = next(iter(task.batches(data.train, count, order[:count])))
-    return Batch(
-        task.prepare(inputs, data.facts), task.prepare_targets(targets, data.facts), task.loss
-    )
 
 
 def _differ(table: dict[str, list[float]]) -> bool:

@@ -1,0 +1,125 @@
+"""Scores of untrained architectures as advice for a search."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from torch import nn
+
+import archsmith as nas
+from archsmith.advice import FILE, ProxyAdvice
+from archsmith.setting import settle
+
+
+def net(channels, classes):
+    """Nine architectures; the widest ones have the most parameters."""
+    width = nas.choose("width", [4, 8, 16])
+    kernel = nas.choose("kernel", [1, 3, 5])
+    return nn.Sequential(
+        nn.Conv2d(channels, width, kernel, padding=kernel // 2),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(width, classes),
+    )
+
+
+def plain(channels, classes):
+    """Choices that no proxy of weights can tell apart."""
+    nas.choose("nothing", [1, 2, 3])
+    return nn.Sequential(nn.Flatten(), nn.Linear(64 * channels, classes))
+
+
+@pytest.fixture(scope="module")
+def setting():
+    return settle(net, "digits")
+
+
+def all_of(setting):
+    return list(setting.space.enumerate())
+
+
+def params(setting, architecture):
+    return sum(p.numel() for p in setting.space.build(architecture, device="meta").parameters())
+
+
+def test_a_single_proxy_gives_its_scores(setting):
+    architectures = all_of(setting)
+    advice = ProxyAdvice(setting, "params")
+    assert advice(architectures) == [params(setting, a) for a in architectures]
+
+
+def test_a_proxy_of_ranks_ranks_among_the_first_pool_too(setting):
+    from archsmith.proxy.vote import Vote
+
+    architectures = all_of(setting)
+    advice = ProxyAdvice(setting, Vote(["params", "l2_norm"]))
+    whole = dict(zip(architectures, advice(architectures), strict=True))
+    two = random.Random(0).sample(architectures, 2)
+    # Asked for alone they have the ranks that they have in the pool.
+    assert advice(two) == [whole[a] for a in two]
+    assert max(whole, key=whole.__getitem__) == max(architectures, key=lambda a: params(setting, a))
+
+
+def test_scores_are_remembered_and_a_torn_line_is_passed_over(setting, tmp_path):
+    architectures = all_of(setting)
+    first = ProxyAdvice(setting, "grad_norm", tmp_path)(architectures)
+    file = tmp_path / FILE
+    assert len(file.read_text().splitlines()) == len(architectures)
+    with file.open("a") as end:
+        end.write('{"graph": "torn')
+    again = ProxyAdvice(setting, "grad_norm", tmp_path)
+    again._score = None  # nothing is left to be scored
+    assert again(architectures) == first
+    # Another seed has other weights, and so other scores.
+    other = ProxyAdvice(setting, "grad_norm", tmp_path, seed=1)
+    assert other(architectures[:1]) != first[:1]
+
+
+def test_a_proxy_that_tells_nothing_apart_gives_no_advice():
+    from archsmith.proxy.vote import Vote
+
+    alike = settle(plain, "digits")
+    advice = ProxyAdvice(alike, Vote(["params", "l2_norm"]))
+    assert advice(all_of(alike)) == [0.0, 0.0, 0.0]
+
+
+def test_a_search_starts_from_what_the_proxy_likes_and_resumes(tmp_path):
+    told = []
+
+    def run(trials):
+        return nas.search(
+            net, "digits", strategy="random", proxy="params", trials=trials, epochs=1,
+            finalists=0, run=tmp_path, listener=nas.Listener(scored=lambda *n: told.append(n)),
+        )  # fmt: skip
+
+    first = run(3)
+    notes = [trial.note for trial in first.history.trials]
+    assert notes[0].startswith("to start from")
+    assert notes[1:] == ["warm start by params"] * 2
+    sizes = [trial.metrics["params"] for trial in first.history.trials[1:]]
+    assert sizes == sorted(sizes, reverse=True)
+    assert told
+    lines = [json.loads(line) for line in (tmp_path / FILE).read_text().splitlines()]
+    assert len({line["graph"] for line in lines}) == len(lines)
+    straight = nas.search(
+        net, "digits", strategy="random", proxy="params", trials=6, epochs=1, finalists=0
+    )
+    resumed = run(6)
+    assert [t.architecture for t in resumed.history.trials] == [
+        t.architecture for t in straight.history.trials
+    ]
+    with pytest.raises(nas.InputError, match="advised"):
+        nas.search(net, "digits", strategy="random", trials=6, epochs=1, finalists=0, run=tmp_path)
+
+
+def test_wrong_names_and_kinds_are_refused_before_any_work(tmp_path):
+    with pytest.raises(nas.InputError, match="did you mean 'naswot'"):
+        nas.search(net, "digits", proxy="nasswot", trials=2, run=tmp_path)
+    with pytest.raises(nas.InputError, match="a strategy whose trials are trained"):
+        nas.search(net, "digits", strategy="spos", proxy="params", trials=2, run=tmp_path)
+    assert not list(tmp_path.glob("*.jsonl"))
+    with pytest.raises(nas.InputError, match="ReLU|activation"):
+        nas.search(plain, "digits", proxy="naswot", trials=2)
