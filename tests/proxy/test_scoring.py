@@ -181,7 +181,7 @@ class Zeros(nn.Module):
 
 
 def test_a_model_that_writes_into_its_input_leaves_the_batch_alone():
-    tidy = seeded(lambda: nn.Sequential(nn.ReLU(), nn.Linear(30, 7), nn.ReLU(), nn.Linear(7, 3)))
+    tidy = seeded(lambda: nn.Sequential(nn.ReLU(), nn.Linear(30, 40), nn.ReLU(), nn.Linear(40, 3)))
     writing = nn.Sequential(nn.ReLU(inplace=True), *tidy[1:])
     batch = numbers(8, (30,))
     before = batch.inputs.clone()
