@@ -11,7 +11,15 @@ from torch import nn
 import archsmith as nas
 from archsmith.data.split import strata
 from archsmith.errors import InputError
-from archsmith.evaluate import TrialFailed, Watch, evaluators
+from archsmith.evaluate import (
+    Evaluator,
+    Price,
+    Stages,
+    TrialFailed,
+    TrialPruned,
+    Watch,
+    evaluators,
+)
 from archsmith.evaluate.proxy import ProxyEvaluator
 from archsmith.proxy import CannotScore, score_proxies
 from archsmith.proxy.activations import SWAP
@@ -130,3 +138,28 @@ def test_a_search_can_be_by_proxy_alone():
 
 def test_it_is_registered():
     assert evaluators.get("proxy") is ProxyEvaluator
+
+
+class Training(Evaluator):
+    """Stands for what is dear."""
+
+    name = "training"
+    price = Price.TRAINED
+    provides = ("accuracy",)
+    trained = 0
+
+    def evaluate(self, architecture, fidelity, seed, watch):
+        Training.trained += 1
+        return {"accuracy": 0.5}
+
+
+def test_a_limit_on_a_score_filters_before_training():
+    space = Space(widths, channels=1, classes=10)
+    limit = nas.Limit.parse("swap>=20")
+    both = Stages([Training(), evaluator(space, ["swap"], batch_size=16)], [limit])
+    narrow, wide = (nas.Architecture({"width": width}) for width in (8, 32))
+    with pytest.raises(TrialPruned, match="swap>=20"):
+        both.evaluate(narrow, Fidelity(), 0, Watch())
+    assert Training.trained == 0
+    assert both.evaluate(wide, Fidelity(), 0, Watch())["accuracy"] == 0.5
+    assert Training.trained == 1

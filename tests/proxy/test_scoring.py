@@ -180,6 +180,21 @@ class Zeros(nn.Module):
         return torch.zeros_like(x)
 
 
+def test_a_model_that_writes_into_its_input_leaves_the_batch_alone():
+    tidy = seeded(lambda: nn.Sequential(nn.ReLU(), nn.Linear(30, 40), nn.ReLU(), nn.Linear(40, 3)))
+    writing = nn.Sequential(nn.ReLU(inplace=True), *tidy[1:])
+    batch = numbers(8, (30,))
+    before = batch.inputs.clone()
+    names = [name for name in SINGLE if name not in ("zen", "meco", "naswot", *AZ)]
+    assert score_proxies(writing, batch, names) == score_proxies(tidy, batch, names)
+    for name in names:
+        score_proxies(writing, batch, [name])
+    assert torch.equal(batch.inputs, before)
+
+
+AZ = ("expressivity", "progressivity", "trainability")
+
+
 def test_the_batch_moves_to_the_model():
     model = mlp().to("meta")
     assert Passes(model, numbers()).batch.inputs.is_meta

@@ -26,7 +26,7 @@ class Grasp(Proxy):
         weights = list(weights_of(model).values())
         cudnn = torch.backends.cudnn.flags(enabled=False)  # its recurrent layers have no second
         with passes.running(), cudnn:
-            loss = passes.loss(model(passes.batch.inputs))
+            loss = passes.loss(model(passes.fed()))
             if not loss.requires_grad:
                 return 0.0
             first = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)

@@ -81,6 +81,10 @@ class Passes:
         finally:
             torch.backends.mha.set_fastpath_enabled(before)
 
+    def fed(self, start: int = 0, end: int | None = None) -> Tensor:
+        """A copy of a part of the inputs: a model may write into what it is given."""
+        return self.batch.inputs[start:end].clone()
+
     def loss(self, output: Any, start: int = 0, end: int | None = None) -> Tensor:
         """The loss of a model's output on a part of the batch."""
         tensor = first_tensor(output)
@@ -98,7 +102,7 @@ class Passes:
         """
         inputs = self.batch.inputs
         if not inputs.is_floating_point():
-            return inputs[:count]
+            return self.fed(0, count)
         sizes = (count or len(inputs), *inputs.shape[1:])
         return torch.randn(sizes, dtype=inputs.dtype).to(self.device)
 
@@ -146,7 +150,7 @@ def _shared_pass(passes: Passes, wanted: frozenset[str] | set[str]) -> dict[str,
     count = len(passes.batch)
     codes = _Codes(count, "kernel" in wanted, "patterns" in wanted)
     outputs = _Outputs(passes.model if "products" in wanted else None)
-    inputs = passes.batch.inputs
+    inputs = passes.fed()
     backwards = wanted & {"gradients", "products", "jacobian"}
     with passes.running(), outputs, _Source(passes.model, inputs, "jacobian" in wanted) as source:
         with codes, torch.set_grad_enabled(bool(backwards)):

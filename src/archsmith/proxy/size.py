@@ -33,7 +33,7 @@ class Flops(Proxy):
     name = "flops"
 
     def value(self, passes: Passes) -> float:
-        inputs = passes.batch.inputs[:1]
+        inputs = passes.fed(0, 1)
         try:
             return _flops(copy.deepcopy(passes.fresh()).to("meta"), inputs.to("meta"))
         except Exception:

@@ -30,7 +30,7 @@ class SynFlow(Proxy):
         for module in model.modules():
             if isinstance(module, TABLES):
                 module.register_forward_hook(lambda _, __, output: torch.ones_like(output))
-        inputs = passes.batch.inputs[:1]
+        inputs = passes.fed(0, 1)
         fed = torch.ones_like(inputs, dtype=torch.float64) if _numbers(inputs) else inputs
         weights = weights_of(model)
         with passes.running():

@@ -15,7 +15,10 @@ from .scoring import check_scores
 class Vote(SetProxy):
     """Sum of the logarithms of ranks, weighted: an architecture that any member puts low is low.
 
-    Ranks run from 1/n (worst) to 1 (best), equal scores sharing the mean of theirs.
+    Ranks run from 1/n (worst) to 1 (best), equal scores sharing the mean of theirs. The default
+    members look at different things (channels that repeat each other, inputs that are treated
+    alike, the flow through the weights), cost half a forward and backward pass together, and agreed
+    best with accuracy among the votes of up to five that were tried on NAS-Bench-201.
 
     Args:
         members: names of the proxies that vote.
@@ -26,7 +29,7 @@ class Vote(SetProxy):
     """
 
     name = "vote"
-    _members: tuple[str, ...] = ("jacov", "swap", "expressivity", "trainability", "flops")
+    _members: tuple[str, ...] = ("meco", "jacov", "synflow")
 
     def __init__(
         self, members: Sequence[str] | None = None, weights: Sequence[float] | None = None

@@ -48,7 +48,7 @@ class ZiCo(Proxy):
         slopes = []
         for start, end in pairwise(ends):
             with passes.running():
-                loss = passes.loss(model(passes.batch.inputs[start:end]), start, end)
+                loss = passes.loss(model(passes.fed(start, end)), start, end)
                 slopes.append(gradient(loss, weights))
         total = 0.0
         for parts in zip(*slopes, strict=True):
