@@ -17,7 +17,7 @@ ROOT = Path(archsmith.__file__).parent
 ORDER = [
     "errors", "weights", "space", "objective", "trial", "registry", "zoo", "tables", "data",
     "task", "train",
-    "strategy", "supernet", "evaluate", "export", "report", "trust", "study", "goals",
+    "strategy", "supernet", "hardware", "evaluate", "export", "report", "trust", "study", "goals",
     "benchmarking", "setting", "final", "finals", "oneshot", "found", "run", "trusting",
     "searching", "output", "screen", "cli_benchmark", "cli",
 ]  # fmt: skip

@@ -306,11 +306,9 @@ def _environment(meta: Mapping[str, Any], winner: Final | None) -> dict[str, str
     )
     found["training to the end"] = f"{recipe['epochs']} epochs"
     if winner and winner.measured:
-        m = winner.measured
-        threads = f"{m['threads']} thread" + ("s" if m["threads"] > 1 else "")
-        found["latency"] = (
-            f"median of {m['runs']} runs, batch {m['batch']}, {threads}, {m['device']}"
-        )
+        from .hardware.options import described
+
+        found["latency"] = described(winner.measured)
     return {name: value for name, value in found.items() if value}
 
 

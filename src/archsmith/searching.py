@@ -11,6 +11,7 @@ from .errors import InputError
 from .finals import Finals, OnFinal, Start
 from .found import Listener, SearchResult, found_of
 from .goals import Limits, limits_of, objectives_of, seconds_of
+from .hardware.options import LatencyOptions
 from .objective import Limit, Objective
 from .oneshot import (
     OnShared,
@@ -64,6 +65,7 @@ def search(
     time: float | str | None = None,
     workers: int = 1,
     device: str = "auto",
+    latency: LatencyOptions | str | None = None,
     seed: int = 0,
     run: str | Path | None = None,
     epochs: int | None = None,
@@ -92,6 +94,8 @@ def search(
         trials, time: the budget; 24 trials if neither is given, 100 on shared weights. Time is
             seconds or ``"10m"``; three quarters of it go into a supernet.
         workers: processes that evaluate; 1 evaluates here.
+        latency: how it is found: :class:`~archsmith.hardware.options.LatencyOptions`, or text such
+            as ``"runtime=onnx,batch=8,threads=2"``.
         run: a folder that keeps the study; the same call on it resumes. Nothing is kept without.
         epochs, share: fidelity of a trial in place of the task's; of a one-shot method ``epochs``
             are those of the supernet, twice the recipe's or 4,000 steps if not given.
@@ -138,6 +142,7 @@ def search(
         epochs=epochs,
         share=share,
         device=device,
+        latency=LatencyOptions.parse(latency) if isinstance(latency, str) else latency,
     )
     if sharing is not None:
         longer = epochs_of(setting, epochs, budget is not None)
@@ -199,7 +204,11 @@ def evaluation(
     parts: list[Evaluator] = [CostEvaluator(setting.space, shape, dtype)]
     named = {goal.metric for goal in objectives} | {limit.metric for limit in limits}
     if any(name.startswith("latency") for name in named):
-        parts.append(LatencyEvaluator(setting.space, shape, dtype, device=setting.device))
+        parts.append(
+            LatencyEvaluator(
+                setting.space, shape, dtype, device=setting.device, options=setting.latency
+            )
+        )
     parts.append(
         evaluator
         or TrainingEvaluator(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 _MEASURED_WITH = ("latency_batch", "latency_threads")
+#: Costs that follow from others, shown where they are aimed at or limited.
+_DERIVED = ("weights_mb", "peak_mb")
 
 #: Said where there are shared weights and nobody compared them with stand-alone training.
 UNMEASURED = "Nobody has measured whether the shared weights rank architectures rightly."
@@ -211,9 +213,14 @@ class ReportContent:
         """
         present = {name for trial in self.trials for name in trial.metrics}
         goals = list(dict.fromkeys(objective.metric for objective in self.objectives))
-        costs = [name for name in COSTS if name in present and name not in goals]
+        wanted = {limit.metric for limit in self.limits}
+        costs = [
+            name
+            for name in COSTS
+            if name in present and name not in goals and (name not in _DERIVED or name in wanted)
+        ]
         same = {name for name in _MEASURED_WITH if len(self._values(name)) == 1}
-        rest = sorted(present - set(goals) - set(costs) - same - {"epoch"})
+        rest = sorted(present - set(goals) - set(COSTS) - same - {"epoch"})
         return goals + costs + rest
 
     def _values(self, metric: str) -> list[float]:
