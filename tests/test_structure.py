@@ -18,7 +18,7 @@ ORDER = [
     "errors", "weights", "space", "objective", "trial", "registry", "zoo", "tables", "data",
     "task", "train",
     "strategy", "supernet", "hardware", "evaluate", "export", "report", "trust", "study", "goals",
-    "benchmarking", "setting", "final", "finals", "oneshot", "found", "run", "trusting",
+    "benchmarking", "setting", "timing", "final", "finals", "oneshot", "found", "run", "trusting",
     "searching", "output", "screen", "cli_benchmark", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.

@@ -14,6 +14,7 @@ from .setting import Setting
 from .space import Architecture
 from .study import Progress, Study
 from .study.result import INTERRUPTED
+from .timing import OnMeasured
 from .trial import History, Trial
 
 if TYPE_CHECKING:
@@ -97,12 +98,14 @@ class Listener:
         event: at each step of the study.
         shared: after each epoch of a supernet.
         final: after each epoch of a training to the end.
+        measured: how many measurements of a latency predictor are done, and of how many.
     """
 
     ready: Callable[[Setting, Study], None] | None = None
     event: Callable[[Progress], None] | None = None
     shared: OnShared | None = None
     final: OnFinal | None = None
+    measured: OnMeasured | None = None
 
 
 def found_of(setting: Setting, final: Final) -> Found:

@@ -44,6 +44,7 @@ from .study.fidelity import offered
 from .study.reach import Reach
 from .study.result import INTERRUPTED, StudyResult
 from .task.base import ReadOptions, Recipe
+from .timing import input_of, keep, knowing, measuring
 from .trial import Fidelity, History
 
 if TYPE_CHECKING:
@@ -150,7 +151,10 @@ def search(
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
     objectives = objectives_of(setting.task, maximize, minimize)
     bounds = limits_of(setting.task, limits)
-    whole = evaluation(setting, objectives, bounds, evaluator)
+    latency_part = None
+    if any(name.startswith("latency") for name in _named(objectives, bounds)):
+        latency_part = knowing(setting, folder, sharing is not None, tell.measured)
+    whole = evaluation(setting, objectives, bounds, evaluator, latency_part)
     offers = offered(whole, setting.fidelity)
     chosen.check(setting.space, History(objectives, bounds, epochs=offers))
     reach = check_limits(setting.space, whole, bounds, seed)
@@ -172,6 +176,7 @@ def search(
             meta=_meta(setting, chosen, given, wanted, budget),
             on_event=tell.event,
         )
+        keep(study)
         if tell.ready:
             tell.ready(setting, study)
         ended = _work(study, setting, sharing, budget, tell.shared)
@@ -192,23 +197,23 @@ def evaluation(
     objectives: Sequence[Objective],
     limits: Sequence[Limit],
     evaluator: Evaluator | None = None,
+    latency: Evaluator | None = None,
 ) -> Evaluator:
-    """Costs, latency where it is asked for, and training, as one evaluator."""
+    """Costs, latency and energy where they are asked for, and training, as one evaluator.
+
+    Args:
+        evaluator: in place of training.
+        latency: tells the latency; it is measured without.
+    """
     from .evaluate import Stages
     from .evaluate.cost import CostEvaluator
-    from .evaluate.latency import LatencyEvaluator
     from .evaluate.training import TrainingEvaluator
 
-    example = setting.example()
-    shape, dtype = tuple(example.shape), str(example.dtype).removeprefix("torch.")
+    shape, dtype = input_of(setting)
     parts: list[Evaluator] = [CostEvaluator(setting.space, shape, dtype)]
-    named = {goal.metric for goal in objectives} | {limit.metric for limit in limits}
+    named = _named(objectives, limits)
     if any(name.startswith("latency") for name in named):
-        parts.append(
-            LatencyEvaluator(
-                setting.space, shape, dtype, device=setting.device, options=setting.latency
-            )
-        )
+        parts.append(latency or measuring(setting))
     parts.append(
         evaluator
         or TrainingEvaluator(
@@ -223,6 +228,11 @@ def evaluation(
         )
     )
     return Stages(parts, limits)
+
+
+def _named(objectives: Sequence[Objective], limits: Sequence[Limit]) -> set[str]:
+    """The metrics that are aimed at or limited."""
+    return {goal.metric for goal in objectives} | {limit.metric for limit in limits}
 
 
 def _meta(
