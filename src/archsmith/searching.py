@@ -146,15 +146,13 @@ def search(
         latency=LatencyOptions.parse(latency) if isinstance(latency, str) else latency,
     )
     if sharing is not None:
-        longer = epochs_of(setting, epochs, budget is not None)
-        setting.fidelity = Fidelity(longer)
+        setting.fidelity = Fidelity(epochs_of(setting, epochs, budget is not None))
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
     objectives = objectives_of(setting.task, maximize, minimize)
     bounds = limits_of(setting.task, limits)
-    latency_part = None
-    if any(name.startswith("latency") for name in _named(objectives, bounds)):
-        latency_part = knowing(setting, folder, sharing is not None, tell.measured)
-    whole = evaluation(setting, objectives, bounds, evaluator, latency_part)
+    clocked = any(name.startswith("latency") for name in _named(objectives, bounds))
+    latencies = knowing(setting, folder, sharing is not None, tell.measured) if clocked else None
+    whole = evaluation(setting, objectives, bounds, evaluator, latencies)
     offers = offered(whole, setting.fidelity)
     chosen.check(setting.space, History(objectives, bounds, epochs=offers))
     reach = check_limits(setting.space, whole, bounds, seed)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from archsmith.hardware.clock import Latency, confirmed, noisy, quantiles, steadied, timed
+from archsmith.hardware.clock import Latency, confirmed, quantiles, steadied, timed
+from archsmith.hardware.options import noisy
 
 
 class Fake:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from .options import WIDE
+
 #: Fewest timed runs, however slow the model is.
 FEWEST = 5
-#: Spread, (p90 - p10) / median, above which it is measured a second time.
-WIDE = 0.5
 
 #: Seconds, as :func:`time.perf_counter` gives them.
 Clock = Callable[[], float]
@@ -46,31 +46,7 @@ class Latency:
         return (self.p90 - self.p10) / self.median if self.median else 0.0
 
     @property
-    def noisy(self) -> bool:
-        """Whether the quantiles are so far apart that something else had the processor."""
-        return self.spread > WIDE
-
-    def metrics(self) -> dict[str, float]:
-        """As metrics of a trial, by the names in :data:`METRICS`."""
-        values = (
-            self.median, self.p10, self.p90, self.spread, float(self.batch), float(self.threads),
-        )  # fmt: skip
-        return dict(zip(METRICS, values, strict=True))
-
-
-#: Names of the metrics of a measured latency.
-METRICS = (
-    "latency_ms", "latency_p10_ms", "latency_p90_ms", "latency_spread", "latency_batch",
-    "latency_threads",
-)  # fmt: skip
-
-
-def noisy(metrics: Mapping[str, float]) -> bool:
-    """Whether a trial's latency stayed noisy after it had been measured a second time."""
-    return metrics.get("latency_spread", 0.0) > WIDE
-
-
-def timed(
+    def timed(
     run: Callable[[], object],
     *,
     warmup: int = 3,

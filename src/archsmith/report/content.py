@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 
-_MEASURED_WITH = ("latency_batch", "latency_threads")
+_MEASURED_WITH = ("latency_batch", "latency_threads", "latency_error")
 #: Costs that follow from others, shown where they are aimed at or limited.
 _DERIVED = ("weights_mb", "peak_mb")
 
@@ -169,15 +169,15 @@ class ReportContent:
     @property
     def surroundings(self) -> dict[str, str]:
         """The environment, and what the latency of the trials was measured with."""
-        batches, threads = (self._values(name) for name in _MEASURED_WITH)
+        batches, threads, errors = (self._values(name) for name in _MEASURED_WITH)
         if not batches or not threads:
             return dict(self.environment)
         said = [", ".join(f"{value:g}" for value in found) for found in (batches, threads)]
         plural = "" if threads == [1.0] else "s"
-        return {
-            **self.environment,
-            "latency of a trial": f"batch {said[0]}, {said[1]} thread{plural}",
-        }
+        how = f"batch {said[0]}, {said[1]} thread{plural}"
+        if errors:
+            how += f", predicted ({errors[0]:.0%} off on average where it was checked)"
+        return {**self.environment, "latency of a trial": how}
 
     @property
     def best_trial(self) -> Trial | None:
