@@ -46,7 +46,26 @@ class Latency:
         return (self.p90 - self.p10) / self.median if self.median else 0.0
 
     @property
-    def timed(
+    def noisy(self) -> bool:
+        """Whether the quantiles are so far apart that something else had the processor."""
+        return self.spread > WIDE
+
+    def metrics(self) -> dict[str, float]:
+        """As metrics of a trial, by the names in :data:`METRICS`."""
+        values = (
+            self.median, self.p10, self.p90, self.spread, float(self.batch), float(self.threads),
+        )  # fmt: skip
+        return dict(zip(METRICS, values, strict=True))
+
+
+#: Names of the metrics of a measured latency.
+METRICS = (
+    "latency_ms", "latency_p10_ms", "latency_p90_ms", "latency_spread", "latency_batch",
+    "latency_threads",
+)  # fmt: skip
+
+
+def timed(
     run: Callable[[], object],
     *,
     warmup: int = 3,
