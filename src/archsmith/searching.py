@@ -212,6 +212,14 @@ def evaluation(
     named = _named(objectives, limits)
     if any(name.startswith("latency") for name in named):
         parts.append(latency or measuring(setting))
+    if "energy_mj" in named:
+        from .evaluate.energy import EnergyEvaluator
+
+        parts.append(
+            EnergyEvaluator(
+                setting.space, shape, dtype, device=setting.device, options=setting.latency
+            )
+        )
     parts.append(
         evaluator
         or TrainingEvaluator(

@@ -1,5 +1,5 @@
-"""How good an architecture is: by training, by shared weights, by static cost, by latency
-measured or predicted."""
+"""How good an architecture is: by training, by shared weights, by static cost, by energy, by
+latency measured or predicted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ evaluators = Registry(
     "archsmith.evaluators",
     {
         "cost": "archsmith.evaluate.cost:CostEvaluator",
+        "energy": "archsmith.evaluate.energy:EnergyEvaluator",
         "latency": "archsmith.evaluate.latency:LatencyEvaluator",
         "predicted-latency": "archsmith.evaluate.predicted_latency:PredictedLatencyEvaluator",
         "shared-weights": "archsmith.evaluate.shared:SharedWeightsEvaluator",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -91,6 +93,12 @@ class Probe:
         with evaluating(model), threads_set(threads):
             self.run = RUNTIMES[runtime](model, inputs, threads)
 
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """What :attr:`run` is called in: evaluation and inference mode, and the threads."""
+        with evaluating(self.model), threads_set(self.threads), torch.inference_mode():
+            yield
+
     def measure(
         self,
         *,
@@ -100,7 +108,7 @@ class Probe:
         clock: Clock = time.perf_counter,
     ) -> Latency:
         """Time it, as :func:`measure_latency` does."""
-        with evaluating(self.model), threads_set(self.threads), torch.inference_mode():
+        with self.passing():
             times = timed(self.run, warmup=warmup, runs=runs, seconds=seconds, clock=clock)
         name = device_name(self.place)
         return Latency(*quantiles(times), len(times), self.batch, self.threads, name, self.runtime)
