@@ -230,13 +230,14 @@ def test_each_architecture_counts_by_its_best_round(monkeypatch):
             order.append(self.size)
             from archsmith.hardware.clock import Latency
 
-            return Latency(self.size * offered[self.size].pop(), 0, 0, 0, 5, 1, 1, "cpu")
+            low = self.size * offered[self.size].pop()
+            return Latency(1.1 * low, low, 2 * low, 2 * low, 5, 1, 1, "cpu")
 
     order: list[int] = []
     monkeypatch.setattr(sampling, "Probe", Probe)
     two = [a for a in DRAWN if dict(a).get("depth") == 1 and a["depth.0.op"] == "conv"][:2]
     sizes = [sum(p.numel() for p in SPACE.build(a).parameters()) for a in two]
-    assert measure_all(SPACE, two, SHAPE) == [3.0 * size for size in sizes]
+    assert measure_all(SPACE, two, SHAPE) == pytest.approx([1.1 * 3.0 * size for size in sizes])
     assert len(order) == 8
     assert all(set(order[i : i + 2]) == set(sizes) for i in range(0, 8, 2)), "round by round"
 
