@@ -17,8 +17,9 @@ ROOT = Path(archsmith.__file__).parent
 ORDER = [
     "errors", "weights", "space", "objective", "trial", "registry", "zoo", "tables", "data",
     "task", "train", "proxy",
-    "strategy", "supernet", "evaluate", "export", "report", "trust", "study", "goals",
-    "benchmarking", "setting", "final", "finals", "oneshot", "advice", "found", "run", "trusting",
+    "strategy", "supernet", "hardware", "evaluate", "export", "report", "trust", "study", "goals",
+    "benchmarking", "setting", "timing", "final", "finals", "oneshot", "advice", "found", "run",
+    "trusting",
     "searching", "output", "screen", "cli_benchmark", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .errors import ArchsmithError, InputError, SpaceError, WorkError
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
     from .found import Found, Listener, SearchResult
+    from .hardware.options import LatencyOptions
     from .objective import Limit, Metric, Objective
     from .proxy import Batch, CannotScore, Proxy, SetProxy, rank_by_proxies, score_proxies
     from .run import Run
@@ -84,6 +85,7 @@ _PLACES = {
     "TrialFailed": "evaluate",
     "TrialPruned": "evaluate",
     "Watch": "evaluate",
+    "LatencyOptions": "hardware.options",
     "Limit": "objective",
     "Metric": "objective",
     "Objective": "objective",

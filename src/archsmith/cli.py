@@ -105,6 +105,10 @@ def search(
     time: Annotated[str | None, typer.Option(help="Time for the search, such as 10m.")] = None,
     workers: Annotated[int, typer.Option(help="Processes that evaluate.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
+    latency: Annotated[
+        str | None,
+        typer.Option(help="How latency is found, such as runtime=onnx,batch=8,threads=2."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search and of training.")] = 0,
     split_seed: Annotated[int, typer.Option(help="Seed of the split of the data.")] = 0,
     run: Annotated[
@@ -152,6 +156,7 @@ def search(
             time=time,
             workers=workers,
             device=device,
+            latency=latency,
             seed=seed,
             run=folder,
             epochs=epochs,

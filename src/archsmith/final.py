@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import WorkError
+from .hardware.options import WIDE, noisy
 from .objective import Objective
 from .setting import Setting
 from .space import Architecture
+from .trial import History
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -115,14 +117,37 @@ def train_to_end(
 
 
 def measure(setting: Setting, model: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
-    """Costs of a model, and how its latency was measured."""
-    from .evaluate.cost import cost
-    from .evaluate.latency import measure_latency
+    """Costs of a model, and how its latency was measured: the slowest of three measurements, so
+    that a limit which it keeps is kept again."""
+    from .hardware.clock import confirmed
+    from .hardware.cost import cost
+    from .hardware.latency import Probe
 
-    example = setting.example()
-    latency = measure_latency(model, example, device=setting.device)
+    example, options = setting.example(), setting.latency
+    probe = Probe(
+        model, example, device=setting.device, runtime=options.runtime, batch=options.batch,
+        threads=options.threads,
+    )  # fmt: skip
+    latency = confirmed(lambda: probe.measure(seconds=options.seconds))
     costs = cost(model.to("cpu"), example) | {"latency_ms": latency.median}
     return costs, asdict(latency)
+
+
+def noise(history: History, winner: Final | None) -> list[str]:
+    """What to say where a latency stayed noisy although it was measured again."""
+    said = []
+    trials = [t.number for t in history.trials if noisy(t.metrics)]
+    if trials:
+        shown = ", ".join(map(str, trials[:5])) + (", …" if len(trials) > 5 else "")
+        said.append(
+            f"noisy clock: the latency of {len(trials)} trial{'s' if len(trials) > 1 else ''} "
+            f"({shown}) varied by more than half of itself, measured twice; something else had "
+            "the processor"
+        )
+    measured = winner.measured if winner else {}
+    if measured and measured["p90"] - measured["p10"] > WIDE * measured["median"]:
+        said.append("noisy clock: the winner's latency varied by more than half of itself")
+    return said
 
 
 def look_at_test(setting: Setting, final: Final) -> None:

@@ -15,6 +15,7 @@ from .setting import Setting
 from .space import Architecture
 from .study import Progress, Study
 from .study.result import INTERRUPTED
+from .timing import OnMeasured
 from .trial import History, Trial
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class Listener:
         shared: after each epoch of a supernet.
         scored: after each architecture that a proxy has scored, with how many of how many.
         final: after each epoch of a training to the end.
+        measured: how many measurements of a latency predictor are done, and of how many.
     """
 
     ready: Callable[[Setting, Study], None] | None = None
@@ -106,6 +108,7 @@ class Listener:
     shared: OnShared | None = None
     final: OnFinal | None = None
     scored: OnScored | None = None
+    measured: OnMeasured | None = None
 
 
 def found_of(setting: Setting, final: Final) -> Found:

@@ -30,7 +30,10 @@ COSTS: dict[str, Metric] = {
         Metric("params", "", "minimize"),
         Metric("flops", "", "minimize"),
         Metric("memory_mb", "MB", "minimize"),
+        Metric("weights_mb", "MB", "minimize"),
+        Metric("peak_mb", "MB", "minimize"),
         Metric("latency_ms", "ms", "minimize"),
+        Metric("energy_mj", "mJ", "minimize"),
     )
 }
 

@@ -14,6 +14,7 @@ from .errors import InputError, RunFolderError, WorkError, unknown
 from .space import Architecture
 from .strategy import Strategy, named, strategies
 from .supernet import methods
+from .timing import confirm
 from .trial import Fidelity, History, Proposal
 from .trust import tally
 
@@ -262,6 +263,9 @@ class Sharing:
 
     def _derive(self, session: Session) -> str:
         """Take what the method derives; why it derives nothing, if so."""
+        clocked = any(limit.metric.startswith("latency") for limit in self.study.limits)
+        predicted = "latency_error" in self.study.evaluator.provides
+        self.strategy.method.confirmed = self._confirmed if clocked and predicted else None
         try:
             self.strategy.derived = self.strategy.method.derive(session, DERIVED)
         except WorkError as error:
@@ -282,6 +286,13 @@ class Sharing:
                     found |= part.evaluate(architecture, Fidelity(), 0, Watch())
             self._known[architecture] = found
         return self._known[architecture]
+
+    def _confirmed(self, architecture: Architecture) -> Mapping[str, float]:
+        """What it costs, its latency measured now; nothing where it cannot be measured."""
+        try:
+            return {"latency_ms": confirm(self.setting, architecture).median}
+        except Exception:
+            return {"latency_ms": math.inf}  # a predictor told its latency, but it does not run
 
     def _facts(self, session: Session, net: Supernet) -> dict[str, Any]:
         method = self.strategy.method

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, RunFolderError, SpaceError, WorkError
-from .final import Final, model_of
+from .final import Final, model_of, noise
 from .finals import Finals, Start
+from .hardware.options import described
 from .objective import Limit, Metric, Objective
 from .setting import Setting, SpaceLike, reopen
 from .space import Architecture
@@ -171,6 +172,7 @@ class Run:
         underived = (self.record.notes.get("supernet") or {}).get("problem")
         warnings = [underived] if underived else []
         warnings += [*(self.record.notes.get("problems") or []), *_warnings(history)]
+        warnings += noise(history, winner)
         if pictures and shown is not None:
             try:
                 graph = _graph(self.setting, shown)
@@ -306,11 +308,7 @@ def _environment(meta: Mapping[str, Any], winner: Final | None) -> dict[str, str
     )
     found["training to the end"] = f"{recipe['epochs']} epochs"
     if winner and winner.measured:
-        m = winner.measured
-        threads = f"{m['threads']} thread" + ("s" if m["threads"] > 1 else "")
-        found["latency"] = (
-            f"median of {m['runs']} runs, batch {m['batch']}, {threads}, {m['device']}"
-        )
+        found["latency"] = described(winner.measured)
     return {name: value for name, value in found.items() if value}
 
 

@@ -54,7 +54,7 @@ class Screen:
         def ready(setting: Setting, study: Study) -> None:
             self._introduce(setting, study, folder)
 
-        return Listener(ready, self._event, self.shared, self.final, self.scored)
+        return Listener(ready, self._event, self.shared, self.final, self.scored, self._measured)
 
     def shared(self, metrics: Mapping[str, float], epochs: int) -> None:
         """Show an epoch of a supernet."""
@@ -92,6 +92,15 @@ class Screen:
             each = (time.monotonic() - began) / (done - 1)
             left = f"  eta {duration(each * (total - done))}"
         self._print(f"sample {done}/{total}  {line}{left}")
+
+    def _measured(self, done: int, total: int) -> None:
+        """Show how far the sample behind a latency predictor is."""
+        text = f"measuring latency for a predictor: {done} of {total}"
+        if self.console.is_terminal:
+            self._status.update(text)
+            self._status.start()
+        elif done in (1, total):
+            self._print(text)
 
     def _told(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
         began = self._began.setdefault(label, time.monotonic())

@@ -12,6 +12,7 @@ from .errors import InputError
 from .finals import Finals, OnFinal, Start
 from .found import Listener, SearchResult, found_of
 from .goals import Limits, limits_of, objectives_of, seconds_of
+from .hardware.options import LatencyOptions
 from .objective import Limit, Objective
 from .oneshot import (
     OnShared,
@@ -45,6 +46,7 @@ from .study.fidelity import offered
 from .study.reach import Reach
 from .study.result import INTERRUPTED, StudyResult
 from .task.base import ReadOptions, Recipe
+from .timing import input_of, keep, knowing, measuring
 from .trial import Fidelity, History
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ def search(
     time: float | str | None = None,
     workers: int = 1,
     device: str = "auto",
+    latency: LatencyOptions | str | None = None,
     seed: int = 0,
     run: str | Path | None = None,
     epochs: int | None = None,
@@ -97,6 +100,8 @@ def search(
         trials, time: the budget; 24 trials if neither is given, 100 on shared weights. Time is
             seconds or ``"10m"``; three quarters of it go into a supernet.
         workers: processes that evaluate; 1 evaluates here.
+        latency: how it is found: :class:`~archsmith.hardware.options.LatencyOptions`, or text such
+            as ``"runtime=onnx,batch=8,threads=2"``.
         run: a folder that keeps the study; the same call on it resumes. Nothing is kept without.
         epochs, share: fidelity of a trial in place of the task's; of a one-shot method ``epochs``
             are those of the supernet, twice the recipe's or 4,000 steps if not given.
@@ -147,14 +152,16 @@ def search(
         epochs=epochs,
         share=share,
         device=device,
+        latency=LatencyOptions.parse(latency) if isinstance(latency, str) else latency,
     )
     if sharing is not None:
-        longer = epochs_of(setting, epochs, budget is not None)
-        setting.fidelity = Fidelity(longer)
+        setting.fidelity = Fidelity(epochs_of(setting, epochs, budget is not None))
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
     objectives = objectives_of(setting.task, maximize, minimize)
     bounds = limits_of(setting.task, limits)
-    whole = evaluation(setting, objectives, bounds, evaluator)
+    clocked = any(name.startswith("latency") for name in _named(objectives, bounds))
+    latencies = knowing(setting, folder, sharing is not None, tell.measured) if clocked else None
+    whole = evaluation(setting, objectives, bounds, evaluator, latencies)
     offers = offered(whole, setting.fidelity)
     chosen.check(setting.space, History(objectives, bounds, epochs=offers))
     chosen = _advised(chosen, proxy, setting, folder, seed, tell)
@@ -177,6 +184,7 @@ def search(
             meta=_meta(setting, chosen, given, wanted, budget),
             on_event=tell.event,
         )
+        keep(study)
         if tell.ready:
             tell.ready(setting, study)
         ended = _work(study, setting, sharing, budget, tell.shared)
@@ -197,19 +205,31 @@ def evaluation(
     objectives: Sequence[Objective],
     limits: Sequence[Limit],
     evaluator: Evaluator | None = None,
+    latency: Evaluator | None = None,
 ) -> Evaluator:
-    """Costs, latency where it is asked for, and training, as one evaluator."""
+    """Costs, latency and energy where they are asked for, and training, as one evaluator.
+
+    Args:
+        evaluator: in place of training.
+        latency: tells the latency; it is measured without.
+    """
     from .evaluate import Stages
     from .evaluate.cost import CostEvaluator
-    from .evaluate.latency import LatencyEvaluator
     from .evaluate.training import TrainingEvaluator
 
-    example = setting.example()
-    shape, dtype = tuple(example.shape), str(example.dtype).removeprefix("torch.")
+    shape, dtype = input_of(setting)
     parts: list[Evaluator] = [CostEvaluator(setting.space, shape, dtype)]
-    named = {goal.metric for goal in objectives} | {limit.metric for limit in limits}
+    named = _named(objectives, limits)
     if any(name.startswith("latency") for name in named):
-        parts.append(LatencyEvaluator(setting.space, shape, dtype, device=setting.device))
+        parts.append(latency or measuring(setting))
+    if "energy_mj" in named:
+        from .evaluate.energy import EnergyEvaluator
+
+        parts.append(
+            EnergyEvaluator(
+                setting.space, shape, dtype, device=setting.device, options=setting.latency
+            )
+        )
     parts.append(
         evaluator
         or TrainingEvaluator(
@@ -224,6 +244,11 @@ def evaluation(
         )
     )
     return Stages(parts, limits)
+
+
+def _named(objectives: Sequence[Objective], limits: Sequence[Limit]) -> set[str]:
+    """The metrics that are aimed at or limited."""
+    return {goal.metric for goal in objectives} | {limit.metric for limit in limits}
 
 
 def _meta(

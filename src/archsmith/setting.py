@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, SpaceError
+from .hardware.options import LatencyOptions
 from .registry import absolute, load_from
 from .space import Space
 from .task import task as find_task
@@ -36,6 +37,7 @@ class Setting:
         recipe: of training to the end.
         fidelity: of a trial.
         device: torch device.
+        latency: how latency is found.
     """
 
     source: str
@@ -47,6 +49,7 @@ class Setting:
     recipe: Recipe
     fidelity: Fidelity
     device: str
+    latency: LatencyOptions = field(default_factory=LatencyOptions)
 
     def example(self) -> Tensor:
         """A prepared input of one example."""
@@ -75,6 +78,7 @@ class Setting:
             "recipe": asdict(self.recipe),
             "fidelity": asdict(self.fidelity),
             "device": self.device,
+            "latency": asdict(self.latency),
             # What pages show, so that a study can be looked at without its data and its space.
             "name": self.data.name,
             "summary": list(self.data.summary),
@@ -95,6 +99,7 @@ def settle(
     epochs: int | None = None,
     share: float | None = None,
     device: str = "auto",
+    latency: LatencyOptions | None = None,
 ) -> Setting:
     """Open data, task and space, and fill in what was left to defaults.
 
@@ -126,6 +131,7 @@ def settle(
         recipe,
         merge(found.search_fidelity(data), epochs, share),
         device,
+        latency or LatencyOptions(),
     )
 
 
@@ -160,6 +166,7 @@ def reopen(meta: Mapping[str, Any], space: SpaceLike | None = None) -> Setting:
         recipe=Recipe(**meta["recipe"]),
         **meta["fidelity"],
         device=device,
+        latency=LatencyOptions(**meta.get("latency", {})),
     )
 
 

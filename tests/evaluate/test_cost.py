@@ -7,7 +7,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from archsmith.errors import InputError, SpaceError
 from archsmith.evaluate import Watch, evaluators
-from archsmith.evaluate.cost import CostEvaluator, cost
+from archsmith.evaluate.cost import CostEvaluator
+from archsmith.hardware.cost import cost
 from archsmith.space import Space, choose
 from archsmith.space.architecture import Architecture
 from archsmith.testing.evaluator import EvaluatorContract
@@ -30,11 +31,15 @@ def test_convolution_and_linear_layer():
 
 def test_grouped_strided_convolution():
     model = nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8, bias=False)
-    assert cost(model, torch.zeros(1, 8, 8, 8)) == {
-        "params": 72.0,
-        "flops": 2 * 72 * 16.0,
-        "memory_mb": 4 * (8 * 64 + 8 * 16) / 1e6,
-    }
+    assert cost(model, torch.zeros(1, 8, 8, 8)) == pytest.approx(
+        {
+            "params": 72.0,
+            "flops": 2 * 72 * 16.0,
+            "memory_mb": 4 * (8 * 64 + 8 * 16) / 1e6,
+            "weights_mb": 4 * 72 / 1e6,
+            "peak_mb": 4 * (72 + 8 * 64 + 8 * 16) / 1e6,
+        }
+    )
 
 
 def test_attention():
@@ -52,6 +57,21 @@ def test_flops_equal_those_of_torch_counter():
     with FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 1, 8, 8))
     assert cost(model, torch.zeros(1, 1, 8, 8))["flops"] == counter.get_total_flops()
+
+
+def test_memory_of_a_chain_is_that_of_its_widest_step():
+    model = nn.Sequential(nn.Linear(4, 100), nn.ReLU(), nn.Linear(100, 6, bias=False)).double()
+    model.register_buffer("scale", torch.zeros(3))
+    found = cost(model, torch.zeros(1, 4, dtype=torch.float64))
+    # The caller holds the input; a layer's input and output are alive together.
+    assert found["memory_mb"] == pytest.approx(8 * (4 + 100 + 100) / 1e6)
+    assert found["weights_mb"] == pytest.approx((8 * (4 * 100 + 100 + 600) + 4 * 3) / 1e6)
+    assert found["peak_mb"] == found["memory_mb"] + found["weights_mb"]
+
+
+def test_tied_weights_count_once():
+    one = nn.Linear(8, 8, bias=False)
+    assert cost(nn.Sequential(one, one), torch.zeros(1, 8))["weights_mb"] == 4 * 64 / 1e6
 
 
 class Branches(nn.Module):

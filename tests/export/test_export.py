@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from archsmith.errors import InputError, MissingExtraError, WorkError
 from archsmith.export import export, formats
 from archsmith.export.bundle import read_record
+from archsmith.hardware import runtimes
 from archsmith.space import Space, choose
 from archsmith.task import ReadOptions, task
 from archsmith.zoo import spaces
@@ -269,7 +270,7 @@ def test_a_model_that_cannot_be_traced_keeps_its_weights(digits, tmp_path):
 
 def test_onnx_is_asked_for_without_the_extra(digits, tmp_path, monkeypatch):
     chosen, data, space, model = digits
-    monkeypatch.setattr(formats, "has_onnx", lambda: False)
+    monkeypatch.setattr(runtimes, "has_onnx", lambda: False)
     with pytest.raises(MissingExtraError, match=r"archsmith\[export\]"):
         export(model, chosen, data, space, space.default(), tmp_path / "out", onnx=True)
     assert not (tmp_path / "out").exists()

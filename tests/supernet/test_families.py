@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.evaluate.cost import example_of
+from archsmith.hardware.cost import example_of
 from archsmith.supernet import survey
 from archsmith.supernet.supernet import Supernet
 from archsmith.testing import supernet as promise

@@ -11,7 +11,9 @@ evaluators = Registry(
     "archsmith.evaluators",
     {
         "cost": "archsmith.evaluate.cost:CostEvaluator",
+        "energy": "archsmith.evaluate.energy:EnergyEvaluator",
         "latency": "archsmith.evaluate.latency:LatencyEvaluator",
+        "predicted-latency": "archsmith.evaluate.predicted_latency:PredictedLatencyEvaluator",
         "proxy": "archsmith.evaluate.proxy:ProxyEvaluator",
         "shared-weights": "archsmith.evaluate.shared:SharedWeightsEvaluator",
         "table": "archsmith.evaluate.table:TableEvaluator",

@@ -1,54 +1,14 @@
-"""Static cost of a model: parameters, FLOPs and peak activation memory, found on ``meta``."""
+"""Static costs of an architecture: parameters, FLOPs, memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor, nn
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
-
-from ..errors import InputError
+from ..hardware.cost import STATIC, check_example, cost, example_of
 from ..space import Space
 from ..space.architecture import Architecture
 from ..trial import Fidelity
 from .base import Evaluator, Price, Watch
-
-
-def cost(model: nn.Module, example: Tensor) -> dict[str, float]:
-    """What a model costs before it is trained or timed.
-
-    The forward pass runs in evaluation mode and without gradients on torch's ``meta`` device,
-    which computes shapes and no values, whatever device the model is on. A model that cannot run
-    there (it reads values, or keeps tensors that are neither parameters nor buffers) is run where
-    it is.
-
-    Args:
-        model: any module with parameters of its own; its weights and mode are left as they are.
-        example: one input with the batch first; costs are those of this batch. Take a batch of 1.
-
-    Returns:
-        ``params``: trainable parameters, a shared one counted once.
-        ``flops``: floating-point operations of convolutions, matrix products and attention, as
-        :mod:`torch.utils.flop_counter` counts them. A multiply-add is **two** operations, so this
-        is twice what papers call multiply-adds or MACs (and often, loosely, FLOPs).
-        Normalisation, activations, pooling and additions are not counted.
-        ``memory_mb``: largest sum of live activations, in megabytes of 10^6 bytes. Every tensor
-        that the pass makes counts from its making until nothing refers to it, and so does the
-        input; a storage that several tensors share counts once. Weights, buffers and the scratch
-        space inside a kernel do not count.
-
-    Raises:
-        Exception: whatever the model raises on an input of this shape.
-    """
-    with evaluating(model):
-        flops, peak = _counted(model, example)
-    params = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return {"params": float(params), "flops": float(flops), "memory_mb": peak / 1e6}
 
 
 class CostEvaluator(Evaluator):
@@ -73,7 +33,7 @@ class CostEvaluator(Evaluator):
 
     @property
     def provides(self) -> tuple[str, ...]:
-        return ("params", "flops", "memory_mb")
+        return STATIC
 
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
@@ -86,173 +46,3 @@ class CostEvaluator(Evaluator):
             # then with values, which makes the better message.
             example = example_of(self.shape, self.dtype, batch=1, device="cpu")
             return cost(self.space.build(architecture, device="cpu", seed=seed), example)
-
-
-def check_example(shape: Sequence[int], dtype: str) -> None:
-    """Refuse a shape or a type that no model input has.
-
-    Raises:
-        InputError: with what is wrong.
-    """
-    sizes = tuple(shape)
-    if not sizes or any(not isinstance(n, int) or n < 1 for n in sizes):
-        raise InputError("shape", "positive sizes, the batch first", repr(sizes))
-    if not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise InputError("dtype", "the name of a torch type", repr(dtype), "for example float32")
-
-
-def example_of(shape: Sequence[int], dtype: str, *, batch: int, device: str) -> Tensor:
-    """An input of ``shape`` with its first size replaced by ``batch``.
-
-    Floating-point inputs are normally distributed, the same every time; others are zeros, which
-    every embedding can look up.
-    """
-    sizes = (batch, *tuple(shape)[1:])
-    kind: torch.dtype = getattr(torch, dtype)
-    if device == "meta" or not kind.is_floating_point:
-        return torch.zeros(sizes, dtype=kind, device=device)
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(sizes, generator=generator).to(kind).to(device)
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode; afterwards each of its modules has the mode that it had."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-def _counted(model: nn.Module, example: Tensor) -> tuple[int, int]:
-    state = dict(model.named_parameters()) | dict(model.named_buffers())
-    on_meta = {name: t if t.is_meta else t.detach().to("meta") for name, t in state.items()}
-    if all(t.is_meta for t in state.values()):
-        return _run(model, state, example.to("meta"))
-    try:
-        return _run(model, on_meta, example.to("meta"))
-    except Exception:
-        devices = {t.device for t in state.values() if not t.is_meta}
-        return _run(model, state, example.to(next(iter(devices))))
-
-
-def _run(model: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> tuple[int, int]:
-    count = _Count(state.values())
-    count.add(example)
-    with torch.no_grad(), _unfused(), count:
-        torch.func.functional_call(model, dict(state), (example,))
-    return count.flops, count.peak
-
-
-@contextmanager
-def _unfused() -> Iterator[None]:
-    """Without the fused inference path of ``nn.TransformerEncoderLayer``, which hides its parts."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
-class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up FLOPs, and follows the largest sum of bytes of the storages that are alive.
-
-    torch's ``FlopCounterMode`` has the same formulas, but takes operations such as batch norm
-    apart to look for more: that makes temporaries that no kernel makes, and is four times slower.
-    """
-
-    def __init__(self, apart: Any) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        # Weak references are kept for as long as the mode is: they keep addresses from being
-        # given to another storage, so that an address stands for one storage.
-        self._apart = {ref.cdata: ref for ref in map(_reference, apart)}
-        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
-        self.flops = self.peak = 0
-
-    def add(self, tensor: Tensor) -> None:
-        """Count a tensor from now on, for as long as it is alive."""
-        reference = _reference(tensor)
-        if reference.cdata not in self._apart:
-            self._live.setdefault(reference.cdata, (reference, tensor.untyped_storage().nbytes()))
-        self._settle()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        result = _quick(func, args) if args and _on_meta(args[0]) else None
-        if result is None:
-            result = func(*args, **kwargs)
-        formula = flop_registry.get(func.overloadpacket)
-        if formula is not None:
-            self.flops += formula(*args, **kwargs, out_val=result)
-        for tensor in _tensors(result):
-            self.add(tensor)
-        return result
-
-    def _settle(self) -> None:
-        gone = [key for key, (reference, _) in self._live.items() if _expired(reference)]
-        for key in gone:
-            del self._live[key]
-        self.peak = max(self.peak, sum(size for _, size in self._live.values()))
-
-
-def _on_meta(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_meta
-
-
-_ATEN = torch.ops.aten
-_ACTIVATIONS = frozenset(
-    (
-        _ATEN.relu.default,
-        _ATEN.silu.default,
-        _ATEN.gelu.default,
-        _ATEN.elu.default,
-        _ATEN.leaky_relu.default,
-        _ATEN.hardswish.default,
-        _ATEN.hardsigmoid.default,
-        _ATEN.hardtanh.default,
-        _ATEN.sigmoid.default,
-        _ATEN.tanh.default,
-    )
-)
-
-
-def _quick(func: Any, args: Any) -> Any:
-    """The result on meta of the commonest operations that keep the shape, ``None`` for others.
-
-    torch's own meta kernels for these are written in Python: they take milliseconds each, and the
-    first one of a process loads sympy, which takes a second.
-    """
-    first = args[0]
-    if not first.is_floating_point():
-        return None
-    if func in _ACTIVATIONS:
-        return torch.empty_like(first)
-    if func is _ATEN.native_batch_norm.default and args[5] is False:
-        return torch.empty_like(first), first.new_empty(0), first.new_empty(0)
-    if func is _ATEN.add.Tensor and _on_meta(args[1]):
-        second = args[1]
-        if (first.shape, first.dtype) == (second.shape, second.dtype):
-            return torch.empty_like(first)
-    return None
-
-
-def _reference(tensor: Tensor) -> StorageWeakRef:
-    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
-
-
-def _expired(reference: StorageWeakRef) -> bool:
-    return bool(reference.expired())  # type: ignore[no-untyped-call]
-
-
-def _tensors(result: Any) -> Iterator[Tensor]:
-    if isinstance(result, Tensor):
-        yield result
-    elif isinstance(result, tuple | list):
-        for item in result:
-            yield from _tensors(item)

@@ -71,12 +71,13 @@ def export(
         WorkError: a file could not be made or did not agree. The other files are there then,
             ``parity.json`` says what was wrong, and the file in question is not left behind.
     """
+    from ..hardware import runtimes
     from . import formats
 
     target = Path(folder)
     _check_target(target)
     if onnx is True:
-        formats.require_onnx()
+        runtimes.require_onnx()
     plain, signature = formats.own_copy(model), task.signature(data)
     work = target.parent / f".{target.name}.{os.getpid()}.tmp"
     try:
@@ -84,7 +85,7 @@ def export(
         writer = _Writer(work, plain, task, data, space, architecture, signature)
         writer.safetensors()
         writer.program("model.pt2", formats.write_pt2, formats.read_pt2, must=True)
-        if onnx is True or (onnx == "auto" and formats.has_onnx()):
+        if onnx is True or (onnx == "auto" and runtimes.has_onnx()):
             writer.program("model.onnx", formats.write_onnx, formats.read_onnx, must=onnx is True)
         elif onnx == "auto":
             writer.absent["model.onnx"] = "the export extra is not installed"

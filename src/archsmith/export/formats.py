@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +11,7 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
-from ..errors import MissingExtraError
+from ..hardware.runtimes import quiet, require_onnx
 from ..task.base import Signature
 
 #: Operator set of ONNX files: the newest that runtimes of the last two years all read.
@@ -43,7 +39,7 @@ def write_pt2(deployable: nn.Module, signature: Signature, path: Path) -> None:
     Raises:
         Exception: whatever torch raises where it cannot trace the model.
     """
-    with _quiet():
+    with quiet():
         torch.export.save(_traced(deployable, signature), path)
 
 
@@ -55,7 +51,7 @@ def read_pt2(path: Path) -> Callable[[Tensor], Tensor]:
     constant that the archive marks as pickled, and reads size expressions with sympy, which
     evaluates them. A stranger's archive can run code.
     """
-    with _quiet():
+    with quiet():
         module = torch.export.load(path).module()
     return _inferring(module)
 
@@ -68,7 +64,7 @@ def write_onnx(deployable: nn.Module, signature: Signature, path: Path) -> None:
         Exception: whatever torch raises where an operation has no ONNX counterpart.
     """
     require_onnx()
-    with _quiet():
+    with quiet():
         program: Any = torch.onnx.export(
             _traced(deployable, signature),
             (signature.example,),
@@ -104,26 +100,6 @@ def read_onnx(path: Path) -> Callable[[Tensor], Tensor]:
     return run
 
 
-def has_onnx() -> bool:
-    """Whether the ``export`` extra is installed."""
-    return all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
-
-
-def require_onnx() -> None:
-    """Refuse where the extra is not installed.
-
-    Raises:
-        MissingExtraError: with the command that installs it.
-    """
-    if not has_onnx():
-        raise MissingExtraError(
-            "model.onnx",
-            "onnx, onnxscript and onnxruntime",
-            "none or not all of them",
-            "pip install 'archsmith[export]'",
-        )
-
-
 def live(deployable: nn.Module) -> Callable[[Tensor], Tensor]:
     """The model itself, as a function like those that the readers give."""
     return _inferring(deployable.eval())
@@ -147,17 +123,3 @@ def _inferring(module: Callable[[Tensor], Any]) -> Callable[[Tensor], Tensor]:
         return outputs
 
     return run
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without torch's notes to its own developers (missing torchvision, deprecated internals)."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 
-_MEASURED_WITH = ("latency_batch", "latency_threads")
+_MEASURED_WITH = ("latency_batch", "latency_threads", "latency_error")
+#: Costs that follow from others, shown where they are aimed at or limited.
+_DERIVED = ("weights_mb", "peak_mb")
 
 #: Said where there are shared weights and nobody compared them with stand-alone training.
 UNMEASURED = "Nobody has measured whether the shared weights rank architectures rightly."
@@ -167,15 +169,15 @@ class ReportContent:
     @property
     def surroundings(self) -> dict[str, str]:
         """The environment, and what the latency of the trials was measured with."""
-        batches, threads = (self._values(name) for name in _MEASURED_WITH)
+        batches, threads, errors = (self._values(name) for name in _MEASURED_WITH)
         if not batches or not threads:
             return dict(self.environment)
         said = [", ".join(f"{value:g}" for value in found) for found in (batches, threads)]
         plural = "" if threads == [1.0] else "s"
-        return {
-            **self.environment,
-            "latency of a trial": f"batch {said[0]}, {said[1]} thread{plural}",
-        }
+        how = f"batch {said[0]}, {said[1]} thread{plural}"
+        if errors:
+            how += f", predicted ({errors[0]:.0%} off on average where it was checked)"
+        return {**self.environment, "latency of a trial": how}
 
     @property
     def best_trial(self) -> Trial | None:
@@ -211,9 +213,14 @@ class ReportContent:
         """
         present = {name for trial in self.trials for name in trial.metrics}
         goals = list(dict.fromkeys(objective.metric for objective in self.objectives))
-        costs = [name for name in COSTS if name in present and name not in goals]
+        wanted = {limit.metric for limit in self.limits}
+        costs = [
+            name
+            for name in COSTS
+            if name in present and name not in goals and (name not in _DERIVED or name in wanted)
+        ]
         same = {name for name in _MEASURED_WITH if len(self._values(name)) == 1}
-        rest = sorted(present - set(goals) - set(costs) - same - {"epoch"})
+        rest = sorted(present - set(goals) - set(COSTS) - same - {"epoch"})
         return goals + costs + rest
 
     def _values(self, metric: str) -> list[float]:

@@ -12,10 +12,16 @@ _NAMES = {
     "params": "parameters",
     "flops": "FLOPs",
     "latency_ms": "latency",
+    "energy_mj": "energy",
     "memory_mb": "memory",
+    "weights_mb": "weights",
+    "peak_mb": "weights and memory",
     "seconds": "time",
 }
-_UNITS = {"latency_ms": "ms", "memory_mb": "MB", "seconds": "s"}
+_UNITS = {
+    "latency_ms": "ms", "energy_mj": "mJ", "memory_mb": "MB", "weights_mb": "MB", "peak_mb": "MB",
+    "seconds": "s",
+}  # fmt: skip
 
 
 def short(value: float | None, digits: int = 3) -> str:

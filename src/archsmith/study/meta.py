@@ -37,6 +37,7 @@ IDENTITY = (
     "task",
     "recipe",
     "fidelity",
+    "latency",
 )
 
 _ABSENT = object()

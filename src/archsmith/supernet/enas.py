@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 from ..errors import InputError
+from ..objective import violation
 from ..space.architecture import Architecture
 from ..strategy.controller import LSTMPolicy
 from ..strategy.reinforce import Learner
@@ -104,10 +105,15 @@ class ENAS(SampledMethod):
         return {"reward": total / self.controller_steps, "baseline": self.learner.average}
 
     def derive(self, session: Session, count: int) -> list[Architecture]:
-        """The best on held-out batches of what the controller draws, each once."""
+        """The best on held-out batches of what the controller draws, each once.
+
+        Those that break a limit on costs are left out, where costs are known.
+        """
         batches = [session.held() for _ in range(self.derive_batches)]
         drawn = self._distinct(session.rng("derive"), max(self.draws, count))
         drawn = [a for a in drawn if session.supernet.builds(a)]
+        if session.limits and self.costs is not None:
+            drawn = [a for a in drawn if violation(self.costs(a), session.limits) == 0]
         scores = {a: self._score(session, a, batches) for a in drawn}
         return sorted(drawn, key=lambda a: -scores[a])[:count]
 

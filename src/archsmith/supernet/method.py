@@ -57,6 +57,9 @@ class Method(ABC):
     #: What an architecture costs before it is trained, for methods that keep limits while they
     #: train; the caller may set it.
     costs: Costs | None = None
+    #: Costs that are measured, for the few architectures that keep the limits by :attr:`costs` and
+    #: are about to be derived; the caller may set it.
+    confirmed: Costs | None = None
 
     def check(  # noqa: B027
         self, space: Space, objectives: Sequence[Objective] = (), limits: Sequence[Limit] = ()

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..errors import SpaceError
-from ..evaluate.cost import example_of
+from ..hardware.cost import example_of
 from ..space import Space
 from ..space.architecture import Architecture
 

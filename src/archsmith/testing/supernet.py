@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..evaluate.cost import example_of
+from ..hardware.cost import example_of
 from ..space import Space
 from ..space.architecture import Architecture
 from ..supernet.supernet import Supernet

@@ -1,0 +1,42 @@
+"""Latency of an architecture as a predictor tells it: known before any work."""
+
+from __future__ import annotations
+
+from ..hardware.predictor import LatencyPredictor
+from ..space.architecture import Architecture
+from ..trial import Fidelity
+from .base import Evaluator, Price, Watch
+
+
+class PredictedLatencyEvaluator(Evaluator):
+    """Latency by a predictor that was made on the device.
+
+    Gives ``latency_ms``, in milliseconds a batch, ``latency_error``, the predictor's own mean
+    relative error on architectures that it was not fitted to, and what both hold for:
+    ``latency_batch`` and ``latency_threads``. It costs a build on ``meta``, so that a limit on
+    latency stops a trial before anything is trained or timed.
+
+    Args:
+        predictor: of the same space.
+    """
+
+    name = "predicted-latency"
+    price = Price.STATIC
+
+    def __init__(self, predictor: LatencyPredictor) -> None:
+        self.predictor = predictor
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        return ("latency_ms", "latency_error", "latency_batch", "latency_threads")
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        held = self.predictor.held
+        return {
+            "latency_ms": float(self.predictor.predict([architecture])[0]),
+            "latency_error": self.predictor.error,
+            "latency_batch": float(held.batch),
+            "latency_threads": float(held.threads),
+        }

@@ -1,0 +1,114 @@
+"""Latency of a model, measured on a device of this machine in one of three runtimes."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from .clock import Clock, Latency, quantiles, timed
+from .cost import evaluating
+from .place import device_here, device_name, threads_set
+from .runtimes import RUNTIMES, check_runtime
+
+
+def measure_latency(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    device: str | torch.device = "cpu",
+    runtime: str = "eager",
+    batch: int = 1,
+    threads: int = 1,
+    warmup: int = 3,
+    runs: int = 200,
+    seconds: float = 0.3,
+    clock: Clock = time.perf_counter,
+) -> Latency:
+    """Time the forward pass of a model as it stands, in evaluation mode and inference mode.
+
+    The model warms up until a run is no longer clearly faster than those before. Then it is timed
+    for ``runs`` runs or until ``seconds`` are over, the warm-up included, but at least five times.
+    An accelerator is waited for before and after each run.
+
+    Args:
+        model: a copy of it runs where it is not on ``device`` already.
+        example: an input with the batch first; its first example is repeated ``batch`` times.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
+        runtime: ``"eager"``, ``"exported"`` or ``"onnx"``; see :mod:`~archsmith.hardware.runtimes`.
+        batch: examples a run.
+        threads: CPU threads; the number that was set before is set again afterwards. It is a
+            setting of the whole process: time in a process that does nothing else meanwhile.
+        warmup: fewest runs that are not counted.
+        runs: most timed runs.
+        seconds: about how long it may take in all, copying and exporting aside.
+        clock: gives seconds; for tests.
+
+    Raises:
+        InputError: a number below 1, or a device that this machine does not have.
+        MissingExtraError: the runtime needs a package that is not installed.
+    """
+    if runs < 1:
+        raise InputError("runs", "1 or more", str(runs))
+    probe = Probe(model, example, device=device, runtime=runtime, batch=batch, threads=threads)
+    return probe.measure(warmup=warmup, runs=runs, seconds=seconds, clock=clock)
+
+
+class Probe:
+    """A model made ready in a runtime once, to be timed again and again.
+
+    Args:
+        model, example, device, runtime, batch, threads: as for :func:`measure_latency`.
+
+    Raises:
+        InputError, MissingExtraError: as there.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        example: Tensor,
+        *,
+        device: str | torch.device = "cpu",
+        runtime: str = "eager",
+        batch: int = 1,
+        threads: int = 1,
+    ) -> None:
+        for name, value in (("batch", batch), ("threads", threads)):
+            if value < 1:
+                raise InputError(name, "1 or more", str(value))
+        place = self.place = device_here(device)
+        check_runtime(runtime, place)
+        self.runtime, self.batch, self.threads = runtime, batch, threads
+        tensors = [*model.parameters(), *model.buffers()]
+        if any(tensor.device != place for tensor in tensors):
+            model = copy.deepcopy(model).to(place)
+        self.model = model
+        inputs = example[:1].repeat_interleave(batch, dim=0).to(place)
+        with evaluating(model), threads_set(threads):
+            self.run = RUNTIMES[runtime](model, inputs, threads)
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """What :attr:`run` is called in: evaluation and inference mode, and the threads."""
+        with evaluating(self.model), threads_set(self.threads), torch.inference_mode():
+            yield
+
+    def measure(
+        self,
+        *,
+        warmup: int = 3,
+        runs: int = 200,
+        seconds: float = 0.3,
+        clock: Clock = time.perf_counter,
+    ) -> Latency:
+        """Time it, as :func:`measure_latency` does."""
+        with self.passing():
+            times = timed(self.run, warmup=warmup, runs=runs, seconds=seconds, clock=clock)
+        name = device_name(self.place)
+        return Latency(*quantiles(times), len(times), self.batch, self.threads, name, self.runtime)

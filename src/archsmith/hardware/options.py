@@ -1,0 +1,96 @@
+"""How latency is found in a search: what a user says, as a value. Knows no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..errors import InputError, unknown
+
+#: Runtimes by name.
+NAMES = ("eager", "exported", "onnx")
+#: Spread, (p90 - p10) / median, above which it is measured a second time.
+WIDE = 0.5
+#: Fewest architectures that a predictor is made from.
+FEWEST_SAMPLES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyOptions:
+    """How the latency of architectures is found in a search.
+
+    Attributes:
+        runtime: ``eager`` (torch as it stands), ``exported`` (the program of
+            :func:`torch.export.export`) or ``onnx`` (ONNX Runtime).
+        batch: examples a pass.
+        threads: CPU threads.
+        samples: architectures that are measured before the search to make a predictor, which then
+            tells the latency of trials before any work; finalists are measured all the same. 0
+            measures every trial. ``None`` decides by itself: 60 for one-shot methods, which look
+            at many architectures, else 0.
+        seconds: about how long one measurement takes.
+
+    Raises:
+        InputError: a number out of its range.
+        UnknownNameError: a runtime that is not known.
+    """
+
+    runtime: str = "eager"
+    batch: int = 1
+    threads: int = 1
+    samples: int | None = None
+    seconds: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.runtime not in NAMES:
+            raise unknown("runtime", self.runtime, NAMES)
+        for name in ("batch", "threads"):
+            if getattr(self, name) < 1:
+                raise InputError(f"latency, {name}", "1 or more", str(getattr(self, name)))
+        if not 0 < self.seconds < math.inf:
+            raise InputError("latency, seconds", "more than 0", f"{self.seconds:g}")
+        if self.samples is not None and self.samples != 0 and self.samples < FEWEST_SAMPLES:
+            raise InputError(
+                "latency, samples", f"{FEWEST_SAMPLES} or more, or 0 to measure every trial",
+                str(self.samples),
+            )  # fmt: skip
+
+    @classmethod
+    def parse(cls, text: str) -> LatencyOptions:
+        """From text such as ``runtime=onnx,batch=8,threads=2,samples=60``.
+
+        Raises:
+            UnknownNameError: an option that is not known.
+            InputError: a value that cannot be read.
+        """
+        kinds = {"runtime": str, "seconds": float}
+        given: dict[str, Any] = {}
+        for part in filter(None, (part.strip() for part in text.split(","))):
+            name, equals, value = (piece.strip() for piece in part.partition("="))
+            if name not in {field.name for field in fields(cls)}:
+                raise unknown("latency option", name, [field.name for field in fields(cls)])
+            try:
+                given[name] = kinds.get(name, int)(value)
+            except ValueError:
+                kind = "a number" if name == "seconds" else "a whole number"
+                got = repr(value) if equals else "nothing"
+                raise InputError(f"latency, {name}", kind, got) from None
+        return cls(**given)
+
+
+def described(measured: Mapping[str, Any]) -> str:
+    """In words how a latency was measured, from its fields."""
+    threads = f"{measured['threads']} thread" + ("s" if measured["threads"] > 1 else "")
+    runtime = measured.get("runtime", "eager")
+    how = "" if runtime == "eager" else f", {runtime}"
+    return (
+        f"median of {measured['runs']} runs, batch {measured['batch']}, {threads}{how}, "
+        f"{measured['device']}"
+    )
+
+
+def noisy(metrics: Mapping[str, float]) -> bool:
+    """Whether a trial's latency stayed noisy after it had been measured a second time."""
+    return metrics.get("latency_spread", 0.0) > WIDE

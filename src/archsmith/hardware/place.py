@@ -1,0 +1,63 @@
+"""The device of this machine that a model runs on: found, named, given its threads."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from ..errors import InputError
+
+
+def device_name(device: str | torch.device) -> str:
+    """What the system calls the processor behind a torch device."""
+    place = torch.device(device)
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    if place.type != "cpu":
+        return place.type
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def device_here(device: str | torch.device) -> torch.device:
+    """The device with its index.
+
+    Raises:
+        InputError: this machine does not have it, or it computes nothing.
+    """
+    try:
+        # An empty tensor there is the one question that every kind of device answers alike; its
+        # device has the index that "cuda" leaves out.
+        place = torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError("device", "one that this machine has", repr(str(device)), reason) from None
+    if place.type == "meta":
+        raise InputError("device", "one that computes", "'meta'")
+    return place
+
+
+def wait(place: torch.device) -> None:
+    """Until an accelerator has done what it was asked for; a CPU has."""
+    if place.type != "cpu":
+        torch.accelerator.synchronize(place)
+
+
+@contextmanager
+def threads_set(count: int) -> Iterator[None]:
+    """torch with so many CPU threads; afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

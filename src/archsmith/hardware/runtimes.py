@@ -1,0 +1,142 @@
+"""What runs a model: torch as it stands, the exported program, ONNX Runtime."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError, MissingExtraError, unknown
+from .options import NAMES
+from .place import wait
+
+#: One forward pass, done when it returns.
+Pass = Callable[[], object]
+
+
+def eager(model: nn.Module, inputs: Tensor, threads: int) -> Pass:
+    """The module as it stands."""
+
+    def run() -> None:
+        wait(inputs.device)
+        model(inputs)
+        wait(inputs.device)
+
+    return run
+
+
+def exported(model: nn.Module, inputs: Tensor, threads: int) -> Pass:
+    """The program that :func:`torch.export.export` makes of it, for inputs of this very shape.
+
+    Raises:
+        Exception: whatever torch raises where it cannot trace the model.
+    """
+    with quiet(), torch.no_grad():
+        program = torch.export.export(model, (inputs,)).module()
+    return eager(program, inputs, threads)
+
+
+def onnx(model: nn.Module, inputs: Tensor, threads: int) -> Pass:
+    """ONNX Runtime on the CPU, or on the GPU where ``inputs`` are there.
+
+    The graph is the one that ``archsmith export`` writes, but for a batch of this very size.
+
+    Raises:
+        MissingExtraError: the ``export`` extra is not installed.
+        InputError: this onnxruntime has nothing for the device.
+        Exception: whatever torch raises where an operation has no ONNX counterpart.
+    """
+    check_onnx(inputs.device)
+    import onnxruntime
+
+    with quiet(), torch.no_grad():
+        program: Any = torch.onnx.export(model, (inputs,), dynamo=True, verbose=False)
+        buffer = io.BytesIO()
+        program.save(buffer)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    session = onnxruntime.InferenceSession(
+        buffer.getvalue(), sess_options=options, providers=[_provider(inputs.device)]
+    )
+    named = {session.get_inputs()[0].name: inputs.cpu().numpy()}
+    return lambda: session.run(None, named)
+
+
+#: By the names that :class:`~.options.LatencyOptions` takes.
+RUNTIMES: dict[str, Callable[[nn.Module, Tensor, int], Pass]] = dict(
+    zip(NAMES, (eager, exported, onnx), strict=True)
+)
+
+
+def check_runtime(name: str, device: str | torch.device = "cpu") -> None:
+    """Refuse a runtime that is not known, or not there.
+
+    Raises:
+        UnknownNameError: with the nearest name.
+        MissingExtraError: with the command that installs what is missing.
+        InputError: the device has no such runtime here.
+    """
+    if name not in RUNTIMES:
+        raise unknown("runtime", name, RUNTIMES)
+    if name == "onnx":
+        check_onnx(torch.device(device))
+
+
+def check_onnx(device: torch.device) -> None:
+    """Refuse where ONNX Runtime is not installed, or not for the device."""
+    require_onnx("runtime onnx")
+    import onnxruntime
+
+    there = onnxruntime.get_available_providers()
+    if _provider(device) not in there:
+        raise InputError(
+            "runtime onnx", f"a provider for {device.type}", f"only {', '.join(there)}",
+            "pip install onnxruntime-gpu for NVIDIA GPUs, or take --device cpu",
+        )  # fmt: skip
+
+
+def has_onnx() -> bool:
+    """Whether the ``export`` extra is installed."""
+    return all(importlib.util.find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+
+
+def require_onnx(where: str = "model.onnx") -> None:
+    """Refuse where the extra is not installed.
+
+    Raises:
+        MissingExtraError: with the command that installs it.
+    """
+    if not has_onnx():
+        raise MissingExtraError(
+            where,
+            "onnx, onnxscript and onnxruntime",
+            "none or not all of them",
+            "pip install 'archsmith[export]'",
+        )
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without torch's notes to its own developers (missing torchvision, deprecated internals)."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _provider(device: torch.device) -> str:
+    return {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(
+        device.type, f"one for {device.type}"
+    )

@@ -1,0 +1,78 @@
+"""The ways in which a latency predictor can be fitted to what it sees of architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .blocks import BlockSum
+from .regress import Array, Boosted, Linear, Row
+from .work import ANSWER, Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of an architecture without running it."""
+
+    row: Row
+    operations: Sequence[Operation]
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRows:
+    """A regression on rows of features."""
+
+    inner: Linear | Boosted
+
+    def predict(self, rows: Sequence[Seen]) -> Array:
+        return self.inner.predict([seen.row for seen in rows])
+
+    def to_json(self) -> dict[str, Any]:
+        return self.inner.to_json()
+
+
+@dataclass(frozen=True, slots=True)
+class _OfOperations:
+    """A sum over the operations."""
+
+    inner: BlockSum
+
+    def predict(self, rows: Sequence[Seen]) -> Array:
+        return self.inner.predict([seen.operations for seen in rows])
+
+    def to_json(self) -> dict[str, Any]:
+        return self.inner.to_json()
+
+
+Model = _OfRows | _OfOperations
+Fit = Callable[[Sequence[Seen], Array], Model]
+
+
+def _linear(seen: Sequence[Seen], times: Array) -> Linear:
+    return Linear.fit([s.row for s in seen], times, lambda name: not name.startswith(ANSWER))
+
+
+def ways(blocks: Mapping[str, float]) -> dict[str, Fit]:
+    """How a predictor can be fitted, by name, the simpler first."""
+
+    def linear(seen: Sequence[Seen], times: Array) -> Model:
+        return _OfRows(_linear(seen, times))
+
+    def boosted(seen: Sequence[Seen], times: Array) -> Model:
+        rows = [one.row for one in seen]
+        return _OfRows(Boosted.fit(_linear(seen, times), rows, times))
+
+    def by_blocks(seen: Sequence[Seen], times: Array) -> Model:
+        return _OfOperations(BlockSum.fit([one.operations for one in seen], times, blocks))
+
+    found: dict[str, Fit] = {"linear": linear, "boosted": boosted}
+    return {**found, "blocks": by_blocks} if blocks else found
+
+
+def read(values: Mapping[str, Any]) -> Model:
+    """The inverse of ``to_json``."""
+    kind = values["kind"]
+    if kind == "blocks":
+        return _OfOperations(BlockSum.from_json(values))
+    return _OfRows((Linear if kind == "linear" else Boosted).from_json(values))
