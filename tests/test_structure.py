@@ -15,9 +15,9 @@ ROOT = Path(archsmith.__file__).parent
 
 #: From the ground up; a module imports only from what stands before it.
 ORDER = [
-    "errors", "weights", "space", "objective", "trial", "registry", "zoo", "tables", "data",
-    "task", "train",
-    "strategy", "supernet", "evaluate", "export", "report", "trust", "study", "goals",
+    "errors", "weights", "space", "objective", "agreement", "trial", "registry", "zoo", "tables",
+    "data", "task", "train",
+    "predictor", "strategy", "supernet", "evaluate", "export", "report", "trust", "study", "goals",
     "benchmarking", "setting", "final", "finals", "oneshot", "found", "run", "trusting",
     "searching", "output", "screen", "cli_benchmark", "cli",
 ]  # fmt: skip

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, SpaceError
+from ..predictor.ensemble import Array, Ensemble
+from ..predictor.features import Features, features_of
 from ..space.architecture import Architecture
 from ..trial import History, Proposal, Trial
 from .base import Memo, Strategy, fresh
-from .ensemble import Array, Ensemble
-from .features import Features, features_of
 from .ranking import Ranking
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _GROWTH = 50
 class Bananas(Strategy):
     """Mutates the best found, and takes the mutant that a random guess of an ensemble likes best.
 
-    The ensemble (:class:`~archsmith.strategy.ensemble.Ensemble`) reads the encoding of the
+    The ensemble (:class:`~archsmith.predictor.ensemble.Ensemble`) reads the encoding of the
     decisions and, where the space's builder gives them, graph features such as the paper's paths.
     It predicts where a trial would stand in the ranking of them all, as a normal score: so
     objectives on any scale, several of them, and broken limits are one and the same to it. Each

@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import SpaceError
+from ..predictor.blocks import listing
 from ..space.architecture import Architecture
 from ..space.listed import ListedSpace
 from ..trial import History
-from .blocks import listing
 from .ranking import Ranking
 
 if TYPE_CHECKING:

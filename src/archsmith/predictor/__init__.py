@@ -1,0 +1,1 @@
+"""What an architecture is worth, learned from those that were evaluated."""
