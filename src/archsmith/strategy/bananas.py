@@ -106,7 +106,7 @@ class _Predictor:
         self.ranking = Ranking(space, history)
         self._features: Features = features_of(space)
         self._fitted: list[int] = []
-        self._places: dict[str, int] = {}
+        self._names: list[str] = []
         self._ensemble: Ensemble | None = None
 
     def take(self, trial: Trial) -> None:
@@ -124,21 +124,16 @@ class _Predictor:
         ranked = self.ranking.best(known, len(known))
         architectures = [trial.architecture for trial in ranked]
         rows = self._features.matrix(architectures).astype(float)
-        names = self._features.columns(architectures)
+        self._names = self._features.columns(architectures)
         self._ensemble = Ensemble(rows, _normal_scores(len(ranked)), noise)
-        self._places = {name: place for place, name in enumerate(names)}
         self._fitted = numbers
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
         """Mean and spread of the normal score, each of shape (n,)."""
         assert self._ensemble is not None
-        rows = self._features.matrix(architectures)
-        names = self._features.columns(architectures)
-        # A feature that no trial has shown says nothing.
-        kept = [i for i, name in enumerate(names) if name in self._places]
-        aligned = np.zeros((len(architectures), len(self._places)))
-        aligned[:, [self._places[names[i]] for i in kept]] = rows[:, kept]
-        return self._ensemble.predict(aligned)
+        return self._ensemble.predict(
+            self._features.aligned(architectures, self._names).astype(float)
+        )
 
 
 def _normal_scores(count: int) -> Array:
