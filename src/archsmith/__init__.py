@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
     from .found import Found, Listener, SearchResult
     from .objective import Limit, Metric, Objective
+    from .predictor import Prediction, Predictor, Validation, cross_validate, fit_on
     from .run import Run
     from .searching import search
     from .space import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .strategy.evolution import RegularizedEvolution
     from .strategy.genetic import GeneticAlgorithm
     from .strategy.grid import GridSearch
+    from .strategy.guided import PredictorGuided
     from .strategy.hyperband import Hyperband
     from .strategy.keep_limits import KeepLimits
     from .strategy.local_search import LocalSearch
@@ -85,6 +87,11 @@ _PLACES = {
     "Limit": "objective",
     "Metric": "objective",
     "Objective": "objective",
+    "Prediction": "predictor",
+    "Predictor": "predictor",
+    "Validation": "predictor",
+    "cross_validate": "predictor",
+    "fit_on": "predictor",
     "Run": "run",
     "Found": "found",
     "Listener": "found",
@@ -116,6 +123,7 @@ _PLACES = {
     "LocalSearch": "strategy.local_search",
     "NSGA2": "strategy.nsga2",
     "OptunaSampler": "strategy.optuna",
+    "PredictorGuided": "strategy.guided",
     "RandomSearch": "strategy.random",
     "RegularizedEvolution": "strategy.evolution",
     "Reinforce": "strategy.reinforce",

@@ -53,6 +53,7 @@ class Kind(StrEnum):
     strategies = "strategies"
     methods = "methods"
     evaluators = "evaluators"
+    predictors = "predictors"
     tasks = "tasks"
     datasets = "datasets"
     tables = "tables"
@@ -323,13 +324,14 @@ def main() -> None:
 
 
 def _registry(kind: Kind) -> Any:
-    from . import data, evaluate, strategy, supernet, task, zoo
+    from . import data, evaluate, predictor, strategy, supernet, task, zoo
 
     return {
         Kind.spaces: zoo.spaces,
         Kind.strategies: strategy.strategies,
         Kind.methods: supernet.methods,
         Kind.evaluators: evaluate.evaluators,
+        Kind.predictors: predictor.predictors,
         Kind.tasks: task.tasks,
         Kind.datasets: data.datasets,
     }[kind]

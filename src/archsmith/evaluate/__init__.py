@@ -1,4 +1,5 @@
-"""How good an architecture is: by training, by shared weights, by static cost, by latency."""
+"""How good an architecture is: by training, by shared weights, by a predictor, by static cost, by
+latency."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ evaluators = Registry(
     {
         "cost": "archsmith.evaluate.cost:CostEvaluator",
         "latency": "archsmith.evaluate.latency:LatencyEvaluator",
+        "predictor": "archsmith.evaluate.predicted:PredictorEvaluator",
         "shared-weights": "archsmith.evaluate.shared:SharedWeightsEvaluator",
         "table": "archsmith.evaluate.table:TableEvaluator",
         "training": "archsmith.evaluate.training:TrainingEvaluator",

@@ -14,6 +14,7 @@ predictors = Registry(
         "boosted": "archsmith.predictor.boosted:BoostedTrees",
         "gaussian": "archsmith.predictor.process:GaussianPredictor",
         "graph": "archsmith.predictor.graph:GraphNetwork",
+        "linear": "archsmith.predictor.linear:LinearEnsemble",
         "mlp": "archsmith.predictor.mlp:MLPEnsemble",
     },
 )

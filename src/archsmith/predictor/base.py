@@ -159,11 +159,12 @@ class Predictor(ABC):
         parts = folds_of([space.canonical(a) for a in architectures], folds, seed)
         mean, std = np.zeros(len(values)), np.zeros(len(values))
         for part in range(parts.max() + 1):
-            out, rest = np.flatnonzero(parts == part), np.flatnonzero(parts != part)
-            scale = Scale.of(values[rest])
-            known = [architectures[i] for i in rest]
-            learned = self.learn(space, known, scale.targets(values[rest]), seed)
-            mean[out], std[out] = _unscaled(learned, scale, [architectures[i] for i in out])
+            out = parts == part
+            known = [a for a, inside in zip(architectures, out, strict=True) if not inside]
+            asked = [a for a, inside in zip(architectures, out, strict=True) if inside]
+            scale = Scale.of(values[~out])
+            learned = self.learn(space, known, scale.targets(values[~out]), seed)
+            mean[out], std[out] = _unscaled(learned, scale, asked)
         return OutOfFold(parts, mean, std)
 
 

@@ -70,9 +70,7 @@ class Features:
         places = [self._place(a) for a in architectures]
         return [*self.names, *self._graph_columns(self._rows[places])]
 
-    def aligned(
-        self, architectures: Sequence[Architecture], names: Sequence[str]
-    ) -> Array:
+    def aligned(self, architectures: Sequence[Architecture], names: Sequence[str]) -> Array:
         """Rows with the columns of these names, float32 (n, len(names)).
 
         A graph feature that none of the architectures has is 0.0; one that is not named says

@@ -36,7 +36,7 @@ class GraphNetwork(Predictor):
     name = "graph"
 
     def __init__(
-        self, members: int = 3, hidden: int = 32, radius: int = 3, steps: int = 150
+        self, members: int = 3, hidden: int = 32, radius: int = 2, steps: int = 150
     ) -> None:
         if members < 2:
             raise InputError(self.name, "members >= 2", str(members), "one alone has no spread")

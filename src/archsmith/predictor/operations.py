@@ -136,7 +136,9 @@ def _tree(model: nn.Module) -> OperationGraph:
 def _layer(module: nn.Module) -> Operation:
     sizes = {name: math.log1p(size) for name, size in _sizes(module)}
     own = sum(p.numel() for p in module.parameters(recurse=False))
-    return Operation(type(module).__name__, tuple(sorted((sizes | {"params": math.log1p(own)}).items())))
+    return Operation(
+        type(module).__name__, tuple(sorted((sizes | {"params": math.log1p(own)}).items()))
+    )
 
 
 def _sizes(module: nn.Module) -> Iterator[tuple[str, float]]:
@@ -147,5 +149,3 @@ def _sizes(module: nn.Module) -> Iterator[tuple[str, float]]:
         first: Any = value[0] if isinstance(value, tuple) and value else value
         if isinstance(first, int | float) and math.isfinite(first) and first >= 0:
             yield name, float(first)
-
-

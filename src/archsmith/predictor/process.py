@@ -24,8 +24,11 @@ _BATCH = 2000
 
 
 class GaussianPredictor(Predictor):
-    """The process of the ``bayesian`` strategy: a Matérn 5/2 kernel with a length scale for answers,
-    ranks, counts and each family of graph features (Rasmussen and Williams 2006, chapter 5)."""
+    """The process of the ``bayesian`` strategy (Rasmussen and Williams 2006, chapter 5).
+
+    A Matérn 5/2 kernel with a length scale for answers, ranks, counts and each family of graph
+    features.
+    """
 
     name = "gaussian"
 
@@ -35,7 +38,7 @@ class GaussianPredictor(Predictor):
         kept = np.arange(len(targets))
         if len(kept) > _SEEN:
             kept = np.sort(np.random.default_rng(seed).choice(len(kept), _SEEN, replace=False))
-        known = [architectures[i] for i in kept]
+        known = [architectures[int(i)] for i in kept]
         return _Process(blocks_of(space), known, targets[kept], seed)
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ from ..predictor.features import Features, features_of
 from ..space.architecture import Architecture
 from ..trial import History, Proposal, Trial
 from .base import Memo, Strategy, fresh
-from .ranking import Ranking
+from .ranking import Ranking, normal_scores
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -125,7 +124,7 @@ class _Predictor:
         architectures = [trial.architecture for trial in ranked]
         rows = self._features.matrix(architectures).astype(float)
         self._names = self._features.columns(architectures)
-        self._ensemble = Ensemble(rows, _normal_scores(len(ranked)), noise)
+        self._ensemble = Ensemble(rows, normal_scores(len(ranked)), noise)
         self._fitted = numbers
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
@@ -134,9 +133,3 @@ class _Predictor:
         return self._ensemble.predict(
             self._features.aligned(architectures, self._names).astype(float)
         )
-
-
-def _normal_scores(count: int) -> Array:
-    """Quantiles of the standard normal distribution from the best of ``count`` to the worst."""
-    normal = NormalDist()
-    return np.array([normal.inv_cdf((count - i - 0.5) / count) for i in range(count)])
