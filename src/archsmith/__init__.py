@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .found import Found, Listener, SearchResult
     from .objective import Limit, Metric, Objective
     from .predictor import Prediction, Predictor, Validation, cross_validate, fit_on
+    from .predictor.curves import CurveModel
     from .run import Run
     from .searching import search
     from .space import (
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from .strategy.successive_halving import SuccessiveHalving
     from .strategy.tpe import TPE
     from .study import Study
+    from .study.stopping import CurveStop, MedianStop, Stopper
     from .supernet.attentive import AttentiveNAS
     from .supernet.enas import ENAS
     from .supernet.fair import FairNAS
@@ -130,6 +132,10 @@ _PLACES = {
     "SuccessiveHalving": "strategy.successive_halving",
     "TPE": "strategy.tpe",
     "Study": "study",
+    "CurveModel": "predictor.curves",
+    "CurveStop": "study.stopping",
+    "MedianStop": "study.stopping",
+    "Stopper": "study.stopping",
     "AttentiveNAS": "supernet.attentive",
     "BigNAS": "supernet.sandwich",
     "ENAS": "supernet.enas",

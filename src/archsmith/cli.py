@@ -118,6 +118,9 @@ def search(
     inherit: Annotated[
         bool, typer.Option("--inherit", help="Finalists start from the shared weights.")
     ] = False,
+    stop: Annotated[
+        str | None, typer.Option(help="Stop hopeless trials early: median or curve.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict (tables).")] = None,
     image_size: Annotated[int | None, typer.Option(help="Size that images are brought to.")] = None,
     unreadable: Annotated[
@@ -155,6 +158,7 @@ def search(
             final_epochs=final_epochs,
             finalists=finalists,
             inherit=inherit,
+            stop=stop,
             read=ReadOptions(
                 seed=split_seed,
                 target=target,

@@ -26,7 +26,7 @@ from .oneshot import (
 )
 from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
-from .space import Architecture
+from .space import Architecture, Space
 from .strategy import Strategy, named
 from .strategy.start import StartFrom
 from .study import (
@@ -42,6 +42,7 @@ from .study.checks import check_budget
 from .study.fidelity import offered
 from .study.reach import Reach
 from .study.result import INTERRUPTED, StudyResult
+from .study.stopping import Stopper, stopper_of
 from .task.base import ReadOptions, Recipe
 from .trial import Fidelity, History
 
@@ -72,6 +73,7 @@ def search(
     final_epochs: int | None = None,
     finalists: int = 2,
     inherit: bool = False,
+    stop: str | Stopper | None = None,
     read: ReadOptions | None = None,
     arguments: Mapping[str, Any] | None = None,
     command: str = "",
@@ -99,6 +101,8 @@ def search(
         final_epochs: epochs of the training to the end, in place of the recipe's.
         finalists: how many of the best trials are trained to the end; 0 stops after the search.
         inherit: start their training from the shared weights instead of new ones.
+        stop: stops hopeless trials while they train: ``"median"``, ``"curve"`` or a
+            :class:`~archsmith.study.Stopper`. The epochs that they trained count.
         read: how data is read and split.
         arguments: of the builder, in place of what the data offers.
         command: what to show as the command that repeats the search.
@@ -114,13 +118,13 @@ def search(
         raise InputError("finalists", "0 or more", str(finalists))
     if workers < 1:
         raise InputError("workers", "1 or more", str(workers))
-    chosen = _strategy(strategy)
+    chosen, stopper = _strategy(strategy), stopper_of(stop)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget = seconds_of(time)
     folder = Path(run) if run is not None else None
     wanted = 24 if trials is None and budget is None else trials
     if sharing is not None:
-        check_options(folder, workers, share, evaluator)
+        check_options(folder, workers, share, evaluator, stopper)
         wanted = trials_of(sharing.method, trials, budget is not None)
     elif inherit:
         raise InputError(
@@ -147,7 +151,7 @@ def search(
     bounds = limits_of(setting.task, limits)
     whole = evaluation(setting, objectives, bounds, evaluator)
     offers = offered(whole, setting.fidelity)
-    chosen.check(setting.space, History(objectives, bounds, epochs=offers))
+    _check(setting.space, chosen, stopper, History(objectives, bounds, epochs=offers))
     reach = check_limits(setting.space, whole, bounds, seed)
     check_shapes(setting.space, setting.forward_on_meta, seed)
     with open_store(folder) as store:
@@ -164,6 +168,7 @@ def search(
             trials=wanted,
             seconds=budget,
             fidelity=setting.fidelity,
+            stop=stopper,
             meta=_meta(setting, chosen, given, wanted, budget),
             on_event=tell.event,
         )
@@ -248,6 +253,12 @@ def _strategy(strategy: str | Strategy | Method) -> Strategy:
         return sharing
     assert isinstance(strategy, str | Strategy)
     return named(strategy)() if isinstance(strategy, str) else strategy
+
+
+def _check(space: Space, chosen: Strategy, stopper: Stopper | None, empty: History) -> None:
+    chosen.check(space, empty)
+    if stopper is not None:
+        stopper.check(empty)
 
 
 def _work(
