@@ -82,7 +82,7 @@ def _shapes_over(epochs: int) -> _Shapes:
 class CurveModel:
     """Extrapolates the curve of a training to its last epoch.
 
-    A curve is ``f + d * fall(x) + noise`` with the last value ``f`` and one of some hundreds of falls:
+    A curve is ``f + d * fall(x) + noise`` with the last value ``f`` and one of hundreds of falls:
     the families pow3, exp3, Janoschek, MMF (which is the log power curve as well) and ilog2, each
     over a grid of its shape. Given fall and noise, all is normal and known in closed form; the
     mixture over falls and noises, weighted by their evidence, is the outlook. Where Domhan et al.
