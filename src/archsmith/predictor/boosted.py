@@ -31,7 +31,7 @@ class BoostedTrees(Predictor):
     name = "boosted"
 
     def __init__(
-        self, members: int = 5, trees: int = 100, depth: int = 3, rate: float = 0.1
+        self, members: int = 4, trees: int = 60, depth: int = 3, rate: float = 0.15
     ) -> None:
         if members < 2:
             raise InputError(self.name, "members >= 2", str(members), "one alone has no spread")
