@@ -116,25 +116,18 @@ def test_it_counts_operations():
     """The value is the number of wide layers, wherever they stand; 30 are known of 4,096."""
 
     def stack() -> nn.Module:
-        layers: list[nn.Module] = []
-        for i in range(6):
-            layers.append(
-                nas.one_of(
-                    f"op{i}",
-                    {
-                        "wide": lambda: nn.Conv2d(4, 4, 5, padding=2),
-                        "narrow": lambda: nn.Conv2d(4, 4, 1),
-                        "relu": nn.ReLU,
-                        "none": nn.Identity,
-                    },
-                )
-            )
-        return nn.Sequential(*layers)
+        options = {
+            "wide": lambda: nn.Conv2d(4, 4, 5, padding=2),
+            "narrow": lambda: nn.Conv2d(4, 4, 1),
+            "relu": nn.ReLU,
+            "none": nn.Identity,
+        }
+        return nn.Sequential(*(nas.one_of(f"op{i}", options) for i in range(6)))
 
     space, rng = nas.Space(stack), random.Random(0)
     architectures = list({space.sample(rng): None for _ in range(60)})
     values = [float(sum(v == "wide" for v in a.values())) for a in architectures]
-    predictor = GraphNetwork(members=2, hidden=16)
+    predictor = GraphNetwork(members=2, hidden=16, steps=100)
     predictor.fit(space, architectures[:30], values[:30])
     found = predictor.predict(architectures[30:]).mean
     assert np.corrcoef(found, values[30:])[0, 1] > 0.9

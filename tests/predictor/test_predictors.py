@@ -45,7 +45,7 @@ class TestMLP(PredictorContract):
 
 class TestGraph(PredictorContract):
     least_tau = 0.6
-    make = staticmethod(lambda: GraphNetwork(members=2, hidden=16, steps=60))
+    make = staticmethod(lambda: GraphNetwork(members=2, hidden=16, steps=50))
 
 
 def test_all_are_tested_here():

@@ -47,7 +47,7 @@ class PredictorEvaluator(Evaluator):
         architectures: Sequence[Architecture],
         values: Sequence[float],
         metric: str = "accuracy",
-        predictor: str | Predictor = "boosted",
+        predictor: str | Predictor = "gaussian",
         seed: int = 0,
         trusting: bool = False,
     ) -> None:
@@ -68,7 +68,7 @@ class PredictorEvaluator(Evaluator):
         cls,
         space: Space,
         history: History,
-        predictor: str | Predictor = "boosted",
+        predictor: str | Predictor = "gaussian",
         metric: str | None = None,
         **options: Any,
     ) -> PredictorEvaluator:

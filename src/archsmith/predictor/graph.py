@@ -34,6 +34,7 @@ class GraphNetwork(Predictor):
     """
 
     name = "graph"
+    folds = 3  # it is slow to train
 
     def __init__(
         self, members: int = 3, hidden: int = 32, radius: int = 2, steps: int = 150

@@ -96,12 +96,16 @@ class PredictorContract:
         assert 0.6 <= told.coverage <= 0.95
 
     def test_noise_is_not_believed(self) -> None:
+        """One in forty would be by chance, so one of three may be."""
         space = Space(flat)
         architectures = drawn(space, 30)
-        values = np.random.default_rng(3).permutation(30).astype(float)
-        told = self.make().fit(space, architectures, values)
-        assert not told.believed
-        assert "not believed" in told.sentence
+        found = [
+            self.make().fit(space, architectures, np.random.default_rng(seed).permutation(30))
+            for seed in range(3)
+        ]
+        unsure = [told for told in found if not told.believed]
+        assert len(unsure) >= 2
+        assert all("not believed" in told.sentence for told in unsure)
 
     def test_the_same_seed_gives_the_same_and_the_scale_follows(self) -> None:
         predictor, space, others = self.fitted(seed=5)
@@ -127,10 +131,11 @@ class PredictorContract:
     def test_global_random_state_is_left_alone(self) -> None:
         import torch
 
-        state, plain, there = random.getstate(), np.random.get_state()[1], torch.get_rng_state()
+        state, there = random.getstate(), torch.get_rng_state()
+        plain = np.random.get_state(legacy=False)["state"]["key"].copy()
         self.fitted()
         assert random.getstate() == state
-        assert np.array_equal(np.random.get_state()[1], plain)
+        assert np.array_equal(np.random.get_state(legacy=False)["state"]["key"], plain)
         assert torch.equal(torch.get_rng_state(), there)
 
     @pytest.mark.parametrize("builder", [nested, generated], ids=lambda b: b.__name__)
