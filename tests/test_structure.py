@@ -15,8 +15,8 @@ ROOT = Path(archsmith.__file__).parent
 
 #: From the ground up; a module imports only from what stands before it.
 ORDER = [
-    "errors", "weights", "space", "objective", "trial", "registry", "zoo", "tables", "data",
-    "task", "train", "proxy",
+    "errors", "weights", "space", "objective", "agreement", "trial", "registry", "zoo", "tables",
+    "data", "task", "train", "proxy", "predictor",
     "strategy", "supernet", "hardware", "evaluate", "export", "report", "trust", "study", "goals",
     "benchmarking", "setting", "timing", "final", "finals", "oneshot", "advice", "found", "run",
     "trusting",

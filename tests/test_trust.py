@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from archsmith.agreement import resampled, top_fifth
 from archsmith.errors import InputError
 from archsmith.objective import Objective
 from archsmith.trust import (
@@ -24,7 +25,6 @@ from archsmith.trust import (
     rank_agreement,
     tally,
 )
-from archsmith.trust.agreement import resampled, top_fifth
 
 ACCURACY = Objective("accuracy", "maximize")
 LOSS = Objective("loss", "minimize")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .found import Found, Listener, SearchResult
     from .hardware.options import LatencyOptions
     from .objective import Limit, Metric, Objective
+    from .predictor import Prediction, Predictor, Validation, cross_validate, fit_on
+    from .predictor.curves import CurveModel
     from .proxy import Batch, CannotScore, Proxy, SetProxy, rank_by_proxies, score_proxies
     from .run import Run
     from .searching import search
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from .strategy.evolution import RegularizedEvolution
     from .strategy.genetic import GeneticAlgorithm
     from .strategy.grid import GridSearch
+    from .strategy.guided import PredictorGuided
     from .strategy.hyperband import Hyperband
     from .strategy.keep_limits import KeepLimits
     from .strategy.local_search import LocalSearch
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from .strategy.successive_halving import SuccessiveHalving
     from .strategy.tpe import TPE
     from .study import Study
+    from .study.stopping import CurveStop, MedianStop, Stopper
     from .supernet.attentive import AttentiveNAS
     from .supernet.enas import ENAS
     from .supernet.fair import FairNAS
@@ -89,6 +93,11 @@ _PLACES = {
     "Limit": "objective",
     "Metric": "objective",
     "Objective": "objective",
+    "Prediction": "predictor",
+    "Predictor": "predictor",
+    "Validation": "predictor",
+    "cross_validate": "predictor",
+    "fit_on": "predictor",
     "Batch": "proxy",
     "CannotScore": "proxy",
     "Proxy": "proxy",
@@ -127,12 +136,17 @@ _PLACES = {
     "LocalSearch": "strategy.local_search",
     "NSGA2": "strategy.nsga2",
     "OptunaSampler": "strategy.optuna",
+    "PredictorGuided": "strategy.guided",
     "RandomSearch": "strategy.random",
     "RegularizedEvolution": "strategy.evolution",
     "Reinforce": "strategy.reinforce",
     "SuccessiveHalving": "strategy.successive_halving",
     "TPE": "strategy.tpe",
     "Study": "study",
+    "CurveModel": "predictor.curves",
+    "CurveStop": "study.stopping",
+    "MedianStop": "study.stopping",
+    "Stopper": "study.stopping",
     "AttentiveNAS": "supernet.attentive",
     "BigNAS": "supernet.sandwich",
     "ENAS": "supernet.enas",

@@ -54,6 +54,7 @@ class Kind(StrEnum):
     methods = "methods"
     evaluators = "evaluators"
     proxies = "proxies"
+    predictors = "predictors"
     tasks = "tasks"
     datasets = "datasets"
     tables = "tables"
@@ -125,6 +126,9 @@ def search(
     inherit: Annotated[
         bool, typer.Option("--inherit", help="Finalists start from the shared weights.")
     ] = False,
+    stop: Annotated[
+        str | None, typer.Option(help="Stop hopeless trials early: median or curve.")
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict (tables).")] = None,
     image_size: Annotated[int | None, typer.Option(help="Size that images are brought to.")] = None,
     unreadable: Annotated[
@@ -164,6 +168,7 @@ def search(
             final_epochs=final_epochs,
             finalists=finalists,
             inherit=inherit,
+            stop=stop,
             read=ReadOptions(
                 seed=split_seed,
                 target=target,
@@ -333,7 +338,7 @@ def main() -> None:
 
 
 def _registry(kind: Kind) -> Any:
-    from . import data, evaluate, proxy, strategy, supernet, task, zoo
+    from . import data, evaluate, predictor, proxy, strategy, supernet, task, zoo
 
     return {
         Kind.spaces: zoo.spaces,
@@ -341,6 +346,7 @@ def _registry(kind: Kind) -> Any:
         Kind.methods: supernet.methods,
         Kind.evaluators: evaluate.evaluators,
         Kind.proxies: proxy.proxies,
+        Kind.predictors: predictor.predictors,
         Kind.tasks: task.tasks,
         Kind.datasets: data.datasets,
     }[kind]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .setting import Setting
     from .space import Space
     from .study import Store, Study
+    from .study.stopping import Stopper
     from .supernet.method import Method, Session
     from .supernet.supernet import Supernet
 
@@ -318,7 +319,11 @@ def inherited(
 
 
 def check_options(
-    folder: Path | None, workers: int, share: float | None, evaluator: Evaluator | None
+    folder: Path | None,
+    workers: int,
+    share: float | None,
+    evaluator: Evaluator | None,
+    stop: Stopper | None,
 ) -> None:
     """Refuse options that make no sense with shared weights.
 
@@ -334,3 +339,6 @@ def check_options(
     if evaluator is not None:
         raise InputError("evaluator", "none beside a one-shot method, which brings its own",
                          evaluator.name)  # fmt: skip
+    if stop is not None:
+        raise InputError("stop", "nothing: a trial on shared weights is not trained", stop.name,
+                         "a strategy whose trials are trained, such as auto")  # fmt: skip

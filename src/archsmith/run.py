@@ -17,7 +17,7 @@ from .objective import Limit, Metric, Objective
 from .setting import Setting, SpaceLike, reopen
 from .space import Architecture
 from .study import SqliteStore, Store
-from .study.fidelity import part
+from .study.fidelity import worth
 from .study.meta import goals
 from .study.record import Record, as_history
 from .trial import History, State, Trial
@@ -313,17 +313,17 @@ def _environment(meta: Mapping[str, Any], winner: Final | None) -> dict[str, str
 
 
 def _progress(record: Record, meta: Mapping[str, Any]) -> tuple[Any, str]:
-    counted = [t for t in record.trials if t.state in (State.FINISHED, State.FAILED)]
     full = meta["fidelity"].get("epochs")
-    parts = [part(trial.fidelity, (full,) if full else ()) for trial in counted]
-    done, worth = len(counted) - record.forgiven, sum(parts) - record.forgiven
+    offers = (full,) if full else ()
+    parts = [part for trial in record.ended if (part := worth(trial, offers))]
+    done, whole = len(parts) - record.forgiven, sum(parts) - record.forgiven
     wanted: int | None = meta.get("trials")
     text = f"{done} of {wanted} trials" if wanted else f"{done} trials"
     if any(one < 1 for one in parts):
-        text = f"{done} trials, worth {worth:.3g} " + (f"of {wanted} " if wanted else "")
-        text += f"full one{'' if (wanted or worth) == 1 else 's'}"
+        text = f"{done} trials, worth {whole:.3g} " + (f"of {wanted} " if wanted else "")
+        text += f"full one{'' if (wanted or whole) == 1 else 's'}"
     closed = record.sessions[-1].closed if record.sessions else ""
-    spent = wanted is not None and worth >= wanted - _SLACK
+    spent = wanted is not None and whole >= wanted - _SLACK
     if record.notes.get("winner"):
         short = f", since {closed}" if wanted and closed and not spent else ""
         return "finished", text + short

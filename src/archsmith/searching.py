@@ -28,7 +28,7 @@ from .oneshot import (
 )
 from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
-from .space import Architecture
+from .space import Architecture, Space
 from .strategy import Strategy, named
 from .strategy.advised import Advised
 from .strategy.start import StartFrom
@@ -45,6 +45,7 @@ from .study.checks import check_budget
 from .study.fidelity import offered
 from .study.reach import Reach
 from .study.result import INTERRUPTED, StudyResult
+from .study.stopping import Stopper, stopper_of
 from .task.base import ReadOptions, Recipe
 from .timing import input_of, keep, knowing, measuring
 from .trial import Fidelity, History
@@ -78,6 +79,7 @@ def search(
     final_epochs: int | None = None,
     finalists: int = 2,
     inherit: bool = False,
+    stop: str | Stopper | None = None,
     read: ReadOptions | None = None,
     arguments: Mapping[str, Any] | None = None,
     command: str = "",
@@ -109,6 +111,8 @@ def search(
         final_epochs: epochs of the training to the end, in place of the recipe's.
         finalists: how many of the best trials are trained to the end; 0 stops after the search.
         inherit: start their training from the shared weights instead of new ones.
+        stop: stops hopeless trials while they train: ``"median"``, ``"curve"`` or a
+            :class:`~archsmith.study.Stopper`. The epochs that they trained count.
         read: how data is read and split.
         arguments: of the builder, in place of what the data offers.
         command: what to show as the command that repeats the search.
@@ -124,7 +128,7 @@ def search(
         raise InputError("finalists", "0 or more", str(finalists))
     if workers < 1:
         raise InputError("workers", "1 or more", str(workers))
-    chosen = _strategy(strategy)
+    chosen, stopper = _strategy(strategy), stopper_of(stop)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget = seconds_of(time)
     folder = Path(run) if run is not None else None
@@ -134,7 +138,7 @@ def search(
             raise InputError(
                 "proxy", "a strategy whose trials are trained", chosen.name, "leave the proxy out"
             )
-        check_options(folder, workers, share, evaluator)
+        check_options(folder, workers, share, evaluator, stopper)
         wanted = trials_of(sharing.method, trials, budget is not None)
     elif inherit:
         raise InputError(
@@ -163,7 +167,7 @@ def search(
     latencies = knowing(setting, folder, sharing is not None, tell.measured) if clocked else None
     whole = evaluation(setting, objectives, bounds, evaluator, latencies)
     offers = offered(whole, setting.fidelity)
-    chosen.check(setting.space, History(objectives, bounds, epochs=offers))
+    _check(setting.space, chosen, stopper, History(objectives, bounds, epochs=offers))
     chosen = _advised(chosen, proxy, setting, folder, seed, tell)
     reach = check_limits(setting.space, whole, bounds, seed)
     check_shapes(setting.space, setting.forward_on_meta, seed)
@@ -181,6 +185,7 @@ def search(
             trials=wanted,
             seconds=budget,
             fidelity=setting.fidelity,
+            stop=stopper,
             meta=_meta(setting, chosen, given, wanted, budget),
             on_event=tell.event,
         )
@@ -297,6 +302,12 @@ def _advised(
         return strategy
     advice = ProxyAdvice(setting, proxy, folder, seed, tell.scored)
     return Advised(strategy, advice, says=advice.name)
+
+
+def _check(space: Space, chosen: Strategy, stopper: Stopper | None, empty: History) -> None:
+    chosen.check(space, empty)
+    if stopper is not None:
+        stopper.check(empty)
 
 
 def _work(

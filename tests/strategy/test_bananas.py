@@ -12,8 +12,8 @@ from torch import nn
 import archsmith as nas
 from archsmith.errors import InputError
 from archsmith.objective import Limit, Objective
+from archsmith.predictor.ensemble import Ensemble
 from archsmith.strategy.bananas import Bananas
-from archsmith.strategy.ensemble import Ensemble
 from archsmith.testing.strategy import StrategyContract
 from archsmith.trial import History, State, Trial
 

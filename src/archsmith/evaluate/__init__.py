@@ -1,4 +1,4 @@
-"""How good an architecture is: by training, shared weights, proxies, static cost or latency."""
+"""How good an architecture is: by training, shared weights, proxies, predictors, costs, the clock."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ evaluators = Registry(
         "energy": "archsmith.evaluate.energy:EnergyEvaluator",
         "latency": "archsmith.evaluate.latency:LatencyEvaluator",
         "predicted-latency": "archsmith.evaluate.predicted_latency:PredictedLatencyEvaluator",
+        "predictor": "archsmith.evaluate.predicted:PredictorEvaluator",
         "proxy": "archsmith.evaluate.proxy:ProxyEvaluator",
         "shared-weights": "archsmith.evaluate.shared:SharedWeightsEvaluator",
         "table": "archsmith.evaluate.table:TableEvaluator",

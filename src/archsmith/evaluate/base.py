@@ -31,7 +31,11 @@ class Watch:
     """What an evaluator tells while it works. This one ignores everything."""
 
     def epoch(self, metrics: Mapping[str, float]) -> None:
-        """Metrics after an epoch; ``metrics["epoch"]`` counts from 1."""
+        """Metrics after an epoch; ``metrics["epoch"]`` counts from 1.
+
+        Raises:
+            TrialPruned: the trial is hopeless. An evaluator lets it pass.
+        """
 
     def keep(self, weights: Mapping[str, Tensor]) -> None:
         """The state dict of the best epoch, to be kept with the trial."""

@@ -24,6 +24,7 @@ strategies = Registry(
         "hyperband": "archsmith.strategy.hyperband:Hyperband",
         "local-search": "archsmith.strategy.local_search:LocalSearch",
         "nsga2": "archsmith.strategy.nsga2:NSGA2",
+        "predictor": "archsmith.strategy.guided:PredictorGuided",
         "random": "archsmith.strategy.random:RandomSearch",
         "reinforce": "archsmith.strategy.reinforce:Reinforce",
         "successive-halving": "archsmith.strategy.successive_halving:SuccessiveHalving",

@@ -6,18 +6,17 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from contextlib import suppress
-from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError, SpaceError
+from ..predictor.ensemble import Array, Ensemble
+from ..predictor.features import Features, features_of
 from ..space.architecture import Architecture
 from ..trial import History, Proposal, Trial
 from .base import Memo, Strategy, fresh
-from .ensemble import Array, Ensemble
-from .features import Features, features_of
-from .ranking import Ranking
+from .ranking import Ranking, normal_scores
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -33,7 +32,7 @@ _GROWTH = 50
 class Bananas(Strategy):
     """Mutates the best found, and takes the mutant that a random guess of an ensemble likes best.
 
-    The ensemble (:class:`~archsmith.strategy.ensemble.Ensemble`) reads the encoding of the
+    The ensemble (:class:`~archsmith.predictor.ensemble.Ensemble`) reads the encoding of the
     decisions and, where the space's builder gives them, graph features such as the paper's paths.
     It predicts where a trial would stand in the ranking of them all, as a normal score: so
     objectives on any scale, several of them, and broken limits are one and the same to it. Each
@@ -106,7 +105,7 @@ class _Predictor:
         self.ranking = Ranking(space, history)
         self._features: Features = features_of(space)
         self._fitted: list[int] = []
-        self._places: dict[str, int] = {}
+        self._names: list[str] = []
         self._ensemble: Ensemble | None = None
 
     def take(self, trial: Trial) -> None:
@@ -124,24 +123,13 @@ class _Predictor:
         ranked = self.ranking.best(known, len(known))
         architectures = [trial.architecture for trial in ranked]
         rows = self._features.matrix(architectures).astype(float)
-        names = self._features.columns(architectures)
-        self._ensemble = Ensemble(rows, _normal_scores(len(ranked)), noise)
-        self._places = {name: place for place, name in enumerate(names)}
+        self._names = self._features.columns(architectures)
+        self._ensemble = Ensemble(rows, normal_scores(len(ranked)), noise)
         self._fitted = numbers
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
         """Mean and spread of the normal score, each of shape (n,)."""
         assert self._ensemble is not None
-        rows = self._features.matrix(architectures)
-        names = self._features.columns(architectures)
-        # A feature that no trial has shown says nothing.
-        kept = [i for i, name in enumerate(names) if name in self._places]
-        aligned = np.zeros((len(architectures), len(self._places)))
-        aligned[:, [self._places[names[i]] for i in kept]] = rows[:, kept]
-        return self._ensemble.predict(aligned)
-
-
-def _normal_scores(count: int) -> Array:
-    """Quantiles of the standard normal distribution from the best of ``count`` to the worst."""
-    normal = NormalDist()
-    return np.array([normal.inv_cdf((count - i - 0.5) / count) for i in range(count)])
+        return self._ensemble.predict(
+            self._features.aligned(architectures, self._names).astype(float)
+        )

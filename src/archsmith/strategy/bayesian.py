@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..predictor.blocks import blocks_of
 from ..space.architecture import Architecture
 from ..trial import History, Proposal, Trial
 from .acquisition import (
@@ -18,7 +19,6 @@ from .acquisition import (
     noisy_expected_improvement,
 )
 from .base import Memo, Strategy, fresh
-from .blocks import blocks_of
 from .candidates import Pool, around
 from .ranking import Ranking
 from .surrogate import Belief, Beliefs, Kernels, Target, limits, objectives

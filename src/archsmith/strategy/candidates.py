@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import SpaceError
+from ..predictor.blocks import listing
 from ..space.architecture import Architecture
 from ..space.listed import ListedSpace
 from ..trial import History
-from .blocks import listing
 from .ranking import Ranking
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Pool:
             places = [place for place, key in enumerate(self._keys) if key not in seen]
             return [self.listed[place] for place in places], places
         best = [t.architecture for t in ranking.best(history.full, _BEST)]
-        return new(history, _drawn(space, best, rng)), None
+        return new(history, drawn(space, best, rng)), None
 
 
 def around(
@@ -87,7 +87,9 @@ def new(history: History, found: Iterable[Architecture]) -> list[Architecture]:
     return list(kept.values())
 
 
-def _drawn(space: Space, best: Sequence[Architecture], rng: random.Random) -> list[Architecture]:
+def drawn(space: Space, best: Sequence[Architecture], rng: random.Random) -> list[Architecture]:
+    """Random draws, mutations and crossovers of the best; what the builder refuses is left out."""
+
     def mutant(start: Architecture) -> Architecture:
         found = _changed(space, start, rng)
         while rng.random() < _AGAIN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import nsmallest
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,3 +117,9 @@ def pareto(losses: Array) -> list[int]:
         worse = (losses[left] >= losses[first]).all(axis=1)
         left = left[~(worse & (losses[left] > losses[first]).any(axis=1))]
     return front
+
+
+def normal_scores(count: int) -> Array:
+    """Quantiles of the standard normal distribution from the best of ``count`` to the worst."""
+    normal = NormalDist()
+    return np.array([normal.inv_cdf((count - i - 0.5) / count) for i in range(count)])

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ..objective import COSTS, Limit
+from ..predictor.blocks import Blocks, distances
+from ..predictor.gaussian import GaussianProcess, Kernel, fit, robust
 from ..space.architecture import Architecture
 from ..trial import History, State, Trial
 from .acquisition import probability_below
-from .blocks import Blocks, distances
-from .gaussian import GaussianProcess, Kernel, fit, robust
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

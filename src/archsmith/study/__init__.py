@@ -8,10 +8,12 @@ from .progress import Progress
 from .record import Event, Record, Session
 from .result import StudyResult
 from .sqlite import SqliteStore
+from .stopping import CurveStop, MedianStop, Rule, Stopper, stoppers
 from .store import MemoryStore, Store
 from .study import Study
 
 __all__ = [
+    "CurveStop",
     "Ended",
     "EpochDone",
     "Event",
@@ -19,17 +21,21 @@ __all__ = [
     "Inline",
     "Job",
     "Lost",
+    "MedianStop",
     "MemoryStore",
     "Processes",
     "Progress",
     "Record",
     "Report",
+    "Rule",
     "Session",
     "SqliteStore",
+    "Stopper",
     "Store",
     "Study",
     "StudyResult",
     "check_limits",
     "check_shapes",
     "checkpoint_path",
+    "stoppers",
 ]

@@ -15,6 +15,7 @@ from ..space.architecture import Architecture
 from ..trial import Fidelity, State, Trial
 from ..weights import write
 from .checkpoints import checkpoint_path
+from .stopping import Rule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,16 +23,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker needs to know of a trial."""
+    """What a worker needs to know of a trial; ``rule`` says when it is hopeless."""
 
     number: int
     architecture: Architecture
     fidelity: Fidelity
     seed: int
+    rule: Rule | None = None
 
     @classmethod
-    def of(cls, trial: Trial) -> Job:
-        return cls(trial.number, trial.architecture, trial.fidelity, trial.seed)
+    def of(cls, trial: Trial, rule: Rule | None = None) -> Job:
+        return cls(trial.number, trial.architecture, trial.fidelity, trial.seed, rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,20 +140,28 @@ class Inline(Executor):
 
 
 class _Watch(Watch):
-    """Passes epochs on and writes weights to the run folder."""
+    """Passes epochs on, stops what is hopeless, and writes weights to the run folder."""
 
-    __slots__ = ("_folder", "_number", "_report", "weights")
+    __slots__ = ("_curve", "_folder", "_job", "_report", "weights")
 
-    def __init__(self, number: int, folder: Path | None, report: Callable[[Report], None]) -> None:
-        self._number, self._folder, self._report = number, folder, report
+    def __init__(self, job: Job, folder: Path | None, report: Callable[[Report], None]) -> None:
+        self._job, self._folder, self._report = job, folder, report
+        self._curve: list[Mapping[str, float]] = []
         self.weights = False
 
     def epoch(self, metrics: Mapping[str, float]) -> None:
-        self._report(EpochDone(self._number, numbers(metrics)))
+        told = numbers(metrics)
+        self._report(EpochDone(self._job.number, told))
+        if self._job.rule is not None:
+            self._curve.append(told)
+            why = self._job.rule.hopeless(self._curve)
+            if why:
+                # What the epochs gave stays in the curve: it is not what a whole training gives.
+                raise TrialPruned(why)
 
     def keep(self, weights: Mapping[str, Tensor]) -> None:
         if self._folder is not None:
-            write(checkpoint_path(self._folder, self._number), weights)
+            write(checkpoint_path(self._folder, self._job.number), weights)
             self.weights = True
 
 
@@ -163,7 +173,7 @@ def evaluate(
     Raises:
         StoreError: the run folder cannot be written; that is not the architecture's fault.
     """
-    watch = _Watch(job.number, folder, report)
+    watch = _Watch(job, folder, report)
     state, metrics, reason = State.FINISHED, {}, ""
     try:
         found = evaluator.evaluate(job.architecture, job.fidelity, job.seed, watch)

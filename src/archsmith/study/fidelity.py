@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..evaluate.base import Evaluator
-from ..trial import Fidelity
+from ..trial import Fidelity, State, Trial
 
 
 def offered(evaluator: Evaluator, most: Fidelity) -> tuple[int, ...]:
@@ -35,3 +35,14 @@ def part(fidelity: Fidelity, offers: Sequence[int]) -> float:
     if fidelity.epochs is None or not offers:
         return 1.0
     return fidelity.epochs / offers[-1]
+
+
+def worth(trial: Trial, offers: Sequence[int]) -> float:
+    """What an ended trial counts in a budget: :func:`part`, and of a pruned one its epochs alone.
+
+    One that was pruned for a limit has trained none and costs next to nothing.
+    """
+    if trial.state is not State.PRUNED:
+        return part(trial.fidelity, offers)
+    whole = offers[-1] if offers else trial.fidelity.epochs
+    return len(trial.curve) / whole if whole else 0.0

@@ -16,6 +16,7 @@ from ..evaluate.base import Evaluator, Stages
 from ..objective import Limit, Objective
 from ..strategy.base import Strategy
 from ..strategy.start import StartFrom
+from .stopping import Stopper
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -30,6 +31,7 @@ IDENTITY = (
     "evaluator",
     "objectives",
     "limits",
+    "stop",
     "seed",
     "data",
     "digest",
@@ -51,6 +53,7 @@ def describe(
     limits: Sequence[Limit],
     seed: int,
     extra: Mapping[str, Any] | None = None,
+    stop: Stopper | None = None,
 ) -> dict[str, Any]:
     """The description of a study as JSON values.
 
@@ -66,6 +69,7 @@ def describe(
         "evaluator": name_of(evaluator),
         "objectives": [[o.metric, o.direction] for o in objectives],
         "limits": [[lim.metric, lim.sign, lim.bound] for lim in limits],
+        "stop": {"name": stop.name, **_plain_arguments(stop)} if stop else None,
         "seed": seed,
         "versions": versions(),
         "platform": platform.platform(),
@@ -86,9 +90,13 @@ def arguments_of(strategy: Strategy) -> dict[str, Any]:
     """
     if isinstance(strategy, StartFrom):
         return arguments_of(strategy.then)
+    return _plain_arguments(strategy)
+
+
+def _plain_arguments(made: Strategy | Stopper) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in inspect.signature(type(strategy)).parameters:
-        value = getattr(strategy, name, _ABSENT)
+    for name in inspect.signature(type(made)).parameters:
+        value = getattr(made, name, _ABSENT)
         if isinstance(value, Strategy):
             found[name] = {"name": value.name, **arguments_of(value)}
         elif _is_plain(value):

@@ -19,7 +19,7 @@ from .budget import over
 from .checkpoints import remove_weights, sweep
 from .checks import all_failed, check_budget, check_metrics, flaw, last_reason, nothing_new
 from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
-from .fidelity import asked, offered, part
+from .fidelity import asked, offered, part, worth
 from .incumbent import Incumbents
 from .interrupts import Interrupts
 from .meta import check_same, describe
@@ -27,6 +27,7 @@ from .progress import Progress, tell
 from .record import ALL_FAILED, Record, as_history
 from .result import INTERRUPTED, PREPARED, StudyResult
 from .seeds import seed_of as seed_of
+from .stopping import Stopper
 from .store import MemoryStore, Store
 
 if TYPE_CHECKING:
@@ -57,12 +58,14 @@ class Study:
         limits: bounds that a result must keep.
         store: the record; in memory where none is given.
         executor: where evaluations run; in this process where none is given.
-        trials: finished and failed trials wanted, over all sessions. Pruned ones do not count, and
-            those at fewer epochs count as their part of a full evaluation.
+        trials: finished and failed trials wanted, over all sessions. Those at fewer epochs count
+            as their part of a full evaluation, and so does what was stopped while it trained; what
+            was pruned before that does not count.
         seconds: no trial starts after so many seconds of work, over all sessions; those that run
             by then are finished.
             Neither budget counts sessions that ended because every trial had failed.
         fidelity: what a trial spends when its strategy does not say.
+        stop: stops hopeless trials while they train.
         meta: more to keep with the study, see :func:`~archsmith.study.meta.describe`.
         on_event: called with a :class:`~archsmith.study.progress.Progress` at each step.
 
@@ -86,6 +89,7 @@ class Study:
         trials: int | None = None,
         seconds: float | None = None,
         fidelity: Fidelity | None = None,
+        stop: Stopper | None = None,
         meta: Mapping[str, Any] | None = None,
         on_event: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -99,8 +103,11 @@ class Study:
         self.fidelity = fidelity or Fidelity()
         space.check_form()
         strategy.check(space, self._empty())
+        self.stop = stop
+        if stop is not None:
+            stop.check(self._empty())
         self.on_event = on_event
-        self._meta = describe(space, strategy, evaluator, objectives, limits, seed, meta)
+        self._meta = describe(space, strategy, evaluator, objectives, limits, seed, meta, stop)
 
     def run(self) -> StudyResult:
         """Work until the budget is spent, nothing new is left, or somebody interrupts.
@@ -188,7 +195,7 @@ class Study:
 
     @property
     def counted_now(self) -> float:
-        """Finished and failed trials of this session, each as its part of a full one."""
+        """What the budget counts of this session, each trial as its part of a full one."""
         return self.counted - self._counted_earlier
 
     @property
@@ -222,14 +229,14 @@ class Study:
         )
         self.incumbents: Incumbents = Incumbents(self.history)
         self.counts: Counter[State] = Counter(trial.state for trial in record.ended)
-        #: Finished and failed trials, which the budget counts, each as its part of a full one.
+        #: Trials that the budget counts, each as its part of a full one.
         self.counted = 0.0
         forgiven = record.forgiven
         for trial in record.ended:
             if trial.state is State.FAILED and forgiven:
                 forgiven -= 1
-            elif trial.state is not State.PRUNED:
-                self.counted += self._part(trial)
+            else:
+                self.counted += worth(trial, self.history.epochs)
         self.last_error = last_reason(record, State.FAILED)
         self._counted_earlier = self.counted
         self._waiting: list[int] = sorted(self.history.running)
@@ -267,7 +274,8 @@ class Study:
             if trial is None:
                 return "" if self._running else nothing_new(self.space, self.history)
             self._running[trial.number] = trial
-            self.executor.submit(worker, Job.of(trial))
+            rule = self.stop.rule(self.history, trial) if self.stop else None
+            self.executor.submit(worker, Job.of(trial, rule))
             if self.on_event:
                 tell(self, "started", trial)
         return ""
@@ -323,8 +331,7 @@ class Study:
         self._running.pop(trial.number, None)
         self.history.close(trial)
         self.counts[state] += 1
-        if state is not State.PRUNED:
-            self.counted += self._part(trial)
+        self.counted += worth(trial, self.history.epochs)
         needless = self.incumbents.add(trial)
         if self.store.folder is not None:
             for other in needless:

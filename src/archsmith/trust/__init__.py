@@ -4,7 +4,7 @@ That this has to be asked, and compared with what random search finds, is the po
 2020 (arXiv 1902.08142) and Pourchot et al. 2020 (arXiv 2002.04289).
 """
 
-from .agreement import Agreement, Coefficient, Picks, rank_agreement
+from ..agreement import Agreement, Coefficient, Picks, rank_agreement
 from .record import Judged, Outcome, Recalibration, Trust, Visits, tally
 from .verdict import Verdict, verdict
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..agreement import Agreement, rank_agreement, top_fifth
 from ..errors import InputError
 from ..objective import Objective
 from ..report.content import answer_text
 from ..space.architecture import Answer
 from ..space.plain import finite
-from .agreement import Agreement, rank_agreement, top_fifth
 from .verdict import Verdict
 from .verdict import verdict as _verdict
 
@@ -141,7 +141,7 @@ class Trust:
 
         Args:
             resamples, seed: of the bootstrap, see
-                :func:`~archsmith.trust.agreement.rank_agreement`.
+                :func:`~archsmith.agreement.rank_agreement`.
 
         Raises:
             InputError: some of the sample have a value before recalibration and some have none.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from ..agreement import Agreement, Coefficient
 from ..report.content import UNMEASURED
 from ..report.numbers import duration, fixed, metric_name, short
-from .agreement import Agreement, Coefficient
 
 if TYPE_CHECKING:
     from .record import Trust

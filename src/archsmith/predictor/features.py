@@ -70,6 +70,19 @@ class Features:
         places = [self._place(a) for a in architectures]
         return [*self.names, *self._graph_columns(self._rows[places])]
 
+    def aligned(self, architectures: Sequence[Architecture], names: Sequence[str]) -> Array:
+        """Rows with the columns of these names, float32 (n, len(names)).
+
+        A graph feature that none of the architectures has is 0.0; one that is not named says
+        nothing to whoever learned without it, and is left out.
+        """
+        rows, present = self.matrix(architectures), self.columns(architectures)
+        places = {name: place for place, name in enumerate(names)}
+        kept = [i for i, name in enumerate(present) if name in places]
+        found = np.zeros((len(architectures), len(names)), dtype=np.float32)
+        found[:, [places[present[i]] for i in kept]] = rows[:, kept]
+        return found
+
     def groups(self) -> list[tuple[int, int]]:
         """For each decision the columns ``[start, stop)`` of its part of a row.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archsmith.strategy.gaussian import (
+from archsmith.predictor.gaussian import (
     GaussianProcess,
     Kernel,
     _cholesky,

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..objective import Direction
+from .errors import InputError
+from .objective import Direction
 
 if TYPE_CHECKING:
     import numpy as np

@@ -43,7 +43,7 @@ class Blocks:
 
     def __init__(self, space: Space) -> None:
         self.features = features_of(space)
-        self._ranks, self._counts = _ranks(self.features), _counts(self.features)
+        self._ranks, self._counts = ranks_of(self.features), counts_of(self.features)
         listed = listing(space)
         some = listed or _sampled(space)
         split = self._split(some)
@@ -167,7 +167,7 @@ def _telling(block: Array) -> Array:
     return kept
 
 
-def _ranks(features: Features) -> Array:
+def ranks_of(features: Features) -> Array:
     """Turns one-hot answers of decisions between numbers into ranks, (width, decisions)."""
     found = []
     for start, stop in features.groups():
@@ -181,7 +181,7 @@ def _ranks(features: Features) -> Array:
     return _columns(found, features.width)
 
 
-def _counts(features: Features) -> Array:
+def counts_of(features: Features) -> Array:
     """Adds up the decisions that have an answer in common, (width, answers)."""
     places: dict[str, list[int]] = {}
     for start, stop in features.groups():

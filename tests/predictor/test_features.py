@@ -7,9 +7,9 @@ import random
 import numpy as np
 from torch import nn
 
+from archsmith.predictor.features import Features, features_of
 from archsmith.space import Space, choose, graph_form
 from archsmith.space.architecture import Architecture
-from archsmith.strategy.features import Features, features_of
 from archsmith.testing.strategy import flat, nested
 
 

@@ -1,0 +1,161 @@
+"""A small network that passes messages along the edges of graphs (loads torch)."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .neighbourhoods import Neighbourhoods
+from .operations import Operation, OperationGraph
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+_RATE, _DECAY = 0.01, 1e-2
+
+
+class Vocabulary:
+    """Operations as rows: which kind, and sizes, scaled by the operations that it was made for.
+
+    A kind or a size that came up later is left out.
+    """
+
+    def __init__(self, operations: Sequence[Operation]) -> None:
+        kinds = sorted({operation.kind for operation in operations})
+        names = sorted({name for operation in operations for name, _ in operation.sizes})
+        self._places = {("kind", kind): place for place, kind in enumerate(kinds)}
+        for name in names:
+            self._places["size", name] = len(self._places)
+        plain = self._plain(operations)
+        self._centre, spread = plain.mean(axis=0), plain.std(axis=0)
+        self._centre[: len(kinds)] = 0.0
+        spread[: len(kinds)] = 1.0
+        self._spread = np.where(spread > 1e-6, spread, 1.0)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def rows(self, operations: Sequence[Operation]) -> Tensor:
+        """float32 (n, len(self))."""
+        scaled = (self._plain(operations) - self._centre) / self._spread
+        return torch.from_numpy(scaled.astype(np.float32))
+
+    def _plain(self, operations: Sequence[Operation]) -> Array:
+        rows = np.zeros((len(operations), len(self._places)))
+        for row, operation in zip(rows, operations, strict=True):
+            for key, value in [(("kind", operation.kind), 1.0)] + [
+                (("size", name), value) for name, value in operation.sizes
+            ]:
+                if key in self._places:
+                    row[self._places[key]] = value
+        return rows
+
+
+class Batch:
+    """Graphs as tensors.
+
+    Attributes:
+        rows: of the different operations, (operations, columns).
+        levels: for each radius the centres (n,), and (neighbourhoods, neighbours) of those that
+            give and of those that take.
+        counts: for each radius from 0, (neighbourhoods,) times each graph as a sparse sum:
+            graph, neighbourhood and how often, (entries,) each.
+        sizes: nodes of each graph, (graphs,).
+    """
+
+    def __init__(
+        self, graphs: Sequence[OperationGraph], radius: int, vocabulary: Vocabulary | None = None
+    ) -> None:
+        found = Neighbourhoods(graphs, radius)
+        self.vocabulary = vocabulary or Vocabulary(found.operations)
+        self.rows = self.vocabulary.rows(found.operations)
+        self.levels = [
+            (torch.tensor(level.own, dtype=torch.long), _pairs(level.giving), _pairs(level.taking))
+            for level in found.levels
+        ]
+        self.counts = [_counted([c[r] for c in found.counts]) for r in range(radius + 1)]
+        self.sizes = torch.tensor([float(len(graph.nodes)) for graph in graphs])
+
+
+class MessageNetwork(nn.Module):
+    """Rounds of messages along and against the edges, then a linear readout of all rounds.
+
+    A graph is read as the mean and, scaled, the sum of its nodes' states after each round, so that
+    it can tell shares of operations and numbers of them.
+
+    Args:
+        columns: of an operation's row.
+        hidden: numbers of a state.
+        radius: rounds.
+        size: nodes of a usual graph, by which sums are divided.
+    """
+
+    def __init__(self, columns: int, hidden: int, radius: int, size: float) -> None:
+        super().__init__()
+        self.size = size
+        self.enter = nn.Linear(columns, hidden)
+        self.own = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(radius))
+        self.giving = nn.ModuleList(nn.Linear(hidden, hidden, bias=False) for _ in range(radius))
+        self.taking = nn.ModuleList(nn.Linear(hidden, hidden, bias=False) for _ in range(radius))
+        self.read = nn.Linear(2 * hidden * (radius + 1), 1)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """One number for each graph, (graphs,)."""
+        state = F.relu(self.enter(batch.rows))
+        read = self._read(batch, 0, state)
+        for radius, (own, giving, taking) in enumerate(batch.levels):
+            message = self.own[radius](state)[own]
+            message = _spread(message, giving, self.giving[radius](state))
+            message = _spread(message, taking, self.taking[radius](state))
+            state = F.relu(message)
+            read += self._read(batch, radius + 1, state)
+        out: Tensor = self.read(torch.cat(read, dim=1)).squeeze(1)
+        return out
+
+    def _read(self, batch: Batch, radius: int, state: Tensor) -> list[Tensor]:
+        graph, place, times = batch.counts[radius]
+        total = state.new_zeros(len(batch.sizes), state.shape[1])
+        total = total.index_add(0, graph, state[place] * times[:, None])
+        return [total / batch.sizes[:, None], total / self.size]
+
+
+def train(
+    batch: Batch, targets: Array, hidden: int, radius: int, steps: int, seed: int
+) -> MessageNetwork:
+    """A network fitted to one number for each graph; global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]), torch.enable_grad():
+        torch.manual_seed(seed)
+        size = float(batch.sizes.mean())
+        network = MessageNetwork(len(batch.vocabulary), hidden, radius, size)
+        optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+        wanted = torch.from_numpy(targets.astype(np.float32))
+        for step in range(steps):
+            for group in optimizer.param_groups:
+                group["lr"] = 0.5 * _RATE * (1 + math.cos(math.pi * step / steps))
+            loss = F.mse_loss(network(batch), wanted)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+    return network
+
+
+def _pairs(pairs: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+    both = torch.tensor(pairs, dtype=torch.long).reshape(-1, 2)
+    return both[:, 0].contiguous(), both[:, 1].contiguous()
+
+
+def _counted(counts: Sequence[Counter[int]]) -> tuple[Tensor, Tensor, Tensor]:
+    entries = [(g, place, n) for g, counter in enumerate(counts) for place, n in counter.items()]
+    whole = torch.tensor(entries, dtype=torch.long).reshape(-1, 3)
+    return whole[:, 0].contiguous(), whole[:, 1].contiguous(), whole[:, 2].float()
+
+
+def _spread(to: Tensor, pairs: tuple[Tensor, Tensor], messages: Tensor) -> Tensor:
+    into, source = pairs
+    return to.index_add(0, into, messages[source])
