@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,13 @@ from ..trial import Fidelity
 from .base import Evaluator, Price, Watch
 
 
-def cost(model: nn.Module, example: Tensor) -> dict[str, float]:
+#: Told of each operation: the function, its arguments and what came out.
+OnCall = Callable[[Any, tuple[Any, ...], Mapping[str, Any], Any], None]
+#: Called before a pass with the tensors of the model by name, and the input.
+Listen = Callable[[Mapping[str, Tensor], Tensor], OnCall]
+
+
+def cost(model: nn.Module, example: Tensor, listen: Listen | None = None) -> dict[str, float]:
     """What a model costs before it is trained or timed.
 
     The forward pass runs in evaluation mode and without gradients on torch's ``meta`` device,
@@ -30,6 +36,7 @@ def cost(model: nn.Module, example: Tensor) -> dict[str, float]:
     Args:
         model: any module with parameters of its own; its weights and mode are left as they are.
         example: one input with the batch first; costs are those of this batch. Take a batch of 1.
+        listen: told of the operations; again from the beginning where a second pass is needed.
 
     Returns:
         ``params``: trainable parameters, a shared one counted once.
@@ -46,7 +53,7 @@ def cost(model: nn.Module, example: Tensor) -> dict[str, float]:
         Exception: whatever the model raises on an input of this shape.
     """
     with evaluating(model):
-        flops, peak = _counted(model, example)
+        flops, peak = _counted(model, example, listen)
     params = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return {"params": float(params), "flops": float(flops), "memory_mb": peak / 1e6}
 
@@ -127,20 +134,22 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = True
 
 
-def _counted(model: nn.Module, example: Tensor) -> tuple[int, int]:
+def _counted(model: nn.Module, example: Tensor, listen: Listen | None) -> tuple[int, int]:
     state = dict(model.named_parameters()) | dict(model.named_buffers())
     on_meta = {name: t if t.is_meta else t.detach().to("meta") for name, t in state.items()}
     if all(t.is_meta for t in state.values()):
-        return _run(model, state, example.to("meta"))
+        return _run(model, state, example.to("meta"), listen)
     try:
-        return _run(model, on_meta, example.to("meta"))
+        return _run(model, on_meta, example.to("meta"), listen)
     except Exception:
         devices = {t.device for t in state.values() if not t.is_meta}
-        return _run(model, state, example.to(next(iter(devices))))
+        return _run(model, state, example.to(next(iter(devices))), listen)
 
 
-def _run(model: nn.Module, state: Mapping[str, Tensor], example: Tensor) -> tuple[int, int]:
-    count = _Count(state.values())
+def _run(
+    model: nn.Module, state: Mapping[str, Tensor], example: Tensor, listen: Listen | None
+) -> tuple[int, int]:
+    count = _Count(state.values(), listen(state, example) if listen else None)
     count.add(example)
     with torch.no_grad(), _unfused(), count:
         torch.func.functional_call(model, dict(state), (example,))
@@ -165,8 +174,9 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     apart to look for more: that makes temporaries that no kernel makes, and is four times slower.
     """
 
-    def __init__(self, apart: Any) -> None:
+    def __init__(self, apart: Any, on_call: OnCall | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._on_call = on_call
         # Weak references are kept for as long as the mode is: they keep addresses from being
         # given to another storage, so that an address stands for one storage.
         self._apart = {ref.cdata: ref for ref in map(_reference, apart)}
@@ -192,6 +202,8 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.flops += formula(*args, **kwargs, out_val=result)
         for tensor in _tensors(result):
             self.add(tensor)
+        if self._on_call is not None:
+            self._on_call(func, args, kwargs, result)
         return result
 
     def _settle(self) -> None:

@@ -54,18 +54,22 @@ class Counter:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self._version = -1
+        self._total: int | None = None
         self._counts: dict[tuple[object, ...], int] = {}
         self._live: dict[Node, tuple[str, ...]] = {}
         self._rng = random.Random(0)
 
     def total(self) -> int:
         """The number of architectures. Raises :class:`NotCountable`."""
+        if self._total is not None and self._version == self.tree.version:
+            return self._total
         explore(self.tree)
         for _ in range(_RUNS):
             confirm(self.tree)
             try:
                 self._refresh()
-                return self._after(self.tree.start, {}, 0)
+                self._total = self._after(self.tree.start, {}, 0)
+                return self._total
             except _Unknown as gap:
                 try:
                     self.tree.trace(replay(gap.answers))
@@ -97,7 +101,7 @@ class Counter:
     def _refresh(self) -> None:
         if self._version == self.tree.version:
             return
-        self._version = self.tree.version
+        self._version, self._total = self.tree.version, None
         self._counts.clear()
         live: dict[Node, set[str]] = {}
         nodes = [self.tree.start, *self.tree.nodes.values(), self.tree.final]
