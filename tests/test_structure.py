@@ -19,7 +19,7 @@ ORDER = [
     "task", "train",
     "strategy", "supernet", "evaluate", "export", "report", "trust", "study", "goals",
     "benchmarking", "setting", "final", "finals", "oneshot", "found", "run", "trusting",
-    "searching", "output", "screen", "cli_benchmark", "cli",
+    "searching", "profiling", "output", "screen", "cli_benchmark", "cli_profile", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.
 FREE = {"testing", "__init__"}

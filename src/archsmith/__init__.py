@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
     from .found import Found, Listener, SearchResult
     from .objective import Limit, Metric, Objective
+    from .profiling import Profile, profile
     from .run import Run
     from .searching import search
     from .space import (
@@ -85,6 +86,8 @@ _PLACES = {
     "Limit": "objective",
     "Metric": "objective",
     "Objective": "objective",
+    "Profile": "profiling",
+    "profile": "profiling",
     "Run": "run",
     "Found": "found",
     "Listener": "found",
