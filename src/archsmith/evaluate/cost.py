@@ -18,7 +18,6 @@ from ..space.architecture import Architecture
 from ..trial import Fidelity
 from .base import Evaluator, Price, Watch
 
-
 #: Told of each operation: the function, its arguments and what came out.
 OnCall = Callable[[Any, tuple[Any, ...], Mapping[str, Any], Any], None]
 #: Called before a pass with the tensors of the model by name, and the input.

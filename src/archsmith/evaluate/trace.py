@@ -29,7 +29,6 @@ class Trace:
     def __init__(self) -> None:
         self._known: dict[int, str] = {}
         self._uses: dict[int, int] = {}
-        self._kept: list[Any] = []  # the address of a tensor stays its own for as long as it lives
         self._marks: list[str] = []
 
     def listen(self, state: Mapping[str, Tensor], example: Tensor) -> OnCall:
@@ -37,7 +36,7 @@ class Trace:
         self._known = {id(tensor): f"own{_form(tensor)}" for tensor in state.values()}
         self._uses = dict.fromkeys(self._known, 0)
         self._known[id(example)] = f"input{_form(example)}"
-        self._kept, self._marks = [*state.values(), example], []
+        self._marks = []
         return self._take
 
     def signature(self, model: nn.Module) -> str:
@@ -58,10 +57,10 @@ class Trace:
         mark = _digest(name, *told, *(f"{k}={self._told(v)}" for k, v in sorted(kwargs.items())))
         self._marks.append(mark)
         for place, tensor in enumerate(_tensors(result)):
-            # Memory without values has a shape alone.
+            # Every tensor comes out of some operation, so an address that is used again is noted
+            # again, and nothing has to be kept alive (it would count as memory).
             self._known[id(tensor)] = f"{mark}.{place}"
             self._uses.pop(id(tensor), None)
-            self._kept.append(tensor)
 
     def _told(self, value: Any) -> str:
         if isinstance(value, Tensor):

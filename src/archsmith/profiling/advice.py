@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ..objective import Limit, Objective
 from ..report.numbers import duration
 from ..space import Size
-from .result import Advice, Fault, Idle, LimitFacts, Sharing, Times
+from ..study.faults import Fault
+from .result import Advice, Idle, LimitFacts, Sharing, Times
 
 if TYPE_CHECKING:
     from ..setting import Setting

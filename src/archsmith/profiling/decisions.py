@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import random
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..errors import SpaceError
 from ..report.content import answer_text
 from ..space import Architecture
 from ..space.architecture import Answer
@@ -13,48 +17,83 @@ from .result import DecisionFacts
 
 if TYPE_CHECKING:
     from ..space import Space
-    from .sample import Sample
 
 #: Options that are told one by one.
 _TOLD = 16
 
 
 def decision_facts(
-    space: Space, sample: Sample, met: Sequence[Decision], looked: Sequence[Architecture]
+    space: Space,
+    walks: Sequence[Architecture],
+    met: Sequence[Decision],
+    looked: Sequence[Architecture],
 ) -> tuple[DecisionFacts, ...]:
-    """What there is to say of each decision, in the order in which they were met.
+    """What there is to say of each decision, in the order in which they are asked.
 
     Args:
-        met: by the walk over all options; others are added as the sample asks them.
+        walks: architectures as a search draws them, each decision evenly as it comes up.
+        met: by the walk over all options.
         looked: architectures in which to look for what makes a decision come up.
     """
-    known: dict[str, list[Decision]] = {}
+    known: dict[str, dict[Decision, None]] = {}
     for decision in met:
-        known.setdefault(decision.name, []).append(decision)
-    for architecture in sample.drawn:
-        for decision in space.decisions(architecture):
-            variants = known.setdefault(decision.name, [])
-            if decision not in variants:
-                variants.append(decision)
+        known.setdefault(decision.name, {})[decision] = None
+    for architecture in walks:
+        if not known.keys() >= architecture.keys():
+            for decision in space.decisions(architecture):
+                known.setdefault(decision.name, {})[decision] = None
     found = []
-    for name, variants in known.items():
-        asked = [a for a in sample.drawn if name in a]
-        share = len(asked) / len(sample.drawn) if sample.drawn else 0.0
-        when = "" if share == 1.0 else _condition(name, looked)
+    for name in _in_order([*looked, *walks]):
+        variants = list(known.get(name, ()))
+        if not variants:
+            continue
+        asked = [a for a in walks if name in a]
+        share = len(asked) / len(walks) if walks else 0.0
+        when = "" if share == 1.0 else _condition(name, [*looked, *walks])
         options = tuple(dict.fromkeys(o for d in variants for o in _options(d)))
         default = answer_text(variants[0].default)
         found.append(DecisionFacts(name, options, default, share, when, _unmet(variants, asked)))
     return tuple(found)
 
 
+def walked(space: Space, count: int, seed: int, until: float) -> list[Architecture]:
+    """Architectures as a search draws them; most cost a walk of the tree and no build."""
+    rng = random.Random(f"{seed}/walks")
+    found = []
+    for _ in range(count):
+        if time.monotonic() > until:
+            break
+        with contextlib.suppress(SpaceError):
+            found.append(space.sample(rng))
+    return found
+
+
+def _in_order(architectures: Sequence[Architecture]) -> list[str]:
+    """Names of decisions; each after the one that came before it where it was first met."""
+    order: list[str] = []
+    for architecture in architectures:
+        place = 0
+        for name in architecture:
+            if name in order:
+                place = order.index(name) + 1
+            else:
+                order.insert(place, name)
+                place += 1
+    return order
+
+
 def _options(decision: Decision) -> list[str]:
-    if decision.listed and not isinstance(decision, Integer) and (decision.cardinality or 0) <= _TOLD:
+    if (
+        decision.listed
+        and not isinstance(decision, Integer)
+        and (decision.cardinality or 0) <= _TOLD
+    ):
         return [answer_text(answer) for answer in decision.answers()]
     return [decision.describe()]
 
 
 def _unmet(variants: Sequence[Decision], asked: Sequence[Architecture]) -> tuple[str, ...]:
-    """Options that never came up, in a sample large enough that each should have."""
+    """Options that never came up."""
     listed = [d for d in variants if d.listed and not isinstance(d, Integer)]
     options = dict.fromkeys(answer for d in listed for answer in d.answers())
     taken = {a[variants[0].name] for a in asked}

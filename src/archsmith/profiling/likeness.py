@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
 from ..errors import SpaceError
@@ -99,9 +99,7 @@ class _Changes:
         self.inspector, self.until, self.late = inspector, until, False
         self._compared: dict[Decision, _Compared] = {}
 
-    def sampled(
-        self, sample: Sample, rng: random.Random
-    ) -> tuple[dict[str, float], int, int]:
+    def sampled(self, sample: Sample, rng: random.Random) -> tuple[dict[str, float], int, int]:
         """Change each decision once in some architectures of the sample that ask it.
 
         Returns:
@@ -148,9 +146,7 @@ class _Changes:
     ) -> list[frozenset[Answer]]:
         """Pairs to look at: neighbours in a group that may be the same, one with the next."""
         return [
-            pair
-            for group in _groups(typical, compared)
-            for pair in map(frozenset, zip(group, group[1:], strict=False))
+            pair for group in _groups(typical, compared) for pair in map(frozenset, pairwise(group))
         ]
 
     def _again(
@@ -178,9 +174,7 @@ class _Changes:
         changed = self._complete(architecture, decision, answer)
         return None if changed is None else self._note(architecture, changed, decision)
 
-    def _note(
-        self, one: Architecture, two: Architecture, decision: Decision
-    ) -> bool | None:
+    def _note(self, one: Architecture, two: Architecture, decision: Decision) -> bool | None:
         if not (self._works(one) and self._works(two)):
             return None
         compared = self._compared.setdefault(decision, _Compared())

@@ -20,10 +20,10 @@ class DecisionFacts:
     Attributes:
         options: the domain in words, or the options one by one where they are few.
         default: the answer that nobody had to think about.
-        asked: share of the sample that asks it.
+        asked: share of the draws of a search that ask it, each decision being drawn evenly.
         when: what has to be chosen for it to be asked, where one other decision says so; empty
             where it is always asked, or where several say so together.
-        unmet: options that no draw of the sample took.
+        unmet: options that no draw took.
     """
 
     name: str

@@ -14,7 +14,7 @@ from ..space.counting import Size
 from ..study.faults import Visit
 from ..task.base import ReadOptions
 from .advice import advise
-from .decisions import decision_facts
+from .decisions import decision_facts, walked
 from .result import Likeness, LimitFacts, Profile, Sharing, Spread, Times
 from .sample import Sample, draw, limit_facts, spreads
 
@@ -30,6 +30,9 @@ SECONDS = 30.0
 _LISTED = 20_000
 #: Architectures whose latency is measured where a limit or an objective names it.
 _MEASURED = 12
+
+#: Draws in which options are counted, and the seconds they may take.
+_WALKS, _WALKING = 500, 2.0
 
 #: Called with what is done now, and how far it is.
 OnStep = Callable[[str], None]
@@ -122,6 +125,7 @@ class _Work:
         times = self._times(costs, steps)
         self.tell("")
         met = [visit.decision for visit in self.visits]
+        walks = walked(space, _WALKS, self.seed, time.monotonic() + _WALKING)
         advice = advise(
             setting, size=size, objectives=self.objectives, limits=self.limits,
             facts=[*facts, *([together] if together else [])], faults=faults,
@@ -131,7 +135,7 @@ class _Work:
             space=space.name, data=setting.data.name, task=setting.task.name,
             summary=tuple(setting.data.summary), seed=self.seed, device=setting.device,
             objectives=self.objectives, size=size, distinct=self._distinct(size),
-            decisions=decision_facts(space, sample, met, list(inspector.costs)),
+            decisions=decision_facts(space, walks, met, list(inspector.costs)),
             drawn=sample.how, samples=len(sample.drawn) + sample.refused,
             broken=sample.refused + sum(a not in inspector.costs for a in sample.drawn),
             looked=len(inspector.faults.tries.tried), covered=covered, costs=costs, limits=facts,

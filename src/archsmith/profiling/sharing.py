@@ -79,7 +79,7 @@ def step_seconds(
     setting: Setting, net: Supernet, seed: int, until: float, relaxed: bool
 ) -> dict[str, float]:
     """Seconds of a step of each method of :data:`TIMED`, as far as there is time; medians."""
-    found = {}
+    found: dict[str, float] = {}
     for name in TIMED:
         if (name == "darts" and not relaxed) or (found and time.monotonic() > until):
             continue

@@ -9,7 +9,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ..evaluate.shared import CALIBRATION
-from ..oneshot import DERIVED, TRIALS as ON_SHARED, derives, epochs_of
+from ..oneshot import DERIVED, derives, epochs_of
+from ..oneshot import TRIALS as ON_SHARED
 from ..searching import FINALISTS, TRIALS
 from ..strategy import strategies
 from ..supernet import methods
@@ -32,9 +33,7 @@ def steps_of(examples: int, batch: int) -> int:
     return max(1, whole + (left > 1 or (left == 1 and whole == 0)))
 
 
-def measure_paces(
-    setting: Setting, flops: Spread, seed: int, seconds: float
-) -> tuple[Pace, ...]:
+def measure_paces(setting: Setting, flops: Spread, seed: int, seconds: float) -> tuple[Pace, ...]:
     """Train the smallest, the middle and the largest architecture for a few steps each.
 
     Args:
@@ -63,18 +62,14 @@ def _pace(
     step, validation = median(steps), median(each) * len(setting.data.validation)
 
     def training(fidelity: Fidelity) -> float:
-        count = steps_of(
-            round(fidelity.share * len(setting.data.train)), setting.recipe.batch_size
-        )
+        count = steps_of(round(fidelity.share * len(setting.data.train)), setting.recipe.batch_size)
         return (fidelity.epochs or setting.recipe.epochs) * (count * step + validation)
 
     trial, final = training(setting.fidelity), training(Fidelity())
     return Pace(name, architecture, step, validation, trial, final)
 
 
-def times(
-    setting: Setting, measured: tuple[Pace, ...], on_shared: Mapping[str, float]
-) -> Times:
+def times(setting: Setting, measured: tuple[Pace, ...], on_shared: Mapping[str, float]) -> Times:
     """What searches take.
 
     Args:
@@ -103,9 +98,7 @@ def times(
     return Times(measured, trial, TRIALS, tuple(found), finals)
 
 
-def _shared(
-    setting: Setting, measured: tuple[Pace, ...], name: str, step: float
-) -> Estimate:
+def _shared(setting: Setting, measured: tuple[Pace, ...], name: str, step: float) -> Estimate:
     """A supernet, and the trials on its weights: each sees the validation part once."""
     method = methods.get(name)()
     epochs = epochs_of(setting, None, False)
@@ -123,5 +116,4 @@ def _shared(
 def _three(values: list[float]) -> tuple[float, float, float]:
     if not values:
         return math.nan, math.nan, math.nan
-    ordered = sorted(values)
-    return ordered[0], ordered[len(ordered) // 2] if len(ordered) > 2 else median(ordered), ordered[-1]
+    return min(values), median(values), max(values)

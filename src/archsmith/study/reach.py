@@ -91,9 +91,7 @@ def check_limits(
     return reach
 
 
-def _search(
-    look: Look, limits: tuple[Limit, ...], seed: int, first: float, second: float
-) -> Reach:
+def _search(look: Look, limits: tuple[Limit, ...], seed: int, first: float, second: float) -> Reach:
     """Look for an architecture that keeps the limits; two moments part the time for it."""
     default = look.space.default()
     if not limits:
