@@ -105,7 +105,7 @@ def _random_alike(a: Tensor, b: Tensor) -> bool:
         return False
     # The error of a spread of n values is about 0.7 / sqrt(n) of it; four of them, and both err.
     allowed = max(0.02, 4.0 / a.numel() ** 0.5)
-    return abs(one - two) <= allowed * max(one, two)
+    return bool(abs(one - two) <= allowed * max(one, two))
 
 
 def _spread(tensor: Tensor) -> float:

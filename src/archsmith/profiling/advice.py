@@ -47,6 +47,8 @@ def advise(
         ))  # fmt: skip
     unmet = [fact for fact in facts if fact.kept is False]
     if unmet:
+        alone = [fact for fact in unmet if len(fact.limits) == 1]
+        unmet = alone or unmet
         names = ", ".join(" and ".join(map(str, fact.limits)) for fact in unmet)
         return Advice("", "", "", "", (
             f"No architecture that was found keeps {names}: loosen it, or give the space other "

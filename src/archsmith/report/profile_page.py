@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from importlib.resources import files
@@ -109,7 +110,7 @@ def _histogram(spread: Spread, limits: Sequence[Limit], size: Size, title: str) 
     edges = [_between(low, high, i / _BARS, log) for i in range(_BARS + 1)]
     counts = [
         sum(a <= v < b or (b == edges[-1] and v == b) for v in spread.values)
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
     ]
     frame = Frame(
         size,
@@ -145,8 +146,13 @@ def _between(low: float, high: float, share: float, log: bool) -> float:
 
 
 def _limit(frame: Frame, limit: Limit, place: int) -> Markup:
+    """A line at the bound, or an arrow where it lies beyond the axis."""
     x, y = frame.x(limit.bound), frame.top + 12 + 15 * place
     text = f"{'≤' if limit.sign == '<=' else '≥'} {short(limit.bound)}"
+    if not frame.x.low <= limit.bound <= frame.x.high:
+        left = limit.bound < frame.x.low
+        text = f"← {text}" if left else f"{text} →"
+        return tag("text", text, x=x, y=y, class_="note" if left else "note end")
     fits = x + text_width(text, 11.5, bold=True) + 8 < frame.right
     return joined([
         tag("path", d=f"M{px(x)} {px(frame.top)}V{px(frame.bottom)}", class_="limit"),

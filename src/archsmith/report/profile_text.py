@@ -88,7 +88,7 @@ def headline(profile: Profile) -> str:
     """What to do, in a few words."""
     advice = profile.advice
     if not advice.command:
-        return "mend this before a search"
+        return "a search would refuse to start"
     return f"{advice.strategy}, judged by {advice.evaluator}; {advice.budget}"
 
 
@@ -137,6 +137,8 @@ def decision_rows(decisions: Sequence[DecisionFacts]) -> list[DecisionRow]:
     rows = []
     for (starred, options, default), group in groups.items():
         name = group[0].name if len(group) == 1 else starred
+        if len(group) > 1 and not re.search("[a-z]", starred, re.IGNORECASE):
+            name = f"{group[0].name} … {group[-1].name}"
         low, high = min(d.asked for d in group), max(d.asked for d in group)
         asked = "always" if low == 1 else percent(low)
         if percent(low) != percent(high):
@@ -237,7 +239,7 @@ def double_sentences(profile: Profile) -> list[str]:
     doubled = found.of - found.distinct
     lines = [
         f"{doubled:,} of {found.of:,} different architectures build a network that another one "
-        f"builds too (same {found.how})"
+        f"builds too (by {found.how})"
         if doubled
         else f"none among {found.of:,} different architectures (by {found.how})"
     ]
@@ -308,10 +310,14 @@ def pace_sentence(profile: Profile) -> str:
     if times is None:
         return ""
     each = ", ".join(
-        f"{duration(pace.trial)} for the {pace.name} ({duration(pace.step)} a step)"
+        f"{duration(pace.trial)} for the {pace.name} ({_brief(pace.step)} a step)"
         for pace in times.paces
     )
     return f"A trial of {times.trial} takes {each}"
+
+
+def _brief(seconds: float) -> str:
+    return duration(seconds) if seconds >= 0.1 else f"{short(1e3 * seconds, 2)} ms"
 
 
 def _times(profile: Profile) -> RenderableType:

@@ -87,9 +87,13 @@ class FaultFinder:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
+        """In the order in which they were found; a default that fails, by what makes it fail."""
+        default = self.space.default().items()
+        told_closer = any(answers and answers.items() <= default for answers, _ in self._found)
         return tuple(
             Fault(answers, reason, met)
             for (answers, reason), met in zip(self._found, self._met, strict=True)
+            if answers or not told_closer
         )
 
     def works(self, architecture: Architecture) -> bool:
@@ -186,7 +190,9 @@ class FaultFinder:
         return next((i for i, (f, _) in enumerate(self._found) if f and f.items() <= items), None)
 
     def _note(self, answers: dict[str, Answer], error: Exception) -> None:
-        self._found.append((answers, told(error)))
+        # A builder's error repeats the decisions, which stand beside it here.
+        reason = error.got if isinstance(error, BuilderError) else None
+        self._found.append((answers, reason or told(error)))
         self._met.append(1)
 
     def _behind(self, answers: Mapping[str, Answer], known: int) -> None:
