@@ -19,8 +19,7 @@ ORDER = [
     "data", "task", "train", "proxy", "predictor",
     "strategy", "supernet", "hardware", "evaluate", "export", "report", "trust", "study", "goals",
     "benchmarking", "setting", "timing", "final", "finals", "oneshot", "advice", "found", "run",
-    "trusting",
-    "searching", "output", "screen", "cli_benchmark", "cli",
+    "trusting", "searching", "profiling", "output", "screen", "cli_benchmark", "cli_profile", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.
 FREE = {"testing", "__init__"}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .objective import Limit, Metric, Objective
     from .predictor import Prediction, Predictor, Validation, cross_validate, fit_on
     from .predictor.curves import CurveModel
+    from .profiling import Profile, profile
     from .proxy import Batch, CannotScore, Proxy, SetProxy, rank_by_proxies, score_proxies
     from .run import Run
     from .searching import search
@@ -104,6 +105,8 @@ _PLACES = {
     "SetProxy": "proxy",
     "rank_by_proxies": "proxy",
     "score_proxies": "proxy",
+    "Profile": "profiling",
+    "profile": "profiling",
     "Run": "run",
     "Found": "found",
     "Listener": "found",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .cli_benchmark import benchmark, list_tables
+from .cli_profile import profile
 from .errors import ArchsmithError, InputError
 from .output import figures, interruptible, only_json, print_json, print_summary, study_json
 
@@ -306,6 +307,7 @@ def predict(
 
 
 app.command()(benchmark)
+app.command()(profile)
 
 
 @app.command(name="list")

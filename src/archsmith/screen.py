@@ -102,6 +102,12 @@ class Screen:
         elif done in (1, total):
             self._print(text)
 
+    def step(self, text: str) -> None:
+        """Show what is done now, in one line that changes; nothing where there is no terminal."""
+        if self.console.is_terminal and text:
+            self._status.update(text)
+            self._status.start()
+
     def _told(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
         began = self._began.setdefault(label, time.monotonic())
         epoch = int(metrics["epoch"])

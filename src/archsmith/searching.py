@@ -54,6 +54,11 @@ if TYPE_CHECKING:
     from .evaluate import Evaluator
     from .supernet.method import Method
 
+#: Trials of a search where neither their number nor a time is given.
+TRIALS = 24
+#: Trials that are trained to the end.
+FINALISTS = 2
+
 
 def search(
     space: SpaceLike | None = None,
@@ -77,7 +82,7 @@ def search(
     share: float | None = None,
     recipe: Recipe | None = None,
     final_epochs: int | None = None,
-    finalists: int = 2,
+    finalists: int = FINALISTS,
     inherit: bool = False,
     stop: str | Stopper | None = None,
     read: ReadOptions | None = None,
@@ -132,7 +137,7 @@ def search(
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget = seconds_of(time)
     folder = Path(run) if run is not None else None
-    wanted = 24 if trials is None and budget is None else trials
+    wanted = TRIALS if trials is None and budget is None else trials
     if sharing is not None:
         if proxy is not None:
             raise InputError(

@@ -250,3 +250,59 @@ def is_norm(kind: type[nn.Module]) -> bool:
         ancestor.__module__.startswith("torch.nn.") and "Norm" in ancestor.__name__
         for ancestor in kind.__mro__
     )
+
+
+def paces(
+    model: nn.Module,
+    task: Task,
+    data: Data,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str = "cpu",
+    seconds: float = 1.0,
+    steps: int = 8,
+) -> tuple[list[float], list[float]]:
+    """Time some training steps, and validation batches, as :func:`train` does them.
+
+    Args:
+        seconds: about how long each of the two may take; one step and one batch are timed anyway,
+            beside one of each that warms up.
+        steps: most that are timed.
+
+    Returns:
+        Seconds of each step; seconds an example of each validation batch.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    on = torch.device(device)
+    with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
+        torch.manual_seed(seed)
+        run = _Run(model.to(on), task, data, recipe, Fidelity(), seed, on)
+        model.train()
+        chunks = batches(run.kept, recipe.batch_size)
+        taken = _timed(lambda i: run.learn(chunks[i % len(chunks)].to(on)), steps, seconds, on)
+    size = min(512, len(data.validation))
+    part = Part(data.validation.inputs[:size], data.validation.targets[:size])
+    passes = _timed(
+        lambda _: score(model, task, part, data.facts, device=device), steps, seconds, on
+    )
+    return taken, [each / size for each in passes]
+
+
+def _timed(
+    work: Callable[[int], object], most: int, seconds: float, device: torch.device
+) -> list[float]:
+    """Seconds of each call, the first one left out."""
+    times: list[float] = []
+    began = time.perf_counter()
+    for number in range(most + 1):
+        start = time.perf_counter()
+        work(number)
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
+        times.append(time.perf_counter() - start)
+        if number and time.perf_counter() - began > seconds:
+            break
+    return times[1:]

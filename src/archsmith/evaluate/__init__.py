@@ -1,4 +1,4 @@
-"""How good an architecture is: by training, shared weights, proxies, predictors, costs, the clock."""
+"""How good an architecture is: by training, shared weights, proxies, predictors, costs, clock."""
 
 from __future__ import annotations
 

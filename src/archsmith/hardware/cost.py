@@ -18,10 +18,15 @@ from ..errors import InputError
 #: Names of what :func:`cost` gives.
 STATIC = ("params", "flops", "memory_mb", "weights_mb", "peak_mb")
 
+#: Told of each operation: the function, its arguments and what came out.
+OnCall = Callable[[Any, tuple[Any, ...], Mapping[str, Any], Any], None]
+#: Called before a pass with the tensors of the model, and the input.
+Listen = Callable[[Iterable[Tensor], Tensor], OnCall]
+
 _Mode = TypeVar("_Mode", bound=TorchDispatchMode)
 
 
-def cost(model: nn.Module, example: Tensor) -> dict[str, float]:
+def cost(model: nn.Module, example: Tensor, listen: Listen | None = None) -> dict[str, float]:
     """What a model costs before it is trained or timed.
 
     The forward pass runs in evaluation mode and without gradients on torch's ``meta`` device,
@@ -32,6 +37,7 @@ def cost(model: nn.Module, example: Tensor) -> dict[str, float]:
     Args:
         model: any module with parameters of its own; its weights and mode are left as they are.
         example: one input with the batch first; costs are those of this batch. Take a batch of 1.
+        listen: told of the operations; again from the beginning where a second pass is needed.
 
     Returns:
         ``params``: trainable parameters, a shared one counted once.
@@ -52,7 +58,7 @@ def cost(model: nn.Module, example: Tensor) -> dict[str, float]:
     """
 
     def start(state: Iterable[Tensor], example: Tensor) -> _Count:
-        count = _Count(state)
+        count = _Count(state, listen(state, example) if listen else None)
         count.add(example)
         return count
 
@@ -158,8 +164,9 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     apart to look for more: that makes temporaries that no kernel makes, and is four times slower.
     """
 
-    def __init__(self, apart: Iterable[Tensor]) -> None:
+    def __init__(self, apart: Iterable[Tensor], on_call: OnCall | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._on_call = on_call
         # Weak references are kept for as long as the mode is: they keep addresses from being
         # given to another storage, so that an address stands for one storage.
         self._apart = {ref.cdata: ref for ref in map(_reference, apart)}
@@ -185,6 +192,8 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.flops += formula(*args, **kwargs, out_val=result)
         for tensor in tensors_in(result):
             self.add(tensor)
+        if self._on_call is not None:
+            self._on_call(func, args, kwargs, result)
         return result
 
     def _settle(self) -> None:

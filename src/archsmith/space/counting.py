@@ -54,30 +54,49 @@ class Counter:
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
         self._version = -1
+        self._total: int | None = None
         self._counts: dict[tuple[object, ...], int] = {}
         self._live: dict[Node, tuple[str, ...]] = {}
         self._rng = random.Random(0)
 
     def total(self) -> int:
         """The number of architectures. Raises :class:`NotCountable`."""
+        if self._total is not None and self._version == self.tree.version:
+            return self._total
         explore(self.tree)
         for _ in range(_RUNS):
             confirm(self.tree)
             try:
                 self._refresh()
-                return self._after(self.tree.start, {}, 0)
+                self._total = self._after(self.tree.start, {}, 0)
+                return self._total
             except _Unknown as gap:
-                try:
-                    self.tree.trace(replay(gap.answers))
-                except BuilderError:
-                    raise NotCountable("the builder refuses some answers") from None
+                self._learn(gap)
         raise NotCountable("the tree could not be learned in the runs allowed")
 
     def draw(self, rng: random.Random) -> dict[str, Answer]:
         """An architecture, each equally likely. Raises :class:`NotCountable`."""
+        for _ in range(_RUNS):
+            before = rng.getstate()
+            try:
+                return self._drawn(rng)
+            except _Unknown as gap:
+                # Counting passes over answers that make no difference; a draw can come by one in a
+                # setting that no run has shown.
+                rng.setstate(before)
+                self._learn(gap)
+        raise NotCountable("the tree could not be learned in the runs allowed")
+
+    def _learn(self, gap: _Unknown) -> None:
+        try:
+            self.tree.trace(replay(gap.answers))
+        except BuilderError:
+            raise NotCountable("the builder refuses some answers") from None
+
+    def _drawn(self, rng: random.Random) -> dict[str, Answer]:
         self.total()
         answers: dict[str, Answer] = {}
-        node = self.tree.follow(self.tree.start, answers)
+        node = self._follow(self.tree.start, answers)
         while node.decision is not None:
             if not node.decision.listed and not self._matters(node, node.name):
                 answers[node.name] = node.decision.draw(rng)
@@ -91,13 +110,19 @@ class Counter:
                         answers[node.name] = option
                         break
                     ticket -= weight
-            node = self.tree.follow(node, answers)
+            node = self._follow(node, answers)
         return answers
+
+    def _follow(self, node: Node, answers: Mapping[str, Answer]) -> Node:
+        try:
+            return self.tree.follow(node, answers)
+        except Surprise:
+            raise _Unknown(answers) from None
 
     def _refresh(self) -> None:
         if self._version == self.tree.version:
             return
-        self._version = self.tree.version
+        self._version, self._total = self.tree.version, None
         self._counts.clear()
         live: dict[Node, set[str]] = {}
         nodes = [self.tree.start, *self.tree.nodes.values(), self.tree.final]
@@ -118,10 +143,7 @@ class Counter:
 
     def _after(self, node: Node, answers: dict[str, Answer], depth: int) -> int:
         """Number of ways to go on after ``node``, whose answer is in ``answers``."""
-        try:
-            following = self.tree.follow(node, answers)
-        except Surprise:
-            raise _Unknown(answers) from None
+        following = self._follow(node, answers)
         decision = following.decision
         if decision is None:
             return 1

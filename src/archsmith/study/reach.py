@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -82,7 +83,7 @@ def check_limits(
     for limit in limits:
         _check_bound(limit)
     start = time.monotonic()
-    look = _Look(space, static_parts(evaluator), start + seconds)
+    look = Look(space, static_parts(evaluator), start + seconds)
     known = {name for part in look.parts for name in part.provides}
     static = tuple(limit for limit in limits if limit.metric in known)
     reach = _search(look, static, seed, start + seconds / 3, start + 2 * seconds / 3)
@@ -90,9 +91,7 @@ def check_limits(
     return reach
 
 
-def _search(
-    look: _Look, limits: tuple[Limit, ...], seed: int, first: float, second: float
-) -> Reach:
+def _search(look: Look, limits: tuple[Limit, ...], seed: int, first: float, second: float) -> Reach:
     """Look for an architecture that keeps the limits; two moments part the time for it."""
     default = look.space.default()
     if not limits:
@@ -100,7 +99,7 @@ def _search(
     if look.violation(default, limits) == 0:
         return look.reach(limits, True)
     # A generator of its own: how far the samples come in the time must not change the descent.
-    found, _ = look.descend(default, limits, random.Random(f"{seed}/default"), first)
+    found, _ = look.approach(default, limits, random.Random(f"{seed}/default"), first)
     if look.violation(found, limits) == 0:
         return look.reach(limits, True, found)
     rng = random.Random(seed)
@@ -112,7 +111,7 @@ def _search(
     settled = True
     for wanted in [limits, *((limit,) for limit in limits if len(limits) > 1)]:
         nearest = min(starts, key=lambda start: look.violation(start, wanted))
-        found, done = look.descend(nearest, wanted, rng, look.deadline)
+        found, done = look.approach(nearest, wanted, rng, look.deadline)
         kept = look.kept(limits)
         if kept is not None:
             return look.reach(limits, True, kept)
@@ -133,7 +132,7 @@ def _check_bound(limit: Limit) -> None:
 
 
 def _check_measured(
-    look: _Look, evaluator: Evaluator, limits: Sequence[Limit], seed: int, until: float
+    look: Look, evaluator: Evaluator, limits: Sequence[Limit], seed: int, until: float
 ) -> None:
     parts = [part for part in _parts(evaluator) if part.price is Price.MEASURED]
     known = {name for part in parts for name in part.provides}
@@ -141,7 +140,7 @@ def _check_measured(
     if not limits:
         return
     default = look.space.default()
-    measured = _Look(look.space, parts, look.deadline)
+    measured = Look(look.space, parts, look.deadline)
 
     def far(architecture: Architecture, limit: Limit) -> bool:
         value = measured.measure(architecture).get(limit.metric)
@@ -155,7 +154,7 @@ def _check_measured(
             raise _unreachable(measured, [limit])
 
 
-class _Look:
+class Look:
     """Static metrics of architectures, each measured once."""
 
     def __init__(self, space: Space, parts: Sequence[Evaluator], deadline: float) -> None:
@@ -202,24 +201,35 @@ class _Look:
             found.extend(islice(self.space.neighbours(architecture), _AROUND))
         return found
 
-    def descend(
+    def approach(
         self, architecture: Architecture, limits: Sequence[Limit], rng: random.Random, until: float
     ) -> tuple[Architecture, bool]:
-        """Go to a neighbour that is nearer, until none is.
+        """As :meth:`descend`, until the limits are kept."""
+        return self.descend(architecture, lambda a: self.violation(a, limits), rng, until, 0.0)
+
+    def descend(
+        self,
+        architecture: Architecture,
+        loss: Callable[[Architecture], float],
+        rng: random.Random,
+        until: float,
+        enough: float = -math.inf,
+    ) -> tuple[Architecture, bool]:
+        """Go to a neighbour with a lower loss, until none has one or the loss is ``enough``.
 
         Returns:
             Where it came to, and whether that is the end and not only what there was time for.
         """
-        here = self.violation(architecture, limits)
+        here = loss(architecture)
         better = True
-        while better and here > 0:
+        while better and here > enough:
             better = False
             around = self.around(architecture)
             rng.shuffle(around)
             for other in around:
                 if time.monotonic() > until:
                     return architecture, False
-                there = self.violation(other, limits)
+                there = loss(other)
                 if there < here:
                     architecture, here, better = other, there, True
                     break
@@ -239,7 +249,7 @@ class _Look:
         return Reach(limits, best, len(self.metrics), settled, kept)
 
 
-def _unreachable(look: _Look, limits: Sequence[Limit]) -> LimitError:
+def _unreachable(look: Look, limits: Sequence[Limit]) -> LimitError:
     looked = f"among {len(look.metrics):,} architectures looked at"
     for limit in limits:
         value = look.nearest(limit)

@@ -40,31 +40,31 @@ def check_shapes(
     Raises:
         SpaceError: naming the fewest decisions that lead to the failure, and its message.
     """
-    trial = _Trial(space, check, device)
+    trial = Tries(space, check, device)
     default = trial.first({})
-    if isinstance(default, _Failure):
+    if isinstance(default, Failure):
         raise SpaceError(
             _named(space, default.answers),
             "a default architecture that builds and runs",
-            _told(default.error),
+            told(default.error),
             "mend the builder, or change the defaults",
         ) from default.error
     rng = random.Random(seed)
     for _ in range(samples):
         found = trial.draw(rng)
         if found is not None:
-            culprit, error = _fewest(trial, default, found)
+            culprit, error = fewest(trial, default, found)
             raise SpaceError(
                 _named(space, culprit),
                 "a model that builds and runs",
-                _told(error),
+                told(error),
                 "the default answers work; mend the builder for these, or take the option away",
             ) from error
     return len(trial.tried)
 
 
 @dataclass
-class _Failure:
+class Failure:
     """Answers that do not work, and what went wrong."""
 
     answers: Mapping[str, Answer]
@@ -72,31 +72,35 @@ class _Failure:
 
 
 @dataclass
-class _Trial:
+class Tries:
     """Whether architectures work, each tried once."""
 
     space: Space
     check: Callable[[nn.Module, Architecture], None]
     device: str
+    around: Mapping[str, Answer] = field(default_factory=dict)
     tried: dict[Architecture, Exception | None] = field(default_factory=dict)
 
-    def first(self, answers: Mapping[str, Answer]) -> Architecture | _Failure:
-        """The architecture that these answers and defaults make, if it works."""
-        try:
-            architecture = self.space.complete(answers)
-        except BuilderError as error:
-            return _Failure(error.answers, error)
-        failed = self.error(architecture)
-        return architecture if failed is None else _Failure(architecture, failed)
+    def first(self, answers: Mapping[str, Answer]) -> Architecture | Failure:
+        """The architecture that these answers make, if it works.
 
-    def draw(self, rng: random.Random) -> _Failure | None:
+        Others are as in ``around`` where that has them, and at their defaults elsewhere.
+        """
+        try:
+            architecture = self.space.complete({**self.around, **answers})
+        except BuilderError as error:
+            return Failure(error.answers, error)
+        failed = self.error(architecture)
+        return architecture if failed is None else Failure(architecture, failed)
+
+    def draw(self, rng: random.Random) -> Failure | None:
         """Try a sample; the failure if it does not work."""
         try:
             architecture = self.space.sample(rng)
         except BuilderError as error:
-            return _Failure(error.answers, error)
+            return Failure(error.answers, error)
         failed = self.error(architecture)
-        return None if failed is None else _Failure(architecture, failed)
+        return None if failed is None else Failure(architecture, failed)
 
     def error(self, architecture: Architecture) -> Exception | None:
         if architecture not in self.tried:
@@ -120,34 +124,43 @@ class _Trial:
         return None
 
 
-def _fewest(
-    trial: _Trial, default: Architecture, failure: _Failure
+def fewest(
+    trial: Tries, default: Architecture, failure: Failure
 ) -> tuple[Mapping[str, Answer], Exception]:
     """The fewest failing answers when all other decisions take their default, and their error.
 
-    Single answers and pairs are all tried; beyond that, answers are taken away one by one as long
-    as what is left still fails (delta debugging, Zeller and Hildebrandt 2002).
+    Single answers are all tried. Then answers are taken away one by one as long as what is left
+    still fails (delta debugging, Zeller and Hildebrandt 2002); where more than two are left, pairs
+    are tried as well.
     """
     answers = failure.answers
     left = {n: a for n, a in answers.items() if n not in default or default[n] != a}
 
     def attempt(names: Sequence[str]) -> Exception | None:
         found = trial.first({name: answers[name] for name in names})
-        return found.error if isinstance(found, _Failure) else None
+        return found.error if isinstance(found, Failure) else None
 
-    for size in (1, 2):
-        for names in islice(combinations(left, size), 200):
+    def among(size: int) -> tuple[Mapping[str, Answer], Exception] | None:
+        for names in islice(combinations(answers_left, size), 200):
             error = attempt(names)
             if error is not None:
                 return {name: answers[name] for name in names}, error
+        return None
+
+    answers_left = list(left)
+    single = among(1)
+    if single is not None:
+        return single
     error = failure.error
-    for name in list(left):
+    for name in answers_left:
         fewer = [other for other in left if other != name]
         lesser = attempt(fewer)
         if lesser is not None:
             error = lesser
             del left[name]
-    return left, error
+    # What is left cannot spare any one; a pair may do as well.
+    pair = among(2) if len(left) > 2 else None
+    return pair or (left, error)
 
 
 def _named(space: Space, answers: Mapping[str, Any]) -> str:
@@ -155,6 +168,6 @@ def _named(space: Space, answers: Mapping[str, Any]) -> str:
     return f"{space.name} with {inside}" if inside else space.name
 
 
-def _told(error: Exception) -> str:
+def told(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, ArchsmithError) else f"{type(error).__name__}: {text}"

@@ -39,21 +39,13 @@ def saved_bytes(model: nn.Module, example: Tensor) -> int:
     return sum(kept.values())
 
 
-def check_memory(
-    supernet: Supernet, example: Tensor, batch: int, paths: float = 1.0
-) -> tuple[int, int]:
-    """Refuse a training that the memory cannot hold.
+def memory_needed(supernet: Supernet, example: Tensor, batch: int, paths: float = 1.0) -> int:
+    """Bytes that a training needs, estimated for the largest architecture.
 
     Args:
         example: prepared inputs of one or more examples, on the CPU.
         batch: examples a step.
         paths: how many options are computed side by side, on average (1 for single paths).
-
-    Returns:
-        Bytes that are needed, estimated for the largest architecture, and bytes that are free.
-
-    Raises:
-        InputError: more is needed than is free.
     """
     space, largest = supernet.space, supernet.survey.largest
     weights = sum(p.numel() * p.element_size() for p in supernet.parameters())
@@ -62,7 +54,21 @@ def check_memory(
         one = saved_bytes(model, example.to("meta")) / len(example)
     except Exception:  # what cannot run on meta is not worth a real pass here
         one = 0.0
-    needed = int(_COPIES * weights + one * batch * paths)
+    return int(_COPIES * weights + one * batch * paths)
+
+
+def check_memory(
+    supernet: Supernet, example: Tensor, batch: int, paths: float = 1.0
+) -> tuple[int, int]:
+    """Refuse a training that the memory cannot hold; arguments as :func:`memory_needed`.
+
+    Returns:
+        Bytes that are needed, and bytes that are free.
+
+    Raises:
+        InputError: more is needed than is free.
+    """
+    needed = memory_needed(supernet, example, batch, paths)
     free = available(supernet.device)
     if needed > free:
         raise InputError(

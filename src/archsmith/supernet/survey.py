@@ -16,8 +16,9 @@ from torch.nn.modules.conv import _ConvNd
 from ..errors import InputError, SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError, architecture_policy, parameter_keys, tell
-from ..space.decision import Decision, Integer, Real
+from ..space.decision import Decision
 from ..space.reading import Reading
+from ..space.typical import typical_answers
 from .fused import fused_parts
 from .keys import Made, Naming, identities, watched
 from .known import Seen, Stored, Survey
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 #: Random architectures in a row that bring nothing new end the survey.
 _QUIET = 24
-#: Answers of a long subset that are looked at, and of a number without looking closer.
-_ANSWERS, _FEW = 9, 4
 #: Decisions that the largest architecture may have, and beside those a multiple of the default's.
 _BOUND, _TIMES = 64, 4
 #: Architectures that are built repeatedly, to see whether they come out the same.
@@ -224,7 +223,7 @@ class Surveyor:
     def _change(self, start: Seen, decision: Decision) -> list[Seen]:
         """The architecture with other answers to one decision, as far as the builder takes them."""
         found = []
-        for answer in _answers(decision):
+        for answer in typical_answers(decision):
             if answer == start.architecture[decision.name]:
                 continue
             try:
@@ -288,21 +287,6 @@ def _refuse_lazy(key: str, place: Place) -> None:
             f"parameter {key}", "a shape that is known when the model is built",
             f"a lazy layer, {type(place.layer).__name__}", "give the layer its sizes",
         )  # fmt: skip
-
-
-def _answers(decision: Decision) -> list[Answer]:
-    """All answers; of many numbers both ends, the middle and the default."""
-    if isinstance(decision, Real):
-        return [decision.low, decision.high]
-    if not decision.listed and not isinstance(decision, Integer):
-        rng = random.Random(0)
-        return [decision.default, *(decision.draw(rng) for _ in range(_ANSWERS))]
-    answers = list(decision.answers())
-    if len(answers) <= _FEW or not all(type(a) in (int, float) for a in answers):
-        return answers
-    ordered = sorted(answers)  # type: ignore[type-var]
-    few = [ordered[0], ordered[len(ordered) // 2], ordered[-1], decision.default]
-    return list(dict.fromkeys(few))
 
 
 def _differing(one: Mapping[str, Answer], two: Mapping[str, Answer]) -> str:

@@ -1,0 +1,132 @@
+"""What to do next, by a few rules that are told with it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..objective import Limit, Objective
+from ..report.numbers import duration
+from ..space import Size
+from ..study.faults import Fault
+from .result import Advice, Idle, LimitFacts, Sharing, Times
+
+if TYPE_CHECKING:
+    from ..setting import Setting
+
+#: A search that ends within this many seconds needs no shortcut.
+_PATIENCE = 3600.0
+#: Trials that are few enough to try all there are.
+_ALL = 32
+#: Below this share of the space, limits are tight.
+_TIGHT = 0.05
+
+
+def advise(
+    setting: Setting,
+    *,
+    size: Size,
+    objectives: Sequence[Objective],
+    limits: Sequence[Limit],
+    facts: Sequence[LimitFacts],
+    faults: Sequence[Fault],
+    idle: Sequence[Idle],
+    sharing: Sharing | None,
+    times: Times | None,
+) -> Advice:
+    """A strategy, an evaluator and a budget, the command to type, and why.
+
+    What is broken comes first: a search would refuse to start. Then a space of a few architectures
+    is tried whole; trials are trained where 24 of them end within an hour; otherwise weights are
+    shared where they can be and that is faster; otherwise epochs are spread by ASHA.
+    """
+    if faults:
+        return Advice("", "", "", "", (
+            "A search would meet models that do not build or run: mend the builder first.",
+        ))  # fmt: skip
+    unmet = [fact for fact in facts if fact.kept is False]
+    if unmet:
+        alone = [fact for fact in unmet if len(fact.limits) == 1]
+        unmet = alone or unmet
+        names = ", ".join(" and ".join(map(str, fact.limits)) for fact in unmet)
+        return Advice("", "", "", "", (
+            f"No architecture that was found keeps {names}: loosen it, or give the space other "
+            "options.",
+        ))  # fmt: skip
+    reasons = [*_about_limits(facts), *_about_idle(idle)]
+    strategy, evaluator, budget, flags, why = _choice(size, objectives, sharing, times)
+    reasons = [*why, *reasons]
+    if len(objectives) > 1:
+        reasons.append(f"{len(objectives)} objectives: the result is a Pareto front.")
+    return Advice(strategy, evaluator, budget, _command(setting, objectives, limits, flags),
+                  tuple(reasons))  # fmt: skip
+
+
+def _choice(
+    size: Size, objectives: Sequence[Objective], sharing: Sharing | None, times: Times | None
+) -> tuple[str, str, str, list[str], list[str]]:
+    """Strategy, evaluator, budget, options, reasons."""
+    if size.exact and size.count <= _ALL:
+        return "grid", "training", f"all {size.count} architectures", [
+            "--strategy", "grid", "--trials", str(size.count),
+        ], [f"The space has {size.count} architectures: all can be tried."]  # fmt: skip
+    trained = times.estimates[0] if times else None
+    if times is None or trained is None:
+        return "auto", "training", "the default", [], ["Nothing could be timed."]
+    count = times.trials
+    told = f"{count} trials take about {duration(trained.median)}"
+    many = f"{size} architectures".replace("about ", "")
+    if trained.median <= _PATIENCE:
+        return "auto", "training", f"{count} trials, about {duration(trained.median)}", [], [
+            f"{told}, less than an hour: each is trained, which is the truth that shortcuts are "
+            "held to.",
+            f"Among {many} the default strategy (a Gaussian process) needs the fewest trials.",
+        ]  # fmt: skip
+    several = len(objectives) > 1
+    shared = next((e for e in times.estimates if "spos" in e.strategies), None)
+    if sharing is not None and sharing.shared and shared and shared.median < trained.median:
+        name = "spos+nsga2" if several else "spos"
+        return name, "shared weights", shared.budget, ["--strategy", name], [
+            f"{told}, more than an hour; one supernet for all takes about "
+            f"{duration(shared.median)}.",
+            "Whether shared weights rank rightly is measured afterwards: archsmith trust RUN.",
+        ]  # fmt: skip
+    return "asha", "training", f"the epochs of {count} trials", ["--strategy", "asha"], [
+        f"{told}, more than an hour, and shared weights "
+        f"{'cannot be used' if sharing is not None and sharing.shared is False else 'save nothing'}"
+        ": many short looks and few long ones make more of it.",
+        "To end it at a time of your own: --time 30m.",
+    ]  # fmt: skip
+
+
+def _about_limits(facts: Sequence[LimitFacts]) -> list[str]:
+    known = [f for f in facts if f.share is not None]
+    if not known:
+        return []
+    tightest = min(known, key=lambda f: f.share.value if f.share else 1.0)
+    if tightest.share is None or tightest.share.value >= _TIGHT:
+        return []
+    names = " and ".join(map(str, tightest.limits))
+    return [
+        f"{tightest.share.value:.1%} of the space keeps {names}: what breaks it costs no training "
+        "and does not count, but many proposals go that way."
+    ]
+
+
+def _about_idle(idle: Sequence[Idle]) -> list[str]:
+    whole = [one.decision for one in idle if one.whole]
+    return [f"Take out what changes nothing: {', '.join(whole)}."] if whole else []
+
+
+def _command(
+    setting: Setting, objectives: Sequence[Objective], limits: Sequence[Limit], flags: list[str]
+) -> str:
+    words = ["archsmith", "search", setting.source, "--space", setting.reference, *flags]
+    first = setting.task.metrics[0]
+    for objective in objectives:
+        if (objective.metric, objective.direction) != (first.name, first.direction):
+            words += [f"--{objective.direction}", objective.metric]
+    for limit in limits:
+        words += ["--limit", str(limit)]
+    return shlex.join(words)

@@ -1,0 +1,93 @@
+"""Architectures looked at once each: whether they work, what they cost, what they compute."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from ..evaluate.base import Evaluator, Price, TrialFailed, Watch
+from ..evaluate.trace import Trace, alike
+from ..hardware.cost import cost, example_of
+from ..space import Architecture
+from ..study.faults import FaultFinder
+from ..trial import Fidelity
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..setting import Setting
+
+#: Examples of a pass that must run as well: some models work for a batch of one alone.
+_BATCH = 2
+
+
+class Inspector(Evaluator):
+    """Builds and runs each architecture once, on ``meta`` where it can.
+
+    As an evaluator it gives the static costs of :func:`~archsmith.hardware.cost.cost`.
+
+    Raises:
+        BuilderError: the builder refuses its own defaults.
+    """
+
+    name = "inspector"
+    price = Price.STATIC
+
+    def __init__(self, setting: Setting, seed: int) -> None:
+        self.space, self._seed = setting.space, seed
+        example = setting.example()
+        self.shape = tuple(example.shape)
+        self.dtype = str(example.dtype).removeprefix("torch.")
+        self.costs: dict[Architecture, dict[str, float]] = {}
+        self._signatures: dict[Architecture, str] = {}
+        self._alike: dict[frozenset[Architecture], bool] = {}
+        #: Whether passes of more than one example are tried too; twice the time.
+        self.batched = True
+        self.faults = FaultFinder(setting.space, self._check, random.Random(f"{seed}/start"))
+
+    @property
+    def provides(self) -> tuple[str, ...]:
+        return ("params", "flops", "memory_mb")
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        if not self.faults.works(architecture):
+            raise TrialFailed("it does not build or run")
+        return self.costs[architecture]
+
+    def same(self, one: Architecture, two: Architecture) -> bool:
+        """Whether two architectures build the same network.
+
+        They do where the space's own canonical form says so, or where the graphs of their forward
+        passes are equal and what a graph cannot show (constants, spread of weights) is equal in
+        two models of one seed.
+        """
+        if self.space.canonical(one) == self.space.canonical(two):
+            return True
+        if not (self.faults.works(one) and self.faults.works(two)):
+            return False
+        if self._signatures[one] != self._signatures[two]:
+            return False
+        pair = frozenset((one, two))
+        if pair not in self._alike:
+            models = [self.space.build(a, device="cpu", seed=0) for a in (one, two)]
+            self._alike[pair] = alike(*models)
+        return self._alike[pair]
+
+    def signature(self, architecture: Architecture) -> str | None:
+        """The same for architectures that may be the same; ``None`` for what does not work."""
+        works = self.faults.works(architecture)
+        return self._signatures[architecture] if works else None
+
+    def _check(self, model: nn.Module, architecture: Architecture) -> None:
+        device = next((t.device.type for t in model.parameters()), "cpu")
+        if self.batched:
+            cost(model, example_of(self.shape, self.dtype, batch=_BATCH, device=device))
+        trace = Trace()
+        example = example_of(self.shape, self.dtype, batch=1, device=device)
+        self.costs[architecture] = cost(model, example, trace.listen)
+        self._signatures[architecture] = trace.signature(model)
+
+
+__all__ = ["Inspector"]

@@ -1,0 +1,303 @@
+"""Profiling a space: what can be known before a search is paid for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..goals import Limits, limits_of, objectives_of, seconds_of
+from ..objective import Limit, Objective
+from ..setting import Setting, SpaceLike, settle
+from ..space.counting import Size
+from ..study.faults import Visit
+from ..task.base import ReadOptions
+from .advice import advise
+from .decisions import decision_facts, walked
+from .result import Likeness, LimitFacts, Profile, Sharing, Spread, Times
+from .sample import Sample, draw, limit_facts, spreads
+
+if TYPE_CHECKING:
+    from ..space import Architecture
+    from .inspector import Inspector
+
+#: Architectures of the sample.
+SAMPLES = 100
+#: Seconds after which what is left is looked at less closely.
+SECONDS = 30.0
+#: Spaces up to this size are gone through for their distinct networks.
+_LISTED = 20_000
+#: Architectures whose latency is measured where a limit or an objective names it.
+_MEASURED = 12
+
+#: Draws in which options are counted, and the seconds they may take.
+_WALKS, _WALKING = 500, 2.0
+
+#: Called with what is done now, and how far it is.
+OnStep = Callable[[str], None]
+
+
+def profile(
+    space: SpaceLike | None = None,
+    data: str = "digits",
+    *,
+    task: str | None = None,
+    maximize: str | Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
+    limits: Limits = (),
+    samples: int = SAMPLES,
+    time: float | str = SECONDS,
+    device: str = "auto",
+    seed: int = 0,
+    read: ReadOptions | None = None,
+    arguments: Mapping[str, Any] | None = None,
+    on_step: OnStep | None = None,
+) -> Profile:
+    """Look at a space before a search: size, costs, limits, faults, doubles, times, advice.
+
+    Every option of every decision that can be reached is built and run at least once, and a sample
+    beside; on torch's ``meta`` device where the models allow it. A few steps of training are timed.
+
+    Args:
+        space, data, task, maximize, minimize, limits, device, read, arguments: as for
+            :func:`~archsmith.search`.
+        samples: architectures drawn; each with the same chance where the space can be counted.
+        time: seconds, or ``"2m"``, that it should take. What would take longer is looked at less
+            closely, and :attr:`Profile.cut` says what; on a machine that is fast enough the same
+            seed gives the same profile, times aside.
+        on_step: told what is done now.
+
+    Raises:
+        InputError: something given is wrong.
+        SpaceError: the builder refuses its own defaults, so that nothing can be asked of it.
+    """
+    seconds = seconds_of(time)
+    if samples < 1:
+        raise InputError("samples", "1 or more", str(samples))
+    if seconds is None or not seconds > 0:
+        raise InputError("time", "more than 0 seconds", str(time))
+    setting = settle(space, data, task=task, options=read, arguments=arguments, device=device)
+    objectives = objectives_of(setting.task, maximize, minimize)
+    bounds = limits_of(setting.task, limits)
+    work = _Work(setting, objectives, bounds, samples, seconds, seed, on_step or (lambda _: None))
+    return work.profile()
+
+
+class _Work:
+    """One profile in the making. Each part has until a share of the time is over."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        objectives: tuple[Objective, ...],
+        limits: tuple[Limit, ...],
+        samples: int,
+        seconds: float,
+        seed: int,
+        tell: OnStep,
+    ) -> None:
+        self.setting, self.objectives, self.limits = setting, objectives, limits
+        self.samples, self.seconds, self.seed, self.tell = samples, seconds, seed, tell
+        self.began = time.monotonic()
+        self.cut: list[str] = []
+        self.visits: list[Visit] = []
+
+    def until(self, share: float) -> float:
+        return self.began + share * self.seconds
+
+    def profile(self) -> Profile:
+        from .inspector import Inspector
+
+        setting, space = self.setting, self.setting.space
+        self.tell("counting architectures")
+        space.check_form()
+        inspector = Inspector(setting, self.seed)
+        size = space.size()
+        covered = self._cover(inspector)
+        sample = self._sample(inspector)
+        costs = self._costs(inspector, sample)
+        measured = self._latency(inspector, sample, costs)
+        facts, together = self._limits(inspector, sample, measured)
+        likeness = self._likeness(inspector, sample)
+        faults = inspector.faults.faults
+        sharing, steps = self._sharing(inspector, bool(faults))
+        times = self._times(costs, steps)
+        self.tell("")
+        met = [visit.decision for visit in self.visits]
+        walks = walked(space, _WALKS, self.seed, time.monotonic() + _WALKING)
+        advice = advise(
+            setting, size=size, objectives=self.objectives, limits=self.limits,
+            facts=[*facts, *([together] if together else [])], faults=faults,
+            idle=likeness.idle if likeness else (), sharing=sharing, times=times,
+        )  # fmt: skip
+        return Profile(
+            space=space.name, data=setting.data.name, task=setting.task.name,
+            summary=tuple(setting.data.summary), seed=self.seed, device=setting.device,
+            objectives=self.objectives, size=size, distinct=self._distinct(size),
+            decisions=decision_facts(space, walks, met, list(inspector.costs)),
+            drawn=sample.how, samples=len(sample.drawn) + sample.refused,
+            broken=sample.refused + sum(a not in inspector.costs for a in sample.drawn),
+            looked=len(inspector.faults.tries.tried), covered=covered, costs=costs, limits=facts,
+            together=together, faults=faults, unexplained=inspector.faults.unexplained,
+            likeness=likeness, sharing=sharing, times=times, advice=advice, cut=tuple(self.cut),
+            seconds=time.monotonic() - self.began,
+        )  # fmt: skip
+
+    def _cover(self, inspector: Inspector) -> bool:
+        """Build and run every option once."""
+        until = self.until(0.3)
+        for visit in inspector.faults.cover(until):
+            self.visits.append(visit)
+            self.tell(f"trying every option: {len(self.visits)} so far")
+        inspector.batched = False  # from here on a pass of one example each: half the time
+        covered = time.monotonic() <= until
+        if not covered:
+            self.cut.append(f"options tried: {len(self.visits)}, and there are more")
+        return covered
+
+    def _sample(self, inspector: Inspector) -> Sample:
+        self.tell(f"looking at {self.samples} samples")
+        sample = draw(inspector, self.samples, self.seed, self.until(0.55))
+        if sample.cut:
+            done = len(sample.drawn) + sample.refused
+            self.cut.append(f"samples: {done} of {self.samples}")
+        return sample
+
+    def _costs(self, inspector: Inspector, sample: Sample) -> dict[str, Spread]:
+        self.tell("looking for the smallest and the largest")
+        found = spreads(inspector, sample, self.seed, self.until(0.65))
+        if any(not spread.settled for spread in found.values()):
+            self.cut.append("descents to the smallest and largest: there may be more extreme ones")
+        return found
+
+    def _latency(
+        self, inspector: Inspector, sample: Sample, costs: dict[str, Spread]
+    ) -> dict[Architecture, dict[str, float]]:
+        """Latency of the ends and the middle, and of more where a limit is about it.
+
+        Adds its spread to ``costs``.
+        """
+        from ..evaluate.latency import LatencyEvaluator
+        from ..hardware.options import LatencyOptions
+
+        flops = costs.get("flops")
+        if flops is None:
+            return {}
+        named = {lim.metric for lim in self.limits} | {o.metric for o in self.objectives}
+        few = [flops.smallest, flops.middle, flops.largest]
+        chosen = dict.fromkeys(example.architecture for example in few)
+        drawn: list[Architecture] = []
+        if any(name.startswith("latency") for name in named):
+            drawn = [a for a in sample.drawn if a in inspector.costs][:_MEASURED]
+            chosen |= dict.fromkeys(drawn)
+        evaluator = LatencyEvaluator(
+            self.setting.space, inspector.shape, inspector.dtype,
+            device=self.setting.device, options=LatencyOptions(seconds=0.15),
+        )  # fmt: skip
+        return _timed(evaluator, list(chosen), drawn, costs, self.tell)
+
+    def _limits(
+        self,
+        inspector: Inspector,
+        sample: Sample,
+        measured: Mapping[Architecture, Mapping[str, float]],
+    ) -> tuple[tuple[LimitFacts, ...], LimitFacts | None]:
+        if not self.limits:
+            return (), None
+        self.tell("holding limits against the sample")
+
+        def facts(limits: Sequence[Limit]) -> LimitFacts:
+            until = self.until(0.7)
+            return limit_facts(inspector, sample, limits, measured, self.seed, until)
+
+        alone = tuple(facts([limit]) for limit in self.limits)
+        return alone, facts(self.limits) if len(self.limits) > 1 else None
+
+    def _likeness(self, inspector: Inspector, sample: Sample) -> Likeness | None:
+        from .likeness import likeness
+
+        if inspector.faults.hopeless:
+            return None
+        self.tell("looking for doubles, and choices that change nothing")
+        until = self.until(0.8)
+        found, whole = likeness(inspector, sample, self.visits, self.seed, until)
+        if not whole:
+            self.cut.append("comparisons of single changes")
+        return found
+
+    def _sharing(
+        self, inspector: Inspector, broken: bool
+    ) -> tuple[Sharing | None, dict[str, float]]:
+        from .sharing import sharing, step_seconds, survey_seconds
+
+        if broken:
+            return None, {}
+        self.tell("trying to share weights")
+        options = len(self.visits)
+        each = self._build_seconds(inspector)
+        needed, left = survey_seconds(options, each), self.until(1.0) - time.monotonic()
+        if needed > left:
+            reason = f"finding out takes about {needed:.0f} s here: give --time more"
+            self.cut.append("whether weights can be shared")
+            return Sharing(None, reason, None, reason), {}
+        found, net = sharing(self.setting, self.seed)
+        if net is None:
+            return found, {}
+        self.tell("timing steps of shared weights")
+        relaxed = found.relaxed is True
+        steps = step_seconds(self.setting, net, self.seed, self.until(1.0), relaxed)
+        return found, steps
+
+    def _build_seconds(self, inspector: Inspector) -> float:
+        default = inspector.faults.base
+        began = time.monotonic()
+        self.setting.space.build(default, device="meta")
+        return time.monotonic() - began
+
+    def _times(self, costs: dict[str, Spread], steps: Mapping[str, float]) -> Times | None:
+        from .times import measure_paces, times
+
+        if "flops" not in costs:
+            return None
+        self.tell("timing steps of training")
+        measured = measure_paces(self.setting, costs["flops"], self.seed, 0.15 * self.seconds)
+        return times(self.setting, measured, steps)
+
+    def _distinct(self, size: Size) -> int | None:
+        """Networks that the space's own canonical form tells apart; ``None`` where it has none."""
+        space = self.setting.space
+        default = space.default()
+        if space.canonical(default) == default.id or not size.exact or size.count > _LISTED:
+            return None
+        return len({space.canonical(architecture) for architecture in space.enumerate()})
+
+
+def _timed(
+    evaluator: Any,
+    chosen: Sequence[Architecture],
+    drawn: Sequence[Architecture],
+    costs: dict[str, Spread],
+    tell: OnStep,
+) -> dict[Architecture, dict[str, float]]:
+    """Measure latency, add its spread to ``costs``, and give that of ``drawn``."""
+    from ..evaluate.base import Watch
+    from ..trial import Fidelity
+    from .result import Example
+    from .sample import spread
+
+    found: dict[Architecture, dict[str, float]] = {}
+    for number, architecture in enumerate(chosen, start=1):
+        tell(f"timing forward passes: {number} of {len(chosen)}")
+        try:
+            found[architecture] = evaluator.evaluate(architecture, Fidelity(), 0, Watch())
+        except Exception:
+            continue  # what works on meta alone has no latency
+    if found:
+        values = {a: metrics["latency_ms"] for a, metrics in found.items()}
+        few = list(values)
+        ends = [Example(values[a], a) for a in (min(few, key=values.__getitem__),
+                                                max(few, key=values.__getitem__))]  # fmt: skip
+        population = [a for a in drawn if a in values] or few
+        costs["latency_ms"] = spread("latency_ms", values, population, ends, False)
+    return {a: found[a] for a in dict.fromkeys(drawn) if a in found}

@@ -1,0 +1,114 @@
+"""Whether the weights of a space can be shared and its options mixed, and how long steps take."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from statistics import median
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .result import Sharing
+
+if TYPE_CHECKING:
+    from ..setting import Setting
+    from ..supernet.supernet import Supernet
+
+#: Methods that are timed, each for those that work as it does.
+TIMED = {
+    "spos": ("spos", "few-shot-nas", "enas"),
+    "bignas": ("bignas", "attentive", "ofa"),
+    "darts": ("darts", "gdas", "snas", "drnas", "fair-darts", "beta-darts"),
+}
+#: Steps of a method that are timed, after one that warms up.
+_STEPS = 3
+#: Builds that a survey of a space makes, for each option of its decisions.
+_BUILDS_AN_OPTION, _BUILDS = 3, 60
+
+
+def survey_seconds(options: int, each: float) -> float:
+    """About how long it takes to find out whether weights can be shared.
+
+    Args:
+        options: of all decisions together.
+        each: seconds that building one architecture takes.
+    """
+    return each * (_BUILDS + _BUILDS_AN_OPTION * options)
+
+
+def sharing(setting: Setting, seed: int) -> tuple[Sharing, Supernet | None]:
+    """Try to make the supernet and to mix its options."""
+    from ..supernet.memory import available, memory_needed
+    from ..supernet.supernet import Supernet
+
+    example = setting.task.example(setting.data.facts, batch=2)
+    try:
+        net = Supernet(setting.space, seed=seed, device=setting.device, example=example)
+    except InputError as error:
+        reason = f"{error.where}: expected {error.expected}, got {error.got}"
+        return Sharing(False, reason, False, "its weights cannot be shared"), None
+    batch = setting.recipe.batch_size
+    found = Sharing(
+        True,
+        parameters=sum(p.numel() for p in net.parameters()),
+        memory_mb=memory_needed(net, example, batch) / 1e6,
+        free_mb=available(net.device) / 1e6,
+    )
+    reason, paths = _relaxes(net, setting)
+    if reason:
+        return replace(found, relaxed=False, relaxed_reason=reason), net
+    mixed = memory_needed(net, example, batch, paths) / 1e6
+    return replace(found, relaxed=True, relaxed_mb=mixed), net
+
+
+def _relaxes(net: Supernet, setting: Setting) -> tuple[str, float]:
+    """Why options cannot be mixed, empty where they can; and how many are computed side by side."""
+    from ..supernet.relax.darts import DARTS
+
+    method = DARTS()
+    example = setting.task.example(setting.data.facts, batch=2)
+    try:
+        method.check(setting.space)
+        method.try_out(net, example)
+        return "", method.paths(setting.space)
+    except InputError as error:
+        return f"expected {error.expected}, got {error.got}", 1.0
+
+
+def step_seconds(
+    setting: Setting, net: Supernet, seed: int, until: float, relaxed: bool
+) -> dict[str, float]:
+    """Seconds of a step of each method of :data:`TIMED`, as far as there is time; medians."""
+    found: dict[str, float] = {}
+    for name in TIMED:
+        if (name == "darts" and not relaxed) or (found and time.monotonic() > until):
+            continue
+        found[name] = median(_steps(setting, net, name, seed, until))
+    return found
+
+
+def _steps(setting: Setting, net: Supernet, name: str, seed: int, until: float) -> list[float]:
+    import torch
+
+    from ..supernet import methods
+    from ..supernet.session import start
+
+    method = methods.get(name)()
+    on = net.device
+    times: list[float] = []
+    with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
+        torch.manual_seed(seed)
+        session = start(
+            net, setting.task, setting.data, setting.recipe, seed=seed, holdout=method.holdout
+        )
+        method.begin(session)
+        for batch in session.epoch(1):
+            began = time.perf_counter()
+            method.step(session, batch)
+            if on.type != "cpu":
+                torch.accelerator.synchronize(on)
+            session.step += 1
+            times.append(time.perf_counter() - began)
+            if len(times) > _STEPS or (len(times) > 1 and time.monotonic() > until):
+                break
+    return times[1:] or times

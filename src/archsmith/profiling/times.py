@@ -1,0 +1,119 @@
+"""How long trials, searches and trainings take on this machine, from a few measured steps."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from statistics import median
+from typing import TYPE_CHECKING
+
+from ..evaluate.shared import CALIBRATION
+from ..oneshot import DERIVED, derives, epochs_of
+from ..oneshot import TRIALS as ON_SHARED
+from ..searching import FINALISTS, TRIALS
+from ..strategy import strategies
+from ..supernet import methods
+from ..train import paces
+from ..trial import Fidelity
+from .result import Estimate, Pace, Spread, Times
+from .sharing import TIMED
+
+if TYPE_CHECKING:
+    from ..setting import Setting
+    from ..space import Architecture
+
+#: Strategies that spend the same budget on many short looks and few long ones.
+_OVER_EPOCHS = ("asha", "abohb", "hyperband", "bohb", "successive-halving")
+
+
+def steps_of(examples: int, batch: int) -> int:
+    """Steps of an epoch: a last batch of one joins the one before."""
+    whole, left = divmod(examples, batch)
+    return max(1, whole + (left > 1 or (left == 1 and whole == 0)))
+
+
+def measure_paces(setting: Setting, flops: Spread, seed: int, seconds: float) -> tuple[Pace, ...]:
+    """Train the smallest, the middle and the largest architecture for a few steps each.
+
+    Args:
+        seconds: about how long it may take; a step and a validation batch of each are timed anyway.
+    """
+    found: dict[Architecture, Pace] = {}
+    ends = {"smallest": flops.smallest, "middle": flops.middle, "largest": flops.largest}
+    for left, (name, example) in zip((3, 2, 1), ends.items(), strict=True):
+        began = time.monotonic()
+        if example.architecture not in found:
+            found[example.architecture] = _pace(
+                setting, name, example.architecture, seed, seconds / left / 2
+            )
+        seconds = max(0.0, seconds - (time.monotonic() - began))
+    return tuple(found.values())
+
+
+def _pace(
+    setting: Setting, name: str, architecture: Architecture, seed: int, seconds: float
+) -> Pace:
+    model = setting.space.build(architecture, seed=seed)
+    steps, each = paces(
+        model, setting.task, setting.data, setting.recipe,
+        seed=seed, device=setting.device, seconds=seconds,
+    )  # fmt: skip
+    step, validation = median(steps), median(each) * len(setting.data.validation)
+
+    def training(fidelity: Fidelity) -> float:
+        count = steps_of(round(fidelity.share * len(setting.data.train)), setting.recipe.batch_size)
+        return (fidelity.epochs or setting.recipe.epochs) * (count * step + validation)
+
+    trial, final = training(setting.fidelity), training(Fidelity())
+    return Pace(name, architecture, step, validation, trial, final)
+
+
+def times(setting: Setting, measured: tuple[Pace, ...], on_shared: Mapping[str, float]) -> Times:
+    """What searches take.
+
+    Args:
+        on_shared: seconds of a step of some one-shot methods.
+    """
+    fidelity = setting.fidelity
+    share = f"{fidelity.share:.0%} of the training part"
+    trial = f"{fidelity.epochs} epochs on {share}"
+    low, middle, high = _three([pace.trial for pace in measured])
+    plain = [name for name in strategies.names() if name not in _OVER_EPOCHS]
+    budget = f"{TRIALS} trials of {trial}"
+    found = [
+        Estimate(tuple(plain), budget, TRIALS * low, TRIALS * middle, TRIALS * high),
+        Estimate(
+            _OVER_EPOCHS, f"as many epochs as {TRIALS} trials, most of them in short looks",
+            TRIALS * low, TRIALS * middle, TRIALS * high,
+        ),
+    ]  # fmt: skip
+    found += [_shared(setting, measured, name, step) for name, step in on_shared.items()]
+    low, middle, high = _three([pace.final for pace in measured])
+    count = FINALISTS + 1
+    finals = Estimate(
+        (), f"{FINALISTS} finalists and the default, {setting.recipe.epochs} epochs each",
+        count * low, count * middle, count * high,
+    )  # fmt: skip
+    return Times(measured, trial, TRIALS, tuple(found), finals)
+
+
+def _shared(setting: Setting, measured: tuple[Pace, ...], name: str, step: float) -> Estimate:
+    """A supernet, and the trials on its weights: each sees the validation part once."""
+    method = methods.get(name)()
+    epochs = epochs_of(setting, None, False)
+    kept = round((1.0 - method.holdout) * len(setting.data.train))
+    training = epochs * steps_of(kept, setting.recipe.batch_size) * step
+    trials = DERIVED + 1 if derives(method) else ON_SHARED
+    seen = 1.0 + min(CALIBRATION, len(setting.data.train)) / len(setting.data.validation)
+    low, middle, high = (
+        training + trials * seen * one for one in _three([pace.validation for pace in measured])
+    )
+    budget = f"a supernet of {epochs} epochs, {trials} trials on its weights"
+    return Estimate(TIMED[name], budget, low, middle, high)
+
+
+def _three(values: list[float]) -> tuple[float, float, float]:
+    if not values:
+        return math.nan, math.nan, math.nan
+    return min(values), median(values), max(values)
