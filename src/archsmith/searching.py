@@ -129,20 +129,14 @@ def search(
     """
     given = dict(locals())
     tell = listener or Listener()
-    if finalists < 0:
-        raise InputError("finalists", "0 or more", str(finalists))
-    if workers < 1:
-        raise InputError("workers", "1 or more", str(workers))
+    _check_numbers(finalists, workers)
     chosen, stopper = _strategy(strategy), stopper_of(stop)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget = seconds_of(time)
     folder = Path(run) if run is not None else None
     wanted = TRIALS if trials is None and budget is None else trials
     if sharing is not None:
-        if proxy is not None:
-            raise InputError(
-                "proxy", "a strategy whose trials are trained", chosen.name, "leave the proxy out"
-            )
+        _refuse_proxy(proxy, chosen)
         check_options(folder, workers, share, evaluator, stopper)
         wanted = trials_of(sharing.method, trials, budget is not None)
     elif inherit:
@@ -293,6 +287,20 @@ def _strategy(strategy: str | Strategy | Method) -> Strategy:
         return sharing
     assert isinstance(strategy, str | Strategy)
     return named(strategy)() if isinstance(strategy, str) else strategy
+
+
+def _check_numbers(finalists: int, workers: int) -> None:
+    if finalists < 0:
+        raise InputError("finalists", "0 or more", str(finalists))
+    if workers < 1:
+        raise InputError("workers", "1 or more", str(workers))
+
+
+def _refuse_proxy(proxy: str | None, chosen: Strategy) -> None:
+    if proxy is not None:
+        raise InputError(
+            "proxy", "a strategy whose trials are trained", chosen.name, "leave the proxy out"
+        )
 
 
 def _advised(
