@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 
+import profile_spaces as spaces
 import pytest
 import torch
 
@@ -13,8 +14,6 @@ import archsmith as nas
 from archsmith.errors import InputError, SpaceError, UnknownNameError
 from archsmith.report.profile_page import render_profile
 from archsmith.report.profile_text import profile_text
-
-from . import spaces
 
 LONG = 600.0  # seconds: nothing is cut short, however busy the machine is
 

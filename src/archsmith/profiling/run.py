@@ -80,7 +80,11 @@ def profile(
     setting = settle(space, data, task=task, options=read, arguments=arguments, device=device)
     objectives = objectives_of(setting.task, maximize, minimize)
     bounds = limits_of(setting.task, limits)
-    work = _Work(setting, objectives, bounds, samples, seconds, seed, on_step or (lambda _: None))
+    # As it was typed: an absolute path is no help to a reader.
+    named = space if isinstance(space, str) else setting.reference
+    search = ("archsmith", "search", str(data), "--space", named)
+    tell = on_step or (lambda _: None)
+    work = _Work(setting, search, objectives, bounds, samples, seconds, seed, tell)
     return work.profile()
 
 
@@ -90,6 +94,7 @@ class _Work:
     def __init__(
         self,
         setting: Setting,
+        search: Sequence[str],
         objectives: tuple[Objective, ...],
         limits: tuple[Limit, ...],
         samples: int,
@@ -97,7 +102,8 @@ class _Work:
         seed: int,
         tell: OnStep,
     ) -> None:
-        self.setting, self.objectives, self.limits = setting, objectives, limits
+        self.setting, self.search = setting, search
+        self.objectives, self.limits = objectives, limits
         self.samples, self.seconds, self.seed, self.tell = samples, seconds, seed, tell
         self.began = time.monotonic()
         self.cut: list[str] = []
@@ -127,7 +133,7 @@ class _Work:
         met = [visit.decision for visit in self.visits]
         walks = walked(space, _WALKS, self.seed, time.monotonic() + _WALKING)
         advice = advise(
-            setting, size=size, objectives=self.objectives, limits=self.limits,
+            setting, self.search, size=size, objectives=self.objectives, limits=self.limits,
             facts=[*facts, *([together] if together else [])], faults=faults,
             idle=likeness.idle if likeness else (), sharing=sharing, times=times,
         )  # fmt: skip

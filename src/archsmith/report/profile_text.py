@@ -35,7 +35,10 @@ class DecisionRow:
 
 
 def profile_text(profile: Profile) -> RenderableType:
-    """What :func:`archsmith.profile` found, as something rich can print."""
+    """What :func:`archsmith.profile` found, as something rich can print.
+
+    The command to type next is left to the caller, to be printed in one line however long it is.
+    """
     from rich.console import Group
     from rich.text import Text
 
@@ -49,10 +52,6 @@ def profile_text(profile: Profile) -> RenderableType:
         parts += [_times(profile), Text("")]
     parts.append(Text(f"Next: {headline(profile)}", style="bold"))
     parts += [_line(reason) for reason in profile.advice.reasons]
-    if profile.advice.command:
-        # No indent and no break: it is there to be copied.
-        parts += [Text(""), Text(profile.advice.command, style="green", no_wrap=True,
-                                 overflow="ignore")]  # fmt: skip
     return Group(*parts)
 
 
