@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -22,12 +21,19 @@ def space(features, outputs):
 SOUND = PLANTED.replace("8 if wrong else width", "width")
 
 
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    # One place for all tests: a module of one name cannot come from two files.
+    made = tmp_path_factory.mktemp("profiled")
+    (made / "planted_net.py").write_text(PLANTED)
+    (made / "sound_net.py").write_text(SOUND)
+    return made
+
+
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    Path("planted.py").write_text(PLANTED)
-    Path("sound.py").write_text(SOUND)
-    return tmp_path
+def folder(place, monkeypatch):
+    monkeypatch.chdir(place)
+    return place
 
 
 def run(*arguments):
@@ -41,26 +47,28 @@ def status(monkeypatch, capsys, *arguments):
     return ended.value.code, capsys.readouterr().err
 
 
-def test_a_sound_space_is_told_in_words_with_a_command(folder):
-    done = run("sound.py:space", "--data", "iris", "--limit", "params<=100", "--to", "page.html")
+def test_a_sound_net_is_told_in_words_with_a_command(folder):
+    done = run(
+        "sound_net.py:space", "--data", "iris", "--limit", "params<=100", "--to", "page.html"
+    )
     assert done.exit_code == 0, done.output
     for text in ("4 architectures", "Limits", "params<=100: kept by", "wrong changes nothing"):
         assert text in done.output
     command = next(line for line in done.output.splitlines() if line.startswith("archsmith search"))
-    assert "sound.py:space" in command
+    assert "sound_net.py:space" in command
     assert "--limit 'params<=100'" in command
     assert "params" in (folder / "page.html").read_text()
 
 
 def test_a_broken_space_ends_with_status_two_and_says_what_breaks_it(folder):
-    done = run("planted.py:space", "--data", "iris")
+    done = run("planted_net.py:space", "--data", "iris")
     assert done.exit_code == 2
     assert "width=12, wrong=True" in done.output
     assert "RuntimeError" in done.output
 
 
 def test_json_is_one_document_alone(folder):
-    done = run("planted.py:space", "--data", "iris", "--json")
+    done = run("planted_net.py:space", "--data", "iris", "--json")
     assert done.exit_code == 2
     found = json.loads(done.stdout)
     assert found["faults"][0]["answers"] == {"width": 12, "wrong": True}
@@ -72,12 +80,15 @@ def test_json_is_one_document_alone(folder):
     [
         (["sond", "--data", "iris"], "expected one of"),
         (["nothing.py:space", "--data", "iris"], "nothing.py"),
-        (["sound.py:space", "--data", "irys"], "irys"),
-        (["sound.py:space", "--data", "iris", "--samples", "0"], "1 or more"),
-        (["sound.py:space", "--data", "iris", "--time", "soon"], "seconds"),
-        (["sound.py:space", "--data", "iris", "--limit", "params"], "METRIC<=VALUE"),
-        (["sound.py:space", "--data", "iris", "--to", "no/page.html"], "a folder that is there"),
-        (["sound.py:space", "--data", "iris", "--to", "."], "expected a file"),
+        (["sound_net.py:space", "--data", "irys"], "irys"),
+        (["sound_net.py:space", "--data", "iris", "--samples", "0"], "1 or more"),
+        (["sound_net.py:space", "--data", "iris", "--time", "soon"], "seconds"),
+        (["sound_net.py:space", "--data", "iris", "--limit", "params"], "METRIC<=VALUE"),
+        (
+            ["sound_net.py:space", "--data", "iris", "--to", "no/page.html"],
+            "a folder that is there",
+        ),
+        (["sound_net.py:space", "--data", "iris", "--to", "."], "expected a file"),
     ],
 )
 def test_wrong_input_is_status_two_in_one_message(folder, monkeypatch, capsys, arguments, told):

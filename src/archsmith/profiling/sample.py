@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from ..errors import SpaceError
-from ..objective import COSTS, Limit
+from ..objective import Limit
 from ..space import Architecture
 from ..study.reach import Look
 from .result import Example, LimitFacts, Share, Spread
@@ -205,8 +205,3 @@ def _keeps(metrics: Mapping[str, float], limits: Sequence[Limit]) -> bool:
 
 def _violation(metrics: Mapping[str, float], limits: Sequence[Limit]) -> float:
     return sum(limit.violation(metrics) for limit in limits)
-
-
-def is_cost(metric: str) -> bool:
-    """Whether a metric is known before a training."""
-    return metric in COSTS
