@@ -110,6 +110,13 @@ def test_latency_limits_are_measured():
     assert found.costs["latency_ms"].smallest.value > 0
 
 
+def test_what_was_measured_outside_the_sample_shows_that_a_limit_can_be_kept():
+    found = profiled(spaces.known, samples=1, limits=["latency_ms<=1000", "params<=70"])
+    assert found.costs["params"].smallest.value == 67
+    assert found.together.kept
+    assert found.together.share.of == 1
+
+
 def test_choices_that_change_nothing_are_found(known):
     idle = {one.decision: one for one in known.likeness.idle}
     assert idle.keys() == {"label", "kind"}

@@ -38,7 +38,7 @@ def measure_latency(
         named: metrics that limits and objectives are about.
 
     Returns:
-        What was measured of the sample, where latency is among them.
+        What was measured: of the sample, where latency is among ``named``, and then of the others.
     """
     flops = costs.get("flops")
     if flops is None:
@@ -55,7 +55,7 @@ def measure_latency(
         device=setting.device,
         options=LatencyOptions(seconds=_SECONDS),
     )
-    chosen = list(dict.fromkeys([*few, *drawn]))
+    chosen = list(dict.fromkeys([*drawn, *few]))
     for number, architecture in enumerate(chosen, start=1):
         tell(f"timing forward passes: {number} of {len(chosen)}")
         try:
@@ -68,4 +68,4 @@ def measure_latency(
                                                 max(values, key=values.__getitem__))]  # fmt: skip
         population = [a for a in drawn if a in values] or list(values)
         costs["latency_ms"] = spread("latency_ms", values, population, ends, False)
-    return {a: found[a] for a in drawn if a in found}
+    return found

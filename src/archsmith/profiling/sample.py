@@ -161,6 +161,7 @@ def limit_facts(
 
     Args:
         measured: metrics that a pass on ``meta`` does not give (latency), of a few architectures.
+            Those of the sample give the share; any of them shows that limits can be kept.
     """
     known = set(inspector.provides)
     apart = [lim for lim in limits if lim.metric not in known]
@@ -170,13 +171,14 @@ def limit_facts(
         return LimitFacts(tuple(limits), None, None, {}, f"{names} is known after a training alone")
     if apart:
         rows = {a: {**inspector.costs[a], **m} for a, m in measured.items()}
-        population = list(measured)
+        drawn = set(sample.drawn)
+        population = [a for a in measured if a in drawn]
     else:
         rows = inspector.costs
         population = [a for a in sample.drawn if a in rows]
     kept = sum(_keeps(rows[a], limits) for a in population)
     share = wilson(kept, len(population), sample.how == "all" and not sample.cut and not apart)
-    note = f"measured on {len(population)} architectures" if apart else ""
+    note = f"measured on {len(rows)} architectures" if apart else ""
     if not apart and not any(_keeps(row, limits) for row in rows.values()):
         look = Look(inspector.space, [inspector], until)
         start = min(rows, key=lambda a: _violation(rows[a], limits), default=None)
