@@ -103,6 +103,15 @@ def test_what_only_training_tells_is_said():
     assert "training" in found.note
 
 
+def test_every_static_cost_has_a_spread_and_can_be_limited():
+    found = profiled(spaces.forms, limits=["weights_mb<=1", "energy_mj<=5"])
+    assert {"params", "flops", "memory_mb", "peak_mb", "weights_mb"} <= found.costs.keys()
+    weights, energy = found.limits
+    assert weights.share.value == 1.0
+    assert energy.kept is None
+    assert "not measured" in energy.note
+
+
 def test_latency_limits_are_measured():
     found = profiled(spaces.forms, limits=["latency_ms<=1000"])
     assert found.limits[0].kept

@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from ..errors import SpaceError
-from ..objective import Limit
+from ..objective import COSTS, Limit
 from ..space import Architecture
 from ..study.reach import Look
 from .result import Example, LimitFacts, Share, Spread
@@ -167,8 +167,10 @@ def limit_facts(
     apart = [lim for lim in limits if lim.metric not in known]
     given = {name for metrics in measured.values() for name in metrics}
     if any(lim.metric not in given for lim in apart):
-        names = ", ".join(sorted({lim.metric for lim in apart if lim.metric not in given}))
-        return LimitFacts(tuple(limits), None, None, {}, f"{names} is known after a training alone")
+        names = sorted({lim.metric for lim in apart if lim.metric not in given})
+        why = "not measured here" if set(names) <= COSTS.keys() else "known after a training alone"
+        verb = "is" if len(names) == 1 else "are"
+        return LimitFacts(tuple(limits), None, None, {}, f"{' and '.join(names)} {verb} {why}")
     if apart:
         rows = {a: {**inspector.costs[a], **m} for a, m in measured.items()}
         drawn = set(sample.drawn)
