@@ -64,6 +64,13 @@ def test_the_commands_run(tmp_path):
     assert (tmp_path / "tour-model" / "README.md").exists()
 
 
+def test_the_profile_runs(tmp_path):
+    command = next(code for code in all_marked("bash") if "profile" in code).strip()
+    out = run("bash", "-c", command, cwd=tmp_path)
+    assert "architectures" in out
+    assert (tmp_path / "profile.html").exists()
+
+
 def test_the_two_commands_are_those_of_the_script_and_of_ci():
     assert "./dev demo" in README
     assert "./dev test" in README

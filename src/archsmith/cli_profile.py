@@ -93,4 +93,6 @@ def _print(found: Profile) -> None:
 
     # A file or a pipe has no edge at which lines would have to break.
     console = Console() if sys.stdout.isatty() else Console(width=140)
-    console.print(profile_text(found), highlight=False, soft_wrap=False)
+    console.print(profile_text(found), highlight=False)
+    if found.advice.command:
+        print(f"\n{found.advice.command}")

@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 
+import profile_spaces as spaces
 import pytest
 import torch
 
@@ -13,8 +14,6 @@ import archsmith as nas
 from archsmith.errors import InputError, SpaceError, UnknownNameError
 from archsmith.report.profile_page import render_profile
 from archsmith.report.profile_text import profile_text
-
-from . import spaces
 
 LONG = 600.0  # seconds: nothing is cut short, however busy the machine is
 
@@ -104,11 +103,27 @@ def test_what_only_training_tells_is_said():
     assert "training" in found.note
 
 
+def test_every_static_cost_has_a_spread_and_can_be_limited():
+    found = profiled(spaces.forms, limits=["weights_mb<=1", "energy_mj<=5"])
+    assert {"params", "flops", "memory_mb", "peak_mb", "weights_mb"} <= found.costs.keys()
+    weights, energy = found.limits
+    assert weights.share.value == 1.0
+    assert energy.kept is None
+    assert "not measured" in energy.note
+
+
 def test_latency_limits_are_measured():
     found = profiled(spaces.forms, limits=["latency_ms<=1000"])
     assert found.limits[0].kept
     assert "measured" in found.limits[0].note
     assert found.costs["latency_ms"].smallest.value > 0
+
+
+def test_what_was_measured_outside_the_sample_shows_that_a_limit_can_be_kept():
+    found = profiled(spaces.known, samples=1, limits=["latency_ms<=1000", "params<=70"])
+    assert found.costs["params"].smallest.value == 67
+    assert found.together.kept
+    assert found.together.share.of == 1
 
 
 def test_choices_that_change_nothing_are_found(known):

@@ -25,6 +25,7 @@ _TIGHT = 0.05
 
 def advise(
     setting: Setting,
+    search: Sequence[str],
     *,
     size: Size,
     objectives: Sequence[Objective],
@@ -40,6 +41,9 @@ def advise(
     What is broken comes first: a search would refuse to start. Then a space of a few architectures
     is tried whole; trials are trained where 24 of them end within an hour; otherwise weights are
     shared where they can be and that is faster; otherwise epochs are spread by ASHA.
+
+    Args:
+        search: the command that searches this space on this data, without options.
     """
     if faults:
         return Advice("", "", "", "", (
@@ -59,7 +63,7 @@ def advise(
     reasons = [*why, *reasons]
     if len(objectives) > 1:
         reasons.append(f"{len(objectives)} objectives: the result is a Pareto front.")
-    return Advice(strategy, evaluator, budget, _command(setting, objectives, limits, flags),
+    return Advice(strategy, evaluator, budget, _command(setting, search, objectives, limits, flags),
                   tuple(reasons))  # fmt: skip
 
 
@@ -120,9 +124,13 @@ def _about_idle(idle: Sequence[Idle]) -> list[str]:
 
 
 def _command(
-    setting: Setting, objectives: Sequence[Objective], limits: Sequence[Limit], flags: list[str]
+    setting: Setting,
+    search: Sequence[str],
+    objectives: Sequence[Objective],
+    limits: Sequence[Limit],
+    flags: Sequence[str],
 ) -> str:
-    words = ["archsmith", "search", setting.source, "--space", setting.reference, *flags]
+    words = [*search, *flags]
     first = setting.task.metrics[0]
     for objective in objectives:
         if (objective.metric, objective.direction) != (first.name, first.direction):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..evaluate.base import Evaluator, Price, TrialFailed, Watch
 from ..evaluate.trace import Trace, alike
-from ..hardware.cost import cost, example_of
+from ..hardware.cost import STATIC, cost, example_of
 from ..space import Architecture
 from ..study.faults import FaultFinder
 from ..trial import Fidelity
@@ -47,7 +47,7 @@ class Inspector(Evaluator):
 
     @property
     def provides(self) -> tuple[str, ...]:
-        return ("params", "flops", "memory_mb")
+        return STATIC
 
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch

@@ -187,7 +187,6 @@ class Estimate:
         budget: what is done, in words.
         low, median, high: if all trials were like the fastest, the middle, the slowest
             architecture that was timed.
-        command: option that asks for it.
     """
 
     strategies: tuple[str, ...]

@@ -28,8 +28,6 @@ SAMPLES = 100
 SECONDS = 30.0
 #: Spaces up to this size are gone through for their distinct networks.
 _LISTED = 20_000
-#: Architectures whose latency is measured where a limit or an objective names it.
-_MEASURED = 12
 
 #: Draws in which options are counted, and the seconds they may take.
 _WALKS, _WALKING = 500, 2.0
@@ -80,7 +78,11 @@ def profile(
     setting = settle(space, data, task=task, options=read, arguments=arguments, device=device)
     objectives = objectives_of(setting.task, maximize, minimize)
     bounds = limits_of(setting.task, limits)
-    work = _Work(setting, objectives, bounds, samples, seconds, seed, on_step or (lambda _: None))
+    # As it was typed: an absolute path is no help to a reader.
+    named = space if isinstance(space, str) else setting.reference
+    search = ("archsmith", "search", str(data), "--space", named)
+    tell = on_step or (lambda _: None)
+    work = _Work(setting, search, objectives, bounds, samples, seconds, seed, tell)
     return work.profile()
 
 
@@ -90,6 +92,7 @@ class _Work:
     def __init__(
         self,
         setting: Setting,
+        search: Sequence[str],
         objectives: tuple[Objective, ...],
         limits: tuple[Limit, ...],
         samples: int,
@@ -97,7 +100,8 @@ class _Work:
         seed: int,
         tell: OnStep,
     ) -> None:
-        self.setting, self.objectives, self.limits = setting, objectives, limits
+        self.setting, self.search = setting, search
+        self.objectives, self.limits = objectives, limits
         self.samples, self.seconds, self.seed, self.tell = samples, seconds, seed, tell
         self.began = time.monotonic()
         self.cut: list[str] = []
@@ -108,6 +112,7 @@ class _Work:
 
     def profile(self) -> Profile:
         from .inspector import Inspector
+        from .latency import measure_latency
 
         setting, space = self.setting, self.setting.space
         self.tell("counting architectures")
@@ -117,7 +122,8 @@ class _Work:
         covered = self._cover(inspector)
         sample = self._sample(inspector)
         costs = self._costs(inspector, sample)
-        measured = self._latency(inspector, sample, costs)
+        named = {lim.metric for lim in self.limits} | {o.metric for o in self.objectives}
+        measured = measure_latency(setting, inspector, sample, costs, named, self.tell)
         facts, together = self._limits(inspector, sample, measured)
         likeness = self._likeness(inspector, sample)
         faults = inspector.faults.faults
@@ -127,7 +133,7 @@ class _Work:
         met = [visit.decision for visit in self.visits]
         walks = walked(space, _WALKS, self.seed, time.monotonic() + _WALKING)
         advice = advise(
-            setting, size=size, objectives=self.objectives, limits=self.limits,
+            setting, self.search, size=size, objectives=self.objectives, limits=self.limits,
             facts=[*facts, *([together] if together else [])], faults=faults,
             idle=likeness.idle if likeness else (), sharing=sharing, times=times,
         )  # fmt: skip
@@ -170,32 +176,6 @@ class _Work:
         if any(not spread.settled for spread in found.values()):
             self.cut.append("descents to the smallest and largest: there may be more extreme ones")
         return found
-
-    def _latency(
-        self, inspector: Inspector, sample: Sample, costs: dict[str, Spread]
-    ) -> dict[Architecture, dict[str, float]]:
-        """Latency of the ends and the middle, and of more where a limit is about it.
-
-        Adds its spread to ``costs``.
-        """
-        from ..evaluate.latency import LatencyEvaluator
-        from ..hardware.options import LatencyOptions
-
-        flops = costs.get("flops")
-        if flops is None:
-            return {}
-        named = {lim.metric for lim in self.limits} | {o.metric for o in self.objectives}
-        few = [flops.smallest, flops.middle, flops.largest]
-        chosen = dict.fromkeys(example.architecture for example in few)
-        drawn: list[Architecture] = []
-        if any(name.startswith("latency") for name in named):
-            drawn = [a for a in sample.drawn if a in inspector.costs][:_MEASURED]
-            chosen |= dict.fromkeys(drawn)
-        evaluator = LatencyEvaluator(
-            self.setting.space, inspector.shape, inspector.dtype,
-            device=self.setting.device, options=LatencyOptions(seconds=0.15),
-        )  # fmt: skip
-        return _timed(evaluator, list(chosen), drawn, costs, self.tell)
 
     def _limits(
         self,
@@ -271,33 +251,3 @@ class _Work:
         if space.canonical(default) == default.id or not size.exact or size.count > _LISTED:
             return None
         return len({space.canonical(architecture) for architecture in space.enumerate()})
-
-
-def _timed(
-    evaluator: Any,
-    chosen: Sequence[Architecture],
-    drawn: Sequence[Architecture],
-    costs: dict[str, Spread],
-    tell: OnStep,
-) -> dict[Architecture, dict[str, float]]:
-    """Measure latency, add its spread to ``costs``, and give that of ``drawn``."""
-    from ..evaluate.base import Watch
-    from ..trial import Fidelity
-    from .result import Example
-    from .sample import spread
-
-    found: dict[Architecture, dict[str, float]] = {}
-    for number, architecture in enumerate(chosen, start=1):
-        tell(f"timing forward passes: {number} of {len(chosen)}")
-        try:
-            found[architecture] = evaluator.evaluate(architecture, Fidelity(), 0, Watch())
-        except Exception:
-            continue  # what works on meta alone has no latency
-    if found:
-        values = {a: metrics["latency_ms"] for a, metrics in found.items()}
-        few = list(values)
-        ends = [Example(values[a], a) for a in (min(few, key=values.__getitem__),
-                                                max(few, key=values.__getitem__))]  # fmt: skip
-        population = [a for a in drawn if a in values] or few
-        costs["latency_ms"] = spread("latency_ms", values, population, ends, False)
-    return {a: found[a] for a in dict.fromkeys(drawn) if a in found}

@@ -161,22 +161,26 @@ def limit_facts(
 
     Args:
         measured: metrics that a pass on ``meta`` does not give (latency), of a few architectures.
+            Those of the sample give the share; any of them shows that limits can be kept.
     """
     known = set(inspector.provides)
     apart = [lim for lim in limits if lim.metric not in known]
     given = {name for metrics in measured.values() for name in metrics}
     if any(lim.metric not in given for lim in apart):
-        names = ", ".join(sorted({lim.metric for lim in apart if lim.metric not in given}))
-        return LimitFacts(tuple(limits), None, None, {}, f"{names} is known after a training alone")
+        names = sorted({lim.metric for lim in apart if lim.metric not in given})
+        why = "not measured here" if set(names) <= COSTS.keys() else "known after a training alone"
+        verb = "is" if len(names) == 1 else "are"
+        return LimitFacts(tuple(limits), None, None, {}, f"{' and '.join(names)} {verb} {why}")
     if apart:
         rows = {a: {**inspector.costs[a], **m} for a, m in measured.items()}
-        population = list(measured)
+        drawn = set(sample.drawn)
+        population = [a for a in measured if a in drawn]
     else:
         rows = inspector.costs
         population = [a for a in sample.drawn if a in rows]
     kept = sum(_keeps(rows[a], limits) for a in population)
     share = wilson(kept, len(population), sample.how == "all" and not sample.cut and not apart)
-    note = f"measured on {len(population)} architectures" if apart else ""
+    note = f"measured on {len(rows)} architectures" if apart else ""
     if not apart and not any(_keeps(row, limits) for row in rows.values()):
         look = Look(inspector.space, [inspector], until)
         start = min(rows, key=lambda a: _violation(rows[a], limits), default=None)
@@ -205,8 +209,3 @@ def _keeps(metrics: Mapping[str, float], limits: Sequence[Limit]) -> bool:
 
 def _violation(metrics: Mapping[str, float], limits: Sequence[Limit]) -> float:
     return sum(limit.violation(metrics) for limit in limits)
-
-
-def is_cost(metric: str) -> bool:
-    """Whether a metric is known before a training."""
-    return metric in COSTS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,7 +36,10 @@ class DecisionRow:
 
 
 def profile_text(profile: Profile) -> RenderableType:
-    """What :func:`archsmith.profile` found, as something rich can print."""
+    """What :func:`archsmith.profile` found, as something rich can print.
+
+    The command to type next is left to the caller, to be printed in one line however long it is.
+    """
     from rich.console import Group
     from rich.text import Text
 
@@ -49,10 +53,6 @@ def profile_text(profile: Profile) -> RenderableType:
         parts += [_times(profile), Text("")]
     parts.append(Text(f"Next: {headline(profile)}", style="bold"))
     parts += [_line(reason) for reason in profile.advice.reasons]
-    if profile.advice.command:
-        # No indent and no break: it is there to be copied.
-        parts += [Text(""), Text(profile.advice.command, style="green", no_wrap=True,
-                                 overflow="ignore")]  # fmt: skip
     return Group(*parts)
 
 
@@ -88,7 +88,7 @@ def headline(profile: Profile) -> str:
     """What to do, in a few words."""
     advice = profile.advice
     if not advice.command:
-        return "a search would refuse to start"
+        return "loosen a limit first" if profile.sound else "mend the builder first"
     return f"{advice.strategy}, judged by {advice.evaluator}; {advice.budget}"
 
 
@@ -134,10 +134,12 @@ def decision_rows(decisions: Sequence[DecisionFacts]) -> list[DecisionRow]:
     for decision in decisions:
         key = (_starred(decision.name), decision.options, decision.default)
         groups.setdefault(key, []).append(decision)
+    kinds = Counter(starred for starred, _, _ in groups)
     rows = []
     for (starred, options, default), group in groups.items():
         name = group[0].name if len(group) == 1 else starred
-        if len(group) > 1 and not re.search("[a-z]", starred, re.IGNORECASE):
+        unclear = kinds[starred] > 1 or not re.search("[a-z]", starred, re.IGNORECASE)
+        if len(group) > 1 and unclear:
             name = f"{group[0].name} … {group[-1].name}"
         low, high = min(d.asked for d in group), max(d.asked for d in group)
         asked = "always" if low == 1 else percent(low)
@@ -218,7 +220,7 @@ def limit_sentence(profile: Profile, fact: LimitFacts) -> str:
         nearest = ", ".join(f"{metric_name(n)} {with_unit(n, v)}" for n, v in fact.nearest.items())
         parts = [f"not kept by any architecture that was found; the nearest has {nearest}"]
     elif fact.share is not None and fact.share.value == 0:
-        parts.append("but there is one that keeps it, found by descent")
+        parts.append("but one that keeps it was found outside the sample")
     if fact.note:
         parts.append(fact.note)
     return f"{name}: {', '.join(parts)}"

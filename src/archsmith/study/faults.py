@@ -190,10 +190,18 @@ class FaultFinder:
         return next((i for i, (f, _) in enumerate(self._found) if f and f.items() <= items), None)
 
     def _note(self, answers: dict[str, Answer], error: Exception) -> None:
-        # A builder's error repeats the decisions, which stand beside it here.
-        reason = error.got if isinstance(error, BuilderError) else None
-        self._found.append((answers, reason or told(error)))
+        self._found.append((answers, self._reason(answers, error)))
         self._met.append(1)
+
+    def _reason(self, answers: Mapping[str, Answer], error: Exception) -> str:
+        """What was raised, in words; on the CPU, whose messages have sizes that meta leaves out."""
+        if isinstance(error, BuilderError) and error.got:
+            return error.got  # the rest repeats the decisions
+        try:
+            whole = self.space.complete({**self.tries.around, **answers})
+        except BuilderError:
+            return told(error)
+        return told(self.tries.failed_on("cpu", whole) or error)
 
     def _behind(self, answers: Mapping[str, Answer], known: int) -> None:
         """Look for another fault in what a known one keeps from running."""

@@ -108,14 +108,15 @@ class Tries:
         return self.tried[architecture]
 
     def _checked(self, architecture: Architecture) -> Exception | None:
-        first = self._failed_on(self.device, architecture)
+        first = self.failed_on(self.device, architecture)
         if first is None or self.device != "meta":
             return first
-        second = self._failed_on("cpu", architecture)
+        second = self.failed_on("cpu", architecture)
         # A check that is made for meta alone fails on the CPU for that reason.
         return second if second is None or "meta" in str(first).lower() else first
 
-    def _failed_on(self, device: str, architecture: Architecture) -> Exception | None:
+    def failed_on(self, device: str, architecture: Architecture) -> Exception | None:
+        """What building and checking an architecture on a device raises, if anything."""
         try:
             # On the CPU weights are drawn; the seed leaves the caller's generator as it was.
             self.check(self.space.build(architecture, device=device, seed=0), architecture)

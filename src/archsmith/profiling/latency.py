@@ -1,0 +1,71 @@
+"""Measured latency of a few architectures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+
+from ..evaluate.base import Watch
+from ..evaluate.latency import LatencyEvaluator
+from ..hardware.options import LatencyOptions
+from ..space import Architecture
+from ..trial import Fidelity
+from .result import Example, Spread
+from .sample import Sample, spread
+
+if TYPE_CHECKING:
+    from ..setting import Setting
+    from .inspector import Inspector
+
+#: Architectures of the sample that are measured where a limit or an objective is about latency.
+_MEASURED = 12
+#: Seconds of a measurement.
+_SECONDS = 0.15
+
+
+def measure_latency(
+    setting: Setting,
+    inspector: Inspector,
+    sample: Sample,
+    costs: dict[str, Spread],
+    named: Collection[str],
+    tell: Callable[[str], None],
+) -> dict[Architecture, dict[str, float]]:
+    """Latency of the smallest, middle and largest architecture by FLOPs, and of more if asked for.
+
+    Args:
+        costs: static ones; the spread of latency is added.
+        named: metrics that limits and objectives are about.
+
+    Returns:
+        What was measured: of the sample, where latency is among ``named``, and then of the others.
+    """
+    flops = costs.get("flops")
+    if flops is None:
+        return {}
+    drawn: list[Architecture] = []
+    if any(name.startswith("latency") for name in named):
+        drawn = [a for a in dict.fromkeys(sample.drawn) if a in inspector.costs][:_MEASURED]
+    few = [example.architecture for example in (flops.smallest, flops.middle, flops.largest)]
+    found: dict[Architecture, dict[str, float]] = {}
+    evaluator = LatencyEvaluator(
+        setting.space,
+        inspector.shape,
+        inspector.dtype,
+        device=setting.device,
+        options=LatencyOptions(seconds=_SECONDS),
+    )
+    chosen = list(dict.fromkeys([*drawn, *few]))
+    for number, architecture in enumerate(chosen, start=1):
+        tell(f"timing forward passes: {number} of {len(chosen)}")
+        try:
+            found[architecture] = evaluator.evaluate(architecture, Fidelity(), 0, Watch())
+        except Exception:
+            continue  # what works on meta alone has no latency
+    values = {a: metrics["latency_ms"] for a, metrics in found.items()}
+    if values:
+        ends = [Example(values[a], a) for a in (min(values, key=values.__getitem__),
+                                                max(values, key=values.__getitem__))]  # fmt: skip
+        population = [a for a in drawn if a in values] or list(values)
+        costs["latency_ms"] = spread("latency_ms", values, population, ends, False)
+    return found
