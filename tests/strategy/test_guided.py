@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import archsmith as nas
@@ -12,7 +13,7 @@ from archsmith.strategy.guided import PredictorGuided
 from archsmith.testing.strategy import StrategyContract
 from archsmith.trial import State
 
-from .toys import BEST, SCORE, TRADE, best, play, stack, worth
+from .toys import BEST, SCORE, TRADE, best, edges, params, play, stack, worth
 
 
 class TestPredictorGuided(StrategyContract):
@@ -39,12 +40,29 @@ def test_what_breaks_a_limit_is_avoided(space):
     """Half of the architectures cost more, those most like the best; they end pruned."""
     limits = (Limit("cost", "<=", 4.5),)
     runs = [
-        play(quick(), space, 50, seed, measure=worth, objectives=[SCORE], limits=limits)
-        for seed in range(3)
+        play(quick(), space, 60, seed, measure=worth, objectives=[SCORE], limits=limits)
+        for seed in range(2)
     ]
-    late = [t for run in runs for t in run.trials if t.note.startswith("linear")]
-    assert len(late) > 60
-    assert sum(t.state is State.PRUNED for t in late) < 0.35 * len(late)
+    late = [t for run in runs for t in run.trials[20:]]
+    assert sum(t.state is State.PRUNED for t in late) < 0.3 * len(late)
+    assert np.mean([best(run) for run in runs]) >= 6.0  # of random search 4.9
+
+
+def test_limits_are_kept_before_the_objective_can_be_predicted():
+    """At random four in five cost too much."""
+    space = nas.Space(edges)
+
+    def noisy(architecture: nas.Architecture) -> dict[str, float]:
+        """Its accuracy has nothing to do with it."""
+        noise = int(architecture.id[:6], 16) / 16**6
+        return {"accuracy": noise, "params": params(architecture)}
+
+    limits = (Limit("params", "<=", 18.0),)
+    run = play(quick(), space, 60, 0, measure=noisy, limits=limits)
+    late = run.trials[30:]
+    assert sum("likely to keep the limits" in t.note for t in late) > 15
+    assert sum(t.state is State.PRUNED for t in late) < 0.4 * len(late)
+    assert sum(t.state is State.PRUNED for t in run.trials[:10]) >= 5
 
 
 @pytest.mark.xfail(reason="the front ends at score 6; the cause is not known")
