@@ -37,7 +37,7 @@ class GraphNetwork(Predictor):
     folds = 3  # it is slow to train
 
     def __init__(
-        self, members: int = 3, hidden: int = 32, radius: int = 2, steps: int = 150
+        self, members: int = 3, hidden: int = 32, radius: int = 2, steps: int = 120
     ) -> None:
         if members < 2:
             raise InputError(self.name, "members >= 2", str(members), "one alone has no spread")
