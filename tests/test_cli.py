@@ -132,6 +132,18 @@ def test_a_space_of_ones_own_from_a_file(archsmith, model, tmp_path):
     assert len(nas.Run(tmp_path / "run").history.trials) == 2
 
 
+def test_a_proxy_advises_a_search(archsmith, model, tmp_path):
+    run = tmp_path / "run"
+    options = ["--proxy", "params", "--space", f"{model}:good", "--run", run]
+    done = archsmith("search", "digits", *QUICK[:-2], "--finalists", 0, *options)
+    assert done.status == 0, done.err
+    assert [t.note for t in nas.Run(run).history.trials][1:] == ["warm start by params"]
+    wrong = ["--proxy", "parms", "--run", tmp_path / "other"]
+    done = archsmith("search", "digits", *QUICK, *wrong)
+    assert done.status == 2
+    assert "did you mean 'params'" in done.err
+
+
 def test_a_search_ends_when_the_space_is_used_up(archsmith, model, tmp_path):
     run = tmp_path / "run"
     done = archsmith("search", "digits", *QUICK, "--space", f"{model}:good", "--run", run)

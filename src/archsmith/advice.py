@@ -52,12 +52,12 @@ class ProxyAdvice:
         on_scored: OnScored | None = None,
     ) -> None:
         from .evaluate.proxy import ProxyEvaluator
-        from .proxy import score_proxies
+        from .proxy import CannotScore
 
         self.space, self.seed, self.on_scored = setting.space, seed, on_scored
         self.evaluator = ProxyEvaluator(
             setting.space, setting.source, setting.options, setting.task.name, [proxy], EXAMPLES,
-            seed=seed, data=setting.data,
+            device=setting.device, seed=seed, data=setting.data,
         )  # fmt: skip
         #: The proxy that ranks a set, where it is one.
         self.vote = next(iter(self.evaluator.votes), None)
@@ -66,8 +66,9 @@ class ProxyAdvice:
         self._known: dict[str, dict[str, float]] = self._read()
         self._pool: list[Architecture] = []
         # A proxy that cannot serve is told of before any work.
-        default = setting.space.build(setting.space.default(), seed=seed)
-        score_proxies(default, self.evaluator.batch, self.evaluator.proxies, seed)
+        for value in self.evaluator.scores(setting.space.default()).values():
+            if isinstance(value, CannotScore):
+                raise value
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
         """A score for each architecture; minus infinity for one that cannot be scored."""
@@ -100,14 +101,10 @@ class ProxyAdvice:
 
     def _score(self, architecture: Architecture) -> dict[str, float]:
         from .proxy import CannotScore
-        from .proxy.scoring import attempt
 
-        evaluator = self.evaluator
-        model = self.space.build(architecture, seed=self.seed)
-        found = attempt(model, evaluator.batch, evaluator.proxies, self.seed)
         return {
             name: -math.inf if isinstance(value, CannotScore) else value
-            for name, value in found.items()
+            for name, value in self.evaluator.scores(architecture).items()
         }
 
     def _read(self) -> dict[str, dict[str, float]]:

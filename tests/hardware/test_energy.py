@@ -13,6 +13,7 @@ from archsmith.errors import InputError
 from archsmith.evaluate.energy import EnergyEvaluator
 from archsmith.hardware import energy
 from archsmith.hardware.energy import NvidiaSmi, Rapl, measure_energy, meter
+from archsmith.hardware.latency import Probe
 
 
 def zone(folder: Path, number: str, name: str, used: int, most: int = 1000) -> Path:
@@ -74,7 +75,7 @@ def test_energy_of_a_pass_is_what_was_used_by_the_number_of_passes():
 
     # Eight watts; a pass takes a quarter of a second.
     found = measure_energy(
-        Model(), torch.zeros(1, 4), seconds=2.0, count=lambda: 8e3 * moment[0],
+        Probe(Model(), torch.zeros(1, 4)), seconds=2.0, count=lambda: 8e3 * moment[0],
         clock=lambda: moment[0],
     )  # fmt: skip
     assert found == pytest.approx(8e3 * 0.25)

@@ -101,14 +101,18 @@ class ProxyEvaluator(Evaluator):
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
     ) -> dict[str, float]:
-        batch = self.batch
-        model = self.space.build(architecture, seed=self.seed).to(self.device)
-        found = attempt(model, batch, self.proxies, self.seed)
+        found = self.scores(architecture)
         scores = {metric(n): v for n, v in found.items() if not isinstance(v, CannotScore)}
         refused = [str(value) for value in found.values() if isinstance(value, CannotScore)]
         if refused:
             raise TrialFailed("; ".join(refused), scores)
         return scores
+
+    def scores(self, architecture: Architecture) -> dict[str, float | CannotScore]:
+        """Scores of the proxies by their names; in place of one, why it refuses the model."""
+        batch = self.batch  # it may be wrong: told before anything is built
+        model = self.space.build(architecture, seed=self.seed).to(self.device)
+        return attempt(model, batch, self.proxies, self.seed)
 
     def table(self, architectures: Iterable[Architecture]) -> dict[str, list[float]]:
         """Scores of a set by metric name, in its order; minus infinity where a proxy refuses.
@@ -117,10 +121,7 @@ class ProxyEvaluator(Evaluator):
             InputError: all architectures have one score by a proxy, which then tells nothing.
             CannotScore: a proxy refuses all of them.
         """
-        rows: list[Mapping[str, float | CannotScore]] = []
-        for architecture in architectures:
-            model = self.space.build(architecture, seed=self.seed).to(self.device)
-            rows.append(attempt(model, self.batch, self.proxies, self.seed))
+        rows = [self.scores(architecture) for architecture in architectures]
         found: dict[str, list[float]] = {}
         for proxy in self.proxies:
             values = [row[proxy.name] for row in rows]

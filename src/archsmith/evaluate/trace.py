@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..hardware.cost import OnCall
+from ..hardware.cost import OnCall, tensors_in
 
 #: Modules that only hold others, or do nothing: a network is the same with and without them.
 _BARE = (nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -56,7 +56,7 @@ class Trace:
             told.sort()
         mark = _digest(name, *told, *(f"{k}={self._told(v)}" for k, v in sorted(kwargs.items())))
         self._marks.append(mark)
-        for place, tensor in enumerate(_tensors(result)):
+        for place, tensor in enumerate(tensors_in(result)):
             # Every tensor comes out of some operation, so an address that is used again is noted
             # again, and nothing has to be kept alive (it would count as memory).
             self._known[id(tensor)] = f"{mark}.{place}"
@@ -139,11 +139,3 @@ def _form(tensor: Tensor) -> str:
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _tensors(result: Any) -> Iterator[Tensor]:
-    if isinstance(result, Tensor):
-        yield result
-    elif isinstance(result, Sequence) and not isinstance(result, str):
-        for item in result:
-            yield from _tensors(item)

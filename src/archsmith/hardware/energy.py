@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
 
 from ..errors import InputError
 from .clock import Clock
@@ -113,13 +112,8 @@ def meter(device: str | torch.device, folder: Path = POWERCAP) -> Meter:
 
 
 def measure_energy(
-    model: nn.Module,
-    example: Tensor,
+    probe: Probe,
     *,
-    device: str = "cpu",
-    runtime: str = "eager",
-    batch: int = 1,
-    threads: int = 1,
     seconds: float = 1.0,
     count: Meter | None = None,
     clock: Clock = time.perf_counter,
@@ -130,16 +124,14 @@ def measure_energy(
     meanwhile, idle power and other programs included, is divided by the number of passes.
 
     Args:
-        model, example, device, runtime, batch, threads: as for
-            :func:`~archsmith.hardware.latency.measure_latency`.
+        probe: a model made ready in a runtime.
         seconds: counters tick in milliseconds, so a tenth of a second is the least.
         count, clock: the energy and the time; for tests.
 
     Raises:
         InputError: the machine does not tell.
     """
-    count = count or meter(device)
-    probe = Probe(model, example, device=device, runtime=runtime, batch=batch, threads=threads)
+    count = count or meter(probe.place)
     probe.measure(seconds=seconds / 5)  # warm
     with probe.passing():
         start, before, passes = clock(), count(), 0

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-
-import torch
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
-
+from ..hardware.cost import cost
 from .base import Proxy
 from .layers import weights_of
 from .passes import Passes
@@ -33,20 +28,7 @@ class Flops(Proxy):
     name = "flops"
 
     def value(self, passes: Passes) -> float:
-        inputs = passes.fed(0, 1)
-        try:
-            return _flops(copy.deepcopy(passes.fresh()).to("meta"), inputs.to("meta"))
-        except Exception:
-            # Models that read values, or keep tensors that nobody registered, run where they are.
-            with passes.running():
-                return _flops(passes.fresh(), inputs)
-
-
-def _flops(model: nn.Module, inputs: Tensor) -> float:
-    model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(inputs)
-    return float(counter.get_total_flops())
+        return cost(passes.original, passes.fed(0, 1))["flops"]
 
 
 class L2Norm(Proxy):

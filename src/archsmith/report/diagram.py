@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ..hardware.cost import tensors_in
 from .describe import FUNCTIONS, JOINS, describe
 from .graph import Graph, Kind, Node, TreeLine
 
@@ -83,20 +84,8 @@ def _on_meta(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model, memo)
 
 
-def _tensors(value: object) -> Iterator[Tensor]:
-    """The tensors in a value, through tuples, lists and mappings."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _tensors(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
-
-
 def _shape(value: object) -> tuple[int, ...] | None:
-    first = next(_tensors(value), None)
+    first = next(tensors_in(value), None)
     return None if first is None else tuple(first.shape[1:])
 
 
@@ -167,7 +156,7 @@ class _Follower(TorchFunctionMode):
 
     def _enter_leaf(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.inside_leaf += 1
-        self.versions.append({id(t): t._version for t in _tensors((args, kwargs))})
+        self.versions.append({id(t): t._version for t in tensors_in((args, kwargs))})
 
     def _leave_leaf(self, path: str) -> Callable[..., Any]:
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
@@ -199,7 +188,7 @@ class _Follower(TorchFunctionMode):
         name = str(func.__name__)
         sources = self._sources((args, kwargs))
         changed = args[0] if name == "__setitem__" else output
-        if not sources or next(_tensors(changed), None) is None:
+        if not sources or next(tensors_in(changed), None) is None:
             return output
         if len(sources) > 1:
             shape = _shape(changed)
@@ -214,11 +203,11 @@ class _Follower(TorchFunctionMode):
 
     def _sources(self, value: object) -> list[int]:
         """The nodes that the tensors in a value came from, each once."""
-        found = (self.origin.get(id(tensor)) for tensor in _tensors(value))
+        found = (self.origin.get(id(tensor)) for tensor in tensors_in(value))
         return list(dict.fromkeys(origin[1] for origin in found if origin is not None))
 
     def _mark(self, value: object, node: int) -> None:
-        for tensor in _tensors(value):
+        for tensor in tensors_in(value):
             self.origin[id(tensor)] = (tensor, node)
 
     def _add(

@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 
 from markupsafe import Markup
@@ -20,6 +19,7 @@ from .drawing import draw
 from .grouping import group
 from .marks import Figure
 from .numbers import axis_title, change, duration, metric_name, metric_unit, short, with_unit
+from .rendering import rendered, text_of
 from .tradeoff import tradeoff_figures
 from .trust_section import trust_section
 
@@ -52,20 +52,12 @@ def render(content: ReportContent) -> str:
     Everything in ``content`` is escaped. A content security policy allows only the page's own
     style and script, so the page loads nothing and runs nothing else.
     """
-    from jinja2 import Environment, StrictUndefined
-
-    folder = files(__package__) / "templates"
-    style = (folder / "report.css").read_text("utf-8")
-    script = (folder / "report.js").read_text("utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string((folder / "report.html").read_text("utf-8"))
+    script = text_of("report.js")
     known = content.known
     columns = content.columns()[:_MOST_COLUMNS]
-    return template.render(
+    return rendered(
+        "report.html",
         content=content,
-        style=Markup(style),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         lead=lead(content),

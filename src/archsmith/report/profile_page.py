@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
@@ -27,6 +26,7 @@ from .profile_text import (
     sharing_sentences,
     size_sentence,
 )
+from .rendering import rendered
 from .svg import joined, px, tag, text_width
 
 if TYPE_CHECKING:
@@ -39,17 +39,10 @@ _FEWEST = 8
 
 def render_profile(profile: Profile) -> str:
     """The page as text; write it as UTF-8. All that comes from the space is escaped."""
-    from jinja2 import Environment, StrictUndefined
-
-    folder = files(__package__) / "templates"
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string((folder / "profile.html").read_text("utf-8"))
     facts = [*profile.limits, *([profile.together] if profile.together else [])]
-    return template.render(
+    return rendered(
+        "profile.html",
         profile=profile,
-        style=Markup((folder / "report.css").read_text("utf-8")),
         headline=headline(profile),
         sentences=[capital(size_sentence(profile)), looked_sentence(profile)],
         stats=_stats(profile),

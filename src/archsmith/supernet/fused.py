@@ -8,7 +8,7 @@ until something is computed from them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from ..hardware.cost import tensors_in
 from .lending import distinct
 from .slicing import rule_of
 
@@ -112,7 +113,7 @@ class _Following(TorchFunctionMode):
         elif first is not None and func in _STAYS and out.shape == first[0].shape:
             self._go_on(out, first[2], first[1])
         else:
-            for tensor in _tensors((args, kwargs)):
+            for tensor in tensors_in((args, kwargs)):
                 if id(tensor) in self._followed:
                     _, layer, channels = self._followed[id(tensor)]
                     self._note(layer, channels)
@@ -130,16 +131,6 @@ class _Following(TorchFunctionMode):
             inside = torch.zeros(self._sizes[layer], dtype=torch.bool)
             inside[channels.reshape(-1)] = True
             self.read.setdefault(layer, set()).add(tuple(inside.tolist()))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from _tensors(tuple(value.values()))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _tensors(item)
 
 
 def _equal_parts(read: Iterable[tuple[bool, ...]]) -> int:

@@ -1,0 +1,58 @@
+"""What evaluators share that run architectures on a device of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..hardware.cost import check_example, example_of
+from ..hardware.latency import Probe
+from ..hardware.options import LatencyOptions
+from ..hardware.place import device_here
+from ..hardware.runtimes import check_runtime
+from ..space import Space
+from ..space.architecture import Architecture
+from .base import Evaluator, Price
+
+
+class OnDevice(Evaluator):
+    """Runs architectures with fresh weights.
+
+    Args:
+        space: builds the architectures.
+        shape: of one model input, the batch included; its first size is replaced by the batch.
+        dtype: name of the input's torch type.
+        device: where the model runs.
+        options: runtime, batch, threads, and how long one measurement takes.
+
+    Raises:
+        InputError: a shape, a type or a device that cannot be.
+        MissingExtraError: the runtime needs a package that is not installed.
+    """
+
+    price = Price.MEASURED
+
+    def __init__(
+        self,
+        space: Space,
+        shape: Sequence[int],
+        dtype: str = "float32",
+        *,
+        device: str = "cpu",
+        options: LatencyOptions | None = None,
+    ) -> None:
+        check_example(shape, dtype)
+        self.space, self.shape, self.dtype = space, tuple(shape), dtype
+        self.device, self.options = device, options or LatencyOptions()
+        check_runtime(self.options.runtime, device_here(device))
+
+    def probe(self, architecture: Architecture, seed: int) -> Probe:
+        """The built architecture, made ready in the runtime."""
+        options = self.options
+        return Probe(
+            self.space.build(architecture, seed=seed).to(self.device),
+            example_of(self.shape, self.dtype, batch=1, device=self.device),
+            device=self.device,
+            runtime=options.runtime,
+            batch=options.batch,
+            threads=options.threads,
+        )

@@ -1,0 +1,25 @@
+"""Pages from templates: styles inside, everything that is filled in escaped."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from markupsafe import Markup
+
+
+def text_of(name: str) -> str:
+    """A file of the templates as text."""
+    return (files(__package__) / "templates" / name).read_text("utf-8")
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A page as text; write it as UTF-8. Plain text among the values is escaped."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FunctionLoader(text_of),
+    )  # fmt: skip
+    style = Markup(text_of("report.css"))
+    return environment.get_template(template).render(style=style, **values)
