@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .allocator import keep_memory
 from .data.split import strata, subset
 from .errors import InputError
 from .objective import Objective
@@ -73,6 +74,7 @@ def train(
     Raises:
         Diverged: the loss became NaN or infinite.
     """
+    keep_memory()
     on = torch.device(device)
     trained, best = Trained({}, 0, {}), (math.inf, math.inf)
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
