@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .clock import Clock, quantiles, timed
-from .place import device_here, threads_set, wait
+from .place import as_deployed, device_here, wait
 from .regress import Array, Linear
 from .work import Operation, features
 
@@ -46,7 +46,7 @@ def measure_blocks(
     best: dict[str, float] = {}
     timing: dict[str, Any] = {"clock": clock} if clock is not None else {}
     done, total = 0, _ROUNDS * len(unique)
-    with threads_set(threads), torch.inference_mode():
+    with as_deployed(threads), torch.inference_mode():
         for _ in range(_ROUNDS):
             for key, operation in unique.items():
                 try:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .clock import Clock, Latency, quantiles, timed
 from .cost import evaluating
-from .place import device_here, device_name, threads_set
+from .place import as_deployed, device_here, device_name
 from .runtimes import RUNTIMES, check_runtime
 
 
@@ -90,13 +90,13 @@ class Probe:
             model = copy.deepcopy(model).to(place)
         self.model = model
         inputs = example[:1].repeat_interleave(batch, dim=0).to(place)
-        with evaluating(model), threads_set(threads):
+        with evaluating(model), as_deployed(threads):
             self.run = RUNTIMES[runtime](model, inputs, threads)
 
     @contextmanager
     def passing(self) -> Iterator[None]:
         """What :attr:`run` is called in: evaluation and inference mode, and the threads."""
-        with evaluating(self.model), threads_set(self.threads), torch.inference_mode():
+        with evaluating(self.model), as_deployed(self.threads), torch.inference_mode():
             yield
 
     def measure(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from ..allocator import ordinary_memory
 from ..errors import InputError
 
 
@@ -53,11 +54,12 @@ def wait(place: torch.device) -> None:
 
 
 @contextmanager
-def threads_set(count: int) -> Iterator[None]:
-    """torch with so many CPU threads; afterwards as many as before."""
+def as_deployed(threads: int) -> Iterator[None]:
+    """torch with so many CPU threads, and memory as a process keeps it that only runs a model."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(threads)
     try:
-        yield
+        with ordinary_memory():
+            yield
     finally:
         torch.set_num_threads(before)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..allocator import keep_memory
 from .base import Batch, CannotScore
 from .layers import (
     CONVOLUTIONS,
@@ -56,6 +57,7 @@ class Passes:
     def __init__(
         self, model: nn.Module, batch: Batch, seed: int = 0, wanted: frozenset[str] = frozenset()
     ) -> None:
+        keep_memory()
         self.original, self.seed, self.wanted = model, seed, wanted
         self.device = device_of(model)
         self.batch = Batch(batch.inputs.to(self.device), batch.targets.to(self.device), batch.loss)

@@ -1,0 +1,58 @@
+"""Memory is kept between steps: counted in page faults, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+_PROGRAM = """
+import resource, sys
+import torch
+from archsmith.allocator import keep_memory, ordinary_memory
+
+torch.set_num_threads(1)
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        a = torch.ones(16_000_000)  # 64 MB: above every threshold that glibc reaches by itself
+        b = a + 1
+        del a, b
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+told = [faults()]
+keep_memory()
+faults()
+told.append(faults())
+with ordinary_memory():
+    told.append(faults())
+faults()
+told.append(faults())
+print(*told)
+"""
+
+
+def faults(**environment: str) -> list[int]:
+    ran = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    return [int(n) for n in ran.stdout.split()]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_memory_is_kept_and_given_back_where_a_model_is_measured() -> None:
+    before, kept, measured, again = faults()
+    assert kept < before / 20
+    assert again < before / 20
+    assert measured > before / 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
+def test_a_users_own_thresholds_stand() -> None:
+    before, kept, _, _ = faults(MALLOC_MMAP_THRESHOLD_="1000000", MALLOC_TRIM_THRESHOLD_="1000000")
+    assert kept > before / 2
