@@ -1,7 +1,7 @@
 """Zero-cost proxies on NAS-Bench-201: how each ranks random cells, beside what was published.
 
     python benchmarks/proxies.py [--count 1000] [--reference 0] [--datasets cifar10 cifar100]
-        [--width 16] [--cells 5] [--batch 64] [--side 32] [--proxies NAME...] [--unique]
+        [--width 16] [--cells 5] [--batch 64] [--side 32] [--proxies NAME...] [--without NAME...] [--unique]
         [--timed 5] [--seed 0] [--scores FILE.jsonl] [--json FILE]
 
 Needs ``ARCHSMITH_DATA``. ``count`` random architectures of ``nasbench201`` are built and scored
@@ -13,6 +13,9 @@ on the same rows, and the tau between both.
 
 No CIFAR-100 images are at hand: for ``cifar100`` the model has 100 classes, images are those of
 CIFAR-10 and labels are random. What sees neither head nor labels is not computed twice.
+
+A proxy that scored fewer architectures than others (it was left out ``--without`` later) is judged
+on those, and the table tells their number.
 
 Every score is appended to ``scores`` at once, and what stands there is not computed again: the same
 command goes on where it was cut. Seconds are of one core (processor time), each proxy alone, on
@@ -96,6 +99,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--side", type=int, default=32)
     parser.add_argument("--proxies", nargs="+")
+    parser.add_argument("--without", nargs="+", default=[], help="proxies that are not scored")
     parser.add_argument("--unique", action="store_true", help="one architecture of each graph")
     parser.add_argument("--timed", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
@@ -132,6 +136,7 @@ def score_all(
     names = options.proxies or [
         name for name in proxies.names() if not issubclass(proxies.get(name), SetProxy)
     ]
+    names = [name for name in names if name not in options.without]
     told = {k: getattr(options, k) for k in ("width", "cells", "batch", "side", "seed")}
     records: dict[tuple[str, int], dict[str, Any]] = {}
     if options.scores.exists():
@@ -224,30 +229,36 @@ def judge(
 
     accuracy = table[f"{dataset}_test_acc_200"][rows].astype(float)
     own = [records[dataset, row] for row in rows]
-    singles = list(own[0]["scores"])
-    scores = {
-        name: np.array([-math.inf if r["scores"][name] is None else r["scores"][name] for r in own])
-        for name in singles
-    }
-    for name in proxies.names():
-        kindred = proxies.get(name)
-        if issubclass(kindred, SetProxy) and set(kindred().members) <= set(singles):
-            scores[name] = kindred().combine({m: scores[m] for m in kindred().members})
+    singles = list(dict.fromkeys(name for r in own for name in r["scores"]))
     known = theirs(dataset, rows) if kind == "reference" else {}
     found = []
-    for name, values in scores.items():
+    for name in [*singles, *(n for n in proxies.names() if issubclass(proxies.get(n), SetProxy))]:
+        kindred = proxies.get(name)
+        members = kindred().members if issubclass(kindred, SetProxy) else (name,)
+        scored = [i for i, r in enumerate(own) if set(members) <= set(r["scores"])]
+        if not scored:
+            continue
+        each = {m: values_of([own[i] for i in scored], m) for m in members}
+        values = kindred().combine(each) if issubclass(kindred, SetProxy) else each[name]
         seconds = [r["seconds"][name] for r in own if name in r["seconds"]]
+        others = known.get(COLUMNS.get(name, name))
         found.append(
-            {"dataset": dataset, "set": kind, "proxy": name, "count": len(rows)}
-            | measures(values, accuracy)
+            {"dataset": dataset, "set": kind, "proxy": name, "count": len(scored)}
+            | measures(values, accuracy[scored])
             | {
                 "published": PUBLISHED.get(name, (None, None))[list(CLASSES).index(dataset)],
                 "seconds": statistics.mean(seconds) if seconds else None,
                 "refused": int((values == -math.inf).sum()),
             }
-            | beside(values, known.get(COLUMNS.get(name, name)), accuracy)
+            | beside(values, None if others is None else others[scored], accuracy[scored])
         )
     return found
+
+
+def values_of(records: list[dict[str, Any]], name: str) -> Any:
+    """Scores (n,), the worst of all where the proxy refused."""
+    told = [record["scores"][name] for record in records]
+    return np.array([-math.inf if value is None else value for value in told])
 
 
 def measures(values: Any, accuracy: Any) -> dict[str, Any]:
@@ -300,11 +311,11 @@ def report(results: list[dict[str, Any]], options: argparse.Namespace) -> str:
         own = [r for r in results if (r["dataset"], r["set"]) == (dataset, kind)]
         random_labels = ", CIFAR-10 images and random labels" if dataset != "cifar10" else ""
         lines += [
-            f"\n{dataset}{random_labels}, {own[0]['count']} {kind} architectures, the best has "
-            f"{own[0]['best']:.2f}\n",
-            "| proxy | tau (95 %) | published | reference scores | tau between | recall, top tenth "
+            f"\n{dataset}{random_labels}, {kind} architectures, the best of all has "
+            f"{max(r['best'] for r in own):.2f}\n",
+            "| proxy | scored | tau (95 %) | published | reference scores | tau between | recall, top tenth "
             "| picked | not scored | s each |",
-            "|---|---|---|---|---|---|---|---|---|",
+            "|---|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [line(r) for r in sorted(own, key=lambda r: -(r["tau"] or -1))]
     return "\n".join(lines)
@@ -318,7 +329,7 @@ def line(result: dict[str, Any]) -> str:
         return "–" if value is None else format(value, form)
 
     return (
-        f"| {result['proxy']} | {told('tau')} ({told('low', '.2f')} to {told('high', '.2f')}) "
+        f"| {result['proxy']} | {result['count']} | {told('tau')} ({told('low', '.2f')} to {told('high', '.2f')}) "
         f"| {told('published')} | {told('reference_tau')} | {told('tau_between')} "
         f"| {told('recall', '.2f')} | {told('picked', '.2f')} | {result['refused']} "
         f"| {told('seconds', '.2f')} |"

@@ -3,7 +3,7 @@
 from .architecture import Answer, Architecture
 from .choices import choose, integer, one_of, real, repeat, subset
 from .decision import Categorical, Decision, Integer, Real, Subset
-from .forms import graph_form
+from .forms import described, graph_form
 from .reading import scope
 from .space import Size, Space
 
@@ -18,6 +18,7 @@ __all__ = [
     "Space",
     "Subset",
     "choose",
+    "described",
     "graph_form",
     "integer",
     "one_of",

@@ -11,6 +11,7 @@ from ..errors import InputError, SpaceError
 from ..space.architecture import Architecture
 from ..trial import History, Proposal
 from .base import Strategy, check_whole
+from .learned_advice import with_advice
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -24,6 +25,8 @@ class Advised(Strategy):
 
     - Warm start: the first proposals are the best by the advice among a pool of random draws
       (Abdelfattah et al. 2021, arXiv:2101.08134).
+    - Feature: what the pool's scores say of other architectures is learned, and the strategy sees
+      it beside what the space says of them. Strategies with a surrogate use it, others do not.
     - Choice: after that the strategy is asked several times, each time with other random numbers,
       and the new architecture that the advice likes best is proposed. A proposal that raises the
       fidelity of one that was tried is not held up.
@@ -35,6 +38,7 @@ class Advised(Strategy):
         advice: scores of architectures, larger is better; equal for equal graphs.
         warm: trials of the warm start; 0 leaves it out.
         pool: random draws that they are chosen from.
+        feature: whether the strategy is shown what the scores of the pool say.
         among: how many proposals are compared for one; 1 takes the strategy's own.
         says: what the advice is, for notes.
 
@@ -51,6 +55,7 @@ class Advised(Strategy):
         *,
         warm: int = 5,
         pool: int = 50,
+        feature: bool = True,
         among: int = 4,
         says: str = "advice",
     ) -> None:
@@ -59,8 +64,8 @@ class Advised(Strategy):
             if number < least:
                 raise InputError(f"advised, {what}", f"{least} or more", str(number))
         self.strategy, self.advice, self.says = strategy, advice, says
-        self.warm, self.pool, self.among = warm, pool, among
-        self._drawn: tuple[int, list[Architecture]] | None = None
+        self.warm, self.pool, self.feature, self.among = warm, pool, feature, among
+        self._drawn: tuple[int, list[Architecture], Space] | None = None
 
     def check(self, space: Space, history: History) -> None:
         self.strategy.check(space, history)
@@ -69,14 +74,19 @@ class Advised(Strategy):
         return f"{self.strategy.describe(space, history)}, advised by {self.says}"
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        if self.warm:
-            for architecture in self._start(space, history, rng)[: self.warm]:
+        if self.warm or self.feature:
+            pool, told = self._start(space, history, rng)
+            for architecture in pool[: self.warm]:
                 if history.new(architecture):
                     return Proposal(architecture, note=f"warm start by {self.says}")
+            space = told
         return self._chosen(space, history, rng)
 
-    def _start(self, space: Space, history: History, rng: random.Random) -> list[Architecture]:
-        """The pool from best to worst: one for a study, whose first trial seeds it."""
+    def _start(
+        self, space: Space, history: History, rng: random.Random
+    ) -> tuple[list[Architecture], Space]:
+        """The pool from best to worst, one for a study, whose first trial seeds it; and the space
+        with what its scores say."""
         seed = history.trials[0].seed if history.trials else rng.getrandbits(64)
         if self._drawn is None or self._drawn[0] != seed:
             draws, found = random.Random(seed), dict[Hashable, Architecture]()
@@ -84,9 +94,14 @@ class Advised(Strategy):
                 with contextlib.suppress(SpaceError):  # the builder refuses it
                     architecture = space.sample(draws)
                     found.setdefault(history.key(architecture), architecture)
-            pool = list(found.values())
-            self._drawn = seed, _ordered(pool, self.advice(pool)) if pool else []
-        return self._drawn[1]
+            pool, told = list(found.values()), space
+            if pool:
+                scores = self.advice(pool)
+                if self.feature:
+                    told = with_advice(space, pool, scores, self.says)
+                pool = _ordered(pool, scores)
+            self._drawn = seed, pool, told
+        return self._drawn[1:]
 
     def _chosen(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         first = self.strategy.propose(space, history, rng)

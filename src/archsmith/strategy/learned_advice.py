@@ -1,0 +1,70 @@
+"""Scores of a few architectures, learned, as a feature of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..predictor import predictors
+from ..predictor.blocks import listing
+from ..space.architecture import Architecture
+from ..space.forms import described
+from .ranking import normal_scores
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+#: A score that is learned worse than this, as Kendall tau on architectures that were left out, is
+#: no feature: what it says of the others is noise.
+BELIEVED = 0.3
+
+
+def with_advice(
+    space: Space, pool: Sequence[Architecture], scores: Sequence[float], says: str
+) -> Space:
+    """The space with what scores say of an architecture as a feature, for surrogates.
+
+    A space has more architectures than anybody has time to score. So a Gaussian process learns the
+    scores of the pool, by their ranks, and its prediction is the feature, also of those that were
+    scored: a surrogate sees one function. The surrogate's own evidence decides how much it counts.
+
+    Args:
+        scores: of the pool, larger is better, (n,); those that are not finite are left out.
+
+    Returns:
+        The space itself where the scores cannot be learned.
+    """
+    finite = [place for place, score in enumerate(scores) if np.isfinite(score)]
+    known = [pool[place] for place in finite]
+    values = _normal([scores[place] for place in finite])
+    predictor = predictors.get("gaussian")()
+    if len({space.canonical(a) for a in known}) < 2 * predictor.folds or len(set(values)) < 2:
+        return space
+    agreement = predictor.fit(space, known, values).agreement
+    if not agreement.tau.value > BELIEVED:
+        return space
+    name, listed = f"advice:{says}", listing(space)
+    means = predictor.predict(listed).mean if listed else []
+    learned = {space.canonical(a): float(m) for a, m in zip(listed, means, strict=True)}
+
+    def features(architecture: Architecture) -> Mapping[str, float]:
+        graph = space.canonical(architecture)
+        if graph not in learned:
+            learned[graph] = float(predictor.predict([architecture]).mean[0])
+        return {name: learned[graph]}
+
+    return described(space, features)
+
+
+def _normal(scores: Sequence[float]) -> list[float]:
+    """Normal quantiles of the ranks, equal for equal scores."""
+    from scipy.stats import rankdata
+
+    if not scores:
+        return []
+    quantiles = np.interp(
+        rankdata(scores), np.arange(1, len(scores) + 1), -normal_scores(len(scores))
+    )
+    return [float(value) for value in quantiles]
