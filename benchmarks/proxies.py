@@ -1,8 +1,8 @@
 """Zero-cost proxies on NAS-Bench-201: how each ranks random cells, beside what was published.
 
     python benchmarks/proxies.py [--count 1000] [--reference 0] [--datasets cifar10 cifar100]
-        [--width 16] [--cells 5] [--batch 64] [--side 32] [--proxies NAME...] [--without NAME...] [--unique]
-        [--timed 5] [--seed 0] [--scores FILE.jsonl] [--json FILE]
+        [--width 16] [--cells 5] [--batch 64] [--side 32] [--proxies NAME...]
+        [--without NAME...] [--unique] [--timed 5] [--seed 0] [--scores FILE.jsonl] [--json FILE]
 
 Needs ``ARCHSMITH_DATA``. ``count`` random architectures of ``nasbench201`` are built and scored
 untrained on one batch of real CIFAR-10 training images. Scores are held against the recorded test
@@ -313,8 +313,8 @@ def report(results: list[dict[str, Any]], options: argparse.Namespace) -> str:
         lines += [
             f"\n{dataset}{random_labels}, {kind} architectures, the best of all has "
             f"{max(r['best'] for r in own):.2f}\n",
-            "| proxy | scored | tau (95 %) | published | reference scores | tau between | recall, top tenth "
-            "| picked | not scored | s each |",
+            "| proxy | scored | tau (95 %) | published | reference scores | tau between "
+            "| recall, top tenth | picked | not scored | s each |",
             "|---|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [line(r) for r in sorted(own, key=lambda r: -(r["tau"] or -1))]
@@ -329,7 +329,8 @@ def line(result: dict[str, Any]) -> str:
         return "–" if value is None else format(value, form)
 
     return (
-        f"| {result['proxy']} | {result['count']} | {told('tau')} ({told('low', '.2f')} to {told('high', '.2f')}) "
+        f"| {result['proxy']} | {result['count']} "
+        f"| {told('tau')} ({told('low', '.2f')} to {told('high', '.2f')}) "
         f"| {told('published')} | {told('reference_tau')} | {told('tau_between')} "
         f"| {told('recall', '.2f')} | {told('picked', '.2f')} | {result['refused']} "
         f"| {told('seconds', '.2f')} |"

@@ -16,10 +16,6 @@ from .ranking import normal_scores
 if TYPE_CHECKING:
     from ..space import Space
 
-#: A score that is learned worse than this, as Kendall tau on architectures that were left out, is
-#: no feature: what it says of the others is noise.
-BELIEVED = 0.3
-
 
 def with_advice(
     space: Space, pool: Sequence[Architecture], scores: Sequence[float], says: str
@@ -42,8 +38,7 @@ def with_advice(
     predictor = predictors.get("gaussian")()
     if len({space.canonical(a) for a in known}) < 2 * predictor.folds or len(set(values)) < 2:
         return space
-    agreement = predictor.fit(space, known, values).agreement
-    if not agreement.tau.value > BELIEVED:
+    if not predictor.fit(space, known, values).believed:
         return space
     name, listed = f"advice:{says}", listing(space)
     means = predictor.predict(listed).mean if listed else []
