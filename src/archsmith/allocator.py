@@ -25,10 +25,19 @@ def keep_memory() -> None:
     By default glibc gives blocks above 32 MiB back to the system when they are freed, and takes
     them again, zeroed a page at a time, in the next step: up to half of the time of a training on
     a CPU. Other C libraries, and processes whose environment sets thresholds of its own, are left
-    as they are.
+    as they are. :func:`release_memory` gives back what a training leaves behind.
     """
     global _keeps
     _keeps = _keeps or _set(_KEPT)
+
+
+def release_memory() -> None:
+    """Give back to the system what is kept and not in use, where memory is kept.
+
+    Networks of other sizes would leave gaps between their blocks that the next ones do not fit in.
+    """
+    if _keeps:
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .allocator import keep_memory
+from .allocator import keep_memory, release_memory
 from .data.split import strata, subset
 from .errors import InputError
 from .objective import Objective
@@ -99,6 +99,7 @@ def train(
             if recipe.patience is not None and epoch - trained.best_epoch >= recipe.patience:
                 break
     model.load_state_dict(trained.best_state)
+    release_memory()
     return trained
 
 
