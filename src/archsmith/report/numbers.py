@@ -124,6 +124,8 @@ def with_unit(name: str, value: float | None, known: Mapping[str, Metric] | None
         return "—" if value is None else duration(value)
     digits = 3 if name in COSTS else 4
     unit = metric_unit(name, known)
+    if unit == "MB" and value is not None and 0 < abs(value) < 0.1:
+        unit, value = "kB", value * 1e3
     text = short(value, digits)
     return f"{text} {unit}" if unit and text != "—" else text
 

@@ -68,7 +68,10 @@ def _stats(profile: Profile) -> list[tuple[str, str, str]]:
     for name in ("params", "flops", "memory_mb", "latency_ms"):
         if name in profile.costs:
             spread = profile.costs[name]
-            ends = f"{short(spread.smallest.value)} to {with_unit(name, spread.largest.value)}"
+            least, most = (with_unit(name, e.value) for e in (spread.smallest, spread.largest))
+            if least.partition(" ")[2] == most.partition(" ")[2]:
+                least = least.partition(" ")[0]  # one unit is said once
+            ends = f"{least} to {most}"
             found.append((metric_name(name), with_unit(name, spread.middle.value), ends))
     if profile.times is not None:
         middle = sorted(pace.trial for pace in profile.times.paces)[len(profile.times.paces) // 2]
