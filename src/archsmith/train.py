@@ -279,6 +279,7 @@ def paces(
     Raises:
         Exception: whatever the model raises.
     """
+    keep_memory()
     on = torch.device(device)
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)

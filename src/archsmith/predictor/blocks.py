@@ -24,6 +24,8 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 LISTED = 30_000
 #: Architectures that set the scale of the blocks in a larger space.
 _SAMPLED = 256
+#: Family of graph features that values are believed to rise with: no way to be alike, but a trend.
+ADVICE = "advice"
 #: Columns of a block of a listed space at most.
 _WIDEST = 128
 
@@ -37,6 +39,8 @@ class Blocks:
     - counts: how many decisions have each answer, where several have it in common;
     - graph features, one block for each family: what stands before a colon in their names.
 
+    Features of the family ``advice`` are none of these: their sum is :meth:`trend`.
+
     Blocks that are the same all over the space are left out. Each is scaled so that two random
     architectures are at a squared distance of 1 on average.
     """
@@ -47,6 +51,9 @@ class Blocks:
         listed = listing(space)
         some = listed or _sampled(space)
         split = self._split(some)
+        advice = self._advice(some)
+        self._middle, self._reach = float(advice.mean()), float(advice.std())
+        self._trend = self._standard(advice) if listed else None
         self._scales: dict[str, float] = {}
         for name, block in split.items():
             spread = float(block.var(axis=0, dtype=np.float64).sum())
@@ -92,6 +99,24 @@ class Blocks:
         places = self.places(architectures)
         return {name: block[places] for name, block in self._listed.items()}
 
+    def trend(self, architectures: Sequence[Architecture]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """What advice says of these architectures, float64 (n,): 0 on average over the space, with
+        a standard deviation of 1; 0 for all where there is no advice."""
+        if self._trend is not None:
+            return self._trend[self.places(architectures)]
+        return self._standard(self._advice(architectures))
+
+    def _standard(self, advice: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+        if self._reach < 1e-6:
+            return np.zeros(len(advice))
+        return (advice.astype(np.float64) - self._middle) / self._reach
+
+    def _advice(self, architectures: Sequence[Architecture]) -> Array:
+        names = self.features.columns(architectures)
+        places = [i for i, name in enumerate(names) if name.startswith(f"{ADVICE}:")]
+        found: Array = self.features.matrix(architectures)[:, places].sum(axis=1)
+        return found
+
     def _place(self, architecture: Architecture) -> int:
         place = self._places.get(architecture)
         if place is None:
@@ -115,7 +140,8 @@ class Blocks:
         families: dict[str, list[int]] = {}
         for place, name in enumerate(self.features.columns(architectures)[width:], width):
             family = name.split(":")[0] if ":" in name else ""
-            families.setdefault(f"graph {family}", []).append(place)
+            if family != ADVICE:
+                families.setdefault(f"graph {family}", []).append(place)
         return blocks | {name: matrix[:, places] for name, places in families.items()}
 
 

@@ -147,7 +147,7 @@ class _Search:
 
     def _one(self, goal: Belief) -> Array:
         normal = np.random.default_rng(self.seed).standard_normal((len(goal.values), _DRAWS))
-        draws, means, variances = goal.process.sampled(normal, goal.covariance)
+        draws, means, variances = goal.draws(normal)
         return noisy_expected_improvement(draws[goal.eligible], means, variances)
 
     def _several(self, goals: Sequence[Belief]) -> Array:

@@ -23,6 +23,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 SEEN, FITTED = 200, 100
 #: A cost counts as at least this share of its bound.
 _LEAST = 1e-3
+#: Values of one standard deviation of advice above or below, and no better or worse for it, that
+#: the trend of advice is made to meet too.
+_LEVEL = 3.0
 #: Kernels whose covariances are kept: a few objectives and limits have one each.
 _IN_USE = 6
 
@@ -156,10 +159,40 @@ class Kernels:
         if found is None:
             past = target.before(count)
             kept = past.kept(FITTED)
-            rows = self._blocks.rows([past.trials[i].architecture for i in kept])
-            values = past.values[kept]
-            found = fit(distances(rows, rows), values - values.mean())
+            known = [past.trials[i].architecture for i in kept]
+            rows, values = self._blocks.rows(known), past.values[kept]
+            values = values - values.mean()
+            rising = Rising.of(self._blocks.trend(known), values)
+            found = fit(distances(rows, rows), values - rising(self._blocks.trend(known)))
             self._known[target.name, count] = found
+        return found
+
+
+@dataclass(frozen=True)
+class Rising:
+    """How far values rise with advice: a line through those that were seen.
+
+    Attributes:
+        slope: of the values by a standard deviation of the advice; 0 without advice.
+        centre: the advice at which it says nothing.
+    """
+
+    slope: float
+    centre: float
+
+    @classmethod
+    def of(cls, advice: Array, values: Array) -> Rising:
+        """The least squares line, drawn towards a level one as by :data:`_LEVEL` more values.
+
+        Advice that is wrong is ignored, not turned round: it is made so that more is better.
+        """
+        centre = float(advice.mean())
+        apart = advice - centre
+        slope = float(apart @ (values - values.mean())) / (float(apart @ apart) + _LEVEL)
+        return cls(max(slope, 0.0), centre)
+
+    def __call__(self, advice: Array) -> Array:
+        found: Array = self.slope * (advice - self.centre)
         return found
 
 
@@ -194,6 +227,7 @@ class Beliefs:
         }
         self._places = {number: place for place, number in enumerate(used)}
         known = [*(t.architecture for t in used.values()), *running]
+        self._trend, self._asked = blocks.trend(known), blocks.trend(pool)
         self._listed: tuple[list[int], list[int]] | None = None
         if places is not None:
             self._listed = (blocks.places(known), places)
@@ -213,14 +247,19 @@ class Beliefs:
         values = target.values[kept]
         middle = float(values.mean())
         kernel = self._kernels.of(target)
-        process = GaussianProcess(kernel, self._part(places), values - middle)
+        rising = Rising.of(self._trend[places], values - middle)
+        above = rising(self._trend) + middle
+        process = GaussianProcess(kernel, self._part(places), values - above[places])
         if self._running:
             between = self._within[:, places][:, :, self._running]
             believed, _ = process.predict(kernel(between))
             places = places + self._running
-            values = np.concatenate([values, believed + middle])
-            process = GaussianProcess(kernel, self._part(places), values - middle)
-        return Belief(target, process, self._covariance(kernel, places), middle, kept, values)
+            values = np.concatenate([values, believed + above[self._running]])
+            process = GaussianProcess(kernel, self._part(places), values - above[places])
+        return Belief(
+            target, process, self._covariance(kernel, places), above[places],
+            rising(self._asked) + middle, kept, values,
+        )  # fmt: skip
 
     def _covariance(self, kernel: Kernel, places: list[int]) -> Array:
         """Between these of the known architectures and the candidates, (n, m)."""
@@ -239,7 +278,8 @@ class Belief:
     """A target's process and the covariances of what it has seen with the candidates.
 
     Attributes:
-        middle: what was taken from the values.
+        above: what was taken from the values, (n,): their mean, and the trend of advice.
+        ahead: the same of the candidates, (m,).
         kept: places of the target's trials that it has seen; running ones come after them.
         values: of these and of the running ones, (n,).
     """
@@ -247,7 +287,8 @@ class Belief:
     target: Target
     process: GaussianProcess
     covariance: Array
-    middle: float
+    above: Array
+    ahead: Array
     kept: Array
     values: Array
 
@@ -265,7 +306,13 @@ class Belief:
     def predict(self) -> tuple[Array, Array]:
         """Means and variances of the candidates, on the target's scale, (m,) each."""
         means, variances = self.process.predict(self.covariance)
-        return means + self.middle, variances
+        return means + self.ahead, variances
+
+    def draws(self, normal: Array) -> tuple[Array, Array, Array]:
+        """Draws of what was seen (n, s), means (m, s) and variances (m,) of the candidates given
+        each; see :meth:`GaussianProcess.sampled`."""
+        draws, means, variances = self.process.sampled(normal, self.covariance)
+        return draws + self.above[:, None], means + self.ahead[:, None], variances
 
     def feasible(self) -> Array:
         """The probability (m,) of each candidate to keep the target's bound."""

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..allocator import keep_memory
 from ..data.split import strata, subset
 from ..errors import InputError
 from ..objective import Limit, Objective
@@ -250,6 +251,7 @@ def start(
     Raises:
         InputError: too few examples to hold some out.
     """
+    keep_memory()
     device = supernet.device
     groups = strata(data.train.targets.numpy())
     kept = torch.from_numpy(subset(groups, 1.0 - holdout, seed))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..allocator import keep_memory
 from ..errors import InputError
 from ..objective import Limit, Objective
 from ..task.base import Data, Recipe, Task
@@ -70,7 +69,6 @@ def train_supernet(
         got = f"{count} epochs" if count < 1 else f"{seconds} seconds"
         raise InputError("training", "at least one epoch, and seconds above 0", got)
     method.check(supernet.space, objectives, limits)
-    keep_memory()
     if device is not None:
         supernet.to(torch.device(device))
     on = supernet.device

@@ -1,0 +1,124 @@
+"""What scores of a few architectures say, as a feature of all."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+from torch import nn
+
+import archsmith as nas
+from archsmith.predictor.blocks import blocks_of
+from archsmith.strategy import strategies
+from archsmith.strategy.advised import Advised
+from archsmith.strategy.learned_advice import with_advice
+from archsmith.strategy.random import RandomSearch
+from archsmith.trial import History, State, Trial
+from archsmith.zoo.nasbench201 import nasbench201
+
+
+def widths():
+    """4,096 architectures."""
+    for place in range(6):
+        nas.choose(f"w{place}", [1, 2, 4, 8])
+    return nn.Identity()
+
+
+def total(architecture):
+    """A proxy that is a function of the answers."""
+    return float(sum((place + 1) * answer for place, answer in enumerate(architecture.values())))
+
+
+def pool_of(space, count, seed=0):
+    rng = random.Random(seed)
+    return [space.sample(rng) for _ in range(count)]
+
+
+def test_described_adds_features_and_leaves_the_rest():
+    space = nas.Space(widths)
+    told = nas.described(space, lambda a: {"advice:total": total(a)})
+    some = pool_of(space, 5)
+    assert [told.graph_features(a) for a in some] == [{"advice:total": total(a)} for a in some]
+    assert [told.canonical(a) for a in some] == [space.canonical(a) for a in some]
+    assert space.graph_features(some[0]) == {}
+    assert told.fingerprint == space.fingerprint
+    assert told.size() == space.size()
+    assert "graph advice" in blocks_of(told)._scales
+
+
+def test_described_keeps_the_features_and_graphs_of_a_form():
+    space = nas.Space(nasbench201, channels=3, classes=10)
+    told = nas.described(space, lambda _: {"mine": 1.0})
+    cell = space.default()
+    assert told.graph_features(cell) == {**space.graph_features(cell), "mine": 1.0}
+    assert told.canonical(cell) == space.canonical(cell)
+    few = nas.described(space.restrict(pool_of(space, 3)), lambda _: {"mine": 1.0})
+    assert few.size().count == 3
+    assert few.graph_features(cell)["mine"] == 1.0
+
+
+def test_scores_of_a_pool_are_learned_for_all():
+    space = nas.Space(widths)
+    pool = pool_of(space, 50)
+    told = with_advice(space, pool, [total(a) for a in pool], "total")
+    unseen = [a for a in pool_of(space, 200, seed=1) if a not in pool]
+    found = [told.graph_features(a)["advice:total"] for a in unseen]
+    assert kendalltau(found, [total(a) for a in unseen]).statistic > 0.85
+    # Far tails, such as a proxy that grows exponentially has, change nothing: ranks are learned.
+    steep = with_advice(space, pool, [np.exp(total(a)) for a in pool], "total")
+    assert steep.graph_features(unseen[0]) == told.graph_features(unseen[0])
+
+
+@pytest.mark.parametrize("scores", ["noise", "equal", "none", "infinite"])
+def test_scores_that_say_nothing_are_no_feature(scores):
+    space, rng = nas.Space(widths), random.Random(3)
+    pool = pool_of(space, 0 if scores == "none" else 40)
+    given = {
+        "noise": [rng.random() for _ in pool], "equal": [1.0 for _ in pool], "none": [],
+        "infinite": [-np.inf for _ in pool],
+    }[scores]  # fmt: skip
+    assert with_advice(space, pool, given, "total") is space
+
+
+class Watches(RandomSearch):
+    """Keeps what it is shown."""
+
+    def propose(self, space, history, rng):
+        self.shown = space.graph_features(space.default())
+        return super().propose(space, history, rng)
+
+
+@pytest.mark.parametrize("feature", [True, False])
+def test_the_strategy_is_shown_what_the_scores_say(feature):
+    space, watches = nas.Space(widths), Watches()
+    advised = Advised(watches, lambda given: [total(a) for a in given], warm=0, feature=feature)
+    advised.propose(space, History([nas.Objective("accuracy", "maximize")]), random.Random(0))
+    assert set(watches.shown) == ({"advice:advice"} if feature else set())
+
+
+def hidden(architecture):
+    """What is searched for: as the scores say, but for one decision that turns it round."""
+    values = list(architecture.values())
+    return total(architecture) / 170 - (values[5] == 8) * 0.4
+
+
+def searched(strategy, trials):
+    space, seeds = nas.Space(widths), random.Random(0)
+    history = History([nas.Objective("accuracy", "maximize")], key=space.canonical)
+    for number in range(trials):
+        seed = seeds.getrandbits(32)
+        proposal = strategy.propose(space, history, random.Random(seed))
+        trial = Trial(number, proposal.architecture, seed=seed, state=State.FINISHED)
+        trial.metrics = {"accuracy": hidden(proposal.architecture)}
+        history.add(trial)
+        history.close(trial)
+    return max(t.metrics["accuracy"] for t in history.finished)
+
+
+def test_a_surrogate_does_not_follow_advice_that_is_wrong_in_part():
+    best = max(hidden(a) for a in nas.Space(widths).enumerate())
+    advice = lambda given: [total(a) for a in given]  # noqa: E731
+    found = searched(Advised(strategies.get("bayesian")(), advice, warm=5, among=1), 30)
+    assert found == pytest.approx(best, abs=0.02)
