@@ -15,6 +15,7 @@ from archsmith.strategy import strategies
 from archsmith.strategy.advised import Advised
 from archsmith.strategy.learned_advice import with_advice
 from archsmith.strategy.random import RandomSearch
+from archsmith.strategy.surrogate import Rising
 from archsmith.trial import History, State, Trial
 from archsmith.zoo.nasbench201 import nasbench201
 
@@ -22,6 +23,13 @@ from archsmith.zoo.nasbench201 import nasbench201
 def widths():
     """4,096 architectures."""
     for place in range(6):
+        nas.choose(f"w{place}", [1, 2, 4, 8])
+    return nn.Identity()
+
+
+def many():
+    """A space that is too large to list."""
+    for place in range(9):
         nas.choose(f"w{place}", [1, 2, 4, 8])
     return nn.Identity()
 
@@ -45,7 +53,37 @@ def test_described_adds_features_and_leaves_the_rest():
     assert space.graph_features(some[0]) == {}
     assert told.fingerprint == space.fingerprint
     assert told.size() == space.size()
-    assert "graph advice" in blocks_of(told)._scales
+    # Advice is no way to be alike; other features are.
+    assert len(blocks_of(told)) == len(blocks_of(space))
+    assert len(blocks_of(nas.described(space, lambda a: {"mine": total(a)}))) == 1 + len(
+        blocks_of(space)
+    )
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_the_trend_is_standard_over_the_space(listed):
+    space = nas.Space(widths) if listed else nas.Space(many)
+    told = nas.described(space, lambda a: {"advice:total": total(a)})
+    some = pool_of(space, 500)
+    trend = blocks_of(told).trend(some)
+    assert abs(trend.mean()) < 0.2
+    assert trend.std() == pytest.approx(1.0, abs=0.15)
+    assert kendalltau(trend, [total(a) for a in some]).statistic == pytest.approx(1.0)
+    assert not blocks_of(space).trend(some).any()
+
+
+def test_a_trend_is_followed_as_far_as_values_bear_it_out():
+    rng = np.random.default_rng(0)
+    advice = rng.standard_normal(60)
+    with_it = Rising.of(advice, 2.0 * advice + 5.0)
+    assert with_it.slope == pytest.approx(2.0, rel=0.1)
+    assert with_it(advice[:1])[0] == pytest.approx(
+        with_it.slope * (advice[0] - advice.mean())
+    )  # nothing is added on average
+    assert Rising.of(advice, rng.standard_normal(60)).slope < 0.3
+    assert Rising.of(advice, -advice).slope == 0.0  # more is better, by contract
+    assert Rising.of(advice[:2], 2.0 * advice[:2]).slope < 1.0  # two values are not much
+    assert Rising.of(np.zeros(9), rng.standard_normal(9)).slope == 0.0
 
 
 def test_described_keeps_the_features_and_graphs_of_a_form():
