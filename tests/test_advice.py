@@ -123,3 +123,35 @@ def test_wrong_names_and_kinds_are_refused_before_any_work(tmp_path):
     assert not list(tmp_path.glob("*.jsonl"))
     with pytest.raises(nas.InputError, match="proxy naswot"):
         nas.search(plain, "digits", proxy="naswot", trials=2)
+
+
+def test_a_limit_on_a_proxy_filters_before_training(setting):
+    """Half of the space is below the median score, and none of it is trained."""
+    from archsmith.evaluate.proxy import ProxyEvaluator
+
+    judge = ProxyEvaluator(
+        setting.space, setting.source, setting.options, setting.task.name, ["synflow"]
+    )
+    true = {a: judge.scores(a)["synflow"] for a in all_of(setting)}
+    middle = sorted(true.values())[4]
+    result = nas.search(
+        net, "digits", strategy="grid", limits=[f"synflow>={middle!r}"], trials=9, epochs=1,
+        finalists=0,
+    )  # fmt: skip
+    trials = result.history.trials
+    assert {t.architecture: t.metrics["synflow"] for t in trials} == pytest.approx(true)
+    trained = {t.architecture for t in trials if "accuracy" in t.metrics}
+    assert trained == {a for a, score in true.items() if score >= middle}
+
+
+def test_a_proxy_is_an_objective_beside_the_quality():
+    result = nas.search(
+        net, "digits", strategy="random", maximize="epe_nas", trials=2, epochs=1, finalists=0
+    )
+    assert [o.metric for o in result.history.objectives] == ["accuracy", "epe_nas"]
+    assert all("epe_nas" in t.metrics for t in result.history.finished)
+
+
+def test_a_misspelled_proxy_in_a_limit_is_offered_the_right_one():
+    with pytest.raises(nas.ArchsmithError, match="did you mean 'swap'"):
+        nas.search(net, "digits", limits=["swep>=4"], trials=1)

@@ -14,12 +14,18 @@ Limits = Mapping[str, float] | Sequence[str | Limit]
 
 
 def objectives_of(
-    task: Task, maximize: str | Sequence[str] = (), minimize: str | Sequence[str] = ()
+    task: Task,
+    maximize: str | Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
+    more: Mapping[str, Metric] | None = None,
 ) -> tuple[Objective, ...]:
     """The objectives, those to maximise first.
 
     The task's own first metric is put in front where none of its metrics is named: the cheapest
     network alone is nobody's wish.
+
+    Args:
+        more: metrics that can be named beside those of the task and the costs.
 
     Raises:
         UnknownNameError: a metric that nothing here measures.
@@ -27,7 +33,7 @@ def objectives_of(
     """
     pairs: list[tuple[str, Direction]] = [(name, "maximize") for name in listed(maximize)]
     pairs += [(name, "minimize") for name in listed(minimize)]
-    known = metrics_of(task)
+    known = {**metrics_of(task), **(more or {})}
     found: dict[str, Objective] = {}
     for name, direction in pairs:
         if name not in known:
@@ -47,14 +53,19 @@ def metrics_of(task: Task) -> dict[str, Metric]:
     return {metric.name: metric for metric in task.metrics} | COSTS
 
 
-def limits_of(task: Task, limits: Limits) -> tuple[Limit, ...]:
+def limits_of(
+    task: Task, limits: Limits, more: Mapping[str, Metric] | None = None
+) -> tuple[Limit, ...]:
     """Limits from text or from a mapping; the better direction of a metric gives the sign.
+
+    Args:
+        more: as for :func:`objectives_of`.
 
     Raises:
         UnknownNameError: a metric that nothing here measures.
         InputError: a limit that cannot be read.
     """
-    known = metrics_of(task)
+    known = {**metrics_of(task), **(more or {})}
     found = parse_limits(limits, known)
     for limit in found:
         if limit.metric not in known:

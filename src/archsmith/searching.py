@@ -160,8 +160,7 @@ def search(
     if sharing is not None:
         setting.fidelity = Fidelity(epochs_of(setting, epochs, budget is not None))
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
-    objectives = objectives_of(setting.task, maximize, minimize)
-    bounds = limits_of(setting.task, limits)
+    objectives, bounds = _goals(setting, maximize, minimize, limits)
     clocked = any(name.startswith("latency") for name in _named(objectives, bounds))
     latencies = knowing(setting, folder, sharing is not None, tell.measured) if clocked else None
     whole = evaluation(setting, objectives, bounds, evaluator, latencies)
@@ -211,7 +210,7 @@ def evaluation(
     evaluator: Evaluator | None = None,
     latency: Evaluator | None = None,
 ) -> Evaluator:
-    """Costs, latency and energy where they are asked for, and training, as one evaluator.
+    """Costs; proxies, latency and energy where they are asked for; and training: one evaluator.
 
     Args:
         evaluator: in place of training.
@@ -219,11 +218,19 @@ def evaluation(
     """
     from .evaluate import Stages
     from .evaluate.cost import CostEvaluator
+    from .evaluate.proxy import ProxyEvaluator, proxies_named
     from .evaluate.training import TrainingEvaluator
 
     shape, dtype = input_of(setting)
     parts: list[Evaluator] = [CostEvaluator(setting.space, shape, dtype)]
     named = _named(objectives, limits)
+    if scored := proxies_named(named):
+        parts.append(
+            ProxyEvaluator(
+                setting.space, setting.source, setting.options, setting.task.name, scored,
+                device=setting.device, data=setting.data,
+            )
+        )  # fmt: skip
     if any(name.startswith("latency") for name in named):
         parts.append(latency or measuring(setting))
     if "energy_mj" in named:
@@ -248,6 +255,17 @@ def evaluation(
         )
     )
     return Stages(parts, limits)
+
+
+def _goals(
+    setting: Setting, maximize: str | Sequence[str], minimize: str | Sequence[str], limits: Limits
+) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
+    """What is searched for: the task's metrics, costs, and scores of proxies may be named."""
+    from .evaluate.proxy import metrics_of_proxies
+
+    scores = metrics_of_proxies()
+    objectives = objectives_of(setting.task, maximize, minimize, scores)
+    return objectives, limits_of(setting.task, limits, scores)
 
 
 def _named(objectives: Sequence[Objective], limits: Sequence[Limit]) -> set[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..data.split import strata, subset
-from ..proxy import Batch, CannotScore, Proxy, SetProxy, check_scores
+from ..objective import COSTS, Metric
+from ..proxy import Batch, CannotScore, Proxy, SetProxy, check_scores, proxies
 from ..proxy.base import named
 from ..proxy.scoring import attempt, check_batch
 from ..space.architecture import Architecture
@@ -146,6 +147,21 @@ class ProxyEvaluator(Evaluator):
 def metric(name: str) -> str:
     """A proxy's name as one that limits and goals can be written with: ``epe_nas``."""
     return name.replace("-", "_")
+
+
+def metrics_of_proxies() -> dict[str, Metric]:
+    """What limits and goals can name: the proxies that score one model, but for plain costs."""
+    found = {}
+    for name in proxies.names():
+        if not issubclass(proxies.get(name), SetProxy) and metric(name) not in COSTS:
+            found[metric(name)] = Metric(metric(name), "", "maximize")
+    return found
+
+
+def proxies_named(metrics: Iterable[str]) -> list[str]:
+    """The proxies behind those of the metrics that are theirs, in the order of the registry."""
+    wanted = set(metrics) & metrics_of_proxies().keys()
+    return [name for name in proxies.names() if metric(name) in wanted]
 
 
 def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
