@@ -64,14 +64,19 @@ class Counter:
         if self._total is not None and self._version == self.tree.version:
             return self._total
         explore(self.tree)
+        confirm(self.tree)
         for _ in range(_RUNS):
-            confirm(self.tree)
             try:
                 self._refresh()
-                self._total = self._after(self.tree.start, {}, 0)
-                return self._total
+                found = self._after(self.tree.start, {}, 0)
             except _Unknown as gap:
+                # Confirmed once it can be counted: an unbounded tree grows with every gap.
                 self._learn(gap)
+                continue
+            confirm(self.tree)
+            if self._version == self.tree.version:
+                self._total = found
+                return found
         raise NotCountable("the tree could not be learned in the runs allowed")
 
     def draw(self, rng: random.Random) -> dict[str, Answer]:
