@@ -192,7 +192,7 @@ def limits(options: argparse.Namespace) -> list[dict[str, Any]]:
     for strategy in options.strategies:
         began = time.perf_counter()
         result = nas.search(
-            space, "digits", strategy=strategy, limits={"latency_ms": bound}, trials=6, epochs=1,
+            space, "digits", strategy=strategy, limits={"latency_ms": bound}, trials=6, epochs=3,
             final_epochs=1, finalists=2, latency=replace(chosen, samples=None),
         )  # fmt: skip
         assert result.best is not None, result.problems
