@@ -41,12 +41,12 @@ SPECS: dict[str, tuple[dict[str, Any], str]] = {
 #: Keywords of ``Advised`` for each variant of a strategy; none is the strategy alone.
 VARIANTS: dict[str, tuple[str, dict[str, Any] | None]] = {
     "bayesian": ("bayesian", None),
-    "bayesian, warm": ("bayesian", {"feature": False, "among": 1}),
-    "bayesian, feature": ("bayesian", {"warm": 0, "among": 1}),
-    "bayesian, warm, feature": ("bayesian", {"among": 1}),
+    "bayesian, warm": ("bayesian", {}),
+    "bayesian, feature": ("bayesian", {"warm": 0, "feature": True}),
+    "bayesian, warm, feature": ("bayesian", {"feature": True}),
     "genetic": ("genetic", None),
-    "genetic, warm": ("genetic", {"feature": False, "among": 1}),
-    "genetic, warm, choice": ("genetic", {"feature": False}),
+    "genetic, warm": ("genetic", {}),
+    "genetic, warm, choice": ("genetic", {"among": 4}),
 }
 AT = (10, 20, 30, 60, 100)
 

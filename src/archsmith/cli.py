@@ -94,7 +94,7 @@ def search(
     task: Annotated[str | None, typer.Option(help="Task; found from the data if left out.")] = None,
     strategy: Annotated[str, typer.Option(help="Search strategy or one-shot method.")] = "auto",
     proxy: Annotated[
-        str | None, typer.Option(help="Zero-cost proxy that picks first trials and screens others.")
+        str | None, typer.Option(help="Zero-cost proxy that picks the first trials.")
     ] = None,
     maximize: Annotated[list[str] | None, typer.Option(help="Metric to maximise.")] = None,
     minimize: Annotated[list[str] | None, typer.Option(help="Metric to minimise.")] = None,

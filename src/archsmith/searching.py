@@ -100,7 +100,7 @@ def search(
             ``darts``, …) or a :class:`Method` trains shared weights first and judges trials by
             them; ``"spos+nsga2"`` says which strategy searches on them.
         proxy: a zero-cost proxy (``naswot``, ``az-nas``, ``vote``, …) whose scores of untrained
-            architectures pick the first trials and choose among the strategy's proposals.
+            architectures pick the first trials.
         evaluator: in place of training; costs are measured beside it.
         maximize, minimize: objectives; the task's own metric if none is named.
         limits: ``{"params": 200_000}``, or ``["params<=200k", "accuracy>=0.9"]``.

@@ -158,5 +158,5 @@ def searched(strategy, trials):
 def test_a_surrogate_does_not_follow_advice_that_is_wrong_in_part():
     best = max(hidden(a) for a in nas.Space(widths).enumerate())
     advice = lambda given: [total(a) for a in given]  # noqa: E731
-    found = searched(Advised(strategies.get("bayesian")(), advice, warm=5, among=1), 30)
+    found = searched(Advised(strategies.get("bayesian")(), advice, feature=True), 30)
     assert found == pytest.approx(best, abs=0.02)

@@ -1,4 +1,4 @@
-"""A wrapper that listens to cheap scores: they start a search, and they choose among proposals."""
+"""A wrapper that listens to cheap scores: they start a search, and can do more."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class Advised(Strategy):
       and the new architecture that the advice likes best is proposed. A proposal that raises the
       fidelity of one that was tried is not held up.
 
-    The advice cannot keep the search from anything for good: the strategy learns from trials alone.
+    The start is what paid on most tables; the other two are off unless asked for
+    (docs/benchmarks.md). The advice cannot keep the search from anything for good: the strategy learns from trials alone.
 
     Args:
         strategy: what proposes after the start.
@@ -55,8 +56,8 @@ class Advised(Strategy):
         *,
         warm: int = 5,
         pool: int = 50,
-        feature: bool = True,
-        among: int = 4,
+        feature: bool = False,
+        among: int = 1,
         says: str = "advice",
     ) -> None:
         check_whole(self.name, warm=warm, pool=pool, among=among)
