@@ -32,7 +32,8 @@ class Advised(Strategy):
       fidelity of one that was tried is not held up.
 
     The start is what paid on most tables; the other two are off unless asked for
-    (docs/benchmarks.md). The advice cannot keep the search from anything for good: the strategy learns from trials alone.
+    (docs/benchmarks.md). The advice cannot keep the search from anything for good: the strategy
+    learns from trials alone.
 
     Args:
         strategy: what proposes after the start.
