@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import replace
 from statistics import median
@@ -19,7 +20,12 @@ TIMED = {
     "spos": ("spos", "few-shot-nas", "enas"),
     "bignas": ("bignas", "attentive", "ofa"),
     "darts": ("darts", "gdas", "snas", "drnas", "fair-darts", "beta-darts"),
+    "fairnas": ("fairnas",),
+    "pc-darts": ("pc-darts",),
+    "darts-2nd": ("darts-2nd",),
 }
+#: Those of them that mix the options.
+_MIX = ("darts", "pc-darts", "darts-2nd")
 #: Steps of a method that are timed, after one that warms up.
 _STEPS = 3
 #: Builds that a survey of a space makes, for each option of its decisions.
@@ -81,9 +87,10 @@ def step_seconds(
     """Seconds of a step of each method of :data:`TIMED`, as far as there is time; medians."""
     found: dict[str, float] = {}
     for name in TIMED:
-        if (name == "darts" and not relaxed) or (found and time.monotonic() > until):
+        if (name in _MIX and not relaxed) or (found and time.monotonic() > until):
             continue
-        found[name] = median(_steps(setting, net, name, seed, until))
+        with contextlib.suppress(InputError):  # the space is not for this method
+            found[name] = median(_steps(setting, net, name, seed, until))
     return found
 
 
@@ -94,6 +101,7 @@ def _steps(setting: Setting, net: Supernet, name: str, seed: int, until: float) 
     from ..supernet.session import start
 
     method = methods.get(name)()
+    method.check(setting.space)
     on = net.device
     times: list[float] = []
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
