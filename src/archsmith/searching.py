@@ -11,9 +11,9 @@ from .advice import ProxyAdvice
 from .errors import InputError
 from .finals import Finals, OnFinal, Start
 from .found import Listener, SearchResult, found_of
-from .goals import Limits, limits_of, objectives_of, seconds_of
+from .goals import Limits, seconds_of
 from .hardware.options import LatencyOptions
-from .objective import Limit, Objective
+from .judging import evaluation, goals, named_in
 from .oneshot import (
     OnShared,
     OnSharedWeights,
@@ -47,7 +47,7 @@ from .study.reach import Reach
 from .study.result import INTERRUPTED, StudyResult
 from .study.stopping import Stopper, stopper_of
 from .task.base import ReadOptions, Recipe
-from .timing import input_of, keep, knowing, measuring
+from .timing import keep, knowing
 from .trial import Fidelity, History
 
 if TYPE_CHECKING:
@@ -160,8 +160,8 @@ def search(
     if sharing is not None:
         setting.fidelity = Fidelity(epochs_of(setting, epochs, budget is not None))
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
-    objectives, bounds = _goals(setting, maximize, minimize, limits)
-    clocked = any(name.startswith("latency") for name in _named(objectives, bounds))
+    objectives, bounds = goals(setting, maximize, minimize, limits)
+    clocked = any(name.startswith("latency") for name in named_in(objectives, bounds))
     latencies = knowing(setting, folder, sharing is not None, tell.measured) if clocked else None
     whole = evaluation(setting, objectives, bounds, evaluator, latencies)
     offers = offered(whole, setting.fidelity)
@@ -201,76 +201,6 @@ def search(
     if folder is not None:
         result.report = Run(folder, setting.space).report()
     return result
-
-
-def evaluation(
-    setting: Setting,
-    objectives: Sequence[Objective],
-    limits: Sequence[Limit],
-    evaluator: Evaluator | None = None,
-    latency: Evaluator | None = None,
-) -> Evaluator:
-    """Costs; proxies, latency and energy where they are asked for; and training: one evaluator.
-
-    Args:
-        evaluator: in place of training.
-        latency: tells the latency; it is measured without.
-    """
-    from .evaluate import Stages
-    from .evaluate.cost import CostEvaluator
-    from .evaluate.proxy import ProxyEvaluator, proxies_named
-    from .evaluate.training import TrainingEvaluator
-
-    shape, dtype = input_of(setting)
-    parts: list[Evaluator] = [CostEvaluator(setting.space, shape, dtype)]
-    named = _named(objectives, limits)
-    if scored := proxies_named(named):
-        parts.append(
-            ProxyEvaluator(
-                setting.space, setting.source, setting.options, setting.task.name, scored,
-                device=setting.device, data=setting.data,
-            )
-        )  # fmt: skip
-    if any(name.startswith("latency") for name in named):
-        parts.append(latency or measuring(setting))
-    if "energy_mj" in named:
-        from .evaluate.energy import EnergyEvaluator
-
-        parts.append(
-            EnergyEvaluator(
-                setting.space, shape, dtype, device=setting.device, options=setting.latency
-            )
-        )
-    parts.append(
-        evaluator
-        or TrainingEvaluator(
-            setting.space,
-            setting.source,
-            setting.options,
-            setting.task.name,
-            setting.recipe,
-            setting.device,
-            data=setting.data,
-            goal=objectives[0],
-        )
-    )
-    return Stages(parts, limits)
-
-
-def _goals(
-    setting: Setting, maximize: str | Sequence[str], minimize: str | Sequence[str], limits: Limits
-) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
-    """What is searched for: the task's metrics, costs, and scores of proxies may be named."""
-    from .evaluate.proxy import metrics_of_proxies
-
-    scores = metrics_of_proxies()
-    objectives = objectives_of(setting.task, maximize, minimize, scores)
-    return objectives, limits_of(setting.task, limits, scores)
-
-
-def _named(objectives: Sequence[Objective], limits: Sequence[Limit]) -> set[str]:
-    """The metrics that are aimed at or limited."""
-    return {goal.metric for goal in objectives} | {limit.metric for limit in limits}
 
 
 def _meta(
