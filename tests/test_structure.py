@@ -19,7 +19,8 @@ ORDER = [
     "tables", "data", "task", "train", "hardware", "proxy", "predictor",
     "strategy", "supernet", "evaluate", "export", "report", "trust", "study", "goals",
     "benchmarking", "setting", "timing", "judging", "final", "finals", "oneshot", "advice", "found",
-    "run", "trusting", "searching", "profiling", "output", "screen", "cli_benchmark", "cli_profile", "cli",
+    "run", "trusting", "searching", "profiling", "output", "screen", "cli_benchmark",
+    "cli_profile", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.
 FREE = {"testing", "__init__"}

@@ -29,7 +29,7 @@ def evaluation(
     """
     from .evaluate import Stages
     from .evaluate.cost import CostEvaluator
-    from .evaluate.proxy import ProxyEvaluator
+    from .evaluate.proxy import ProxyEvaluator, proxies_named
     from .evaluate.training import TrainingEvaluator
 
     shape, dtype = input_of(setting)
