@@ -23,7 +23,9 @@ def over(study: Study, waiting: bool) -> str:
 
     ``waiting`` says that trials came back and have their place in the budget already.
     """
-    if study.budget is not None and study.spent >= study.budget:
+    # Work before the first trial that took all the time would have been for nothing without one.
+    owed = study.prepared and not study.history.trials
+    if study.budget is not None and study.spent >= study.budget and not owed:
         return f"{study.budget:g} seconds are over"
     if waiting:
         return ""

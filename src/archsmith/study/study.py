@@ -100,6 +100,8 @@ class Study:
         self.store = store if store is not None else MemoryStore()
         self.executor = executor if executor is not None else Inline()
         self.seed, self.trials, self.budget = seed, trials, seconds
+        #: Whether :meth:`prepare` has done its work in this session.
+        self.prepared = False
         self.fidelity = fidelity or Fidelity()
         space.check_form()
         strategy.check(space, self._empty())
@@ -159,7 +161,7 @@ class Study:
         stopped = "an error"
         try:
             work()
-            stopped = PREPARED
+            stopped, self.prepared = PREPARED, True
         except KeyboardInterrupt:
             stopped = INTERRUPTED
             raise
