@@ -49,6 +49,13 @@ def test_every_method_searches_from_the_command_line(archsmith, tmp_path, method
     assert "shared weights" in (run / "report.html").read_text("utf-8").lower()
 
 
+def test_a_training_that_takes_all_the_time_is_not_for_nothing():
+    """The epoch ends when its share of the time does; a late end leaves one trial, not none."""
+    result = nas.search(SPACE, "digits", strategy="spos", time=0.05, finalists=0)
+    assert [trial.state for trial in result.history.trials] == [State.FINISHED]
+    assert result.stopped == "0.05 seconds are over"
+
+
 def test_names_say_what_searches_on_the_weights():
     plan = one_shot("fairnas+nsga2")
     assert isinstance(plan, OnSharedWeights)
