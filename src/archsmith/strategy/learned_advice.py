@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..predictor import predictors
-from ..predictor.blocks import listing
+from ..predictor.blocks import ADVICE, listing
 from ..space.architecture import Architecture
 from ..space.forms import described
 from .ranking import normal_scores
@@ -40,7 +40,7 @@ def with_advice(
         return space
     if not predictor.fit(space, known, values).believed:
         return space
-    name, listed = f"advice:{says}", listing(space)
+    name, listed = f"{ADVICE}:{says}", listing(space)
     means = predictor.predict(listed).mean if listed else []
     learned = {space.canonical(a): float(m) for a, m in zip(listed, means, strict=True)}
 
