@@ -26,9 +26,7 @@ def faults():
 
 told = [faults()]
 keep_memory()
-faults()
-told.append(faults())
-with ordinary_memory():
+with ordinary_memory():  # first: a block that is kept may leave a gap that the next one goes into
     told.append(faults())
 faults()
 told.append(faults())
@@ -50,15 +48,14 @@ def faults(**environment: str) -> list[int]:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_memory_is_kept_and_given_back_where_a_model_is_measured() -> None:
-    before, kept, measured, again, held = faults()
-    assert kept < before / 20
-    assert again < before / 20
+    before, measured, kept, held = faults()
     assert measured > before / 2
+    assert kept < before / 20
     # What was given back in between is held again: two blocks of 64 MB, in pages of 4 kB.
     assert held > 20_000
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_a_users_own_thresholds_stand() -> None:
-    before, kept, *_ = faults(MALLOC_MMAP_THRESHOLD_="1000000", MALLOC_TRIM_THRESHOLD_="1000000")
+    before, _, kept, _ = faults(MALLOC_MMAP_THRESHOLD_="1000000", MALLOC_TRIM_THRESHOLD_="1000000")
     assert kept > before / 2

@@ -42,7 +42,11 @@ def release_memory() -> None:
 
 @contextmanager
 def ordinary_memory() -> Iterator[None]:
-    """Memory as a process keeps it that never asked for more: what a deployed model would meet."""
+    """Memory as a process keeps it that never asked for more: what a deployed model would meet.
+
+    Nearly so: glibc looks into the gaps of its heap first, and a training before may have left
+    some that blocks above the threshold fit in.
+    """
     if _keeps:
         _set(_ORDINARY)
     try:
