@@ -1,0 +1,1 @@
+"""Losses over embeddings, and batches that give them pairs."""

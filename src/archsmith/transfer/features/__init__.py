@@ -1,0 +1,1 @@
+"""Deep features: embeddings of any model, kept on disk, probed, compared and drawn."""

@@ -1,0 +1,1 @@
+"""Classifiers that learn from a few examples, and episodes that measure them."""

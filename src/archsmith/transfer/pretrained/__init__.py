@@ -1,0 +1,1 @@
+"""Weights from elsewhere: files, packages, hubs, and what of them fits a model."""

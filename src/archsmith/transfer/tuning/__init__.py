@@ -1,0 +1,1 @@
+"""Fine-tuning: what is frozen, what learns how fast, and what is added."""

@@ -1,0 +1,1 @@
+"""Classes without examples, known by attributes or by text."""
