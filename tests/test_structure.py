@@ -15,7 +15,7 @@ ROOT = Path(archsmith.__file__).parent
 
 #: From the ground up; a module imports only from what stands before it.
 ORDER = [
-    "errors", "allocator", "weights", "space", "objective", "agreement", "trial", "registry", "zoo",
+    "errors", "options", "allocator", "weights", "space", "objective", "agreement", "trial", "registry", "zoo",
     "tables", "data", "metric", "task", "train", "hardware", "proxy", "predictor",
     "strategy", "supernet", "transfer", "evaluate", "export", "report", "trust", "study", "goals",
     "benchmarking", "setting", "timing", "judging", "final", "finals", "oneshot", "advice", "found",

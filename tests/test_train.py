@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import nn
 
+from archsmith.data.batches import batches
 from archsmith.errors import InputError
 from archsmith.objective import Objective
 from archsmith.task import task
 from archsmith.task.base import Data, Part, ReadOptions, Recipe
-from archsmith.train import Diverged, _Run, batches, norms_in, optimizer_of, schedule, score, train
+from archsmith.train import Diverged, _Run, norms_in, optimizer_of, schedule, score, train
 from archsmith.trial import Fidelity
 
 IMAGES = task("image-classification")

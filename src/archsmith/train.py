@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -150,29 +150,32 @@ class _Run:
         device: torch.device,
         goal: Objective | None = None,
     ) -> None:
-        self.model, self.task, self.recipe, self.facts = model, task, recipe, data.facts
-        self.device = device
+        self.model, self.task, self.recipe, self.data = model, task, recipe, data
+        self.facts, self.device = data.facts, device
         self.epochs = recipe.epochs if fidelity.epochs is None else fidelity.epochs
         if self.epochs < 1 or not 0 < fidelity.share <= 1:
             raise InputError("fidelity", "at least one epoch and a share in (0, 1]", str(fidelity))
         first, names = task.metrics[0], {metric.name for metric in task.metrics}
         known = goal is not None and goal.metric in names
         self.quality = goal if goal and known else Objective(first.name, first.direction)
-        self.optimizer = optimizer_of(model.named_parameters(), recipe, norms_in(model))
+        self.learned = _learned_loss(model, task, self.facts, device)
+        named = list(model.named_parameters())
+        if self.learned is not None:
+            named += self.learned.named_parameters()
+        self.optimizer = optimizer_of(named, recipe, norms_in(model))
         self.inputs, self.targets = data.train.inputs.to(device), data.train.targets.to(device)
         self.kept = torch.from_numpy(
             subset(strata(data.train.targets.numpy()), fidelity.share, seed)
         )
-        self.steps = self.epochs * len(batches(self.kept, recipe.batch_size))
-        self.step, self.rate = 0, 0.0
         self.order = torch.Generator().manual_seed(seed)
+        self.steps = self.epochs * len(self.batches(torch.Generator()))
+        self.step, self.rate = 0, 0.0
         self.noise = torch.Generator(device).manual_seed(seed)
 
     def epoch(self, number: int) -> float:
         """Train on every example once; the mean training loss."""
         self.model.train()
-        order = self.kept[torch.randperm(len(self.kept), generator=self.order)]
-        chunks = batches(order, self.recipe.batch_size)
+        chunks = self.batches(self.order)
         total = torch.zeros((), device=self.inputs.device)
         for position, batch in enumerate(chunks, start=1):
             total += self.learn(batch.to(self.inputs.device))
@@ -180,6 +183,11 @@ class _Run:
             if (position % 16 == 0 or position == len(chunks)) and not math.isfinite(total):
                 raise Diverged(f"training loss {float(total):g} in epoch {number}", number)
         return float(total) / len(chunks)
+
+    def batches(self, generator: torch.Generator) -> Sequence[Tensor]:
+        """The examples of each step of an epoch."""
+        targets, size = self.data.train.targets, self.recipe.batch_size
+        return self.task.draw(self.kept, targets, size, generator)
 
     def learn(self, batch: Tensor) -> Tensor:
         """One step on the examples whose indices are ``batch``; the loss, detached."""
@@ -194,7 +202,10 @@ class _Run:
         targets = self.task.prepare_targets(self.targets[batch], facts)
         with precision(recipe, self.device):
             outputs = self.model(inputs)
-        loss = self.task.loss(outputs, targets, recipe.label_smoothing)
+        if self.learned is None:
+            loss = self.task.loss(outputs, targets, recipe.label_smoothing)
+        else:
+            loss = self.learned(outputs, targets)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if recipe.clip:
@@ -203,12 +214,20 @@ class _Run:
         return loss.detach()
 
 
-def batches(order: Tensor, size: int) -> tuple[Tensor, ...]:
-    """Indices in batches; a last batch of one joins the one before (BatchNorm needs two)."""
-    if len(order) > size and len(order) % size == 1:
-        *whole, last = torch.split(order[:-1], size)
-        return (*whole, torch.cat([last, order[-1:]]))
-    return torch.split(order, size)
+def _learned_loss(
+    model: nn.Module, task: Task, facts: Mapping[str, Any], device: torch.device
+) -> nn.Module | None:
+    """The task's loss with parameters of its own, where it has one."""
+
+    def dim() -> int:
+        mode = model.training
+        with torch.no_grad():
+            outputs: Tensor = model.eval()(task.example(facts, batch=2).to(device))
+        model.train(mode)
+        return outputs.shape[-1]
+
+    learned = task.learned_loss(facts, dim)
+    return learned.to(device) if learned is not None else None
 
 
 def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
@@ -285,7 +304,7 @@ def paces(
         torch.manual_seed(seed)
         run = _Run(model.to(on), task, data, recipe, Fidelity(), seed, on)
         model.train()
-        chunks = batches(run.kept, recipe.batch_size)
+        chunks = run.batches(run.order)
         taken = _timed(lambda i: run.learn(chunks[i % len(chunks)].to(on)), steps, seconds, on)
     size = min(512, len(data.validation))
     part = Part(data.validation.inputs[:size], data.validation.targets[:size])

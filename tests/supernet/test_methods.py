@@ -11,7 +11,8 @@ from torch import nn
 from archsmith.errors import InputError, UnknownNameError
 from archsmith.space.architecture import Architecture
 from archsmith.supernet import methods
-from archsmith.supernet.method import Method, Path, SampledMethod, imitation
+from archsmith.metric.distill import imitation
+from archsmith.supernet.method import Method, Path, SampledMethod
 from archsmith.task.base import Part
 
 from .training_toys import (

@@ -11,6 +11,7 @@ datasets = Registry(
     {
         "digits": "archsmith.data.bundled:DIGITS",
         "fashion-mnist": "archsmith.data.idx:FASHION",
+        "omniglot": "archsmith.data.omniglot:OMNIGLOT",
         "iris": "archsmith.data.bundled:IRIS",
         "wine": "archsmith.data.bundled:WINE",
         "breast-cancer": "archsmith.data.bundled:BREAST_CANCER",

@@ -79,7 +79,7 @@ def _load(path: Path) -> Any:
         raise DataError(str(path), "an .npz file of arrays", str(error)) from error
 
 
-def _open(path: Path) -> Any:
+def open_archive(path: Path) -> Any:
     """An open ``.npz``. Raises DataError for damage and for a single array of that name."""
     archive = _load(path)
     if isinstance(archive, np.ndarray):
@@ -110,7 +110,7 @@ def _shape(path: Path, archive: Any, key: str) -> tuple[int, ...]:
 
 def kind_of(path: Path) -> Kind | None:
     """What an ``.npz`` file holds, from headers and targets; ``None`` where it is neither."""
-    with _open(path) as archive:
+    with open_archive(path) as archive:
         try:
             keys = layout(path, list(archive.files))
         except DataError:
@@ -155,7 +155,7 @@ def _names(path: Path, key: str | None, arrays: dict[str, NDArray[Any]]) -> tupl
 
 
 def _read(path: Path) -> tuple[Layout, dict[str, NDArray[Any]]]:
-    with _open(path) as archive:
+    with open_archive(path) as archive:
         keys = layout(path, list(archive.files))
         wanted = [*keys.inputs.values(), *keys.targets.values(), keys.class_names, keys.columns]
         return keys, {key: load(path, archive, key) for key in wanted if key is not None}

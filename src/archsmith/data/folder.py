@@ -72,6 +72,22 @@ def _class_folders(root: Path) -> dict[int, list[Path]]:
     return parts
 
 
+def _leaves(root: Path) -> tuple[list[_File], tuple[str, ...]]:
+    """Files of a folder whose classes are the folders right above the images, at any depth."""
+    found: list[tuple[Path, str, int]] = []
+    for part, folders in _class_folders(root).items():
+        for folder in folders:
+            found += [
+                (path, path.parent.relative_to(folder.parent).as_posix(), part)
+                for path in _pictures(folder)
+            ]
+    names = tuple(sorted({name for _, name, _ in found}))
+    if len(names) < 2:
+        got = f"only {names[0]!r}" if names else "none"
+        raise DataError(str(root), "a folder for each of at least two classes", got)
+    return [_File(path, names.index(name), part) for path, name, part in found], names
+
+
 def _gather(root: Path) -> tuple[list[_File], tuple[str, ...]]:
     parts = _class_folders(root)
     names = tuple(sorted({folder.name for folder in parts[TRAIN]}))
@@ -186,7 +202,12 @@ def _size(sizes: Sequence[tuple[int, int]], asked: int | None) -> tuple[tuple[in
     return size, f"{spread} pixels, brought to {size[0]} x {size[1]}"
 
 
-def read_images(root: Path, size: int | None = None, unreadable: Unreadable = "refuse") -> Images:
+def read_images(
+    root: Path,
+    size: int | None = None,
+    unreadable: Unreadable = "refuse",
+    leaves: bool = False,
+) -> Images:
     """Read a folder of class folders.
 
     Args:
@@ -194,17 +215,19 @@ def read_images(root: Path, size: int | None = None, unreadable: Unreadable = "r
         size: height and width to bring all images to. Without it images of one size (at most 128
             pixels) are kept as they are, others brought to their median shorter side, at most 64.
         unreadable: whether a file that cannot be read is refused, or skipped and noted.
+        leaves: take the folder right above an image for its class, ``alphabet/letter``, and let a
+            part have classes of its own.
 
     Raises:
         DataError: fewer than two classes, an empty class, unreadable files that may not be skipped.
     """
-    files, names = _gather(root)
+    files, names = _leaves(root) if leaves else _gather(root)
     with ThreadPoolExecutor() as pool:
         glances = list(pool.map(_glance, [file.path for file in files]))
         bad = [(f, g) for f, g in zip(files, glances, strict=True) if isinstance(g, str)]
         notes = _judge(root, bad, len(files), unreadable)
         good = [(f, g) for f, g in zip(files, glances, strict=True) if not isinstance(g, str)]
-        left = {f.label for f, _ in good if f.part == TRAIN}
+        left = {f.label for f, _ in good if f.part == TRAIN or leaves}
         for label, name in enumerate(names):
             if label not in left:
                 raise DataError(str(root / name), "readable images of this class", "none")

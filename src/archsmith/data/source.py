@@ -8,6 +8,7 @@ from typing import TypeVar
 from ..errors import DataError, unknown
 from . import datasets
 from .raw import Dataset, Images, Kind, Table, Unreadable
+from .reclass import resized
 
 Anything = TypeVar("Anything", Images, Table)
 READABLE = (
@@ -61,17 +62,25 @@ def read_images(
     size: int | None = None,
     unreadable: Unreadable = "refuse",
     target: str | None = None,
+    leaves: bool = False,
 ) -> Images:
     """Images from a name, a folder or an ``.npz`` file.
+
+    Args:
+        size: height and width to bring them to.
+        leaves: in a folder, as :func:`archsmith.data.folder.read_images`.
 
     Raises:
         DataError: the source holds no labelled images, or they cannot be read.
         UnknownNameError: a name that is not registered, or a target other than the labels.
     """
-    return _only_target(_images(locate(source), source, size, unreadable), target)
+    read = _images(locate(source), source, size, unreadable, leaves)
+    return _only_target(resized(read, size), target)
 
 
-def _images(place: str | Path, source: str, size: int | None, unreadable: Unreadable) -> Images:
+def _images(
+    place: str | Path, source: str, size: int | None, unreadable: Unreadable, leaves: bool
+) -> Images:
     from . import arrays, folder, idx
 
     if isinstance(place, str):
@@ -82,7 +91,7 @@ def _images(place: str | Path, source: str, size: int | None, unreadable: Unread
     if place.is_dir():
         if idx.find_files(place) is not None:
             return idx.read_folder(place)
-        return folder.read_images(place, size, unreadable)
+        return folder.read_images(place, size, unreadable, leaves)
     if place.suffix.lower() == ".npz":
         return arrays.read_images(place)
     raise DataError(source, "a folder or an .npz file of images", place.suffix or "a file")

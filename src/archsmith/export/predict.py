@@ -39,11 +39,11 @@ def predict(
         InputError: the folder is no export, or its space cannot be had.
         DataError: the input cannot be read.
     """
-    from ..task import tasks
+    from ..task import task as find_task
 
     place = Path(folder)
     record = read_record(place)
-    task: Task = tasks.get(record["task"])()
+    task: Task = find_task(record["task"])
     facts: Mapping[str, Any] = record["facts"]
     inputs = task.load_input(Path(input_path), facts)
     outputs = _runner(place, record, task, space)(inputs)

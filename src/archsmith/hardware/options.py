@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError, unknown
+from ..options import parse
 
 #: Runtimes by name.
 NAMES = ("eager", "exported", "onnx")
@@ -65,19 +66,7 @@ class LatencyOptions:
             UnknownNameError: an option that is not known.
             InputError: a value that cannot be read.
         """
-        kinds = {"runtime": str, "seconds": float}
-        given: dict[str, Any] = {}
-        for part in filter(None, (part.strip() for part in text.split(","))):
-            name, equals, value = (piece.strip() for piece in part.partition("="))
-            if name not in {field.name for field in fields(cls)}:
-                raise unknown("latency option", name, [field.name for field in fields(cls)])
-            try:
-                given[name] = kinds.get(name, int)(value)
-            except ValueError:
-                kind = "a number" if name == "seconds" else "a whole number"
-                got = repr(value) if equals else "nothing"
-                raise InputError(f"latency, {name}", kind, got) from None
-        return cls(**given)
+        return parse(cls, text, "latency")
 
 
 def described(measured: Mapping[str, Any]) -> str:

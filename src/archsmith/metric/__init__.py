@@ -1,1 +1,45 @@
 """Losses over embeddings, and batches that give them pairs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..registry import Registry
+
+if TYPE_CHECKING:
+    from .losses import EmbeddingLoss
+
+#: Losses by name; plug-ins register in the entry-point group ``archsmith.losses``.
+losses = Registry(
+    "loss",
+    "archsmith.losses",
+    {
+        "contrastive": "archsmith.metric.losses:Contrastive",
+        "nca": "archsmith.metric.losses:NCA",
+        "prototypical": "archsmith.metric.losses:Prototypical",
+        "proxy-anchor": "archsmith.metric.proxies:ProxyAnchor",
+        "proxy-nca": "archsmith.metric.proxies:ProxyNCA",
+        "supervised-contrastive": "archsmith.metric.losses:SupervisedContrastive",
+        "triplet": "archsmith.metric.losses:Triplet",
+    },
+)
+#: Names with this prefix are losses of pytorch-metric-learning.
+FOREIGN = "pml:"
+
+
+def loss_class(name: str) -> type[EmbeddingLoss]:
+    """The class of a loss: ours by name, or ``pml:NAME`` of pytorch-metric-learning.
+
+    Raises:
+        UnknownNameError: no such loss.
+        MissingExtraError: ``pml:`` without the extra ``metric``.
+    """
+    if name.startswith(FOREIGN):
+        from .foreign import foreign_loss
+
+        return foreign_loss(name.removeprefix(FOREIGN))
+    found: type[EmbeddingLoss] = losses.get(name)
+    return found
+
+
+__all__ = ["FOREIGN", "loss_class", "losses"]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from ..errors import ArchsmithError, SpaceError
 from ..objective import Limit, Objective
@@ -213,7 +212,7 @@ class SampledMethod(Method):
             outputs = _outputs(session, model, inputs, path.architecture)
             loss = own = session.task.loss(outputs, targets, smoothing)
             if path.soft and teacher is not None:
-                loss = imitation(outputs, teacher, targets)
+                loss = session.task.imitation(outputs, teacher, targets)
                 if self.targets_too:
                     loss = loss + own
             (loss * share).backward()  # type: ignore[no-untyped-call]
@@ -311,24 +310,6 @@ def _outputs(
         ) from error  # fmt: skip
 
 
-def imitation(outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
-    """How far outputs are from those of a teacher; its gradient is that of knowledge distillation.
-
-    For class indices as targets the Kullback-Leibler divergence of the softmax over dimension 1
-    (Hinton et al. 2015, arXiv:1503.02531, at temperature 1), a mean over all other dimensions. For
-    values the mean squared difference.
-
-    Args:
-        outputs, teacher: (n, classes, ...) logits or (n, ...) values; the teacher gets no gradient.
-        targets: as the task's loss takes them; their type alone is read.
-    """
-    teacher = teacher.detach().float()
-    if targets.is_floating_point():
-        return F.mse_loss(outputs.float(), teacher)
-    own, goal = outputs.float().log_softmax(1), teacher.log_softmax(1)
-    return (goal.exp() * (goal - own)).sum(1).mean()
-
-
 __all__ = [
     "Batch",
     "Method",
@@ -338,5 +319,4 @@ __all__ = [
     "Sampler",
     "Session",
     "accepted",
-    "imitation",
 ]

@@ -24,7 +24,7 @@ from ..data.split import strata, subset
 from ..errors import InputError
 from ..objective import Limit, Objective
 from ..task.base import Data, Recipe, Task
-from ..train import batches, is_norm, optimizer_of, precision, schedule
+from ..train import is_norm, optimizer_of, precision, schedule
 
 if TYPE_CHECKING:
     from ..space.architecture import Architecture
@@ -69,6 +69,7 @@ class Session:
     restarts: tuple[float, ...] = ()
     curve: list[dict[str, float]] = field(default_factory=list)
     held_batches: int = 0
+    _held: tuple[int, Sequence[Tensor]] = field(default=(0, ()), repr=False)
     _version: int = 0
     _began: float = field(default_factory=lambda: time.perf_counter())
     _parts: _Parts = field(kw_only=True, repr=False)
@@ -139,18 +140,19 @@ class Session:
         Raises:
             RuntimeError: the method's ``holdout`` is 0.
         """
-        size = min(self.recipe.batch_size, len(self._parts.held))
-        if size == 0:
+        if len(self._parts.held) == 0:
             raise RuntimeError("this method holds no data out: set its holdout")
-        cycle, place = divmod(self.held_batches, len(batches(self._parts.held, size)))
+        # How many there are does not depend on the cycle, so the last one drawn tells.
+        count = len(self._held[1]) or len(self._draw(self._parts.held, "held", 0))
+        cycle, place = divmod(self.held_batches, count)
         self.held_batches += 1
-        index = batches(self._shuffled(self._parts.held, "held", cycle), size)[place]
-        return self._parts.take(index)
+        if self._held[0] != cycle or not self._held[1]:
+            self._held = cycle, self._draw(self._parts.held, "held", cycle)
+        return self._parts.take(self._held[1][place])
 
     def epoch(self, number: int) -> Iterable[Batch]:
         """The raw batches of an epoch, from 1: each example that is not held out once."""
-        order = self._shuffled(self._parts.kept, "order", number)
-        return map(self._parts.take, batches(order, self.recipe.batch_size))
+        return map(self._parts.take, self._draw(self._parts.kept, "order", number))
 
     def reseed(self, epoch: int) -> None:
         """Start the global generators (dropout draws from them) of an epoch."""
@@ -205,9 +207,10 @@ class Session:
         place = bisect_right(edges, step) - 1
         return schedule(step - edges[place], edges[place + 1] - edges[place], self.recipe.warmup)
 
-    def _shuffled(self, index: Tensor, purpose: str, number: int) -> Tensor:
+    def _draw(self, index: Tensor, purpose: str, number: int) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(self._number(purpose, number))
-        return index[torch.randperm(len(index), generator=generator)]
+        targets, size = self.data.train.targets, min(self.recipe.batch_size, len(index))
+        return self.task.draw(index, targets, size, generator)
 
     def _number(self, purpose: str, number: int) -> int:
         return zlib.crc32(f"{self.seed} {purpose} {number}".encode())
@@ -266,7 +269,8 @@ def start(
     count = recipe.epochs if epochs is None else epochs
     return Session(
         supernet, task, data, recipe, device, seed,
-        steps=count * len(batches(kept, recipe.batch_size)),
+        steps=count
+        * len(task.draw(kept, data.train.targets, recipe.batch_size, torch.Generator())),
         epochs=count,
         optimizer=optimizer_of(supernet.named_parameters(), recipe, _norms(supernet)),
         objectives=tuple(objectives),

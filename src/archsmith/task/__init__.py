@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..errors import DataError
+import inspect
+
+from ..errors import DataError, InputError
 from ..registry import Registry
 from .base import ReadOptions, Task
 
@@ -11,6 +13,7 @@ tasks = Registry(
     "task",
     "archsmith.tasks",
     {
+        "few-shot": "archsmith.task.fewshot:FewShotImages",
         "image-classification": "archsmith.task.image:ImageClassification",
         "tabular-classification": "archsmith.task.table:TabularClassification",
         "tabular-regression": "archsmith.task.table:TabularRegression",
@@ -19,12 +22,18 @@ tasks = Registry(
 
 
 def task(name: str) -> Task:
-    """The task of this name.
+    """The task of this name; one that takes options has them behind a colon,
+    ``few-shot:ways=20,shots=5``.
 
     Raises:
         UnknownNameError: with the nearest name.
+        InputError: options that the task does not take.
     """
-    found: Task = tasks.get(name)()
+    name, _, options = name.partition(":")
+    kind = tasks.get(name)
+    if options and not inspect.signature(kind).parameters:
+        raise InputError(f"task {name}", "no options", repr(options))
+    found: Task = kind(options) if options else kind()
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -233,6 +233,23 @@ class Task(ABC):
     def search_fidelity(self, data: Data) -> Fidelity:
         """What one trial of a search spends by default."""
 
+    def draw(
+        self, index: Tensor, targets: Tensor, size: int, generator: torch.Generator
+    ) -> Sequence[Tensor]:
+        """The examples of each step of an epoch: every one once, in random order.
+
+        Tasks whose loss needs certain examples together (pairs of a class) draw in another way.
+        How many steps there are does not depend on the generator.
+
+        Args:
+            index: (n,) int64 indices of the examples that may be drawn.
+            targets: raw targets of all examples, by index.
+            size: the recipe's batch size.
+        """
+        from ..data.batches import shuffled
+
+        return shuffled(index, size, generator)
+
     @abstractmethod
     def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
         """Raw inputs to model inputs (float32, normalised), on the device of ``inputs``."""
@@ -253,6 +270,22 @@ class Task(ABC):
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Scalar training loss."""
+
+    def learned_loss(self, facts: Mapping[str, Any], dim: Callable[[], int]) -> nn.Module | None:
+        """A loss of outputs and targets with parameters of its own, if there is one.
+
+        It is trained beside the model, in place of :meth:`loss`, and dropped afterwards.
+
+        Args:
+            dim: tells the size of the model's outputs, (n, dim).
+        """
+        return None
+
+    def imitation(self, outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
+        """How far outputs are from those of a teacher, a scalar loss."""
+        from ..metric.distill import imitation
+
+        return imitation(outputs, teacher, targets)
 
     @abstractmethod
     def meter(self, facts: Mapping[str, Any]) -> Meter:

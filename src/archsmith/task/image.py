@@ -39,9 +39,9 @@ class ImageClassification(Task):
         indices = split(
             raw.labels, raw.parts, options.validation, options.test, options.seed, raw.name
         )
-        train, validation, test = (_part(raw, index) for index in indices)
+        train, validation, test = (part_of(raw, index) for index in indices)
         classify.check_classes(train, raw.class_names, raw.name)
-        facts = _facts(raw, indices[0])
+        facts = facts_of(raw, indices[0])
         return Data(
             raw.name,
             str(locate(source)),
@@ -107,7 +107,11 @@ class ImageClassification(Task):
         return classify.ClassMeter(facts["classes"])
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
-        return classify.Probabilities(_Normalise(facts), model)
+        return classify.Probabilities(self.normalise(facts), model)
+
+    def normalise(self, facts: Mapping[str, Any]) -> nn.Module:
+        """:meth:`prepare` as a module, for deployed models."""
+        return _Normalise(facts)
 
     def signature(self, data: Data) -> Signature:
         facts = data.facts
@@ -173,11 +177,13 @@ def _shifted(count: int, size: int, generator: torch.Generator, device: torch.de
     return (torch.arange(size, device=device) + shift).clamp_(0, size - 1)
 
 
-def _part(raw: Images, index: NDArray[np.int64]) -> Part:
+def part_of(raw: Images, index: NDArray[np.int64]) -> Part:
+    """The examples of these indices."""
     return Part(torch.from_numpy(raw.images[index]), torch.from_numpy(raw.labels[index]))
 
 
-def _facts(raw: Images, train: NDArray[np.int64]) -> dict[str, Any]:
+def facts_of(raw: Images, train: NDArray[np.int64]) -> dict[str, Any]:
+    """Sizes, classes, and the mean and spread of each channel over the training examples."""
     _, channels, height, width = raw.images.shape
     total, squares, pixels = np.zeros(channels), np.zeros(channels), 0
     for start in range(0, len(train), 1024):
@@ -216,15 +222,21 @@ def may_mirror(class_names: tuple[str, ...]) -> bool:
 def _summary(
     facts: Mapping[str, Any], parts: tuple[Part, Part, Part], raw: Images
 ) -> tuple[str, ...]:
-    colour = {1: "grey", 3: "RGB"}.get(facts["channels"], f"{facts['channels']}-channel")
     train, validation, test = map(len, parts)
     drawn = "as the source brings it" if (raw.parts != 0).any() else "stratified, by seed"
     return (
-        f"{train + validation + test:,} {colour} images of {facts['height']} x {facts['width']}",
+        sized(raw),
         classify.class_lines(parts[0], facts["class_names"]),
         f"{train:,} training, {validation:,} validation, {test:,} test (test {drawn})",
         *raw.notes,
     )
+
+
+def sized(raw: Images) -> str:
+    """How many images of which kind and size there are."""
+    count, channels, height, width = raw.images.shape
+    colour = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
+    return f"{count:,} {colour} images of {height} x {width}"
 
 
 def _mapping(facts: Mapping[str, Any]) -> str:

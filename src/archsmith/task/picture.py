@@ -236,3 +236,56 @@ def _ticks(low: float, high: float) -> list[float]:
     first, last = math.floor(low / step), math.ceil(high / step)
     # Twelve digits, wherever the point is: 3 * 0.1 is 0.3, and 1e-12 is not 0.
     return [float(f"{i * step:.12g}") for i in range(first, max(last, first + 1) + 1)]
+
+
+def neighbour_grid(
+    inputs: Tensor,
+    targets: Tensor,
+    embeddings: Tensor,
+    class_names: Sequence[str],
+    most: int = 12,
+) -> Image.Image:
+    """Examples, each beside the one that is nearest to it; red where that is of another class.
+
+    Args:
+        inputs: uint8 (n, channels, height, width), n of 2 or more.
+        targets: int64 (n,).
+        embeddings: (n, d).
+        most: how many are shown; where there are more, up to a third of them are wrong ones.
+    """
+    from torch import cdist
+
+    distances = cdist(embeddings.double(), embeddings.double())
+    distances.fill_diagonal_(float("inf"))
+    nearest = distances.argmin(1)
+    # One of a kind has no other example of its class to be near to.
+    paired = [i for i in range(len(targets)) if int((targets == targets[i]).sum()) > 1]
+    wrong = (targets[nearest] != targets)[paired].tolist()
+    chosen = [paired[place] for place in _chosen(wrong, most)]
+    columns = min(4, max(1, len(chosen)))
+    lines = math.ceil(len(chosen) / columns) or 1
+    side, caption, gap, margin = 84 * SCALE, 40 * SCALE, 22 * SCALE, 20 * SCALE
+    pair = 2 * side + 4 * SCALE
+    sheet = Image.new(
+        "RGB",
+        (2 * margin + columns * (pair + gap) - gap, 2 * margin + lines * (side + caption + gap)),
+        PAPER,
+    )
+    draw = ImageDraw.Draw(sheet)
+    for place, index in enumerate(chosen):
+        line, column = divmod(place, columns)
+        x, y = margin + column * (pair + gap), margin + line * (side + caption + gap)
+        other = int(nearest[index])
+        right = int(targets[other]) == int(targets[index])
+        for number, shown in enumerate((index, other)):
+            left = x + number * (side + 4 * SCALE)
+            sheet.paste(_thumbnail(inputs[shown], side), (left, y))
+            frame = (left - SCALE, y - SCALE, left + side, y + side)
+            draw.rectangle(frame, outline=LINE if right else WRONG, width=SCALE)
+        own, found = (class_names[int(targets[i])] for i in (index, other))
+        first = _shortened(own, pair, 13)
+        draw.text((x, y + side + 5 * SCALE), first, fill=RIGHT if right else INK, font=_font(13))
+        if not right:
+            second = _shortened(f"nearest is {found}", pair, 12)
+            draw.text((x, y + side + 22 * SCALE), second, fill=WRONG, font=_font(12))
+    return sheet

@@ -1,0 +1,64 @@
+"""Losses and miners of pytorch-metric-learning (Musgrave et al. 2020, arXiv:2008.09164)."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..errors import InputError, MissingExtraError, unknown
+from .losses import EmbeddingLoss
+
+
+def foreign_loss(name: str) -> type[EmbeddingLoss]:
+    """A loss by its name there, with a miner behind a ``+``: ``TripletMarginLoss+BatchHardMiner``.
+
+    One that learns something for each class takes ``classes`` and ``dim``, as ours do.
+
+    Raises:
+        MissingExtraError: the library is not installed.
+        UnknownNameError: no such loss or miner.
+    """
+    try:
+        from pytorch_metric_learning import losses, miners
+    except ImportError as error:
+        raise MissingExtraError(
+            f"loss pml:{name}", "pytorch-metric-learning", str(error),
+            "pip install 'archsmith[metric]'",
+        ) from None  # fmt: skip
+    first, _, second = name.partition("+")
+    kind = _found(losses, first, "loss of pytorch-metric-learning")
+    miner = _found(miners, second, "miner of pytorch-metric-learning") if second else None
+    accepts = inspect.signature(kind.__init__).parameters
+    per_class = "num_classes" in accepts
+
+    class Foreign(EmbeddingLoss):
+        __doc__ = f"{first} of pytorch-metric-learning."
+        learned = per_class
+
+        def __init__(self, classes: int = 0, dim: int = 0) -> None:
+            super().__init__()
+            self.loss = kind(classes, dim) if per_class else kind()
+            self.miner = miner() if miner else None
+
+        def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+            pairs = self.miner(embeddings, targets) if self.miner is not None else None
+            value: Tensor = self.loss(embeddings, targets, pairs)
+            return value
+
+    return Foreign
+
+
+def _found(module: Any, name: str, what: str) -> Any:
+    known = [
+        key
+        for key, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, nn.Module)
+    ]
+    if name not in known:
+        raise unknown(what, name, known)
+    found = getattr(module, name)
+    if inspect.isabstract(found):
+        raise InputError(name, "a loss that can be used", "an abstract class")
+    return found

@@ -1,0 +1,64 @@
+"""Losses with a learned point for each class; it is trained beside the model and then dropped."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..errors import InputError
+from .losses import EmbeddingLoss
+
+
+class ProxyLoss(EmbeddingLoss):
+    """Base: a parameter ``proxies`` (classes, d), drawn from a standard normal distribution."""
+
+    learned = True
+
+    def __init__(self, classes: int, dim: int) -> None:
+        super().__init__()
+        if classes < 2 or dim < 1:
+            raise InputError("proxies", "two classes, one dimension", f"{classes} and {dim}")
+        self.proxies = nn.Parameter(torch.randn(classes, dim))
+
+    def cosines(self, embeddings: Tensor) -> Tensor:
+        """(n, classes)."""
+        return F.normalize(embeddings.float(), dim=-1) @ F.normalize(self.proxies, dim=-1).T
+
+
+class ProxyNCA(ProxyLoss):
+    """Cross entropy over distances to the proxies on the unit sphere (Movshovitz-Attias et al.
+    2017, arXiv:1703.07464, with the own proxy in the sum as Teh et al. 2020, arXiv:2004.01113).
+
+    Args:
+        scale: that squared distances are multiplied by.
+    """
+
+    def __init__(self, classes: int, dim: int, scale: float = 8.0) -> None:
+        super().__init__(classes, dim)
+        self.scale = scale
+
+    def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        # On the sphere the squared distance is 2 - 2 cos.
+        return F.cross_entropy(-self.scale * (2 - 2 * self.cosines(embeddings)), targets)
+
+
+class ProxyAnchor(ProxyLoss):
+    """Proxies as anchors that weigh the examples of a batch (Kim et al. 2020, arXiv:2003.13911).
+
+    Args:
+        scale, margin: alpha and delta of the paper.
+    """
+
+    def __init__(self, classes: int, dim: int, scale: float = 32.0, margin: float = 0.1) -> None:
+        super().__init__(classes, dim)
+        self.scale, self.margin = scale, margin
+
+    def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
+        cosines = self.cosines(embeddings)
+        own = F.one_hot(targets, cosines.shape[1]).bool()
+        pull = torch.where(own, -self.scale * (cosines - self.margin), -torch.inf)
+        push = torch.where(own, -torch.inf, self.scale * (cosines + self.margin))
+        present = own.any(0)
+        pulled = F.softplus(pull[:, present].logsumexp(0)).mean()
+        return pulled + F.softplus(push.logsumexp(0)).mean()

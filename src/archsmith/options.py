@@ -1,0 +1,59 @@
+"""Values that a user says as text, ``name=value,name=value``, as fields of a dataclass."""
+
+from __future__ import annotations
+
+import types
+from dataclasses import fields
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from .errors import InputError, unknown
+
+T = TypeVar("T")
+_WORDS = {"yes": True, "true": True, "no": False, "false": False}
+_KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
+
+
+def parse(cls: type[T], text: str, what: str) -> T:
+    """A dataclass from text such as ``runtime=onnx,batch=8``; fields not named keep their default.
+
+    Args:
+        cls: its fields are of type ``int``, ``float``, ``bool`` or ``str``, or one of these or
+            ``None``.
+        what: what the options belong to, for messages (``"latency"``).
+
+    Raises:
+        UnknownNameError: an option that is not known.
+        InputError: a value that cannot be read, or what ``cls`` raises.
+    """
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+    hints = get_type_hints(cls)
+    given: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if name not in names:
+            raise unknown(f"{what} option", name, names)
+        kind = _kind(hints[name])
+        try:
+            given[name] = _WORDS[value.lower()] if kind is bool else kind(value)
+        except (ValueError, KeyError):
+            got = repr(value) if equals else "nothing"
+            raise InputError(f"{what}, {name}", _KINDS[kind], got) from None
+    return cls(**given)
+
+
+def told(options: object) -> str:
+    """The inverse of :func:`parse`: the fields that differ from their defaults, as text."""
+    said = []
+    for field in fields(options):  # type: ignore[arg-type]
+        value = getattr(options, field.name)
+        if value != field.default:
+            shown = ("yes" if value else "no") if isinstance(value, bool) else f"{value}"
+            said.append(f"{field.name}={shown}")
+    return ",".join(said)
+
+
+def _kind(hint: Any) -> Any:
+    """The type that a value is read as; of ``int | None`` that is ``int``."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return next(kind for kind in get_args(hint) if kind is not type(None))
+    return hint

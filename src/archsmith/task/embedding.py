@@ -1,0 +1,72 @@
+"""What tasks share whose models give embeddings: their deployed form, answers and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Embeddings(nn.Module):
+    """Preparation and model in one: raw inputs in, embeddings (n, d) of type float32 out."""
+
+    def __init__(self, prepare: nn.Module, model: nn.Module) -> None:
+        super().__init__()
+        self.prepare = prepare
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        embeddings: Tensor = self.model(self.prepare(inputs))
+        return embeddings.float()
+
+
+def expect_embeddings(outputs: Tensor, count: int) -> None:
+    """Raises ValueError where a model's outputs are no embeddings."""
+    if outputs.ndim != 2 or len(outputs) != count:
+        wanted = f"({count}, d)"
+        raise ValueError(f"the model gave outputs of shape {tuple(outputs.shape)}, not {wanted}")
+
+
+def describe_embeddings(outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The embedding of each example."""
+    return [{"embedding": row} for row in outputs.detach().cpu().double().tolist()]
+
+
+def distorted(
+    inputs: Tensor,
+    generator: torch.Generator,
+    *,
+    turn: float = 15.0,
+    scale: float = 0.15,
+    shift: float = 0.1,
+    mirror: bool = False,
+) -> Tensor:
+    """Images turned, scaled and shifted at random, the rim repeated; each in its own way.
+
+    Args:
+        inputs: (n, channels, height, width).
+        turn: up to so many degrees either way.
+        scale: up to this share smaller or larger.
+        shift: up to this share of the side, either way.
+        mirror: half of them mirrored.
+    """
+    count, device = len(inputs), inputs.device
+
+    def drawn(most: float) -> Tensor:
+        return (2 * torch.rand(count, generator=generator, device=device) - 1) * most
+
+    angle, size = drawn(turn * torch.pi / 180), 1 + drawn(scale)
+    cos, sin = size * angle.cos(), size * angle.sin()
+    if mirror:
+        flip = torch.rand(count, generator=generator, device=device) < 0.5
+    else:
+        flip = torch.zeros(count, dtype=torch.bool, device=device)
+    sign = 1 - 2 * flip.float()
+    # affine_grid counts a side as 2.
+    rows = [sign * cos, -sin, 2 * drawn(shift), sign * sin, cos, 2 * drawn(shift)]
+    theta = torch.stack(rows, dim=1).view(count, 2, 3)
+    grid = F.affine_grid(theta, list(inputs.shape), align_corners=False)
+    return F.grid_sample(inputs, grid, padding_mode="border", align_corners=False)

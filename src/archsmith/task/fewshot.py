@@ -1,0 +1,244 @@
+"""Few-shot image classification: embeddings in which new classes are told apart by few examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..data.batches import balanced
+from ..data.episodes import Episodes
+from ..data.raw import TEST, TRAIN, VALIDATION, Images
+from ..data.reclass import disjoint, numbered, turned
+from ..data.source import locate, read_images
+from ..errors import InputError
+from ..metric import loss_class
+from ..metric.distances import squared
+from ..metric.distill import relational
+from ..options import parse, told
+from .base import Data, Meter, Part, ReadOptions, Recipe, Signature
+from .embedding import Embeddings, describe_embeddings, distorted, expect_embeddings
+from .image import ImageClassification, facts_of, part_of, sized
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_EACH = 4  # examples of a class in a batch
+
+
+@dataclass(frozen=True)
+class FewShotOptions:
+    """What stands behind the name of the task: ``few-shot:ways=20,shots=5``.
+
+    Attributes:
+        ways, shots, queries: of the episodes that validation and test are scored by; queries are
+            those of each class.
+        episodes: how many; the same for every architecture.
+        loss: of training, see ``archsmith list losses``.
+        turned: whether turned images are further classes, as the papers do with Omniglot.
+        dim: size of the embedding that a builder is asked for as ``classes``.
+
+    Raises:
+        InputError: a number out of its range.
+    """
+
+    ways: int = 5
+    shots: int = 1
+    queries: int = 15
+    episodes: int = 1000
+    loss: str = "prototypical"
+    turned: bool = False
+    dim: int = 64
+
+    def __post_init__(self) -> None:
+        least = {"ways": 2, "shots": 1, "queries": 1, "episodes": 1, "dim": 1}
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise InputError(f"few-shot, {name}", f"{low} or more", str(getattr(self, name)))
+
+
+class FewShotImages(ImageClassification):
+    """Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
+
+    Training, validation and test part have no class in common. Training takes batches of a few
+    examples of many classes and a loss over their pairs; a part is scored by nearest class mean in
+    squared Euclidean distance, over episodes of classes and examples that it holds. Whatever else
+    a metric should do (unit length, a power transform) is a layer of the model, so that a search
+    may choose it. One embedding serves every number of ways and shots.
+
+    Args:
+        options: as text, see :class:`FewShotOptions`.
+
+    Raises:
+        InputError: options that cannot be read.
+    """
+
+    default_space = "embedder"
+
+    def __init__(self, options: str = "") -> None:
+        self.options = parse(FewShotOptions, options, "few-shot")
+        said = told(self.options)
+        self.name = "few-shot" + (f":{said}" if said else "")  # type: ignore[misc]
+        self._kind = loss_class(self.options.loss)
+        self._loss = None if self._kind.learned else self._kind()
+
+    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
+        return False  # it reads images as their classification does: it is asked for by name
+
+    def read(self, source: str, options: ReadOptions) -> Data:
+        raw = read_images(
+            source, options.image_size, options.unreadable, options.target, leaves=True
+        )
+        raw = disjoint(raw, options.validation, options.test, options.seed)
+        raw = numbered(turned(raw) if self.options.turned else raw)
+        index = {part: np.flatnonzero(raw.parts == part) for part in (TRAIN, VALIDATION, TEST)}
+        facts = facts_of(raw, index[TRAIN]) | {"few_shot": asdict(self.options)}
+        facts["training_classes"] = len(np.unique(raw.labels[index[TRAIN]]))
+        parts = {part: part_of(raw, rows) for part, rows in index.items()}
+        for part in (VALIDATION, TEST):
+            _episodes(parts[part].targets, facts, raw.class_names)
+        train, validation, test = parts[TRAIN], parts[VALIDATION], parts[TEST]
+        summary = _summary(raw, (train, validation, test), self.options)
+        return Data(
+            raw.name, str(locate(source)), self.name, train, validation, test, facts, summary
+        )
+
+    def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return super().arguments(facts) | {"classes": self.options.dim}
+
+    def recipe(self, data: Data) -> Recipe:
+        count = len(data.train)
+        return Recipe(
+            epochs=max(10, min(60, round(2400 / count**0.5))), batch_size=128, lr=3e-3, augment=True
+        )
+
+    def draw(
+        self, index: Tensor, targets: Tensor, size: int, generator: torch.Generator
+    ) -> Sequence[Tensor]:
+        return balanced(index, targets, size, _EACH, generator)
+
+    def augment(
+        self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Turned by up to 15 degrees, scaled, shifted, mirrored where ``facts`` allow it."""
+        mirror = bool(facts and facts.get("mirror")) and not self.options.turned
+        return distorted(inputs, generator, mirror=mirror)
+
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        if self._loss is None:
+            raise InputError(
+                f"loss {self.options.loss}", "a training that can hold its points for each class",
+                "one over shared weights, or none", "choose another loss, or train from nothing",
+            )  # fmt: skip
+        loss: Tensor = self._loss(outputs, targets)
+        return loss
+
+    def learned_loss(self, facts: Mapping[str, Any], dim: Callable[[], int]) -> nn.Module | None:
+        return self._kind(facts["training_classes"], dim()) if self._kind.learned else None
+
+    def imitation(self, outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
+        return relational(outputs, teacher)
+
+    def meter(self, facts: Mapping[str, Any]) -> Meter:
+        return EpisodeMeter(facts)
+
+    def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
+        return Embeddings(self.normalise(facts), model)
+
+    def signature(self, data: Data) -> Signature:
+        taken = super().signature(data)
+        about = taken.description.partition("; ")[0]
+        return Signature(
+            taken.example, taken.input_name, "embeddings",
+            f"{about}; embeddings: float32 (n, d), near each other in squared Euclidean distance "
+            "where images are of one class",
+        )  # fmt: skip
+
+    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return describe_embeddings(outputs, facts)
+
+    def picture(
+        self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
+    ) -> Image.Image:
+        from .picture import neighbour_grid
+
+        return neighbour_grid(inputs, targets, outputs, facts["class_names"])
+
+
+class EpisodeMeter(Meter):
+    """Accuracy (0 to 1) and mean cross entropy over episodes, by squared distance to class means.
+
+    It keeps all embeddings. Where it saw too little for the episodes that ``facts`` ask for (one
+    batch, say), they have as many ways and queries as there are.
+    """
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        self.facts = facts
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        expect_embeddings(outputs, len(targets))
+        self.seen.append((outputs.detach().float(), targets))
+
+    def result(self) -> dict[str, float]:
+        embeddings, targets = (torch.cat(column) for column in zip(*self.seen, strict=True))
+        if not embeddings.isfinite().all():
+            return {"accuracy": 0.0, "loss": float("nan")}
+        episodes, kept = _possible(targets.cpu(), self.facts)
+        support, query = episodes.draw(self.facts["few_shot"]["episodes"], 0)
+        right = total = loss = 0.0
+        for rows in np.array_split(np.arange(len(support)), max(1, len(support) // 200)):
+            logits, truth = _judged(embeddings, kept[support[rows]], kept[query[rows]])
+            right += float((logits.argmax(-1) == truth).sum())
+            loss += float(F.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="sum"))
+            total += truth.numel()
+        return {"accuracy": right / total, "loss": loss / total}
+
+
+def _judged(embeddings: Tensor, support: Any, query: Any) -> tuple[Tensor, Tensor]:
+    """Logits (E, N * Q, N) and truth (E, N * Q) of episodes given by indices."""
+    count, ways, each = query.shape
+    means = embeddings[torch.from_numpy(support)].mean(2)
+    asked = embeddings[torch.from_numpy(query)].flatten(1, 2)
+    truth = torch.arange(ways, device=embeddings.device).repeat_interleave(each)
+    return -squared(asked, means), truth.expand(count, -1)
+
+
+def _possible(targets: Tensor, facts: Mapping[str, Any]) -> tuple[Episodes, Any]:
+    """Episodes of what there is, no larger than asked for, over the examples that are given."""
+    asked = facts["few_shot"]
+    counts = torch.bincount(targets)
+    usable = (counts > asked["shots"])[targets]
+    kept = np.flatnonzero(usable.numpy())
+    present = counts[counts > asked["shots"]]
+    if len(present) < 2:
+        raise ValueError("episodes need two classes with more examples than shots")
+    ways = min(asked["ways"], len(present))
+    queries = min(asked["queries"], int(present.min()) - asked["shots"])
+    return Episodes(targets[kept].numpy(), ways, asked["shots"], queries), kept
+
+
+def _episodes(targets: Tensor, facts: Mapping[str, Any], names: Sequence[str]) -> Episodes:
+    """The episodes of a part. Raises DataError where it has too few classes or examples."""
+    asked = facts["few_shot"]
+    named = [names[label] for label in np.unique(targets.numpy()).tolist()]
+    return Episodes(targets.numpy(), asked["ways"], asked["shots"], asked["queries"], names=named)
+
+
+def _summary(
+    raw: Images, parts: tuple[Part, Part, Part], options: FewShotOptions
+) -> tuple[str, ...]:
+    counts = [len(np.unique(part.targets.numpy())) for part in parts]
+    train, validation, test = counts
+    return (
+        sized(raw),
+        f"{train:,} classes to train on, {validation:,} others to validate and {test:,} to test on",
+        f"episodes of {options.ways} ways, {options.shots} shots and {options.queries} queries a "
+        f"class",
+        *raw.notes,
+    )
