@@ -15,8 +15,8 @@ ROOT = Path(archsmith.__file__).parent
 
 #: From the ground up; a module imports only from what stands before it.
 ORDER = [
-    "errors", "options", "allocator", "weights", "space", "objective", "agreement", "trial", "registry", "zoo",
-    "tables", "data", "metric", "task", "train", "hardware", "proxy", "predictor",
+    "errors", "options", "allocator", "weights", "space", "objective", "agreement", "trial",
+    "registry", "zoo", "tables", "data", "metric", "task", "train", "hardware", "proxy", "predictor",
     "strategy", "supernet", "transfer", "evaluate", "export", "report", "trust", "study", "goals",
     "benchmarking", "setting", "timing", "judging", "final", "finals", "oneshot", "advice", "found",
     "run", "trusting", "searching", "profiling", "output", "screen", "cli_benchmark",

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from archsmith.errors import InputError, UnknownNameError
+from archsmith.metric.distill import imitation
 from archsmith.space.architecture import Architecture
 from archsmith.supernet import methods
-from archsmith.metric.distill import imitation
 from archsmith.supernet.method import Method, Path, SampledMethod
 from archsmith.task.base import Part
 

@@ -44,11 +44,12 @@ def card(record: Mapping[str, Any], metrics: tuple[Metric, ...], parity: Parity)
         parity: what was written, and how it compared.
     """
     data, signature, versions = record["data"], record["signature"], record["versions"]
+    kind = record["task"].partition(":")[0].replace("-", " ")
     lines = [
         f"# {record['name']}",
         "",
-        f"A model for {record['task'].replace('-', ' ')}, found by architecture search with "
-        f"archsmith {versions['archsmith']} in the space `{record['space']['name']}` "
+        f"A model for {kind}, found by architecture search with archsmith "
+        f"{versions['archsmith']} in the space `{record['space']['name']}` "
         f"(architecture `{record['id']}`). Plain PyTorch: nothing below needs archsmith.",
         "",
         f"- **Takes and gives:** {signature['description']}",

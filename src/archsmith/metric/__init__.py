@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from ..registry import Registry
 
 if TYPE_CHECKING:
-    from .losses import EmbeddingLoss
+    from .pairwise import EmbeddingLoss
 
 #: Losses by name; plug-ins register in the entry-point group ``archsmith.losses``.
 losses = Registry(
     "loss",
     "archsmith.losses",
     {
-        "contrastive": "archsmith.metric.losses:Contrastive",
-        "nca": "archsmith.metric.losses:NCA",
-        "prototypical": "archsmith.metric.losses:Prototypical",
+        "contrastive": "archsmith.metric.pairwise:Contrastive",
+        "nca": "archsmith.metric.pairwise:NCA",
+        "prototypical": "archsmith.metric.pairwise:Prototypical",
         "proxy-anchor": "archsmith.metric.proxies:ProxyAnchor",
         "proxy-nca": "archsmith.metric.proxies:ProxyNCA",
-        "supervised-contrastive": "archsmith.metric.losses:SupervisedContrastive",
-        "triplet": "archsmith.metric.losses:Triplet",
+        "supervised-contrastive": "archsmith.metric.pairwise:SupervisedContrastive",
+        "triplet": "archsmith.metric.pairwise:Triplet",
     },
 )
 #: Names with this prefix are losses of pytorch-metric-learning.

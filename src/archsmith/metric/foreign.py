@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import InputError, MissingExtraError, unknown
-from .losses import EmbeddingLoss
+from .pairwise import EmbeddingLoss
 
 
 def foreign_loss(name: str) -> type[EmbeddingLoss]:

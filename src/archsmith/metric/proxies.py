@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..errors import InputError
-from .losses import EmbeddingLoss
+from .pairwise import EmbeddingLoss
 
 
 class ProxyLoss(EmbeddingLoss):

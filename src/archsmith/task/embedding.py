@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .base import Data, ReadOptions, Signature
+from .image import ImageClassification
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 class Embeddings(nn.Module):
@@ -23,16 +29,47 @@ class Embeddings(nn.Module):
         return embeddings.float()
 
 
+class EmbeddingImages(ImageClassification):
+    """Images whose models give embeddings, (n, d), instead of logits."""
+
+    default_space = "embedder"
+    #: Size of the embedding that a builder is asked for as ``classes``.
+    dim = 64
+
+    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
+        return False  # classification reads the same sources: such a task is asked for by name
+
+    def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return super().arguments(facts) | {"classes": self.dim}
+
+    def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
+        return Embeddings(self.normalise(facts), model)
+
+    def signature(self, data: Data) -> Signature:
+        taken = super().signature(data)
+        about = taken.description.partition("; ")[0]
+        return Signature(
+            taken.example, taken.input_name, "embeddings",
+            f"{about}; embeddings: float32 (n, d), near each other where images are alike",
+        )  # fmt: skip
+
+    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The embedding of each example."""
+        return [{"embedding": row} for row in outputs.detach().cpu().double().tolist()]
+
+    def picture(
+        self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
+    ) -> Image.Image:
+        from .picture import neighbour_grid
+
+        return neighbour_grid(inputs, targets, outputs, facts["class_names"])
+
+
 def expect_embeddings(outputs: Tensor, count: int) -> None:
     """Raises ValueError where a model's outputs are no embeddings."""
     if outputs.ndim != 2 or len(outputs) != count:
         wanted = f"({count}, d)"
         raise ValueError(f"the model gave outputs of shape {tuple(outputs.shape)}, not {wanted}")
-
-
-def describe_embeddings(outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The embedding of each example."""
-    return [{"embedding": row} for row in outputs.detach().cpu().double().tolist()]
 
 
 def distorted(

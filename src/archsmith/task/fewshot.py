@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +21,9 @@ from ..metric import loss_class
 from ..metric.distances import squared
 from ..metric.distill import relational
 from ..options import parse, told
-from .base import Data, Meter, Part, ReadOptions, Recipe, Signature
-from .embedding import Embeddings, describe_embeddings, distorted, expect_embeddings
-from .image import ImageClassification, facts_of, part_of, sized
-
-if TYPE_CHECKING:
-    from PIL import Image
+from .base import Data, Meter, Part, ReadOptions, Recipe
+from .embedding import EmbeddingImages, distorted, expect_embeddings
+from .image import facts_of, part_of, sized
 
 _EACH = 4  # examples of a class in a batch
 
@@ -62,7 +59,7 @@ class FewShotOptions:
                 raise InputError(f"few-shot, {name}", f"{low} or more", str(getattr(self, name)))
 
 
-class FewShotImages(ImageClassification):
+class FewShotImages(EmbeddingImages):
     """Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
 
     Training, validation and test part have no class in common. Training takes batches of a few
@@ -78,17 +75,13 @@ class FewShotImages(ImageClassification):
         InputError: options that cannot be read.
     """
 
-    default_space = "embedder"
-
     def __init__(self, options: str = "") -> None:
         self.options = parse(FewShotOptions, options, "few-shot")
         said = told(self.options)
         self.name = "few-shot" + (f":{said}" if said else "")  # type: ignore[misc]
+        self.dim = self.options.dim
         self._kind = loss_class(self.options.loss)
         self._loss = None if self._kind.learned else self._kind()
-
-    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
-        return False  # it reads images as their classification does: it is asked for by name
 
     def read(self, source: str, options: ReadOptions) -> Data:
         raw = read_images(
@@ -107,9 +100,6 @@ class FewShotImages(ImageClassification):
         return Data(
             raw.name, str(locate(source)), self.name, train, validation, test, facts, summary
         )
-
-    def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        return super().arguments(facts) | {"classes": self.options.dim}
 
     def recipe(self, data: Data) -> Recipe:
         count = len(data.train)
@@ -146,28 +136,6 @@ class FewShotImages(ImageClassification):
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return EpisodeMeter(facts)
-
-    def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
-        return Embeddings(self.normalise(facts), model)
-
-    def signature(self, data: Data) -> Signature:
-        taken = super().signature(data)
-        about = taken.description.partition("; ")[0]
-        return Signature(
-            taken.example, taken.input_name, "embeddings",
-            f"{about}; embeddings: float32 (n, d), near each other in squared Euclidean distance "
-            "where images are of one class",
-        )  # fmt: skip
-
-    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return describe_embeddings(outputs, facts)
-
-    def picture(
-        self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
-    ) -> Image.Image:
-        from .picture import neighbour_grid
-
-        return neighbour_grid(inputs, targets, outputs, facts["class_names"])
 
 
 class EpisodeMeter(Meter):

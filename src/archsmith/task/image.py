@@ -109,9 +109,9 @@ class ImageClassification(Task):
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return classify.Probabilities(self.normalise(facts), model)
 
-    def normalise(self, facts: Mapping[str, Any]) -> nn.Module:
+    def normalise(self, facts: Mapping[str, Any]) -> Normalise:
         """:meth:`prepare` as a module, for deployed models."""
-        return _Normalise(facts)
+        return Normalise(facts)
 
     def signature(self, data: Data) -> Signature:
         facts = data.facts
@@ -147,7 +147,7 @@ class ImageClassification(Task):
         return image_grid(inputs, targets, outputs, facts["class_names"])
 
 
-class _Normalise(nn.Module):
+class Normalise(nn.Module):
     """Bytes to normalised float32, with the statistics as buffers."""
 
     shift: Tensor

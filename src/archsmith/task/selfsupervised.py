@@ -1,0 +1,162 @@
+"""Learning from images without labels: two views of one image should have embeddings alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..data.batches import shuffled
+from ..errors import InputError, unknown
+from ..metric.distill import relational
+from ..metric.views import barlow_twins, found_partner, nt_xent
+from ..options import parse, told
+from .base import Data, Meter, Part, ReadOptions, Recipe
+from .embedding import EmbeddingImages, distorted, expect_embeddings
+
+_LOSSES = ("barlow-twins", "simclr")
+#: Images whose views are told apart from each other when a part is scored: half a scoring batch.
+_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class SelfSupervisedOptions:
+    """What stands behind the name of the task: ``self-supervised:loss=barlow-twins``.
+
+    Attributes:
+        loss: ``simclr`` (Chen et al. 2020, arXiv:2002.05709) or ``barlow-twins`` (Zbontar et al.
+            2021, arXiv:2103.03230).
+        temperature: of SimCLR.
+        dim: size of the embedding that a builder is asked for as ``classes``.
+
+    Raises:
+        UnknownNameError: no such loss.
+        InputError: a number out of its range.
+    """
+
+    loss: str = "simclr"
+    temperature: float = 0.2
+    dim: int = 128
+
+    def __post_init__(self) -> None:
+        if self.loss not in _LOSSES:
+            raise unknown("loss without labels", self.loss, _LOSSES)
+        if not self.temperature > 0:
+            raise InputError("self-supervised, temperature", "above 0", f"{self.temperature:g}")
+        if self.dim < 2:
+            raise InputError("self-supervised, dim", "2 or more", str(self.dim))
+
+
+class SelfSupervisedImages(EmbeddingImages):
+    """Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
+
+    Labels of the source are not looked at. A batch of n holds n/2 images twice, and each is turned,
+    scaled, shifted, mirrored where that leaves it what it is, and changed in brightness and
+    contrast in its own way. Validation and test part hold two fixed views of each image; the
+    metric ``accuracy`` is the share of views whose nearest of 511 others is the other view.
+
+    The last layer does what the papers use a projection head for: as features take what goes into
+    it (:class:`archsmith.Features`).
+
+    Args:
+        options: as text, see :class:`SelfSupervisedOptions`.
+
+    Raises:
+        InputError: options that cannot be read.
+    """
+
+    default_space = "convnet"
+
+    def __init__(self, options: str = "") -> None:
+        self.options = parse(SelfSupervisedOptions, options, "self-supervised")
+        said = told(self.options)
+        self.name = "self-supervised" + (f":{said}" if said else "")  # type: ignore[misc]
+        self.dim = self.options.dim
+
+    def read(self, source: str, options: ReadOptions) -> Data:
+        data = super().read(source, options)
+        facts = data.facts | {"self_supervised": asdict(self.options)}
+        train = Part(data.train.inputs, torch.zeros(len(data.train), dtype=torch.int64))
+        validation, test = (
+            Part(*_paired(self, part.inputs, facts, seed))
+            for seed, part in enumerate((data.validation, data.test))
+        )
+        return replace(
+            data, task=self.name, train=train, validation=validation, test=test, facts=facts,
+            summary=(data.summary[0], "labels are not looked at", data.summary[2]),
+        )  # fmt: skip
+
+    def recipe(self, data: Data) -> Recipe:
+        usual = super().recipe(data)
+        return replace(usual, epochs=2 * usual.epochs, batch_size=256, lr=3e-3, augment=True,
+                       label_smoothing=0.0)  # fmt: skip
+
+    def draw(
+        self, index: Tensor, targets: Tensor, size: int, generator: torch.Generator
+    ) -> Sequence[Tensor]:
+        chunks = shuffled(index, max(2, size // 2), generator)
+        return [torch.cat([chunk, chunk]) for chunk in chunks]
+
+    def augment(
+        self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Another view of each image."""
+        mirror = bool(facts and facts.get("mirror"))
+        moved = distorted(inputs, generator, turn=15, scale=0.25, shift=0.12, mirror=mirror)
+        # Inputs are standardised, so these are contrast and brightness in units of the spread.
+        shape = (len(inputs), inputs.shape[1], 1, 1)
+        drawn = torch.rand(2, *shape, generator=generator, device=inputs.device) - 0.5
+        return moved * (1 + 0.8 * drawn[0]) + 0.8 * drawn[1]
+
+    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        if self.options.loss == "simclr":
+            return nt_xent(outputs, self.options.temperature)
+        return barlow_twins(outputs)
+
+    def imitation(self, outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
+        return relational(outputs, teacher)
+
+    def meter(self, facts: Mapping[str, Any]) -> Meter:
+        return PartnerMeter(self)
+
+
+class PartnerMeter(Meter):
+    """Share of views that find their partner, and the loss, over batches of two views each."""
+
+    def __init__(self, task: SelfSupervisedImages) -> None:
+        self.task = task
+        self.found = self.loss = self.count = 0.0
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        expect_embeddings(outputs, len(targets))
+        outputs = F.normalize(outputs.float()) if self.task.options.loss == "simclr" else outputs
+        self.found += float(found_partner(outputs).sum())
+        self.loss += float(self.task.loss(outputs, targets)) * len(outputs)
+        self.count += len(outputs)
+
+    def result(self) -> dict[str, float]:
+        count = max(1.0, self.count)
+        return {"accuracy": self.found / count, "loss": self.loss / count}
+
+
+def _paired(
+    task: SelfSupervisedImages, images: Tensor, facts: Mapping[str, Any], seed: int
+) -> tuple[Tensor, Tensor]:
+    """Two fixed views of each image as bytes, in blocks of first views and then second ones."""
+    generator = torch.Generator().manual_seed(seed)
+    undo = task.normalise(facts)
+    blocks, targets = [], []
+    start = 0
+    for block in torch.split(images, _BLOCK):
+        prepared = task.prepare(torch.cat([block, block]), facts)
+        view = task.augment(prepared, generator, facts)
+        pixels = view / undo.scale + undo.shift
+        blocks.append(pixels.round_().clamp_(0, 255).byte())
+        number = torch.arange(start, start + len(block))
+        targets += [number, number]
+        start += len(block)
+    return torch.cat(blocks), torch.cat(targets)
