@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .benchmarking import BenchmarkResult, benchmark, compare, picture, read_table
+    from .data.episodes import Episodes, one_drawer_each
     from .errors import ArchsmithError, InputError, SpaceError, WorkError
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
     from .found import Found, Listener, SearchResult
@@ -73,6 +74,13 @@ if TYPE_CHECKING:
     from .supernet.training import train_supernet
     from .supernet.uniform import SPOS
     from .task.base import Data, Part, ReadOptions, Recipe, Task
+    from .transfer.fewshot import (
+        EpisodeResult,
+        FewShotLearner,
+        evaluate_episodes,
+        learners,
+        train_episodes,
+    )
     from .trial import Fidelity, History, Proposal, State, Trial
 
 __version__ = "0.1.0"
@@ -91,6 +99,8 @@ _PLACES = {
     "TrialFailed": "evaluate",
     "TrialPruned": "evaluate",
     "Watch": "evaluate",
+    "Episodes": "data.episodes",
+    "one_drawer_each": "data.episodes",
     "LatencyOptions": "hardware.options",
     "Limit": "objective",
     "Metric": "objective",
@@ -169,6 +179,11 @@ _PLACES = {
     "ReadOptions": "task.base",
     "Recipe": "task.base",
     "Task": "task.base",
+    "EpisodeResult": "transfer.fewshot",
+    "FewShotLearner": "transfer.fewshot",
+    "evaluate_episodes": "transfer.fewshot",
+    "learners": "transfer.fewshot",
+    "train_episodes": "transfer.fewshot",
     "Fidelity": "trial",
     "History": "trial",
     "Proposal": "trial",

@@ -1,0 +1,243 @@
+"""The contract of a few-shot learner: a few labelled examples in, a classifier out."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ... import weights
+from ...errors import DataError, InputError
+
+#: Written into files of fitted learners; a newer one is refused.
+FORMAT = 1
+
+
+class FewShotLearner(nn.Module, ABC):
+    """Learns classes from a few examples of each.
+
+    A subclass computes in :meth:`compare`, for many episodes at once. Users call :meth:`fit` and
+    :meth:`predict`; training on episodes calls the module itself.
+
+    Args:
+        embed: turns inputs (n, ...) into embeddings (n, D); ``None``: inputs are features already.
+        dim: D; needed by learners with weights of that size.
+
+    Attributes:
+        classes_: after :meth:`fit`, the labels that it saw, sorted.
+
+    Raises:
+        InputError: a setting outside its range.
+    """
+
+    #: Name on the command line and in results.
+    name: ClassVar[str]
+    #: Arguments of the constructor that are kept with what was learned; attributes of that name.
+    settings: ClassVar[tuple[str, ...]] = ()
+    #: Whether it looks at all queries together: an answer then depends on what else is asked.
+    transductive: ClassVar[bool] = False
+    #: Whether ``embed`` itself is changed by the support, so that embeddings cannot be kept.
+    adapts: ClassVar[bool] = False
+    #: Whether ``dim`` must be given.
+    sized: ClassVar[bool] = False
+
+    def __init__(self, embed: nn.Module | None = None, *, dim: int | None = None) -> None:
+        super().__init__()
+        self.demand("dim", dim is None or dim >= 1, "1 or more", dim)
+        if self.sized:
+            self.demand("dim", dim is not None, "the length of an embedding", dim)
+        self.embed, self.dim = embed, dim
+        self.classes_: list[Any] = []
+        self._support: Tensor | None = None
+        self._members: Tensor | None = None
+
+    @abstractmethod
+    def compare(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
+        """Classify queries of many episodes.
+
+        Args:
+            support: (E, S, D) embeddings to learn from.
+            members: (E, S, N) their classes, one-hot; every class has an example.
+            query: (E, M, D) embeddings to classify.
+
+        Returns:
+            Logits (E, M, N).
+        """
+
+    def forward(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
+        """As :meth:`compare`, of inputs (E, S, ...) and (E, M, ...) that are embedded first.
+
+        Support and queries are embedded in one batch, as BatchNorm sees them in training.
+        """
+        if self.embed is None or self.adapts:
+            return self.compare(support, members, query)
+        episodes, shots, asked = len(support), support.shape[1], query.shape[1]
+        inputs = torch.cat([support, query], dim=1).flatten(0, 1)
+        features = self.embed(inputs).flatten(1).unflatten(0, (episodes, shots + asked))
+        return self.compare(features[:, :shots], members, features[:, shots:])
+
+    def features(self, inputs: Tensor, batch_size: int = 512) -> Tensor:
+        """What :meth:`compare` takes: embeddings (n, D), without gradients, in evaluation mode.
+
+        Inputs themselves where there is no ``embed``, or where the learner adapts it.
+        """
+        if self.embed is None or self.adapts:
+            return inputs
+        with _evaluating(self), torch.no_grad():
+            parts = [self.embed(part).flatten(1) for part in torch.split(inputs, batch_size)]
+        return torch.cat(parts)
+
+    def fit(self, support: Tensor | NDArray[Any], labels: Sequence[Any] | Tensor) -> Self:
+        """Learn classes from inputs (n, ...) and their labels (n,), whole numbers or texts.
+
+        What an earlier call learned is forgotten.
+
+        Raises:
+            DataError: not one label for each example, a single class, values that are not finite.
+        """
+        inputs = torch.as_tensor(support, device=self.device)
+        found, codes = _coded(labels)
+        if len(codes) != len(inputs) or inputs.ndim < 2:
+            got = f"{len(codes)} for inputs of shape {tuple(inputs.shape)}"
+            raise DataError("support labels", "one for each example", got)
+        if len(found) < 2:
+            raise DataError(
+                "support", "examples of two classes or more", f"only {found[0]!r}" if found else
+                "none", "give an example of another class",
+            )  # fmt: skip
+        features = self._checked(self.features(inputs), "support")
+        members = F.one_hot(torch.from_numpy(codes), len(found)).to(features)
+        self.check(features, members)
+        self.classes_, self._support, self._members = found, features, members
+        return self
+
+    def check(self, features: Tensor, members: Tensor) -> None:
+        """Raises InputError where the learner cannot learn from (S, D) and (S, N)."""
+
+    def logits(self, query: Tensor | NDArray[Any]) -> Tensor:
+        """Scores (n, classes) of inputs (n, ...) in the order of ``classes_``.
+
+        Raises:
+            InputError: before :meth:`fit`, or inputs of another size.
+        """
+        if self._support is None or self._members is None:
+            raise InputError(self.name, "fit before predict", "no support", "call fit first")
+        features = self._checked(self.features(torch.as_tensor(query, device=self.device)), "query")
+        if features.shape[1:] != self._support.shape[1:]:
+            expected = f"examples of shape {tuple(self._support.shape[1:])}, as the support"
+            raise InputError("query", expected, str(tuple(features.shape[1:])))
+        with _evaluating(self), torch.no_grad():
+            support, members = self._support[None], self._members[None]
+            return self.compare(support, members, features[None])[0]
+
+    def probabilities(self, query: Tensor | NDArray[Any]) -> Tensor:
+        """Softmax of :meth:`logits`, (n, classes)."""
+        return self.logits(query).softmax(dim=-1)
+
+    def predict(self, query: Tensor | NDArray[Any]) -> list[Any]:
+        """The label of each input (n, ...)."""
+        return [self.classes_[i] for i in self.logits(query).argmax(dim=-1).tolist()]
+
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are; the CPU where it has none."""
+        for tensor in (*self.parameters(), *self.buffers()):
+            return tensor.device
+        return torch.device("cpu") if self._support is None else self._support.device
+
+    def save(self, path: str | Path) -> None:
+        """Write what :meth:`fit` learned, and the learner's own weights, as safetensors.
+
+        ``embed`` is not written: whoever loads the file brings it.
+
+        Raises:
+            InputError: before :meth:`fit`.
+            StoreError: the file cannot be written.
+        """
+        if self._support is None or self._members is None:
+            raise InputError(self.name, "fit before save", "no support", "call fit first")
+        own = {f"own.{k}": v for k, v in self.state_dict().items() if not k.startswith("embed.")}
+        meta = {
+            "format": FORMAT, "learner": self.name, "classes": self.classes_, "dim": self.dim,
+            "settings": {name: getattr(self, name) for name in self.settings},
+        }  # fmt: skip
+        tensors = own | {"support": self._support, "members": self._members}
+        weights.write(Path(path), tensors, {"archsmith": json.dumps(meta)})
+
+    @staticmethod
+    def load(path: str | Path, embed: nn.Module | None = None) -> FewShotLearner:
+        """A fitted learner from a file of :meth:`save`, with the ``embed`` that it had.
+
+        Raises:
+            InputError: no such file, or one that holds something else.
+        """
+        from . import learners
+
+        tensors, header = weights.read(Path(path))
+        try:
+            meta = json.loads(header["archsmith"])
+            if meta["format"] > FORMAT:
+                raise InputError(str(path), f"format {FORMAT} or older", str(meta["format"]))
+            kind: type[FewShotLearner] = learners.get(meta["learner"])
+            learner = kind(embed, dim=meta["dim"], **meta["settings"])
+            learner._support, learner._members = tensors.pop("support"), tensors.pop("members")
+            learner.classes_ = meta["classes"]
+            own = {k.removeprefix("own."): v for k, v in tensors.items()}
+            missing, unexpected = learner.load_state_dict(own, strict=False)
+        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise InputError(
+                str(path), "a few-shot learner that was saved by archsmith", str(error)
+            ) from None
+        lacking = [name for name in missing if not name.startswith("embed.")]
+        if lacking or unexpected:
+            raise InputError(str(path), "the learner's own weights", f"{lacking} {unexpected}")
+        return learner.eval()
+
+    def demand(self, setting: str, holds: bool, expected: str, got: object) -> None:
+        """Raises InputError where a setting is outside its range."""
+        if not holds:
+            raise InputError(f"{self.name} {setting}", expected, repr(got))
+
+    def _checked(self, features: Tensor, what: str) -> Tensor:
+        if not features.is_floating_point():
+            features = features.float()
+        if features.ndim < 2 or (self.dim not in (None, features.shape[-1]) and not self.adapts):
+            expected = "examples (n, features)" if self.dim is None else f"(n, {self.dim})"
+            raise DataError(what, expected, str(tuple(features.shape)))
+        if not torch.isfinite(features).all():
+            row = int((~torch.isfinite(features).flatten(1).all(dim=1)).nonzero()[0])
+            raise DataError(what, "finite values", f"NaN or infinity in example {row}")
+        return features
+
+
+class _evaluating:
+    """A module in evaluation mode for a while; each of its modules then as it was."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.modes = [(m, m.training) for m in module.modules()]
+
+    def __enter__(self) -> None:
+        for module, _ in self.modes:
+            module.training = False
+
+    def __exit__(self, *_: object) -> None:
+        for module, mode in self.modes:
+            module.training = mode
+
+
+def _coded(labels: Sequence[Any] | Tensor) -> tuple[list[Any], NDArray[np.int64]]:
+    """Labels that occur as JSON values, sorted, and the place of each example's among them."""
+    array = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    if array.ndim != 1 or array.dtype.kind not in "iuUb":
+        got = f"{array.dtype} of shape {array.shape}"
+        raise DataError("support labels", "whole numbers or texts, one for each example", got)
+    found, codes = np.unique(array, return_inverse=True)
+    return found.tolist(), codes.reshape(-1).astype(np.int64)
