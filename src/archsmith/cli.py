@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .cli_benchmark import benchmark, list_tables
+from .cli_benchmark import benchmark
+from .cli_list import list_
 from .cli_profile import profile
 from .errors import ArchsmithError, InputError
 from .output import figures, interruptible, only_json, print_json, print_summary, study_json
@@ -45,20 +46,6 @@ class Unreadable(StrEnum):
 
     refuse = "refuse"
     skip = "skip"
-
-
-class Kind(StrEnum):
-    """What can be listed."""
-
-    spaces = "spaces"
-    strategies = "strategies"
-    methods = "methods"
-    evaluators = "evaluators"
-    proxies = "proxies"
-    predictors = "predictors"
-    tasks = "tasks"
-    datasets = "datasets"
-    tables = "tables"
 
 
 def _config(context: typer.Context, path: Path | None) -> Path | None:
@@ -297,34 +284,28 @@ def export(
 def predict(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="What export wrote.")],
     input: Annotated[Path, typer.Argument(metavar="INPUT", help="An image, a table, ...")],
+    support: Annotated[
+        Path | None, typer.Option(help="Folder of class folders: examples of new classes.")
+    ] = None,
+    learner: Annotated[
+        str, typer.Option(help="How new classes are learned from them.")
+    ] = "prototypical",
     space: SpaceName = None,
 ) -> None:
     """Predict with an exported model; one JSON document."""
     from .export import predict as run_predict
+    from .export import predict_from_support
 
     live = _exported_space(folder, space) if space else None
-    print_json(run_predict(folder, input, space=live))
+    if support is None:
+        print_json(run_predict(folder, input, space=live))
+    else:
+        print_json(predict_from_support(folder, support, input, learner, live))
 
 
 app.command()(benchmark)
 app.command()(profile)
-
-
-@app.command(name="list")
-def list_(kind: Kind) -> None:
-    """List what is there by name, plug-ins included."""
-    import inspect
-
-    if kind is Kind.tables:
-        list_tables()
-        return
-    registry = _registry(kind)
-    names = registry.names()
-    width = max(map(len, names))
-    for name in names:
-        described = registry.get(name)
-        doc = getattr(described, "doc", None) or inspect.getdoc(described) or ""
-        print(f"{name:<{width}}  {doc.splitlines()[0] if doc else ''}".rstrip())
+app.command(name="list")(list_)
 
 
 def main() -> None:
@@ -337,21 +318,6 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
-
-
-def _registry(kind: Kind) -> Any:
-    from . import data, evaluate, predictor, proxy, strategy, supernet, task, zoo
-
-    return {
-        Kind.spaces: zoo.spaces,
-        Kind.strategies: strategy.strategies,
-        Kind.methods: supernet.methods,
-        Kind.evaluators: evaluate.evaluators,
-        Kind.proxies: proxy.proxies,
-        Kind.predictors: predictor.predictors,
-        Kind.tasks: task.tasks,
-        Kind.datasets: data.datasets,
-    }[kind]
 
 
 def _open(folder: Path, space: str | None) -> Run:

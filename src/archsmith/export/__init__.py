@@ -3,5 +3,6 @@
 from .bundle import export
 from .parity import Check, Parity
 from .predict import predict
+from .support import predict_from_support
 
-__all__ = ["Check", "Parity", "export", "predict"]
+__all__ = ["Check", "Parity", "export", "predict", "predict_from_support"]

@@ -39,15 +39,25 @@ def predict(
         InputError: the folder is no export, or its space cannot be had.
         DataError: the input cannot be read.
     """
+    record, task, run = opened(folder, space)
+    facts: Mapping[str, Any] = record["facts"]
+    return task.describe(run(task.load_input(Path(input_path), facts)), facts)
+
+
+def opened(
+    folder: str | Path, space: Space | None = None
+) -> tuple[dict[str, Any], Task, Callable[[Tensor], Tensor]]:
+    """The record of an export, its task, and the deployed model as a function of raw inputs.
+
+    Raises:
+        InputError: the folder is no export, or its space cannot be had.
+    """
     from ..task import task as find_task
 
     place = Path(folder)
     record = read_record(place)
-    task: Task = find_task(record["task"])
-    facts: Mapping[str, Any] = record["facts"]
-    inputs = task.load_input(Path(input_path), facts)
-    outputs = _runner(place, record, task, space)(inputs)
-    return task.describe(outputs, facts)
+    task = find_task(record["task"])
+    return record, task, _runner(place, record, task, space)
 
 
 def _runner(
