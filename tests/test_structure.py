@@ -16,11 +16,11 @@ ROOT = Path(archsmith.__file__).parent
 #: From the ground up; a module imports only from what stands before it.
 ORDER = [
     "errors", "options", "allocator", "weights", "space", "objective", "agreement", "trial",
-    "registry", "zoo", "tables", "data", "metric", "task", "train", "hardware", "proxy", "predictor",
-    "strategy", "supernet", "transfer", "evaluate", "export", "report", "trust", "study", "goals",
-    "benchmarking", "setting", "timing", "judging", "final", "finals", "oneshot", "advice", "found",
-    "run", "trusting", "searching", "profiling", "output", "screen", "cli_benchmark",
-    "cli_list", "cli_profile", "cli",
+    "registry", "zoo", "tables", "data", "metric", "task", "train", "hardware", "proxy",
+    "predictor", "strategy", "supernet", "transfer", "evaluate", "export", "report", "trust",
+    "study", "goals", "benchmarking", "setting", "timing", "judging", "final", "finals", "oneshot",
+    "advice", "found", "run", "trusting", "searching", "profiling", "output", "screen",
+    "cli_benchmark", "cli_list", "cli_profile", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.
 FREE = {"testing", "__init__"}

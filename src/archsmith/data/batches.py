@@ -43,18 +43,19 @@ def balanced(
     order = torch.argsort(labels, stable=True)  # by class, shuffled within
     mixed, counts = mixed[order], torch.unique_consecutive(labels[order], return_counts=True)[1]
     dealt: list[tuple[int, float, Tensor]] = []
-    luck = torch.rand(len(mixed), generator=generator).tolist()
     for group in torch.split(mixed, counts.tolist()):
         per = min(each, len(group))
         if per < 2:
             continue
         pieces = torch.split(group[: len(group) // per * per], per)
-        dealt += [(turn, luck[len(dealt)], piece) for turn, piece in enumerate(pieces)]
+        luck = torch.rand(len(pieces), generator=generator).tolist()
+        dealt += zip(range(len(pieces)), luck, pieces, strict=True)
     # Every class once before any comes twice: rounds keep groups of one class apart.
     dealt.sort(key=lambda item: item[:2])
     groups = [piece for _, _, piece in dealt]
     many = max(2, size // each)
     chunks = [groups[start : start + many] for start in range(0, len(groups), many)]
     if len(chunks) > 1 and len(chunks[-1]) < 2:
-        chunks[-2] += chunks.pop()
+        last = chunks.pop()
+        chunks[-1] += last
     return tuple(torch.cat(chunk) for chunk in chunks)

@@ -60,7 +60,9 @@ class FewShotOptions:
 
 
 class FewShotImages(EmbeddingImages):
-    """Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
+    """Images of new classes told apart by a few examples of each.
+
+    Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
 
     Training, validation and test part have no class in common. Training takes batches of a few
     examples of many classes and a loss over their pairs; a part is scored by nearest class mean in
@@ -206,7 +208,6 @@ def _summary(
     return (
         sized(raw),
         f"{train:,} classes to train on, {validation:,} others to validate and {test:,} to test on",
-        f"episodes of {options.ways} ways, {options.shots} shots and {options.queries} queries a "
-        f"class",
+        f"{options.ways}-way {options.shots}-shot episodes with {options.queries} queries a class",
         *raw.notes,
     )

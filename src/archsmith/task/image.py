@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 
 class ImageClassification(Task):
-    """Raw inputs are bytes, (n, channels, height, width); outputs are logits, (n, classes)."""
+    """The class of an image.
+
+    Raw inputs are bytes, (n, channels, height, width); outputs are logits, (n, classes).
+    """
 
     name = "image-classification"
     metrics = classify.METRICS

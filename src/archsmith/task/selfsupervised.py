@@ -52,7 +52,9 @@ class SelfSupervisedOptions:
 
 
 class SelfSupervisedImages(EmbeddingImages):
-    """Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
+    """Images without labels: two views of one image should be near each other.
+
+    Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
 
     Labels of the source are not looked at. A batch of n holds n/2 images twice, and each is turned,
     scaled, shifted, mirrored where that leaves it what it is, and changed in brightness and

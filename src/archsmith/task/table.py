@@ -95,7 +95,7 @@ class _Tabular(Task):
 
 
 class TabularClassification(_Tabular):
-    """Outputs are logits, (n, classes)."""
+    """The class of a row. Outputs are logits, (n, classes)."""
 
     name = "tabular-classification"
     metrics = classify.METRICS
@@ -145,7 +145,10 @@ class TabularClassification(_Tabular):
 
 
 class TabularRegression(_Tabular):
-    """Outputs are standardised values, (n, 1); metrics and answers are in the user's units."""
+    """A value for a row.
+
+    Outputs are standardised, (n, 1); metrics and answers are in the user's units.
+    """
 
     name = "tabular-regression"
     metrics = (

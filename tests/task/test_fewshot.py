@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import archsmith as nas
+from archsmith.errors import DataError, InputError, UnknownNameError
+from archsmith.space import Space
+from archsmith.task import task
+from archsmith.task.base import Data, ReadOptions, Recipe
+from archsmith.task.fewshot import EpisodeMeter, FewShotImages
+from archsmith.train import score, train
+from archsmith.trial import Fidelity
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """24 classes of 12 x 12 pixels: a pattern on the left half; what is on the right says nothing,
+    which training can find out on other classes."""
+    rng = np.random.RandomState(0)
+    labels = np.arange(24).repeat(12)
+    shown = rng.rand(288, 4, 4)
+    shown[:, :, :2] = (0.3 * rng.rand(24, 4, 2))[labels] + 0.05 * rng.rand(288, 4, 2)
+    images = (255 * shown.repeat(3, axis=1).repeat(3, axis=2)).astype(np.uint8)
+    path = tmp_path_factory.mktemp("letters") / "letters.npz"
+    np.savez(path, images=images, labels=labels)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def few() -> FewShotImages:
+    found = task("few-shot:queries=5,episodes=200")
+    assert isinstance(found, FewShotImages)
+    return found
+
+
+@pytest.fixture(scope="module")
+def data(letters: str, few: FewShotImages) -> Data:
+    return few.read(letters, ReadOptions(validation=0.25, test=0.25))
+
+
+def test_parts_have_no_class_in_common(data: Data) -> None:
+    parts = [set(part.targets.tolist()) for part in (data.train, data.validation, data.test)]
+    assert [len(part) for part in parts] == [12, 6, 6]
+    assert len(set.union(*parts)) == 24
+    assert parts[0] == set(range(12))
+    assert json.loads(json.dumps(data.facts)) == data.facts
+    assert "12 classes to train on, 6 others to validate and 6 to test on" in data.summary
+
+
+def test_the_name_keeps_the_options(few: FewShotImages) -> None:
+    assert few.name == "few-shot:queries=5,episodes=200"
+    assert task(few.name).name == few.name
+    assert task("few-shot").name == "few-shot"
+    with pytest.raises(UnknownNameError, match="did you mean 'shots'"):
+        task("few-shot:shot=5")
+    with pytest.raises(InputError, match="ways: expected 2 or more, got 1"):
+        task("few-shot:ways=1")
+    with pytest.raises(UnknownNameError, match="loss"):
+        task("few-shot:loss=cross")
+    with pytest.raises(InputError, match="no options"):
+        task("image-classification:ways=3")
+
+
+def test_too_little_is_refused_before_anything_starts(letters: str) -> None:
+    with pytest.raises(DataError, match="16 examples of every class"):
+        task("few-shot").read(letters, ReadOptions())
+    with pytest.raises(DataError, match="at least 20 classes"):
+        task("few-shot:ways=20,queries=3").read(letters, ReadOptions())
+
+
+def test_the_meter_counts_what_nearest_means_get_right(data: Data) -> None:
+    """Against a loop over the same episodes."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(72, 3, generator=generator)
+    targets = torch.arange(6).repeat(12)
+    facts = {"few_shot": {"ways": 3, "shots": 2, "queries": 4, "episodes": 50}}
+    meter = EpisodeMeter(facts)
+    for rows in torch.split(torch.arange(72), 20):
+        meter.update(embeddings[rows], targets[rows])
+    support, query = nas.Episodes(targets.numpy(), 3, 2, 4).draw(50, 0)
+    right = 0
+    loss = 0.0
+    for episode in range(50):
+        means = torch.stack([embeddings[support[episode, n]].mean(0) for n in range(3)])
+        for n in range(3):
+            for place in query[episode, n]:
+                distances = (embeddings[place] - means).square().sum(1)
+                right += int(distances.argmin() == n)
+                loss -= float((-distances).log_softmax(0)[n])
+    found = meter.result()
+    assert found["accuracy"] == pytest.approx(right / 600)
+    assert found["loss"] == pytest.approx(loss / 600, rel=1e-4)
+
+
+def test_a_meter_of_one_batch_takes_what_there_is() -> None:
+    facts = {"few_shot": {"ways": 5, "shots": 1, "queries": 15, "episodes": 20}}
+    meter = EpisodeMeter(facts)
+    targets = torch.tensor([4, 4, 9, 9, 9, 2])
+    meter.update(torch.eye(3)[torch.tensor([0, 0, 1, 1, 1, 2])], targets)
+    assert meter.result()["accuracy"] == 1.0
+    lone = EpisodeMeter(facts)
+    lone.update(torch.randn(3, 2), torch.tensor([0, 1, 2]))
+    with pytest.raises(ValueError, match="two classes"):
+        lone.result()
+
+
+@pytest.mark.parametrize("loss", ["prototypical", "triplet", "proxy-anchor"])
+def test_training_makes_new_classes_easier(letters: str, loss: str) -> None:
+    few = task(f"few-shot:queries=5,episodes=200,loss={loss}")
+    data = few.read(letters, ReadOptions(validation=0.25, test=0.25))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(144, 32))
+    torch.manual_seed(0)
+    nn.init.normal_(model[1].weight)
+    before = score(model, few, data.test, data.facts)["accuracy"]
+    recipe = Recipe(epochs=60, batch_size=48, lr=0.01, augment=False)
+    train(model, few, data, recipe, seed=0)
+    after = score(model, few, data.test, data.facts)["accuracy"]
+    assert before < 0.8
+    assert after > before + 0.05
+
+
+def test_a_learned_loss_trains_beside_the_model_alone(letters: str) -> None:
+    few = task("few-shot:queries=5,loss=proxy-nca")
+    with pytest.raises(InputError, match="points for each class"):
+        few.loss(torch.randn(4, 3), torch.tensor([0, 0, 1, 1]))
+
+
+def net(channels: int, height: int, width: int, classes: int) -> nn.Module:
+    hidden = nas.choose("hidden", [8, 16, 32])
+    size = nas.choose("embedding", [4, classes])
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(channels * height * width, hidden), nn.ReLU(),
+        nn.Linear(hidden, size),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", ["random", "bignas+random"])
+def test_a_search_and_its_export(letters: str, tmp_path: Path, strategy: str) -> None:
+    result = nas.search(
+        net, letters, task="few-shot:queries=5,episodes=100,dim=24", strategy=strategy, trials=3,
+        epochs=4, run=tmp_path / "run", recipe=Recipe(epochs=30, lr=0.01, batch_size=48),
+        read=ReadOptions(validation=0.25, test=0.25),
+    )  # fmt: skip
+    assert result.best is not None
+    assert result.best.test["accuracy"] > 0.5
+    assert dict(result.best.architecture)["embedding"] in (4, 24)
+    run = nas.Run(tmp_path / "run")
+    _, parity = run.export(tmp_path / "model", None, False)
+    assert all(check.ok for check in parity.checks)
+    record = json.loads((tmp_path / "model" / "architecture.json").read_text())
+    assert record["signature"]["output_name"] == "embeddings"
+
+
+def test_one_shared_weight_serves_every_embedding_size(data: Data, few: FewShotImages) -> None:
+    """Teacher and student of the sandwich have embeddings of different size."""
+    space = Space(net, channels=1, height=12, width=12, classes=24)
+    supernet = nas.Supernet(space)
+    recipe = Recipe(epochs=4, batch_size=48, lr=0.01)
+    session = nas.train_supernet(supernet, nas.BigNAS(), few, data, recipe, seed=0)
+    losses = [row["train_loss"] for row in session.curve]
+    assert losses[-1] < losses[0]
+
+
+def test_the_same_seed_trains_the_same(data: Data, few: FewShotImages) -> None:
+    space = Space(net, channels=1, height=12, width=12, classes=24)
+    curves = []
+    for _ in range(2):
+        model = space.build(space.default(), seed=1)
+        recipe = few.recipe(data)
+        trained = train(model, few, data, recipe, Fidelity(2, 0.5), seed=3)
+        curves.append([row["train_loss"] for row in trained.curve])
+    assert curves[0] == curves[1]

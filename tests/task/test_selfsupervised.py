@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+from torch import nn
+
+import archsmith as nas
+from archsmith.errors import InputError, UnknownNameError
+from archsmith.setting import open_space
+from archsmith.task import task
+from archsmith.task.base import Data, ReadOptions
+from archsmith.task.selfsupervised import SelfSupervisedImages
+from archsmith.train import train
+from archsmith.trial import Fidelity
+
+
+@pytest.fixture(scope="module")
+def alone() -> SelfSupervisedImages:
+    found = task("self-supervised")
+    assert isinstance(found, SelfSupervisedImages)
+    return found
+
+
+@pytest.fixture(scope="module")
+def digits(alone: SelfSupervisedImages) -> Data:
+    return alone.read("digits", ReadOptions())
+
+
+def test_no_label_is_left(digits: Data) -> None:
+    assert (digits.train.targets == 0).all()
+    assert len(digits.validation) == 2 * 359
+    assert digits.validation.targets[:256].tolist() == list(range(256))
+    assert digits.validation.targets[256:512].tolist() == list(range(256))
+    assert json.loads(json.dumps(digits.facts)) == digits.facts
+
+
+def test_the_views_are_fixed_and_differ(alone: SelfSupervisedImages, digits: Data) -> None:
+    first, second = digits.validation.inputs[:256], digits.validation.inputs[256:512]
+    assert first.dtype == torch.uint8
+    assert (first != second).any(dim=(1, 2, 3)).all()
+    again = alone.read("digits", ReadOptions())
+    assert torch.equal(again.validation.inputs, digits.validation.inputs)
+
+
+def test_a_batch_holds_every_image_twice(alone: SelfSupervisedImages, digits: Data) -> None:
+    index = torch.arange(100)
+    chunks = alone.draw(index, digits.train.targets, 32, torch.Generator().manual_seed(0))
+    assert [len(chunk) for chunk in chunks] == [32] * 6 + [8]
+    for chunk in chunks:
+        first, second = chunk.chunk(2)
+        assert torch.equal(first, second)
+    assert torch.equal(torch.cat([c.chunk(2)[0] for c in chunks]).sort().values, index)
+
+
+def test_the_meter_counts_partners(alone: SelfSupervisedImages, digits: Data) -> None:
+    meter = alone.meter(digits.facts)
+    block = torch.eye(20)
+    meter.update(torch.cat([block, block]), torch.arange(20).repeat(2))
+    assert meter.result()["accuracy"] == 1.0
+    meter.update(torch.cat([block, block.roll(1, 0)]), torch.arange(20).repeat(2))
+    assert meter.result()["accuracy"] == 0.5
+
+
+@pytest.mark.parametrize("loss", ["simclr", "barlow-twins"])
+def test_features_learned_without_labels_tell_digits(loss: str) -> None:
+    alone = task(f"self-supervised:loss={loss}")
+    data = alone.read("digits", ReadOptions())
+    space = open_space("convnet", alone.arguments(data.facts))
+    model = space.build(space.default(), seed=0)
+    labelled = task("image-classification").read("digits", ReadOptions())
+
+    def neighbours() -> float:
+        trunk = nn.Sequential(*list(model)[:-1], *list(model[-1])[:-1]).eval()
+        with torch.no_grad():
+            seen, asked = (
+                trunk(alone.prepare(part.inputs, data.facts))
+                for part in (labelled.train, labelled.test)
+            )
+        near = KNeighborsClassifier(5).fit(seen, labelled.train.targets)
+        return float(near.score(asked, labelled.test.targets))
+
+    before = neighbours()
+    train(model, alone, data, alone.recipe(data), Fidelity(epochs=12), seed=0)
+    assert neighbours() > before + 0.04
+
+
+def test_any_space_is_searched_without_labels(tmp_path: Path) -> None:
+    result = nas.search(
+        "convnet", "digits", task="self-supervised:dim=32", trials=2, epochs=2, final_epochs=2,
+        finalists=1, run=tmp_path / "run", limits=["params<=100k"],
+    )  # fmt: skip
+    assert result.best is not None
+    assert 0 < result.best.test["accuracy"] <= 1
+    nas.Run(tmp_path / "run").export(tmp_path / "model", None, False)
+    record = json.loads((tmp_path / "model" / "architecture.json").read_text())
+    assert record["signature"]["output_name"] == "embeddings"
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'simclr'"):
+        task("self-supervised:loss=simcl")
+    with pytest.raises(InputError, match="temperature"):
+        task("self-supervised:temperature=0")
+    with pytest.raises(InputError, match="a whole number, got 'many'"):
+        task("self-supervised:dim=many")
