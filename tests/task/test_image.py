@@ -33,7 +33,7 @@ def image_npz(path: Path, names: list[str], count: int = 60) -> Path:
 
 
 def test_tasks_are_found_by_name_and_by_source() -> None:
-    assert tasks.names()[0] == "image-classification"
+    assert "image-classification" in tasks.names()
     assert isinstance(task_for("digits"), ImageClassification)
     with pytest.raises(UnknownNameError, match="did you mean 'image-classification'"):
         task("image-clasification")

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def strata(targets: NDArray[Any], bins: int = 10) -> Index:
-    """Groups to keep in proportion: classes as they are, values by their quantile; (n,) int64."""
+    """Groups to keep in proportion: classes as they are, values by their quantile; (n,) int64.
+
+    Targets of more than one number an example are one group.
+    """
+    if targets.ndim > 1:
+        return np.zeros(len(targets), dtype=np.int64)
     if targets.dtype.kind in "iu":
         return targets.astype(np.int64)
     ranks = np.argsort(np.argsort(targets, kind="stable"), kind="stable")

@@ -60,7 +60,7 @@ class EmbeddingImages(ImageClassification):
     def picture(
         self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
     ) -> Image.Image:
-        from .picture import neighbour_grid
+        from .gallery import neighbour_grid
 
         return neighbour_grid(inputs, targets, outputs, facts["class_names"])
 

@@ -35,7 +35,7 @@ def image_grid(
         most: how many are shown; where there are more, up to a third of them are wrong ones.
     """
     guesses = outputs.argmax(1)
-    chosen = _chosen((guesses != targets).tolist(), most)
+    chosen = chosen_of((guesses != targets).tolist(), most)
     columns = min(6, max(1, len(chosen)))
     lines = math.ceil(len(chosen) / columns) or 1
     side, caption, gap, margin = 112 * SCALE, 44 * SCALE, 14 * SCALE, 20 * SCALE
@@ -48,17 +48,17 @@ def image_grid(
     for place, index in enumerate(chosen):
         line, column = divmod(place, columns)
         x, y = margin + column * (side + gap), margin + line * (side + caption + gap)
-        sheet.paste(_thumbnail(inputs[index], side), (x, y))
+        sheet.paste(thumbnail(inputs[index], side), (x, y))
         guess, truth = int(guesses[index]), int(targets[index])
         colour = RIGHT if guess == truth else WRONG
         frame = (x - SCALE, y - SCALE, x + side, y + side)
         draw.rectangle(frame, outline=LINE if guess == truth else WRONG, width=SCALE)
         chance = f" {100 * float(outputs[index, guess]):.0f}%"
-        first = _shortened(class_names[guess], side - _width(chance, 13), 13) + chance
-        draw.text((x, y + side + 5 * SCALE), first, fill=colour, font=_font(13))
+        first = shortened(class_names[guess], side - _width(chance, 13), 13) + chance
+        draw.text((x, y + side + 5 * SCALE), first, fill=colour, font=font(13))
         if guess != truth:
-            second = _shortened(f"is {class_names[truth]}", side, 12)
-            draw.text((x, y + side + 23 * SCALE), second, fill=FAINT, font=_font(12))
+            second = shortened(f"is {class_names[truth]}", side, 12)
+            draw.text((x, y + side + 23 * SCALE), second, fill=FAINT, font=font(12))
     return sheet
 
 
@@ -89,20 +89,20 @@ def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> I
     sheet = Image.new("RGB", (left + count * cell + margin, top + count * cell + below), PAPER)
     draw = ImageDraw.Draw(sheet)
     title = f"{100 * right / max(1, total):.1f}% of {total:,} right"
-    draw.text((margin, 16 * SCALE), title, fill=INK, font=_font(16))
-    draw.text((margin, 40 * SCALE), legend, fill=FAINT, font=_font(12))
+    draw.text((margin, 16 * SCALE), title, fill=INK, font=font(16))
+    draw.text((margin, 40 * SCALE), legend, fill=FAINT, font=font(12))
     for i in range(count):
-        name = _shortened(class_names[i], longest, text)
+        name = shortened(class_names[i], longest, text)
         middle = top + i * cell + cell // 2
-        draw.text((left - 8 * SCALE, middle), name, fill=INK, font=_font(text), anchor="rm")
+        draw.text((left - 8 * SCALE, middle), name, fill=INK, font=font(text), anchor="rm")
         for j in range(count):
             _cell(draw, left + j * cell, top + i * cell, cell, matrix[i], j, i == j)
     for j in range(count):
         place = (left + j * cell + cell // 2, top + count * cell + 6 * SCALE)
         if level:
-            draw.text(place, class_names[j], fill=INK, font=_font(text), anchor="ma")
+            draw.text(place, class_names[j], fill=INK, font=font(text), anchor="ma")
         else:
-            _upright(sheet, place, _shortened(class_names[j], longest, text), text)
+            _upright(sheet, place, shortened(class_names[j], longest, text), text)
     return sheet
 
 
@@ -127,8 +127,8 @@ def scatter(targets: Tensor, values: Tensor, name: str) -> Image.Image:
         draw.line((left, y, left + side, y), fill=LINE, width=SCALE)
         draw.line((x, top, x, top + side), fill=LINE, width=SCALE)
         text = f"{tick:g}"
-        draw.text((left - 8 * SCALE, y), text, fill=FAINT, font=_font(12), anchor="rm")
-        draw.text((x, top + side + 8 * SCALE), text, fill=FAINT, font=_font(12), anchor="ma")
+        draw.text((left - 8 * SCALE, y), text, fill=FAINT, font=font(12), anchor="rm")
+        draw.text((x, top + side + 8 * SCALE), text, fill=FAINT, font=font(12), anchor="ma")
     draw.line((left, top + side, left + side, top), fill=FAINT, width=SCALE)
     dots = Image.new("RGBA", sheet.size, (255, 255, 255, 0))
     for t, g in zip(true[:2000], guess[:2000], strict=True):
@@ -140,23 +140,23 @@ def scatter(targets: Tensor, values: Tensor, name: str) -> Image.Image:
     sheet.paste(dots, (0, 0), dots)
     rmse = float(np.sqrt(np.mean((true - guess) ** 2)))
     margin = 20 * SCALE
-    draw.text((margin, 16 * SCALE), f"RMSE {rmse:.4g}", fill=INK, font=_font(16))
+    draw.text((margin, 16 * SCALE), f"RMSE {rmse:.4g}", fill=INK, font=font(16))
     said = f"{name}: predicted (up) against true (right)"
-    said = _shortened(said, sheet.width - 2 * margin, 12)
-    draw.text((margin, 40 * SCALE), said, fill=FAINT, font=_font(12))
+    said = shortened(said, sheet.width - 2 * margin, 12)
+    draw.text((margin, 40 * SCALE), said, fill=FAINT, font=font(12))
     return sheet
 
 
 @cache
-def _font(size: int) -> Any:
+def font(size: int) -> Any:
     return ImageFont.load_default(size * SCALE)
 
 
 def _width(text: str, size: int) -> int:
-    return math.ceil(float(_font(size).getlength(text)))
+    return math.ceil(float(font(size).getlength(text)))
 
 
-def _shortened(text: str, width: int, size: int) -> str:
+def shortened(text: str, width: int, size: int) -> str:
     if _width(text, size) <= width:
         return text
     while text and _width(text + "…", size) > width:
@@ -164,7 +164,7 @@ def _shortened(text: str, width: int, size: int) -> str:
     return text + "…"
 
 
-def _chosen(wrong: Sequence[bool], most: int) -> list[int]:
+def chosen_of(wrong: Sequence[bool], most: int) -> list[int]:
     """Indices in order; where not all fit, wrong ones take up to a third of the places."""
     if len(wrong) <= most:
         return list(range(len(wrong)))
@@ -173,7 +173,7 @@ def _chosen(wrong: Sequence[bool], most: int) -> list[int]:
     return sorted(bad + good)
 
 
-def _thumbnail(pixels: Tensor, side: int) -> Image.Image:
+def thumbnail(pixels: Tensor, side: int) -> Image.Image:
     channels = pixels.shape[0]
     array: NDArray[np.uint8] = pixels.cpu().numpy()
     array = array[:3].transpose(1, 2, 0) if channels >= 3 else array[0]
@@ -208,7 +208,7 @@ def _cell(
     if count and _width(str(count), size) < side - 4 * SCALE:
         fill = "#ffffff" if strength > 0.55 else INK
         middle = (x + side / 2, y + side / 2)
-        draw.text(middle, str(count), fill=fill, font=_font(size), anchor="mm")
+        draw.text(middle, str(count), fill=fill, font=font(size), anchor="mm")
 
 
 def _worst(matrix: NDArray[np.int64], most: int) -> list[int]:
@@ -221,7 +221,7 @@ def _upright(sheet: Image.Image, place: tuple[int, int], text: str, size: int) -
     """Text turned to read upwards, its end at the top centre of ``place``."""
     strip = Image.new("RGB", (_width(text, size) + SCALE, (size + 6) * SCALE), PAPER)
     end = (strip.width, strip.height // 2)
-    ImageDraw.Draw(strip).text(end, text, fill=INK, font=_font(size), anchor="rm")
+    ImageDraw.Draw(strip).text(end, text, fill=INK, font=font(size), anchor="rm")
     turned = strip.rotate(90, expand=True)
     sheet.paste(turned, (place[0] - turned.width // 2, place[1]))
 
@@ -236,56 +236,3 @@ def _ticks(low: float, high: float) -> list[float]:
     first, last = math.floor(low / step), math.ceil(high / step)
     # Twelve digits, wherever the point is: 3 * 0.1 is 0.3, and 1e-12 is not 0.
     return [float(f"{i * step:.12g}") for i in range(first, max(last, first + 1) + 1)]
-
-
-def neighbour_grid(
-    inputs: Tensor,
-    targets: Tensor,
-    embeddings: Tensor,
-    class_names: Sequence[str],
-    most: int = 12,
-) -> Image.Image:
-    """Examples, each beside the one that is nearest to it; red where that is of another class.
-
-    Args:
-        inputs: uint8 (n, channels, height, width), n of 2 or more.
-        targets: int64 (n,).
-        embeddings: (n, d).
-        most: how many are shown; where there are more, up to a third of them are wrong ones.
-    """
-    from torch import cdist
-
-    distances = cdist(embeddings.double(), embeddings.double())
-    distances.fill_diagonal_(float("inf"))
-    nearest = distances.argmin(1)
-    # One of a kind has no other example of its class to be near to.
-    paired = [i for i in range(len(targets)) if int((targets == targets[i]).sum()) > 1]
-    wrong = (targets[nearest] != targets)[paired].tolist()
-    chosen = [paired[place] for place in _chosen(wrong, most)]
-    columns = min(4, max(1, len(chosen)))
-    lines = math.ceil(len(chosen) / columns) or 1
-    side, caption, gap, margin = 84 * SCALE, 40 * SCALE, 22 * SCALE, 20 * SCALE
-    pair = 2 * side + 4 * SCALE
-    sheet = Image.new(
-        "RGB",
-        (2 * margin + columns * (pair + gap) - gap, 2 * margin + lines * (side + caption + gap)),
-        PAPER,
-    )
-    draw = ImageDraw.Draw(sheet)
-    for place, index in enumerate(chosen):
-        line, column = divmod(place, columns)
-        x, y = margin + column * (pair + gap), margin + line * (side + caption + gap)
-        other = int(nearest[index])
-        right = int(targets[other]) == int(targets[index])
-        for number, shown in enumerate((index, other)):
-            left = x + number * (side + 4 * SCALE)
-            sheet.paste(_thumbnail(inputs[shown], side), (left, y))
-            frame = (left - SCALE, y - SCALE, left + side, y + side)
-            draw.rectangle(frame, outline=LINE if right else WRONG, width=SCALE)
-        own, found = (class_names[int(targets[i])] for i in (index, other))
-        first = _shortened(own, pair, 13)
-        draw.text((x, y + side + 5 * SCALE), first, fill=RIGHT if right else INK, font=_font(13))
-        if not right:
-            second = _shortened(f"nearest is {found}", pair, 12)
-            draw.text((x, y + side + 22 * SCALE), second, fill=WRONG, font=_font(12))
-    return sheet

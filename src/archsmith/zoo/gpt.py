@@ -37,6 +37,7 @@ def gpt(
     head_size: int = 64,
     dropout: float = 0.0,
     tied: bool = False,
+    causal: bool = True,
 ) -> nn.Module:
     """Tokens int64 (n, length) to logits (n, length, vocabulary); each place sees earlier ones.
 
@@ -55,12 +56,13 @@ def gpt(
         dropout: share of each layer's output dropped in training.
         tied: one matrix embeds tokens and gives logits. The benchmark trained such a network and
             counts the matrix twice, so its parameters are those of ``tied=False``.
+        causal: without it each place sees all others, for masked prediction.
     """
     width: int = choose("embed", widths, default=widths[-1])
     bias: bool = choose("bias", [True, False])
 
     def layer(_: int) -> nn.Module:
-        attention = Attention(width, choose("heads", heads, heads[-1]), head_size, bias)
+        attention = Attention(width, choose("heads", heads, heads[-1]), head_size, bias, causal)
         mlp = GatedMLP(width, width * choose("mlp_ratio", ratios, ratios[-1]), bias)
         return Layer(width, attention, mlp, dropout)
 
@@ -69,11 +71,12 @@ def gpt(
 
 
 class Attention(nn.Module):
-    """Causal self-attention; the heads together need not be as wide as the embedding."""
+    """Self-attention, to earlier places alone where it is causal; the heads together need not be
+    as wide as the embedding."""
 
-    def __init__(self, width: int, heads: int, size: int, bias: bool) -> None:
+    def __init__(self, width: int, heads: int, size: int, bias: bool, causal: bool = True) -> None:
         super().__init__()
-        self.heads, self.size = heads, size
+        self.heads, self.size, self.causal = heads, size, causal
         self.query_key_value = nn.Linear(width, 3 * heads * size, bias)
         self.output = nn.Linear(heads * size, width, bias)
 
@@ -81,7 +84,7 @@ class Attention(nn.Module):
         split = self.query_key_value(x).unflatten(-1, (3, self.heads, self.size))
         query, key, value = split.permute(2, 0, 3, 1, 4)  # (n, heads, length, size) each
         mixed = nn.functional.scaled_dot_product_attention(
-            rotate(query), rotate(key), value, is_causal=True
+            rotate(query), rotate(key), value, is_causal=self.causal
         )
         out: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return out

@@ -1,0 +1,112 @@
+"""What embeddings and masked texts look like: neighbours side by side, lines with gaps filled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw
+from torch import Tensor, cdist
+
+from .picture import (
+    FAINT,
+    INK,
+    LINE,
+    PAPER,
+    RIGHT,
+    SCALE,
+    WRONG,
+    chosen_of,
+    font,
+    shortened,
+    thumbnail,
+)
+
+
+def neighbour_grid(
+    inputs: Tensor,
+    targets: Tensor,
+    embeddings: Tensor,
+    class_names: Sequence[str],
+    most: int = 12,
+) -> Image.Image:
+    """Examples, each beside the one that is nearest to it; red where that is of another class.
+
+    Args:
+        inputs: uint8 (n, channels, height, width), n of 2 or more.
+        targets: int64 (n,).
+        embeddings: (n, d).
+        most: how many are shown; where there are more, up to a third of them are wrong ones.
+    """
+    distances = cdist(embeddings.double(), embeddings.double())
+    distances.fill_diagonal_(float("inf"))
+    nearest = distances.argmin(1)
+    # One of a kind has no other example of its class to be near to.
+    paired = [i for i in range(len(targets)) if int((targets == targets[i]).sum()) > 1]
+    wrong = (targets[nearest] != targets)[paired].tolist()
+    chosen = [paired[place] for place in chosen_of(wrong, most)]
+    columns = min(4, max(1, len(chosen)))
+    lines = math.ceil(len(chosen) / columns) or 1
+    side, caption, gap, margin = 84 * SCALE, 40 * SCALE, 22 * SCALE, 20 * SCALE
+    pair = 2 * side + 4 * SCALE
+    sheet = Image.new(
+        "RGB",
+        (2 * margin + columns * (pair + gap) - gap, 2 * margin + lines * (side + caption + gap)),
+        PAPER,
+    )
+    draw = ImageDraw.Draw(sheet)
+    for place, index in enumerate(chosen):
+        line, column = divmod(place, columns)
+        x, y = margin + column * (pair + gap), margin + line * (side + caption + gap)
+        other = int(nearest[index])
+        right = int(targets[other]) == int(targets[index])
+        for number, shown in enumerate((index, other)):
+            left = x + number * (side + 4 * SCALE)
+            sheet.paste(thumbnail(inputs[shown], side), (left, y))
+            frame = (left - SCALE, y - SCALE, left + side, y + side)
+            draw.rectangle(frame, outline=LINE if right else WRONG, width=SCALE)
+        own, found = (class_names[int(targets[i])] for i in (index, other))
+        first = shortened(own, pair, 13)
+        draw.text((x, y + side + 5 * SCALE), first, fill=RIGHT if right else INK, font=font(13))
+        if not right:
+            second = shortened(f"nearest is {found}", pair, 12)
+            draw.text((x, y + side + 22 * SCALE), second, fill=WRONG, font=font(12))
+    return sheet
+
+
+def masked_lines(
+    inputs: Tensor, targets: Tensor, guesses: Tensor, alphabet: Sequence[str], most: int = 10
+) -> Image.Image:
+    """Lines of text; what was asked for stands in a box, green where it was told rightly.
+
+    A wrong one is red, with what stood there in truth below it.
+
+    Args:
+        inputs, targets, guesses: int64 (n, length); targets are negative where nothing is asked.
+    """
+    lines, length = min(most, len(inputs)), inputs.shape[1]
+    wide, high, margin = 11 * SCALE, 40 * SCALE, 20 * SCALE
+    sheet = Image.new("RGB", (2 * margin + length * wide, 2 * margin + lines * high), PAPER)
+    draw = ImageDraw.Draw(sheet)
+
+    def shown(code: int) -> str:
+        character = alphabet[code]
+        return character if character.isprintable() else "·"
+
+    for line in range(lines):
+        y = margin + line * high
+        for place in range(length):
+            x, truth = margin + place * wide, int(targets[line, place])
+            middle = (x + wide // 2, y + 10 * SCALE)
+            if truth < 0:
+                text = shown(int(inputs[line, place]))
+                draw.text(middle, text, fill=FAINT, font=font(13), anchor="mm")
+                continue
+            guess = int(guesses[line, place])
+            colour = RIGHT if guess == truth else WRONG
+            draw.rectangle((x, y, x + wide - SCALE, y + 20 * SCALE), outline=colour, width=SCALE)
+            draw.text(middle, shown(guess), fill=colour, font=font(13), anchor="mm")
+            if guess != truth:
+                below = (middle[0], y + 28 * SCALE)
+                draw.text(below, shown(truth), fill=INK, font=font(11), anchor="mm")
+    return sheet
