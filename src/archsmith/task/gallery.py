@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw
@@ -41,8 +42,14 @@ def neighbour_grid(
     distances = cdist(embeddings.double(), embeddings.double())
     distances.fill_diagonal_(float("inf"))
     nearest = distances.argmin(1)
-    # One of a kind has no other example of its class to be near to.
-    paired = [i for i in range(len(targets)) if int((targets == targets[i]).sum()) > 1]
+    # One of a kind has no other example of its class to be near to. Each class once before any
+    # comes twice.
+    seen: Counter[int] = Counter()
+    turns = []
+    for index, target in enumerate(targets.tolist()):
+        seen[target] += 1
+        turns.append((seen[target], index, target))
+    paired = [index for _, index, target in sorted(turns) if seen[target] > 1]
     wrong = (targets[nearest] != targets)[paired].tolist()
     chosen = [paired[place] for place in chosen_of(wrong, most)]
     columns = min(4, max(1, len(chosen)))
@@ -66,6 +73,8 @@ def neighbour_grid(
             frame = (left - SCALE, y - SCALE, left + side, y + side)
             draw.rectangle(frame, outline=LINE if right else WRONG, width=SCALE)
         own, found = (class_names[int(targets[i])] for i in (index, other))
+        group, _, last = found.rpartition("/")
+        found = last if own.startswith(f"{group}/") else found
         first = shortened(own, pair, 13)
         draw.text((x, y + side + 5 * SCALE), first, fill=RIGHT if right else INK, font=font(13))
         if not right:
