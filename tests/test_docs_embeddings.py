@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from .test_readme import run
+from test_readme import run
 
 TEXT = (Path(__file__).parent.parent / "docs" / "embeddings.md").read_text(encoding="utf-8")
 
