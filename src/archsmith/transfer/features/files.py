@@ -76,7 +76,8 @@ def save_features(
     half = place.with_name(f".{place.name}.{os.getpid()}{place.suffix}")
     try:
         if place.suffix == ".npz":
-            np.savez(half, **_arrays(saved))
+            arrays: dict[str, Any] = _arrays(saved)
+            np.savez(half, **arrays)
         else:
             _write_parquet(half, saved)
         os.replace(half, place)

@@ -14,7 +14,19 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 
-_PLAIN = (type(None), bool, int, float, complex, str, bytes, torch.dtype, torch.device, torch.Size)
+_PLAIN = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    enum.Enum,
+    torch.dtype,
+    torch.device,
+    torch.Size,
+)
 #: Equal ones may or may not be one object, which means nothing.
 _VALUES = (tuple, frozenset, types.MethodType, partial)
 #: What ``nn.Module`` keeps for itself.
@@ -54,7 +66,7 @@ class Digest:
         """
         if isinstance(value, Tensor):
             self.tensor(value)
-        elif isinstance(value, enum.Enum) or isinstance(value, _PLAIN):
+        elif isinstance(value, _PLAIN):
             self.add(type(value).__name__, repr(value))
         elif isinstance(value, _VALUES):
             self._object(value, place)

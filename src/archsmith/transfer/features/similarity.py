@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,7 +126,7 @@ def similarity(
     total: list[NDArray[np.float64]] = []
     for part in parts:
         index = torch.from_numpy(part)
-        chosen = mapped(given, lambda tensor, index=index: tensor[index])
+        chosen = mapped(given, partial(torch.index_select, dim=0, index=index))
         centred = [
             [_centred(f.flatten(1), unbiased) for f in reader.at(chosen, own).values()]
             for reader, own in zip(readers, names, strict=True)
