@@ -73,6 +73,15 @@ if TYPE_CHECKING:
     from .supernet.training import train_supernet
     from .supernet.uniform import SPOS
     from .task.base import Data, Part, ReadOptions, Recipe, Task
+    from .transfer.features import (
+        Features,
+        cka,
+        feature_map,
+        load_features,
+        probe,
+        save_features,
+        similarity,
+    )
     from .trial import Fidelity, History, Proposal, State, Trial
 
 __version__ = "0.1.0"
@@ -169,6 +178,13 @@ _PLACES = {
     "ReadOptions": "task.base",
     "Recipe": "task.base",
     "Task": "task.base",
+    "Features": "transfer.features",
+    "cka": "transfer.features",
+    "feature_map": "transfer.features",
+    "load_features": "transfer.features",
+    "probe": "transfer.features",
+    "save_features": "transfer.features",
+    "similarity": "transfer.features",
     "Fidelity": "trial",
     "History": "trial",
     "Proposal": "trial",

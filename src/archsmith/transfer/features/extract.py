@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from .cache import Cache
-from .fingerprint import Digest, model_digest
+from .fingerprint import Digest, inputs_digest, model_digest
 from .layers import Layer, Met, Spot, candidates, check_met, look, spot
 from .normalising import Spread, check_normalise, normalised, spread_of
 from .pooling import check_pool
@@ -185,11 +185,12 @@ class Features:
         self, inputs: Any, names: list[str | None], mask: Tensor | None
     ) -> dict[str | None, str]:
         content = Digest()
-        content.add(model_digest(self.model), self.device.type, self.pool)
         # Prepared inputs, because nothing tells what a function makes of raw ones.
-        for start in range(0, count_of(inputs), self.batch_size):
-            part = batch_of(inputs, slice(start, start + self.batch_size), self.prepare)
-            content.value(part, "inputs")
+        batches = (
+            batch_of(inputs, slice(start, start + self.batch_size), self.prepare)
+            for start in range(0, count_of(inputs), self.batch_size)
+        )
+        content.add(inputs_digest(batches), model_digest(self.model), self.device.type, self.pool)
         content.value(mask, "mask")
         shared = content.hex()
         keys = {}

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
+from .running import mapped, tensors_of
 
 _PLAIN = (
     type(None),
@@ -50,11 +51,14 @@ class Digest:
 
     def tensor(self, tensor: Tensor) -> None:
         """Take in a tensor's type, shape and bytes."""
-        value = tensor.detach()
-        if value.is_meta:
+        self.add(tensor.dtype, tuple(tensor.shape))
+        self.content(tensor)
+
+    def content(self, tensor: Tensor) -> None:
+        """Take in a tensor's bytes alone."""
+        if tensor.is_meta:
             raise InputError("cache", "tensors with values", "one on meta")
-        self.add(value.dtype, tuple(value.shape))
-        flat = value.cpu().contiguous().reshape(-1)
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
         if flat.numel():
             self._hash.update(flat.view(torch.uint8).numpy().data)
 
@@ -141,7 +145,7 @@ class Digest:
         if not kind.__module__.startswith("torch."):
             # Code that changed under its name is another model.
             for ancestor in kind.__mro__:
-                if not ancestor.__module__.startswith(("torch.", "builtins")):
+                if ancestor is not object and not ancestor.__module__.startswith("torch."):
                     self._items(_functions(ancestor), place)
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
             self.add("tensor", name)
@@ -156,6 +160,24 @@ class Digest:
     def hex(self) -> str:
         """64 hex digits."""
         return self._hash.hexdigest()
+
+
+def inputs_digest(batches: Iterable[Any]) -> str:
+    """A digest of prepared inputs, which does not depend on how they are cut into batches."""
+    frame, columns, last, count = Digest(), list[Digest](), "", 0
+    for batch in batches:
+        tensors = tensors_of(batch)
+        # What is around the tensors, and their shapes, which batches may pad in different ways.
+        around = repr(mapped(batch, lambda tensor: (tensor.dtype, tuple(tensor.shape[1:]))))
+        if around != last:
+            frame.add(count, around)
+            last = around
+        columns += [Digest() for _ in tensors[len(columns) :]]
+        for column, tensor in zip(columns, tensors, strict=False):
+            column.content(tensor)
+        count += len(tensors[0])
+    frame.add(count, *(column.hex() for column in columns))
+    return frame.hex()
 
 
 def _functions(kind: type) -> list[tuple[str, types.FunctionType]]:

@@ -20,7 +20,7 @@ Inputs = Any
 Prepare = Callable[[Any], Inputs]
 
 
-def mapped(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
+def mapped(inputs: Inputs, change: Callable[[Tensor], Any]) -> Inputs:
     """Inputs with each of their tensors changed."""
     if isinstance(inputs, Mapping):
         return {name: mapped(value, change) for name, value in inputs.items()}
