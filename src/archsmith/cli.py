@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .cli_benchmark import benchmark, list_tables
+from .cli_features import features
 from .cli_profile import profile
 from .errors import ArchsmithError, InputError
 from .output import figures, interruptible, only_json, print_json, print_summary, study_json
@@ -308,6 +309,7 @@ def predict(
 
 app.command()(benchmark)
 app.command()(profile)
+app.command()(features)
 
 
 @app.command(name="list")

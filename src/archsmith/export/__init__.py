@@ -2,6 +2,6 @@
 
 from .bundle import export
 from .parity import Check, Parity
-from .predict import predict
+from .predict import load_model, predict
 
-__all__ = ["Check", "Parity", "export", "predict"]
+__all__ = ["Check", "Parity", "export", "load_model", "predict"]

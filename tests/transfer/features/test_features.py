@@ -433,9 +433,9 @@ def test_what_cannot_be_read_is_refused(noise):
         Features(net, "unused")(rows)
     with pytest.raises(InputError, match="an axis that counts the examples"):
         Features(net, "merged")(rows)
+    bad = rows.clone()
+    bad[4, 0] = torch.inf
     with pytest.raises(InputError, match="NaN or infinity for example 4"):
-        bad = rows.clone()
-        bad[4, 0] = torch.inf
         Features(net, "one", batch_size=3)(bad)
     with pytest.raises(InputError, match="same number of examples"):
         Features(net)(torch.empty(0, 6))

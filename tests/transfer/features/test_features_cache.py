@@ -51,6 +51,7 @@ def test_the_same_again_does_not_run_the_model(rows, tmp_path):
     again = Features(Counted(), cache=tmp_path / "kept", batch_size=3)
     found = again(rows.numpy().copy(), progress=lambda *at: seen.append(at))
     assert torch.equal(found, first)
+    assert again.layer == "two:input"
     assert not Counted.calls
     assert seen == [(10, 10)]
     head = nn.Linear(5, 1)

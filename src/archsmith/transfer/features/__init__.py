@@ -7,7 +7,6 @@ from .layers import Layer
 from .maps import FeatureMap, feature_map
 from .probes import CentroidProbe, LinearProbe, NeighbourProbe, Probe, ProbeScore, probe
 
-
 __all__ = [
     "CentroidProbe", "FeatureMap", "Features", "Layer", "LinearProbe", "NeighbourProbe", "Probe",
     "ProbeScore", "SavedFeatures", "Similarity", "cka", "feature_map", "load_features", "probe",

@@ -33,8 +33,8 @@ class Cache:
         except OSError as error:
             raise InputError("cache", "a folder", str(folder), str(error.strerror)) from None
 
-    def read(self, key: str) -> Tensor | None:
-        """Features (n, ...) under a key, ``None`` where there are none."""
+    def read(self, key: str) -> tuple[Tensor, str] | None:
+        """Features (n, ...) and the name of their layer, ``None`` where there are none."""
         path = self._path(key)
         if not path.exists():
             return None
@@ -46,11 +46,13 @@ class Cache:
         wanted = {"format": _FORMAT, "key": key}
         if found is None or any(meta.get(name) != value for name, value in wanted.items()):
             return None
-        return found if meta.get("digest") == _digest(found) else None
+        layer = meta.get("layer", "")
+        return (found, layer) if meta.get("digest") == _digest(found, layer) else None
 
-    def write(self, key: str, features: Tensor) -> None:
-        """Keep features under a key."""
-        meta = {"format": _FORMAT, "key": key, "digest": _digest(features)}
+    def write(self, key: str, features: Tensor, layer: str) -> None:
+        """Keep the features of a layer under a key."""
+        digest = _digest(features, layer)
+        meta = {"format": _FORMAT, "key": key, "layer": layer, "digest": digest}
         try:
             weights.write(self._path(key), {"features": features}, meta)
         except StoreError as error:
@@ -60,6 +62,6 @@ class Cache:
         return self.folder / f"{key}.safetensors"
 
 
-def _digest(features: Tensor) -> str:
+def _digest(features: Tensor, layer: str) -> str:
     flat = features.contiguous().reshape(-1).view(torch.uint8).numpy()
-    return hashlib.sha256(flat.data).hexdigest()
+    return hashlib.sha256(b"".join([layer.encode(), b"\0", flat.data])).hexdigest()

@@ -170,12 +170,15 @@ class Features:
         if self._cache is None:
             return self._run(inputs, names, mask, progress)
         keys = self._keys(inputs, names, mask)
-        found = {n: f for n in names if (f := self._cache.read(keys[n])) is not None}
+        kept = {n: read for n in names if (read := self._cache.read(keys[n])) is not None}
+        found = {name: features for name, (features, _) in kept.items()}
+        if None in kept:
+            self._found = kept[None][1]
         missing = [name for name in names if name not in found]
         if missing:
             made = self._run(inputs, missing, mask, progress)
             for name, features in made.items():
-                self._cache.write(keys[name], features)
+                self._cache.write(keys[name], features, self._spot(name).name)
             found |= made
         elif progress is not None:
             progress(count_of(inputs), count_of(inputs))
