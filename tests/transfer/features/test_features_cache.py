@@ -204,12 +204,9 @@ def test_the_key_is_the_same_in_another_process():
         f"space = Space(convnet, channels=1, classes=3, height={SIZE}, width={SIZE})\n"
         "print(model_digest(space.build(space.default(), seed=0)))"
     )
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True,
-            env={**os.environ, "PYTHONHASHSEED": seed},
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONHASHSEED": "12"},
+    )  # fmt: skip
     space = Space(convnet, channels=1, classes=3, height=SIZE, width=SIZE)
-    assert found == {model_digest(space.build(space.default(), seed=0))}
+    assert done.stdout.strip() == model_digest(space.build(space.default(), seed=0))

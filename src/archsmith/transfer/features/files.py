@@ -167,18 +167,31 @@ def _read_npz(path: Path) -> SavedFeatures:
     heads = [f"{part}_" for part in there] or [""]
     if any(f"{head}features" not in arrays for head in heads):
         raise DataError(str(path), "an array 'features'", "keys " + ", ".join(arrays))
-    columns = {
-        name: torch.from_numpy(np.concatenate([arrays[head + name] for head in heads]))
-        for name in ("features", "labels")
-        if all(head + name in arrays for head in heads)
-    }
+    labels = None
+    try:
+        features = np.concatenate([arrays[f"{head}features"] for head in heads])
+        if all(f"{head}labels" in arrays for head in heads):
+            labels = np.concatenate([arrays[f"{head}labels"] for head in heads])
+    except ValueError as error:
+        raise DataError(str(path), "parts of one width", str(error)) from error
     parts = [part for part in there for _ in arrays[f"{part}_features"]]
     names = arrays.get("class_names")
+    return _loaded(path, features, labels, names, parts or None)
+
+
+def _loaded(path: Path, features: Any, labels: Any, names: Any, parts: Any) -> SavedFeatures:
+    """Arrays of a file as features, once they are seen to be some."""
+    if features.ndim != 2 or features.dtype.kind not in "fiu":
+        got = f"{features.dtype} {features.shape}"
+        raise DataError(str(path), "features (n, d), numbers", got)
+    if labels is not None and (labels.shape != features.shape[:1] or labels.dtype.kind not in "iu"):
+        got = f"{labels.dtype} {labels.shape}"
+        raise DataError(str(path), f"labels ({len(features)},), whole numbers", got)
     return SavedFeatures(
-        columns["features"],
-        columns.get("labels"),
+        torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)),
+        None if labels is None else torch.from_numpy(labels.astype(np.int64)),
         None if names is None else tuple(map(str, names)),
-        tuple(parts) if there else None,
+        None if parts is None else tuple(parts),
     )
 
 
@@ -212,12 +225,9 @@ def _read_parquet(path: Path) -> SavedFeatures:
         if _LABEL in table.column_names:
             given = table[_LABEL].to_pylist()
             places = {name: i for i, name in enumerate(names or ())}
-            labels = torch.tensor([places[v] if names else v for v in given], dtype=torch.int64)
+            labels = np.array([places[v] if names else v for v in given])
         parts = table[_PART].to_pylist() if _PART in table.column_names else None
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         expected = "a Parquet file that save_features wrote"
         raise DataError(str(path), expected, str(error) or type(error).__name__) from error
-    own = np.ascontiguousarray(features.astype(np.float32))
-    return SavedFeatures(
-        torch.from_numpy(own), labels, names, None if parts is None else tuple(parts)
-    )
+    return _loaded(path, features, labels, names, parts)
