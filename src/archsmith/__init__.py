@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .predictor.curves import CurveModel
     from .profiling import Profile, profile
     from .proxy import Batch, CannotScore, Proxy, SetProxy, rank_by_proxies, score_proxies
+    from .report.heat import similarity_picture
+    from .report.plane import map_picture
     from .run import Run
     from .searching import search
     from .space import (
@@ -117,6 +119,8 @@ _PLACES = {
     "score_proxies": "proxy",
     "Profile": "profiling",
     "profile": "profiling",
+    "map_picture": "report.plane",
+    "similarity_picture": "report.heat",
     "Run": "run",
     "Found": "found",
     "Listener": "found",
