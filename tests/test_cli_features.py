@@ -159,6 +159,7 @@ def test_a_space_of_ones_own_is_asked_for(archsmith, folder, monkeypatch):
         (["digits", "digits", "--map", "m.svg", "--method", "tnse"], "did you mean 'tsne'"),
         (["digits", "digits", "--probe", "--layer", "stage9"], "nearest: stage2"),
         (["digits", "digits", "--probe", "--pool", "men"], "did you mean 'mean'"),
+        (["digits", "digits", "--probe", "--pool", "none"], "--pool flatten"),
         (["digits", "digits", "--probe", "--pool", "first", "--layer", "stem"], "of sequences"),
         (["digits", "digits", "--probe", "--normalise", "l3"], "did you mean 'l2'"),
         (["digits", "digits", "--probe", "--device", "gpu"], "a device of this machine"),

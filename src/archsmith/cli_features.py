@@ -66,6 +66,8 @@ def features(
     if to is None and map is None and not probe and not layers:
         raise InputError("features", "something to do with them", "none of it",
                          "give --to FILE, --map FILE, --probe or --layers")  # fmt: skip
+    if pool == "none":
+        raise InputError("--pool", "one vector for each example", "none", "--pool flatten")
     _check_files(to, map, method)
     record = read_record(folder)
     task, facts = find_task(record["task"]), record["facts"]

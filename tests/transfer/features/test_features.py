@@ -314,6 +314,36 @@ def test_mappings_in_and_out():
     assert torch.allclose(made, hidden.mean(dim=1), atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@torch.no_grad()
+def test_encoders_that_cut_a_batch_at_its_longest_sequence():
+    class Encoder(nn.Module):
+        def __init__(self, nested):
+            super().__init__()
+            self.embedding, self.head = nn.Embedding(11, D), nn.Linear(D, 3)
+            layer = nn.TransformerEncoderLayer(D, 2, 16, batch_first=True)
+            self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=nested)
+
+        def forward(self, ids, attention_mask):
+            x = self.encoder(self.embedding(ids), src_key_padding_mask=attention_mask == 0)
+            return self.head(x.mean(dim=1))
+
+    torch.manual_seed(0)
+    model, plain = Encoder(True), Encoder(False).eval()
+    plain.load_state_dict(model.state_dict())
+    words = tokens()
+    mask = torch.ones(N, T, dtype=torch.long)
+    mask[:, 4:] = 0
+    mask[1, 2:] = 0
+    x = plain.embedding(words)
+    one = plain.encoder.layers[0](x, src_key_padding_mask=mask == 0)
+    both = {"encoder.layers.0": one, "encoder": plain.encoder(x, src_key_padding_mask=mask == 0)}
+    found = Features(model).at({"ids": words, "attention_mask": mask}, list(both))
+    for name, out in both.items():
+        kept = torch.stack([out[i][mask[i].bool()].mean(dim=0) for i in range(N)])
+        assert torch.allclose(found[name], kept, atol=1e-5)
+
+
 def test_several_layers_come_from_one_pass(noise):
     net = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 2))
     rows = torch.randn(N, 6, generator=noise)
@@ -457,7 +487,7 @@ def test_what_cannot_be_read_is_refused(noise):
     with pytest.raises(InputError, match="at least one place"):
         Features(model, "body")(words, torch.zeros(N, T))
     with pytest.raises(InputError, match=r"features \(n, d\)"):
-        Features(model, "body", pool="none", normalise="l2")(words)
+        Features(model, "body", pool="none", normalise="l2")
 
 
 def test_a_layer_that_is_exchanged_is_looked_at_again(noise):

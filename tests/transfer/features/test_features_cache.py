@@ -196,6 +196,29 @@ def test_models_with_cycles_and_odd_attributes():
     assert model_digest(net) != before
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.LSTM(3, 4, 2, bidirectional=True),
+        lambda: nn.GRU(3, 4),
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 8, batch_first=True), 2),
+        lambda: nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)),
+        lambda: nn.utils.parametrizations.spectral_norm(nn.Conv2d(1, 2, 3)),
+        lambda: nn.MultiheadAttention(4, 2),
+    ],
+)
+def test_torch_modules_have_a_digest(make):
+    torch.manual_seed(0)
+    one, two = make(), make()
+    for to, start in zip(two.parameters(), one.parameters(), strict=True):
+        to.data.copy_(start.data)
+    for to, start in zip(two.buffers(), one.buffers(), strict=True):
+        to.copy_(start)
+    assert model_digest(one) == model_digest(two)
+    next(two.parameters()).data.add_(1e-4)
+    assert model_digest(one) != model_digest(two)
+
+
 def test_the_key_is_the_same_in_another_process():
     code = (
         "from archsmith.space import Space\n"

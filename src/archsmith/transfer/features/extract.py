@@ -74,6 +74,11 @@ class Features:
         self.model, self.prepare = model, prepare
         self.pool, self.normalise = check_pool(pool), check_normalise(normalise)
         self.batch_size, self.device = batch_size, torch.device(device)
+        if normalise is not None and pool == "none":
+            raise InputError(
+                f"normalise {normalise}", "features (n, d)", "all positions",
+                "take a pool other than 'none'",
+            )  # fmt: skip
         self._layer, self._found = layer, layer
         self._cache = None if cache is None else Cache(cache)
         self._met: dict[int, Met] = {}
@@ -100,6 +105,7 @@ class Features:
                 not finite.
             Exception: whatever the model raises.
         """
+        self._check_fitted([self._layer])
         found = self._computed(inputs, [self._layer], mask, progress)[self._layer]
         return normalised(found, self.normalise, self._spread.get(self._layer))
 
@@ -115,6 +121,7 @@ class Features:
         wanted = list(dict.fromkeys(names))
         for name in wanted:
             spot(self.model, name)
+        self._check_fitted(wanted)
         found = self._computed(inputs, list(wanted), mask, progress)
         return {
             name: normalised(found[name], self.normalise, self._spread.get(name)) for name in wanted
@@ -149,6 +156,13 @@ class Features:
                 "layers", "inputs to run the model on", "none", "features.layers(inputs)"
             )
         return candidates(self.model, self._met)
+
+    def _check_fitted(self, names: Iterable[str | None]) -> None:
+        if self.normalise == "standard" and not all(name in self._spread for name in names):
+            raise InputError(
+                "normalise standard", "a reference set", "none",
+                "call fit(inputs) with the training inputs first",
+            )  # fmt: skip
 
     def _look(self, inputs: Any) -> None:
         self._met, found = look(self.model, inputs, self.prepare, self.device)

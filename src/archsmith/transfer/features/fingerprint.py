@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import types
+import weakref
 from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
@@ -87,6 +88,8 @@ class Digest:
             self._module(value, place)
         elif isinstance(value, Mapping):
             self._items(value.items(), place)
+        elif isinstance(value, weakref.ReferenceType):
+            self.value(value(), place)
         elif isinstance(value, tuple | list):
             self._items(enumerate(value), place)
         elif isinstance(value, set | frozenset):

@@ -45,21 +45,12 @@ def normalised(features: Tensor, how: str | None, spread: Spread | None = None) 
         spread: of the reference set, for ``"standard"``.
 
     Raises:
-        InputError: no reference set, or one of another number of features.
+        InputError: the reference set has another number of features.
     """
     if how is None:
         return features
-    if features.dim() != 2:
-        raise InputError(
-            f"normalise {how}", "features (n, d)", str(tuple(features.shape)),
-            "take a pool other than 'none'",
-        )  # fmt: skip
     if how == "standard":
-        if spread is None:
-            raise InputError(
-                "normalise standard", "a reference set", "none",
-                "call fit(inputs) with the training inputs first",
-            )  # fmt: skip
+        assert spread is not None
         if len(spread.mean) != features.shape[1]:
             got = f"{features.shape[1]}"
             raise InputError("normalise standard", f"{len(spread.mean)} features", got)

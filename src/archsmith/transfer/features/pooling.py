@@ -52,6 +52,10 @@ def pooled(value: Tensor, axes: Axes, how: str, mask: Tensor | None = None) -> T
     places = value if axes.last else value.flatten(2).transpose(1, 2)  # (n, places, channels)
     if mask is None or not sequence:
         return _POOLED[how](places, None)
+    count = places.shape[1]
+    if mask.shape[1] > count and not mask[:, count:].any():
+        # Encoders cut a batch at its longest sequence.
+        mask = mask[:, :count]
     check_mask(mask, places)
     return _POOLED[how](places, mask.to(places.device))
 
