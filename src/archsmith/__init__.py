@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .predictor.curves import CurveModel
     from .profiling import Profile, profile
     from .proxy import Batch, CannotScore, Proxy, SetProxy, rank_by_proxies, score_proxies
+    from .report.heat import similarity_picture
+    from .report.plane import map_picture
     from .run import Run
     from .searching import search
     from .space import (
@@ -74,6 +76,15 @@ if TYPE_CHECKING:
     from .supernet.training import train_supernet
     from .supernet.uniform import SPOS
     from .task.base import Data, Part, ReadOptions, Recipe, Task
+    from .transfer.features import (
+        Features,
+        cka,
+        feature_map,
+        load_features,
+        probe,
+        save_features,
+        similarity,
+    )
     from .transfer.fewshot import (
         EpisodeResult,
         FewShotLearner,
@@ -118,6 +129,8 @@ _PLACES = {
     "score_proxies": "proxy",
     "Profile": "profiling",
     "profile": "profiling",
+    "map_picture": "report.plane",
+    "similarity_picture": "report.heat",
     "Run": "run",
     "Found": "found",
     "Listener": "found",
@@ -184,6 +197,13 @@ _PLACES = {
     "evaluate_episodes": "transfer.fewshot",
     "learners": "transfer.fewshot",
     "train_episodes": "transfer.fewshot",
+    "Features": "transfer.features",
+    "cka": "transfer.features",
+    "feature_map": "transfer.features",
+    "load_features": "transfer.features",
+    "probe": "transfer.features",
+    "save_features": "transfer.features",
+    "similarity": "transfer.features",
     "Fidelity": "trial",
     "History": "trial",
     "Proposal": "trial",

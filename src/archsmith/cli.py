@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .cli_benchmark import benchmark
+from .cli_features import features
 from .cli_list import list_
 from .cli_profile import profile
 from .errors import ArchsmithError, InputError
@@ -305,6 +306,7 @@ def predict(
 
 app.command()(benchmark)
 app.command()(profile)
+app.command()(features)
 app.command(name="list")(list_)
 
 

@@ -10,7 +10,7 @@ from ..errors import InputError
 from .record import first_line, read_record
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from ..space import Space
     from ..task.base import Task
@@ -67,11 +67,7 @@ def _runner(
 
     space = space or _registered(record)
     if space is not None:
-        if space.fingerprint != record["space"]["fingerprint"]:
-            raise InputError(
-                f"space {space.name}", f"the one that {folder} was exported from",
-                "one with other arguments or decisions",
-            )  # fmt: skip
+        _check_space(folder, record, space)
         return _built(folder, record, task, space)
     if (folder / "model.onnx").exists():
         return formats.read_onnx(folder / "model.onnx")
@@ -85,16 +81,54 @@ def _runner(
 def _built(
     folder: Path, record: Mapping[str, Any], task: Task, space: Space
 ) -> Callable[[Tensor], Tensor]:
+    from . import formats
+
+    return formats.live(task.deployable(_filled(folder, record, space), record["facts"]))
+
+
+def load_model(folder: str | Path, *, space: Space | None = None) -> nn.Module:
+    """The live module of an exported folder, in evaluation mode, as :func:`predict` builds it.
+
+    Args:
+        space: the space that the model came from; needed where it is the user's own.
+
+    Raises:
+        InputError: the folder is no export, its space is not registered and not given, or it is
+            another one.
+    """
+    place = Path(folder)
+    record = read_record(place)
+    space = space or _registered(record)
+    if space is None:
+        reference = record["space"]["reference"]
+        raise InputError(
+            f"space {reference}",
+            "a registered space: the module is rebuilt from it, and an ONNX file has none",
+            "a space of its author's own", f"give the space: --space {reference}",
+        )  # fmt: skip
+    _check_space(place, record, space)
+    return _filled(place, record, space)
+
+
+def _check_space(folder: Path, record: Mapping[str, Any], space: Space) -> None:
+    if space.fingerprint != record["space"]["fingerprint"]:
+        raise InputError(
+            f"space {space.name}", f"the one that {folder} was exported from",
+            "one with other arguments or decisions",
+        )  # fmt: skip
+
+
+def _filled(folder: Path, record: Mapping[str, Any], space: Space) -> nn.Module:
+    """The module with the weights of ``model.safetensors``."""
     from ..space.architecture import Architecture
     from . import formats
 
     model = space.build(Architecture.from_json(record["architecture"]))
     path = folder / "model.safetensors"
     try:
-        formats.read_safetensors(model, path)
+        return formats.read_safetensors(model, path)
     except Exception as error:
         raise InputError(str(path), "the weights of this architecture", first_line(error)) from None
-    return formats.live(task.deployable(model, record["facts"]))
 
 
 def _registered(record: Mapping[str, Any]) -> Space | None:

@@ -1,0 +1,253 @@
+"""The layers of a model as they are met in a forward pass, and the one before the classifier."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from ...errors import InputError, UnknownNameError
+from .outputs import Axes, axes_of, channels_last, main_tensor
+from .running import Inputs, Prepare, batch_of, call, count_of, evaluating, hooked, mapped
+
+#: After a layer's name: what goes into it, not what comes out.
+INPUT = ":input"
+_SHOWN = 6  # names in an error
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that can be read.
+
+    Attributes:
+        name: as in ``named_modules``; ``""`` is the model itself.
+        kind: name of its class.
+        shape: of its output for one example, in the order in which it comes, without the examples.
+        calls: how often one forward pass runs it; the last call is read.
+        weights: whether it holds weights of its own: parameters of two or more dimensions.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    calls: int
+    weights: bool
+
+
+@dataclass
+class Met:
+    """What two forward passes told of a module.
+
+    Attributes:
+        output, input: axes of what the last call gave and took; ``None`` where they cannot be told.
+        shape: of the output, without the axis of examples.
+        order: of the end of its last call among those of all modules.
+    """
+
+    module: nn.Module
+    output: Axes | None
+    input: Axes | None
+    shape: tuple[int, ...]
+    calls: int
+    order: int
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A place that is read: a module, and which side of it."""
+
+    name: str
+    module: nn.Module
+    side: Literal["output", "input"]
+
+
+def spot(model: nn.Module, name: str) -> Spot:
+    """The place of this name: a module's name, alone or with ``":input"``.
+
+    Raises:
+        UnknownNameError: with the nearest names.
+    """
+    modules = dict(model.named_modules(remove_duplicate=False))
+    if name in modules:
+        return Spot(name, modules[name], "output")
+    stem = name.removesuffix(INPUT)
+    if stem != name and stem in modules:
+        return Spot(name, modules[stem], "input")
+    known = [known for known in modules if known]
+    near = difflib.get_close_matches(stem, known, n=_SHOWN, cutoff=0.4)
+    # The part after the last dot is what people remember.
+    near += [k for k in known if k.rpartition(".")[2] == stem.rpartition(".")[2] and k not in near]
+    listed = ", ".join(near[:_SHOWN] or known[:_SHOWN])
+    more = "" if near or len(known) <= _SHOWN else f" and {len(known) - _SHOWN} more"
+    raise UnknownNameError(
+        "layer", "a name of named_modules()", repr(name),
+        f"{'nearest' if near else 'there are'}: {listed}{more}; layers() lists all",
+    )  # fmt: skip
+
+
+@dataclass
+class _Pass:
+    """What one forward pass showed, by ``id`` of the module."""
+
+    outputs: dict[int, Tensor] = field(default_factory=dict)
+    inputs: dict[int, Tensor] = field(default_factory=dict)
+    out_last: dict[int, bool] = field(default_factory=dict)
+    in_last: dict[int, bool] = field(default_factory=dict)
+    calls: dict[int, int] = field(default_factory=dict)
+    order: dict[int, int] = field(default_factory=dict)
+    last: bool = True  # layout of sequences, as the last layer whose kind tells it left them
+    clock: int = 0
+
+    def entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        taken = main_tensor((*args, *kwargs.values()))
+        if taken is not None:
+            self.inputs[id(module)] = taken.to("meta")
+            self.in_last[id(module)] = self.last
+
+    def left(self, module: nn.Module, args: object, output: object) -> None:
+        key = id(module)
+        self.clock += 1
+        self.order[key], self.calls[key] = self.clock, self.calls.get(key, 0) + 1
+        given = main_tensor(output)
+        if given is None:
+            return
+        known = channels_last(module)
+        if known is not None and given.dim() == 3:
+            self.last = known
+        self.out_last[key] = self.last
+        # Shapes are all that is wanted; values of all layers at once could fill the memory.
+        self.outputs[key] = given.to("meta")
+
+
+def look(
+    model: nn.Module, inputs: Inputs, prepare: Prepare | None, device: torch.device
+) -> tuple[dict[int, Met], str]:
+    """All modules that a forward pass runs, by ``id``, and the name of the penultimate place.
+
+    Two examples and three are run. The axis whose length changes with them is that of examples.
+    """
+    picked = torch.linspace(0, count_of(inputs) - 1, 3).round().long()
+    with evaluating(model, device):
+        three_inputs = batch_of(inputs, picked, prepare)
+        two, _ = _passed(model, batch_of(inputs, picked[:2], prepare), device)
+        three, output = _passed(model, three_inputs, device)
+        met = {id(m): _met(m, two, three) for m in model.modules() if id(m) in three.order}
+        name = _penultimate(model, met, three_inputs, output, device)
+    return met, name
+
+
+def candidates(model: nn.Module, met: dict[int, Met]) -> list[Layer]:
+    """The layers that can be read, in the order in which they end."""
+    found = [
+        (known.order, Layer(name, type(module).__name__, known.shape, known.calls, _has(module)))
+        for name, module in model.named_modules()
+        if (known := met.get(id(module))) is not None and known.output is not None
+    ]
+    return [layer for _, layer in sorted(found, key=lambda pair: pair[0])]
+
+
+def _has(module: nn.Module) -> bool:
+    return any(p.dim() >= 2 for p in module.parameters(recurse=False))
+
+
+def _passed(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[_Pass, Any]:
+    seen = _Pass()
+    handles: list[RemovableHandle] = []
+    with hooked(handles):
+        for module in model.modules():
+            handles.append(module.register_forward_pre_hook(seen.entered, with_kwargs=True))
+            handles.append(module.register_forward_hook(seen.left))
+        output = call(model, inputs, device)
+    return seen, output
+
+
+def _met(module: nn.Module, two: _Pass, three: _Pass) -> Met:
+    key = id(module)
+    output, taken = three.outputs.get(key), three.inputs.get(key)
+    before, before_in = two.outputs.get(key), two.inputs.get(key)
+    out_axes = in_axes = None
+    if output is not None and before is not None and output.is_floating_point():
+        out_axes = axes_of(before, output, three.out_last[key])
+    if taken is not None and before_in is not None and taken.is_floating_point():
+        in_axes = axes_of(before_in, taken, three.in_last[key])
+    shape = list(output.shape) if output is not None else []
+    if out_axes is not None:
+        del shape[out_axes.batch]
+    return Met(module, out_axes, in_axes, tuple(shape), three.calls[key], three.order[key])
+
+
+def _penultimate(
+    model: nn.Module, met: dict[int, Met], inputs: Inputs, output: Any, device: torch.device
+) -> str:
+    """The place before the classifier; the model's output where there is none.
+
+    The classifier is the last layer with parameters, if it is linear (or a 1x1 convolution) and
+    all that the model says goes through it: with its output held fixed, other examples change
+    nothing. The last linear layer of a residual block is none.
+    """
+    named = [(name, m) for name, m in model.named_modules() if id(m) in met]
+    own = [(name, m) for name, m in named if next(m.parameters(recurse=False), None) is not None]
+    if not own:
+        return ""
+    name, last = max(own, key=lambda pair: met[id(pair[1])].order)
+    known = met[id(last)]
+    if not _is_linear(last) or known.calls > 1 or known.input is None:
+        return ""
+    return name + INPUT if _all_through(model, last, inputs, output, device) else ""
+
+
+def _is_linear(module: nn.Module) -> bool:
+    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+        return all(size == 1 for size in module.kernel_size)
+    return isinstance(module, nn.Linear)
+
+
+def _all_through(
+    model: nn.Module, layer: nn.Module, inputs: Inputs, output: Any, device: torch.device
+) -> bool:
+    held: list[Any] = []
+    with hooked([layer.register_forward_hook(lambda m, a, out: held.append(out))]):
+        call(model, inputs, device)
+    with hooked([layer.register_forward_hook(lambda m, a, out: held[0])]):
+        other = call(model, mapped(inputs, _others), device)
+    one, two = main_tensor(output), main_tensor(other)
+    if one is None or two is None or one.shape != two.shape:
+        return False
+    return torch.allclose(one, two, rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
+def _others(tensor: Tensor) -> Tensor:
+    """Other inputs of the same kind: each example is the next one, turned round."""
+    moved = tensor.roll(1, 0)
+    return moved.flip(-1) if moved.dim() > 1 else moved
+
+
+def check_met(known: Met | None, place: Spot) -> Axes:
+    """The axes at a place. Raises InputError where it cannot be read."""
+    if known is None:
+        raise InputError(
+            f"layer {place.name!r}", "a layer that a forward pass runs as a module",
+            "one that is never called", "layers() lists what can be read",
+        )  # fmt: skip
+    axes = known.output if place.side == "output" else known.input
+    if axes is None:
+        raise InputError(
+            f"layer {place.name!r}", "numbers with an axis that counts the examples",
+            f"{type(known.module).__name__} with {place.side} of another kind",
+            "layers() lists what can be read",
+        )  # fmt: skip
+    return axes
+
+
+def weighted(layers: Iterable[Layer], most: int) -> list[str]:
+    """Names of the layers with weights; of more than ``most``, so many evenly over the depth."""
+    names = [layer.name for layer in layers if layer.weights]
+    if len(names) <= most:
+        return names
+    picked = torch.linspace(0, len(names) - 1, most).round().long()
+    return [names[int(i)] for i in picked]

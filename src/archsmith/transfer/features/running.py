@@ -1,0 +1,110 @@
+"""Running a model as it is: batches, hooks, and everything left as it was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from ...errors import InputError
+from ...proxy.layers import device_of, seeded
+
+#: What a model takes: a tensor, a tuple of them by position, or a mapping by keyword.
+Inputs = Any
+#: Raw inputs to what the model takes.
+Prepare = Callable[[Any], Inputs]
+
+
+def mapped(inputs: Inputs, change: Callable[[Tensor], Any]) -> Inputs:
+    """Inputs with each of their tensors changed."""
+    if isinstance(inputs, Mapping):
+        return {name: mapped(value, change) for name, value in inputs.items()}
+    if isinstance(inputs, tuple | list):
+        return tuple(mapped(value, change) for value in inputs)
+    return change(inputs) if isinstance(inputs, Tensor) else inputs
+
+
+def tensors_of(inputs: Inputs) -> list[Tensor]:
+    """The tensors in inputs, in order."""
+    found: list[Tensor] = []
+
+    def keep(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    mapped(inputs, keep)
+    return found
+
+
+def as_inputs(given: Any) -> Inputs:
+    """Arrays as tensors. Raises InputError where there is no example, or not one number of them."""
+    if isinstance(given, np.ndarray):
+        given = torch.from_numpy(np.ascontiguousarray(given))
+    inputs = given
+    if isinstance(given, Mapping):
+        inputs = {name: as_inputs(value) for name, value in given.items()}
+    elif isinstance(given, tuple | list):
+        inputs = tuple(as_inputs(value) for value in given)
+    sizes = sorted({len(tensor) if tensor.dim() else 0 for tensor in tensors_of(inputs)})
+    if len(sizes) != 1 or sizes[0] == 0:
+        got = f"{type(given).__name__}" if not sizes else f"tensors of length {sizes}"
+        expected = "tensors with the same number of examples (1 or more) in the first dimension"
+        raise InputError("inputs", expected, got)
+    return inputs
+
+
+def count_of(inputs: Inputs) -> int:
+    return len(tensors_of(inputs)[0])
+
+
+def batch_of(inputs: Inputs, index: Tensor | slice, prepare: Prepare | None) -> Inputs:
+    """Prepared inputs of some examples; what ``prepare`` gives is checked for their number."""
+    batch = mapped(inputs, lambda tensor: tensor[index])
+    if prepare is None:
+        return batch
+    # A task prepares in place, and a slice shares memory with what the caller holds.
+    return prepare(mapped(batch, torch.clone))
+
+
+def call(model: nn.Module, inputs: Inputs, device: torch.device) -> Any:
+    """The model's output for prepared inputs."""
+    moved = mapped(inputs, lambda tensor: tensor.to(device))
+    if isinstance(moved, Mapping):
+        return model(**moved)
+    return model(*moved) if isinstance(moved, tuple) else model(moved)
+
+
+@contextmanager
+def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """The model in evaluation mode on ``device``, without gradients, with random numbers seeded.
+
+    Modes of all modules, the model's device and torch's generators are restored.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    home = device_of(model)
+    try:
+        if home != device:
+            model.to(device)
+        model.eval()
+        with seeded(0, device), torch.inference_mode():
+            yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        if home != device:
+            model.to(home)
+
+
+@contextmanager
+def hooked(handles: list[RemovableHandle]) -> Iterator[None]:
+    """Hooks that are removed at the end; put them into ``handles``."""
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
