@@ -58,6 +58,7 @@ class FewShotLearner(nn.Module, ABC):
         self.classes_: list[Any] = []
         self._support: Tensor | None = None
         self._members: Tensor | None = None
+        self._shape: tuple[int, ...] = ()
 
     @abstractmethod
     def compare(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
@@ -117,6 +118,7 @@ class FewShotLearner(nn.Module, ABC):
         members = F.one_hot(torch.from_numpy(codes), len(found)).to(features)
         self.check(features, members)
         self.classes_, self._support, self._members = found, features, members
+        self._shape = tuple(inputs.shape[1:])
         return self
 
     def check(self, features: Tensor, members: Tensor) -> None:
@@ -130,12 +132,13 @@ class FewShotLearner(nn.Module, ABC):
         """
         if self._support is None or self._members is None:
             raise InputError(self.name, "fit before predict", "no support", "call fit first")
-        features = self._checked(self.features(torch.as_tensor(query, device=self.device)), "query")
-        if features.shape[1:] != self._support.shape[1:]:
-            expected = f"examples of shape {tuple(self._support.shape[1:])}, as the support"
-            raise InputError("query", expected, str(tuple(features.shape[1:])))
+        inputs = torch.as_tensor(query, device=self.device)
+        if tuple(inputs.shape[1:]) != self._shape:
+            expected = f"inputs (n, {', '.join(map(str, self._shape))}), as the support"
+            raise InputError("query", expected, str(tuple(inputs.shape)))
+        features = self._checked(self.features(inputs), "query")
         with _evaluating(self), torch.no_grad():
-            support, members = self._support[None], self._members[None]
+            support, members = (t.to(features)[None] for t in (self._support, self._members))
             return self.compare(support, members, features[None])[0]
 
     def probabilities(self, query: Tensor | NDArray[Any]) -> Tensor:
@@ -167,6 +170,7 @@ class FewShotLearner(nn.Module, ABC):
         own = {f"own.{k}": v for k, v in self.state_dict().items() if not k.startswith("embed.")}
         meta = {
             "format": FORMAT, "learner": self.name, "classes": self.classes_, "dim": self.dim,
+            "shape": self._shape,
             "settings": {name: getattr(self, name) for name in self.settings},
         }  # fmt: skip
         tensors = own | {"support": self._support, "members": self._members}
@@ -189,8 +193,13 @@ class FewShotLearner(nn.Module, ABC):
             kind: type[FewShotLearner] = learners.get(meta["learner"])
             learner = kind(embed, dim=meta["dim"], **meta["settings"])
             learner._support, learner._members = tensors.pop("support"), tensors.pop("members")
-            learner.classes_ = meta["classes"]
+            learner.classes_, learner._shape = meta["classes"], tuple(meta["shape"])
+            if learner._members.shape != (len(learner._support), len(learner.classes_)):
+                raise ValueError(f"classes of shape {tuple(learner._members.shape)}")
             own = {k.removeprefix("own."): v for k, v in tensors.items()}
+            for name, _ in list(learner.named_buffers(recurse=False)):
+                # Its size may be known from the file alone.
+                setattr(learner, name, torch.empty_like(own[name]))
             missing, unexpected = learner.load_state_dict(own, strict=False)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise InputError(

@@ -56,8 +56,9 @@ class LabelPropagation(FewShotLearner):
         """Normalised adjacency (E, V, V) of points (E, V, D)."""
         count = points.shape[1]
         apart = torch.eye(count, device=points.device, dtype=torch.bool)
-        distances = squared_distances(points, points).masked_fill(apart, torch.inf)
-        nearest = distances.topk(min(self.neighbours, count - 1), dim=-1, largest=False)
+        distances = squared_distances(points, points)
+        others = distances.masked_fill(apart, torch.inf)
+        nearest = others.topk(min(self.neighbours, count - 1), dim=-1, largest=False)
         width = nearest.values.mean(dim=(1, 2), keepdim=True).clamp_min(1e-12) * self.width
         joined = torch.zeros_like(apart).expand_as(distances).scatter(2, nearest.indices, True)
         kernel = torch.exp(-distances / (2 * width)) * (joined | joined.mT)
