@@ -9,10 +9,10 @@ Sanskrit, Tagalog: 85 characters) are for testing, the other five (157 character
 character turned by 90, 180 or 270 degrees is a class of its own in both.
 
 Learners of features share one Conv-4 (four times convolution, BatchNorm, ReLU, pooling; 64 values)
-that is trained by the prototypical loss; ``matching``, ``relation`` and ``siamese`` each train one
-of their own in the same way; ``maml``, ``fomaml`` and ``anil`` train a classifier for 5 and one
-for 20 ways (strided convolutions and GroupNorm). ``pixels`` is the nearest neighbour without any
-learning. ``--seconds`` trains each for about that long instead of ``--steps``.
+that is trained by the prototypical loss; ``matching``, ``relation``, ``siamese`` and ``ridge`` each
+train one of their own in the same way; ``maml``, ``fomaml`` and ``anil`` train a classifier for 5
+and one for 20 ways (strided convolutions and GroupNorm). ``pixels`` is the nearest neighbour
+without any learning. ``--seconds`` trains each for about that long instead of ``--steps``.
 
 The first table has 5 and 20 ways, 1 and 5 shots, 15 queries a class (5 where the learner adapts and
 there are 20 ways). The second is the one-shot test within alphabets: 20 characters by one drawer
@@ -45,9 +45,9 @@ import archsmith as nas
 TEST = ("Latin", "Sanskrit", "Tagalog")
 SETTINGS = ((5, 1), (5, 5), (20, 1), (20, 5))
 ADAPTING = ("maml", "fomaml", "anil")
-OWN = ("matching", "relation", "siamese")
+OWN = ("matching", "relation", "siamese", "ridge")
 FEATURES = (
-    "prototypical", "nearest-neighbour", "simpleshot", "simpleshot-cl2n", "ridge", "fine-tuning",
+    "prototypical", "nearest-neighbour", "simpleshot", "simpleshot-cl2n", "fine-tuning",
     "baseline++", "mahalanobis", "label-propagation",
 )  # fmt: skip
 METHODS = ("pixels", *FEATURES, *OWN, *ADAPTING)

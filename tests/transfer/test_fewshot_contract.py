@@ -81,22 +81,25 @@ class TestMahalanobis(FewShotContract):
 
 
 class TestLabelPropagation(FewShotContract):
-    make = staticmethod(lambda: LabelPropagation(neighbours=4))
+    make = staticmethod(lambda: LabelPropagation())
 
 
 class TestMAML(FewShotContract):
+    steps = 40
     symmetric = False
-    make = staticmethod(lambda: MAML(classifier()))
+    make = staticmethod(lambda: MAML(classifier(), lr=0.3, steps=3))
 
 
 class TestFirstOrderMAML(FewShotContract):
+    steps = 40
     symmetric = False
-    make = staticmethod(lambda: FirstOrderMAML(classifier()))
+    make = staticmethod(lambda: FirstOrderMAML(classifier(), lr=0.3, steps=3))
 
 
 class TestANIL(FewShotContract):
+    steps = 40
     symmetric = False
-    make = staticmethod(lambda: ANIL(classifier(), lr=0.5))
+    make = staticmethod(lambda: ANIL(classifier(), lr=0.5, steps=3))
 
 
 @pytest.mark.parametrize("name", learners.names())

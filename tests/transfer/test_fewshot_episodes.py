@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -107,9 +108,10 @@ def test_a_thousand_episodes_are_quick(name):
     generator = torch.Generator().manual_seed(0)
     labels = np.repeat(np.arange(60), 20)
     points = torch.randn(len(labels), 64, generator=generator)
+    began = time.process_time()
     result = nas.evaluate_episodes(nas.learners.get(name)(dim=64), points, labels)
-    # The target is 2 s of one core; the machine of a test may be busy.
-    assert result.seconds < 10
+    # The target is 2 s of one core; a busy machine has slower ones.
+    assert time.process_time() - began < 5
     assert abs(result.accuracy - 0.2) < 0.02  # noise: chance
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -92,7 +93,7 @@ class FewShotLearner(nn.Module, ABC):
         """
         if self.embed is None or self.adapts:
             return inputs
-        with _evaluating(self), torch.no_grad():
+        with evaluating(self), torch.no_grad():
             parts = [self.embed(part).flatten(1) for part in torch.split(inputs, batch_size)]
         return torch.cat(parts)
 
@@ -114,7 +115,7 @@ class FewShotLearner(nn.Module, ABC):
                 "support", "examples of two classes or more", f"only {found[0]!r}" if found else
                 "none", "give an example of another class",
             )  # fmt: skip
-        features = self._checked(self.features(inputs), "support")
+        features = self.checked(self.features(inputs), "support")
         members = F.one_hot(torch.from_numpy(codes), len(found)).to(features)
         self.check(features, members)
         self.classes_, self._support, self._members = found, features, members
@@ -136,8 +137,8 @@ class FewShotLearner(nn.Module, ABC):
         if tuple(inputs.shape[1:]) != self._shape:
             expected = f"inputs (n, {', '.join(map(str, self._shape))}), as the support"
             raise InputError("query", expected, str(tuple(inputs.shape)))
-        features = self._checked(self.features(inputs), "query")
-        with _evaluating(self), torch.no_grad():
+        features = self.checked(self.features(inputs), "query")
+        with evaluating(self), torch.no_grad():
             support, members = (t.to(features)[None] for t in (self._support, self._members))
             return self.compare(support, members, features[None])[0]
 
@@ -215,7 +216,8 @@ class FewShotLearner(nn.Module, ABC):
         if not holds:
             raise InputError(f"{self.name} {setting}", expected, repr(got))
 
-    def _checked(self, features: Tensor, what: str) -> Tensor:
+    def checked(self, features: Tensor, what: str) -> Tensor:
+        """Features as floating-point numbers; refuses another shape, and NaN or infinity."""
         if not features.is_floating_point():
             features = features.float()
         if features.ndim < 2 or (self.dim not in (None, features.shape[-1]) and not self.adapts):
@@ -227,19 +229,16 @@ class FewShotLearner(nn.Module, ABC):
         return features
 
 
-class _evaluating:
-    """A module in evaluation mode for a while; each of its modules then as it was."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.modes = [(m, m.training) for m in module.modules()]
-
-    def __enter__(self) -> None:
-        for module, _ in self.modes:
-            module.training = False
-
-    def __exit__(self, *_: object) -> None:
-        for module, mode in self.modes:
-            module.training = mode
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """A module in evaluation mode for a while; each of its modules is then as it was."""
+    modes = [(each, each.training) for each in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for each, mode in modes:
+            each.training = mode
 
 
 def _coded(labels: Sequence[Any] | Tensor) -> tuple[list[Any], NDArray[np.int64]]:
