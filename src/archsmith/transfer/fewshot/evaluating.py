@@ -91,7 +91,7 @@ def evaluate_episodes(
         groups, names: as in :class:`~archsmith.data.episodes.Episodes`.
         drawn: episodes to use instead of drawing them: support (E, N, K) and query (E, N, Q)
             indices, as ``Episodes.draw`` and ``one_drawer_each`` give them.
-        device: where to compute; ``None``: where the learner is, which is not moved otherwise.
+        device: where to compute, and where the learner is left; ``None``: where it is.
 
     Raises:
         InputError, DataError: as :class:`~archsmith.data.episodes.Episodes`; not one label for
