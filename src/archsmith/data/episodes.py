@@ -93,6 +93,10 @@ class Episodes:
         drawn = drawn.reshape(count, self.ways, -1)
         return drawn[:, :, : self.shots], drawn[:, :, self.shots :]
 
+    def __len__(self) -> int:
+        """How many examples it draws from."""
+        return len(self._codes)
+
     def _refuse_small_classes(self) -> None:
         least = self.shots + self.queries
         small = np.flatnonzero(self._counts < least)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -58,6 +59,7 @@ class FewShotLearner(nn.Module, ABC):
         self.classes_: list[Any] = []
         self._support: Tensor | None = None
         self._members: Tensor | None = None
+        self._shape: tuple[int, ...] = ()
 
     @abstractmethod
     def compare(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
@@ -91,7 +93,7 @@ class FewShotLearner(nn.Module, ABC):
         """
         if self.embed is None or self.adapts:
             return inputs
-        with _evaluating(self), torch.no_grad():
+        with evaluating(self), torch.no_grad():
             parts = [self.embed(part).flatten(1) for part in torch.split(inputs, batch_size)]
         return torch.cat(parts)
 
@@ -113,10 +115,11 @@ class FewShotLearner(nn.Module, ABC):
                 "support", "examples of two classes or more", f"only {found[0]!r}" if found else
                 "none", "give an example of another class",
             )  # fmt: skip
-        features = self._checked(self.features(inputs), "support")
+        features = self.checked(self.features(inputs), "support")
         members = F.one_hot(torch.from_numpy(codes), len(found)).to(features)
         self.check(features, members)
         self.classes_, self._support, self._members = found, features, members
+        self._shape = tuple(inputs.shape[1:])
         return self
 
     def check(self, features: Tensor, members: Tensor) -> None:
@@ -130,12 +133,13 @@ class FewShotLearner(nn.Module, ABC):
         """
         if self._support is None or self._members is None:
             raise InputError(self.name, "fit before predict", "no support", "call fit first")
-        features = self._checked(self.features(torch.as_tensor(query, device=self.device)), "query")
-        if features.shape[1:] != self._support.shape[1:]:
-            expected = f"examples of shape {tuple(self._support.shape[1:])}, as the support"
-            raise InputError("query", expected, str(tuple(features.shape[1:])))
-        with _evaluating(self), torch.no_grad():
-            support, members = self._support[None], self._members[None]
+        inputs = torch.as_tensor(query, device=self.device)
+        if tuple(inputs.shape[1:]) != self._shape:
+            expected = f"inputs (n, {', '.join(map(str, self._shape))}), as the support"
+            raise InputError("query", expected, str(tuple(inputs.shape)))
+        features = self.checked(self.features(inputs), "query")
+        with evaluating(self), torch.no_grad():
+            support, members = (t.to(features)[None] for t in (self._support, self._members))
             return self.compare(support, members, features[None])[0]
 
     def probabilities(self, query: Tensor | NDArray[Any]) -> Tensor:
@@ -167,6 +171,7 @@ class FewShotLearner(nn.Module, ABC):
         own = {f"own.{k}": v for k, v in self.state_dict().items() if not k.startswith("embed.")}
         meta = {
             "format": FORMAT, "learner": self.name, "classes": self.classes_, "dim": self.dim,
+            "shape": self._shape,
             "settings": {name: getattr(self, name) for name in self.settings},
         }  # fmt: skip
         tensors = own | {"support": self._support, "members": self._members}
@@ -189,8 +194,13 @@ class FewShotLearner(nn.Module, ABC):
             kind: type[FewShotLearner] = learners.get(meta["learner"])
             learner = kind(embed, dim=meta["dim"], **meta["settings"])
             learner._support, learner._members = tensors.pop("support"), tensors.pop("members")
-            learner.classes_ = meta["classes"]
+            learner.classes_, learner._shape = meta["classes"], tuple(meta["shape"])
+            if learner._members.shape != (len(learner._support), len(learner.classes_)):
+                raise ValueError(f"classes of shape {tuple(learner._members.shape)}")
             own = {k.removeprefix("own."): v for k, v in tensors.items()}
+            for name, _ in list(learner.named_buffers(recurse=False)):
+                # Its size may be known from the file alone.
+                setattr(learner, name, torch.empty_like(own[name]))
             missing, unexpected = learner.load_state_dict(own, strict=False)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
             raise InputError(
@@ -206,7 +216,8 @@ class FewShotLearner(nn.Module, ABC):
         if not holds:
             raise InputError(f"{self.name} {setting}", expected, repr(got))
 
-    def _checked(self, features: Tensor, what: str) -> Tensor:
+    def checked(self, features: Tensor, what: str) -> Tensor:
+        """Features as floating-point numbers; refuses another shape, and NaN or infinity."""
         if not features.is_floating_point():
             features = features.float()
         if features.ndim < 2 or (self.dim not in (None, features.shape[-1]) and not self.adapts):
@@ -218,19 +229,16 @@ class FewShotLearner(nn.Module, ABC):
         return features
 
 
-class _evaluating:
-    """A module in evaluation mode for a while; each of its modules then as it was."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.modes = [(m, m.training) for m in module.modules()]
-
-    def __enter__(self) -> None:
-        for module, _ in self.modes:
-            module.training = False
-
-    def __exit__(self, *_: object) -> None:
-        for module, mode in self.modes:
-            module.training = mode
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """A module in evaluation mode for a while; each of its modules is then as it was."""
+    modes = [(each, each.training) for each in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for each, mode in modes:
+            each.training = mode
 
 
 def _coded(labels: Sequence[Any] | Tensor) -> tuple[list[Any], NDArray[np.int64]]:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ...data.episodes import Episodes
 from ...errors import DataError
-from .base import FewShotLearner, _evaluating
+from .base import FewShotLearner, evaluating
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,7 @@ class EpisodeResult:
 
     Attributes:
         learner: its name.
+        seed: of the episodes; ``None`` where they were given.
         accuracy: mean over episodes, in [0, 1].
         interval: half the width of its 95 % confidence interval, 1.96 s / sqrt(episodes).
         accuracies: of each episode.
@@ -90,7 +91,7 @@ def evaluate_episodes(
         groups, names: as in :class:`~archsmith.data.episodes.Episodes`.
         drawn: episodes to use instead of drawing them: support (E, N, K) and query (E, N, Q)
             indices, as ``Episodes.draw`` and ``one_drawer_each`` give them.
-        device: where to compute; ``None``: where the learner is, which is not moved otherwise.
+        device: where to compute, and where the learner is left; ``None``: where it is.
 
     Raises:
         InputError, DataError: as :class:`~archsmith.data.episodes.Episodes`; not one label for
@@ -100,6 +101,7 @@ def evaluate_episodes(
     if len(inputs) != np.asarray(labels).shape[0]:
         got = f"{np.asarray(labels).shape[0]} for {len(inputs)}"
         raise DataError("labels", "one for each example", got)
+    used_seed = seed if drawn is None else None
     if drawn is None:
         drawn = Episodes(labels, ways, shots, queries, groups=groups, names=names).draw(
             episodes, seed
@@ -110,7 +112,7 @@ def evaluate_episodes(
     # Only what is asked about is embedded.
     used, places = np.unique(np.concatenate([d.reshape(-1) for d in drawn]), return_inverse=True)
     chosen = torch.as_tensor(inputs)[torch.from_numpy(used)].to(on)
-    features = learner._checked(learner.features(chosen), "inputs")
+    features = learner.checked(learner.features(chosen), "inputs")
     embedded = time.perf_counter()
     cut = drawn[0].size
     support = torch.from_numpy(places.reshape(-1)[:cut].reshape(drawn[0].shape)).to(on)
@@ -119,7 +121,7 @@ def evaluate_episodes(
     spread = accuracies.std(ddof=1) if len(accuracies) > 1 else math.nan
     ended = time.perf_counter()
     return EpisodeResult(
-        learner.name, support.shape[1], support.shape[2], query.shape[2], seed,
+        learner.name, support.shape[1], support.shape[2], query.shape[2], used_seed,
         float(accuracies.mean()), float(1.96 * spread / math.sqrt(len(accuracies))),
         tuple(accuracies.tolist()), ended - began, embedded - began,
     )  # fmt: skip
@@ -136,7 +138,7 @@ def _accuracies(
     target = torch.arange(ways, device=features.device).repeat_interleave(queries)
     size = (len(target) + len(members)) * features[0].numel() + len(target) * len(members)
     found = []
-    with _evaluating(learner):
+    with evaluating(learner):
         for some, asked in zip(*(torch.split(i, max(1, _ROOM // size)) for i in (support, query))):
             logits = learner.compare(
                 features[some.flatten(1)], members.expand(len(some), -1, -1),

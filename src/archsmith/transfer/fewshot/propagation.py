@@ -20,7 +20,8 @@ class LabelPropagation(FewShotLearner):
 
     Args:
         alpha: how far labels spread, in (0, 1).
-        neighbours: of each example that it is joined with.
+        neighbours: of each example that it is joined with; ``None``: one less than a class has in
+            support and queries on average, between 1 and 10.
         width: of the kernel.
     """
 
@@ -34,17 +35,17 @@ class LabelPropagation(FewShotLearner):
         *,
         dim: int | None = None,
         alpha: float = 0.9,
-        neighbours: int = 10,
+        neighbours: int | None = None,
         width: float = 0.5,
     ) -> None:
         super().__init__(embed, dim=dim)
         self.demand("alpha", 0 < alpha < 1, "a number between 0 and 1", alpha)
-        self.demand("neighbours", neighbours >= 1, "1 or more", neighbours)
+        self.demand("neighbours", neighbours is None or neighbours >= 1, "1 or more", neighbours)
         self.demand("width", width > 0, "a number above 0", width)
         self.alpha, self.neighbours, self.width = alpha, neighbours, width
 
     def compare(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
-        adjacency = self.graph(torch.cat([support, query], dim=1))
+        adjacency = self.graph(torch.cat([support, query], dim=1), members.shape[-1])
         start = F.pad(members, (0, 0, 0, query.shape[1]))
         eye = torch.eye(adjacency.shape[-1], device=support.device, dtype=support.dtype)
         spread: Tensor = torch.linalg.solve(eye - self.alpha * adjacency, start)
@@ -52,12 +53,14 @@ class LabelPropagation(FewShotLearner):
         reached = spread[:, support.shape[1] :].clamp_min(torch.finfo(spread.dtype).tiny)
         return reached.log()
 
-    def graph(self, points: Tensor) -> Tensor:
-        """Normalised adjacency (E, V, V) of points (E, V, D)."""
+    def graph(self, points: Tensor, ways: int) -> Tensor:
+        """Normalised adjacency (E, V, V) of points (E, V, D) of so many classes."""
         count = points.shape[1]
+        near = self.neighbours or min(10, max(1, count // ways - 1))
         apart = torch.eye(count, device=points.device, dtype=torch.bool)
-        distances = squared_distances(points, points).masked_fill(apart, torch.inf)
-        nearest = distances.topk(min(self.neighbours, count - 1), dim=-1, largest=False)
+        distances = squared_distances(points, points)
+        others = distances.masked_fill(apart, torch.inf)
+        nearest = others.topk(min(near, count - 1), dim=-1, largest=False)
         width = nearest.values.mean(dim=(1, 2), keepdim=True).clamp_min(1e-12) * self.width
         joined = torch.zeros_like(apart).expand_as(distances).scatter(2, nearest.indices, True)
         kernel = torch.exp(-distances / (2 * width)) * (joined | joined.mT)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...data.episodes import Episodes
-from ...errors import InputError, WorkError
+from ...errors import DataError, InputError, WorkError
 from ...train import schedule as cosine
 from .base import FewShotLearner
 
@@ -72,31 +72,35 @@ def train_episodes(
         if not holds:
             got = repr(locals()[name.replace(" ", "_")])
             raise InputError(f"training on episodes: {name}", "a value in its range", got)
+    if len(inputs) != len(episodes):
+        raise DataError("inputs", f"{len(episodes)}, as many as labels", str(len(inputs)))
     on, mode, losses = torch.device(device), learner.training, []
     learner.to(on).train()
     data = torch.as_tensor(inputs).to(on)
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay)
     order, noise = np.random.default_rng(seed), torch.Generator(on).manual_seed(seed)
-    with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for step in range(steps):
-            optimizer.param_groups[0]["lr"] = lr * _rate(schedule, step, steps)
-            support, query = (torch.from_numpy(i).to(on) for i in episodes.draw(batch, order))
-            loss, accuracy = _loss(learner, data, support, query, augment, noise)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            if clip:
-                nn.utils.clip_grad_norm_(trained, clip)
-            optimizer.step()
-            losses.append(float(loss.detach()))
-            if not math.isfinite(losses[-1]):
-                mend = "take a lower learning rate"
-                got = f"{losses[-1]} in step {step + 1}"
-                raise WorkError("training on episodes", "a finite loss", got, mend)
-            if on_step is not None:
-                told = {"loss": losses[-1], "accuracy": float(accuracy)}
-                on_step({"step": step + 1, **told, "lr": optimizer.param_groups[0]["lr"]})
-    learner.train(mode)
+    try:
+        with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
+            torch.manual_seed(seed)
+            for step in range(steps):
+                optimizer.param_groups[0]["lr"] = lr * _rate(schedule, step, steps)
+                support, query = (torch.from_numpy(i).to(on) for i in episodes.draw(batch, order))
+                loss, accuracy = _loss(learner, data, support, query, augment, noise)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                if clip:
+                    nn.utils.clip_grad_norm_(trained, clip)
+                optimizer.step()
+                losses.append(float(loss.detach()))
+                if not math.isfinite(losses[-1]):
+                    mend = "take a lower learning rate"
+                    got = f"{losses[-1]} in step {step + 1}"
+                    raise WorkError("training on episodes", "a finite loss", got, mend)
+                if on_step is not None:
+                    told = {"loss": losses[-1], "accuracy": float(accuracy)}
+                    on_step({"step": step + 1, **told, "lr": optimizer.param_groups[0]["lr"]})
+    finally:
+        learner.train(mode)
     return losses
 
 
