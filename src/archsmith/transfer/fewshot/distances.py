@@ -6,17 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...metric.distances import squared
+
 #: Names of similarities.
 METRICS = ("euclidean", "cosine")
-
-
-def squared_distances(left: Tensor, right: Tensor) -> Tensor:
-    """Squared Euclidean distances (E, A, B) of (E, A, D) and (E, B, D)."""
-    # Distances do not change with the origin; one inside the cloud keeps digits.
-    middle = right.mean(dim=1, keepdim=True)
-    left, right = left - middle, right - middle
-    squares = left.square().sum(-1)[..., None] + right.square().sum(-1)[:, None]
-    return torch.baddbmm(squares, left, right.mT, alpha=-2).clamp_min(0)
 
 
 def cosines(left: Tensor, right: Tensor) -> Tensor:
@@ -26,7 +19,7 @@ def cosines(left: Tensor, right: Tensor) -> Tensor:
 
 def similarity(metric: str, left: Tensor, right: Tensor) -> Tensor:
     """``"euclidean"``: negative squared distances; ``"cosine"``: cosines; (E, A, B)."""
-    return cosines(left, right) if metric == "cosine" else -squared_distances(left, right)
+    return cosines(left, right) if metric == "cosine" else -squared(left, right)
 
 
 def class_means(values: Tensor, members: Tensor) -> Tensor:

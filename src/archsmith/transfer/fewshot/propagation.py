@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...metric.distances import squared
 from .base import FewShotLearner
-from .distances import squared_distances
 
 
 class LabelPropagation(FewShotLearner):
@@ -58,7 +58,7 @@ class LabelPropagation(FewShotLearner):
         count = points.shape[1]
         near = self.neighbours or min(10, max(1, count // ways - 1))
         apart = torch.eye(count, device=points.device, dtype=torch.bool)
-        distances = squared_distances(points, points)
+        distances = squared(points, points)
         others = distances.masked_fill(apart, torch.inf)
         nearest = others.topk(min(near, count - 1), dim=-1, largest=False)
         width = nearest.values.mean(dim=(1, 2), keepdim=True).clamp_min(1e-12) * self.width
