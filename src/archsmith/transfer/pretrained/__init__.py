@@ -13,6 +13,9 @@ backbones = Registry(
     "backbone",
     "archsmith.backbones",
     {
+        "efficientnet-lite0": "archsmith.transfer.pretrained.efficientnet:lite0",
+        "efficientnet-lite1": "archsmith.transfer.pretrained.efficientnet:lite1",
+        "efficientnet-lite2": "archsmith.transfer.pretrained.efficientnet:lite2",
         "minilm": "archsmith.transfer.pretrained.minilm:minilm",
     },
 )
