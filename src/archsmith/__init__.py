@@ -73,6 +73,11 @@ if TYPE_CHECKING:
     from .supernet.training import train_supernet
     from .supernet.uniform import SPOS
     from .task.base import Data, Part, ReadOptions, Recipe, Task
+    from .transfer.pretrained import Backbone, backbone
+    from .transfer.pretrained.checkpoint import read_checkpoint
+    from .transfer.pretrained.fit import CheckpointFit, fit_checkpoint
+    from .transfer.pretrained.text import text_encoder
+    from .transfer.tuning import FineTuning, Tuned, fine_tune, merge, start_from, tuned
     from .trial import Fidelity, History, Proposal, State, Trial
 
 __version__ = "0.1.0"
@@ -169,6 +174,18 @@ _PLACES = {
     "ReadOptions": "task.base",
     "Recipe": "task.base",
     "Task": "task.base",
+    "Backbone": "transfer.pretrained",
+    "backbone": "transfer.pretrained",
+    "read_checkpoint": "transfer.pretrained.checkpoint",
+    "CheckpointFit": "transfer.pretrained.fit",
+    "fit_checkpoint": "transfer.pretrained.fit",
+    "text_encoder": "transfer.pretrained.text",
+    "FineTuning": "transfer.tuning",
+    "Tuned": "transfer.tuning",
+    "fine_tune": "transfer.tuning",
+    "merge": "transfer.tuning",
+    "start_from": "transfer.tuning",
+    "tuned": "transfer.tuning",
     "Fidelity": "trial",
     "History": "trial",
     "Proposal": "trial",

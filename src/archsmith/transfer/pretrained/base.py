@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,17 +41,25 @@ class ImageInput:
         """Of the images that the network takes."""
         return len(self.mean)
 
+    @classmethod
+    def of(cls, facts: Mapping[str, Any]) -> ImageInput:
+        """What a network that was trained on this data takes; ``facts`` are those of the data."""
+        return cls((facts["height"], facts["width"]), tuple(facts["mean"]), tuple(facts["std"]))
+
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 (n, 1 or channels, h, w) to normalised float32 (n, channels, *size)."""
         self._check(images)
-        pixels = images.float()
-        if images.shape[1] < self.channels:
+        return self.normalise(images.float())
+
+    def normalise(self, pixels: Tensor) -> Tensor:
+        """As a call, of values from 0 to 255 that are float32 already; it can be traced."""
+        if pixels.shape[1] < self.channels:
             pixels = pixels.expand(-1, self.channels, -1, -1)
-        if self.size is not None and tuple(images.shape[2:]) != self.size:
+        if self.size is not None and tuple(pixels.shape[2:]) != self.size:
             # Antialiasing matters where images shrink; a cubic may leave the range of bytes.
             pixels = F.interpolate(
                 pixels, self.size, mode="bicubic", align_corners=False, antialias=True
-            ).clamp_(0, 255)
+            ).clamp(0, 255)
         shape = (1, -1, 1, 1)
         mean = pixels.new_tensor(self.mean).view(shape)
         std = pixels.new_tensor(self.std).view(shape)
