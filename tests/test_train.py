@@ -170,7 +170,8 @@ def test_a_last_batch_of_one_joins_the_one_before(digits: Data) -> None:
 
 def test_a_guide_is_asked_for_rates_epochs_and_a_penalty(digits: Data) -> None:
     class Slow(Guide):
-        epochs: list[int] = []
+        def __init__(self) -> None:
+            self.epochs: list[int] = []
 
         def scale(self, name: str) -> float:
             return 0.5 if name.startswith("0.") else 1.0
