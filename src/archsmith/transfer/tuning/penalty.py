@@ -39,17 +39,18 @@ class L2SP:
         self.strength, self.new = strength, new
         self._fresh = [named[name] for name in fresh]
         kept = [p for name, p in named.items() if name not in set(fresh)]
-        self._anchored = [(p, p.detach().clone()) for p in kept]
+        self._start = [(p, p.detach().clone()) for p in kept]
 
     def __call__(self) -> Tensor:
         """The penalty of the model's weights as they are; a scalar with a gradient."""
-        total = torch.zeros(())
-        for strength, pairs in (
-            (self.strength, self._anchored),
-            (self.new, [(p, None) for p in self._fresh]),
-        ):
-            for parameter, start in pairs:
-                if strength and parameter.requires_grad:
-                    moved = parameter if start is None else parameter - start.to(parameter.device)
-                    total = total.to(parameter.device) + strength / 2 * moved.square().sum()
-        return total
+        # A model may have moved to another device since; its starting point then follows once.
+        self._start = [(p, start.to(p.device)) for p, start in self._start]
+        terms = [
+            self.strength / 2 * (p - start).square().sum()
+            for p, start in self._start
+            if self.strength and p.requires_grad
+        ]
+        terms += [
+            self.new / 2 * p.square().sum() for p in self._fresh if self.new and p.requires_grad
+        ]
+        return torch.stack(terms).sum() if terms else torch.zeros(())
