@@ -227,6 +227,7 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(few):
         {"freeze": -1}, {"freeze": "some"}, {"layer_decay": 0.0}, {"unfreeze": -1},
         {"batchnorm": "off"}, {"adapter": "prefix"}, {"rank": 0}, {"l2sp": -1.0},
         {"head": "mlp"}, {"dropout": 1.0}, {"places": ("a",)},
+        {"unfreeze": 1, "adapter": "lora"},
     ],
 )  # fmt: skip
 def test_wrong_options_are_named(wrong):

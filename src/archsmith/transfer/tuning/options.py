@@ -17,7 +17,8 @@ class FineTuning:
         freeze: how many leading blocks stay as they are; ``"all"`` trains the head alone (a
             linear probe where the head is linear).
         lr: peak learning rate, of the head and of what is not slowed down.
-        layer_decay: each block learns by this factor slower than the next.
+        layer_decay: the weights of each block learn by this factor slower than those of the next;
+            what an adapter adds learns at the full rate.
         unfreeze: epochs after which one more block joins, the last first (gradual unfreezing,
             Howard and Ruder 2018, arXiv:1801.06146); 0 trains all that is not frozen at once.
         batchnorm: see :func:`batchnorm`; ``"train"`` means blocks that are trained, in the others
@@ -71,6 +72,11 @@ class FineTuning:
                 raise InputError(f"tuning {name}", expected, repr(getattr(self, name)))
         if self.places and self.adapter == "none":
             raise InputError("tuning places", "an adapter to put there", "adapter='none'")
+        if self.unfreeze and self.adapter != "none":
+            raise InputError(
+                "tuning unfreeze", "blocks that are trained, to join one by one",
+                f"adapter={self.adapter!r}, which keeps their weights", "unfreeze=0",
+            )  # fmt: skip
 
 
 def _counts(value: object, *names: str) -> bool:
