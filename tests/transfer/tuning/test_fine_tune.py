@@ -84,6 +84,27 @@ def test_normalisations_do_what_they_are_told(few, mode, moving):
     assert found == moving
 
 
+def test_statistics_without_scale_and_shift_stay_in_frozen_blocks(few):
+    model = nn.Sequential(
+        nn.BatchNorm2d(1, affine=False), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, affine=False),
+        nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4, affine=False), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(4, 4),
+    )  # fmt: skip
+    tuned = tune(few, model=model, freeze=1)
+    assert {name.split(".")[0] for name in changed(model, tuned.model)} == {"4", "5", "8"}
+    assert not {
+        n for n in changed(model, tune(few, model=model, freeze="all").model) if n[0] != "8"
+    }
+
+
+def test_normalisations_of_blocks_that_wait_wait_too(few):
+    options = FineTuning(unfreeze=2, epochs=3)
+    tuned = fine_tune(pretrained(), IMAGES, few, options, recipe=RECIPE, seed=1)
+    assert tuned.best_epoch == 3
+    assert {n.split(".")[0] for n in changed(pretrained(), tuned.model)} == {"block3", "head"}
+    assert tuned.model.block3[1].num_batches_tracked > pretrained().block3[1].num_batches_tracked
+
+
 def test_statistics_adapt_in_frozen_blocks_too(few):
     tuned = tune(few, freeze="all", batchnorm="adapt")
     kinds = {n.rpartition(".")[2] for n in changed(pretrained(), tuned.model) if "block" in n}

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import InputError
 from ...train import Guide
 from .adapters import add_adapters
 from .blocks import Block, layers_in_order
 from .lora import adaptable, add_lora
-from .norms import NormMode, batchnorm
+from .norms import batchnorm
 from .options import FineTuning
 from .penalty import L2SP
 from .rates import layer_scales
@@ -51,14 +52,19 @@ def adapt(
     still = blocks if tuning.adapter != "none" else blocks[:count]
     for name in (name for block in still for name in block.parameters):
         named[name].requires_grad_(False)
-    _norms(model, tuning, blocks[:count] if tuning.adapter == "none" else blocks, head)
+    norms = _block_of_norms(model, blocks, head)
+    if tuning.batchnorm != "train":
+        batchnorm(model, tuning.batchnorm, inside=norms.__contains__)
+    else:
+        batchnorm(model, "frozen", inside=lambda name: norms.get(name, len(still)) < len(still))
     waiting = [[named[name] for name in block.parameters] for block in blocks[count:]]
     if tuning.adapter != "none":
         before = {id(p) for p in model.parameters()}
         _add(model, blocks[count:], tuning, example)
         fresh |= {id(p) for p in model.parameters()} - before
         waiting = []
-    return blocks, Tuning(model, tuning, rates, fresh, waiting)
+    joining = {name: number - count for name, number in norms.items() if number >= count}
+    return blocks, Tuning(model, tuning, rates, fresh, waiting, joining)
 
 
 def _add(model: nn.Module, blocks: list[Block], tuning: FineTuning, example: Tensor) -> None:
@@ -92,18 +98,19 @@ def _in_head(name: str, head: str) -> bool:
     return bool(head) and name.startswith(f"{head}.")
 
 
-def _norms(model: nn.Module, tuning: FineTuning, still: list[Block], head: str) -> None:
-    """Set normalisations outside the head; in frozen blocks ``"train"`` means frozen."""
-    frozen = {name for block in still for name in block.parameters}
-    frozen_modules = {name.rpartition(".")[0] for name in frozen}
+def _block_of_norms(model: nn.Module, blocks: list[Block], head: str) -> dict[str, int]:
+    """Batch normalisations before the head to the number of their block.
 
-    def outside(name: str) -> bool:
-        return not _in_head(f"{name}.", head)
-
-    if tuning.batchnorm != "train":
-        batchnorm(model, tuning.batchnorm, inside=outside)
-        return
-    batchnorm(model, "frozen", inside=lambda n: outside(n) and n in frozen_modules)
+    One without scale and shift is in no block of parameters; it belongs to what stands before it.
+    """
+    starts = {name: number for number, block in enumerate(blocks) for name in block.modules}
+    found: dict[str, int] = {}
+    current = 0
+    for name, module in model.named_modules():
+        current = starts.get(name, current)
+        if isinstance(module, _BatchNorm) and not _in_head(f"{name}.", head):
+            found[name] = current
+    return found
 
 
 class Tuning(Guide):
@@ -116,6 +123,7 @@ class Tuning(Guide):
         rates: Mapping[int, float],
         fresh: set[int],
         waiting: list[list[nn.Parameter]],
+        norms: Mapping[str, int],
     ) -> None:
         self._model, self._every = model, tuning.unfreeze
         self._norm = tuning.batchnorm
@@ -127,8 +135,7 @@ class Tuning(Guide):
             new = [name for name, p in named.items() if id(p) in fresh]
             self._penalty = L2SP(model, tuning.l2sp, new, _NEW)
         self._waiting = [[p for p in block if p.requires_grad] for block in waiting]
-        owners = {id(p): name.rpartition(".")[0] for name, p in named.items()}
-        self._places = [{owners[id(p)] for p in block} for block in waiting]
+        self._norms = norms  # to the place in waiting
 
     def scale(self, name: str) -> float:
         return self._scales[name]
@@ -137,14 +144,14 @@ class Tuning(Guide):
         if not self._every:
             return
         joined = (epoch - 1) // self._every
-        last = len(self._waiting) - joined
-        for place, (block, owners) in enumerate(zip(self._waiting, self._places, strict=True)):
+        last = max(0, len(self._waiting) - joined)
+        for place, block in enumerate(self._waiting):
             for parameter in block:
                 parameter.requires_grad_(place >= last)
-            if self._norm == "train":
-                # What waits is as frozen as what never joins: its statistics stay too.
-                mode: NormMode = "train" if place >= last else "frozen"
-                batchnorm(self._model, mode, inside=owners.__contains__)
+        if self._norm == "train":
+            # What waits is as frozen as what never joins: its statistics stay too.
+            batchnorm(self._model, "frozen", inside=lambda n: self._norms.get(n, last) < last)
+            batchnorm(self._model, "train", inside=lambda n: self._norms.get(n, -1) >= last)
 
     def penalty(self) -> Tensor | None:
         return None if self._penalty is None else self._penalty()
