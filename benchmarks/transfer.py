@@ -16,7 +16,9 @@ training pictures. The best epoch is chosen on the labelled pictures themselves,
 else is known. All methods of a seed get the same labels and the same ``test`` pictures.
 
 - ``from nothing``: the same network with fresh weights.
-- ``fine-tuned``: all its weights, normalisation by the statistics of the source.
+- ``fine-tuned``: all its weights, with the rate of training from nothing. Batch normalisation
+  follows the new pictures in the trained methods: with the statistics of the source, Fashion-MNIST
+  to digits lost 8 points (78 against 86 % at 5 labels, one seed).
 - ``gradual``: the same with layer-wise rates (0.7) and blocks that join one after the other.
 - ``lora``: LoRA of rank 8 and a new head.
 - ``linear probe``: logistic regression on the network's features.
@@ -146,12 +148,11 @@ def trained(data: Any, task: str, seed: int, method: str, settings: tuple[int, .
     else:
         blocks = 5
         tuning = {
-            "fine-tuned": FineTuning(lr=2e-3, batchnorm="frozen"),
+            "fine-tuned": FineTuning(lr=6e-3),
             "gradual": FineTuning(
-                lr=2e-3, batchnorm="frozen", layer_decay=0.7,
-                unfreeze=max(1, epochs // (2 * blocks)),
+                lr=6e-3, layer_decay=0.7, unfreeze=max(1, epochs // (2 * blocks))
             ),
-            "lora": FineTuning(lr=6e-3, batchnorm="frozen", adapter="lora"),
+            "lora": FineTuning(lr=6e-3, batchnorm="adapt", adapter="lora"),
         }[method]  # fmt: skip
         start = source_network(task, seed, settings)
         model = fine_tune(start, images_task(), data, tuning, recipe=recipe, seed=seed).model
@@ -339,7 +340,7 @@ def picture(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     return learning_picture(
         curves(rows),
         title="Transfer with few labels",
-        subtitle=f"mean of {options.seeds} seeds; bands are one standard error",
+        subtitle=f"seeds: {options.seeds}; lines are means, bands one standard error",
     )
 
 
