@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -183,6 +183,7 @@ class Holder(nn.Module):
         return {".".join([*n.split(".")[:-1], f"p_{n[-1]}"]): s for n, s in shapes.items()}
 
 
+@settings(max_examples=80, deadline=None)
 @given(st.dictionaries(NAMES, SHAPES, max_size=5), st.dictionaries(NAMES, SHAPES, min_size=1))
 def test_every_tensor_is_told_once_and_what_fits_is_loaded(ours, theirs):
     """The parts add up on both sides, and loading changes what fits and nothing else."""
