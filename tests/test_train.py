@@ -15,7 +15,16 @@ from archsmith.errors import InputError
 from archsmith.objective import Objective
 from archsmith.task import task
 from archsmith.task.base import Data, Part, ReadOptions, Recipe
-from archsmith.train import Diverged, _Run, norms_in, optimizer_of, schedule, score, train
+from archsmith.train import (
+    Diverged,
+    Guide,
+    _Run,
+    norms_in,
+    optimizer_of,
+    schedule,
+    score,
+    train,
+)
 from archsmith.trial import Fidelity
 
 IMAGES = task("image-classification")
@@ -157,6 +166,43 @@ def test_a_last_batch_of_one_joins_the_one_before(digits: Data) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))
     few = Part(digits.train.inputs[:65], digits.train.targets[:65])
     train(model, IMAGES, replace(digits, train=few), RECIPE, Fidelity(1), seed=0)
+
+
+def test_a_guide_is_asked_for_rates_epochs_and_a_penalty(digits: Data) -> None:
+    class Slow(Guide):
+        def __init__(self) -> None:
+            self.epochs: list[int] = []
+
+        def scale(self, name: str) -> float:
+            return 0.5 if name.startswith("0.") else 1.0
+
+        def before(self, epoch: int) -> None:
+            self.epochs.append(epoch)
+            model[3].requires_grad_(epoch == 2)
+
+        def penalty(self) -> torch.Tensor:
+            return 0.0 * model[0].weight.sum() + 100.0
+
+    model = convnet()
+    guide, plain = Slow(), train(convnet(), IMAGES, digits, RECIPE, Fidelity(2), seed=0)
+    guided = train(model, IMAGES, digits, RECIPE, Fidelity(2), seed=0, guide=guide)
+    assert guide.epochs == [1, 2]
+    assert guided.curve[0]["train_loss"] < 10  # the penalty is no loss of the task
+    assert guided.curve != plain.curve
+    same = train(convnet(), IMAGES, digits, RECIPE, Fidelity(2), seed=0, guide=Guide())
+    assert [r["loss"] for r in same.curve] == [r["loss"] for r in plain.curve]
+
+
+def test_rates_are_scaled_all_along_the_schedule(digits: Data) -> None:
+    class Half(Guide):
+        def scale(self, name: str) -> float:
+            return 0.5 if name.startswith("0.") else 1.0
+
+    run = _Run(convnet(), IMAGES, digits, RECIPE, Fidelity(1), 0, torch.device("cpu"), guide=Half())
+    for _ in range(3):
+        run.learn(torch.arange(8))
+        rates = {group["scale"]: group["lr"] for group in run.optimizer.param_groups}
+        assert rates == {0.5: pytest.approx(run.rate / 2), 1.0: run.rate}
 
 
 def _made(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

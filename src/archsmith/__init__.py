@@ -92,6 +92,11 @@ if TYPE_CHECKING:
         learners,
         train_episodes,
     )
+    from .transfer.pretrained import Backbone, backbone
+    from .transfer.pretrained.checkpoint import read_checkpoint
+    from .transfer.pretrained.fit import CheckpointFit, fit_checkpoint
+    from .transfer.pretrained.text import text_encoder
+    from .transfer.tuning import FineTuning, Tuned, fine_tune, merge, start_from, tuned
     from .trial import Fidelity, History, Proposal, State, Trial
 
 __version__ = "0.1.0"
@@ -204,6 +209,18 @@ _PLACES = {
     "probe": "transfer.features",
     "save_features": "transfer.features",
     "similarity": "transfer.features",
+    "Backbone": "transfer.pretrained",
+    "backbone": "transfer.pretrained",
+    "read_checkpoint": "transfer.pretrained.checkpoint",
+    "CheckpointFit": "transfer.pretrained.fit",
+    "fit_checkpoint": "transfer.pretrained.fit",
+    "text_encoder": "transfer.pretrained.text",
+    "FineTuning": "transfer.tuning",
+    "Tuned": "transfer.tuning",
+    "fine_tune": "transfer.tuning",
+    "merge": "transfer.tuning",
+    "start_from": "transfer.tuning",
+    "tuned": "transfer.tuning",
     "Fidelity": "trial",
     "History": "trial",
     "Proposal": "trial",

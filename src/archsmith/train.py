@@ -46,6 +46,21 @@ class Trained:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
+class Guide:
+    """What a fine-tuning does differently from a training; this one changes nothing."""
+
+    def scale(self, name: str) -> float:
+        """What the learning rate of a parameter is multiplied by."""
+        return 1.0
+
+    def before(self, epoch: int) -> None:
+        """Called before each epoch, from 1: it may freeze and unfreeze parameters."""
+
+    def penalty(self) -> Tensor | None:
+        """A scalar that is added to the loss of each step; ``None`` adds nothing."""
+        return None
+
+
 def train(
     model: nn.Module,
     task: Task,
@@ -57,6 +72,7 @@ def train(
     device: str = "cpu",
     goal: Objective | None = None,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+    guide: Guide | None = None,
 ) -> Trained:
     """Train ``model`` in place; it ends on ``device`` with the weights of its best epoch.
 
@@ -70,16 +86,18 @@ def train(
         goal: which epoch is best; the task's first metric where it is not given or is no metric of
             the task (a cost is the same in every epoch).
         on_epoch: called with each entry of the curve; what it raises ends the training.
+        guide: rates, freezing between epochs and a penalty of a fine-tuning.
 
     Raises:
         Diverged: the loss became NaN or infinite.
+        InputError: all parameters are frozen.
     """
     keep_memory()
     on = torch.device(device)
     trained, best = Trained({}, 0, {}), (math.inf, math.inf)
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)
-        run = _Run(model.to(on), task, data, recipe, fidelity or Fidelity(), seed, on, goal)
+        run = _Run(model.to(on), task, data, recipe, fidelity or Fidelity(), seed, on, goal, guide)
         for epoch in range(1, run.epochs + 1):
             start = time.perf_counter()
             train_loss = run.epoch(epoch)
@@ -149,6 +167,7 @@ class _Run:
         seed: int,
         device: torch.device,
         goal: Objective | None = None,
+        guide: Guide | None = None,
     ) -> None:
         self.model, self.task, self.recipe, self.data = model, task, recipe, data
         self.facts, self.device = data.facts, device
@@ -158,11 +177,17 @@ class _Run:
         first, names = task.metrics[0], {metric.name for metric in task.metrics}
         known = goal is not None and goal.metric in names
         self.quality = goal if goal and known else Objective(first.name, first.direction)
+        self.guide = guide or Guide()
         self.learned = _learned_loss(model, task, self.facts, device)
-        named = list(model.named_parameters())
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        if not named:
+            raise InputError(
+                "model", "parameters that can be trained", "all of them frozen",
+                "leave a layer unfrozen, or give the model a new head",
+            )  # fmt: skip
         if self.learned is not None:
             named += self.learned.named_parameters()
-        self.optimizer = optimizer_of(named, recipe, norms_in(model))
+        self.optimizer = optimizer_of(named, recipe, norms_in(model), self.guide.scale)
         self.inputs, self.targets = data.train.inputs.to(device), data.train.targets.to(device)
         self.kept = torch.from_numpy(
             subset(strata(data.train.targets.numpy()), fidelity.share, seed)
@@ -173,7 +198,8 @@ class _Run:
         self.noise = torch.Generator(device).manual_seed(seed)
 
     def epoch(self, number: int) -> float:
-        """Train on every example once; the mean training loss."""
+        """Train on every example once; the mean training loss, without the guide's penalty."""
+        self.guide.before(number)
         self.model.train()
         chunks = self.batches(self.order)
         total = torch.zeros((), device=self.inputs.device)
@@ -195,7 +221,7 @@ class _Run:
         self.rate = recipe.lr * schedule(self.step, self.steps, recipe.warmup)
         self.step += 1
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate
+            group["lr"] = self.rate * group["scale"]
         inputs = self.task.prepare(self.inputs[batch], facts)
         if recipe.augment:
             inputs = self.task.augment(inputs, self.noise, facts)
@@ -206,8 +232,9 @@ class _Run:
             loss = self.task.loss(outputs, targets, recipe.label_smoothing)
         else:
             loss = self.learned(outputs, targets)
+        penalty = self.guide.penalty()
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         self.optimizer.step()
@@ -237,23 +264,30 @@ def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[ob
 
 
 def optimizer_of(
-    named: Iterable[tuple[str, nn.Parameter]], recipe: Recipe, norms: Collection[int] = ()
+    named: Iterable[tuple[str, nn.Parameter]],
+    recipe: Recipe,
+    norms: Collection[int] = (),
+    scale: Callable[[str], float] | None = None,
 ) -> torch.optim.Optimizer:
     """The recipe's optimiser; norms, biases and tensors of one dimension are not decayed.
 
     Args:
-        named: parameters with their names.
+        named: parameters with their names; frozen ones are left out.
         norms: ``id`` of those that belong to a normalisation.
+        scale: of each one's learning rate, by its name; groups keep it as ``scale``. 1 if not
+            given.
     """
-    decayed: list[nn.Parameter] = []
-    free: list[nn.Parameter] = []
+    sorted_out: dict[float, tuple[list[nn.Parameter], list[nn.Parameter]]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
             bare = parameter.ndim < 2 or name.endswith("bias") or id(parameter) in norms
+            times = scale(name) if scale else 1.0
+            decayed, free = sorted_out.setdefault(times, ([], []))
             (free if bare else decayed).append(parameter)
     groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": free, "weight_decay": 0.0},
+        {"params": parameters, "weight_decay": decay, "lr": recipe.lr * times, "scale": times}
+        for times, (decayed, free) in sorted((sorted_out or {1.0: ([], [])}).items())
+        for parameters, decay in ((decayed, recipe.weight_decay), (free, 0.0))
     ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)

@@ -52,7 +52,9 @@ def test_digits_are_split_and_described(digits: Data) -> None:
     assert (len(digits.train), len(digits.validation), len(digits.test)) == (1079, 359, 359)
     assert digits.train.inputs.dtype == torch.uint8
     assert digits.source == "digits"
-    assert TASK.arguments(digits.facts) == {"channels": 1, "classes": 10, "height": 8, "width": 8}
+    sizes = {"channels": 1, "classes": 10, "height": 8, "width": 8}
+    normalisation = {name: digits.facts[name] for name in ("mean", "std")}
+    assert TASK.arguments(digits.facts) == sizes | normalisation
     assert json.loads(json.dumps(digits.facts)) == digits.facts
     assert "1,797 grey images of 8 x 8" in digits.summary
 

@@ -57,7 +57,8 @@ class ImageClassification(Task):
         )
 
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: facts[name] for name in ("channels", "classes", "height", "width")}
+        offered = ("channels", "classes", "height", "width", "mean", "std")
+        return {name: facts[name] for name in offered}
 
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["channels"], facts["height"], facts["width"])

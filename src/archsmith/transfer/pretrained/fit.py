@@ -1,0 +1,238 @@
+"""What of a checkpoint fits what of a model: said before anything is loaded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ...errors import InputError
+from .checkpoint import read_checkpoint
+
+#: A function of a name, or beginnings of names to what stands in their place.
+Rename = Callable[[str], str] | Mapping[str, str]
+#: Torch counts batches there; checkpoints before torch 0.4.1 lack it, and nothing needs it.
+_COUNTER = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class CheckpointFit:
+    """What :func:`fit_checkpoint` found. Names are the model's unless it says otherwise.
+
+    Attributes:
+        fits: model's name to the checkpoint's name of each tensor that has its place and shape.
+        missing: tensors of the model that the checkpoint lacks.
+        left_over: tensors of the checkpoint, by its names, that the model has no place for.
+        reshaped: tensors of another shape: that of the model, that of the checkpoint.
+        stripped, added: the beginning of the checkpoint's names that was taken away, and what the
+            model has in its place; empty where names fit as they are.
+        head: name of the model's last layer with weights; empty in a model without any.
+        classes: where the head alone has another number of outputs: the model's, the checkpoint's.
+        state: the tensors, by the checkpoint's names.
+    """
+
+    fits: Mapping[str, str]
+    missing: tuple[str, ...]
+    left_over: tuple[str, ...]
+    reshaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    stripped: str
+    added: str
+    head: str
+    classes: tuple[int, int] | None
+    state: Mapping[str, Tensor] = field(repr=False)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor has its place, on both sides."""
+        return not (self.missing or self.left_over or self.reshaped)
+
+    @property
+    def but_head(self) -> bool:
+        """Whether all of the model is there, but for tensors of its head at most."""
+        return all(_inside(name, self.head) for name in (*self.missing, *self.reshaped))
+
+    def load(self, model: nn.Module, *, strict: bool = True) -> nn.Module:
+        """Copy what fits into ``model`` and give it back.
+
+        Args:
+            model: the one that was asked about, or one of the same names and shapes.
+            strict: everything has to fit; ``False`` loads what does and leaves the rest as it is.
+
+        Raises:
+            InputError: something does not fit (each tensor is listed), or nothing does. The model
+                is as it was then.
+        """
+        if not self.fits or (strict and not self.complete):
+            raise InputError(
+                "checkpoint", "tensors that fit the model", f"{self}",
+                "load(model, strict=False) loads those that fit" if self.fits else
+                "rename={'beginning of the names there': 'beginning here'} where the names differ",
+            )  # fmt: skip
+        own = model.state_dict(keep_vars=True)
+        with torch.no_grad():
+            for name, theirs in self.fits.items():
+                own[name].copy_(self.state[theirs])
+        return model
+
+    def __str__(self) -> str:
+        """One line that counts, and one for each tensor that does not fit."""
+        renamed = ""
+        if self.stripped or self.added:
+            renamed = f" ({self.stripped or 'nothing'!r} read as {self.added!r})"
+        counts = [
+            f"{len(self.fits)} tensors fit{renamed}",
+            f"{len(self.missing)} missing",
+            f"{len(self.left_over)} left over",
+            f"{len(self.reshaped)} of another shape",
+        ]
+        lines = [", ".join(counts)]
+        if self.classes is not None:
+            ours, theirs = self.classes
+            lines.append(f"the head {self.head} has {ours} outputs, the checkpoint's {theirs}")
+        lines += [f"missing: {name}" for name in self.missing]
+        lines += [f"left over: {name}" for name in self.left_over]
+        lines += [
+            f"another shape: {name} is {ours}, the checkpoint has {theirs}"
+            for name, (ours, theirs) in self.reshaped.items()
+        ]
+        return "\n    ".join(lines)
+
+
+def fit_checkpoint(
+    model: nn.Module,
+    state: Mapping[str, Tensor] | str | Path,
+    *,
+    rename: Rename | None = None,
+) -> CheckpointFit:
+    """What of a checkpoint fits what of a model, by name and shape.
+
+    Beginnings that most names of one side share and the other side lacks (``module.``,
+    ``backbone.``, ``model.``, or any other) are exchanged where more tensors fit then.
+
+    Args:
+        model: stays as it is; it may be on the ``meta`` device.
+        state: tensors by name, or a file for :func:`read_checkpoint`.
+        rename: applied to the checkpoint's names first: a function, or beginnings of names to what
+            stands in their place (the longest that matches counts).
+
+    Raises:
+        InputError: the checkpoint holds no tensors, or two of its names become one.
+    """
+    given = read_checkpoint(state) if isinstance(state, str | Path) else dict(state)
+    if not given:
+        raise InputError("checkpoint", "tensors by name", "none")
+    own = dict(model.state_dict(keep_vars=True))
+    called = _called(given, rename)
+    stripped, added = _exchange(own, given, called)
+    places = {_exchanged(name, stripped, added): theirs for name, theirs in called.items()}
+    fits = {n: places[n] for n in own if n in places and _same(own[n], given[places[n]])}
+    reshaped = {
+        name: (tuple(own[name].shape), tuple(given[places[name]].shape))
+        for name in own
+        if name in places and name not in fits
+    }
+    there = {id(own[name]) for name in fits}  # tied tensors need no more than one of their names
+    missing = [
+        name
+        for name in own
+        if name not in places and id(own[name]) not in there and not name.endswith(_COUNTER)
+    ]
+    left = [theirs for name, theirs in places.items() if name not in own]
+    head = head_name(model)
+    return CheckpointFit(
+        fits, tuple(missing), tuple(left), reshaped, stripped, added, head,
+        _classes(reshaped, head), given,
+    )  # fmt: skip
+
+
+def head_name(model: nn.Module) -> str:
+    """Name of the last layer of a model that has a weight of two dimensions or more.
+
+    Layers are in the order in which they were registered; empty where there is none.
+    """
+    named = [
+        name
+        for name, module in model.named_modules()
+        if any(p.ndim >= 2 for p in module.parameters(recurse=False))
+    ]
+    return named[-1] if named else ""
+
+
+def _called(given: Mapping[str, Tensor], rename: Rename | None) -> dict[str, str]:
+    """Names after renaming to the checkpoint's own."""
+    found: dict[str, str] = {}
+    for name in given:
+        new = _renamed(name, rename)
+        if new in found:
+            raise InputError(
+                "rename", "a name of its own for each tensor",
+                f"{new!r} for both {found[new]!r} and {name!r}",
+            )  # fmt: skip
+        found[new] = name
+    return found
+
+
+def _renamed(name: str, rename: Rename | None) -> str:
+    if rename is None:
+        return name
+    if not isinstance(rename, Mapping):
+        return rename(name)
+    for before in sorted(rename, key=len, reverse=True):
+        if name.startswith(before):
+            return rename[before] + name[len(before) :]
+    return name
+
+
+def _exchange(
+    own: Mapping[str, Tensor], given: Mapping[str, Tensor], called: Mapping[str, str]
+) -> tuple[str, str]:
+    """The beginnings whose exchange makes most tensors fit; the shortest of equal ones."""
+    most, best = -1, ("", "")
+    for stripped in _beginnings(called):
+        for added in _beginnings(own):
+            places = {_exchanged(name, stripped, added): name for name in called}
+            if len(places) < len(called):
+                continue
+            count = sum(
+                name in places and _same(tensor, given[called[places[name]]])
+                for name, tensor in own.items()
+            )
+            if count > most:
+                most, best = count, (stripped, added)
+    return best
+
+
+def _beginnings(names: Iterable[str]) -> list[str]:
+    """Beginnings up to a dot that half of the names share, the shortest first."""
+    listed = list(names)
+    counts: Counter[str] = Counter()
+    for name in listed:
+        parts = name.split(".")[:-1]
+        counts.update(".".join(parts[:depth]) + "." for depth in range(1, len(parts) + 1))
+    return ["", *sorted((p for p, n in counts.items() if 2 * n >= len(listed)), key=len)]
+
+
+def _exchanged(name: str, stripped: str, added: str) -> str:
+    return added + name[len(stripped) :] if name.startswith(stripped) else name
+
+
+def _same(ours: Tensor, theirs: Tensor) -> bool:
+    return ours.shape == theirs.shape and ours.is_floating_point() == theirs.is_floating_point()
+
+
+def _inside(name: str, layer: str) -> bool:
+    return bool(layer) and name.rpartition(".")[0] == layer
+
+
+def _classes(
+    reshaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], head: str
+) -> tuple[int, int] | None:
+    """Outputs of both heads where they differ in nothing else."""
+    of_head = [shapes for name, shapes in reshaped.items() if _inside(name, head)]
+    if not of_head or any(not ours or ours[1:] != theirs[1:] for ours, theirs in of_head):
+        return None
+    return of_head[0][0][0], of_head[0][1][0]

@@ -1,0 +1,56 @@
+"""Learning rates that fall from the head to the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from ...errors import InputError
+from .blocks import Block, layers_in_order
+
+
+def layer_scales(blocks: Sequence[Block], decay: float) -> dict[str, float]:
+    """What to multiply the rate of each parameter by: 1 in the last block, then decay, decay²...
+
+    Raises:
+        InputError: a decay outside (0, 1].
+    """
+    if not 0 < decay <= 1:
+        raise InputError("layer decay", "a number above 0 and up to 1", f"{decay:g}")
+    last = len(blocks) - 1
+    return {
+        name: decay ** (last - place)
+        for place, block in enumerate(blocks)
+        for name in block.parameters
+    }
+
+
+def layerwise_rates(model: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:
+    """Groups for an optimiser of torch, one a block, from the input to the head.
+
+    The last block has the rate ``lr``, each one before it ``decay`` times that of the next
+    (discriminative fine-tuning, Howard and Ruder 2018, arXiv:1801.06146; ELECTRA, Clark et al.
+    2020, arXiv:2003.10555). Frozen parameters are left out, and blocks of nothing else.
+
+    Returns:
+        Dictionaries with ``params``, ``lr`` and the block's ``name``.
+
+    Raises:
+        InputError: a rate or decay out of its range, or nothing that is trained.
+    """
+    if not lr > 0:
+        raise InputError("lr", "a number above 0", f"{lr:g}")
+    blocks = layers_in_order(model)
+    scales = layer_scales(blocks, decay)
+    groups = []
+    for block in blocks:
+        parameters = [model.get_parameter(name) for name in block.parameters]
+        parameters = [p for p in parameters if p.requires_grad]
+        if parameters:
+            rate = lr * scales[block.parameters[0]]
+            groups.append({"params": parameters, "lr": rate, "name": block.name})
+    if not groups:
+        raise InputError("model", "parameters that can be trained", "all of them frozen")
+    return groups

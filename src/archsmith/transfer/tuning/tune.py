@@ -1,0 +1,123 @@
+"""Fine-tuning: what is frozen, what learns how fast, what is added; the loop is ``train``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from ...errors import InputError
+from ...task.base import Data, Recipe, Task
+from ...train import Trained, train
+from ..pretrained.base import Backbone
+from ..pretrained.fit import head_name
+from .adapting import adapt
+from .head import new_head, with_head
+from .lora import merge
+from .norms import thawed
+from .options import FineTuning
+
+if TYPE_CHECKING:
+    from ...objective import Objective
+
+
+@dataclass
+class Tuned:
+    """What a fine-tuning gave.
+
+    Attributes:
+        model: with the weights of its best epoch, in evaluation mode; LoRA is merged and
+            normalisations are torch's own again, so that it is a plain module.
+        metrics: of the validation part, in that epoch.
+        best_epoch: from 1.
+        curve: an entry an epoch, as in :class:`~archsmith.train.Trained`.
+        trained, total: numbers that were trained at some time, and all that the model has.
+        blocks: names of the blocks before the head, from the input.
+    """
+
+    model: nn.Module
+    metrics: dict[str, float]
+    best_epoch: int
+    curve: list[dict[str, float]]
+    trained: int
+    total: int
+    blocks: tuple[str, ...]
+
+
+def fine_tune(
+    model: nn.Module | Backbone,
+    task: Task,
+    data: Data,
+    tuning: FineTuning | None = None,
+    *,
+    recipe: Recipe | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    goal: Objective | None = None,
+    on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+) -> Tuned:
+    """Adapt a copy of a pretrained model to a task; what was given stays as it is.
+
+    Args:
+        model: a classifier, whose last layer is replaced, or a backbone of images, which gets a
+            head and its own preparation of the task's images.
+        task, data: what is learned.
+        tuning: :class:`FineTuning` as it stands if not given.
+        recipe: the rest of how it is trained; the task's if not given. ``lr``, ``epochs`` and
+            ``patience`` of ``tuning`` go before its own.
+        seed: of the new head, of adapters and of the order of examples.
+        goal, on_epoch: as in :func:`archsmith.train.train`.
+
+    Raises:
+        InputError: more frozen blocks than there are, a place that is not there, or nothing that
+            is left to train; before anything is trained.
+        Diverged: the loss became NaN or infinite.
+    """
+    wanted = tuning or FineTuning()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        adapted, head = _with_head(model, task, data, wanted)
+        example = task.example(data.facts, batch=2)
+        blocks, guide = adapt(adapted, head, wanted, example)
+    if not guide.trained:
+        raise InputError(
+            "fine-tuning", "something to train", "all parameters frozen",
+            "freeze fewer blocks, or head='linear' for a new head",
+        )  # fmt: skip
+    base = recipe or task.recipe(data)
+    own = {"epochs": wanted.epochs, "patience": wanted.patience}
+    changes: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+    if wanted.l2sp:
+        changes["weight_decay"] = 0.0
+    chosen = replace(base, lr=wanted.lr, **changes)
+    result: Trained = train(
+        adapted, task, data, chosen, seed=seed, device=device, goal=goal, on_epoch=on_epoch,
+        guide=guide,
+    )  # fmt: skip
+    total = sum(p.numel() for p in adapted.parameters())
+    plain = thawed(merge(adapted)).requires_grad_(True).eval()
+    return Tuned(
+        plain, result.metrics, result.best_epoch, result.curve, guide.trained, total,
+        tuple(block.name for block in blocks),
+    )  # fmt: skip
+
+
+def _with_head(
+    model: nn.Module | Backbone, task: Task, data: Data, tuning: FineTuning
+) -> tuple[nn.Module, str]:
+    """A copy with the head that is wanted, and the head's name."""
+    outputs = int(data.facts.get("classes", 1))
+    hidden = tuning.head if isinstance(tuning.head, int) else 0
+    if isinstance(model, Backbone):
+        if tuning.head == "keep":
+            raise InputError("tuning head", "'linear' or a hidden width on a backbone", "'keep'")
+        own = replace(model, model=copy.deepcopy(model.model))
+        made = with_head(own, outputs, data.facts, hidden=hidden, dropout=tuning.dropout)
+        return made, "head"
+    if tuning.head == "keep":
+        return copy.deepcopy(model), head_name(model)
+    return new_head(model, outputs, hidden=hidden, dropout=tuning.dropout)
