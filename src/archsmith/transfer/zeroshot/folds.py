@@ -1,0 +1,77 @@
+"""Validation on classes that were held out: the only one that tells about unseen classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from .checks import Array, Indices
+from .measure import class_accuracy
+
+#: Seen classes below which nothing can be held out: two to learn from and two to tell apart.
+FEWEST = 4
+_FOLDS = 3
+#: Few classes make few and noisy folds, so that they are drawn again up to so many in all.
+_MOST = 12
+
+#: From hyperparameters to scores (n, classes) of features (n, d) and descriptions (classes, a).
+Scorer = Callable[[Array, Array], Array]
+Solver = Callable[..., Scorer]
+
+
+def class_folds(classes: Indices, seed: int) -> Iterator[Indices]:
+    """Classes that are held out together; at least two are, and two are left.
+
+    Each round is a partition of the classes; small sets are partitioned again.
+    """
+    rng = np.random.default_rng(seed)
+    count = min(_FOLDS, len(classes) // 2)
+    rounds = max(1, min(_MOST // max(count, 1), 60 // len(classes)))
+    for _ in range(rounds if count > 1 else 0):
+        for held in np.array_split(rng.permutation(classes), count):
+            yield np.sort(held)
+
+
+def candidates(
+    grid: Mapping[str, Sequence[float]], given: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """All combinations of the grid; a hyperparameter that is given has this one value."""
+    options = [[given[k]] if given.get(k) is not None else list(grid[k]) for k in grid]
+    return [dict(zip(grid, values)) for values in product(*options)]
+
+
+def best_on_held_out(
+    prepare: Callable[[Array, Indices, Array], Solver],
+    features: Array,
+    labels: Indices,
+    descriptions: Array,
+    tried: Sequence[dict[str, Any]],
+    seed: int,
+) -> tuple[dict[str, Any], float]:
+    """The candidate with the best class-averaged accuracy on held-out classes, and that.
+
+    Of equal ones the one whose neighbours in the grid do well too is wanted, so that the accuracy
+    of the middle of all that share the best place is taken.
+
+    Args:
+        prepare: from features, labels and descriptions to a solver of hyperparameters.
+        descriptions: (seen, a) of the seen classes alone; labels count its rows.
+    """
+    every = np.arange(len(descriptions))
+    total, folds = np.zeros(len(tried)), 0
+    for held in class_folds(every, seed):
+        kept = np.setdiff1d(every, held)
+        inside, outside = np.isin(labels, kept), np.isin(labels, held)
+        solve = prepare(features[inside], np.searchsorted(kept, labels[inside]), descriptions[kept])
+        truth = np.searchsorted(held, labels[outside])
+        for place, hyper in enumerate(tried):
+            scores = solve(**hyper)(features[outside], descriptions[held])
+            total[place] += class_accuracy(scores.argmax(axis=1), truth).value
+        folds += 1
+    mean = total / folds
+    top = np.flatnonzero(mean >= mean.max() - 1e-12)
+    chosen = int(top[len(top) // 2])
+    return dict(tried[chosen]), float(mean[chosen])
