@@ -49,6 +49,8 @@ class ZeroShotClassifier(ABC):
     name: ClassVar[str]
     #: Values of each hyperparameter that are tried.
     grid: ClassVar[Mapping[str, Sequence[float]]] = {}
+    #: Most folds of seen classes that hyperparameters are chosen by.
+    folds: ClassVar[int] = 12
 
     def __init__(
         self,
@@ -146,7 +148,8 @@ class ZeroShotClassifier(ABC):
         kept = class_numbers("among", kept, len(kept), len(described))
         if not len(kept):
             raise DataError("among", "one class or more", "none")
-        return kept[self.scores(features, described[kept]).argmax(axis=1)]
+        best: Indices = kept[self.scores(features, described[kept]).argmax(axis=1)]
+        return best
 
     def with_chosen(self) -> Self:
         """One that is not fitted and has the chosen hyperparameters given."""
@@ -166,7 +169,7 @@ class ZeroShotClassifier(ABC):
             )
             return
         self.chosen, self.validation = best_on_held_out(
-            self._scaled, features, labels, descriptions, tried, self.seed
+            self._scaled, features, labels, descriptions, tried, self.seed, self.folds
         )
 
     def _scaled(self, features: Array, labels: Indices, descriptions: Array) -> Solver:

@@ -33,13 +33,14 @@ class DEM(ZeroShotClassifier):
 
     name = "dem"
     grid: ClassVar[Mapping[str, Sequence[float]]] = {"decay": (1e-5, 1e-4, 1e-3, 1e-2)}
+    folds = 6
 
     def __init__(
         self,
         decay: float | None = None,
         *,
         hidden: int = 128,
-        steps: int = 300,
+        steps: int = 200,
         rate: float = 0.01,
         features_scale: Scale = "centre",
         descriptions_scale: Scale = "unit",
@@ -69,7 +70,8 @@ class DEM(ZeroShotClassifier):
 
                 def loss(batch: Tensor) -> Tensor:
                     away = (model(described[batch]) - means[batch]).square().mean(dim=1)
-                    return (shares[batch] * away).sum()
+                    mean: Tensor = (shares[batch] * away).sum()
+                    return mean
 
                 minimise(
                     model, loss, classes, steps=self.steps, rate=self.rate, decay=decay,

@@ -36,9 +36,8 @@ def minimise(
         for group in optimizer.param_groups:
             group["lr"] = 0.5 * rate * (1 + math.cos(math.pi * step / steps))
         optimizer.zero_grad(set_to_none=True)
-        total = loss(next(drawn)) + decay * sum(
-            (w.square().sum() for w in weights), torch.zeros(())
-        )
+        squares = torch.stack([w.square().sum() for w in weights]).sum()
+        total = loss(next(drawn)) + decay * squares
         total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
@@ -46,6 +45,7 @@ def minimise(
 def _batches(count: int, size: int, order: torch.Generator) -> Iterator[Tensor]:
     whole = torch.arange(count)
     while True:
-        yield from (
-            [whole] if count <= size else batches(torch.randperm(count, generator=order), size)
-        )
+        if count <= size:
+            yield whole
+        else:
+            yield from batches(torch.randperm(count, generator=order), size)

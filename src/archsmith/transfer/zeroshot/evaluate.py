@@ -138,7 +138,10 @@ def choose_gamma(classifier: ZeroShotClassifier, data: ZeroShotData, seed: int =
     if len(data.seen) < FEWEST:
         return None
     rng = np.random.default_rng(seed)
-    curves = [_pretended(classifier, data, out, rng) for out in class_folds(data.seen, seed)]
+    curves = [
+        _pretended(classifier, data, out, rng)
+        for out in class_folds(data.seen, seed, classifier.folds)
+    ]
     tried = between(np.unique(np.concatenate([curve.edges for curve in curves])))
     if len(tried) > _GAMMAS:
         tried = np.quantile(tried, np.linspace(0, 1, _GAMMAS))

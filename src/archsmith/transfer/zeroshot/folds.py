@@ -14,22 +14,21 @@ from .measure import class_accuracy
 #: Seen classes below which nothing can be held out: two to learn from and two to tell apart.
 FEWEST = 4
 _FOLDS = 3
-#: Few classes make few and noisy folds, so that they are drawn again up to so many in all.
-_MOST = 12
 
 #: From hyperparameters to scores (n, classes) of features (n, d) and descriptions (classes, a).
 Scorer = Callable[[Array, Array], Array]
 Solver = Callable[..., Scorer]
 
 
-def class_folds(classes: Indices, seed: int) -> Iterator[Indices]:
+def class_folds(classes: Indices, seed: int, most: int = 12) -> Iterator[Indices]:
     """Classes that are held out together; at least two are, and two are left.
 
-    Each round is a partition of the classes; small sets are partitioned again.
+    Each round is a partition of the classes. Few classes make few and noisy folds, so that they
+    are partitioned again, up to ``most`` folds in all.
     """
     rng = np.random.default_rng(seed)
     count = min(_FOLDS, len(classes) // 2)
-    rounds = max(1, min(_MOST // max(count, 1), 60 // len(classes)))
+    rounds = max(1, min(most // max(count, 1), 60 // len(classes)))
     for _ in range(rounds if count > 1 else 0):
         for held in np.array_split(rng.permutation(classes), count):
             yield np.sort(held)
@@ -50,11 +49,11 @@ def best_on_held_out(
     descriptions: Array,
     tried: Sequence[dict[str, Any]],
     seed: int,
+    most: int = 12,
 ) -> tuple[dict[str, Any], float]:
     """The candidate with the best class-averaged accuracy on held-out classes, and that.
 
-    Of equal ones the one whose neighbours in the grid do well too is wanted, so that the accuracy
-    of the middle of all that share the best place is taken.
+    Of equal ones the middle one is taken, not the edge of what works.
 
     Args:
         prepare: from features, labels and descriptions to a solver of hyperparameters.
@@ -62,7 +61,7 @@ def best_on_held_out(
     """
     every = np.arange(len(descriptions))
     total, folds = np.zeros(len(tried)), 0
-    for held in class_folds(every, seed):
+    for held in class_folds(every, seed, most):
         kept = np.setdiff1d(every, held)
         inside, outside = np.isin(labels, kept), np.isin(labels, held)
         solve = prepare(features[inside], np.searchsorted(kept, labels[inside]), descriptions[kept])

@@ -66,4 +66,5 @@ class Ridge(ZeroShotClassifier):
 def squared_distances(given: Array, places: Array) -> Array:
     """(n, places) between rows."""
     square = (given**2).sum(axis=1)[:, None] + (places**2).sum(axis=1)[None, :]
-    return np.maximum(square - 2 * given @ places.T, 0.0)
+    found: Array = np.maximum(square - 2 * given @ places.T, 0.0)
+    return found
