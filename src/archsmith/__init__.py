@@ -73,6 +73,17 @@ if TYPE_CHECKING:
     from .supernet.training import train_supernet
     from .supernet.uniform import SPOS
     from .task.base import Data, Part, ReadOptions, Recipe, Task
+    from .transfer.zeroshot import (
+        ZeroShotClassifier,
+        ZeroShotData,
+        ZeroShotResult,
+        evaluate_zero_shot,
+        read_zero_shot,
+    )
+    from .transfer.zeroshot.pairs import train_pairs
+    from .transfer.zeroshot.text import ZeroShotText, describe_classes
+    from .transfer.zeroshot.towers import TwoTower
+    from .transfer.zeroshot.words import WordTower
     from .trial import Fidelity, History, Proposal, State, Trial
 
 __version__ = "0.1.0"
@@ -169,6 +180,16 @@ _PLACES = {
     "ReadOptions": "task.base",
     "Recipe": "task.base",
     "Task": "task.base",
+    "TwoTower": "transfer.zeroshot.towers",
+    "WordTower": "transfer.zeroshot.words",
+    "ZeroShotClassifier": "transfer.zeroshot",
+    "ZeroShotData": "transfer.zeroshot",
+    "ZeroShotResult": "transfer.zeroshot",
+    "ZeroShotText": "transfer.zeroshot.text",
+    "describe_classes": "transfer.zeroshot.text",
+    "evaluate_zero_shot": "transfer.zeroshot",
+    "read_zero_shot": "transfer.zeroshot",
+    "train_pairs": "transfer.zeroshot.pairs",
     "Fidelity": "trial",
     "History": "trial",
     "Proposal": "trial",

@@ -13,6 +13,7 @@ import typer
 
 from .cli_benchmark import benchmark, list_tables
 from .cli_profile import profile
+from .cli_zeroshot import zeroshot
 from .errors import ArchsmithError, InputError
 from .output import figures, interruptible, only_json, print_json, print_summary, study_json
 
@@ -308,6 +309,7 @@ def predict(
 
 app.command()(benchmark)
 app.command()(profile)
+app.command()(zeroshot)
 
 
 @app.command(name="list")
