@@ -130,7 +130,9 @@ class ZeroShotClassifier(ABC):
         ):
             if found.shape[1] != width:
                 raise DataError(where, f"{width} columns, as in fit", str(found.shape[1]))
-        return self._scorer(given, described[:, self._columns])
+        known = described[:, self._columns]
+        refuse_alike(known)
+        return self._scorer(given, known)
 
     def predict(
         self, features: Any, descriptions: Any, among: Sequence[int] | Indices | None = None
