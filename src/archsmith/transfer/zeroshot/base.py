@@ -71,6 +71,9 @@ class ZeroShotClassifier(ABC):
         self.validation: float | None = None
         self.notes: tuple[str, ...] = ()
         self._scorer: Scorer | None = None
+        #: Attributes that are looked at whatever the examples; ``None``: those that vary.
+        self._kept: Indices | None = None
+        self._columns = np.zeros(0, dtype=np.int64)
 
     @abstractmethod
     def prepare(self, features: Array, labels: Indices, descriptions: Array) -> Solver:
@@ -101,7 +104,7 @@ class ZeroShotClassifier(ABC):
         seen = np.unique(numbers)
         if len(seen) < 2:
             raise DataError("labels", "examples of two classes or more", listed(seen, "class"))
-        self._columns = varying(described[seen])
+        self._columns = varying(described[seen]) if self._kept is None else self._kept
         self._width, self._attributes = known.shape[1], described.shape[1]
         self.notes = self._dropped()
         own, numbers = described[seen][:, self._columns], np.searchsorted(seen, numbers)
@@ -154,9 +157,11 @@ class ZeroShotClassifier(ABC):
         return best
 
     def with_chosen(self) -> Self:
-        """One that is not fitted and has the chosen hyperparameters given."""
+        """One to be fitted on a part of the examples: same hyperparameters, same attributes."""
         again = copy.copy(self)
         again.given, again._scorer = {**self.given, **self.chosen}, None
+        # An attribute may be constant in a part and still tell classes apart outside it.
+        again._kept = self._columns
         return again
 
     def _choose(self, features: Array, labels: Indices, descriptions: Array) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import DataError
 from .checks import Indices
 from .data import ZeroShotData
+from .matfile import load_mat
 
 FILES = ("res101.mat", "att_splits.mat")
 #: Keys that are needed, and what each holds.
@@ -149,20 +150,7 @@ def _open(path: Path) -> Mapping[str, Any]:
         return _open_npz(path, wanted)
     if path.suffix != ".mat":
         raise DataError(str(path), "a .mat or an .npz file", f"the ending {path.suffix!r}")
-    from scipy.io import loadmat
-
-    try:
-        with path.open("rb") as file:
-            begin = file.read(128)
-        if b"MATLAB 7.3" in begin or begin.startswith(b"\x89HDF"):
-            mend = "in MATLAB: save(file, '-v7'); in Python: scipy.io.savemat, or numpy.savez"
-            raise DataError(str(path), "a MATLAB file up to version 7", "version 7.3 (HDF5)", mend)
-        content: dict[str, Any] = loadmat(path, variable_names=wanted)
-    except DataError:
-        raise
-    except Exception as error:  # scipy raises whatever its parser trips over in a damaged file
-        raise DataError(str(path), "a MATLAB file up to version 7", _said(error)) from error
-    return {key: content[key] for key in wanted if key in content}
+    return load_mat(path, wanted)
 
 
 def _open_npz(path: Path, wanted: list[str]) -> Mapping[str, Any]:
