@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +35,10 @@ def minimise(
     # Adam adds weight_decay times the weight to the gradient: that of half its square.
     wide = [p for p in model.parameters() if p.ndim > 1]
     rest = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": wide, "weight_decay": 2 * decay}, {"params": rest}]
+    groups: list[dict[str, Any]] = [
+        {"params": wide, "weight_decay": 2 * decay},
+        {"params": rest},
+    ]
     optimizer = torch.optim.Adam(groups, lr=rate, fused=True)
     drawn = _batches(count, batch, torch.Generator().manual_seed(seed))
     for step in range(steps):
