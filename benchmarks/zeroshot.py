@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--datasets", nargs="*", default=list(DESCRIBED), choices=list(DESCRIBED))
     parser.add_argument("--texts", nargs="*", default=list(TEXTS), choices=list(TEXTS))
     parser.add_argument("--methods", nargs="+", help="all that learn a map if left out")
-    parser.add_argument("--splits", type=int, default=20, help="half with 2 unseen, half with 3")
+    parser.add_argument("--splits", type=int, default=12, help="half with 2 unseen, half with 3")
     parser.add_argument("--examples", type=int, default=3000, help="training images, at most")
     parser.add_argument("--epochs", type=int, help="8 for digits, 4 for Fashion-MNIST if left out")
     parser.add_argument("--sentences", type=int, default=1000, help="texts to test on, at most")

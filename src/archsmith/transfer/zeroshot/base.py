@@ -20,7 +20,7 @@ from .checks import (
     rows,
     varying,
 )
-from .folds import FEWEST, Scorer, Solver, best_on_held_out, candidates
+from .folds import FEWEST, Prepared, Scorer, Solver, best_on_held_out, candidates
 from .scaling import Scale, Scaling
 
 
@@ -108,9 +108,17 @@ class ZeroShotClassifier(ABC):
         self._width, self._attributes = known.shape[1], described.shape[1]
         self.notes = self._dropped()
         own, numbers = described[seen][:, self._columns], np.searchsorted(seen, numbers)
-        refuse_alike(own)
         self._choose(known, numbers, own)
-        self._scorer = self._scaled(known, numbers, own)(**self.chosen)
+        made = self._scaled(known, numbers, own)
+        _refuse_alike(made.describe(own))
+        score = made.solve(**self.chosen)
+
+        def scorer(given: Array, to: Array) -> Array:
+            described = made.describe(to)
+            _refuse_alike(described)
+            return score(made.scale(given), described)
+
+        self._scorer = scorer
         return self
 
     def scores(self, features: Any, descriptions: Any) -> Array:
@@ -133,9 +141,7 @@ class ZeroShotClassifier(ABC):
         ):
             if found.shape[1] != width:
                 raise DataError(where, f"{width} columns, as in fit", str(found.shape[1]))
-        known = described[:, self._columns]
-        refuse_alike(known)
-        return self._scorer(given, known)
+        return self._scorer(given, described[:, self._columns])
 
     def predict(
         self, features: Any, descriptions: Any, among: Sequence[int] | Indices | None = None
@@ -179,19 +185,19 @@ class ZeroShotClassifier(ABC):
             self._scaled, features, labels, descriptions, tried, self.seed, self.folds
         )
 
-    def _scaled(self, features: Array, labels: Indices, descriptions: Array) -> Solver:
+    def _scaled(self, features: Array, labels: Indices, descriptions: Array) -> Prepared:
         scale = Scaling(self.features_scale, features, f"{self.name} features_scale")
         describe = Scaling(self.descriptions_scale, descriptions, f"{self.name} descriptions_scale")
         solve = self.prepare(scale(features), labels, describe(descriptions))
-
-        def solved(**hyper: Any) -> Scorer:
-            score = solve(**hyper)
-            return lambda given, described: score(scale(given), describe(described))
-
-        return solved
+        return Prepared(solve, scale, describe)
 
     def _dropped(self) -> tuple[str, ...]:
         gone = np.setdiff1d(np.arange(self._attributes), self._columns)
         if not len(gone):
             return ()
         return (f"left out, the same for all seen classes: {listed(gone, 'attribute')}",)
+
+
+def _refuse_alike(scaled: Array) -> None:
+    """Rows that differed and no longer do: by an attribute that was left out, or by size alone."""
+    refuse_alike(np.round(scaled, 12))

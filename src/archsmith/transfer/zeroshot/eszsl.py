@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import cho_factor, cho_solve
 
 from .base import ZeroShotClassifier
 from .checks import Array, Indices
@@ -47,19 +47,38 @@ class ESZSL(ZeroShotClassifier):
         )  # fmt: skip
 
     def prepare(self, features: Array, labels: Indices, descriptions: Array) -> Solver:
-        # Both inverses are diagonal in these bases, so that a grid costs one decomposition.
-        spread, left = eigh(features.T @ features)
-        strength, right = eigh(descriptions.T @ descriptions)
-        spread, strength = np.maximum(spread, 0), np.maximum(strength, 0)
-        target = np.full((len(features), len(descriptions)), -1.0)
-        target[np.arange(len(labels)), labels] = 1.0
-        middle = left.T @ (features.T @ target) @ (descriptions @ right)
+        gram = features.T @ features
+        # The other inverse is diagonal in this basis: of a grid, each gamma is solved for once.
+        strength, basis = np.linalg.eigh(descriptions.T @ descriptions)
+        strength = np.maximum(strength, 0)
+        target = 2 * one_hot(labels, len(descriptions)) - 1
+        middle = (features.T @ target) @ (descriptions @ basis)
+        solved: dict[float, Array] = {}
 
         def solve(gamma: float, lam: float) -> Scorer:
-            weight = left @ divided(middle, np.outer(spread + gamma, strength + lam)) @ right.T
+            if gamma not in solved:
+                solved[gamma] = _solved(gram, gamma, middle)
+            below = np.broadcast_to(strength + lam, middle.shape)
+            weight = divided(solved[gamma], below) @ basis.T
             return lambda given, described: given @ weight @ described.T
 
         return solve
+
+
+def _solved(gram: Array, gamma: float, right: Array) -> Array:
+    """``(gram + gamma I)^-1 right``; by a pseudo-inverse where gamma does next to nothing."""
+    if gamma <= 1e-12 * float(np.trace(gram)):
+        found: Array = np.linalg.pinv(gram, hermitian=True, rcond=1e-12) @ right
+    else:
+        found = cho_solve(cho_factor(gram + gamma * np.eye(len(gram))), right)
+    return found
+
+
+def one_hot(labels: Indices, classes: int) -> Array:
+    """(n, classes), 1 at the label and 0 elsewhere."""
+    found = np.zeros((len(labels), classes))
+    found[np.arange(len(labels)), labels] = 1.0
+    return found
 
 
 def divided(above: Array, below: Array) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,14 @@ _FOLDS = 3
 #: From hyperparameters to scores (n, classes) of features (n, d) and descriptions (classes, a).
 Scorer = Callable[[Array, Array], Array]
 Solver = Callable[..., Scorer]
+
+
+class Prepared(NamedTuple):
+    """What one set of examples gives: a solver, and the scales that its scorers want."""
+
+    solve: Solver
+    scale: Callable[[Array], Array]
+    describe: Callable[[Array], Array]
 
 
 def class_folds(classes: Indices, seed: int, most: int = 12) -> Iterator[Indices]:
@@ -43,7 +51,7 @@ def candidates(
 
 
 def best_on_held_out(
-    prepare: Callable[[Array, Indices, Array], Solver],
+    prepare: Callable[[Array, Indices, Array], Prepared],
     features: Array,
     labels: Indices,
     descriptions: Array,
@@ -56,7 +64,7 @@ def best_on_held_out(
     Of equal ones the middle one is taken, not the edge of what works.
 
     Args:
-        prepare: from features, labels and descriptions to a solver of hyperparameters.
+        prepare: from features, labels and descriptions, not scaled, to a solver.
         descriptions: (seen, a) of the seen classes alone; labels count its rows.
     """
     every = np.arange(len(descriptions))
@@ -64,10 +72,11 @@ def best_on_held_out(
     for held in class_folds(every, seed, most):
         kept = np.setdiff1d(every, held)
         inside, outside = np.isin(labels, kept), np.isin(labels, held)
-        solve = prepare(features[inside], np.searchsorted(kept, labels[inside]), descriptions[kept])
+        made = prepare(features[inside], np.searchsorted(kept, labels[inside]), descriptions[kept])
+        given, described = made.scale(features[outside]), made.describe(descriptions[held])
         truth = np.searchsorted(held, labels[outside])
         for place, hyper in enumerate(tried):
-            scores = solve(**hyper)(features[outside], descriptions[held])
+            scores = made.solve(**hyper)(given, described)
             total[place] += class_accuracy(scores.argmax(axis=1), truth).value
         folds += 1
     mean = total / folds

@@ -58,8 +58,8 @@ class DeViSE(ZeroShotClassifier):
     """
 
     name = "devise"
-    grid: ClassVar[Mapping[str, Sequence[float]]] = {"decay": (1e-4, 1e-3, 1e-2, 1e-1)}
-    folds = 6
+    grid: ClassVar[Mapping[str, Sequence[float]]] = {"decay": (1e-3, 1e-2, 1e-1)}
+    folds = 3
     kind: ClassVar[Kind] = "devise"
 
     def __init__(
@@ -68,7 +68,7 @@ class DeViSE(ZeroShotClassifier):
         *,
         margin: float = 1.0,
         hidden: int = 0,
-        steps: int = 200,
+        steps: int = 150,
         rate: float = 0.01,
         batch: int = 256,
         features_scale: Scale = "centre",

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-from scipy.linalg import eigh
 
 from .base import ZeroShotClassifier
 from .checks import Array, Indices
-from .eszsl import divided
+from .eszsl import divided, one_hot
 from .folds import Scorer, Solver
 from .scaling import Scale
 
@@ -48,9 +47,8 @@ class Ridge(ZeroShotClassifier):
         middle = sizes @ descriptions / sizes.sum()
         moved = descriptions - middle
         # Examples of a class share their description, so that its mean stands for them all.
-        sums = np.zeros((len(descriptions), features.shape[1]))
-        np.add.at(sums, labels, features - centre)
-        strength, basis = eigh(moved.T @ (moved * sizes[:, None]))
+        sums = one_hot(labels, len(descriptions)).T @ features - sizes[:, None] * centre
+        strength, basis = np.linalg.eigh(moved.T @ (moved * sizes[:, None]))
         strength, target = np.maximum(strength, 0), basis.T @ (moved.T @ sums)
 
         def solve(lam: float) -> Scorer:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
-from scipy.linalg import eigh
 
 from .base import ZeroShotClassifier
 from .checks import Array, Indices
@@ -54,8 +53,8 @@ class SAE(ZeroShotClassifier):
         # Both sides are symmetric: in the bases of their eigenvectors the equation falls apart into
         # quotients. That serves all of a grid, and also the singular case (fewer seen classes than
         # attributes, fewer examples than features), where Schur forms break down.
-        outer, left = eigh(own.T @ own)
-        inner, right = eigh(features.T @ features)
+        outer, left = np.linalg.eigh(own.T @ own)
+        inner, right = np.linalg.eigh(features.T @ features)
         outer, inner = np.maximum(outer, 0), np.maximum(inner, 0)
         middle = left.T @ (own.T @ features) @ right
 
