@@ -20,7 +20,8 @@ ORDER = [
     "predictor", "strategy", "supernet", "transfer", "evaluate", "export", "report", "trust",
     "study", "goals", "benchmarking", "setting", "timing", "judging", "final", "finals", "oneshot",
     "advice", "found", "run", "trusting", "searching", "profiling", "output", "screen",
-    "cli_benchmark", "cli_features", "cli_list", "cli_profile", "cli",
+    "cli_benchmark", "cli_features", "cli_list", "cli_profile",
+    "cli_zeroshot", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.
 FREE = {"testing", "__init__"}

@@ -97,6 +97,17 @@ if TYPE_CHECKING:
     from .transfer.pretrained.fit import CheckpointFit, fit_checkpoint
     from .transfer.pretrained.text import text_encoder
     from .transfer.tuning import FineTuning, Tuned, fine_tune, merge, start_from, tuned
+    from .transfer.zeroshot import (
+        ZeroShotClassifier,
+        ZeroShotData,
+        ZeroShotResult,
+        evaluate_zero_shot,
+        read_zero_shot,
+    )
+    from .transfer.zeroshot.pairs import train_pairs
+    from .transfer.zeroshot.text import ZeroShotText, describe_classes
+    from .transfer.zeroshot.towers import TwoTower
+    from .transfer.zeroshot.words import WordTower
     from .trial import Fidelity, History, Proposal, State, Trial
 
 __version__ = "0.1.0"
@@ -221,6 +232,16 @@ _PLACES = {
     "merge": "transfer.tuning",
     "start_from": "transfer.tuning",
     "tuned": "transfer.tuning",
+    "TwoTower": "transfer.zeroshot.towers",
+    "WordTower": "transfer.zeroshot.words",
+    "ZeroShotClassifier": "transfer.zeroshot",
+    "ZeroShotData": "transfer.zeroshot",
+    "ZeroShotResult": "transfer.zeroshot",
+    "ZeroShotText": "transfer.zeroshot.text",
+    "describe_classes": "transfer.zeroshot.text",
+    "evaluate_zero_shot": "transfer.zeroshot",
+    "read_zero_shot": "transfer.zeroshot",
+    "train_pairs": "transfer.zeroshot.pairs",
     "Fidelity": "trial",
     "History": "trial",
     "Proposal": "trial",

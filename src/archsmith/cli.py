@@ -15,6 +15,7 @@ from .cli_benchmark import benchmark
 from .cli_features import features
 from .cli_list import list_
 from .cli_profile import profile
+from .cli_zeroshot import zeroshot
 from .errors import ArchsmithError, InputError
 from .output import figures, interruptible, only_json, print_json, print_summary, study_json
 
@@ -307,6 +308,7 @@ def predict(
 app.command()(benchmark)
 app.command()(profile)
 app.command()(features)
+app.command()(zeroshot)
 app.command(name="list")(list_)
 
 

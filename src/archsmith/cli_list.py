@@ -20,6 +20,8 @@ class Kind(StrEnum):
     predictors = "predictors"
     losses = "losses"
     learners = "learners"
+    backbones = "backbones"
+    zero_shot = "zero-shot"
     tasks = "tasks"
     datasets = "datasets"
     tables = "tables"
@@ -41,7 +43,7 @@ def list_(kind: Kind) -> None:
 
 def _registry(kind: Kind) -> Any:
     from . import data, evaluate, metric, predictor, proxy, strategy, supernet, task, zoo
-    from .transfer import fewshot
+    from .transfer import fewshot, pretrained, zeroshot
 
     return {
         Kind.spaces: zoo.spaces,
@@ -52,6 +54,8 @@ def _registry(kind: Kind) -> Any:
         Kind.predictors: predictor.predictors,
         Kind.losses: metric.losses,
         Kind.learners: fewshot.learners,
+        Kind.backbones: pretrained.backbones,
+        Kind.zero_shot: zeroshot.zero_shot,
         Kind.tasks: task.tasks,
         Kind.datasets: data.datasets,
     }[kind]

@@ -1,0 +1,124 @@
+"""What features, labels and descriptions of classes must be before anything is learned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
+
+#: How many classes or attributes an error lists.
+_LISTED = 8
+
+
+def rows(where: str, values: Any) -> Array:
+    """Finite float64 (n, columns) from an array or a tensor.
+
+    Raises:
+        DataError: another shape, no numbers, nothing, or values that are not finite.
+    """
+    array = _plain(values)
+    if array.ndim != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:
+        raise DataError(where, "rows of numbers (n, columns)", f"{array.shape} {array.dtype}")
+    found = np.asarray(array, dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    if len(bad):
+        raise DataError(where, "finite numbers", f"NaN or infinity in {listed(bad, 'row')}")
+    return found
+
+
+def class_numbers(where: str, values: Any, count: int, classes: int) -> Indices:
+    """Labels (count,) from 0 to ``classes - 1``.
+
+    Raises:
+        DataError: another number of them, fractions, or one beyond the descriptions.
+    """
+    array = _plain(values)
+    if array.shape != (count,) or array.dtype.kind not in "iu":
+        expected = f"whole numbers ({count},), one an example"
+        raise DataError(where, expected, f"{array.shape} {array.dtype}")
+    found = np.asarray(array, dtype=np.int64)
+    if len(found) and not (found.min() >= 0 and found.max() < classes):
+        wrong = int(found.min() if found.min() < 0 else found.max())
+        expected = f"rows of the {classes} descriptions, 0 to {classes - 1}"
+        raise DataError(where, expected, str(wrong))
+    return found
+
+
+def descriptions_of(values: Any, names: Sequence[str] | None = None) -> Array:
+    """Descriptions (classes, a), each class with its own.
+
+    Raises:
+        DataError: a class whose attributes are missing (NaN, or all zero), or two classes that
+            are described alike; each is named.
+    """
+    array = _plain(values)
+    if array.ndim != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:
+        got = f"{array.shape} {array.dtype}"
+        raise DataError("descriptions", "rows of numbers (classes, attributes)", got)
+    found = np.asarray(array, dtype=np.float64)
+    if names is not None and len(names) != len(found):
+        raise DataError("class names", f"{len(found)}, one a description", str(len(names)))
+    missing = np.flatnonzero(~np.isfinite(found).all(axis=1) | ~found.any(axis=1))
+    if len(missing):
+        raise DataError(
+            "descriptions",
+            "attributes of every class",
+            f"none, NaN or only zeros for {listed(missing, 'class', names)}",
+            "fill in these rows, or leave the classes and their examples out",
+        )
+    refuse_alike(found, names)
+    return found
+
+
+def refuse_alike(found: Array, names: Sequence[str] | None = None) -> None:
+    """Raises DataError where two classes have the same description."""
+    _, first, inverse = np.unique(found, axis=0, return_index=True, return_inverse=True)
+    twins = np.flatnonzero(first[inverse.reshape(-1)] != np.arange(len(found)))
+    if len(twins):
+        pair = [int(first[inverse.reshape(-1)][twins[0]]), int(twins[0])]
+        raise DataError(
+            "descriptions",
+            "classes that are described differently",
+            f"the same for {listed(pair, 'class', names)}",
+            "add an attribute in which they differ",
+        )
+
+
+def varying(seen: Array) -> Indices:
+    """Columns that differ between seen classes: of the others nothing can be learned."""
+    spread = np.ptp(seen, axis=0)
+    return np.flatnonzero(spread > 1e-12 * np.abs(seen).max(axis=0, initial=1e-300))
+
+
+def refuse_overlap(seen: Iterable[int], unseen: Iterable[int], names: Sequence[str]) -> None:
+    """Raises DataError for classes that are both seen and unseen."""
+    both = sorted(set(seen) & set(unseen))
+    if both:
+        raise DataError(
+            "unseen classes",
+            "none that has training examples",
+            listed(both, "class", names),
+            "take these classes out of one of the two lists",
+        )
+
+
+def listed(places: Sequence[int] | Indices, kind: str, names: Sequence[str] | None = None) -> str:
+    """``classes 'cat' and 'dog'``, or numbers where nothing has a name; the first few."""
+    several = {"class": "classes", "attribute": "attributes", "row": "rows"}[kind]
+    told = [repr(names[i]) if names is not None else str(int(i)) for i in places[:_LISTED]]
+    text = " and ".join([", ".join(told[:-1]), told[-1]]) if len(told) > 1 else told[0]
+    if len(places) > _LISTED:
+        text = f"{', '.join(told)} and {len(places) - _LISTED} more"
+    return f"{kind if len(places) == 1 else several} {text}"
+
+
+def _plain(values: Any) -> np.ndarray[Any, Any]:
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().numpy()
+    return np.asarray(values)

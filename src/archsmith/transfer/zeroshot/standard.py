@@ -1,0 +1,166 @@
+"""The files of the usual benchmarks: ``res101.mat`` and ``att_splits.mat`` (arXiv:1707.00600)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import DataError
+from .checks import Indices
+from .data import ZeroShotData
+from .matfile import load_mat
+
+FILES = ("res101.mat", "att_splits.mat")
+#: Keys that are needed, and what each holds.
+KEYS = {
+    "features": "numbers (d, n), an example a column",
+    "labels": "whole numbers (n,), counted from 1",
+    "att": "numbers (attributes, classes), a class a column",
+    "trainval_loc": "whole numbers (k,), counted from 1",
+    "test_unseen_loc": "whole numbers (k,), counted from 1",
+}
+#: Keys that may be left out.
+OTHER = {
+    "test_seen_loc": KEYS["trainval_loc"],
+    "allclasses_names": "texts (classes,)",
+}
+
+#: Where the keys were found: the file, and its value.
+Found = dict[str, tuple[Path, Any]]
+
+
+def read_zero_shot(path: str | Path) -> ZeroShotData:
+    """Read features, attributes and the split of a zero-shot benchmark.
+
+    A folder holds ``res101.mat`` (``features`` (d, n), ``labels`` from 1) and ``att_splits.mat``
+    (``att`` (attributes, classes), ``trainval_loc``, ``test_seen_loc``, ``test_unseen_loc`` from 1,
+    ``allclasses_names``), as Xian et al. (2017, arXiv:1707.00600) publish them for CUB, AwA2, SUN
+    and others. One ``.mat`` or ``.npz`` file with all of these keys does as well.
+
+    Raises:
+        DataError: with the file, the key, what was expected and what is there; also for MATLAB
+            files of version 7.3, which are another format (HDF5).
+    """
+    place = Path(path).expanduser()
+    if place.is_dir():
+        missing = [name for name in FILES if not (place / name).is_file()]
+        if missing:
+            there = ", ".join(sorted(p.name for p in place.iterdir())[:8]) or "nothing"
+            raise DataError(str(place), " and ".join(FILES), f"a folder that holds {there}")
+        files = [place / name for name in FILES]
+    elif place.is_file():
+        files = [place]
+    else:
+        raise DataError(str(place), f"a folder with {' and '.join(FILES)}, or a file", "nothing")
+    found: Found = {}
+    for file in files:
+        for key, value in _open(file).items():
+            found.setdefault(key, (file, value))
+    for key, meaning in KEYS.items():
+        if key not in found:
+            keys = ", ".join(sorted(found)) or "none"
+            raise DataError(str(files[-1]), f"the key {key!r}: {meaning}", f"keys {keys}")
+    return _problem(found, place)
+
+
+def _problem(found: Found, place: Path) -> ZeroShotData:
+    features, att = (_matrix(found, key) for key in ("features", "att"))
+    labels = _numbers(found, "labels")
+    if features.shape[1] != len(labels):
+        mend = "transpose it" if features.shape[0] == len(labels) else None
+        got = f"{features.shape} with {len(labels)} labels"
+        raise DataError(_where(found, "features"), KEYS["features"], got, mend)
+    parts = {
+        key: _numbers(found, key) if key in found else np.zeros(0, dtype=np.int64)
+        for key in ("trainval_loc", "test_seen_loc", "test_unseen_loc")
+    }
+    _within(found, "labels", labels, att.shape[1], "classes")
+    for key, part in parts.items():
+        _within(found, key, part, len(labels), "examples")
+    try:
+        return ZeroShotData(
+            features.T,
+            labels - 1,
+            att.T,
+            _names(found, att.shape[1]),
+            *(part - 1 for part in parts.values()),
+        )
+    except DataError as error:
+        where = f"{place} {error.where}"
+        raise DataError(where, error.expected, error.got, error.mend) from None
+
+
+def _where(found: Found, key: str) -> str:
+    return f"{found[key][0]} {key}"
+
+
+def _matrix(found: Found, key: str) -> np.ndarray[Any, Any]:
+    array = np.asarray(found[key][1])
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise DataError(_where(found, key), KEYS[key], f"{array.shape} {array.dtype}")
+    return array
+
+
+def _numbers(found: Found, key: str) -> Indices:
+    """Whole numbers (k,): MATLAB writes them as doubles in a column or a row."""
+    array = np.asarray(found[key][1])
+    flat = array.reshape(-1) if max(array.shape, default=0) == array.size else array
+    whole = flat.ndim == 1 and flat.dtype.kind in "iuf" and bool(np.isfinite(flat).all())
+    if not whole or (flat != np.round(flat)).any():
+        expected = {**KEYS, **OTHER}[key]
+        raise DataError(_where(found, key), expected, f"{array.shape} {array.dtype}")
+    return flat.astype(np.int64)
+
+
+def _within(found: Found, key: str, values: Indices, most: int, what: str) -> None:
+    wrong = values[(values < 1) | (values > most)]
+    if len(wrong):
+        mend = "count from 1, as MATLAB does" if (wrong == 0).all() else None
+        expected = f"numbers from 1 to {most}, one of the {what}"
+        raise DataError(_where(found, key), expected, str(int(wrong[0])), mend)
+
+
+def _names(found: Found, classes: int) -> tuple[str, ...]:
+    if "allclasses_names" not in found:
+        return tuple(str(i) for i in range(1, classes + 1))
+    names = tuple(_text(each) for each in np.asarray(found["allclasses_names"][1]).reshape(-1))
+    if len(names) != classes or not all(names):
+        expected = f"{classes} texts, one a class"
+        got = f"{len(names)}" if len(names) != classes else "one that is empty or no text"
+        raise DataError(_where(found, "allclasses_names"), expected, got)
+    return names
+
+
+def _text(value: Any) -> str:
+    """A cell of a cell array is an array that holds one text."""
+    while isinstance(value, np.ndarray):
+        if value.size != 1:
+            return ""
+        value = value.reshape(-1)[0]
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _open(path: Path) -> Mapping[str, Any]:
+    """The wanted arrays of a ``.mat`` or ``.npz`` file."""
+    wanted = [*KEYS, *OTHER]
+    if path.suffix == ".npz":
+        return _open_npz(path, wanted)
+    if path.suffix != ".mat":
+        raise DataError(str(path), "a .mat or an .npz file", f"the ending {path.suffix!r}")
+    return load_mat(path, wanted)
+
+
+def _open_npz(path: Path, wanted: list[str]) -> Mapping[str, Any]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in wanted if key in archive.files}
+    except Exception as error:  # zip, zlib and numpy each have their own for a damaged file
+        raise DataError(str(path), "an .npz file of plain arrays", _said(error)) from error
+
+
+def _said(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
