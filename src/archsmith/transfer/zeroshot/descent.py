@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...train import batches
+from ...data.batches import batches
 
 
 def minimise(
