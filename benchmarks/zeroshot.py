@@ -168,7 +168,7 @@ def features(
     """The problem of one split: features of a network that saw no unseen class."""
     import torch
 
-    from archsmith.space import Space
+    from archsmith.setting import open_space
     from archsmith.task import task
     from archsmith.task.base import Data, Part
     from archsmith.train import train
@@ -189,7 +189,7 @@ def features(
         data.name, data.source, data.task, of_seen(data.train, options.examples),
         of_seen(data.validation, 1000), of_seen(data.test, 1000), facts,
     )  # fmt: skip
-    space = Space(convnet, **judge.arguments(facts))
+    space = open_space(convnet, judge.arguments(facts))
     model = space.build(space.default(), seed=options.seed)
     epochs = options.epochs or (8 if data.name == "digits" else 4)
     train(model, judge, small, judge.recipe(small), Fidelity(epochs=epochs), seed=options.seed)

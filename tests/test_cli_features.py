@@ -39,7 +39,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("features")
     images, tables = task("image-classification"), task("tabular-classification")
     data = images.read("digits", ReadOptions())
-    space = Space(convnet, **images.arguments(data.facts))
+    space = open_space(convnet, images.arguments(data.facts))
     model = space.build(space.default(), seed=0)
     train(model, images, data, images.recipe(data), Fidelity(epochs=1), seed=0)
     export(model, images, data, space, space.default(), folder / "digits", onnx=False)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .report.plane import map_picture
     from .run import Run
     from .searching import search
+    from .setting import open_space
     from .space import (
         Architecture,
         Size,
@@ -152,6 +153,7 @@ _PLACES = {
     "Listener": "found",
     "SearchResult": "found",
     "search": "searching",
+    "open_space": "setting",
     "Architecture": "space",
     "Size": "space",
     "Space": "space",
