@@ -290,19 +290,24 @@ def predict(
         Path | None, typer.Option(help="Folder of class folders: examples of new classes.")
     ] = None,
     learner: Annotated[
-        str, typer.Option(help="How new classes are learned from them.")
-    ] = "prototypical",
+        str | None,
+        typer.Option(help="How new classes are learned from them; prototypical if left out."),
+    ] = None,
     space: SpaceName = None,
 ) -> None:
     """Predict with an exported model; one JSON document."""
     from .export import predict as run_predict
     from .export import predict_from_support
 
+    if learner is not None and support is None:
+        wanted = "the examples that it learns from"
+        raise InputError("--learner", wanted, "none", "--support FOLDER")
     live = _exported_space(folder, space) if space else None
     if support is None:
         print_json(run_predict(folder, input, space=live))
     else:
-        print_json(predict_from_support(folder, support, input, learner, live))
+        found = predict_from_support(folder, support, input, learner or "prototypical", live)
+        print_json(found)
 
 
 app.command()(benchmark)

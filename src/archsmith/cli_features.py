@@ -142,6 +142,8 @@ def _read(task: Task, facts: Mapping[str, Any], source: str, options: ReadOption
 
     from .data import datasets
 
+    # Pairs of views, or parts without a class in common, are a matter of training alone.
+    task = task.labelled()
     if source not in datasets.names() and Path(source).exists() and not task.suits(source, options):
         return _Read(Path(source).stem, task.load_input(Path(source), facts))
     if facts.get("height") == facts.get("width"):

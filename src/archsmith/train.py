@@ -193,7 +193,13 @@ class _Run:
             subset(strata(data.train.targets.numpy()), fidelity.share, seed)
         )
         self.order = torch.Generator().manual_seed(seed)
-        self.steps = self.epochs * len(self.batches(torch.Generator()))
+        batches = len(self.batches(torch.Generator()))
+        if not batches:
+            raise InputError(
+                "fidelity", f"a share that leaves {task.name} examples to learn from",
+                f"{fidelity.share:g} of {len(data.train)}", "a larger share",
+            )  # fmt: skip
+        self.steps = self.epochs * batches
         self.step, self.rate = 0, 0.0
         self.noise = torch.Generator(device).manual_seed(seed)
 
@@ -341,7 +347,9 @@ def paces(
         chunks = run.batches(run.order)
         taken = _timed(lambda i: run.learn(chunks[i % len(chunks)].to(on)), steps, seconds, on)
     size = min(512, len(data.validation))
-    part = Part(data.validation.inputs[:size], data.validation.targets[:size])
+    # From both ends: where they are in order, the first of them may be of one class.
+    chosen = torch.cat([torch.arange(size // 2), torch.arange(size // 2 - size, 0)])
+    part = Part(data.validation.inputs[chosen], data.validation.targets[chosen])
     passes = _timed(
         lambda _: score(model, task, part, data.facts, device=device), steps, seconds, on
     )

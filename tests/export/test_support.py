@@ -94,3 +94,23 @@ def test_a_model_that_gives_classes_has_no_embeddings(place: Path, tmp_path: Pat
     nas.Run(tmp_path / "run").export(tmp_path / "model", None, False)
     with pytest.raises(InputError, match="gives probabilities"):
         predict_from_support(tmp_path / "model", place / "support", place / "query")
+
+
+def test_features_read_labelled_data_again(place: Path, tmp_path: Path, archsmith) -> None:
+    """Neither episodes nor parts without a class in common are a matter of features."""
+    done = archsmith(
+        "features", str(place / "model"), "digits", "--to", str(tmp_path / "f.npz"), "--probe",
+        "--json",
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    document = json.loads(done.out)
+    assert document["examples"] == 1797
+    assert {probe["probe"] for probe in document["probes"]} == {"linear", "centroid", "knn"}
+    assert max(probe["accuracy"] for probe in document["probes"]) > 0.5
+
+
+def test_a_learner_without_examples_is_refused(place: Path, archsmith) -> None:
+    query = next((place / "query").iterdir())
+    done = archsmith("predict", str(place / "model"), str(query), "--learner", "ridge")
+    assert done.status == 2
+    assert "--support FOLDER" in done.err

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 import archsmith as nas
 from archsmith.errors import DataError, InputError, UnknownNameError
+from archsmith.evaluate.proxy import _drawn
 from archsmith.space import Space
+from archsmith.supernet import methods
+from archsmith.supernet.training import train_supernet
 from archsmith.task import task
-from archsmith.task.base import Data, ReadOptions, Recipe
+from archsmith.task.base import Data, Part, ReadOptions, Recipe
 from archsmith.task.fewshot import EpisodeMeter, FewShotImages
-from archsmith.train import score, train
+from archsmith.train import paces, score, train
 from archsmith.trial import Fidelity
 
 
@@ -176,3 +181,93 @@ def test_the_same_seed_trains_the_same(data: Data, few: FewShotImages) -> None:
         trained = train(model, few, data, recipe, Fidelity(2, 0.5), seed=3)
         curves.append([row["train_loss"] for row in trained.curve])
     assert curves[0] == curves[1]
+
+
+def test_a_meter_of_one_batch_has_fewer_shots_too() -> None:
+    """Four of a class, as batches hold them, are too few for episodes of five shots."""
+    asked = {"ways": 5, "shots": 5, "queries": 15, "episodes": 20}
+    targets = torch.arange(3).repeat_interleave(4)
+    meter = EpisodeMeter({"few_shot": asked})
+    meter.update(torch.eye(3)[targets], targets)
+    assert meter.result()["accuracy"] == 1.0
+
+
+def test_whole_classes_are_kept_back(few: FewShotImages) -> None:
+    targets = torch.arange(14).repeat_interleave(7)
+    back = few.keep_back(targets, 0.1, seed=0)
+    classes = targets[back].unique()
+    assert len(classes) == few.options.ways
+    assert len(back) == 7 * len(classes)
+    assert len(few.keep_back(targets, 0.5, seed=0)) == 49
+    assert len(few.keep_back(targets, 0.0, seed=0)) == 0
+    with pytest.raises(InputError, match="4 or more of two examples"):
+        few.keep_back(torch.arange(3).repeat_interleave(7), 0.1, seed=0)
+
+
+@pytest.mark.parametrize("name", ["enas", "darts"])
+def test_methods_that_judge_on_held_classes(data: Data, name: str) -> None:
+    """A tenth of twelve examples of a class holds no pair: it is classes that are held out."""
+    few = task("few-shot:queries=5,episodes=20,shots=5")
+    space = Space(_small, channels=1, classes=8, height=12, width=12)
+    method = methods.get(name)()
+    recipe = Recipe(epochs=1, batch_size=32)
+    session = train_supernet(nas.Supernet(space), method, few, data, recipe, seed=0)
+    if name == "enas":
+        assert 0 <= session.curve[0]["reward"] <= 1
+    held = data.train.targets[session._parts.held].unique()
+    assert not torch.isin(data.train.targets[session._parts.kept], held).any()
+
+
+def test_examples_without_a_partner_are_refused(few: FewShotImages, tmp_path: Path) -> None:
+    """Validation and test have enough of each class, training one."""
+    counts = np.array([1] * 6 + [6] * 10)
+    labels = np.arange(16).repeat(counts)
+    images = np.zeros((len(labels), 8, 8), np.uint8)
+    for part, start, end in (("train", 0, 6), ("val", 6, 11), ("test", 11, 16)):
+        for label in range(start, end):
+            folder = tmp_path / part / f"c{label:02d}"
+            folder.mkdir(parents=True)
+            for number, image in enumerate(images[labels == label]):
+                Image.fromarray(image).save(folder / f"{number}.png")
+    with pytest.raises(DataError, match="two classes of two examples or more, got 0 of 6"):
+        few.read(str(tmp_path), ReadOptions())
+
+
+def test_a_share_without_pairs_is_refused(data: Data, few: FewShotImages) -> None:
+    space = Space(_small, channels=1, classes=8, height=12, width=12)
+    with pytest.raises(InputError, match="a share that leaves"):
+        train(space.build(space.default()), few, data, few.recipe(data), Fidelity(1, 0.05), seed=0)
+
+
+def test_paces_where_the_first_examples_are_of_one_class(few: FewShotImages) -> None:
+    images = torch.zeros(1200, 1, 8, 8, dtype=torch.uint8)
+    part = Part(images, torch.arange(2).repeat_interleave(600))
+    facts = {"few_shot": asdict(few.options), "mean": [0.5], "std": [0.5], "training_classes": 2}
+    data = Data("two", "two", few.name, part, part, part, facts)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    steps, passes = paces(model, few, data, Recipe(batch_size=16), seed=0, seconds=0.0)
+    assert steps
+    assert passes
+
+
+def test_a_proxy_is_given_pairs(data: Data, few: FewShotImages) -> None:
+    batch = _drawn(few, data, 32, 0)
+    counts = batch.targets.unique(return_counts=True)[1]
+    assert len(batch.targets) == 32
+    assert (counts >= 2).all()
+
+
+def test_fine_tuning_gives_embeddings_of_the_size_asked_for(data: Data) -> None:
+    small = task("few-shot:queries=5,episodes=20,dim=6")
+    model = nn.Sequential(nn.Flatten(), nn.Linear(144, 16), nn.ReLU(), nn.Linear(16, 3))
+    tuned = nas.fine_tune(model, small, data, nas.FineTuning(epochs=1))
+    inputs = small.prepare(data.test.inputs[:2], data.facts)
+    assert tuned.model(inputs).shape == (2, 6)
+
+
+def _small(channels: int, classes: int, height: int, width: int) -> nn.Module:
+    ops = {"relu": nn.ReLU, "tanh": nn.Tanh}
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(channels * height * width, 32), nas.one_of("op", ops),
+        nn.Linear(32, classes),
+    )  # fmt: skip

@@ -11,6 +11,7 @@ from torch import nn
 import archsmith as nas
 from archsmith.errors import InputError, UnknownNameError
 from archsmith.setting import open_space
+from archsmith.supernet.session import start
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions
 from archsmith.task.selfsupervised import SelfSupervisedImages
@@ -107,3 +108,26 @@ def test_options_are_checked() -> None:
         task("self-supervised:temperature=0")
     with pytest.raises(InputError, match="a whole number, got 'many'"):
         task("self-supervised:dim=many")
+
+
+def test_a_picture_of_views(alone: SelfSupervisedImages, digits: Data) -> None:
+    """There are more images than the source has classes."""
+    inputs, numbers = digits.validation.inputs[:512], digits.validation.targets[:512]
+    vectors = torch.randn(512, 4, generator=torch.Generator().manual_seed(0))
+    assert alone.picture(inputs, numbers, vectors, digits.facts).size[0] > 0
+
+
+def test_held_views_differ(alone: SelfSupervisedImages, digits: Data) -> None:
+    """Two views without augmentation would be one image twice, and any model right."""
+    space = nas.Space(_thin, classes=4)
+    recipe = alone.recipe(digits)
+    net = nas.Supernet(space)
+    session = start(net, alone, digits, recipe, seed=0, epochs=1, holdout=0.1)
+    batch = session.held()
+    assert (batch[0][: len(batch[0]) // 2] == batch[0][len(batch[0]) // 2 :]).all()
+    assert session.judge(space.default(), batch)["accuracy"] < 0.9
+
+
+def _thin(classes: int) -> nn.Module:
+    width = nas.choose("width", [2, 4])
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, classes))

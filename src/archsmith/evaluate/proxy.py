@@ -165,13 +165,17 @@ def proxies_named(metrics: Iterable[str]) -> list[str]:
 
 
 def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
-    """Training examples in proportion of their classes, as the model takes them."""
-    train = data.train
-    kept = torch.from_numpy(
-        subset(strata(train.targets.numpy()), min(1.0, size / len(train)), seed)
-    )
-    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
-    chosen = kept[order[:size]]
+    """Training examples as the model takes them: in proportion of their classes, or a batch of a
+    task whose loss needs certain examples together."""
+    train, generator = data.train, torch.Generator().manual_seed(seed)
+    if type(task).draw is not Task.draw:
+        chosen = task.draw(torch.arange(len(train)), train.targets, size, generator)[0]
+    else:
+        groups = strata(train.targets.numpy())
+        kept = torch.from_numpy(subset(groups, min(1.0, size / len(train)), seed))
+        chosen = kept[torch.randperm(len(kept), generator=generator)[:size]]
     inputs = task.prepare(train.inputs[chosen], data.facts)
+    if not task.judged_as_is:
+        inputs = task.augment(inputs, generator, data.facts)
     targets = task.prepare_targets(train.targets[chosen], data.facts)
     return Batch(inputs, targets, task.loss)

@@ -61,4 +61,16 @@ def _found(module: Any, name: str, what: str) -> Any:
     found = getattr(module, name)
     if inspect.isabstract(found):
         raise InputError(name, "a loss that can be used", "an abstract class")
+    needed = [
+        key
+        for key, parameter in inspect.signature(found).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+        and key not in ("num_classes", "embedding_size")
+    ]
+    if needed:
+        raise InputError(
+            name, "a class that needs no arguments of its own", ", ".join(needed),
+            "use it in a loop of your own",
+        )  # fmt: skip
     return found

@@ -264,13 +264,15 @@ class SampledMethod(Method):
         self, session: Session, inputs: Tensor, targets: Tensor, purpose: str = "paths"
     ) -> Moment:
         supernet = session.supernet
+        # A part of a batch of views would part those that belong together.
+        count = self.scored if session.task.judged_as_is else len(inputs)
 
         def score(architecture: Architecture) -> float:
             model = supernet.subnet(architecture, own_buffers=True)
             by_batch(model)
             with torch.no_grad():
-                outputs = _outputs(session, model, inputs[: self.scored], architecture)
-                return float(session.task.loss(outputs, targets[: self.scored]))
+                outputs = _outputs(session, model, inputs[:count], architecture)
+                return float(session.task.loss(outputs, targets[:count]))
 
         def cost(architecture: Architecture) -> float:
             return float(sum(p.numel() for p in supernet.subnet(architecture).parameters()))

@@ -20,8 +20,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..allocator import keep_memory
-from ..data.split import strata, subset
-from ..errors import InputError
 from ..objective import Limit, Objective
 from ..task.base import Data, Recipe, Task
 from ..train import is_norm, optimizer_of, precision, schedule
@@ -186,15 +184,16 @@ class Session:
                 del self.optimizer.state[parameter]
 
     def judge(self, architecture: Architecture, batch: Batch) -> dict[str, float]:
-        """The task's metrics of a subnet on a raw batch, not augmented; nothing is changed.
+        """The task's metrics of a subnet on a raw batch; nothing is changed.
 
-        Normalisation goes by the batch, since running statistics are a mixture of all subnets'.
+        It is augmented only where the task cannot judge it as it is. Normalisation goes by the
+        batch, since running statistics are a mixture of all subnets'.
         """
         model = self.supernet.subnet(architecture, own_buffers=True)
         by_batch(model)
         meter = self.task.meter(self.data.facts)
         with torch.no_grad():
-            inputs, _ = self.prepare(batch, augment=False)
+            inputs, _ = self.prepare(batch, augment=not self.task.judged_as_is)
             meter.update(self.forward(model, inputs), batch[1].to(self.device))
         return meter.result()
 
@@ -247,8 +246,8 @@ def start(
 
     Args:
         epochs: instead of the recipe's.
-        holdout: share of the training part, in proportion of the classes, that is kept for
-            :meth:`Session.held`; fixed by the seed.
+        holdout: share of the training part that is kept for :meth:`Session.held`, as the task
+            keeps it back; fixed by the seed.
         seconds: see :class:`Session`.
 
     Raises:
@@ -256,15 +255,10 @@ def start(
     """
     keep_memory()
     device = supernet.device
-    groups = strata(data.train.targets.numpy())
-    kept = torch.from_numpy(subset(groups, 1.0 - holdout, seed))
-    inside = torch.zeros(len(groups), dtype=torch.bool)
-    inside[kept] = True
-    held = torch.arange(len(groups))[~inside]
-    if holdout and len(held) < 2:
-        raise InputError(
-            "training data", f"enough examples to hold {holdout:g} of them out", f"{len(groups)}"
-        )
+    held = task.keep_back(data.train.targets, holdout, seed)
+    inside = torch.ones(len(data.train), dtype=torch.bool)
+    inside[held] = False
+    kept = inside.nonzero().flatten()
     parts = _Parts(data.train.inputs.to(device), data.train.targets.to(device), kept, held)
     count = recipe.epochs if epochs is None else epochs
     return Session(

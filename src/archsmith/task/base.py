@@ -208,6 +208,8 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     #: Name of the ready space that fits when none is given.
     default_space: ClassVar[str]
+    #: Whether a model can be judged on training examples that are not augmented.
+    judged_as_is: ClassVar[bool] = True
 
     @abstractmethod
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
@@ -216,6 +218,10 @@ class Task(ABC):
     @abstractmethod
     def read(self, source: str, options: ReadOptions) -> Data:
         """Read and split the data. Raises :class:`~archsmith.errors.DataError`."""
+
+    def labelled(self) -> Task:
+        """The task that reads such inputs with their labels, each example once."""
+        return self
 
     @abstractmethod
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -249,6 +255,30 @@ class Task(ABC):
         from ..data.batches import shuffled
 
         return shuffled(index, size, generator)
+
+    def keep_back(self, targets: Tensor, share: float, seed: int) -> Tensor:
+        """Ascending indices of training examples that are not trained on but judged by.
+
+        In proportion of the classes; a task that judges by other classes keeps back whole ones.
+
+        Args:
+            targets: raw targets of all training examples.
+            share: of the examples, from 0 up to, not including, 1.
+
+        Raises:
+            InputError: too few to keep some back.
+        """
+        import torch
+
+        from ..data.split import strata, subset
+
+        inside = torch.zeros(len(targets), dtype=torch.bool)
+        inside[torch.from_numpy(subset(strata(targets.numpy()), 1.0 - share, seed))] = True
+        back = (~inside).nonzero().flatten()
+        if share and len(back) < 2:
+            wanted = f"enough examples to hold {share:g} of them out"
+            raise InputError("training data", wanted, f"{len(targets)}")
+        return back
 
     @abstractmethod
     def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:

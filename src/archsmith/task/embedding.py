@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .base import Data, ReadOptions, Signature
+from .base import Data, ReadOptions, Signature, Task
 from .image import ImageClassification
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ class EmbeddingImages(ImageClassification):
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
         return False  # classification reads the same sources: such a task is asked for by name
+
+    def labelled(self) -> Task:
+        return ImageClassification()
 
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         return super().arguments(facts) | {"classes": self.dim}

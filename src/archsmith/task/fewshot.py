@@ -16,7 +16,7 @@ from ..data.episodes import Episodes
 from ..data.raw import TEST, TRAIN, VALIDATION, Images
 from ..data.reclass import disjoint, numbered, turned
 from ..data.source import locate, read_images
-from ..errors import InputError
+from ..errors import DataError, InputError
 from ..metric import loss_class
 from ..metric.distances import squared
 from ..metric.distill import relational
@@ -98,6 +98,7 @@ class FewShotImages(EmbeddingImages):
         facts = facts_of(raw, index[TRAIN]) | {"few_shot": asdict(self.options)}
         facts["training_classes"] = len(np.unique(raw.labels[index[TRAIN]]))
         parts = {part: part_of(raw, rows) for part, rows in index.items()}
+        _expect_pairs(parts[TRAIN].targets, raw.name)
         for part in (VALIDATION, TEST):
             _episodes(parts[part].targets, facts, raw.class_names)
         train, validation, test = parts[TRAIN], parts[VALIDATION], parts[TEST]
@@ -125,6 +126,20 @@ class FewShotImages(EmbeddingImages):
         self, index: Tensor, targets: Tensor, size: int, generator: torch.Generator
     ) -> Sequence[Tensor]:
         return balanced(index, targets, size, _EACH, generator)
+
+    def keep_back(self, targets: Tensor, share: float, seed: int) -> Tensor:
+        """Whole classes, as validation does, and enough of them for an episode if there are."""
+        if not share:
+            return torch.empty(0, dtype=torch.int64)
+        classes, counts = torch.unique(targets, return_counts=True)
+        pairs = classes[counts >= 2]
+        if len(pairs) < 4:
+            wanted = "4 or more of two examples, so that two can be held out"
+            raise InputError("training classes", wanted, str(len(pairs)))
+        count = max(2, min(self.options.ways, len(pairs) // 2), round(share * len(pairs)))
+        order = np.random.RandomState(seed % 2**32).permutation(len(pairs))
+        chosen = pairs[torch.from_numpy(order[: min(count, len(pairs) - 2)])]
+        return torch.isin(targets, chosen).nonzero().flatten()
 
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
@@ -156,7 +171,7 @@ class EpisodeMeter(Meter):
     """Accuracy (0 to 1) and mean cross entropy over episodes, by squared distance to class means.
 
     It keeps all embeddings. Where it saw too little for the episodes that ``facts`` ask for (one
-    batch, say), they have as many ways and queries as there are.
+    batch, say), they have as many ways, shots and queries as there are.
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
@@ -195,14 +210,15 @@ def _possible(targets: Tensor, facts: Mapping[str, Any]) -> tuple[Episodes, Any]
     """Episodes of what there is, no larger than asked for, over the examples that are given."""
     asked = facts["few_shot"]
     counts = torch.bincount(targets)
-    usable = (counts > asked["shots"])[targets]
-    kept = np.flatnonzero(usable.numpy())
-    present = counts[counts > asked["shots"]]
-    if len(present) < 2:
-        raise ValueError("episodes need two classes with more examples than shots")
-    ways = min(asked["ways"], len(present))
-    queries = min(asked["queries"], int(present.min()) - asked["shots"])
-    return Episodes(targets[kept].numpy(), ways, asked["shots"], queries), kept
+    if int((counts > 1).sum()) < 2:
+        raise ValueError("episodes need two classes of two examples or more")
+    # The second largest class decides: of two classes an episode is made at least.
+    shots = min(asked["shots"], int(counts.sort(descending=True).values[1]) - 1)
+    usable = counts > shots
+    kept = np.flatnonzero(usable[targets].numpy())
+    ways = min(asked["ways"], int(usable.sum()))
+    queries = min(asked["queries"], int(counts[usable].min()) - shots)
+    return Episodes(targets[kept].numpy(), ways, shots, queries), kept
 
 
 def _episodes(targets: Tensor, facts: Mapping[str, Any], names: Sequence[str]) -> Episodes:
@@ -210,6 +226,17 @@ def _episodes(targets: Tensor, facts: Mapping[str, Any], names: Sequence[str]) -
     asked = facts["few_shot"]
     named = [names[label] for label in np.unique(targets.numpy()).tolist()]
     return Episodes(targets.numpy(), asked["ways"], asked["shots"], asked["queries"], names=named)
+
+
+def _expect_pairs(targets: Tensor, where: str) -> None:
+    """Raises DataError where no loss over pairs could learn from the training part."""
+    counts = torch.unique(targets, return_counts=True)[1]
+    pairs = int((counts >= 2).sum())
+    if pairs < 2:
+        raise DataError(
+            f"{where}, training part", "two classes of two examples or more",
+            f"{pairs} of {len(counts)} classes", "give more examples of the classes to train on",
+        )  # fmt: skip
 
 
 def _summary(

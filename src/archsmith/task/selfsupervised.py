@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from ..metric.views import barlow_twins, found_partner, nt_xent
 from ..options import parse, told
 from .base import Data, Meter, Part, ReadOptions, Recipe
 from .embedding import EmbeddingImages, distorted, expect_embeddings
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _LOSSES = ("barlow-twins", "simclr")
 #: Images whose views are told apart from each other when a part is scored: half a scoring batch.
@@ -72,6 +75,8 @@ class SelfSupervisedImages(EmbeddingImages):
     """
 
     default_space = "convnet"
+    #: Without augmentation both views of an image are the same, and any model finds them.
+    judged_as_is = False
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(SelfSupervisedOptions, options, "self-supervised")
@@ -124,6 +129,13 @@ class SelfSupervisedImages(EmbeddingImages):
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return PartnerMeter(self)
+
+    def picture(
+        self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
+    ) -> Image.Image:
+        # Targets are numbers of images, not classes of the source.
+        names = [f"image {number + 1}" for number in range(int(targets.max()) + 1)]
+        return super().picture(inputs, targets, outputs, {**facts, "class_names": names})
 
 
 class PartnerMeter(Meter):

@@ -110,7 +110,8 @@ def _with_head(
     model: nn.Module | Backbone, task: Task, data: Data, tuning: FineTuning
 ) -> tuple[nn.Module, str]:
     """A copy with the head that is wanted, and the head's name."""
-    outputs = int(data.facts.get("classes", 1))
+    # What a builder is offered, which for embeddings is their size and not a number of classes.
+    outputs = int(task.arguments(data.facts).get("classes", 1))
     hidden = tuning.head if isinstance(tuning.head, int) else 0
     if isinstance(model, Backbone):
         if tuning.head == "keep":
