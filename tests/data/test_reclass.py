@@ -91,7 +91,7 @@ def test_folders_right_above_the_images_are_the_classes(tmp_path: Path) -> None:
         (tmp_path / place).mkdir(parents=True)
         for number in range(2):
             Image.new("L", (5, 5), 10 * number).save(tmp_path / place / f"{number}.png")
-    raw = read_images(str(tmp_path), leaves=True)
+    raw = read_images(str(tmp_path), classes="leaves")
     assert raw.class_names == ("Greek/alpha", "Greek/beta", "Korean/ga")
     assert raw.parts[raw.labels == 2].tolist() == [TEST, TEST]
 

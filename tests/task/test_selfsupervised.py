@@ -3,13 +3,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError, UnknownNameError
+from archsmith.errors import DataError, InputError, UnknownNameError
 from archsmith.setting import open_space
 from archsmith.supernet.session import start
 from archsmith.task import task
@@ -99,6 +101,22 @@ def test_any_space_is_searched_without_labels(tmp_path: Path) -> None:
     nas.Run(tmp_path / "run").export(tmp_path / "model", None, False)
     record = json.loads((tmp_path / "model" / "architecture.json").read_text())
     assert record["signature"]["output_name"] == "embeddings"
+
+
+def test_a_folder_of_images_needs_no_classes(alone: SelfSupervisedImages, tmp_path: Path) -> None:
+    noise = np.random.RandomState(0)
+    for number in range(30):
+        pixels = noise.randint(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    data = alone.read(str(tmp_path), ReadOptions())
+    assert (len(data.train), len(data.validation), len(data.test)) == (18, 12, 12)
+    assert data.summary[0] == "30 RGB images of 16 x 16"
+    with pytest.raises(DataError, match="at least two classes"):
+        task("image-classification").read(str(tmp_path), ReadOptions())
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(DataError, match="images, or class folders of images, got none"):
+        alone.read(str(tmp_path), ReadOptions())
 
 
 def test_options_are_checked() -> None:

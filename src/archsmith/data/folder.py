@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from .raw import TEST, TRAIN, VALIDATION, Images, Unreadable
+from .raw import TEST, TRAIN, VALIDATION, ClassesBy, Images, Unreadable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,6 +86,14 @@ def _leaves(root: Path) -> tuple[list[_File], tuple[str, ...]]:
         got = f"only {names[0]!r}" if names else "none"
         raise DataError(str(root), "a folder for each of at least two classes", got)
     return [_File(path, names.index(name), part) for path, name, part in found], names
+
+
+def _unlabelled(root: Path) -> tuple[list[_File], tuple[str, ...]]:
+    """Images of a folder that has no folders of images: all of one class."""
+    files = [_File(path, 0, TRAIN) for path in _pictures(root)]
+    if not files:
+        raise DataError(str(root), "images, or class folders of images", "none")
+    return files, ("image",)
 
 
 def _gather(root: Path) -> tuple[list[_File], tuple[str, ...]]:
@@ -206,7 +214,7 @@ def read_images(
     root: Path,
     size: int | None = None,
     unreadable: Unreadable = "refuse",
-    leaves: bool = False,
+    classes: ClassesBy = "folders",
 ) -> Images:
     """Read a folder of class folders.
 
@@ -215,19 +223,23 @@ def read_images(
         size: height and width to bring all images to. Without it images of one size (at most 128
             pixels) are kept as they are, others brought to their median shorter side, at most 64.
         unreadable: whether a file that cannot be read is refused, or skipped and noted.
-        leaves: take the folder right above an image for its class, ``alphabet/letter``, and let a
-            part have classes of its own.
+        classes: ``"leaves"`` takes the folder right above an image for its class,
+            ``alphabet/letter``, and lets a part have classes of its own; ``"folders or none"``
+            takes images that lie in the root itself, without any class.
 
     Raises:
         DataError: fewer than two classes, an empty class, unreadable files that may not be skipped.
     """
-    files, names = _leaves(root) if leaves else _gather(root)
+    if classes == "folders or none" and not is_image_folder(root):
+        files, names = _unlabelled(root)
+    else:
+        files, names = _leaves(root) if classes == "leaves" else _gather(root)
     with ThreadPoolExecutor() as pool:
         glances = list(pool.map(_glance, [file.path for file in files]))
         bad = [(f, g) for f, g in zip(files, glances, strict=True) if isinstance(g, str)]
         notes = _judge(root, bad, len(files), unreadable)
         good = [(f, g) for f, g in zip(files, glances, strict=True) if not isinstance(g, str)]
-        left = {f.label for f, _ in good if f.part == TRAIN or leaves}
+        left = {f.label for f, _ in good if f.part == TRAIN or classes == "leaves"}
         for label, name in enumerate(names):
             if label not in left:
                 raise DataError(str(root / name), "readable images of this class", "none")

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 Unreadable = Literal["refuse", "skip"]
+#: What tells the class of an image in a folder: the folder below the root, the one right above the
+#: image, or the first where there are folders and nothing else.
+ClassesBy = Literal["folders", "leaves", "folders or none"]
 #: What is to be predicted: a class of an image, a class of a row, a value of a row.
 Kind = Literal["images", "classes", "values"]
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from ..errors import DataError, unknown
 from . import datasets
-from .raw import Dataset, Images, Kind, Table, Unreadable
+from .raw import ClassesBy, Dataset, Images, Kind, Table, Unreadable
 from .reclass import resized
 
 Anything = TypeVar("Anything", Images, Table)
@@ -62,24 +62,24 @@ def read_images(
     size: int | None = None,
     unreadable: Unreadable = "refuse",
     target: str | None = None,
-    leaves: bool = False,
+    classes: ClassesBy = "folders",
 ) -> Images:
     """Images from a name, a folder or an ``.npz`` file.
 
     Args:
         size: height and width to bring them to.
-        leaves: in a folder, as :func:`archsmith.data.folder.read_images`.
+        classes: in a folder, as :func:`archsmith.data.folder.read_images`.
 
     Raises:
         DataError: the source holds no labelled images, or they cannot be read.
         UnknownNameError: a name that is not registered, or a target other than the labels.
     """
-    read = _images(locate(source), source, size, unreadable, leaves)
+    read = _images(locate(source), source, size, unreadable, classes)
     return _only_target(resized(read, size), target)
 
 
 def _images(
-    place: str | Path, source: str, size: int | None, unreadable: Unreadable, leaves: bool
+    place: str | Path, source: str, size: int | None, unreadable: Unreadable, classes: ClassesBy
 ) -> Images:
     from . import arrays, folder, idx
 
@@ -91,7 +91,7 @@ def _images(
     if place.is_dir():
         if idx.find_files(place) is not None:
             return idx.read_folder(place)
-        return folder.read_images(place, size, unreadable, leaves)
+        return folder.read_images(place, size, unreadable, classes)
     if place.suffix.lower() == ".npz":
         return arrays.read_images(place)
     raise DataError(source, "a folder or an .npz file of images", place.suffix or "a file")

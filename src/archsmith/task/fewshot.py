@@ -90,7 +90,7 @@ class FewShotImages(EmbeddingImages):
 
     def read(self, source: str, options: ReadOptions) -> Data:
         raw = read_images(
-            source, options.image_size, options.unreadable, options.target, leaves=True
+            source, options.image_size, options.unreadable, options.target, classes="leaves"
         )
         raw = disjoint(raw, options.validation, options.test, options.seed)
         raw = numbered(turned(raw) if self.options.turned else raw)

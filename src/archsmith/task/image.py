@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..data import arrays, folder, pixels
-from ..data.raw import Images
+from ..data.raw import ClassesBy, Images
 from ..data.source import kind_of, locate, read_images
 from ..data.split import split
 from ..errors import DataError
@@ -33,12 +33,16 @@ class ImageClassification(Task):
     name = "image-classification"
     metrics = classify.METRICS
     default_space = "convnet"
+    #: What tells the class of an image in a folder.
+    classes_by: ClassVar[ClassesBy] = "folders"
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
         return kind_of(source) == "images"
 
     def read(self, source: str, options: ReadOptions) -> Data:
-        raw = read_images(source, options.image_size, options.unreadable, options.target)
+        raw = read_images(
+            source, options.image_size, options.unreadable, options.target, self.classes_by
+        )
         indices = split(
             raw.labels, raw.parts, options.validation, options.test, options.seed, raw.name
         )

@@ -59,10 +59,11 @@ class SelfSupervisedImages(EmbeddingImages):
 
     Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
 
-    Labels of the source are not looked at. A batch of n holds n/2 images twice, and each is turned,
-    scaled, shifted, mirrored where that leaves it what it is, and changed in brightness and
-    contrast in its own way. Validation and test part hold two fixed views of each image; the
-    metric ``accuracy`` is the share of views whose nearest of 511 others is the other view.
+    Labels of the source are not looked at, and a folder of images needs none. A batch of n holds
+    n/2 images twice, and each is turned, scaled, shifted, mirrored where that leaves it what it is,
+    and changed in brightness and contrast in its own way. Validation and test part hold two fixed
+    views of each image; the metric ``accuracy`` is the share of views whose nearest of 511 others
+    is the other view.
 
     The last layer does what the papers use a projection head for: as features take what goes into
     it (:class:`archsmith.Features`).
@@ -75,6 +76,7 @@ class SelfSupervisedImages(EmbeddingImages):
     """
 
     default_space = "convnet"
+    classes_by = "folders or none"
     #: Without augmentation both views of an image are the same, and any model finds them.
     judged_as_is = False
 
