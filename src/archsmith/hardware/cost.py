@@ -40,7 +40,7 @@ def cost(model: nn.Module, example: Tensor, listen: Listen | None = None) -> dic
         listen: told of the operations; again from the beginning where a second pass is needed.
 
     Returns:
-        ``params``: trainable parameters, a shared one counted once.
+        ``params``: parameters, frozen ones too, a shared one counted once.
         ``flops``: floating-point operations of convolutions, matrix products and attention, as
         :mod:`torch.utils.flop_counter` counts them. A multiply-add is **two** operations, so this
         is twice what papers call multiply-adds or MACs (and often, loosely, FLOPs).
@@ -63,7 +63,7 @@ def cost(model: nn.Module, example: Tensor, listen: Listen | None = None) -> dic
         return count
 
     count = observed(model, example, start)
-    params = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    params = sum(p.numel() for p in model.parameters())
     memory, weights = count.peak / 1e6, weight_bytes(model) / 1e6
     values = (float(params), float(count.flops), memory, weights, memory + weights)
     return dict(zip(STATIC, values, strict=True))
