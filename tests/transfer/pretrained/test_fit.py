@@ -99,6 +99,21 @@ def test_each_tensor_that_does_not_fit_is_listed():
         assert line in str(told.value)
 
 
+def test_a_single_number_is_no_head():
+    model = torch.nn.Sequential(OrderedDict(body=torch.nn.Linear(2, 3), head=Scaled()))
+    state = {"head.a": torch.zeros(2, 3), "head.b": torch.tensor(1.0)}
+    assert fit_checkpoint(model, state).classes is None
+
+
+class Scaled(torch.nn.Module):
+    """A last layer whose weights are no matrix of outputs."""
+
+    def __init__(self):
+        super().__init__()
+        self.a = torch.nn.Parameter(torch.zeros(2, 3))
+        self.b = torch.nn.Parameter(torch.zeros(2))
+
+
 def test_a_wider_network_is_not_taken_for_another_head():
     fit = fit_checkpoint(network(width=6), network(width=8).state_dict())
     assert fit.classes is None

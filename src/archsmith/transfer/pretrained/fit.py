@@ -233,6 +233,7 @@ def _classes(
 ) -> tuple[int, int] | None:
     """Outputs of both heads where they differ in nothing else."""
     of_head = [shapes for name, shapes in reshaped.items() if _inside(name, head)]
-    if not of_head or any(not ours or ours[1:] != theirs[1:] for ours, theirs in of_head):
+    # A single number has no outputs to count.
+    if any(not ours or not theirs or ours[1:] != theirs[1:] for ours, theirs in of_head):
         return None
-    return of_head[0][0][0], of_head[0][1][0]
+    return (of_head[0][0][0], of_head[0][1][0]) if of_head else None
