@@ -56,7 +56,8 @@ class Setting:
         return self.task.example(self.data.facts)
 
     def forward_on_meta(self, model: nn.Module, _: object = None) -> None:
-        """Raise what the model raises on a batch; on ``meta`` nothing is computed.
+        """Raise what the model raises on a batch, or where its outputs are of another shape than
+        the task needs; on ``meta`` nothing is computed.
 
         The batch is put where the model is, and on the CPU for a model without tensors.
         """
@@ -66,7 +67,8 @@ class Setting:
         device = next((tensor.device for tensor in tensors), "cpu")
         batch = self.task.example(self.data.facts, batch=2).to(device)
         with torch.no_grad():
-            model.eval()(batch)
+            outputs = model.eval()(batch)
+        self.task.expect_outputs(outputs, self.data.facts)
 
     def to_json(self) -> dict[str, Any]:
         """What :func:`reopen` needs."""

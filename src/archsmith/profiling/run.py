@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, SpaceError
 from ..goals import Limits, limits_of, objectives_of, seconds_of
 from ..objective import Limit, Objective
 from ..setting import Setting, SpaceLike, settle
@@ -68,7 +68,8 @@ def profile(
 
     Raises:
         InputError: something given is wrong.
-        SpaceError: the builder refuses its own defaults, so that nothing can be asked of it.
+        SpaceError: the builder refuses its own defaults, so that nothing can be asked of it, or
+            the default gives outputs that are none of the task's.
     """
     seconds = seconds_of(time)
     if samples < 1:
@@ -117,6 +118,7 @@ class _Work:
         setting, space = self.setting, self.setting.space
         self.tell("counting architectures")
         space.check_form()
+        _expect_outputs(setting)
         inspector = Inspector(setting, self.seed)
         size = space.size()
         covered = self._cover(inspector)
@@ -251,3 +253,22 @@ class _Work:
         if space.canonical(default) == default.id or not size.exact or size.count > _LISTED:
             return None
         return len({space.canonical(architecture) for architecture in space.enumerate()})
+
+
+def _expect_outputs(setting: Setting) -> None:
+    """Raises SpaceError where the default architecture's outputs are none of the task's."""
+    import torch
+
+    try:
+        with torch.no_grad():
+            model = setting.space.build(setting.space.default(), seed=0).eval()
+            outputs = model(setting.task.example(setting.data.facts, batch=2))
+    except Exception:
+        return  # what does not build or run is told with the decisions that lead to it
+    try:
+        setting.task.expect_outputs(outputs, setting.data.facts)
+    except ValueError as error:
+        raise SpaceError(
+            setting.space.name, f"outputs of {setting.task.name}", str(error),
+            "choose another space, or the task by its name: --task",
+        ) from None  # fmt: skip

@@ -231,6 +231,9 @@ class Task(ABC):
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         """A prepared model input of zeros, on the CPU, for tracing and costs."""
 
+    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:  # noqa: B027
+        """Raises ValueError where a model's outputs have another shape than the task needs."""
+
     @abstractmethod
     def recipe(self, data: Data) -> Recipe:
         """The default recipe for data of this size."""

@@ -45,6 +45,9 @@ class EmbeddingImages(ImageClassification):
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         return super().arguments(facts) | {"classes": self.dim}
 
+    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
+        expect_embeddings(outputs, len(outputs))
+
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return Embeddings(self.normalise(facts), model)
 

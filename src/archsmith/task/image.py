@@ -67,6 +67,9 @@ class ImageClassification(Task):
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["channels"], facts["height"], facts["width"])
 
+    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
+        classify.expect_shape(outputs, (len(outputs), facts["classes"]))
+
     def recipe(self, data: Data) -> Recipe:
         count = len(data.train)
         return Recipe(

@@ -18,7 +18,7 @@ from ..errors import DataError, InputError
 from ..options import parse, told
 from ..trial import Fidelity
 from .base import Data, Meter, Part, ReadOptions, Recipe, Signature, Task
-from .classify import METRICS, Probabilities, two
+from .classify import METRICS, Probabilities, expect_shape, two
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -120,6 +120,9 @@ class MaskedPrediction(Task):
 
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["length"], dtype=torch.int64)
+
+    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
+        expect_shape(outputs, (len(outputs), facts["length"], facts["vocabulary"]))
 
     def recipe(self, data: Data) -> Recipe:
         return Recipe(epochs=8, batch_size=64, lr=2e-3, weight_decay=0.05)

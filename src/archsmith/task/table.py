@@ -103,6 +103,9 @@ class TabularClassification(_Tabular):
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
         return kind_of(source, options.target if options else None) == "classes"
 
+    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
+        classify.expect_shape(outputs, (len(outputs), facts["classes"]))
+
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         return classify.class_loss(outputs, targets, smoothing)
 
@@ -165,6 +168,9 @@ class TabularRegression(_Tabular):
         mean: float = facts["target_mean"]
         std: float = facts["target_std"]
         return (targets - mean) / std
+
+    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
+        classify.expect_shape(outputs, (len(outputs), 1))
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Mean squared error of outputs (n, 1) and standardised targets (n,)."""
