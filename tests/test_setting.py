@@ -157,7 +157,7 @@ class Reads(nn.Module):
 
 class Weightless(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        return x * x.mean().item()
+        return (x * x.mean().item())[:, :3]
 
 
 def reading(features: int, outputs: int, early: bool, wrong: int = 0) -> nn.Module:
