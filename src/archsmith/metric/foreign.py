@@ -30,8 +30,7 @@ def foreign_loss(name: str) -> type[EmbeddingLoss]:
     first, _, second = name.partition("+")
     kind = _found(losses, first, "loss of pytorch-metric-learning")
     miner = _found(miners, second, "miner of pytorch-metric-learning") if second else None
-    accepts = inspect.signature(kind.__init__).parameters
-    per_class = "num_classes" in accepts
+    per_class = "num_classes" in inspect.signature(kind).parameters
 
     class Foreign(EmbeddingLoss):
         __doc__ = f"{first} of pytorch-metric-learning."

@@ -5,6 +5,7 @@ A batch must hold two examples or more of some class; others of it count as stra
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
@@ -15,7 +16,7 @@ from ..errors import InputError
 from .distances import same_class, squared
 
 
-class EmbeddingLoss(nn.Module):
+class EmbeddingLoss(nn.Module, ABC):
     """Base: embeddings (n, d) and classes (n,) to a scalar.
 
     Attributes:
@@ -24,9 +25,9 @@ class EmbeddingLoss(nn.Module):
 
     learned: ClassVar[bool] = False
 
+    @abstractmethod
     def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
         """The loss, a scalar; 0, with a gradient of zeros, where no pair can be made."""
-        raise NotImplementedError
 
 
 class Prototypical(EmbeddingLoss):

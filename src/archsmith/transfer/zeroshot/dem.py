@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...predictor.gaussian import squared_distances
 from .base import ZeroShotClassifier
 from .checks import Array, Indices
 from .descent import minimise
 from .eszsl import one_hot
 from .folds import Scorer, Solver
 from .ranking import applied, check_descent, projection
-from .ridge import squared_distances
 from .scaling import Scale
 
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...predictor.gaussian import squared_distances
 from .base import ZeroShotClassifier
 from .checks import Array, Indices
 from .eszsl import divided, one_hot
@@ -59,10 +60,3 @@ class Ridge(ZeroShotClassifier):
             )
 
         return solve
-
-
-def squared_distances(given: Array, places: Array) -> Array:
-    """(n, places) between rows."""
-    square = (given**2).sum(axis=1)[:, None] + (places**2).sum(axis=1)[None, :]
-    found: Array = np.maximum(square - 2 * given @ places.T, 0.0)
-    return found
