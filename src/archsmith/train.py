@@ -16,7 +16,7 @@ from .allocator import keep_memory, release_memory
 from .data.split import strata, subset
 from .errors import InputError
 from .objective import Objective
-from .task.base import Data, Part, Recipe, Task
+from .task.base import Data, Meter, Part, Recipe, Task
 from .trial import Fidelity
 
 
@@ -135,10 +135,21 @@ def score(
     model.to(device).eval()
     meter = task.meter(facts)
     for inputs, targets in task.batches(part, batch_size):
-        outputs = model(task.prepare(inputs.to(device), facts))
-        meter.update(outputs, targets.to(device))
+        _judge(model, task, facts, meter, inputs.to(device), targets.to(device))
     model.train(mode)
     return meter.result()
+
+
+def _judge(
+    model: nn.Module,
+    task: Task,
+    facts: Mapping[str, Any],
+    meter: Meter,
+    inputs: Tensor,
+    targets: Tensor,
+) -> None:
+    """One raw batch into the meter."""
+    meter.update(model(task.prepare(inputs, facts)), targets)
 
 
 def schedule(step: int, steps: int, warmup: float) -> float:
@@ -219,7 +230,7 @@ class _Run:
     def batches(self, generator: torch.Generator) -> Sequence[Tensor]:
         """The examples of each step of an epoch."""
         targets, size = self.data.train.targets, self.recipe.batch_size
-        return self.task.draw(self.kept, targets, size, generator)
+        return self.task.draw(self.kept, targets, size, generator, self.facts)
 
     def learn(self, batch: Tensor) -> Tensor:
         """One step on the examples whose indices are ``batch``; the loss, detached."""
@@ -329,7 +340,7 @@ def paces(
 
     Args:
         seconds: about how long each of the two may take; one step and one batch are timed anyway,
-            beside one of each that warms up.
+            beside one of each that warms up. Where that is little the batches are smaller.
         steps: most that are timed.
 
     Returns:
@@ -346,14 +357,29 @@ def paces(
         model.train()
         chunks = run.batches(run.order)
         taken = _timed(lambda i: run.learn(chunks[i % len(chunks)].to(on)), steps, seconds, on)
-    size = min(512, len(data.validation))
-    # From both ends: where they are in order, the first of them may be of one class.
-    chosen = torch.cat([torch.arange(size // 2), torch.arange(size // 2 - size, 0)])
-    part = Part(data.validation.inputs[chosen], data.validation.targets[chosen])
-    passes = _timed(
-        lambda _: score(model, task, part, data.facts, device=device), steps, seconds, on
-    )
-    return taken, [each / size for each in passes]
+        model.eval()
+        each = _passes(model, task, data, seconds, steps, on)
+    return taken, each
+
+
+@torch.inference_mode()
+def _passes(
+    model: nn.Module, task: Task, data: Data, seconds: float, steps: int, device: torch.device
+) -> list[float]:
+    """Seconds an example of validation batches, without what a meter makes of all in the end."""
+    part, meter = data.validation, task.meter(data.facts)
+
+    def work(size: int) -> None:
+        inputs, targets = part.inputs[:size].to(device), part.targets[:size].to(device)
+        _judge(model, task, data.facts, meter, inputs, targets)
+
+    few, size = min(64, len(part)), min(512, len(part))
+    work(few)  # allocates; is not counted
+    began = time.perf_counter()
+    work(few)
+    if size * (time.perf_counter() - began) / few > seconds / 2:
+        size = few
+    return [each / size for each in _timed(lambda _: work(size), steps, seconds, device)]
 
 
 def _timed(

@@ -44,6 +44,29 @@ def test_classes_of_a_batch_differ_while_there_are_enough() -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, same, strict=True))
 
 
+def test_classes_of_a_group_come_together() -> None:
+    targets = torch.arange(60).repeat(8)
+    groups = torch.arange(60) % 3  # of twenty classes each
+    for together, most in ((1.0, 1), (0.0, 3)):
+        found = balanced(torch.arange(480), targets, 80, 4, generator(), groups, together)
+        assert [len(chunk) for chunk in found] == [80] * 6
+        assert {len(groups[targets[chunk]].unique()) for chunk in found} == {most}
+        assert sorted(torch.cat(found).tolist()) == list(range(480))
+    # Every round has all groups, each in an order by luck.
+    found = balanced(torch.arange(480), targets, 80, 4, generator(), groups, 1.0)
+    order = [int(groups[targets[chunk[0]]]) for chunk in found]
+    assert sorted(order[:3]) == sorted(order[3:]) == [0, 1, 2]
+
+
+def test_some_rounds_bring_groups_together() -> None:
+    targets = torch.arange(40).repeat(400)
+    found = balanced(
+        torch.arange(16000), targets, 80, 4, generator(), torch.arange(40) % 2, together=0.3
+    )
+    alone = sum(len((targets[chunk] % 2).unique()) == 1 for chunk in found)
+    assert 0.2 < alone / len(found) < 0.4
+
+
 def test_only_the_given_indices_are_drawn() -> None:
     targets = torch.arange(10).repeat(6)
     index = torch.arange(0, 60, 2)

@@ -63,6 +63,12 @@ def test_classes_are_numbered_from_those_of_the_training_part_on() -> None:
     assert [found.class_names[label] for label in found.labels] == before
 
 
+def test_groups_are_apart_by_the_angle_where_asked() -> None:
+    names = ["a/x", "b/x", "a/y", "a/x turned 90", "a/y turned 90", "b/x turned 270"]
+    assert group_of(names)[0].tolist() == [0, 1, 0, 0, 0, 1]
+    assert group_of(names, by_turn=True)[0].tolist() == [0, 2, 0, 1, 1, 3]
+
+
 def test_turned_images_are_classes_of_their_own() -> None:
     raw = toy(["a", "b"])
     found = turned(raw)

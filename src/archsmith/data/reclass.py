@@ -14,6 +14,7 @@ from .raw import TEST, TRAIN, VALIDATION, Images
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_TURNED = " turned "
 _PARTS = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
 
 
@@ -52,7 +53,7 @@ def turned(raw: Images) -> Images:
     count = len(raw.class_names)
     images = [np.rot90(raw.images, turn, axes=(2, 3)) for turn in range(4)]
     names = [
-        name if turn == 0 else f"{name} turned {90 * turn}"
+        name if turn == 0 else f"{name}{_TURNED}{90 * turn}"
         for turn in range(4)
         for name in raw.class_names
     ]
@@ -66,9 +67,20 @@ def turned(raw: Images) -> Images:
     )
 
 
-def group_of(class_names: Sequence[str]) -> tuple[NDArray[np.int64], list[str]]:
-    """Group of each class, by what stands before the last ``/`` of its name; and their names."""
+def group_of(
+    class_names: Sequence[str], by_turn: bool = False
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Group of each class, by what stands before the last ``/`` of its name; and their names.
+
+    Args:
+        by_turn: whether what :func:`turned` made is apart by the angle too.
+    """
     heads = [name.rpartition("/")[0] for name in class_names]
+    if by_turn:
+        heads = [
+            head + "".join(name.rpartition(_TURNED)[1:]) * (_TURNED in name)
+            for head, name in zip(heads, class_names, strict=True)
+        ]
     names = sorted(set(heads))
     return np.array([names.index(head) for head in heads], dtype=np.int64), names
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..data.split import strata, subset
 from ..objective import COSTS, Metric
 from ..proxy import Batch, CannotScore, Proxy, SetProxy, check_scores, proxies
 from ..proxy.base import named
@@ -165,17 +164,11 @@ def proxies_named(metrics: Iterable[str]) -> list[str]:
 
 
 def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
-    """Training examples as the model takes them: in proportion of their classes, or a batch of a
-    task whose loss needs certain examples together."""
-    train, generator = data.train, torch.Generator().manual_seed(seed)
-    if type(task).draw is not Task.draw:
-        chosen = task.draw(torch.arange(len(train)), train.targets, size, generator)[0]
-    else:
-        groups = strata(train.targets.numpy())
-        kept = torch.from_numpy(subset(groups, min(1.0, size / len(train)), seed))
-        chosen = kept[torch.randperm(len(kept), generator=generator)[:size]]
+    """Training examples as the model takes them."""
+    train = data.train
+    chosen = task.draw_one(train.targets, size, seed)
     inputs = task.prepare(train.inputs[chosen], data.facts)
     if not task.judged_as_is:
-        inputs = task.augment(inputs, generator, data.facts)
+        inputs = task.augment(inputs, torch.Generator().manual_seed(seed), data.facts)
     targets = task.prepare_targets(train.targets[chosen], data.facts)
     return Batch(inputs, targets, task.loss)

@@ -81,7 +81,13 @@ def profile(
     bounds = limits_of(setting.task, limits)
     # As it was typed: an absolute path is no help to a reader.
     named = space if isinstance(space, str) else setting.reference
-    search = ("archsmith", "search", str(data), "--space", named)
+    search = ["archsmith", "search", str(data), "--space", named]
+    given = {
+        "--task": task, "--target": read and read.target, "--image-size": read and read.image_size
+    }  # fmt: skip
+    search += [
+        word for name, value in given.items() if value is not None for word in (name, str(value))
+    ]
     tell = on_step or (lambda _: None)
     work = _Work(setting, search, objectives, bounds, samples, seconds, seed, tell)
     return work.profile()

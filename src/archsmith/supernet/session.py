@@ -209,7 +209,7 @@ class Session:
     def _draw(self, index: Tensor, purpose: str, number: int) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(self._number(purpose, number))
         targets, size = self.data.train.targets, min(self.recipe.batch_size, len(index))
-        return self.task.draw(index, targets, size, generator)
+        return self.task.draw(index, targets, size, generator, self.data.facts)
 
     def _number(self, purpose: str, number: int) -> int:
         return zlib.crc32(f"{self.seed} {purpose} {number}".encode())
@@ -264,7 +264,9 @@ def start(
     return Session(
         supernet, task, data, recipe, device, seed,
         steps=count
-        * len(task.draw(kept, data.train.targets, recipe.batch_size, torch.Generator())),
+        * len(task.draw(
+                kept, data.train.targets, recipe.batch_size, torch.Generator(), data.facts
+            )),
         epochs=count,
         optimizer=optimizer_of(supernet.named_parameters(), recipe, _norms(supernet)),
         objectives=tuple(objectives),

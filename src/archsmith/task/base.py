@@ -243,7 +243,12 @@ class Task(ABC):
         """What one trial of a search spends by default."""
 
     def draw(
-        self, index: Tensor, targets: Tensor, size: int, generator: torch.Generator
+        self,
+        index: Tensor,
+        targets: Tensor,
+        size: int,
+        generator: torch.Generator,
+        facts: Mapping[str, Any] | None = None,
     ) -> Sequence[Tensor]:
         """The examples of each step of an epoch: every one once, in random order.
 
@@ -258,6 +263,20 @@ class Task(ABC):
         from ..data.batches import shuffled
 
         return shuffled(index, size, generator)
+
+    def draw_one(self, targets: Tensor, size: int, seed: int) -> Tensor:
+        """Indices of one batch that stands for all: in proportion of the classes.
+
+        Tasks whose loss needs certain examples together give a batch of :meth:`draw`.
+        """
+        import torch
+
+        from ..data.split import strata, subset
+
+        share = min(1.0, size / len(targets))
+        kept = torch.from_numpy(subset(strata(targets.numpy()), share, seed))
+        mixed = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
+        return kept[mixed[:size]]
 
     def keep_back(self, targets: Tensor, share: float, seed: int) -> Tensor:
         """Ascending indices of training examples that are not trained on but judged by.

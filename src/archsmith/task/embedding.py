@@ -45,6 +45,10 @@ class EmbeddingImages(ImageClassification):
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         return super().arguments(facts) | {"classes": self.dim}
 
+    def draw_one(self, targets: Tensor, size: int, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        return self.draw(torch.arange(len(targets)), targets, size, generator)[0]
+
     def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
         expect_embeddings(outputs, len(outputs))
 

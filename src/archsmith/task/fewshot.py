@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..data.batches import balanced
 from ..data.episodes import Episodes
 from ..data.raw import TEST, TRAIN, VALIDATION, Images
-from ..data.reclass import disjoint, numbered, turned
+from ..data.reclass import disjoint, group_of, numbered, turned
 from ..data.source import locate, read_images
 from ..errors import DataError, InputError
 from ..metric import loss_class
@@ -40,6 +40,8 @@ class FewShotOptions:
             those of each class.
         episodes: how many; the same for every architecture.
         loss: of training, see ``archsmith list losses``.
+        together: share of the training in which a batch holds classes of one group (an alphabet:
+            what stands before the last ``/`` of their names), which are harder to tell apart.
         turned: whether turned images are further classes, as the papers do with Omniglot.
         dim: size of the embedding that a builder is asked for as ``classes``.
 
@@ -52,6 +54,7 @@ class FewShotOptions:
     queries: int = 15
     episodes: int = 1000
     loss: str = "prototypical"
+    together: float = 0.0
     turned: bool = False
     dim: int = 64
 
@@ -60,6 +63,8 @@ class FewShotOptions:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise InputError(f"few-shot, {name}", f"{low} or more", str(getattr(self, name)))
+        if not 0 <= self.together <= 1:
+            raise InputError("few-shot, together", "a share from 0 to 1", f"{self.together:g}")
 
 
 class FewShotImages(EmbeddingImages):
@@ -97,6 +102,7 @@ class FewShotImages(EmbeddingImages):
         index = {part: np.flatnonzero(raw.parts == part) for part in (TRAIN, VALIDATION, TEST)}
         facts = facts_of(raw, index[TRAIN]) | {"few_shot": asdict(self.options)}
         facts["training_classes"] = len(np.unique(raw.labels[index[TRAIN]]))
+        facts["groups"] = group_of(raw.class_names, self.options.turned)[0].tolist()
         parts = {part: part_of(raw, rows) for part, rows in index.items()}
         _expect_pairs(parts[TRAIN].targets, raw.name)
         for part in (VALIDATION, TEST):
@@ -123,9 +129,15 @@ class FewShotImages(EmbeddingImages):
         return Fidelity(epochs=epochs, share=min(1.0, seen / (epochs * count)))
 
     def draw(
-        self, index: Tensor, targets: Tensor, size: int, generator: torch.Generator
+        self,
+        index: Tensor,
+        targets: Tensor,
+        size: int,
+        generator: torch.Generator,
+        facts: Mapping[str, Any] | None = None,
     ) -> Sequence[Tensor]:
-        return balanced(index, targets, size, _EACH, generator)
+        groups = torch.tensor(facts["groups"]) if facts and self.options.together else None
+        return balanced(index, targets, size, _EACH, generator, groups, self.options.together)
 
     def keep_back(self, targets: Tensor, share: float, seed: int) -> Tensor:
         """Whole classes, as validation does, and enough of them for an episode if there are."""

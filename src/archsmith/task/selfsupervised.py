@@ -105,7 +105,12 @@ class SelfSupervisedImages(EmbeddingImages):
                        label_smoothing=0.0)  # fmt: skip
 
     def draw(
-        self, index: Tensor, targets: Tensor, size: int, generator: torch.Generator
+        self,
+        index: Tensor,
+        targets: Tensor,
+        size: int,
+        generator: torch.Generator,
+        facts: Mapping[str, Any] | None = None,
     ) -> Sequence[Tensor]:
         chunks = shuffled(index, max(2, size // 2), generator)
         return [torch.cat([chunk, chunk]) for chunk in chunks]
