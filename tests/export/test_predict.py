@@ -71,6 +71,16 @@ def test_a_batch_and_an_image(work):
     same(image, expected(work, "zoo", data.validation.inputs[:1]))
 
 
+def test_answers_about_a_folder_name_its_files(work, tmp_path):
+    _, data, folder, _ = work
+    for place, name in enumerate(["b.png", "a.png", "c.PNG"]):
+        Image.fromarray(data.validation.inputs[place, 0].numpy()).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    found = predict(folder / "zoo", tmp_path)
+    assert [answer.pop("input") for answer in found] == ["a.png", "b.png", "c.PNG"]
+    same(found, expected(work, "zoo", data.validation.inputs[[1, 0, 2]]))
+
+
 def test_a_space_of_ones_own_runs_by_onnx_or_when_given(work):
     pytest.importorskip("onnxruntime")
     _, data, folder, _ = work

@@ -232,12 +232,15 @@ def test_a_tensor_that_grew_begins_with_new_moments() -> None:
     session = session_of()
     method = Trains(Fixed(Path(ops("conv3", "conv1", "skip"))))
     method.step(session, first_batch(session))
-    grown = next(p for p in session.supernet.parameters() if p.shape == (10,))
-    others = set(session.optimizer.state) - {grown}
-    grown.data, grown.grad = torch.zeros(12), None
+    key, old = next((k, p) for k, p in session.supernet.stored() if p.shape == (10,))
+    others = set(session.optimizer.state) - {old}
+    session.supernet.grow(key, torch.zeros(12), session.supernet.facts(key).rule)
     session.supernet.version += 1
     session.adopt()
     assert set(session.optimizer.state) == others
+    grown = session.supernet.get(key)
+    assert grown is not None
+    assert torch.equal(grown[:10], old)
     grown.grad = torch.ones(12)
     session.update()
     assert session.optimizer.state[grown]["exp_avg"].shape == (12,)

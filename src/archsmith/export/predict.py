@@ -33,7 +33,8 @@ def predict(
             no ``model.onnx``.
 
     Returns:
-        One mapping of JSON values for each example of the input, as the task describes them.
+        One mapping of JSON values for each example of the input, as the task describes them; of a
+        folder's, with the name of the file as ``input``.
 
     Raises:
         InputError: the folder is no export, or its space cannot be had.
@@ -41,7 +42,16 @@ def predict(
     """
     record, task, run = opened(folder, space)
     facts: Mapping[str, Any] = record["facts"]
-    return task.describe(run(task.load_input(Path(input_path), facts)), facts)
+    path = Path(input_path)
+    return named(task, path, task.describe(run(task.load_input(path, facts)), facts))
+
+
+def named(task: Task, path: Path, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The answers with the files that they are about, where there are several."""
+    names = task.names_in(path)
+    if names is None:
+        return answers
+    return [{"input": name, **answer} for name, answer in zip(names, answers, strict=True)]
 
 
 def opened(

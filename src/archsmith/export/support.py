@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, InputError
-from .predict import opened
+from .predict import named, opened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,8 @@ def predict_from_support(
         space: as for :func:`archsmith.export.predict`.
 
     Returns:
-        For each example of the input its ``class``, ``probability`` and all ``probabilities``.
+        For each example of the input its ``class``, ``probability`` and all ``probabilities``; of a
+        folder's, with the name of the file as ``input``.
 
     Raises:
         InputError: no such export, one whose model gives no embeddings, or a learner that needs
@@ -68,7 +69,7 @@ def predict_from_support(
         by_class = dict(zip(fitted.classes_, row, strict=True))
         best = max(by_class, key=by_class.__getitem__)
         answers.append({"class": best, "probability": by_class[best], "probabilities": by_class})
-    return answers
+    return named(task, Path(input_path), answers)
 
 
 def _needs_training(kind: Any) -> bool:

@@ -159,7 +159,7 @@ class Session:
     def adopt(self, again: bool = False) -> None:
         """Bring the optimiser up to the store: new parameters join, dropped ones leave.
 
-        One that grew begins with new moments, since its old values may lie anywhere in it.
+        One that grew is a new one, with moments of its own: its old values may lie anywhere in it.
 
         Args:
             again: look even where the store says that nothing has changed.
@@ -178,10 +178,6 @@ class Session:
                     self.optimizer.state.pop(parameter, None)
             stay = [p for p in group["params"] if id(p) in present]
             group["params"] = stay + joining["params"]
-        for parameter, state in list(self.optimizer.state.items()):
-            moments = [m for m in state.values() if isinstance(m, Tensor) and m.ndim]
-            if any(moment.shape != parameter.shape for moment in moments):
-                del self.optimizer.state[parameter]
 
     def judge(self, architecture: Architecture, batch: Batch) -> dict[str, float]:
         """The task's metrics of a subnet on a raw batch; nothing is changed.

@@ -66,8 +66,8 @@ class Store(nn.Module):
         places = torch.arange(grown.numel(), device=grown.device).view(shape)
         inside = take(places, stored.shape, rule)
         grown.view(-1)[inside.reshape(-1)] = stored.detach().reshape(-1)
-        stored.data = grown
-        stored.grad = None
+        # A new tensor: autograd remembers the shape of one that some graph still holds on to.
+        self.put(key, grown, isinstance(stored, nn.Parameter), stored.requires_grad)
 
     def stored(self) -> Iterator[tuple[str, Tensor]]:
         """All stored tensors, parameters and buffers, by key."""

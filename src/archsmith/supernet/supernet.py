@@ -112,6 +112,16 @@ class Supernet(Store):
             return False
         return True
 
+    def lacks(self, model: nn.Module, run: Reading) -> bool:
+        """Whether a module that came out of :meth:`read` needs more weights than are stored."""
+        tag = self._tag(run.answers)
+        for key, place in distinct(model, parameter_keys(run, model)):
+            stored = self.get(tag + key)
+            missing = stored is None or beyond(stored.shape, place.tensor.shape)
+            if missing and key not in self.survey.constants:
+                return True
+        return False
+
     def lend(self, model: nn.Module, run: Reading, *, own_buffers: bool = False) -> nn.Module:
         """Put lent weights into a module that came out of :meth:`read`; the module.
 
@@ -278,14 +288,9 @@ class Supernet(Store):
 
     def _keys(self, architecture: Architecture, run: Reading, model: nn.Module) -> dict[str, str]:
         """The keys of a model, once the store has all of them: more may come than was seen."""
-        keys, tag = parameter_keys(run, model), self._tag(run.answers)
-        for key, place in distinct(model, keys):
-            stored = self.get(tag + key)
-            missing = stored is None or beyond(stored.shape, place.tensor.shape)
-            if missing and key not in self.survey.constants:
-                self._admit(architecture)
-                break
-        return keys
+        if self.lacks(model, run):
+            self._admit(architecture)
+        return parameter_keys(run, model)
 
     def _admit(self, architecture: Architecture) -> None:
         """Make room for an architecture that needs more than was seen before."""

@@ -355,6 +355,10 @@ class Task(ABC):
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
         """Raw inputs (a batch) from a user's file."""
 
+    def names_in(self, path: Path) -> Sequence[str] | None:
+        """What the examples of an input are called, in order, where it has files of their own."""
+        return None
+
     @abstractmethod
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Deployed outputs as JSON values, one an example (class, probability, ...)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -140,12 +140,13 @@ class ImageClassification(Task):
             raise DataError(str(path), "an image, a folder of images, .npy or .npz", "nothing")
         if path.suffix.lower() in (".npy", ".npz"):
             return torch.from_numpy(_from_arrays(path, facts))
-        files = [path]
-        if path.is_dir():
-            files = sorted(p for p in path.iterdir() if p.suffix.lower() in folder.SUFFIXES)
-            if not files:
-                raise DataError(str(path), "images in the folder", "none")
+        files = _images_in(path) if path.is_dir() else [path]
+        if not files:
+            raise DataError(str(path), "images in the folder", "none")
         return torch.from_numpy(np.stack([_from_image(file, facts) for file in files]))
+
+    def names_in(self, path: Path) -> Sequence[str] | None:
+        return [file.name for file in _images_in(path)] if path.is_dir() else None
 
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         return classify.describe_classes(outputs, facts)
@@ -156,6 +157,10 @@ class ImageClassification(Task):
         from .picture import image_grid
 
         return image_grid(inputs, targets, outputs, facts["class_names"])
+
+
+def _images_in(place: Path) -> list[Path]:
+    return sorted(p for p in place.iterdir() if p.suffix.lower() in folder.SUFFIXES)
 
 
 class Normalise(nn.Module):

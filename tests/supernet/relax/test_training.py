@@ -13,7 +13,16 @@ from archsmith.supernet.session import Session
 from archsmith.supernet.supernet import Supernet
 from archsmith.supernet.training import train_supernet
 
-from ..training_toys import IMAGES, RECIPE, digits, operations, same, space_of, values
+from ..training_toys import (
+    IMAGES,
+    RECIPE,
+    digits,
+    operations,
+    same,
+    session_of,
+    space_of,
+    values,
+)  # fmt: skip
 from .toys import METHODS, linking, sized
 
 
@@ -79,3 +88,22 @@ def test_a_search_that_was_over_is_read_with_all_that_it_learned(tmp_path: Path)
     assert again.alphas.names == method.alphas.names
     assert "depth.1.op" in again.alphas
     assert again.derive(again_session, 6) == method.derive(session, 6)
+
+
+def test_a_network_that_needs_more_than_was_seen_makes_room() -> None:
+    # As where the survey has not met the largest values of an option together.
+    method = METHODS["darts"]()
+    session = session_of(sized, holdout=method.holdout)
+    method.begin(session)
+    key, whole = next((k, p) for k, p in session.supernet.stored() if p.shape == (8, 8))
+    session.supernet.put(key, whole.detach()[:4, :4].clone(), True)
+    small = session.supernet.get(key)
+    session.supernet.version += 1
+    for batch in [batch for epoch in range(1, 5) for batch in session.epoch(epoch)]:
+        method.step(session, batch)
+        session.step += 1
+    grown = session.supernet.get(key)
+    assert grown is not None
+    assert grown.shape == (8, 8)
+    assert grown is not small
+    assert any(grown is p for group in session.optimizer.param_groups for p in group["params"])

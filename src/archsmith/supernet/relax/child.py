@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import SpaceError
-from ...space.architecture import Answer
+from ...space.architecture import Answer, Architecture
 from ...space.building import BuilderError
-from ...space.decision import Decision
+from ...space.decision import Decision, Subset
 from ..lending import uninitialised
 from ..session import Session
 from .mixture import MixingWeights
-from .reading import RelaxedReading
+from .reading import RelaxedReading, labels_of
 
 if TYPE_CHECKING:
     from ...space import Space
@@ -88,9 +88,26 @@ def read_child(session: Session, source: MixingWeights, partial: int, *, default
         except BuilderError:
             if default or attempt == _REFUSALS - 1:
                 raise
-    session.supernet.lend(model, run)
+    supernet = session.supernet
+    if supernet.lacks(model, run):
+        # Values that were drawn together for the first time may need more than is stored.
+        for architecture in _apart(supernet.space, run):
+            supernet.subnet(architecture)
+    supernet.lend(model, run)
     live = all(p.is_leaf or _views_a_leaf(p) for p in model.parameters())
     return Child(run, model, session.supernet.version, live)
+
+
+def _apart(space: Space, run: RelaxedReading) -> Iterator[Architecture]:
+    """Architectures that together have all options of a network, with the values it was read by."""
+    for name, decision in run.relaxed.items():
+        for label in labels_of(decision):
+            answer = label
+            if isinstance(decision, Subset):
+                answer = next(a for a in decision.answers() if label in cast("tuple[Answer]", a))
+            path = {**run.answers, **dict(run.inside[name]), name: answer}
+            with suppress(BuilderError):  # not every option fits all others
+                yield space.complete(path)
 
 
 @contextmanager
