@@ -1,4 +1,4 @@
-"""Losses over two views of each example, without labels. Rows i and i + n/2 are one example."""
+"""Losses over two views of each example, without labels. Rows 2i and 2i + 1 are one example."""
 
 from __future__ import annotations
 
@@ -16,13 +16,11 @@ def nt_xent(outputs: Tensor, temperature: float = 0.2) -> Tensor:
         outputs: (2n, d).
     """
     unit = F.normalize(outputs.float(), dim=-1)
-    count = _half(outputs)
     logits = unit @ unit.T / temperature
     logits = logits.masked_fill(
         torch.eye(len(unit), dtype=torch.bool, device=unit.device), -torch.inf
     )
-    partner = torch.arange(2 * count, device=unit.device).roll(count)
-    return F.cross_entropy(logits, partner)
+    return F.cross_entropy(logits, _partners(outputs))
 
 
 def barlow_twins(outputs: Tensor, redundancy: float = 0.005) -> Tensor:
@@ -32,13 +30,12 @@ def barlow_twins(outputs: Tensor, redundancy: float = 0.005) -> Tensor:
     Args:
         outputs: (2n, d), n of 2 or more.
     """
-    count = _half(outputs)
-    first, second = torch.split(outputs.float(), count)
+    _partners(outputs)  # refuses what are no pairs
     first, second = (
         (view - view.mean(0)) / (view.var(0, unbiased=False) + 1e-5).sqrt()
-        for view in (first, second)
+        for view in (outputs.float()[::2], outputs.float()[1::2])
     )
-    correlation = first.T @ second / count
+    correlation = first.T @ second / len(first)
     on = (1 - correlation.diagonal()).square().sum()
     off = correlation.square().sum() - correlation.diagonal().square().sum()
     return (on + redundancy * off) / correlation.shape[0]
@@ -47,16 +44,15 @@ def barlow_twins(outputs: Tensor, redundancy: float = 0.005) -> Tensor:
 def found_partner(outputs: Tensor) -> Tensor:
     """Which views have the other view of their example as nearest by cosine, bool (2n,)."""
     unit = F.normalize(outputs.float(), dim=-1)
-    count = _half(outputs)
     cosines = unit @ unit.T
     cosines.fill_diagonal_(-torch.inf)
-    partner = torch.arange(2 * count, device=unit.device).roll(count)
-    found: Tensor = cosines.argmax(1) == partner
+    found: Tensor = cosines.argmax(1) == _partners(outputs)
     return found
 
 
-def _half(outputs: Tensor) -> int:
+def _partners(outputs: Tensor) -> Tensor:
+    """The row of each row's other view. Raises InputError where they are no pairs."""
     if outputs.ndim != 2 or len(outputs) % 2 or len(outputs) < 2:
         got = f"shape {tuple(outputs.shape)}"
         raise InputError("outputs", "two views of each example, (2n, d)", got)
-    return len(outputs) // 2
+    return torch.arange(len(outputs), device=outputs.device) ^ 1

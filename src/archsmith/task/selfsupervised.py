@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _LOSSES = ("barlow-twins", "simclr")
-#: Images whose views are told apart from each other when a part is scored: half a scoring batch.
-_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,7 @@ class SelfSupervisedImages(EmbeddingImages):
         facts: Mapping[str, Any] | None = None,
     ) -> Sequence[Tensor]:
         chunks = shuffled(index, max(2, size // 2), generator)
-        return [torch.cat([chunk, chunk]) for chunk in chunks]
+        return [chunk.repeat_interleave(2) for chunk in chunks]
 
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
@@ -167,17 +165,11 @@ class PartnerMeter(Meter):
 def _paired(
     task: SelfSupervisedImages, images: Tensor, facts: Mapping[str, Any], seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Two fixed views of each image as bytes, in blocks of first views and then second ones."""
+    """Two fixed views of each image as bytes, one after the other."""
     generator = torch.Generator().manual_seed(seed)
     undo = task.normalise(facts)
-    blocks, targets = [], []
-    start = 0
-    for block in torch.split(images, _BLOCK):
-        prepared = task.prepare(torch.cat([block, block]), facts)
-        view = task.augment(prepared, generator, facts)
-        pixels = view / undo.scale + undo.shift
-        blocks.append(pixels.round_().clamp_(0, 255).byte())
-        number = torch.arange(start, start + len(block))
-        targets += [number, number]
-        start += len(block)
-    return torch.cat(blocks), torch.cat(targets)
+    blocks = []
+    for block in torch.split(images.repeat_interleave(2, 0), 512):
+        view = task.augment(task.prepare(block, facts), generator, facts)
+        blocks.append((view / undo.scale + undo.shift).round_().clamp_(0, 255).byte())
+    return torch.cat(blocks), torch.arange(len(images)).repeat_interleave(2)
