@@ -1,7 +1,8 @@
 """A searched embedding against the Conv-4 of the papers, at equal training and no more parameters.
 
     python benchmarks/embedding_search.py [--data omniglot] [--strategy auto] [--trials 24]
-        [--loss prototypical] [--final-epochs 20] [--seeds 2] [--run FOLDER] [--json FILE]
+        [--loss prototypical] [--options mirrored=yes,together=0.8] [--final-epochs 20]
+        [--seeds 2] [--run FOLDER] [--json FILE]
 
 The space is ``embedder``, whose default is Conv-4. The search goes by one-shot accuracy on classes
 of the validation part, under a limit of Conv-4's parameters. Its winner and Conv-4 are then trained
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--strategy", default="auto")
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--loss", default="prototypical")
+    parser.add_argument("--options", default="", help="others of the task")
     parser.add_argument("--epochs", type=int, default=None, help="of a trial, or of a supernet")
     parser.add_argument("--final-epochs", type=int, default=20)
     parser.add_argument("--finalists", type=int, default=2)
@@ -93,7 +95,7 @@ def main() -> None:
     options = parser.parse_args()
     run = options.run or Path(tempfile.mkdtemp()) / "run"
     began = time.process_time()
-    text = f"few-shot:turned=yes,loss={options.loss}"
+    text = ",".join(filter(None, [f"few-shot:turned=yes,loss={options.loss}", options.options]))
     conv4 = {"omniglot": 111_680}.get(options.data)
     result = nas.search(
         "embedder", options.data, task=text, strategy=options.strategy, trials=options.trials,

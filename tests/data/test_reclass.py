@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from PIL import Image
 
 from archsmith.data.omniglot import read_packed
 from archsmith.data.raw import TEST, TRAIN, VALIDATION, Images
-from archsmith.data.reclass import disjoint, group_of, numbered, resized, turned
+from archsmith.data.reclass import disjoint, group_of, mirrored, numbered, resized, turned
 from archsmith.data.source import read_images
 from archsmith.errors import DataError
 
@@ -66,7 +67,21 @@ def test_classes_are_numbered_from_those_of_the_training_part_on() -> None:
 def test_groups_are_apart_by_the_angle_where_asked() -> None:
     names = ["a/x", "b/x", "a/y", "a/x turned 90", "a/y turned 90", "b/x turned 270"]
     assert group_of(names)[0].tolist() == [0, 1, 0, 0, 0, 1]
-    assert group_of(names, by_turn=True)[0].tolist() == [0, 2, 0, 1, 1, 3]
+    assert group_of(names, changed=True)[0].tolist() == [0, 2, 0, 1, 1, 3]
+    names += ["a/x mirrored", "a/x turned 90 mirrored", "a/y mirrored"]
+    found = group_of(names, changed=True)[0].tolist()
+    assert found[6] == found[8]
+    assert len(set(found)) == 6
+
+
+def test_training_classes_are_mirrored_alone() -> None:
+    raw = toy(["a", "b", "c"], each=2)
+    raw = replace(raw, parts=np.array([0, 0, 1, 1, 2, 2], dtype=np.int8))
+    found = mirrored(raw)
+    assert found.class_names == ("a", "b", "c", "a mirrored")
+    assert found.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert found.parts.tolist() == [0, 0, 1, 1, 2, 2, 0, 0]
+    assert (found.images[6:] == raw.images[:2, :, :, ::-1]).all()
 
 
 def test_turned_images_are_classes_of_their_own() -> None:

@@ -17,6 +17,7 @@ from archsmith.supernet import methods
 from archsmith.supernet.training import train_supernet
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions, Recipe
+from archsmith.task.embedding import distorted
 from archsmith.task.fewshot import EpisodeMeter, FewShotImages
 from archsmith.train import paces, score, train
 from archsmith.trial import Fidelity
@@ -248,6 +249,19 @@ def test_paces_leave_out_what_is_made_of_all_embeddings(
     steps, passes = paces(model, few, data, few.recipe(data), seed=0, seconds=0.0)
     assert steps
     assert passes
+
+
+def test_bending_moves_what_is_near_together() -> None:
+    ramp = torch.linspace(0, 1, 28).expand(40, 1, 28, 28)
+    still = {"turn": 0.0, "scale": 0.0, "shift": 0.0}
+    same = distorted(ramp, torch.Generator().manual_seed(0), **still)
+    assert torch.allclose(same, ramp, atol=1e-5)
+    bent = distorted(ramp, torch.Generator().manual_seed(0), **still, bend=0.03)
+    # The ramp tells by how much of the side each pixel's source lies to the left or right.
+    moved = (bent - ramp)[:, 0, 4:24, 4:24]
+    assert 0.01 < float(moved.std()) < 0.05
+    steps = (moved[:, 1:] - moved[:, :-1]).abs().max()
+    assert float(steps) < 0.05  # smooth from row to row
 
 
 def test_a_proxy_is_given_pairs(data: Data, few: FewShotImages) -> None:

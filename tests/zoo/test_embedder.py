@@ -52,6 +52,16 @@ def test_the_head_does_what_it_is_asked():
     assert torch.allclose(outputs.norm(dim=1), torch.full((5,), 4.0), atol=1e-4)
 
 
+@pytest.mark.parametrize(("pool", "length"), [("flatten", 64), ("average", 64), ("map", 576)])
+def test_what_is_left_of_the_picture(pool, length):
+    answers = {**OMNIGLOT.default(), "head.pool": pool, "head.transform": "standardised"}
+    model = OMNIGLOT.build(Architecture(answers), seed=0)
+    assert model(torch.randn(5, 1, 28, 28)).shape == (5, length)
+    small = OMNIGLOT.build(Architecture({**answers, "head.embedding": "32"}), seed=0)
+    linear = next(m for m in small.modules() if isinstance(m, nn.Linear))
+    assert (linear.in_features, linear.out_features) == (length, 32)
+
+
 def test_layers_of_the_head_by_hand():
     x = torch.tensor([[4.0, -9.0, 0.0]], requires_grad=True)
     out = SignedPower()(x)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from .raw import TEST, TRAIN, VALIDATION, Images
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_TURNED = " turned "
+_TURNED, _MIRRORED = " turned ", " mirrored"
+#: The end of the name of a class that was made here.
+_CHANGED = rf"({_TURNED}\d+)?({_MIRRORED})?$"
 _PARTS = {TRAIN: "training", VALIDATION: "validation", TEST: "test"}
 
 
@@ -67,20 +70,35 @@ def turned(raw: Images) -> Images:
     )
 
 
+def mirrored(raw: Images) -> Images:
+    """Classes of the training part once more, mirrored, as classes of their own."""
+    own = raw.parts == TRAIN
+    kept = np.unique(raw.labels[own])
+    count = len(raw.class_names)
+    place = np.full(count, -1, dtype=np.int64)
+    place[kept] = count + np.arange(len(kept))
+    return replace(
+        raw,
+        images=np.concatenate([raw.images, raw.images[own, :, :, ::-1]]),
+        labels=np.concatenate([raw.labels, place[raw.labels[own]]]),
+        class_names=(*raw.class_names, *(f"{raw.class_names[c]}{_MIRRORED}" for c in kept)),
+        parts=np.concatenate([raw.parts, raw.parts[own]]),
+        notes=(*raw.notes, "mirrored classes of the training part: further classes"),
+    )
+
+
 def group_of(
-    class_names: Sequence[str], by_turn: bool = False
+    class_names: Sequence[str], changed: bool = False
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Group of each class, by what stands before the last ``/`` of its name; and their names.
 
     Args:
-        by_turn: whether what :func:`turned` made is apart by the angle too.
+        changed: whether what :func:`turned` and :func:`mirrored` made is apart by that too.
     """
     heads = [name.rpartition("/")[0] for name in class_names]
-    if by_turn:
-        heads = [
-            head + "".join(name.rpartition(_TURNED)[1:]) * (_TURNED in name)
-            for head, name in zip(heads, class_names, strict=True)
-        ]
+    if changed:
+        marks = [re.search(_CHANGED, name) for name in class_names]
+        heads = [h + (mark[0] if mark else "") for h, mark in zip(heads, marks, strict=True)]
     names = sorted(set(heads))
     return np.array([names.index(head) for head in heads], dtype=np.int64), names
 

@@ -90,8 +90,9 @@ def distorted(
     scale: float = 0.15,
     shift: float = 0.1,
     mirror: bool = False,
+    bend: float = 0.0,
 ) -> Tensor:
-    """Images turned, scaled and shifted at random, the rim repeated; each in its own way.
+    """Images turned, scaled, shifted and bent at random, the rim repeated; each in its own way.
 
     Args:
         inputs: (n, channels, height, width).
@@ -99,6 +100,8 @@ def distorted(
         scale: up to this share smaller or larger.
         shift: up to this share of the side, either way.
         mirror: half of them mirrored.
+        bend: spread of a smooth displacement, as a share of the side, drawn at 4 x 4 points
+            (Simard et al. 2003).
     """
     count, device = len(inputs), inputs.device
 
@@ -116,4 +119,8 @@ def distorted(
     rows = [sign * cos, -sin, 2 * drawn(shift), sign * sin, cos, 2 * drawn(shift)]
     theta = torch.stack(rows, dim=1).view(count, 2, 3)
     grid = F.affine_grid(theta, list(inputs.shape), align_corners=False)
+    if bend:
+        points = 2 * bend * torch.randn(count, 2, 4, 4, generator=generator, device=device)
+        field = F.interpolate(points, inputs.shape[2:], mode="bicubic", align_corners=True)
+        grid = grid + field.permute(0, 2, 3, 1)
     return F.grid_sample(inputs, grid, padding_mode="border", align_corners=False)

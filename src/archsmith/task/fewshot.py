@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ..data.batches import balanced
 from ..data.episodes import Episodes
 from ..data.raw import TEST, TRAIN, VALIDATION, Images
-from ..data.reclass import disjoint, group_of, numbered, turned
+from ..data.reclass import disjoint, group_of, mirrored, numbered, turned
 from ..data.source import locate, read_images
 from ..errors import DataError, InputError
 from ..metric import loss_class
@@ -43,6 +43,7 @@ class FewShotOptions:
         together: share of the training in which a batch holds classes of one group (an alphabet:
             what stands before the last ``/`` of their names), which are harder to tell apart.
         turned: whether turned images are further classes, as the papers do with Omniglot.
+        mirrored: whether mirrored images are further classes to train on.
         dim: size of the embedding that a builder is asked for as ``classes``.
 
     Raises:
@@ -56,6 +57,7 @@ class FewShotOptions:
     loss: str = "prototypical"
     together: float = 0.0
     turned: bool = False
+    mirrored: bool = False
     dim: int = 64
 
     def __post_init__(self) -> None:
@@ -98,11 +100,12 @@ class FewShotImages(EmbeddingImages):
             source, options.image_size, options.unreadable, options.target, classes="leaves"
         )
         raw = disjoint(raw, options.validation, options.test, options.seed)
-        raw = numbered(turned(raw) if self.options.turned else raw)
+        raw = turned(raw) if self.options.turned else raw
+        raw = numbered(mirrored(raw) if self.options.mirrored else raw)
         index = {part: np.flatnonzero(raw.parts == part) for part in (TRAIN, VALIDATION, TEST)}
         facts = facts_of(raw, index[TRAIN]) | {"few_shot": asdict(self.options)}
         facts["training_classes"] = len(np.unique(raw.labels[index[TRAIN]]))
-        facts["groups"] = group_of(raw.class_names, self.options.turned)[0].tolist()
+        facts["groups"] = group_of(raw.class_names, changed=True)[0].tolist()
         parts = {part: part_of(raw, rows) for part, rows in index.items()}
         _expect_pairs(parts[TRAIN].targets, raw.name)
         for part in (VALIDATION, TEST):
@@ -156,9 +159,10 @@ class FewShotImages(EmbeddingImages):
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
     ) -> Tensor:
-        """Turned by up to 15 degrees, scaled, shifted, mirrored where ``facts`` allow it."""
-        mirror = bool(facts and facts.get("mirror")) and not self.options.turned
-        return distorted(inputs, generator, mirror=mirror)
+        """Turned by up to 15 degrees, scaled, shifted, bent, mirrored where ``facts`` allow it."""
+        others = self.options.turned or self.options.mirrored
+        mirror = bool(facts and facts.get("mirror")) and not others
+        return distorted(inputs, generator, mirror=mirror, bend=0.03)
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         if self._loss is None:

@@ -15,7 +15,8 @@ from ..space import choose, one_of, repeat, scope
 def embedder(channels: int, height: int = 28, width: int = 28) -> nn.Module:
     """Images (n, channels, height, width) to embeddings (n, d), compared by squared distance.
 
-    Blocks, each followed by a halving of height and width, then a head. The default is the Conv-4
+    Stages, each followed by a halving of height and width, then a head, which may do without the
+    last halving (``head.pool=map``), so that it tells where things are. The default is the Conv-4
     of the papers on few-shot learning (Vinyals et al. 2016, arXiv:1606.04080; Snell et al. 2017,
     arXiv:1703.05175): four 3x3 convolutions of 64 channels with batch norm, ReLU and max pooling.
     What else is a matter of choice in that field is one here: the size of the embedding, whether it
@@ -34,9 +35,10 @@ def embedder(channels: int, height: int = 28, width: int = 28) -> nn.Module:
     for number in range(1, halvings + 1):
         with scope(f"stage{number}"):
             layers[f"stage{number}"], wide = _stage(wide, activation)
-        layers[f"down{number}"] = pool(2)
-        side = (side[0] // 2, side[1] // 2)
-    layers["head"] = _head(wide, side)
+        if number < halvings:
+            layers[f"down{number}"] = pool(2)
+            side = (side[0] // 2, side[1] // 2)
+    layers["head"] = _head(wide, side, pool)
     return nn.Sequential(layers)
 
 
@@ -71,6 +73,14 @@ class UnitLength(nn.Module):
         return F.normalize(x, dim=-1) * self.radius
 
 
+class _Flat(nn.Sequential):
+    """Layers that give rows; ``many`` is how long they are before the projection."""
+
+    def __init__(self, many: int, *layers: nn.Module) -> None:
+        super().__init__(*layers)
+        self.many = many
+
+
 def _stage(inside: int, activation: type[nn.Module]) -> tuple[nn.Module, int]:
     width: int = choose("width", [24, 32, 48, 64, 96, 128], default=64)
     kernel: int = choose("kernel", [3, 5])
@@ -93,26 +103,35 @@ def _ops(
     }
 
 
-def _head(wide: int, side: tuple[int, int]) -> nn.Module:
+def _head(wide: int, side: tuple[int, int], pool: type[nn.Module]) -> nn.Module:
+    halved = wide * (side[0] // 2) * (side[1] // 2)
+    whole = wide * side[0] * side[1]
     with scope("head"):
-        flat: nn.Module = one_of("pool", {"flatten": nn.Flatten, "average": lambda: _averaged()})
-        many = wide * side[0] * side[1] if isinstance(flat, nn.Flatten) else wide
         size: int = choose("embedding", {"as is": 0, "32": 32, "64": 64, "128": 128, "256": 256})
-        project = nn.Linear(many, size) if size else nn.Identity()
+
+        def flat(many: int, *first: nn.Module) -> nn.Module:
+            return _Flat(many, *first, nn.Linear(many, size) if size else nn.Identity())
+
+        # The projections are options' own: their inputs are not parts of one another.
+        pooled: nn.Module = one_of(
+            "pool",
+            {
+                "flatten": lambda: flat(halved, pool(2), nn.Flatten()),
+                "average": lambda: flat(wide, pool(2), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+                "map": lambda: flat(whole, nn.Flatten()),
+            },
+        )
+        many = size or (pooled.many if isinstance(pooled, _Flat) else wide)
         transform: nn.Module = one_of(
             "transform",
             {
                 "none": nn.Identity,
                 "power": SignedPower,
-                "standardised": lambda: nn.BatchNorm1d(size or many, affine=False),
+                "standardised": lambda: nn.BatchNorm1d(many, affine=False),
             },
         )
         metric: nn.Module = one_of("metric", {"distance": nn.Identity, "angle": UnitLength})
-    return nn.Sequential(flat, project, transform, metric)
-
-
-def _averaged() -> nn.Module:
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    return nn.Sequential(pooled, transform, metric)
 
 
 def _conv(inside: int, outside: int, kernel: int, groups: int = 1) -> tuple[nn.Module, nn.Module]:
