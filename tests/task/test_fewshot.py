@@ -64,6 +64,10 @@ def test_the_name_keeps_the_options(few: FewShotImages) -> None:
     assert task("few-shot").name == "few-shot"
     with pytest.raises(UnknownNameError, match="did you mean 'shots'"):
         task("few-shot:shot=5")
+    with pytest.raises(InputError, match="episodes: expected 100,000 or fewer, got 1000000000"):
+        task("few-shot:episodes=1000000000")
+    with pytest.raises(InputError, match=r"together: expected a share from 0 to 1, got 1\.5"):
+        task("few-shot:together=1.5")
     with pytest.raises(InputError, match="ways: expected 2 or more, got 1"):
         task("few-shot:ways=1")
     with pytest.raises(UnknownNameError, match="loss"):

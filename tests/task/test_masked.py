@@ -126,6 +126,8 @@ def test_bad_texts_and_options_are_refused(masked: MaskedPrediction, tmp_path: P
     with pytest.raises(DataError, match="text file"):
         masked.read("digits", ReadOptions())
     (tmp_path / "short.txt").write_text("too short")
+    with pytest.raises(InputError, match="copies: expected from 1 to 100, got 1000"):
+        task("masked-prediction:copies=1000")
     with pytest.raises(DataError, match="72 characters or more"):
         masked.read(str(tmp_path / "short.txt"), ReadOptions())
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")

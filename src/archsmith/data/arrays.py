@@ -76,7 +76,9 @@ def _load(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except DAMAGE as error:
-        raise DataError(str(path), "an .npz file of arrays", str(error)) from error
+        # Of bytes that it does not know numpy says that they are a pickle.
+        told = "bytes that are no such file" if "pickle" in str(error) else str(error)
+        raise DataError(str(path), "an .npz file of arrays", told) from error
 
 
 def open_archive(path: Path) -> Any:

@@ -31,6 +31,10 @@ _EACH = 4  # examples of a class in a batch
 _SEEN = 66_000
 
 
+#: Whose accuracy is known to a twentieth of a percent; more would fill the memory for nothing.
+_MOST_EPISODES = 100_000
+
+
 @dataclass(frozen=True)
 class FewShotOptions:
     """What stands behind the name of the task: ``few-shot:ways=20,shots=5``.
@@ -65,6 +69,9 @@ class FewShotOptions:
         for name, low in least.items():
             if getattr(self, name) < low:
                 raise InputError(f"few-shot, {name}", f"{low} or more", str(getattr(self, name)))
+        if self.episodes > _MOST_EPISODES:
+            wanted = f"{_MOST_EPISODES:,} or fewer"
+            raise InputError("few-shot, episodes", wanted, str(self.episodes))
         if not 0 <= self.together <= 1:
             raise InputError("few-shot, together", "a share from 0 to 1", f"{self.together:g}")
 

@@ -50,7 +50,7 @@ class MaskedOptions:
         rules = {
             "length": (self.length >= 2, "2 or more"),
             "share": (0 < self.share < 1, "between 0 and 1"),
-            "copies": (self.copies >= 1, "1 or more"),
+            "copies": (1 <= self.copies <= 100, "from 1 to 100"),
         }
         for name, (holds, wanted) in rules.items():
             if not holds:

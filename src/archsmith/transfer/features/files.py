@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...data.arrays import load, open_archive
 from ...errors import DataError, InputError, MissingExtraError, StoreError
 
 if TYPE_CHECKING:
@@ -157,12 +156,8 @@ def _arrays(saved: SavedFeatures) -> dict[str, NDArray[Any]]:
 
 
 def _read_npz(path: Path) -> SavedFeatures:
-    try:
-        with np.load(path, allow_pickle=False) as opened:
-            arrays = {name: opened[name] for name in opened.files}
-    except (OSError, ValueError, EOFError, KeyError, AttributeError,
-            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        raise DataError(str(path), "an .npz file of features", str(error)) from error
+    with open_archive(path) as opened:
+        arrays = {name: load(path, opened, name) for name in opened.files}
     there = [part for part in PARTS if f"{part}_features" in arrays]
     heads = [f"{part}_" for part in there] or [""]
     if any(f"{head}features" not in arrays for head in heads):

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...data.arrays import load, open_archive
 from ...errors import DataError
 from .checks import Indices
 from .data import ZeroShotData
@@ -154,13 +155,5 @@ def _open(path: Path) -> Mapping[str, Any]:
 
 
 def _open_npz(path: Path, wanted: list[str]) -> Mapping[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in wanted if key in archive.files}
-    except Exception as error:  # zip, zlib and numpy each have their own for a damaged file
-        raise DataError(str(path), "an .npz file of plain arrays", _said(error)) from error
-
-
-def _said(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    with open_archive(path) as archive:
+        return {key: load(path, archive, key) for key in wanted if key in archive.files}
