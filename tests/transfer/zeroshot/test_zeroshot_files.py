@@ -152,7 +152,7 @@ def test_files_that_are_no_such_files(tmp_path):
         read_zero_shot(new)
     pickled = tmp_path / "pickled.npz"
     np.savez(pickled, **arrays())  # names are objects here
-    with pytest.raises(DataError, match="plain array|file of arrays"):
+    with pytest.raises(DataError, match=r"plain array|file of arrays"):
         read_zero_shot(pickled)
 
 
