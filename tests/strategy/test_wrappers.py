@@ -215,6 +215,26 @@ def test_a_warm_start_takes_the_best_of_the_pool_by_advice_and_ends():
     assert sum(rest) / len(rest) < 1.0  # three decisions, each a four once in five
 
 
+def test_a_pick_that_breaks_a_limit_is_made_up_for():
+    space, likes = Space(flat), most_of("4")
+    history = History(ACCURACY, [nas.Limit.parse("params<=2")], key=space.canonical)
+    strategy, rng = Advised(RandomSearch(), likes, warm=3, pool=200), random.Random(0)
+    for number in range(12):
+        proposal = strategy.propose(space, history, rng)
+        trial = Trial(number, proposal.architecture, seed=number, note=proposal.note)
+        history.add(trial)
+        # Three fours are too many; what is left has two.
+        trial.metrics = {"params": likes([trial.architecture])[0], "accuracy": 0.5}
+        trial.state = State.PRUNED if trial.metrics["params"] > 2 else State.FINISHED
+        history.close(trial)
+    picks = [t for t in history.trials if t.note == "warm start by advice"]
+    kept = [t for t in picks if t.state is State.FINISHED]
+    assert len(kept) == 3
+    assert len(picks) == 3 + sum(t.state is State.PRUNED for t in picks)
+    assert any(t.state is State.PRUNED for t in picks)
+    assert history.trials[-1] not in picks
+
+
 def test_of_several_proposals_the_advice_chooses():
     space, likes = Space(flat), most_of("4")
 

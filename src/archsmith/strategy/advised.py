@@ -24,7 +24,8 @@ class Advised(Strategy):
     """Proposes what another strategy does, with cheap scores as advice.
 
     - Warm start: the first proposals are the best by the advice among a pool of random draws
-      (Abdelfattah et al. 2021, arXiv:2101.08134).
+      (Abdelfattah et al. 2021, arXiv:2101.08134). One that turns out to break a limit is made up
+      for by the next.
     - Feature: what the pool's scores say of other architectures is learned, and the strategy sees
       it beside what the space says of them. Strategies with a surrogate use it, others do not.
     - Choice: after that the strategy is asked several times, each time with other random numbers,
@@ -38,7 +39,7 @@ class Advised(Strategy):
     Args:
         strategy: what proposes after the start.
         advice: scores of architectures, larger is better; equal for equal graphs.
-        warm: trials of the warm start; 0 leaves it out.
+        warm: trials of the warm start that keep the limits; 0 leaves it out.
         pool: random draws that they are chosen from.
         feature: whether the strategy is shown what the scores of the pool say.
         among: how many proposals are compared for one; 1 takes the strategy's own.
@@ -78,11 +79,27 @@ class Advised(Strategy):
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         if self.warm or self.feature:
             pool, told = self._start(space, history, rng)
-            for architecture in pool[: self.warm]:
-                if history.new(architecture):
-                    return Proposal(architecture, note=f"warm start by {self.says}")
+            pick = self._pick(pool, history)
+            if pick is not None:
+                return Proposal(pick, note=f"warm start by {self.says}")
             space = told
         return self._chosen(space, history, rng)
+
+    def _pick(self, pool: Sequence[Architecture], history: History) -> Architecture | None:
+        """The next of the pool, until enough of it were tried that keep the limits."""
+        broken = {
+            history.key(trial.architecture)
+            for trial in history.ended
+            if history.violation(trial.metrics) > 0
+        }
+        tried = 0
+        for architecture in pool:
+            if tried == self.warm:
+                break
+            if history.new(architecture):
+                return architecture
+            tried += history.key(architecture) not in broken
+        return None
 
     def _start(
         self, space: Space, history: History, rng: random.Random
