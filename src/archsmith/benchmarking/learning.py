@@ -10,11 +10,12 @@ from markupsafe import Markup
 
 from ..errors import InputError
 from ..report.axes import Axis, Frame, Size, span
+from ..report.sheet import HUES, MARGIN, sheet
 from ..report.svg import joined, px, tag, text_width
-from .picture import _DASHES, _HUES, _STYLE
+from .picture import DASHES, STYLE
 
 _PANEL = Size(440, 300, 5, 6)
-_GAP, _TOP, _MARGIN, _ROW = 28.0, 58.0, 18.0, 20.0
+_GAP, _TOP, _ROW = 28.0, 58.0, 20.0
 
 #: Labels a class to the values of all runs.
 Curve = Mapping[int, Sequence[float]]
@@ -44,35 +45,20 @@ def learning_picture(
     if not any(curve for curves in panels.values() for curve in curves.values()):
         raise InputError("picture", "at least one method with values", "none")
     looks = {
-        name: (_HUES[i % len(_HUES)], _DASHES[i // len(_HUES) % len(_DASHES)])
+        name: (HUES[i % len(HUES)], DASHES[i // len(HUES) % len(DASHES)])
         for i, name in enumerate(methods)
     }
     drawn = [
         tag("g", _panel(name, curves, looks, value),
-            transform=f"translate({px(_MARGIN + i * (_PANEL.width + _GAP))} {px(_TOP)})")
+            transform=f"translate({px(MARGIN + i * (_PANEL.width + _GAP))} {px(_TOP)})")
         for i, (name, curves) in enumerate(panels.items())
     ]  # fmt: skip
-    wide = 2 * _MARGIN + len(panels) * _PANEL.width + (len(panels) - 1) * _GAP
-    legend, height = _legend(looks, wide - 2 * _MARGIN)
+    wide = 2 * MARGIN + len(panels) * _PANEL.width + (len(panels) - 1) * _GAP
+    legend, height = _legend(looks, wide - 2 * MARGIN)
     below = _TOP + _PANEL.height + 26
-    tall = below + height + _MARGIN
-    return str(
-        tag(
-            "svg",
-            tag("title", title),
-            tag("style", Markup(_STYLE)),
-            tag("rect", width=wide, height=tall, class_="paper"),
-            tag("text", title, x=_MARGIN, y=24.0, class_="title"),
-            tag("text", subtitle, x=_MARGIN, y=42.0, class_="sub"),
-            *drawn,
-            tag("g", legend, transform=f"translate({px(_MARGIN)} {px(below)})"),
-            xmlns="http://www.w3.org/2000/svg",
-            viewBox=f"0 0 {px(wide)} {px(tall)}",
-            width=wide,
-            height=tall,
-            role="img",
-        )
-    )
+    tall = below + height + MARGIN
+    inside = (*drawn, tag("g", legend, transform=f"translate({px(MARGIN)} {px(below)})"))
+    return sheet(wide, tall, title, subtitle, *inside, style=STYLE)
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from ..errors import InputError
 from ..report.axes import Axis, Frame, Size, span
 from ..report.numbers import metric_name, short
+from ..report.sheet import HUES, MARGIN, sheet
 from ..report.svg import joined, px, tag, text_width
 from .result import BenchmarkResult, held
 
@@ -22,30 +23,20 @@ if TYPE_CHECKING:
 
     Curve = NDArray[np.float64]
 
-_WIDTH, _GAP, _TOP, _MARGIN = 960.0, 28.0, 58.0, 18.0
-_PANEL = Size((_WIDTH - _GAP - 2 * _MARGIN) / 2, 330, 6, 6)
+_WIDTH, _GAP, _TOP = 960.0, 28.0, 58.0
+_PANEL = Size((_WIDTH - _GAP - 2 * MARGIN) / 2, 330, 6, 6)
 _ROW, _SIZE = 19.0, 12.0  # of the legend
 _CROWD = 6  # more lines than this have no bands in the right panel and thinner ones in the left
 _DECADES = 1e4  # of regret, at most
-_HUES = (
-    "#2458c5", "#c2410c", "#0b7d6f", "#8a3fa0", "#a16207", "#be185d", "#4d7c0f",
-)  # fmt: skip
 #: Dashes of the first lines, of those that share their colours, and so on.
-_DASHES = (None, "6 3.5", "1.5 3.5")
-_STYLE = """
-svg { --ink: #17181c; --soft: #5d616b; --line: #e5e5e2; --grey: #9a9da6; --page: #ffffff;
-  font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans",
-  sans-serif; }
-text { fill: var(--soft); } .tick, .label { font-size: 11px; }
-.label { fill: var(--ink); font-weight: 550; }
-.end { text-anchor: end; } .mid { text-anchor: middle; }
-.grid { stroke: var(--line); } .axis { stroke: var(--grey); }
-.title { font-size: 15px; font-weight: 650; fill: var(--ink); } .sub, .key { font-size: 12px; }
-.key .name { fill: var(--ink); } .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
+DASHES = (None, "6 3.5", "1.5 3.5")
+STYLE = """
+.tick, .label { font-size: 11px; } .label { fill: var(--ink); font-weight: 550; }
+.grid { stroke: var(--line); } .key .name { fill: var(--ink); }
+.curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .thin .curve { stroke-width: 1.7; } .band { opacity: .15; } .thin .band { opacity: .08; }
-.paper { fill: var(--page); } .mark { stroke: var(--ink); stroke-width: 1.6; fill: none; }
-.said { font-size: 11px; fill: var(--ink); paint-order: stroke; stroke: var(--page);
-  stroke-width: 4px; stroke-linejoin: round; }
+.mark { stroke: var(--ink); stroke-width: 1.6; fill: none; }
+.said { font-size: 11px; font-weight: normal; }
 """
 
 
@@ -98,31 +89,15 @@ def picture(
     points = [Reference(*reference) for reference in references]
     first = results[0]
     panels = [
-        _left(lines, points, left).drawn(_MARGIN),
-        _right(lines).drawn(_MARGIN + _PANEL.width + _GAP),
+        _left(lines, points, left).drawn(MARGIN),
+        _right(lines).drawn(MARGIN + _PANEL.width + _GAP),
     ]
     legend, height = _legend(lines, left)
     below = _TOP + _PANEL.height + 14
-    tall = below + height + _MARGIN
+    tall = below + height + MARGIN
     heading = title or f"{first.table} {first.dataset}"
-    said = _said(results)
-    return str(
-        tag(
-            "svg",
-            tag("title", heading),
-            tag("style", Markup(_STYLE)),
-            tag("rect", width=_WIDTH, height=tall, class_="paper"),
-            tag("text", heading, x=_MARGIN, y=24.0, class_="title"),
-            tag("text", said, x=_MARGIN, y=42.0, class_="sub"),
-            *panels,
-            tag("g", legend, transform=f"translate({px(_MARGIN)} {px(below)})"),
-            xmlns="http://www.w3.org/2000/svg",
-            viewBox=f"0 0 {px(_WIDTH)} {px(tall)}",
-            width=_WIDTH,
-            height=tall,
-            role="img",
-        )
-    )
+    inside = (*panels, tag("g", legend, transform=f"translate({px(MARGIN)} {px(below)})"))
+    return sheet(_WIDTH, tall, heading, _said(results), *inside, style=STYLE)
 
 
 def _said(results: Sequence[BenchmarkResult]) -> str:
@@ -143,8 +118,8 @@ def _lines(results: Sequence[BenchmarkResult], left: str) -> list[_Line]:
         mean, error = _mean(result.regret if left == "regret" else result.test)
         shares = result.optimum.astype(np.float64) if result.volume is None else result.volume
         share, doubt = _mean(100.0 * shares)
-        hue = _HUES[place % len(_HUES)]
-        dash = _DASHES[place // len(_HUES) % len(_DASHES)]
+        hue = HUES[place % len(HUES)]
+        dash = DASHES[place // len(HUES) % len(DASHES)]
         made.append(_Line(result, hue, dash, mean, error, share, doubt))
     if left == "regret":
         return sorted(made, key=lambda line: np.nan_to_num(line.mean[-1], nan=np.inf))
@@ -265,7 +240,7 @@ def _legend(lines: Sequence[_Line], left: str) -> tuple[Markup, float]:
     """Names with what they reached at the last query, in columns, best first; and its height."""
     texts = [(line.result.strategy, _reached(line, left)) for line in lines]
     wide = max(44 + text_width(f"{name}  {reached}", _SIZE) for name, reached in texts) + 14
-    columns = max(1, min(len(lines), int((_WIDTH - 2 * _MARGIN) // wide)))
+    columns = max(1, min(len(lines), int((_WIDTH - 2 * MARGIN) // wide)))
     rows = math.ceil(len(lines) / columns)
     entries = []
     for place, (line, (name, reached)) in enumerate(zip(lines, texts, strict=True)):

@@ -27,13 +27,15 @@ text { fill: var(--soft); font-size: 12px; } .small { font-size: 11px; } .cell {
 """
 
 
-def sheet(width: float, height: float, title: str, said: str, *inside: Markup) -> str:
-    """The text of an SVG file with a heading over what is drawn."""
+def sheet(
+    width: float, height: float, title: str, said: str, *inside: Markup, style: str = ""
+) -> str:
+    """The text of an SVG file with a heading over what is drawn; ``style`` adds to the house's."""
     return str(
         tag(
             "svg",
             tag("title", title),
-            tag("style", Markup(_STYLE)),
+            tag("style", Markup(_STYLE + style)),
             tag("rect", width=width, height=height, class_="paper"),
             tag("text", title, x=MARGIN, y=24.0, class_="title"),
             tag("text", said, x=MARGIN, y=42.0),
