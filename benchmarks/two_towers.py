@@ -125,7 +125,7 @@ def image_tower() -> nn.Module:
 
 def cifar10(name: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Two classes that are known by their names alone."""
-    rows, labels, count, classes = cifar_features(options)
+    rows, labels, count, classes = cifar_features(options.examples, options.side)
     rng = np.random.default_rng(seed)
     unseen = np.sort(rng.choice(len(classes), 2, replace=False))
     encode = cached_encoder(classes)
@@ -151,14 +151,14 @@ _ENCODED: dict[str, Tensor] = {}
 
 
 @lru_cache(maxsize=1)
-def cifar_features(options: argparse.Namespace) -> tuple[Tensor, Any, int, tuple[str, ...]]:
+def cifar_features(examples: int, side: int) -> tuple[Tensor, Any, int, tuple[str, ...]]:
     """Standardised features of training and test images, labels, how many are for training."""
     with np.load(Path(os.environ["ARCHSMITH_DATA"]) / "cifar10_jpeg.npz") as packed:
         classes = tuple(str(name) for name in packed["classes"])
-    parts = [cifar("train", classes, options.examples // 10), cifar("test", classes, 100)]
+    parts = [cifar("train", classes, examples // 10), cifar("test", classes, 100)]
     images = torch.from_numpy(np.concatenate([images for images, _ in parts]))
     found = lite()
-    found = replace(found, prepare=replace(found.prepare, size=(options.side, options.side)))
+    found = replace(found, prepare=replace(found.prepare, size=(side, side)))
     rows = found.embed(images)
     count = len(parts[0][1])
     rows = (rows - rows[:count].mean(0)) / (rows[:count].std(0) + 1e-6)
