@@ -158,6 +158,7 @@ def search(
         latency=LatencyOptions.parse(latency) if isinstance(latency, str) else latency,
     )
     if sharing is not None:
+        setting.task.expect_shared()
         setting.fidelity = Fidelity(epochs_of(setting, epochs, budget is not None))
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
     objectives, bounds = goals(setting, maximize, minimize, limits)

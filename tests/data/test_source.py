@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from archsmith.data import datasets, idx
 from archsmith.data.raw import TEST
@@ -146,3 +147,16 @@ def test_every_registered_data_set_says_what_it_is() -> None:
     assert all(own)
     assert len(set(own)) == len(own)
     assert not any("\n" in doc for doc in own)
+
+
+def test_pictures_in_hidden_folders_are_no_examples(tmp_path: Path) -> None:
+    # Copies of a notebook's would be classes of their own, and stand in several parts.
+    for name in ("a/x", "a/y", "a/x/.ipynb_checkpoints", ".thumbs/z"):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+        for number in range(3):
+            Image.fromarray(np.full((4, 4), 80 * number, np.uint8)).save(
+                tmp_path / name / f"{number}.png"
+            )
+    found = read_images(str(tmp_path), None, "refuse", None, classes="leaves")
+    assert found.class_names == ("a/x", "a/y")
+    assert len(found.images) == 6

@@ -235,6 +235,17 @@ def test_a_pick_that_breaks_a_limit_is_made_up_for():
     assert history.trials[-1] not in picks
 
 
+def test_a_start_ends_whose_trials_break_a_limit_after_their_training():
+    """As one on accuracy: each was paid for, and what comes next is the strategy's."""
+    space = Space(flat)
+    strategy = Advised(RandomSearch(), most_of("4"), warm=3, pool=50)
+    history = filled(strategy, space, 12, [nas.Limit.parse("accuracy>=2")])
+    assert not history.front()
+    fours = [most_of("4")([t.architecture])[0] for t in history.trials]
+    assert min(fours[:3]) >= 1
+    assert min(fours[3:]) == 0
+
+
 def test_of_several_proposals_the_advice_chooses():
     space, likes = Space(flat), most_of("4")
 

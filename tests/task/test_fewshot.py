@@ -255,6 +255,27 @@ def test_paces_leave_out_what_is_made_of_all_embeddings(
     assert passes
 
 
+def test_a_loss_with_points_is_refused_over_shared_weights_before_a_run_begins(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(InputError, match="over shared weights"):
+        nas.search(
+            "embedder", "digits", task="few-shot:ways=2,queries=5,loss=proxy-nca",
+            strategy="spos", trials=1, run=tmp_path / "run",
+        )  # fmt: skip
+    assert not (tmp_path / "run").exists()
+
+
+def test_labels_are_those_that_episodes_are_made_of(few: FewShotImages, tmp_path: Path) -> None:
+    for name in ("a/x", "a/y", "b/x", "b/z"):
+        (tmp_path / name).mkdir(parents=True)
+        for number in range(8):
+            picture = np.random.RandomState(number).randint(0, 256, (8, 8), dtype=np.uint8)
+            Image.fromarray(picture).save(tmp_path / name / f"{number}.png")
+    found = few.labelled().read(str(tmp_path), ReadOptions())
+    assert found.facts["class_names"] == ["a/x", "a/y", "b/x", "b/z"]
+
+
 def test_bending_moves_what_is_near_together() -> None:
     ramp = torch.linspace(0, 1, 28).expand(40, 1, 28, 28)
     still = {"turn": 0.0, "scale": 0.0, "shift": 0.0}

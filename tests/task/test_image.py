@@ -98,6 +98,9 @@ def test_augmentation_mirrors_only_where_facts_allow() -> None:
         (("a", "b"), False),
         (("turn left", "turn right"), False),
         (("cat", "dog"), True),
+        (("Greek/character01", "Latin/character12"), False),
+        (("latin/a", "latin/b"), False),
+        (("letter_a", "a cat"), True),
     ],
 )
 def test_mirroring_is_decided_by_class_names(names: tuple[str, ...], allowed: bool) -> None:

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from torch import nn
 from torch.nn import functional as F
 
-from archsmith.errors import InputError
+from archsmith.errors import DataError, InputError
 from archsmith.transfer.fewshot import FewShotLearner, learners
 from archsmith.transfer.fewshot.centroids import Prototypical, SimpleShot
 from archsmith.transfer.fewshot.distances import class_logsumexp, within_span
@@ -352,3 +352,28 @@ def test_maml_needs_enough_outputs():
 def test_settings_out_of_range_are_refused(name, arguments, message):
     with pytest.raises(InputError, match=message):
         learners.get(name)(**arguments)
+
+
+@pytest.mark.parametrize("name", ["prototypical", "relation", "maml", "ridge"])
+def test_arrays_of_double_precision_go_into_single(name):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(12, 6)) + 4 * np.eye(6)[np.arange(12) % 3]
+    own = {"dim": 6} if name == "relation" else {"embed": nn.Linear(6, 6)}
+    learner = learners.get(name)(**own)
+    assert len(learner.fit(x, np.arange(12) % 3).predict(x[::-1])) == 12
+    assert learner.logits(x).dtype == torch.float32
+
+
+def test_what_is_no_row_of_features_is_refused():
+    pictures, labels = torch.randn(4, 1, 3, 3), [0, 1, 0, 1]
+    with pytest.raises(DataError, match=r"support: expected examples \(n, features\)"):
+        learners.get("prototypical")().fit(pictures, labels)
+    for embed in (nn.Flatten(0), nn.LSTM(3, 2)):
+        with pytest.raises(InputError, match=r"embed: expected a tensor \(n, features\)"):
+            learners.get("prototypical")(embed).fit(torch.randn(4, 3), labels)
+
+
+def test_a_column_of_texts_is_taken():
+    column = np.array(["cat", "dog", "cat", "dog"], dtype=object)
+    x = torch.tensor([[0.0, 0], [5, 5], [0, 1], [5, 4]])
+    assert learners.get("prototypical")().fit(x, column).predict(x) == column.tolist()

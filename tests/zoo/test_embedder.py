@@ -7,6 +7,8 @@ import torch
 from torch import nn
 
 from archsmith.space import Architecture, Space
+from archsmith.supernet import methods
+from archsmith.supernet.supernet import Supernet
 from archsmith.testing.space import SpaceContract
 from archsmith.zoo import spaces
 from archsmith.zoo.embedder import SignedPower, UnitLength, embedder
@@ -70,3 +72,11 @@ def test_layers_of_the_head_by_hand():
     assert x.grad.isfinite().all()
     assert torch.allclose(UnitLength(2.0)(x.detach()).norm(dim=1), torch.tensor([2.0]))
     assert spaces.get("embedder") is embedder
+
+
+@pytest.mark.parametrize("name", ["darts", "gdas"])
+def test_all_its_operations_can_be_mixed(name):
+    space = Space(embedder, channels=1, height=14, width=14)
+    method = methods.get(name)()
+    method.check(space)
+    method.try_out(Supernet(space), torch.zeros(2, 1, 14, 14))

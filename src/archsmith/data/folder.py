@@ -45,8 +45,14 @@ def _folders(folder: Path) -> list[Path]:
 
 def _pictures(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file():
+        inside = path.relative_to(folder).parts[:-1]
+        if is_picture(path) and not any(part.startswith(".") for part in inside):
             yield path
+
+
+def is_picture(path: Path) -> bool:
+    """Whether it is a file of an image, and not a hidden one."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def is_image_folder(folder: Path) -> bool:

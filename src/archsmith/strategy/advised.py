@@ -24,8 +24,8 @@ class Advised(Strategy):
     """Proposes what another strategy does, with cheap scores as advice.
 
     - Warm start: the first proposals are the best by the advice among a pool of random draws
-      (Abdelfattah et al. 2021, arXiv:2101.08134). One that turns out to break a limit is made up
-      for by the next.
+      (Abdelfattah et al. 2021, arXiv:2101.08134). One that is found to break a limit before
+      it is trained is made up for by the next.
     - Feature: what the pool's scores say of other architectures is learned, and the strategy sees
       it beside what the space says of them. Strategies with a surrogate use it, others do not.
     - Choice: after that the strategy is asked several times, each time with other random numbers,
@@ -39,7 +39,7 @@ class Advised(Strategy):
     Args:
         strategy: what proposes after the start.
         advice: scores of architectures, larger is better; equal for equal graphs.
-        warm: trials of the warm start that keep the limits; 0 leaves it out.
+        warm: trials of the warm start, without those that a limit stops; 0 leaves it out.
         pool: random draws that they are chosen from.
         feature: whether the strategy is shown what the scores of the pool say.
         among: how many proposals are compared for one; 1 takes the strategy's own.
@@ -87,9 +87,10 @@ class Advised(Strategy):
 
     def _pick(self, pool: Sequence[Architecture], history: History) -> Architecture | None:
         """The next of the pool, until enough of it were tried that keep the limits."""
+        # Limits that are known before a training alone: what was trained is paid for.
         broken = {
             history.key(trial.architecture)
-            for trial in history.ended
+            for trial in history.pruned
             if history.violation(trial.metrics) > 0
         }
         tried = 0

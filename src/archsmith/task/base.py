@@ -333,6 +333,9 @@ class Task(ABC):
         """
         return None
 
+    def expect_shared(self) -> None:  # noqa: B027
+        """Raises InputError where its loss cannot train weights that many architectures share."""
+
     def imitation(self, outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         """How far outputs are from those of a teacher, a scalar loss."""
         from ..metric.distill import imitation

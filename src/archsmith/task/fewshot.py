@@ -22,9 +22,9 @@ from ..metric.distances import squared
 from ..metric.distill import relational
 from ..options import parse, told
 from ..trial import Fidelity
-from .base import Data, Meter, Part, ReadOptions, Recipe
+from .base import Data, Meter, Part, ReadOptions, Recipe, Task
 from .embedding import EmbeddingImages, distorted, expect_embeddings
-from .image import facts_of, part_of, sized
+from .image import ImageClassification, facts_of, part_of, sized
 
 _EACH = 4  # examples of a class in a batch
 #: Pictures of 28 x 28 that a trial of a search sees: two minutes of a core for Conv-4.
@@ -102,6 +102,9 @@ class FewShotImages(EmbeddingImages):
         self._kind = loss_class(self.options.loss)
         self._loss = None if self._kind.learned else self._kind()
 
+    def labelled(self) -> Task:
+        return _Leaves()
+
     def read(self, source: str, options: ReadOptions) -> Data:
         raw = read_images(
             source, options.image_size, options.unreadable, options.target, classes="leaves"
@@ -172,13 +175,17 @@ class FewShotImages(EmbeddingImages):
         return distorted(inputs, generator, mirror=mirror, bend=0.03)
 
     def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        self.expect_shared()
+        assert self._loss is not None
+        loss: Tensor = self._loss(outputs, targets)
+        return loss
+
+    def expect_shared(self) -> None:
         if self._loss is None:
             raise InputError(
                 f"loss {self.options.loss}", "a training that can hold its points for each class",
                 "one over shared weights, or none", "choose another loss, or train from nothing",
             )  # fmt: skip
-        loss: Tensor = self._loss(outputs, targets)
-        return loss
 
     def learned_loss(self, facts: Mapping[str, Any], dim: Callable[[], int]) -> nn.Module | None:
         return self._kind(facts["training_classes"], dim()) if self._kind.learned else None
@@ -188,6 +195,12 @@ class FewShotImages(EmbeddingImages):
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return EpisodeMeter(facts)
+
+
+class _Leaves(ImageClassification):
+    """Images by the classes that episodes are made of."""
+
+    classes_by = "leaves"
 
 
 class EpisodeMeter(Meter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -160,7 +161,7 @@ class ImageClassification(Task):
 
 
 def _images_in(place: Path) -> list[Path]:
-    return sorted(p for p in place.iterdir() if p.suffix.lower() in folder.SUFFIXES)
+    return sorted(p for p in place.iterdir() if folder.is_picture(p))
 
 
 class Normalise(nn.Module):
@@ -223,14 +224,18 @@ def facts_of(raw: Images, train: NDArray[np.int64]) -> dict[str, Any]:
     }
 
 
+#: Digits, single letters, and classes that are called letters or characters.
+_SIGN = re.compile(r".?|\d+|(char(acter)?|letter|digit|glyph|kana|sign|symbol)s?[ _-]?\w{0,4}")
+
+
 def may_mirror(class_names: tuple[str, ...]) -> bool:
     """Whether a mirrored picture is still of its class, as far as the names of classes tell.
 
-    Not where they are signs (digits, single letters), which have a reading direction, nor where
-    one is about a side.
+    Not where they are signs (digits, letters), which have a reading direction, nor where one is
+    about a side.
     """
     words = [name.strip().lower() for name in class_names]
-    signs = all(len(word) <= 1 or word.isdecimal() for word in words)
+    signs = all(_SIGN.fullmatch(word.rpartition("/")[2]) for word in words)
     sided = any("left" in word or "right" in word for word in words)
     return not (signs or sided)
 

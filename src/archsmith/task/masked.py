@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.source import locate
-from ..data.text import SUFFIXES, coded, read_text
+from ..data.text import SUFFIXES, UNKNOWN, coded, read_text
 from ..errors import DataError, InputError
 from ..options import parse, told
 from ..trial import Fidelity
@@ -163,10 +163,16 @@ class MaskedPrediction(Task):
         )  # fmt: skip
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
-        """The text of a file in examples, the last one filled up with masks; ``_`` is a mask."""
+        """The text of a file in examples, the last one filled up with masks.
+
+        ``_`` is a mask, and so is what training has not seen.
+        """
         text = read_text(path)
         shown = "".join(text.alphabet[code] for code in text.codes)
         codes, mask = coded(shown, facts["alphabet"]), facts["vocabulary"] - 1
+        known = set(facts["alphabet"]) - {"_"}
+        if UNKNOWN not in known:
+            codes[np.array([character not in known for character in shown])] = mask
         codes[np.array([character == "_" for character in shown])] = mask
         filled = np.full(-(-len(codes) // facts["length"]) * facts["length"], mask)
         filled[: len(codes)] = codes
@@ -192,7 +198,8 @@ class MaskedPrediction(Task):
         generator = torch.Generator().manual_seed(seed)
         asked = torch.rand(lines.shape, generator=generator) < self.options.share
         luck = torch.randint(lines.shape[1], (len(lines),), generator=generator)
-        asked[torch.arange(len(lines)), luck] = True
+        none = (~asked.any(1)).nonzero().flatten()
+        asked[none, luck[none]] = True
         fate = torch.rand(lines.shape, generator=generator)
         other = torch.randint(len(facts["alphabet"]), lines.shape, generator=generator)
         shown = torch.where(asked & (fate < 0.8), facts["vocabulary"] - 1, lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ class SelfSupervisedOptions:
     def __post_init__(self) -> None:
         if self.loss not in _LOSSES:
             raise unknown("loss without labels", self.loss, _LOSSES)
-        if not self.temperature > 0:
+        if not 0 < self.temperature < math.inf:
             raise InputError("self-supervised, temperature", "above 0", f"{self.temperature:g}")
         if self.dim < 2:
             raise InputError("self-supervised, dim", "2 or more", str(self.dim))

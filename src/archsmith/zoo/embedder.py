@@ -73,14 +73,6 @@ class UnitLength(nn.Module):
         return F.normalize(x, dim=-1) * self.radius
 
 
-class _Flat(nn.Sequential):
-    """Layers that give rows; ``many`` is how long they are before the projection."""
-
-    def __init__(self, many: int, *layers: nn.Module) -> None:
-        super().__init__(*layers)
-        self.many = many
-
-
 def _stage(inside: int, activation: type[nn.Module]) -> tuple[nn.Module, int]:
     width: int = choose("width", [24, 32, 48, 64, 96, 128], default=64)
     kernel: int = choose("kernel", [3, 5])
@@ -108,20 +100,16 @@ def _head(wide: int, side: tuple[int, int], pool: type[nn.Module]) -> nn.Module:
     whole = wide * side[0] * side[1]
     with scope("head"):
         size: int = choose("embedding", {"as is": 0, "32": 32, "64": 64, "128": 128, "256": 256})
-
-        def flat(many: int, *first: nn.Module) -> nn.Module:
-            return _Flat(many, *first, nn.Linear(many, size) if size else nn.Identity())
-
-        # The projections are options' own: their inputs are not parts of one another.
-        pooled: nn.Module = one_of(
-            "pool",
-            {
-                "flatten": lambda: flat(halved, pool(2), nn.Flatten()),
-                "average": lambda: flat(wide, pool(2), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-                "map": lambda: flat(whole, nn.Flatten()),
-            },
-        )
-        many = size or (pooled.many if isinstance(pooled, _Flat) else wide)
+        # A value, for outputs of different length cannot be mixed.
+        kept: str = choose("pool", ["flatten", "average", "map"])
+        layers: list[nn.Module] = [] if kept == "map" else [pool(2)]
+        if kept == "average":
+            layers.append(nn.AdaptiveAvgPool2d(1))
+        many = {"flatten": halved, "average": wide, "map": whole}[kept]
+        layers += [nn.Flatten(), nn.Linear(many, size) if size else nn.Identity()]
+        # Projections have names of their own: their inputs are not parts of one another.
+        pooled = nn.Sequential(OrderedDict({kept: nn.Sequential(*layers)}))
+        many = size or many
         transform: nn.Module = one_of(
             "transform",
             {

@@ -119,3 +119,17 @@ def test_what_cannot_be_probed_is_refused():
         CentroidProbe().predict(x)
     with pytest.raises(InputError, match="fit before"):
         CentroidProbe().score(x, y)
+
+
+def test_features_that_are_all_the_same_are_refused():
+    labels = torch.arange(12) % 2
+    for kind in (CentroidProbe, LinearProbe, NeighbourProbe):
+        with pytest.raises(InputError, match="examples that differ, got all the same"):
+            kind().fit(torch.ones(12, 3), labels)
+
+
+def test_arrays_are_taken_as_tensors_are():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 3)) + np.arange(40)[:, None] % 2 * 5
+    y = np.arange(40) % 2
+    assert CentroidProbe().fit(x, y).score(x, list(y)).accuracy == 1.0

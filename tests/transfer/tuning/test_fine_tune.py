@@ -52,6 +52,15 @@ def test_four_digits_are_learned_from_five_labels_each(few):
     assert 0.5 < rows.metrics["accuracy"] < tuned.metrics["accuracy"]  # chance is a quarter
 
 
+def test_a_head_that_is_kept_has_to_fit(few):
+    told = []
+    with pytest.raises(InputError, match=r"fine-tuning: expected a model for .*\(2, 6\)"):
+        fine_tune(
+            pretrained(), IMAGES, few, FineTuning(head="keep"), recipe=RECIPE, on_epoch=told.append
+        )
+    assert not told
+
+
 def test_a_linear_probe_changes_the_head_alone(few):
     before = copy.deepcopy(pretrained().state_dict())
     tuned = tune(few, freeze="all")

@@ -336,6 +336,9 @@ def test_a_class_without_attributes_is_named():
             Ridge(1.0).fit(features, labels, bad)
         with pytest.raises(DataError, match="class 'fox'"):
             ZeroShotData.of(features, labels, bad, [0, 1], class_names=[*"ab", "fox", *"def"])
+    for unseen, got in (([0, 12], "12"), ([-1], "-1"), ([], "none")):
+        with pytest.raises(DataError, match=f"unseen: expected numbers of classes.*got {got}"):
+            ZeroShotData.of(features, labels, described, unseen)
 
 
 def test_attributes_that_never_change_are_left_out_and_named():

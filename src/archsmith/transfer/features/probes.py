@@ -62,11 +62,14 @@ class Probe(ABC):
         """Learn from features (n, d) and whole labels (n,).
 
         Raises:
-            InputError: shapes that do not fit, fewer than two classes, or values not finite.
+            InputError: shapes that do not fit, fewer than two classes, values not finite or all the
+                same.
         """
         x, y = _arrays(features, labels)
         if len(np.unique(y)) < 2:
             raise InputError("labels", "at least two classes", f"only {y[0]}" if len(y) else "none")
+        if not np.ptp(x, axis=0).any():
+            raise InputError("features", "examples that differ", "all the same")
         with warnings.catch_warnings():
             # Not converged to the last digit is good enough, and the choice of C sees to it.
             warnings.simplefilter("ignore")
@@ -218,6 +221,8 @@ def probe(
 
 
 def _arrays(features: Tensor, labels: Tensor | None) -> tuple[Floats, Labels]:
+    features = torch.as_tensor(features)
+    labels = None if labels is None else torch.as_tensor(labels)
     if features.dim() != 2 or not len(features):
         raise InputError("features", "(n, d) with n of 1 or more", str(tuple(features.shape)))
     x = features.detach().cpu().double().numpy()

@@ -72,8 +72,13 @@ def batch_of(inputs: Inputs, index: Tensor | slice, prepare: Prepare | None) -> 
 
 
 def call(model: nn.Module, inputs: Inputs, device: torch.device) -> Any:
-    """The model's output for prepared inputs."""
-    moved = mapped(inputs, lambda tensor: tensor.to(device))
+    """The model's output for prepared inputs; floating-point ones as its weights are."""
+    own = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
+
+    def brought(tensor: Tensor) -> Tensor:
+        return tensor.to(device, own if tensor.is_floating_point() else None)
+
+    moved = mapped(inputs, brought)
     if isinstance(moved, Mapping):
         return model(**moved)
     return model(*moved) if isinstance(moved, tuple) else model(moved)

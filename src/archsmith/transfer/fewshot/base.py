@@ -83,7 +83,7 @@ class FewShotLearner(nn.Module, ABC):
             return self.compare(support, members, query)
         episodes, shots, asked = len(support), support.shape[1], query.shape[1]
         inputs = torch.cat([support, query], dim=1).flatten(0, 1)
-        features = self.embed(inputs).flatten(1).unflatten(0, (episodes, shots + asked))
+        features = self._embedded(inputs).reshape(episodes, shots + asked, -1)
         return self.compare(features[:, :shots], members, features[:, shots:])
 
     def features(self, inputs: Tensor, batch_size: int = 512) -> Tensor:
@@ -94,8 +94,26 @@ class FewShotLearner(nn.Module, ABC):
         if self.embed is None or self.adapts:
             return inputs
         with evaluating(self), torch.no_grad():
-            parts = [self.embed(part).flatten(1) for part in torch.split(inputs, batch_size)]
+            parts = [self._embedded(part) for part in torch.split(inputs, batch_size)]
         return torch.cat(parts)
+
+    def taken(self, inputs: Tensor | NDArray[Any]) -> Tensor:
+        """Inputs as a tensor where the learner is; floating-point numbers as what takes them."""
+        if isinstance(inputs, np.ndarray):
+            inputs = np.ascontiguousarray(inputs)  # torch knows no negative strides
+        found = torch.as_tensor(inputs, device=self.device)
+        reader = self if self.embed is None and self.sized else self.embed
+        parameters = reader.parameters() if reader is not None else iter(())
+        own = next((p.dtype for p in parameters if p.is_floating_point()), None)
+        return found.to(own) if own is not None and found.is_floating_point() else found
+
+    def _embedded(self, inputs: Tensor) -> Tensor:
+        assert self.embed is not None
+        found = self.embed(inputs)
+        if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(inputs):
+            got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            raise InputError(f"{self.name} embed", "a tensor (n, features)", str(got))
+        return found.flatten(1)
 
     def fit(self, support: Tensor | NDArray[Any], labels: Sequence[Any] | Tensor) -> Self:
         """Learn classes from inputs (n, ...) and their labels (n,), whole numbers or texts.
@@ -105,7 +123,7 @@ class FewShotLearner(nn.Module, ABC):
         Raises:
             DataError: not one label for each example, a single class, values that are not finite.
         """
-        inputs = torch.as_tensor(support, device=self.device)
+        inputs = self.taken(support)
         found, codes = _coded(labels)
         if len(codes) != len(inputs) or inputs.ndim < 2:
             got = f"{len(codes)} for inputs of shape {tuple(inputs.shape)}"
@@ -133,7 +151,7 @@ class FewShotLearner(nn.Module, ABC):
         """
         if self._support is None or self._members is None:
             raise InputError(self.name, "fit before predict", "no support", "call fit first")
-        inputs = torch.as_tensor(query, device=self.device)
+        inputs = self.taken(query)
         if tuple(inputs.shape[1:]) != self._shape:
             expected = f"inputs (n, {', '.join(map(str, self._shape))}), as the support"
             raise InputError("query", expected, str(tuple(inputs.shape)))
@@ -220,9 +238,11 @@ class FewShotLearner(nn.Module, ABC):
         """Features as floating-point numbers; refuses another shape, and NaN or infinity."""
         if not features.is_floating_point():
             features = features.float()
-        if features.ndim < 2 or (self.dim not in (None, features.shape[-1]) and not self.adapts):
+        flat = features.ndim == 2 or (self.adapts and features.ndim > 2)
+        if not flat or (self.dim not in (None, features.shape[-1]) and not self.adapts):
             expected = "examples (n, features)" if self.dim is None else f"(n, {self.dim})"
-            raise DataError(what, expected, str(tuple(features.shape)))
+            mend = "give an embedding, or flatten them" if features.ndim > 2 else ""
+            raise DataError(what, expected, str(tuple(features.shape)), mend)
         if not torch.isfinite(features).all():
             row = int((~torch.isfinite(features).flatten(1).all(dim=1)).nonzero()[0])
             raise DataError(what, "finite values", f"NaN or infinity in example {row}")
@@ -244,6 +264,8 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 def _coded(labels: Sequence[Any] | Tensor) -> tuple[list[Any], NDArray[np.int64]]:
     """Labels that occur as JSON values, sorted, and the place of each example's among them."""
     array = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    if array.dtype == object and all(isinstance(label, str) for label in array.flat):
+        array = array.astype(str)  # a column of a table
     if array.ndim != 1 or array.dtype.kind not in "iuUb":
         got = f"{array.dtype} of shape {array.shape}"
         raise DataError("support labels", "whole numbers or texts, one for each example", got)

@@ -111,7 +111,7 @@ def evaluate_episodes(
     on = learner.device
     # Only what is asked about is embedded.
     used, places = np.unique(np.concatenate([d.reshape(-1) for d in drawn]), return_inverse=True)
-    chosen = torch.as_tensor(inputs)[torch.from_numpy(used)].to(on)
+    chosen = learner.taken(inputs[used])
     features = learner.checked(learner.features(chosen), "inputs")
     embedded = time.perf_counter()
     cut = drawn[0].size

@@ -76,7 +76,7 @@ def train_episodes(
         raise DataError("inputs", f"{len(episodes)}, as many as labels", str(len(inputs)))
     on, mode, losses = torch.device(device), learner.training, []
     learner.to(on).train()
-    data = torch.as_tensor(inputs).to(on)
+    data = learner.taken(inputs)
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay)
     order, noise = np.random.default_rng(seed), torch.Generator(on).manual_seed(seed)
     try:

@@ -97,6 +97,8 @@ class CheckpointFit:
         lines += [f"left over: {name}" for name in self.left_over]
         lines += [
             f"another shape: {name} is {ours}, the checkpoint has {theirs}"
+            if ours != theirs
+            else f"another kind: {name} has whole numbers in one of them, and others in the other"
             for name, (ours, theirs) in self.reshaped.items()
         ]
         return "\n    ".join(lines)
@@ -232,7 +234,7 @@ def _classes(
     reshaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], head: str
 ) -> tuple[int, int] | None:
     """Outputs of both heads where they differ in nothing else."""
-    of_head = [shapes for name, shapes in reshaped.items() if _inside(name, head)]
+    of_head = [s for name, s in reshaped.items() if _inside(name, head) and s[0] != s[1]]
     # A single number has no outputs to count.
     if any(not ours or not theirs or ours[1:] != theirs[1:] for ours, theirs in of_head):
         return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import InputError
 from ...task.base import Data, Recipe, Task
@@ -88,6 +88,7 @@ def fine_tune(
             "fine-tuning", "something to train", "all parameters frozen",
             "freeze fewer blocks, or head='linear' for a new head",
         )  # fmt: skip
+    _expect_fit(adapted, task, data, example)
     base = recipe or task.recipe(data)
     own = {"epochs": wanted.epochs, "patience": wanted.patience}
     changes: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
@@ -104,6 +105,18 @@ def fine_tune(
         plain, result.metrics, result.best_epoch, result.curve, guide.trained, total,
         tuple(block.name for block in blocks),
     )  # fmt: skip
+
+
+def _expect_fit(model: nn.Module, task: Task, data: Data, example: Tensor) -> None:
+    """Raises InputError where the model does not take the task's inputs or give its outputs."""
+    try:
+        with torch.no_grad():
+            task.expect_outputs(copy.deepcopy(model).eval()(example), data.facts)
+    except Exception as error:
+        raise InputError(
+            "fine-tuning", f"a model for {task.name} on {data.name}", str(error).splitlines()[0],
+            "take head='linear' for a head of its own, and a model for inputs as the task has them",
+        ) from error  # fmt: skip
 
 
 def _with_head(

@@ -55,6 +55,10 @@ class ZeroShotData:
             DataError: as for the class.
         """
         known, numbers = np.asarray(features), np.asarray(labels)
+        strange = [c for c in unseen if not 0 <= c < len(descriptions)]
+        if strange or not len(unseen):
+            got = ", ".join(map(str, strange)) or "none"
+            raise DataError("unseen", f"numbers of classes, 0 to {len(descriptions) - 1}", got)
         rng = np.random.default_rng(seed)
         out = np.isin(numbers, unseen)
         test = np.zeros(len(numbers), dtype=bool)
