@@ -23,7 +23,7 @@ def parse(cls: type[T], text: str, what: str) -> T:
 
     Raises:
         UnknownNameError: an option that is not known.
-        InputError: a value that cannot be read, or what ``cls`` raises.
+        InputError: a value that cannot be read, an option twice, or what ``cls`` raises.
     """
     names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     hints = get_type_hints(cls)
@@ -32,6 +32,8 @@ def parse(cls: type[T], text: str, what: str) -> T:
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if name not in names:
             raise unknown(f"{what} option", name, names)
+        if name in given:
+            raise InputError(f"{what}, {name}", "each option once", "it twice")
         kind = _kind(hints[name])
         try:
             given[name] = _WORDS[value.lower()] if kind is bool else kind(value)

@@ -276,6 +276,13 @@ def test_labels_are_those_that_episodes_are_made_of(few: FewShotImages, tmp_path
     assert found.facts["class_names"] == ["a/x", "a/y", "b/x", "b/z"]
 
 
+def test_options_that_would_do_nothing_are_refused() -> None:
+    with pytest.raises(InputError, match="queries: expected each option once, got it twice"):
+        task("few-shot:queries=4,queries=3")
+    with pytest.raises(InputError, match="together: expected training classes in two groups"):
+        task("few-shot:together=0.5,queries=5,ways=2").read("digits", ReadOptions())
+
+
 def test_bending_moves_what_is_near_together() -> None:
     ramp = torch.linspace(0, 1, 28).expand(40, 1, 28, 28)
     still = {"turn": 0.0, "scale": 0.0, "shift": 0.0}

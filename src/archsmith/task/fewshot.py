@@ -116,6 +116,12 @@ class FewShotImages(EmbeddingImages):
         facts = facts_of(raw, index[TRAIN]) | {"few_shot": asdict(self.options)}
         facts["training_classes"] = len(np.unique(raw.labels[index[TRAIN]]))
         facts["groups"] = group_of(raw.class_names, changed=True)[0].tolist()
+        kinds = {facts["groups"][label] for label in np.unique(raw.labels[index[TRAIN]])}
+        if self.options.together and len(kinds) < 2:
+            raise InputError(
+                "few-shot, together", "training classes in two groups, as alphabet/letter is",
+                "one group of all", "leave it out",
+            )  # fmt: skip
         parts = {part: part_of(raw, rows) for part, rows in index.items()}
         _expect_pairs(parts[TRAIN].targets, raw.name)
         for part in (VALIDATION, TEST):
