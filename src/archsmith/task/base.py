@@ -259,6 +259,7 @@ class Task(ABC):
             index: (n,) int64 indices of the examples that may be drawn.
             targets: raw targets of all examples, by index.
             size: the recipe's batch size.
+            facts: of the data; without them nothing is known of classes but their numbers.
         """
         from ..data.batches import shuffled
 
