@@ -114,8 +114,11 @@ class Supernet(Store):
 
     def lacks(self, model: nn.Module, run: Reading) -> bool:
         """Whether a module that came out of :meth:`read` needs more weights than are stored."""
+        return self._lacks(model, run, parameter_keys(run, model))
+
+    def _lacks(self, model: nn.Module, run: Reading, keys: Mapping[str, str]) -> bool:
         tag = self._tag(run.answers)
-        for key, place in distinct(model, parameter_keys(run, model)):
+        for key, place in distinct(model, keys):
             stored = self.get(tag + key)
             missing = stored is None or beyond(stored.shape, place.tensor.shape)
             if missing and key not in self.survey.constants:
@@ -288,9 +291,10 @@ class Supernet(Store):
 
     def _keys(self, architecture: Architecture, run: Reading, model: nn.Module) -> dict[str, str]:
         """The keys of a model, once the store has all of them: more may come than was seen."""
-        if self.lacks(model, run):
+        keys = parameter_keys(run, model)
+        if self._lacks(model, run, keys):
             self._admit(architecture)
-        return parameter_keys(run, model)
+        return keys
 
     def _admit(self, architecture: Architecture) -> None:
         """Make room for an architecture that needs more than was seen before."""
