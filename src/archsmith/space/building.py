@@ -96,6 +96,7 @@ class Builder:
                 raise self._failure(f"{type(error).__name__}: {error}", run) from error
         if not isinstance(built, nn.Module):
             raise self._failure(f"a value of type {type(built).__name__}", run)
+        run.settle(built)
         return built
 
     def _failure(self, got: str, run: Reading) -> BuilderError:

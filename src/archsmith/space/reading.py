@@ -16,6 +16,8 @@ from .decision import Decision, check_name
 #: Answers a decision, knowing the answers so far.
 Policy = Callable[[Decision, Mapping[str, Answer]], Answer]
 
+#: Attribute of a module during a reading: its own ``id``, or that of what it was copied from.
+_MARK = "_archsmith_copied_from"
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -35,6 +37,9 @@ class Reading:
         self.origins: list[tuple[Any, str, str]] = []
         #: Modules that stand for a choice: the names of their children are left out of keys.
         self.mixtures: list[Any] = []
+        #: Modules that are copies, each with the ``id`` of the one that it was copied from.
+        self.copies: list[tuple[Any, int]] = []
+        self._marked: dict[int, Any] = {}
         self._places: dict[str, str] = {}
 
     def full_name(self, name: str) -> str:
@@ -88,7 +93,46 @@ class Reading:
         with self.scope(f"{local}.{label}"):
             built = build()
         self.origins.append((built, name, label))
+        self.mark(built)
         return built
+
+    def mark(self, module: Any) -> None:
+        """Let copies of a module and of its parts tell what they are copies of.
+
+        Copying takes an instance's attributes along, however it is done: ``copy.deepcopy``, of
+        which ``nn.TransformerEncoder`` makes its layers, ``copy.copy``, pickling. :meth:`settle`
+        takes the marks off again.
+        """
+        from torch import nn
+
+        settled_later = _current.get() is self  # not where a builder is called by hand
+        for part in module.modules() if settled_later and isinstance(module, nn.Module) else ():
+            source = part.__dict__.get(_MARK, id(part))
+            if source != id(part):
+                self.copies.append((part, source))
+            part.__dict__[_MARK] = id(part)
+            self._marked[id(part)] = part
+
+    def settle(self, model: Any) -> None:
+        """Treat copies in a finished model as what they are copies of.
+
+        Of an option that was taken apart the parts in the model stand for it.
+        """
+        found: dict[int, list[Any]] = {}
+        for module in model.modules() if self._marked else ():
+            source = module.__dict__.pop(_MARK, id(module))
+            found.setdefault(source, []).append(module)
+            if source != id(module):
+                self.copies.append((module, source))
+        for module in self._marked.values():
+            module.__dict__.pop(_MARK, None)
+        self._marked.clear()
+        origins, self.origins = self.origins, []
+        for built, name, label in origins:
+            others = (module for module in _standing_for(built, found) if module is not built)
+            self.origins += [(built, name, label), *((other, name, label) for other in others)]
+        mixed = set(map(id, self.mixtures))
+        self.mixtures += [copy for copy, source in self.copies if source in mixed]
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
@@ -97,6 +141,16 @@ class Reading:
             yield
         finally:
             self.scopes.pop()
+
+
+def _standing_for(module: Any, found: Mapping[int, list[Any]]) -> list[Any]:
+    """A module and its copies in a model; or where none is there those of its parts."""
+    from torch import nn
+
+    if id(module) in found:
+        return found[id(module)]
+    parts = module.children() if isinstance(module, nn.Module) else ()
+    return [there for part in parts for there in _standing_for(part, found)]
 
 
 _current: ContextVar[Reading | None] = ContextVar("archsmith_reading", default=None)

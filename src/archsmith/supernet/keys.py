@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
@@ -54,6 +54,7 @@ def watched(run: Reading) -> Iterator[dict[int, Made]]:
         if id(module) not in made:
             lines = under_way(module)
             made[id(module)] = Made(lines, len(run.asked), module)
+            run.mark(module)
 
     def under_way(module: nn.Module | None) -> Lines:
         """Note the constructors that are under way: the parts of a block say where it was made."""
@@ -73,6 +74,9 @@ def watched(run: Reading) -> Iterator[dict[int, Made]]:
     ]
     try:
         yield made
+        for copy, source in run.copies:
+            if source in made:
+                made[id(copy)] = replace(made[source], module=copy)
     finally:
         run.policy = policy
         for handle in handles:

@@ -48,6 +48,10 @@ class MixingWeights:
         self._mixes: dict[str, Mix] = {}
         self._split: dict[str, tuple[Tensor, ...]] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A builder may copy a mixture at any time, while the weights are part of some graph.
+        return MixingWeights, ()
+
     def set(self, mixes: Mapping[str, Mix]) -> None:
         """Replace all mixes."""
         self._mixes = dict(mixes)

@@ -72,6 +72,7 @@ class RelaxedReading(Reading):
             else PartialMixture(decision.name, built, self.source, self.partial)
         )
         self.mixtures.append(mixture)
+        self.mark(mixture)
         return mixture
 
     def subset(self, decision: Decision, options: Mapping[str, Callable[[], Any]]) -> Any:
@@ -83,7 +84,15 @@ class RelaxedReading(Reading):
             for place, (label, option) in enumerate(self._build(decision, options, 1).items())
         }
         self.mixtures.extend(scaled.values())
-        return nn.ModuleDict(scaled)
+        candidates = nn.ModuleDict(scaled)
+        self.mark(candidates)
+        return candidates
+
+    def settle(self, model: nn.Module) -> None:
+        """Copies of mixtures look their weights up where the mixtures do."""
+        super().settle(model)
+        for mixture in self.mixtures:
+            mixture.source = self.source
 
     def _relax(self, decision: Relaxed) -> None:
         self._relaxing = decision.name
