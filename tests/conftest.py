@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +16,10 @@ import torch
 # Two processes of tests on two cores: a second thread of each, and of what they start, only waits.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+# The key that signs records is made in the user's folder of settings; the tests have one of their
+# own, and so has what they start.
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="archsmith-settings-")
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 
 
 @dataclass

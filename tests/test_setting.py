@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.setting import Setting, builder_of, open_space, reopen, settle
+from archsmith.reopening import reopen, signature_of
+from archsmith.setting import Setting, builder_of, open_space, settle
 from archsmith.study import check_shapes
 
 GOOD = """\
@@ -48,7 +49,8 @@ def test_a_file_is_known_by_its_absolute_path(write, monkeypatch, tmp_path):
     assert setting.reference == f"{path}:net"
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    again = reopen(setting.to_json() | {"arguments": setting.space.plain_arguments()})
+    meta = setting.to_json() | {"arguments": setting.space.plain_arguments()}
+    again = reopen(meta | {"signature": signature_of(meta)})
     assert again.space.fingerprint == setting.space.fingerprint
 
 

@@ -43,6 +43,12 @@ SpaceName = Annotated[
 ]
 
 
+DataName = Annotated[
+    str | None,
+    typer.Option("--data", help="Where the study's data is now, if not where the record says."),
+]
+
+
 class Unreadable(StrEnum):
     """What to do with files or rows that cannot be read."""
 
@@ -176,9 +182,9 @@ def search(
 
 
 @app.command()
-def show(run: RunFolder, space: SpaceName = None, as_json: Json = False) -> None:
+def show(run: RunFolder, as_json: Json = False) -> None:
     """Show the best trial, the Pareto front and the state of a study."""
-    opened = _open(run, space)
+    opened = _open(run)
     if as_json:
         print_json(study_json(opened))
         return
@@ -190,9 +196,15 @@ def report(
     run: RunFolder,
     to: Annotated[Path | None, typer.Option(help="File; report.html in RUN if left out.")] = None,
     space: SpaceName = None,
+    data: DataName = None,
 ) -> None:
     """Write one self-contained HTML page about a study."""
-    print(_open(run, space).report(to))
+    opened = _open(run, space, data)
+    if space is not None or data is not None:
+        _ = opened.setting  # what is wrong with them is no matter of a page with less on it
+    print(opened.report(to))
+    for line in opened.left_out:
+        print(f"left out: {line}", file=sys.stderr)
 
 
 @app.command()
@@ -203,13 +215,14 @@ def train(
         bool, typer.Option("--test", help="Score another trial than the winner on the test part.")
     ] = False,
     space: SpaceName = None,
+    data: DataName = None,
     as_json: Json = False,
 ) -> None:
     """Train a found architecture to the end; the winner is scored on the test part as well."""
     from .screen import Screen
 
     with interruptible(run), only_json(as_json), Screen() as screen:
-        opened = _open(run, space)
+        opened = _open(run, space, data)
         epochs = opened.meta["recipe"]["epochs"]
         final = opened.train(trial, screen.training("the architecture", epochs), test)
     if as_json:
@@ -234,6 +247,7 @@ def trust(
     file: Annotated[Path | None, typer.Option(help="The table's file.")] = None,
     dataset: Annotated[str | None, typer.Option(help="One of the table's data sets.")] = None,
     space: SpaceName = None,
+    data: DataName = None,
     as_json: Json = False,
 ) -> None:
     """Measure whether shared weights rank architectures as training alone does."""
@@ -245,7 +259,7 @@ def trust(
         if value is not None and table is None:
             raise InputError(option, "the table that it belongs to", "none", "--table NAME")
     with interruptible(run), only_json(as_json), Screen() as screen:
-        opened = _open(run, space)
+        opened = _open(run, space, data)
         known = read_table(table, file, dataset) if table else None
         found = measure_trust(opened, sample, epochs=epochs, table=known, on_judged=screen.judged)
         page = opened.report()
@@ -267,10 +281,11 @@ def export(
         typer.Option("--onnx/--no-onnx", help="Must, or must not, write ONNX; else if it can."),
     ] = None,
     space: SpaceName = None,
+    data: DataName = None,
     as_json: Json = False,
 ) -> None:
     """Write a trained architecture as safetensors, pt2 and ONNX, each checked after reloading."""
-    opened = _open(run, space)
+    opened = _open(run, space, data)
     final, parity = opened.export(to, trial, "auto" if onnx is None else onnx)
     if as_json:
         print_json(parity.to_json())
@@ -329,17 +344,20 @@ def main() -> None:
         sys.exit(0)
 
 
-def _open(folder: Path, space: str | None) -> Run:
+def _open(folder: Path, space: str | None = None, data: str | None = None) -> Run:
     from .run import Run
 
-    return Run(folder, space)
+    return Run(folder, space, data)
 
 
 def _exported_space(folder: Path, space: str) -> Any:
     from .export.bundle import read_record
     from .setting import open_space
+    from .signing import check_arguments
 
-    return open_space(space, {}, read_record(folder)["space"]["arguments"])
+    arguments = read_record(folder)["space"]["arguments"]
+    check_arguments(f"{folder}, architecture.json", arguments)
+    return open_space(space, {}, arguments)
 
 
 def _default_folder(data: str, space: str | None) -> Path:

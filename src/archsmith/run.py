@@ -14,7 +14,8 @@ from .final import Final, model_of, noise
 from .finals import Finals, Start
 from .hardware.options import described
 from .objective import Limit, Metric, Objective
-from .setting import Setting, SpaceLike, reopen
+from .reopening import reopen
+from .setting import Setting, SpaceLike
 from .space import Architecture
 from .study import SqliteStore, Store
 from .study.fidelity import worth
@@ -34,17 +35,27 @@ _SLACK = 1e-9
 
 
 class Run:
-    """A study on disk.
+    """A study on disk, which anybody may have written.
+
+    What its record names is imported and opened only where it is registered, where the record
+    carries this user's signature, or where it is given here.
 
     Args:
         folder: the run folder.
-        space: the space, where its builder cannot be imported by the name in the record.
+        space: in place of what the record names: where its builder cannot be imported, has moved,
+            or is named by a record that a stranger may have written.
+        data: likewise.
 
     Raises:
         RunFolderError: there is no study in the folder.
     """
 
-    def __init__(self, folder: str | Path, space: SpaceLike | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        space: SpaceLike | None = None,
+        data: str | Path | None = None,
+    ) -> None:
         self.folder = Path(folder)
         if not (self.folder / "study.db").is_file():
             raise RunFolderError(
@@ -60,7 +71,9 @@ class Run:
                 str(folder), "a study that nas.search began", "one of nas.Study alone",
                 "its trials: archsmith.study.SqliteStore(folder, read=True).history()",
             )  # fmt: skip
-        self._space = space
+        self._space, self._data = space, data
+        #: What the last report had to leave out, in words.
+        self.left_out: list[str] = []
 
     @cached_property
     def goals(self) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
@@ -74,8 +87,12 @@ class Run:
 
     @cached_property
     def setting(self) -> Setting:
-        """Data, task and space, opened now."""
-        return reopen(self.meta, self._space)
+        """Data, task and space, opened now.
+
+        Raises:
+            InputError: the record names a file or a module, without this user's signature.
+        """
+        return reopen(self.meta, self._space, self._data, str(self.folder))
 
     def trial(self, number: int | None) -> Trial:
         """A trial by number; the best one without.
@@ -179,7 +196,9 @@ class Run:
                 predictions = self._predictions(winner)
             except Exception as error:
                 # A page without its pictures is worth more than no page.
-                warnings.append(f"no pictures: {type(error).__name__}: {error}")
+                why = str(error) if isinstance(error, InputError) else repr(error)
+                self.left_out = [f"no pictures, {why}"]
+                warnings += self.left_out
         default = Architecture.from_json(meta["default"])
         shared = self.record.notes.get("supernet")
         return ReportContent(

@@ -26,6 +26,7 @@ from .oneshot import (
     one_shot,
     trials_of,
 )
+from .reopening import signature_of
 from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
 from .space import Architecture, Space
@@ -200,7 +201,7 @@ def search(
             first = sharing.derived[:1] if sharing else []
             _train_finalists(result, store, seed, finalists, tell.final, start, first)
     if folder is not None:
-        result.report = Run(folder, setting.space).report()
+        result.report = Run(folder, setting.space, setting.source).report()
     return result
 
 
@@ -212,7 +213,10 @@ def _meta(
     seconds: float | None,
 ) -> dict[str, Any]:
     """What is kept with a study beside what it is."""
-    return setting.to_json() | {
+    told = setting.to_json()
+    named = told | {"arguments": setting.space.plain_arguments()}
+    return told | {
+        "signature": signature_of(named) if given["run"] is not None else "",
         "digest": setting.data.digest(),
         "strategy": chosen.name,
         "command": given["command"] or _call(given),

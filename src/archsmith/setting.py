@@ -71,7 +71,7 @@ class Setting:
         self.task.expect_outputs(outputs, self.data.facts)
 
     def to_json(self) -> dict[str, Any]:
-        """What :func:`reopen` needs."""
+        """What :func:`archsmith.reopening.reopen` needs."""
         return {
             "data": self.source,
             "read": asdict(self.options),
@@ -144,32 +144,6 @@ def merge(base: Fidelity, epochs: int | None, share: float | None) -> Fidelity:
     if epochs is not None and epochs < 1:
         raise InputError("epochs", "1 or more", str(epochs))
     return Fidelity(epochs or base.epochs, base.share if share is None else share)
-
-
-def reopen(meta: Mapping[str, Any], space: SpaceLike | None = None) -> Setting:
-    """The setting of a recorded study, on its device if that is here, else on what is.
-
-    Args:
-        space: the live space, where it cannot be imported by its name.
-    """
-    options = ReadOptions(**meta["read"])
-    space = space if space is not None else meta["reference"]
-    try:
-        device = pick_device(meta.get("device", "auto"))
-    except InputError:
-        device = "auto"
-    return settle(
-        space,
-        meta["data"],
-        task=meta["task"],
-        options=options,
-        # A live space has its own.
-        arguments=None if isinstance(space, Space) else meta["arguments"],
-        recipe=Recipe(**meta["recipe"]),
-        **meta["fidelity"],
-        device=device,
-        latency=LatencyOptions(**meta.get("latency", {})),
-    )
 
 
 def pick_device(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..signing import check_arguments
 from .record import first_line, read_record
 
 if TYPE_CHECKING:
@@ -149,5 +150,6 @@ def _registered(record: Mapping[str, Any]) -> Space | None:
     name, arguments = record["space"]["name"], record["space"]["arguments"]
     if name not in spaces.names():
         return None
+    check_arguments(f"space {name} of architecture.json", arguments)
     space = Space(spaces.get(name), **arguments)
     return space if space.reference == record["space"]["reference"] else None

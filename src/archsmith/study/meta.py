@@ -167,8 +167,11 @@ def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) 
 
 
 def renewed(known: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str, Any]:
-    """The description of a study that goes on: what it is as it was, the rest as it is now."""
-    fixed = {*IDENTITY, "created"}
+    """The description of a study that goes on: what it is as it was, the rest as it is now.
+
+    What an older archsmith did not write down is as it is now, too.
+    """
+    fixed = {*IDENTITY, "created"} & known.keys()
     return {**known, **{key: value for key, value in newest.items() if key not in fixed}}
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ... import weights as files
 from ...errors import InputError
 from ...registry import load
+from ...signing import check_arguments
 from ...space import Space
 from ...supernet.supernet import Supernet
 from ..pretrained.checkpoint import read_checkpoint
@@ -85,4 +86,6 @@ def _space_of(space: Space, meta: Mapping[str, str], path: Path) -> Space:
             str(path), "a builder that can be imported", space.reference,
             "give the supernet: Supernet.load(path, its own space)",
         )  # fmt: skip
-    return Space(load(space.reference), **json.loads(meta[_ARGUMENTS]))
+    arguments = json.loads(meta[_ARGUMENTS])
+    check_arguments(str(path), arguments)
+    return Space(load(space.reference), **arguments)
