@@ -159,7 +159,7 @@ def _layout(space: Space) -> tuple[list[str], dict[str, list[Decision]]]:
     fresh = copy(space)
     names = fresh.columns()
     decisions: dict[str, list[Decision]] = {}
-    for decision in sorted(fresh._tree.nodes, key=lambda d: (d.name, d.describe())):
+    for decision in sorted(fresh._tree.met, key=lambda d: (d.name, d.describe())):
         decisions.setdefault(decision.name, []).append(decision)
     return names, decisions
 

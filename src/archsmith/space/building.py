@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _SHOWN = 12  # decisions named in an error message
+_LONG = 120  # characters of one of them
 _ASKING = 0  # seed of weights that nobody keeps; the caller's generator is left as it was
 
 
@@ -171,6 +172,7 @@ def tell(answers: Mapping[str, Answer]) -> str:
     shown = [f"{name}={answer!r}" for name, answer in answers.items()]
     if len(shown) > _SHOWN:
         shown = [f"… {len(shown) - _SHOWN} more", *shown[-_SHOWN:]]
+    shown = [text if len(text) <= _LONG else f"…{text[-_LONG:]}" for text in shown]
     return ", ".join(shown) or "none"
 
 

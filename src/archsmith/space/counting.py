@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from .architecture import Answer
 from .building import BuilderError
 from .decision import Decision
-from .tree import TRUST_AFTER, Node, Surprise, Tree, replay
+from .rules import Node, Surprise
+from .tree import TRUST_AFTER, Tree, replay
 
 _RUNS = 100  # runs of the builder spent on learning the tree before settling for an estimate
 _ENTRIES = 200_000  # states counted before settling for an estimate
 _DEPTH = 300  # decisions on one path before a space is taken to be unbounded
 _PROBES = 500  # random paths behind an estimate
+_PROBE_RUNS = 100  # runs of the builder behind an estimate, where the tree does not know the paths
 _QUIET = 4  # runs that find nothing unseen before exploring ends
 _CHECKS = TRUST_AFTER  # random runs in a row that must confirm the tree before it is counted
+_CONFIRMING = 4 * _CHECKS  # runs after which a tree that is not confirmed is not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,8 @@ class Size:
     Attributes:
         count: the number; infinity where a decision is continuous.
         exact: whether it was counted; otherwise it is the mean of Knuth's estimator over random
-            paths (Knuth 1975, Mathematics of Computation 29:122), good to an order of magnitude.
+            paths (Knuth 1975, Mathematics of Computation 29:122), good to an order of magnitude
+            and given in three digits.
             It is an estimate where the builder refuses answers after which it would ask more.
     """
 
@@ -84,7 +88,7 @@ class Counter:
         for _ in range(_RUNS):
             before = rng.getstate()
             try:
-                return self._drawn(rng)
+                return self.tree.real(self._drawn(rng))
             except _Unknown as gap:
                 # Counting passes over answers that make no difference; a draw can come by one in a
                 # setting that no run has shown.
@@ -94,7 +98,7 @@ class Counter:
 
     def _learn(self, gap: _Unknown) -> None:
         try:
-            self.tree.trace(replay(gap.answers))
+            self.tree.trace(self.tree.kept(replay(gap.answers)))
         except BuilderError:
             raise NotCountable("the builder refuses some answers") from None
 
@@ -208,7 +212,7 @@ def explore(tree: Tree, runs: int = 64) -> None:
     for _ in range(runs):
         found.clear()
         try:
-            tree.trace(unseen_first)
+            tree.trace(tree.kept(unseen_first))
         except BuilderError:
             if not refused:
                 tree.trace(replay({}))  # the default has to work
@@ -222,7 +226,7 @@ def explore(tree: Tree, runs: int = 64) -> None:
 def confirm(tree: Tree) -> None:
     """Run the builder on random answers until ``_CHECKS`` runs in a row brought no surprise."""
     rng = random.Random(1)
-    for _ in range(8 * _CHECKS):
+    for _ in range(_CONFIRMING):
         if tree.calm >= _CHECKS:
             return
         with contextlib.suppress(BuilderError):
@@ -233,7 +237,7 @@ def confirm(tree: Tree) -> None:
 def measure(tree: Tree, counter: Counter) -> Size:
     """The size of the space, counted if it can be."""
     explore(tree)
-    if any(d.cardinality is None for d in tree.nodes):
+    if any(d.cardinality is None for d in tree.met):
         return Size(math.inf, True)
     try:
         return Size(counter.total(), True)
@@ -241,11 +245,12 @@ def measure(tree: Tree, counter: Counter) -> Size:
         return Size(_estimate(tree), False)
 
 
-def _estimate(tree: Tree) -> float:
+def _estimate(tree: Tree) -> int:
     rng = random.Random(0)
-    total = 0.0
-    for _ in range(_PROBES):
-        product = 1.0
+    total, drawn, before = 0, 0, tree.runs
+    while drawn < _PROBES and tree.runs - before < _PROBE_RUNS:
+        product = 1
+        drawn += 1
 
         def draw(decision: Decision, _: Mapping[str, Answer]) -> Answer:
             nonlocal product
@@ -255,4 +260,6 @@ def _estimate(tree: Tree) -> float:
         with contextlib.suppress(BuilderError):  # a dead end counts nothing
             tree.walk(draw)
             total += product
-    return max(1.0, total / _PROBES)
+    mean = max(1, total // drawn)
+    unit = 10 ** max(0, len(str(mean)) - 3)
+    return round(mean / unit) * unit

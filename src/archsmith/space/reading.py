@@ -18,6 +18,11 @@ Policy = Callable[[Decision, Mapping[str, Answer]], Answer]
 
 #: Attribute of a module during a reading: its own ``id``, or that of what it was copied from.
 _MARK = "_archsmith_copied_from"
+
+#: Decisions of one run, and questions with those asked again, after which a builder is refused: a
+#: loop that only an answer ends, and none does.
+_DECISIONS, _QUESTIONS = 10_000, 100_000
+
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -41,6 +46,7 @@ class Reading:
         self.copies: list[tuple[Any, int]] = []
         self._marked: dict[int, Any] = {}
         self._places: dict[str, str] = {}
+        self._questions = 0
 
     def full_name(self, name: str) -> str:
         return ".".join([*self.scopes, name])
@@ -49,9 +55,19 @@ class Reading:
         """The answer to a decision; a name asked twice has one answer.
 
         Raises:
-            SpaceError: the name was asked before with another domain.
+            SpaceError: the name was asked before with another domain, or the builder asks without
+                end.
         """
         name = decision.name
+        self._questions += 1
+        if len(self.asked) >= _DECISIONS or self._questions > _QUESTIONS:
+            raise SpaceError(
+                name, f"a builder that ends: at most {_DECISIONS:,} decisions in one model",
+                f"{len(self.asked):,} decisions by {self._questions:,} questions, the last at "
+                f"{_place()}",
+                "let something else than an answer end the loop, such as for i in range(...), and "
+                "ask how often by nas.repeat or nas.choose",
+            )  # fmt: skip
         before = self.asked.get(name)
         if before is not None:
             if before != decision:

@@ -360,7 +360,7 @@ class Space:
         if self._columns is None:
             explore(self._tree)
             known: dict[str, dict[str, None]] = {}
-            for decision in sorted(self._tree.nodes, key=lambda d: (d.name, d.describe())):
+            for decision in sorted(self._tree.met, key=lambda d: (d.name, d.describe())):
                 known.setdefault(decision.name, {}).update(dict.fromkeys(decision.columns()))
             names = [c for name, columns in known.items() for c in (f"{name}?", *columns)]
             self._columns = {name: place for place, name in enumerate(names)}
