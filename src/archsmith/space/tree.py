@@ -312,9 +312,7 @@ class Tree:
                 "a builder may depend on its arguments and on its choices alone",
             )
         suspects = [name for name, count in like.items() if count == min(like.values())]
-        suspects.sort(
-            key=lambda n: (n != node.name, n not in node.enclosing, n not in self.remote)
-        )
+        suspects.sort(key=lambda n: (n != node.name, n not in node.enclosing, n not in self.remote))
         # The witness that differs least leaves the least to chance.
         witness = min(passed, key=lambda before: _distance(before, history))
         for name in suspects[:_PROBES]:
