@@ -16,6 +16,7 @@ from .hardware.options import LatencyOptions
 from .setting import Setting, SpaceLike, pick_device, settle
 from .signing import check_arguments, sign, signed
 from .space import Space
+from .study.meta import same_decisions
 from .task.base import ReadOptions, Recipe
 from .zoo import spaces
 
@@ -51,13 +52,14 @@ def reopen(
     Raises:
         InputError: the record names something that is neither registered nor signed, or that is
             gone; and whatever is wrong with what is opened.
+        RunFolderError: the space asks for other decisions than the study's, or builds other models.
     """
     _check_named(meta, space, data, where)
     try:
         device = pick_device(meta.get("device", "auto"))
     except InputError:
         device = "auto"
-    return settle(
+    setting = settle(
         space if space is not None else meta["reference"],
         data if data is not None else meta["data"],
         task=meta["task"],
@@ -69,6 +71,10 @@ def reopen(
         device=device,
         latency=LatencyOptions(**meta.get("latency", {})),
     )
+    if "fingerprint" in meta:
+        same_decisions(where, meta, setting.space.fingerprint)
+        setting.models(meta, where)
+    return setting
 
 
 def _check_named(

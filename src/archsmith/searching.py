@@ -186,7 +186,7 @@ def search(
             seconds=budget,
             fidelity=setting.fidelity,
             stop=stopper,
-            meta=_meta(setting, chosen, given, wanted, budget),
+            meta=_meta(setting, store, chosen, given, wanted, budget),
             on_event=tell.event,
         )
         keep(study)
@@ -207,6 +207,7 @@ def search(
 
 def _meta(
     setting: Setting,
+    store: Store,
     chosen: Strategy,
     given: Mapping[str, Any],
     trials: int | None,
@@ -218,6 +219,7 @@ def _meta(
     return told | {
         "signature": signature_of(named) if given["run"] is not None else "",
         "digest": setting.data.digest(),
+        "models": setting.models(store.meta(), str(store.folder)),
         "strategy": chosen.name,
         "command": given["command"] or _call(given),
         "trials": trials,

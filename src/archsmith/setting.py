@@ -70,6 +70,27 @@ class Setting:
             outputs = model.eval()(batch)
         self.task.expect_outputs(outputs, self.data.facts)
 
+    def models(self, meta: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """What the space builds, for the ``models`` of a study that goes on, or of a new one.
+
+        Args:
+            meta: of the study in ``where``; empty for a new one. One of an older archsmith has no
+                models: they are kept from now on.
+
+        Raises:
+            RunFolderError: the space builds other models than the study's.
+            SpaceError: it does not build the same model twice.
+        """
+        from .study.identity import check_identity, identify
+
+        known: dict[str, Any] | None = meta.get("models")
+        if known is None:
+            return identify(self.space)
+        # Other decisions are told when the study begins, with whatever else differs.
+        if meta.get("fingerprint") == self.space.fingerprint:
+            check_identity(self.space, known, where)
+        return known
+
     def to_json(self) -> dict[str, Any]:
         """What :func:`archsmith.reopening.reopen` needs."""
         return {
@@ -123,6 +144,7 @@ def settle(
             raise InputError("final epochs", "1 or more", str(final_epochs))
         recipe = replace(recipe, epochs=final_epochs)
     opened = open_space(wanted, found.arguments(data.facts), arguments)
+    opened.builder.expect(found.example(data.facts, 2))
     return Setting(
         data.source,
         options,

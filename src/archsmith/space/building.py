@@ -13,7 +13,7 @@ from .decision import Decision
 from .reading import Policy, Reading, reading
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 _SHOWN = 12  # decisions named in an error message
 _LONG = 120  # characters of one of them
@@ -50,7 +50,23 @@ class Builder:
                 self.name, f"its arguments ({takes})", str(error),
                 f"nas.Space({self.name}, name=value, ...)",
             ) from None  # fmt: skip
+        #: Shape and type of an input, the batch first: lazy layers take their sizes from it.
+        self.example: tuple[tuple[int, ...], str] | None = None
+        #: What was found out of the models of architectures, each once (``study.identity``).
+        self.sketches: dict[Architecture, dict[str, Any]] = {}
         self._meta = True
+
+    @property
+    def parts(self) -> tuple[Callable[..., Any], dict[str, Any], Any]:
+        """What it is made anew of in another process."""
+        return self.function, self.arguments, self.example
+
+    def expect(self, example: Tensor) -> None:
+        """Know what an input is like, (batch, ...): models are materialised and looked at by it."""
+        known = tuple(example.shape), str(example.dtype).removeprefix("torch.")
+        if self.example != known:
+            self.example = known
+            self.sketches.clear()
 
     def ask(self, policy: Policy) -> list[tuple[Decision, Answer]]:
         """Run for the questions alone."""
@@ -79,8 +95,13 @@ class Builder:
         self.run(run, "cpu", _ASKING)
         return _events(run)
 
-    def run(self, run: Reading, device: str, seed: int | None) -> nn.Module:
+    def run(
+        self, run: Reading, device: str, seed: int | None, materialise: bool = False
+    ) -> nn.Module:
         """Run under ``run`` and give the module.
+
+        Args:
+            materialise: give lazy layers their sizes, where an example input is known.
 
         Raises:
             SpaceError: the builder raised, or returned something else; with the decisions so far.
@@ -95,10 +116,41 @@ class Builder:
                 raise
             except Exception as error:
                 raise self._failure(f"{type(error).__name__}: {error}", run) from error
-        if not isinstance(built, nn.Module):
-            raise self._failure(f"a value of type {type(built).__name__}", run)
-        run.settle(built)
+            if not isinstance(built, nn.Module):
+                raise self._failure(f"a value of type {type(built).__name__}", run)
+            run.settle(built)
+            if materialise:
+                self._materialise(built, run)
         return built
+
+    def _materialise(self, model: nn.Module, run: Reading) -> None:
+        """Pass an example through a model with lazy layers, on the device that it is built on."""
+        import torch
+        from torch.nn.parameter import is_lazy
+
+        tensors = (*model.parameters(), *model.buffers())
+        example = self.input(2)
+        if example is None or not any(is_lazy(t) for t in tensors):
+            return
+        model.eval()
+        try:
+            with torch.no_grad():
+                model(example)
+        except Exception as error:
+            raise self._failure(
+                f"lazy layers, and in the pass that gives them their sizes {type(error).__name__}: "
+                f"{error}", run,
+            ) from error  # fmt: skip
+        model.train()
+
+    def input(self, batch: int) -> Tensor | None:
+        """Zeros of the shape and type of an input, on torch's current device."""
+        import torch
+
+        if self.example is None:
+            return None
+        shape, dtype = self.example
+        return torch.zeros((batch, *shape[1:]), dtype=getattr(torch, dtype))
 
     def _failure(self, got: str, run: Reading) -> BuilderError:
         error = BuilderError(
@@ -118,6 +170,19 @@ def architecture_policy(architecture: Architecture) -> Policy:
         answer = architecture[decision.name]
         decision.check(answer)
         return answer
+
+    return policy
+
+
+def changed_policy(architecture: Architecture, changed: str, answer: Answer) -> Policy:
+    """Answers from an architecture but for one; defaults where it has none that fits."""
+
+    def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
+        if decision.name == changed:
+            return answer
+        if decision.name in architecture and decision.accepts(architecture[decision.name]):
+            return architecture[decision.name]
+        return decision.default
 
     return policy
 

@@ -15,6 +15,7 @@ from .building import (
     Builder,
     BuilderError,
     architecture_policy,
+    changed_policy,
     parameter_keys,
     refuse_extra,
     tell,
@@ -71,7 +72,7 @@ class Space:
 
     def __reduce__(self) -> tuple[Any, ...]:
         spelled = self._form is None
-        return _rebuild, (self._builder.function, self._builder.arguments, spelled)
+        return _rebuild, (*self._builder.parts, spelled)
 
     def __repr__(self) -> str:
         inside = "".join(f", {k}={v!r}" for k, v in self.arguments.items())
@@ -106,6 +107,11 @@ class Space:
             text = json.dumps([self.name, self.plain_arguments(), walks], sort_keys=True)
             self._fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self._fingerprint
+
+    @property
+    def builder(self) -> Builder:
+        """What runs the user's function."""
+        return self._builder
 
     def plain_arguments(self) -> dict[str, Any]:
         """The arguments as JSON values, the same in every process, for records.
@@ -161,7 +167,7 @@ class Space:
 
     def spelled(self) -> Space:
         """This space without its graph form: each architecture counts as a graph of its own."""
-        return _rebuild(self._builder.function, self._builder.arguments, spelled=True)
+        return _rebuild(*self._builder.parts, spelled=True)
 
     def restrict(self, architectures: Sequence[Architecture], note: str = "") -> Space:
         """This space with these architectures alone, as a partial benchmark table has it.
@@ -254,7 +260,9 @@ class Space:
         for changed in self._tree.decisions(architecture):
             for answer in changed.near(architecture[changed.name]):
                 with contextlib.suppress(BuilderError):
-                    yield Architecture(self._tree.walk(_with(architecture, changed.name, answer)))
+                    yield Architecture(
+                        self._tree.walk(changed_policy(architecture, changed.name, answer))
+                    )
 
     def enumerate(self) -> Iterator[Architecture]:
         """All architectures, lazily, each once.
@@ -330,7 +338,7 @@ class Space:
     ) -> tuple[Reading, nn.Module]:
         """As :meth:`build`; with what the builder asked and which option each module came from."""
         run = Reading(architecture_policy(architecture))
-        model = self.run(run, device, seed)
+        model = self._builder.run(run, device, seed, materialise=True)
         self._tree.learn([(d, run.answers[name]) for name, d in run.asked.items()])
         refuse_extra(architecture, run.asked)
         return run, model
@@ -376,19 +384,9 @@ class Space:
         return found
 
 
-def _with(architecture: Architecture, changed: str, answer: Answer) -> Any:
-    def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
-        if decision.name == changed:
-            return answer
-        if decision.name in architecture and decision.accepts(architecture[decision.name]):
-            return architecture[decision.name]
-        return decision.default
-
-    return policy
-
-
-def _rebuild(builder: Callable[..., Any], arguments: dict[str, Any], spelled: bool) -> Space:
+def _rebuild(builder: Any, arguments: dict[str, Any], example: Any, spelled: bool) -> Space:
     space = Space(builder, **arguments)
+    space._builder.example = example
     if spelled:
         space._form = None
     return space

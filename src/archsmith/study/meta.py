@@ -152,17 +152,27 @@ def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) 
             continue
         mend = "give the options of the first run again, or another run folder"
         if key == "fingerprint":
-            raise RunFolderError(
-                where,
-                f"the space {known.get('space')!r} as it was when the study began",
-                "one whose decisions have changed since",
-                "start in another run folder, or bring the builder back to what it was",
-            )
+            same_decisions(where, known, wanted.get(key))
         raise RunFolderError(
             where,
             f"the study begun there, with {key} {_shown(known.get(key))}",
             f"{key} {_shown(wanted.get(key))}",
             mend,
+        )
+
+
+def same_decisions(where: str, known: Mapping[str, Any], fingerprint: object) -> None:
+    """Refuse a space that asks for other decisions than a study's.
+
+    Raises:
+        RunFolderError: it does.
+    """
+    if known["fingerprint"] != fingerprint:
+        raise RunFolderError(
+            where,
+            f"the space {known.get('space')!r} as it was when the study began",
+            "one whose decisions have changed since",
+            "start in another run folder, or bring the builder back to what it was",
         )
 
 

@@ -1,0 +1,231 @@
+"""What a model is, in few numbers: how it is made, and what it computes at weights that the names
+and shapes of its tensors fix."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import zlib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+#: Numbers kept of an output, beside its mean and its mean size.
+_KEPT = 24
+#: What rounding on another machine may do to outputs, as a share of their size.
+_ROUNDING = 1e-3
+#: A model that jumps (it rounds, sorts, picks the largest) may differ by more: by what a change of
+#: the inputs by a hundred thousandth does, taken thirty times.
+_NUDGE, _TIMES = 1e-5, 30.0
+
+
+def structure(model: nn.Module) -> list[tuple[str, str]]:
+    """Each module as a line: its path, class and own tensors; beside it the options it was given.
+
+    Options are what :meth:`torch.nn.Module.extra_repr` tells; versions of torch differ there.
+    """
+    found = []
+    for path, module in model.named_modules(remove_duplicate=False):
+        tensors = [
+            f"{name} {_told(tensor)}{'' if tensor.requires_grad else ' frozen'}"
+            for name, tensor in module._parameters.items()
+            if tensor is not None
+        ]
+        tensors += [
+            f"buffer {name} {_told(tensor)}"
+            for name, tensor in module._buffers.items()
+            if tensor is not None and name not in module._non_persistent_buffers_set
+        ]
+        inside = f" ({', '.join(tensors)})" if tensors else ""
+        found.append((f"{path or 'the model'}: {type(module).__name__}{inside}", _options(module)))
+    return found
+
+
+def digest(text: str) -> str:
+    """Six hex digits of a line."""
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+def random_names(one: nn.Module, two: nn.Module) -> set[str]:
+    """Of the tensors that two builds keep, those whose values differ."""
+    first, second = _kept(one), _kept(two)
+    return {
+        name for name, tensor in first.items()
+        if name not in second or not _same(tensor.detach(), second[name].detach())
+    }  # fmt: skip
+
+
+def fill(model: nn.Module, drawn: Collection[str]) -> None:
+    """Give weights the values that their names and shapes fix: no generator of torch has a part.
+
+    What a constructor computes stays: buffers and frozen parameters that are not ``drawn``. Whole
+    numbers stay as well, since they may be indices.
+    """
+    moving = {id(t) for m in model.modules() if isinstance(m, _NormBase) for t in m.buffers()}
+    seen: set[int] = set()
+    for name, tensor in _kept(model).items():
+        whole = not (tensor.is_floating_point() or tensor.is_complex())
+        fixed = name not in drawn and id(tensor) not in moving and not tensor.requires_grad
+        if whole or fixed or id(tensor) in seen:
+            continue
+        seen.add(id(tensor))
+        with torch.no_grad():
+            value = values(name, tensor.shape).to(tensor.dtype)
+            if not tensor.requires_grad and id(tensor) not in moving:
+                # An estimate of a singular vector, say, has to keep its length.
+                value *= tensor.norm() / value.norm().clamp_min(1e-12)
+            tensor.copy_(value)
+
+
+def values(name: str, shape: torch.Size) -> Tensor:
+    """Numbers for a tensor of a name: of the size of usual weights, or around a half for vectors.
+
+    They come from a bit generator whose stream numpy keeps the same in all versions.
+    """
+    count = shape.numel()
+    bits = np.random.PCG64(zlib.crc32(f"{name} {tuple(shape)}".encode())).random_raw(count)
+    even = torch.from_numpy((bits >> np.uint64(11)) * 2.0**-52 - 1.0).reshape(shape)  # in [-1, 1)
+    if len(shape) < 2:
+        return 0.5 + 0.25 * even
+    width: float = (count / max(1, shape[0])) ** 0.5
+    return even * (1.7 / width)
+
+
+def inputs_like(example: Tensor) -> Tensor:
+    """An input of the shape and type of an example; whole numbers are 0 and 1."""
+    even = values("input", torch.Size((example.numel(), 1))).reshape(example.shape)
+    if example.is_floating_point() or example.is_complex():
+        return even.to(example.dtype)
+    return (even > 0).to(example.dtype)
+
+
+def computed(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
+    """What the model gives in evaluation mode: numbers of its outputs, and how far they may move.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    model.eval()
+    with torch.no_grad():
+        return _noted(*(_run(model, x, 0) for x in (inputs, _nudged(inputs))))
+
+
+def trained(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
+    """As :func:`computed` in training mode, with the size of the gradient; ``drawn`` where it is
+    random, as with dropout.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    model.train()
+    outputs = _run(model, inputs, 0)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    if weights and outputs.requires_grad:
+        scalar = (outputs * values("gradient", outputs.shape)).sum()
+        grads = torch.autograd.grad(scalar, weights, allow_unused=True)
+        size = sum(float(g.to_dense().abs().sum()) for g in grads if g is not None)
+        outputs = torch.cat([outputs.detach(), outputs.new_tensor([size / len(weights)])])
+    with torch.no_grad():
+        again, nudged = _run(model, inputs, 1), _run(model, _nudged(inputs), 0)
+        drawn = not _same(again, outputs[: len(again)])
+        return _noted(outputs[: len(nudged)], nudged, outputs) | {"drawn": drawn}
+
+
+def difference(one: list[float | None], two: list[float | None]) -> float:
+    """The largest difference of kept numbers, as a share of the largest; infinite in other count.
+
+    Not a number is equal to itself alone.
+    """
+    if len(one) != len(two):
+        return float("inf")
+    size = max((abs(x) for x in [*one, *two] if x is not None), default=0.0) or 1.0
+    pairs = list(zip(one, two, strict=True))
+    if any((a is None) != (b is None) for a, b in pairs):
+        return float("inf")
+    return max((abs(a - b) / size for a, b in pairs if a is not None and b is not None), default=0)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The generators of python, numpy and torch at a seed, and back where they were."""
+    kept, kept_numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(kept)
+            np.random.set_state(kept_numpy)
+
+
+def _run(model: nn.Module, inputs: Tensor, seed: int) -> Tensor:
+    """All tensors that the model gives for a copy of the inputs, as one row of float64."""
+    with seeded(seed):
+        given = list(_tensors(model(inputs.clone())))
+    real = [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in given]
+    return torch.cat([t.to_dense().double().flatten() for t in real])
+
+
+def _noted(outputs: Tensor, nudged: Tensor, all_of: Tensor | None = None) -> dict[str, Any]:
+    moved = difference(_numbers(outputs), _numbers(nudged))
+    within = max(_ROUNDING, _TIMES * moved) if moved < float("inf") else None
+    return {"outputs": _numbers(outputs if all_of is None else all_of), "within": within}
+
+
+def _numbers(outputs: Tensor) -> list[float | None]:
+    outputs = outputs.detach()
+    if not outputs.numel():
+        return []
+    places = np.linspace(0, outputs.numel() - 1, min(_KEPT, outputs.numel())).round()
+    found = [*outputs[torch.from_numpy(places).long()], outputs.mean(), outputs.abs().mean()]
+    return [float(f"{float(x):.7g}") if torch.isfinite(x) else None for x in found]
+
+
+def _nudged(inputs: Tensor) -> Tensor:
+    if not inputs.is_floating_point():
+        return inputs
+    return inputs + _NUDGE * values("nudge", torch.Size((inputs.numel(), 1))).reshape(
+        inputs.shape
+    ).to(inputs.dtype)
+
+
+def _tensors(value: object) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _tensors(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _tensors(item)
+
+
+def _kept(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors of the state dict, not detached."""
+    state = model.state_dict(keep_vars=True)
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    return one.shape == two.shape and torch.allclose(one, two, rtol=1e-6, equal_nan=True)
+
+
+def _told(tensor: Tensor) -> str:
+    size = "?" if nn.parameter.is_lazy(tensor) else "x".join(map(str, tensor.shape)) or "1"
+    return f"{size} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _options(module: nn.Module) -> str:
+    try:
+        # Addresses in it, as of functions that were given as options, differ every time.
+        return re.sub(r"0x[0-9a-f]+", "", module.extra_repr())
+    except Exception:  # a stranger's method; what cannot be told is not compared
+        return ""

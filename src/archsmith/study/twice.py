@@ -1,0 +1,104 @@
+"""Whether a builder gives the same model each time it is asked for the same architecture."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
+
+from ..errors import SpaceError
+from ..space.architecture import Architecture
+from ..space.building import tell
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..space import Space
+
+#: Builds of an architecture whose builder draws numbers, and of another: whether they are equal.
+_DRAWING, _QUIET = 8, 3
+_MEND = (
+    "draw nothing in a constructor: give it a generator of a fixed seed, make it a decision "
+    "(nas.choose), or keep a random tensor as a parameter or with register_buffer"
+)
+
+
+def built_twice(space: Space, architecture: Architecture) -> tuple[nn.Module, nn.Module]:
+    """Two models of an architecture, their weights drawn from different seeds.
+
+    Raises:
+        SpaceError: they differ in more than values, or some more do that are only outlined.
+    """
+    one, draws = _build(space, architecture, 0, "cpu")
+    two, _ = _build(space, architecture, 1, "cpu")
+    _refuse_unlike(architecture, one, two)
+    for seed in range(2, _DRAWING if draws else _QUIET):
+        try:
+            other, _ = _build(space, architecture, seed, "meta")
+        except SpaceError:  # constructors that read values cannot run there
+            other, _ = _build(space, architecture, seed, "cpu")
+        _refuse_unlike(architecture, one, other)
+    return one, two
+
+
+def refuse_other_values(architecture: Architecture, by: float) -> None:
+    """Raise :class:`SpaceError`: the same weights in a second build computed something else."""
+    raise SpaceError(
+        _where(architecture), "the same outputs from the same weights in a second build",
+        f"outputs that differ by {by:.2g} of their size: something that the state dict does not "
+        "hold differs", _MEND,
+    )  # fmt: skip
+
+
+def refuse_new_tensors(architecture: Architecture, before: Sequence[str], model: nn.Module) -> None:
+    """Raise :class:`SpaceError` where a model came to hold other tensors than when it was built."""
+    after = [*model.state_dict()]
+    new, gone = sorted({*after} - {*before}), sorted({*before} - {*after})
+    if not new and not gone:
+        return
+    name = (new or gone)[0]
+    raise SpaceError(
+        _where(architecture), "the same parameters and buffers after a forward pass as before",
+        f"{name}, which forward {'registers' if new else 'takes away'}",
+        "register it in __init__: weights are filled into a second build before any pass",
+    )  # fmt: skip
+
+
+def _build(
+    space: Space, architecture: Architecture, seed: int, device: str
+) -> tuple[nn.Module, bool]:
+    """A model, and whether its builder drew from the generators of python or numpy."""
+    from ..space.sketch import seeded
+
+    with seeded(seed):
+        before = _states()
+        model = space.build(architecture, device=device, seed=seed)
+        return model, before != _states()
+
+
+def _states() -> tuple[Any, ...]:
+    import numpy as np
+
+    numpy: Any = np.random.get_state()
+    return random.getstate(), numpy[1].tobytes(), numpy[2:]
+
+
+def _refuse_unlike(architecture: Architecture, one: nn.Module, two: nn.Module) -> None:
+    from ..space.sketch import structure
+
+    missing = ("nothing", "")
+    for (first, said), (second, again) in zip_longest(
+        structure(one), structure(two), fillvalue=missing
+    ):
+        if (first, said) != (second, again):
+            options = "" if first != second else f" with {said}, then with {again}"
+            raise SpaceError(
+                _where(architecture), "the same model each time it runs",
+                f"{first}{options}" if options else f"{first} in one run, {second} in another",
+                _MEND,
+            )  # fmt: skip
+
+
+def _where(architecture: Architecture) -> str:
+    return f"builder, for {tell(architecture)}"
