@@ -100,6 +100,10 @@ def search(
         int | None, typer.Option(help="Trials; 24 without --time, 100 on shared weights.")
     ] = None,
     time: Annotated[str | None, typer.Option(help="Time for the search, such as 10m.")] = None,
+    trial_time: Annotated[
+        str | None,
+        typer.Option(help="Time after which a trial fails; by what others took if not given."),
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes that evaluate.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     latency: Annotated[
@@ -154,6 +158,7 @@ def search(
             limits=limit or (),
             trials=trials,
             time=time,
+            trial_time=trial_time,
             workers=workers,
             device=device,
             latency=latency,

@@ -37,6 +37,10 @@ class ArchsmithError(Exception):
         return type(self), (self.where, self.expected, self.got, self.mend)
 
 
+class Unwind(BaseException):
+    """Leaves code of a user on purpose; no ``except Exception`` there may swallow it."""
+
+
 class InputError(ArchsmithError):
     """The caller's input was wrong: exit status 2."""
 

@@ -98,7 +98,7 @@ _TIME = re.compile(rf"^(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?$")
 _SECONDS = re.compile(rf"^{_NUMBER}$")
 
 
-def seconds_of(time: float | str | None) -> float | None:
+def seconds_of(time: float | str | None, what: str = "time") -> float | None:
     """Seconds from a number or from text such as ``90``, ``10m`` or ``1h30m``."""
     if time is None or isinstance(time, int | float):
         return time
@@ -107,7 +107,7 @@ def seconds_of(time: float | str | None) -> float | None:
         return float(alone[1])
     match = _TIME.match(time.strip())
     if not match or not any(match.groups()):
-        raise InputError("time", "seconds, or a text like 90s, 10m or 1h30m", repr(time))
+        raise InputError(what, "seconds, or a text like 90s, 10m or 1h30m", repr(time))
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .errors import WorkError
 from .space.plain import finite
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ def interruptible(folder: Path) -> Iterator[None]:
     except KeyboardInterrupt:
         print(f"interrupted: the same command goes on with {folder}", file=sys.stderr)
         raise Exit(130) from None
+    except SystemExit as error:
+        # Commands end by Exit. This one comes out of code of the user's, where no trial runs; its
+        # status would say that all is done.
+        raise WorkError(
+            "the search", "builders and models that return", f"SystemExit: {error.code}",
+            "take sys.exit out of them",
+        ) from error  # fmt: skip
 
 
 @contextlib.contextmanager

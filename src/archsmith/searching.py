@@ -44,6 +44,7 @@ from .study import (
 )
 from .study.checks import check_budget
 from .study.fidelity import offered
+from .study.patience import check_trial_time
 from .study.reach import Reach
 from .study.result import INTERRUPTED, StudyResult
 from .study.stopping import Stopper, stopper_of
@@ -74,6 +75,7 @@ def search(
     limits: Limits = (),
     trials: int | None = None,
     time: float | str | None = None,
+    trial_time: float | str | None = None,
     workers: int = 1,
     device: str = "auto",
     latency: LatencyOptions | str | None = None,
@@ -107,6 +109,9 @@ def search(
         limits: ``{"params": 200_000}``, or ``["params<=200k", "accuracy>=0.9"]``.
         trials, time: the budget; 24 trials if neither is given, 100 on shared weights. Time is
             seconds or ``"10m"``; three quarters of it go into a supernet.
+        trial_time: that one trial may take; it fails then. Without, one that takes ten times as
+            long as the slowest that finished, and a minute at least, is stopped and tried again,
+            and fails the third time.
         workers: processes that evaluate; 1 evaluates here.
         latency: how it is found: :class:`~archsmith.hardware.options.LatencyOptions`, or text such
             as ``"runtime=onnx,batch=8,threads=2"``.
@@ -133,8 +138,10 @@ def search(
     _check_numbers(finalists, workers)
     chosen, stopper = _strategy(strategy), stopper_of(stop)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
-    budget = seconds_of(time)
-    folder = Path(run) if run is not None else None
+    budget, most = seconds_of(time), seconds_of(trial_time, "trial time")
+    check_trial_time(most)
+    # Absolute, for a builder may change the working directory.
+    folder = Path(run).absolute() if run is not None else None
     wanted = TRIALS if trials is None and budget is None else trials
     if sharing is not None:
         _refuse_proxy(proxy, chosen)
@@ -184,6 +191,7 @@ def search(
             seed=seed,
             trials=wanted,
             seconds=budget,
+            trial_time=most,
             fidelity=setting.fidelity,
             stop=stopper,
             meta=_meta(setting, store, chosen, given, wanted, budget),

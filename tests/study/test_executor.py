@@ -100,7 +100,7 @@ def test_a_trial_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
     assert failed
     for trial in failed:
         assert trial.attempts == 3
-        assert "3 workers died under it" in trial.reason
+        assert "given up 3 times" in trial.reason
         assert "SIGKILL" in trial.reason
         assert toys.odd(trial.architecture)
     assert len(failed) + len(result.history.finished) == 5

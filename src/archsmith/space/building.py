@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArchsmithError, SpaceError
 from .architecture import Answer, Architecture
 from .decision import Decision
+from .guard import Escaped, Guard
 from .reading import Policy, Reading, reading
 
 if TYPE_CHECKING:
@@ -111,9 +112,12 @@ class Builder:
 
         with _seeded(seed), torch.device(device), reading(run):
             try:
-                built = self.function(**self.arguments)
+                with Guard():
+                    built = self.function(**self.arguments)
             except ArchsmithError:
                 raise
+            except Escaped as error:
+                raise self._failure(str(error), run) from error
             except Exception as error:
                 raise self._failure(f"{type(error).__name__}: {error}", run) from error
             if not isinstance(built, nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ..errors import Unwind
 from .architecture import Answer, Architecture
 from .building import BuilderError
 from .decision import Decision
@@ -41,8 +42,8 @@ def _extended(prefix: dict[str, Answer], decision: Decision) -> Iterator[dict[st
     return ({**prefix, decision.name: answer} for answer in decision.answers())
 
 
-class _NextQuestion(BaseException):
-    """Leaves a run of the builder at an open question; no ``except Exception`` may swallow it."""
+class _NextQuestion(Unwind):
+    """Leaves a run of the builder at an open question."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ import random
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, SpaceError
+from ..errors import InputError, SpaceError, Unwind
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision, Integer, Real
 from ..trial import History, Proposal, Trial
@@ -145,8 +145,8 @@ def _extended(
     return ({**prefix, decision.name: answer} for answer in points(decision, levels))
 
 
-class _Question(BaseException):
-    """Leaves a walk at an open question; no ``except Exception`` of a builder may swallow it."""
+class _Question(Unwind):
+    """Leaves a walk at an open question."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__()

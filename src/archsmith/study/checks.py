@@ -45,8 +45,13 @@ def check_metrics(
             raise unknown("metric", name, evaluator.provides)
 
 
-def flaw(metrics: Mapping[str, float], objectives: Sequence[Objective]) -> str:
+def flaw(
+    metrics: Mapping[str, float], objectives: Sequence[Objective], limits: Sequence[Limit] = ()
+) -> str:
     """What makes an evaluation worthless; empty where nothing does."""
+    for limit in limits:
+        if limit.metric not in metrics:
+            return f"{limit.metric} is missing from what the evaluator gave"
     for objective in objectives:
         value = metrics.get(objective.metric)
         if value is None:

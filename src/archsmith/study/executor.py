@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -9,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ArchsmithError, StoreError
+from ..errors import ArchsmithError, StoreError, Unwind
 from ..evaluate.base import Evaluator, TrialFailed, TrialPruned, Watch
 from ..space.architecture import Architecture
+from ..space.guard import Escaped, Guard, Streams
 from ..trial import Fidelity, State, Trial
 from ..weights import write
 from .checkpoints import checkpoint_path
+from .interrupts import Alarm, TimeIsUp
 from .stopping import Rule
 
 if TYPE_CHECKING:
@@ -63,7 +67,18 @@ class Lost:
     reason: str
 
 
-Report = EpochDone | Ended | Lost
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A trial was stopped because its time was over."""
+
+    number: int
+
+
+Report = EpochDone | Ended | Lost | Late
+
+
+#: No trial has to end.
+NEVER: Mapping[int, float] = {}
 
 
 class Executor(ABC):
@@ -71,7 +86,7 @@ class Executor(ABC):
 
     The study opens it, submits trials to the workers that are free, and waits. While it waits, the
     executor calls ``report`` with what happens, in order for each trial: any number of
-    :class:`EpochDone`, then one :class:`Ended` or :class:`Lost`.
+    :class:`EpochDone`, then one :class:`Ended`, :class:`Lost` or :class:`Late`.
     """
 
     #: How many trials run side by side.
@@ -96,8 +111,13 @@ class Executor(ABC):
         """Give a free worker its next trial. Returns at once."""
 
     @abstractmethod
-    def wait(self) -> None:
+    def wait(self, until: Mapping[int, float] = NEVER, wake: float = math.inf) -> None:
         """Wait until something happened, and report it.
+
+        Args:
+            until: by trial, the moment of ``time.monotonic()`` at which it is stopped.
+            wake: the moment at which waiting ends though nothing happened; an executor that is
+                never busy without a trial may ignore it.
 
         Raises:
             StoreError: a worker cannot write to the run folder.
@@ -128,10 +148,26 @@ class Inline(Executor):
     def submit(self, worker: str, job: Job) -> None:
         self._job = job
 
-    def wait(self) -> None:
-        if self._job is None:
+    def wait(self, until: Mapping[int, float] = NEVER, wake: float = math.inf) -> None:
+        job = self._job
+        if job is None:
             return
-        ended = evaluate(self._evaluator, self._job, self._folder, self._report)
+        ended: Report = Late(job.number)
+        alarm = Alarm()
+
+        def report(said: Report) -> None:
+            alarm.hold()
+            self._report(said)
+            alarm.let()
+
+        try:
+            alarm.start(until.get(job.number, math.inf))
+            ended = evaluate(self._evaluator, job, self._folder, report)
+            alarm.hold()
+        except TimeIsUp:
+            pass
+        finally:
+            alarm.stop()
         self._job = None
         self._report(ended)
 
@@ -142,14 +178,16 @@ class Inline(Executor):
 class _Watch(Watch):
     """Passes epochs on, stops what is hopeless, and writes weights to the run folder."""
 
-    __slots__ = ("_curve", "_folder", "_job", "_report", "weights")
+    __slots__ = ("_curve", "_folder", "_job", "_pid", "_report", "weights")
 
     def __init__(self, job: Job, folder: Path | None, report: Callable[[Report], None]) -> None:
         self._job, self._folder, self._report = job, folder, report
         self._curve: list[Mapping[str, float]] = []
+        self._pid = os.getpid()
         self.weights = False
 
     def epoch(self, metrics: Mapping[str, float]) -> None:
+        self._same_process()
         told = numbers(metrics)
         self._report(EpochDone(self._job.number, told))
         if self._job.rule is not None:
@@ -160,9 +198,15 @@ class _Watch(Watch):
                 raise TrialPruned(why)
 
     def keep(self, weights: Mapping[str, Tensor]) -> None:
+        self._same_process()
         if self._folder is not None:
             write(checkpoint_path(self._folder, self._job.number), weights)
             self.weights = True
+
+    def _same_process(self) -> None:
+        """A copy that the evaluator forked must not write to the record."""
+        if os.getpid() != self._pid:
+            os._exit(1)
 
 
 def evaluate(
@@ -176,20 +220,32 @@ def evaluate(
     watch = _Watch(job, folder, report)
     state, metrics, reason = State.FINISHED, {}, ""
     try:
-        found = evaluator.evaluate(job.architecture, job.fidelity, job.seed, watch)
+        with Guard(), Streams():
+            found = evaluator.evaluate(job.architecture, job.fidelity, job.seed, watch)
         metrics = numbers(found)
     except TrialFailed as failure:
         state = State.PRUNED if isinstance(failure, TrialPruned) else State.FAILED
         metrics, reason = numbers(failure.metrics), failure.reason
     except StoreError:
         raise
-    except (Exception, SystemExit) as error:
+    except Unwind:
+        raise
+    except Escaped as error:
+        state, reason = State.FAILED, one_line(error.__cause__ or error)
+    except (Exception, KeyboardInterrupt) as error:
+        # Ctrl-C is an Unwind here; the evaluator raised this one itself.
         state, reason = State.FAILED, one_line(error)
     return Ended(job.number, state, metrics, reason, watch.weights)
 
 
 def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Plain floats, from whatever counts as a number (numpy and torch scalars too)."""
+    """Plain floats, from whatever counts as a number (numpy and torch scalars too).
+
+    Raises:
+        TypeError: no metrics, or a name that is no text; ValueError and more for no number.
+    """
+    if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
+        raise TypeError(f"expected metrics, a number by name, got {str(metrics)[:80]}")
     return {name: float(value) for name, value in metrics.items()}
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import pickle
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -16,11 +18,18 @@ from typing import Any
 
 from ..errors import InputError, WorkError
 from ..evaluate.base import Evaluator
-from .executor import Ended, EpochDone, Executor, Job, Lost, Report
+from .executor import NEVER, Ended, EpochDone, Executor, Job, Late, Lost, Report
 from .worker import CannotLoad, CannotWrite, Hello, Ready, work
 
 #: So many workers in a row may die before they are ready.
 _BOOTS = 3
+#: Seconds in which one has to become ready.
+_BOOT = 300.0
+#: Seconds between looks at workers that say nothing.
+_LOOK = 2.0
+#: One that is seen stopped in so many looks in a row is replaced. A whole terminal that is stopped
+#: and goes on (Ctrl-Z, ``fg``) may be seen once with its workers still standing.
+_STOPPED = 3
 
 
 @dataclass(slots=True)
@@ -28,15 +37,18 @@ class _Worker:
     name: str
     process: SpawnProcess
     pipe: Connection
+    born: float
     ready: bool = False
     job: int | None = None
+    stopped: int = 0
 
 
 class Processes(Executor):
     """Evaluates in several worker processes.
 
-    Each is started fresh (``spawn``) and gets its share of the cores. One that dies is replaced,
-    and its trial is reported as lost. Workers end by themselves when this process is gone.
+    Each is started fresh (``spawn``) and gets its share of the cores. One that dies, stands stopped
+    or works on a trial whose time is over is replaced. Workers end by themselves when this process
+    is gone.
 
     Args:
         workers: how many.
@@ -51,6 +63,7 @@ class Processes(Executor):
         self._context = multiprocessing.get_context("spawn")
         self._pool: dict[str, _Worker] = {}
         self._failed_boots = 0
+        self._looked = time.monotonic()
 
     def open(
         self, evaluator: Evaluator, folder: Path | None, report: Callable[[Report], None]
@@ -73,16 +86,46 @@ class Processes(Executor):
         with contextlib.suppress(OSError):
             chosen.pipe.send(job)
 
-    def wait(self) -> None:
-        by_handle: dict[Any, _Worker] = {}
-        for worker in self._pool.values():
-            by_handle[worker.pipe] = by_handle[worker.process.sentinel] = worker
-        ready = wait(list(by_handle))
-        for worker in {by_handle[handle].name: by_handle[handle] for handle in ready}.values():
+    def wait(self, until: Mapping[int, float] = NEVER, wake: float = math.inf) -> None:
+        while not self._happened(until) and time.monotonic() < wake:
+            handles: list[Any] = []
+            for worker in self._pool.values():
+                handles += worker.pipe, worker.process.sentinel
+            due = min([wake, self._looked + _LOOK, *until.values()])
+            wait(handles, max(0.0, due - time.monotonic()))
+            if time.monotonic() >= self._looked + _LOOK:
+                self._look()
+
+    def _happened(self, until: Mapping[int, float]) -> bool:
+        """Report what workers said, and replace those that are gone; whether that was anything."""
+        happened = False
+        for worker in list(self._pool.values()):
             # Ask before reading: what a worker said before it died is still in the pipe.
-            dead = worker.process.sentinel in ready
-            if not self._hear(worker) or dead:
+            dead = not worker.process.is_alive()
+            job, ready = worker.job, worker.ready
+            holds = self._hear(worker)
+            if not holds or dead:
                 self._bury(worker)
+            elif worker.job is not None and time.monotonic() >= until.get(worker.job, math.inf):
+                self._bury(worker, late=True)
+            elif not worker.ready and time.monotonic() >= worker.born + _BOOT:
+                self._bury(worker)
+            elif (job, ready) == (worker.job, worker.ready):
+                continue
+            happened = True
+        return happened
+
+    def _look(self) -> None:
+        """Kill workers that stand stopped; that they are gone is found out as for any other."""
+        import psutil
+
+        self._looked = time.monotonic()
+        for worker in self._pool.values():
+            with contextlib.suppress(psutil.Error):
+                standing = psutil.Process(worker.process.pid).status() == psutil.STATUS_STOPPED
+                worker.stopped = worker.stopped + 1 if standing else 0
+                if worker.stopped >= _STOPPED:
+                    worker.process.kill()
 
     def close(self) -> None:
         pool, self._pool = list(self._pool.values()), {}
@@ -103,7 +146,7 @@ class Processes(Executor):
         )
         process.start()
         there.close()  # or the pipe would not end when the worker does
-        self._pool[name] = _Worker(name, process, here)
+        self._pool[name] = _Worker(name, process, here, time.monotonic())
 
     def _hear(self, worker: _Worker) -> bool:
         """Take in all that a worker has said; whether the pipe still holds."""
@@ -134,12 +177,14 @@ class Processes(Executor):
             case CannotWrite():
                 raise message.error
 
-    def _bury(self, worker: _Worker) -> None:
+    def _bury(self, worker: _Worker, late: bool = False) -> None:
+        if late:
+            _kill_all(worker.process.pid)
         worker.process.join(5)
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
-        how = _ending(worker.process.exitcode)
+        how = "stood stopped" if worker.stopped >= _STOPPED else _ending(worker.process.exitcode)
         worker.pipe.close()
         worker.process.close()
         del self._pool[worker.name]
@@ -155,7 +200,8 @@ class Processes(Executor):
                 )
         self._spawn(worker.name)
         if worker.job is not None:
-            self._report(Lost(worker.job, f"{worker.name} {how}"))
+            gone = Late(worker.job) if late else Lost(worker.job, f"{worker.name} {how}")
+            self._report(gone)
 
 
 def cores() -> int:
@@ -163,6 +209,17 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _kill_all(pid: int | None) -> None:
+    """Kill a process and those that it started: a loader of data, a command that hangs."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        worker = psutil.Process(pid)
+        for process in [*worker.children(recursive=True), worker]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
 
 def _ending(status: int | None) -> str:

@@ -15,6 +15,7 @@ from ..errors import LimitError, SpaceError
 from ..evaluate.base import Evaluator, Price, Stages, TrialFailed, Watch
 from ..objective import COSTS, Limit, violation
 from ..space.architecture import Architecture
+from ..space.guard import Guard
 from ..trial import Fidelity
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ class Look:
             found = {}
             try:
                 for part in self.parts:
-                    found |= part.evaluate(architecture, Fidelity(), 0, Watch())
+                    with Guard():
+                        found |= part.evaluate(architecture, Fidelity(), 0, Watch())
             except TrialFailed as failure:
                 found |= failure.metrics
             except Exception:

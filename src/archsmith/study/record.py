@@ -60,6 +60,7 @@ class Record:
         ended: finished, failed and pruned trials in order of ending.
         notes: the last value under each name; those of :data:`DECIDED` go when a trial starts.
         deaths: by trial, how many processes were gone under it since any trial last ended.
+        given_up: by trial, how often it took its worker down or had to be stopped.
         forgiven: trials that had failed when a session closed with nothing but failures. They and
             the seconds worked by then do not count against the budget, so that the same command
             goes on when the cause is mended.
@@ -70,6 +71,7 @@ class Record:
     sessions: list[Session] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     deaths: Counter[int] = field(default_factory=Counter)
+    given_up: Counter[int] = field(default_factory=Counter)
     forgiven: int = 0
     forgiven_seconds: float = 0.0
 
@@ -150,6 +152,7 @@ def _change(record: Record, trial: Trial, event: Event) -> None:
         record.deaths.clear()
     elif event.kind == "returned":
         record.deaths[trial.number] += data["reason"] == GONE
+        record.given_up[trial.number] += bool(data.get("given_up"))
         trial.state, trial.worker, trial.curve = State.PROPOSED, "", []
     else:
         raise ValueError("unknown kind of event")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArchsmithError, SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError
+from ..space.guard import Guard
 
 if TYPE_CHECKING:
     from torch import nn
@@ -119,7 +120,8 @@ class Tries:
         """What building and checking an architecture on a device raises, if anything."""
         try:
             # On the CPU weights are drawn; the seed leaves the caller's generator as it was.
-            self.check(self.space.build(architecture, device=device, seed=0), architecture)
+            with Guard():
+                self.check(self.space.build(architecture, device=device, seed=0), architecture)
         except Exception as error:
             return error
         return None

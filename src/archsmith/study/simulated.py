@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..evaluate.base import Evaluator
 from ..evaluate.table import SECONDS
-from .executor import Ended, Executor, Job, Report, evaluate
+from .executor import NEVER, Ended, Executor, Job, Report, evaluate
 
 
 class Simulated(Executor):
@@ -47,7 +48,7 @@ class Simulated(Executor):
         end = self.now + ended.metrics.get(SECONDS, 1.0)
         heapq.heappush(self._busy, (end, job.number, worker, ended))
 
-    def wait(self) -> None:
+    def wait(self, until: Mapping[int, float] = NEVER, wake: float = math.inf) -> None:
         if not self._busy:
             return
         self.now, number, worker, ended = heapq.heappop(self._busy)

@@ -59,7 +59,8 @@ class SqliteStore(Store):
     folder: Path
 
     def __init__(self, folder: Path | str, *, read: bool = False) -> None:
-        self.folder = Path(folder)
+        # Code of users may change the working directory.
+        self.folder = Path(folder).absolute()
         self.path = self.folder / "study.db"
         self._ended = 0
         self._lock = None if read else self._claim()
@@ -76,6 +77,8 @@ class SqliteStore(Store):
     def append(self, *events: Event) -> None:
         if not events:
             return
+        if self._lock is not None:
+            self._lock.check()
         values: list[Any] = []
         for kind, trial, when, data in events:
             values += (when, kind, trial, _encode(data))

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -125,10 +125,21 @@ class Store(ABC):
         self.append(Event("ended", trial.number, now, data))
         trial.state, trial.metrics, trial.reason, trial.ended = state, dict(metrics), reason, now
 
-    def give_back(self, trials: Sequence[Trial], reason: str) -> None:
-        """Put running trials back: the same architectures and seeds will be started again."""
+    def give_back(
+        self, trials: Sequence[Trial], reason: str, given_up: Collection[int] = ()
+    ) -> None:
+        """Put running trials back: the same architectures and seeds will be started again.
+
+        Args:
+            given_up: numbers of those that are themselves the reason.
+        """
         now = time.time()
-        self.append(*(Event("returned", t.number, now, {"reason": reason}) for t in trials))
+        self.append(*(
+            Event("returned", t.number, now, {
+                "reason": reason, **({"given_up": True} if t.number in given_up else {}),
+            })
+            for t in trials
+        ))  # fmt: skip
         for trial in trials:
             trial.state, trial.worker, trial.curve = State.PROPOSED, "", []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import math
 import random
 import time
 from collections import Counter
@@ -18,11 +19,12 @@ from ..trial import Fidelity, History, Proposal, State, Trial
 from .budget import over
 from .checkpoints import remove_weights, sweep
 from .checks import all_failed, check_budget, check_metrics, flaw, last_reason, nothing_new
-from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
+from .executor import Ended, EpochDone, Executor, Inline, Job, Late, Lost, Report
 from .fidelity import asked, offered, part, worth
 from .incumbent import Incumbents
-from .interrupts import Interrupts
+from .interrupts import Interrupted, Interrupts
 from .meta import check_same, describe
+from .patience import Patience, Since, check_trial_time
 from .progress import Progress, tell
 from .record import ALL_FAILED, Record, as_history
 from .result import INTERRUPTED, PREPARED, StudyResult
@@ -33,9 +35,9 @@ from .store import MemoryStore, Store
 if TYPE_CHECKING:
     from ..space import Space
 
-#: A trial is given up when so many workers died under it.
-DEATHS = 3
-#: A trial is given up when so many processes were killed while it ran and no trial ended in
+#: A trial fails when it was given up so often: its worker died, or it had to be stopped.
+GIVEN_UP = 3
+#: A trial fails when so many processes were killed while it ran and no trial ended in
 #: between. One that brings its own process down (out of memory, a crash in native code) would come
 #: first after each start, for ever. Kills at random moments hit other trials, or the same one once
 #: or twice, and any trial that ends sets the count back to nothing.
@@ -61,9 +63,14 @@ class Study:
         trials: finished and failed trials wanted, over all sessions. Those at fewer epochs count
             as their part of a full evaluation, and so does what was stopped while it trained; what
             was pruned before that does not count.
-        seconds: no trial starts after so many seconds of work, over all sessions; those that run
-            by then are finished.
+        seconds: no trial starts after so many seconds of work, over all sessions. One that runs by
+            then may take up to twice as long as the slowest that finished (the first one as long
+            as the budget, or half a minute); else it is stopped, and starts again when the study
+            goes on with more time.
             Neither budget counts sessions that ended because every trial had failed.
+        trial_time: seconds that a trial may take; it fails then. Without, one that takes ten times
+            as long as the slowest that finished, and a minute at least, is stopped and tried
+            again, and fails the third time.
         fidelity: what a trial spends when its strategy does not say.
         stop: stops hopeless trials while they train.
         meta: more to keep with the study, see :func:`~archsmith.study.meta.describe`.
@@ -88,18 +95,21 @@ class Study:
         seed: int = 0,
         trials: int | None = None,
         seconds: float | None = None,
+        trial_time: float | None = None,
         fidelity: Fidelity | None = None,
         stop: Stopper | None = None,
         meta: Mapping[str, Any] | None = None,
         on_event: Callable[[Progress], None] | None = None,
     ) -> None:
         check_budget(trials, seconds)
+        check_trial_time(trial_time)
         check_metrics(evaluator, objectives, limits)
         self.space, self.strategy, self.evaluator = space, strategy, evaluator
         self.objectives, self.limits = tuple(objectives), tuple(limits)
         self.store = store if store is not None else MemoryStore()
         self.executor = executor if executor is not None else Inline()
         self.seed, self.trials, self.budget = seed, trials, seconds
+        self._trial_time = trial_time
         #: Whether :meth:`prepare` has done its work in this session.
         self.prepared = False
         self.fidelity = fidelity or Fidelity()
@@ -122,7 +132,7 @@ class Study:
         self._resume(self.store.begin(self._meta))
         with Interrupts() as self._interrupts:
             try:
-                self._give_up()
+                self._give_up_known()
                 why = over(self, bool(self._waiting))
                 if not why:
                     self.executor.open(self.evaluator, self.store.folder, self._report)
@@ -226,6 +236,10 @@ class Study:
     def _resume(self, record: Record) -> None:
         self._began, self._earlier = time.monotonic(), record.seconds
         self._forgiven, self._stopped = record.forgiven_seconds, "an error"
+        self._patience = Patience(self._trial_time)
+        if self.budget is not None:
+            self._patience.budget = self.budget
+            self._patience.deadline = self._began + self.budget - self._earlier + self._forgiven
         self.history: History = as_history(
             record, self.objectives, self.limits, empty=self._empty()
         )
@@ -239,12 +253,14 @@ class Study:
                 forgiven -= 1
             else:
                 self.counted += worth(trial, self.history.epochs)
+            if trial.state is State.FINISHED:
+                self._patience.saw(trial.seconds, self._part(trial))
         self.last_error = last_reason(record, State.FAILED)
         self._counted_earlier = self.counted
         self._waiting: list[int] = sorted(self.history.running)
         self._running: dict[int, Trial] = {}
-        self._deaths: Counter[int] = Counter()
-        self._process_deaths = record.deaths
+        self._since: dict[int, Since] = {}
+        self._given_up, self._process_deaths = record.given_up, record.deaths
         self._failed_now = 0
         if self.store.folder is not None:
             sweep(self.store.folder, self.incumbents.kept())
@@ -254,7 +270,9 @@ class Study:
         # when the store is next opened, and the first error is the one to show.
         with contextlib.suppress(StoreError):
             if self._running:
-                self.store.give_back(list(self._running.values()), self._stopped)
+                running, now = self._running, time.monotonic()
+                late = [n for n in running if self._patience.overdue(self._since[n], now)]
+                self.store.give_back(list(running.values()), self._stopped, late)
             self.store.end(self._stopped)
 
     def _loop(self) -> str:
@@ -262,13 +280,18 @@ class Study:
             why = self._fill()
             if why and not self._running:
                 return why
+            until = {number: self._patience.due(self._since[number]) for number in self._running}
+            wake = math.inf if self._running else self._patience.deadline
             self._interrupts.open()
-            self.executor.wait()
+            self.executor.wait(until, wake)
             self._interrupts.shut()
 
     def _fill(self) -> str:
         """Give each free worker a trial; why there is none, if so."""
-        for worker in self.executor.free():
+        free = self.executor.free()
+        if not free and not self._running:
+            return over(self, bool(self._waiting))  # workers that never become ready
+        for worker in free:
             why = over(self, bool(self._waiting))
             if why:
                 return why
@@ -276,6 +299,7 @@ class Study:
             if trial is None:
                 return "" if self._running else nothing_new(self.space, self.history)
             self._running[trial.number] = trial
+            self._since[trial.number] = Since(time.monotonic(), self._part(trial))
             rule = self.stop.rule(self.history, trial) if self.stop else None
             self.executor.submit(worker, Job.of(trial, rule))
             if self.on_event:
@@ -307,6 +331,11 @@ class Study:
             except SpaceError as error:
                 # Some architectures cannot be built; a draw that leads to one is drawn again.
                 failure = error
+            except KeyboardInterrupt as error:
+                # Interrupts are held back here: the builder raised this one itself.
+                if isinstance(error, Interrupted):
+                    raise
+                failure = SpaceError(self.space.name, "a builder that returns", repr(error))
         raise failure
 
     def _report(self, report: Report) -> None:
@@ -320,18 +349,22 @@ class Study:
             case Ended():
                 self._end(trial, report)
             case Lost():
-                self._lose(trial, report)
+                self._give_up(trial, report.reason)
+            case Late():
+                self._stop_late(trial)
         self._interrupts.open()
 
     def _end(self, trial: Trial, ended: Ended) -> None:
         state, reason = ended.state, ended.reason
         if state is State.FINISHED:
-            reason = flaw(ended.metrics, self.objectives)
+            reason = flaw(ended.metrics, self.objectives, self.limits)
             if reason:
                 state = State.FAILED
         self.store.finish(trial, state, ended.metrics, reason)
         self._running.pop(trial.number, None)
         self.history.close(trial)
+        if state is State.FINISHED:
+            self._patience.saw(trial.seconds, self._part(trial))
         self.counts[state] += 1
         self.counted += worth(trial, self.history.epochs)
         needless = self.incumbents.add(trial)
@@ -347,28 +380,57 @@ class Study:
         if not self.counts[State.FINISHED] and self._failed_now >= FAILURES:
             raise self._all_failed()
 
-    def _give_up(self) -> None:
-        """Fail the trial that seems to bring down the processes it runs in, if there is one.
+    def _give_up_known(self) -> None:
+        """Fail the trials that were given up too often, and the one that seems to bring down the
+        processes it runs in, if there is one.
 
         Of several that were running, one: its end sets the count of the others back, so none fails
         for having run beside it.
         """
+        for number in [n for n in self._waiting if self._given_up[n] >= GIVEN_UP]:
+            self._fail(number, f"{GIVEN_UP} times it ran much longer than others and was stopped")
         number, deaths = next(iter(self._process_deaths.most_common(1)), (0, 0))
-        if deaths >= PROCESS_DEATHS:
-            self._waiting.remove(number)
-            reason = f"{deaths} processes in a row were killed or crashed while it ran"
-            self._end(self.history.trials[number], Ended(number, State.FAILED, {}, reason))
+        if deaths >= PROCESS_DEATHS and number in self._waiting:
+            self._fail(number, f"{deaths} processes in a row were killed or crashed while it ran")
 
-    def _lose(self, trial: Trial, lost: Lost) -> None:
-        self._deaths[trial.number] += 1
-        if self._deaths[trial.number] >= DEATHS:
-            reason = f"{DEATHS} workers died under it; the last one, {lost.reason}"
+    def _fail(self, number: int, reason: str) -> None:
+        """End a trial that waits."""
+        self._waiting.remove(number)
+        heapq.heapify(self._waiting)
+        self._end(self.history.trials[number], Ended(number, State.FAILED, {}, reason))
+
+    def _give_up(self, trial: Trial, reason: str) -> None:
+        """Put a trial back that took its worker down or too long, or fail it."""
+        self._given_up[trial.number] += 1
+        if self._given_up[trial.number] >= GIVEN_UP:
+            reason = f"given up {GIVEN_UP} times; the last time, {reason}"
             self._end(trial, Ended(trial.number, State.FAILED, {}, reason, weights=True))
-            return
-        self.store.give_back([trial], lost.reason)
+        else:
+            self._return(trial, reason, given_up=True)
+
+    def _stop_late(self, trial: Trial) -> None:
+        """Decide about a trial whose time was over."""
+        since, patience = self._since[trial.number], self._patience
+        now = time.monotonic()
+        took = now - since.began
+        if took < patience.allowed(since):
+            self._return(trial, "the time of the study was over", patience.overdue(since, now))
+        elif patience.most is not None:
+            reason = f"not over after the {patience.most:g} seconds that a trial may take"
+            self._end(trial, Ended(trial.number, State.FAILED, {}, reason, weights=True))
+        else:
+            usual = patience.slowest * since.part
+            self._give_up(
+                trial, f"it was not over after {took:.0f} s, where none that finished took more "
+                f"than {usual:.2g} s; --trial-time gives another limit",
+            )  # fmt: skip
+
+    def _return(self, trial: Trial, reason: str, given_up: bool) -> None:
+        self.store.give_back([trial], reason, [trial.number] if given_up else ())
         del self._running[trial.number]
         heapq.heappush(self._waiting, trial.number)
-        self.last_error = lost.reason
+        if given_up:
+            self.last_error = reason
         if self.on_event:
             tell(self, "returned", trial)
 

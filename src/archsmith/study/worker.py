@@ -59,7 +59,7 @@ def _serve(pipe: Connection, folder: Path | None, threads: int) -> None:
     payload = pipe.recv_bytes()
     try:
         evaluator = pickle.loads(payload)
-    except Exception as error:
+    except BaseException as error:  # importing a user's module may call sys.exit
         pipe.send(CannotLoad(one_line(error)))
         return
     _limit_threads(threads)

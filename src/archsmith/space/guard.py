@@ -1,0 +1,93 @@
+"""Code of users (builders, evaluators, models) runs under a guard: it cannot end the process by
+raising, go on as a second copy of it, or leave it changed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+from typing import Any
+
+from ..errors import Unwind
+
+
+class Escaped(RuntimeError):
+    """Code of a user raised what would have ended the process, ``sys.exit`` above all."""
+
+
+class Guard:
+    """A ``with`` block around code of a user.
+
+    - What is no ``Exception`` (``SystemExit``, ``GeneratorExit``, exceptions of one's own) becomes
+      :class:`Escaped`, so that it is handled where errors are. ``KeyboardInterrupt`` passes: that
+      may be Ctrl-C.
+    - A copy of the process that the code forked ends here. It would go on with the study beside
+      the process that it is a copy of, and write to the same record.
+    - The working directory, the default type of torch and whether gradients are recorded are set
+      back.
+    """
+
+    __slots__ = ("_folder", "_pid", "_torch")
+
+    def __enter__(self) -> None:
+        self._pid, self._folder = os.getpid(), _folder()
+        torch = sys.modules.get("torch")
+        # It is in there while it is being imported, too.
+        self._torch: tuple[Any, bool] | None = None
+        if torch is not None and "get_default_dtype" in vars(torch):
+            self._torch = torch.get_default_dtype(), torch.is_grad_enabled()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if os.getpid() != self._pid:
+            os._exit(1)
+        if self._folder is not None and _folder() != self._folder:
+            os.chdir(self._folder)
+        if self._torch is not None:
+            _restore(*self._torch)
+        if error is not None and not isinstance(error, Exception | Unwind | KeyboardInterrupt):
+            raise Escaped(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+
+
+def _folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted
+        return None
+
+
+def _restore(dtype: Any, gradients: bool) -> None:
+    torch: Any = sys.modules["torch"]
+    if torch.get_default_dtype() != dtype:
+        torch.set_default_dtype(dtype)
+    if torch.is_grad_enabled() != gradients:
+        torch.set_grad_enabled(gradients)
+
+
+class Streams:
+    """A ``with`` block that opens standard output and error again where code of a user closed them.
+
+    What is opened next would get their numbers, and what is printed would go into that file.
+    """
+
+    __slots__ = ("_kept",)
+
+    def __enter__(self) -> None:
+        self._kept = {number: os.dup(number) for number in (1, 2) if _open(number)}
+
+    def __exit__(self, *_: object) -> None:
+        for number, copy in self._kept.items():
+            if not _open(copy):
+                continue  # that was closed as well
+            if not _open(number):
+                os.dup2(copy, number)
+            os.close(copy)
+
+
+def _open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True

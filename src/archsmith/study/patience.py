@@ -1,0 +1,76 @@
+"""How long a trial may take: what the user says, what others took, and the budget of time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..errors import InputError
+
+#: A trial is given up when it has run so many times as long as the slowest that finished, and for
+#: so many seconds at least.
+TIMES, LEAST = 10.0, 60.0
+#: One that is stopped for another reason (the budget of time, Ctrl-C) counts as given up, too, when
+#: it has run for so long. Whoever stops a search three times in one trial that should have been
+#: over long ago would find it first again and again.
+OVERDUE_TIMES, OVERDUE_LEAST = 5.0, 5.0
+#: When the budget of time is over a running trial may go on until it has taken so many times as
+#: long as the slowest that finished: most of them are about to end, and their work would be lost.
+#: While none has finished it may take the budget once more, or so many seconds, for a search that
+#: is short should give one result.
+GRACE_TIMES, GRACE_FIRST = 2.0, 30.0
+
+
+class Since(NamedTuple):
+    """A trial that runs: when it began, by ``time.monotonic()``, and its part of a full one."""
+
+    began: float
+    part: float
+
+
+@dataclass
+class Patience:
+    """How long trials may take.
+
+    Attributes:
+        most: seconds that any trial may take, where the user says so; it fails then. In place of
+            what others took.
+        budget: seconds of the study.
+        deadline: the moment at which they are over.
+        slowest: seconds of a full evaluation by the slowest trial that finished, 0.0 before one.
+    """
+
+    most: float | None = None
+    budget: float = math.inf
+    deadline: float = math.inf
+    slowest: float = 0.0
+
+    def saw(self, seconds: float, part: float) -> None:
+        """A trial has finished."""
+        self.slowest = max(self.slowest, seconds / part)
+
+    def due(self, trial: Since) -> float:
+        """The moment at which a trial is stopped."""
+        grace = max(self.budget, GRACE_FIRST)
+        end = max(self.deadline, trial.began) + grace
+        if self.slowest:
+            end = max(self.deadline, trial.began + GRACE_TIMES * self.slowest * trial.part)
+        return min(end, trial.began + self.allowed(trial))
+
+    def allowed(self, trial: Since) -> float:
+        """Seconds that it may take whatever the budget is."""
+        if self.most is not None:
+            return self.most
+        return max(LEAST, TIMES * self.slowest * trial.part) if self.slowest else math.inf
+
+    def overdue(self, trial: Since, now: float) -> bool:
+        """Whether it has run for much longer than it should have."""
+        usual = OVERDUE_TIMES * self.slowest * trial.part
+        return bool(self.slowest) and now - trial.began >= max(OVERDUE_LEAST, usual)
+
+
+def check_trial_time(seconds: float | None) -> None:
+    """Raise :class:`~archsmith.errors.InputError` unless it is a time that a trial can take."""
+    if seconds is not None and not seconds > 0:
+        raise InputError("trial time", "more than 0 seconds", f"{seconds:g}")
