@@ -44,7 +44,6 @@ from .study import (
 )
 from .study.checks import check_budget
 from .study.fidelity import offered
-from .study.patience import check_trial_time
 from .study.reach import Reach
 from .study.result import INTERRUPTED, StudyResult
 from .study.stopping import Stopper, stopper_of
@@ -139,8 +138,6 @@ def search(
     chosen, stopper = _strategy(strategy), stopper_of(stop)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget, most = seconds_of(time), seconds_of(trial_time, "trial time")
-    check_trial_time(most)
-    # Absolute, for a builder may change the working directory.
     folder = Path(run).absolute() if run is not None else None
     wanted = TRIALS if trials is None and budget is None else trials
     if sharing is not None:
@@ -148,10 +145,8 @@ def search(
         check_options(folder, workers, share, evaluator, stopper)
         wanted = trials_of(sharing.method, trials, budget is not None)
     elif inherit:
-        raise InputError(
-            "inherit", "a one-shot method, whose weights can be inherited", chosen.name
-        )
-    check_budget(wanted, budget)
+        _refuse_inherit(chosen)
+    check_budget(wanted, budget, most)
     setting = settle(
         space,
         data,
@@ -257,6 +252,11 @@ def _check_numbers(finalists: int, workers: int) -> None:
         raise InputError("finalists", "0 or more", str(finalists))
     if workers < 1:
         raise InputError("workers", "1 or more", str(workers))
+
+
+def _refuse_inherit(chosen: Strategy) -> None:
+    wanted = "a one-shot method, whose weights can be inherited"
+    raise InputError("inherit", wanted, chosen.name)
 
 
 def _refuse_proxy(proxy: str | None, chosen: Strategy) -> None:

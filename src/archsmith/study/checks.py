@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _LISTED = 100_000
 
 
-def check_budget(trials: int | None, seconds: float | None) -> None:
+def check_budget(
+    trials: int | None, seconds: float | None, trial_time: float | None = None
+) -> None:
     """Raise :class:`~archsmith.errors.InputError` unless there is a budget, and a positive one."""
     if trials is None and seconds is None:
         raise InputError("budget", "a number of trials, a time, or both", "neither")
@@ -27,6 +29,8 @@ def check_budget(trials: int | None, seconds: float | None) -> None:
         raise InputError("trials", "1 or more", str(trials))
     if seconds is not None and not seconds > 0:
         raise InputError("seconds", "more than 0", f"{seconds:g}")
+    if trial_time is not None and not trial_time > 0:
+        raise InputError("trial time", "more than 0 seconds", f"{trial_time:g}")
 
 
 def check_metrics(

@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..errors import InputError
-
 #: A trial is given up when it has run so many times as long as the slowest that finished, and for
 #: so many seconds at least.
 TIMES, LEAST = 10.0, 60.0
@@ -68,9 +66,3 @@ class Patience:
         """Whether it has run for much longer than it should have."""
         usual = OVERDUE_TIMES * self.slowest * trial.part
         return bool(self.slowest) and now - trial.began >= max(OVERDUE_LEAST, usual)
-
-
-def check_trial_time(seconds: float | None) -> None:
-    """Raise :class:`~archsmith.errors.InputError` unless it is a time that a trial can take."""
-    if seconds is not None and not seconds > 0:
-        raise InputError("trial time", "more than 0 seconds", f"{seconds:g}")

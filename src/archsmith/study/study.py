@@ -24,7 +24,7 @@ from .fidelity import asked, offered, part, worth
 from .incumbent import Incumbents
 from .interrupts import Interrupted, Interrupts
 from .meta import check_same, describe
-from .patience import Patience, Since, check_trial_time
+from .patience import Patience, Since
 from .progress import Progress, tell
 from .record import ALL_FAILED, Record, as_history
 from .result import INTERRUPTED, PREPARED, StudyResult
@@ -101,8 +101,7 @@ class Study:
         meta: Mapping[str, Any] | None = None,
         on_event: Callable[[Progress], None] | None = None,
     ) -> None:
-        check_budget(trials, seconds)
-        check_trial_time(trial_time)
+        check_budget(trials, seconds, trial_time)
         check_metrics(evaluator, objectives, limits)
         self.space, self.strategy, self.evaluator = space, strategy, evaluator
         self.objectives, self.limits = tuple(objectives), tuple(limits)
