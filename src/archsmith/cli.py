@@ -7,7 +7,7 @@ import sys
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -134,6 +134,14 @@ def search(
     unreadable: Annotated[
         Unreadable, typer.Option(help="Files or rows that cannot be read.")
     ] = Unreadable.refuse,
+    decimal: Annotated[
+        Literal["point", "comma"] | None,
+        typer.Option(help="Decimal sign of numbers like 1,288 that read in two ways (tables)."),
+    ] = None,
+    channels: Annotated[
+        Literal["first", "last"] | None,
+        typer.Option(help="Where channels stand, if sizes do not tell (.npz of images)."),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="TOML file with these options.", callback=_config, is_eager=True),
@@ -175,6 +183,8 @@ def search(
                 target=target,
                 image_size=image_size,
                 unreadable=unreadable.value,
+                decimal=decimal,
+                channels=channels,
             ),
             command=_command(),
             listener=screen.listener(folder),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -47,6 +47,14 @@ def features(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
     split_seed: Annotated[int, typer.Option(help="Seed of the split of the data.")] = 0,
     target: Annotated[str | None, typer.Option(help="Column of labels (tables).")] = None,
+    decimal: Annotated[
+        Literal["point", "comma"] | None,
+        typer.Option(help="Decimal sign of numbers like 1,288 that read in two ways (tables)."),
+    ] = None,
+    channels: Annotated[
+        Literal["first", "last"] | None,
+        typer.Option(help="Where channels stand, if sizes do not tell (.npz of images)."),
+    ] = None,
     space: Annotated[
         str | None, typer.Option(help="The model's space, where it is your own.")
     ] = None,
@@ -77,7 +85,8 @@ def features(
             model, layer, pool=pool, normalise=normalise, device=pick_device(device), cache=cache,
             prepare=lambda inputs: task.prepare(inputs, facts),
         )  # fmt: skip
-        read = _read(task, facts, data, ReadOptions(seed=split_seed, target=target))
+        options = ReadOptions(seed=split_seed, target=target, decimal=decimal, channels=channels)
+        read = _read(task, facts, data, options)
         if probe:
             _check_probe(read)
         if normalise == "standard":
@@ -141,11 +150,13 @@ def _read(task: Task, facts: Mapping[str, Any], source: str, options: ReadOption
     import torch
 
     from .data import datasets
+    from .task.reading import expect_used
 
     # Pairs of views, or parts without a class in common, are a matter of training alone.
     task = task.labelled()
     if source not in datasets.names() and Path(source).exists() and not task.suits(source, options):
         return _Read(Path(source).stem, task.load_input(Path(source), facts))
+    expect_used(task, source, options)
     if facts.get("height") == facts.get("width"):
         # Images of a folder are brought to the size that the model was trained on.
         options = replace(options, image_size=facts.get("height"))

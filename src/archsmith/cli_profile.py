@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -38,6 +38,14 @@ def profile(
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     target: Annotated[str | None, typer.Option(help="Column to predict (tables).")] = None,
     image_size: Annotated[int | None, typer.Option(help="Size that images are brought to.")] = None,
+    decimal: Annotated[
+        Literal["point", "comma"] | None,
+        typer.Option(help="Decimal sign of numbers like 1,288 that read in two ways (tables)."),
+    ] = None,
+    channels: Annotated[
+        Literal["first", "last"] | None,
+        typer.Option(help="Where channels stand, if sizes do not tell (.npz of images)."),
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document and nothing else.")
@@ -56,7 +64,10 @@ def profile(
         found = run_profile(
             space, data, task=task, maximize=maximize or (), minimize=minimize or (),
             limits=limit or (), samples=samples, time=time, device=device, seed=seed,
-            read=ReadOptions(target=target, image_size=image_size), on_step=screen.step,
+            read=ReadOptions(
+                target=target, image_size=image_size, decimal=decimal, channels=channels
+            ),
+            on_step=screen.step,
         )  # fmt: skip
     if to is not None:
         found.write(to)

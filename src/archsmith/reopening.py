@@ -70,6 +70,7 @@ def reopen(
         **meta["fidelity"],
         device=device,
         latency=LatencyOptions(**meta.get("latency", {})),
+        recorded=True,
     )
     if "fingerprint" in meta:
         same_decisions(where, meta, setting.space.fingerprint)

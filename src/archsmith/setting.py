@@ -16,6 +16,7 @@ from .space import Space
 from .task import task as find_task
 from .task import task_for
 from .task.base import Data, ReadOptions, Recipe, Task
+from .task.reading import expect_drawn, expect_used
 from .trial import Fidelity
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Setting:
         """What :func:`archsmith.reopening.reopen` needs."""
         return {
             "data": self.source,
-            "read": asdict(self.options),
+            "read": self.options.to_json(),
             "task": self.task.name,
             "reference": self.reference,
             "recipe": asdict(self.recipe),
@@ -123,8 +124,12 @@ def settle(
     share: float | None = None,
     device: str = "auto",
     latency: LatencyOptions | None = None,
+    recorded: bool = False,
 ) -> Setting:
     """Open data, task and space, and fill in what was left to defaults.
+
+    Args:
+        recorded: the options are those of a study that goes on: what does nothing is let be.
 
     Raises:
         InputError: a name, a path, an option or the data is wrong.
@@ -136,7 +141,11 @@ def settle(
     found = find_task(task) if task else task_for(source, options)
     if isinstance(space, str):
         builder_of(space)  # a wrong name is told before the data is read
+    if not recorded:
+        expect_used(found, source, options)
     data = found.read(source, options)
+    if not recorded:
+        expect_drawn(data, options)
     wanted = space if space is not None else found.default_space
     recipe = recipe or found.recipe(data)
     if final_epochs is not None:

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archsmith.data import lines
+from archsmith.data.lines import open_rows
 from archsmith.data.tables import kind_of, read_table
 from archsmith.errors import DataError, UnknownNameError
 
@@ -69,6 +71,64 @@ def test_numbers_among_names_leave_a_header_one(
     assert [c.name for c in table.columns] == names
     assert len(table.values) == 2
     assert table.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("head", "rows", "header"),
+    [
+        ("id,2018,2019,2020", ["1,5.5,6,7", "2,8,9,9.5", "3,1,2,3"], True),  # years above amounts
+        ("2018,2019,2020", ["5.5,6.5,7.5", "8.5,9.5,9.1"], True),
+        ("5.1,3.5,red", ["4.9,3.0,blue", "4.7,3.2,red", "4.6,3.1,red"], False),
+        ("5.1,anna,yes", ["4.9,bert,no", "4.7,carl,yes", "4.6,dora,no"], False),
+        ("e,x,s", ["p,x,y", "e,b,s", "e,x,s", "p,b,y"], False),  # letters, which come again
+        ("class,cap,gill", ["p,x,y", "e,b,s", "e,x,s", "p,b,y"], True),
+        ("name,city", ["anna,rome", "bert,oslo", "carl,bonn"], True),
+        ("a,b", ["x,1", "y,2"], True),
+        ("7,8,yes", ["1,2,no", "3,4,no", "5,6,yes"], False),
+        ("0.5,x", ["100,x", "101,y", "102,x"], False),
+    ],
+)
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_header_is_told_by_what_stands_below_it(
+    tmp_path: Path, head: str, rows: list[str], header: bool, delimiter: str
+) -> None:
+    text = "\n".join([head, *rows]).replace(",", delimiter)
+    opened = open_rows(write(tmp_path, text))
+    assert len(opened.lines) == len(rows) + (not header)
+    assert opened.header == (
+        head.split(",") if header else [f"column{i + 1}" for i in range(head.count(",") + 1)]
+    )
+
+
+class Counted(str):
+    """A name that counts how often it is compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_wide_tables_are_read_in_linear_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    width = 400
+    names = [*(f"g{i}" for i in range(width)), "label"]
+    rows = [[*(f"{i % 7}.{row}" for i in range(width)), str(row % 2)] for row in range(8)]
+    path = write(tmp_path, "\n".join(map(",".join, [names, *rows])))
+    real = lines._lines
+
+    def counted(path: Path) -> tuple[str, list[int], list[list[str]]]:
+        delimiter, numbers, found = real(path)
+        return delimiter, numbers, [list(map(Counted, found[0])), *found[1:]]
+
+    monkeypatch.setattr(lines, "_lines", counted)
+    Counted.compared = 0
+    assert read_table(path).values.shape == (8, width)
+    assert Counted.compared < 20 * width
 
 
 @pytest.mark.parametrize("name", ["", "Unnamed: 0"])

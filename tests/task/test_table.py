@@ -226,3 +226,93 @@ def test_pictures_of_tables(regression: Data) -> None:
     matrix = TabularClassification().picture(data.test.inputs, data.test.targets, right, data.facts)
     red = np.asarray(matrix).astype(int)
     assert ((red[..., 0] - red[..., 2]) > 60).sum() == 0
+
+
+def seconds(path: Path, offset: int) -> Path:
+    """A moment and whether it is late; ``offset`` is all that they have in common."""
+    rows = [f"{offset + i % 60},{'late' if i % 60 >= 30 else 'early'}\n" for i in range(240)]
+    file = path / f"{offset}.csv"
+    file.write_text("when,label\n" + "".join(rows))
+    return file
+
+
+@pytest.mark.parametrize("offset", [1_700_000_000, 5_400_000_000_000, 2**44])
+def test_large_numbers_of_a_small_spread_are_standardised_whole(
+    tmp_path: Path, offset: int
+) -> None:
+    task = TabularClassification()
+    near = task.read(str(seconds(tmp_path, 0)), ReadOptions())
+    path = seconds(tmp_path, offset)
+    far = task.read(str(path), ReadOptions())
+    ready = task.prepare(far.train.inputs, far.facts)
+    assert ready.dtype == torch.float32
+    assert torch.allclose(ready, task.prepare(near.train.inputs, near.facts), atol=1e-4)
+    assert any("float64" in line and "'when'" in line for line in far.summary)
+    assert near.train.inputs.dtype == torch.float32
+    assert "dtype" not in near.facts
+    rows = task.load_input(path, far.facts)
+    assert rows[:60, 0].tolist() == [offset + i for i in range(60)]
+
+
+def test_an_npz_of_seconds_is_read_as_the_csv_is(tmp_path: Path) -> None:
+    path = seconds(tmp_path, 1_700_000_000)
+    moment = np.arange(240) % 60
+    np.savez(tmp_path / "s.npz", x=1_700_000_000 + moment[:, None], y=moment >= 30)
+    task = TabularClassification()
+    one, two = (task.read(str(p), ReadOptions()) for p in (path, tmp_path / "s.npz"))
+    first, second = (task.prepare(data.train.inputs, data.facts) for data in (one, two))
+    assert torch.equal(first, second)
+
+
+def test_exported_models_take_large_numbers_whole(tmp_path: Path) -> None:
+    from archsmith.export import formats
+    from archsmith.hardware.runtimes import has_onnx
+
+    task = TabularClassification()
+    data = task.read(str(seconds(tmp_path, 1_700_000_000)), ReadOptions())
+    model = nn.Linear(1, 2)
+    deployed = task.deployable(model, data.facts)
+    expected = formats.live(deployed)(data.test.inputs)
+    assert len(expected[:, 0].unique()) > 30
+    signature = task.signature(data)
+    formats.write_pt2(deployed, signature, tmp_path / "m.pt2")
+    assert torch.allclose(formats.read_pt2(tmp_path / "m.pt2")(data.test.inputs), expected)
+    if not has_onnx():
+        pytest.skip("the export extra is not installed")
+    formats.write_onnx(deployed, signature, tmp_path / "m.onnx")
+    read = formats.read_onnx(tmp_path / "m.onnx")(data.test.inputs)
+    assert torch.allclose(read, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cells", "helps"),
+    [
+        ([f'"{1000 + 37 * i:,}"' for i in range(200)], "tabular-regression"),
+        ([f"{i}.25" for i in range(200)], "tabular-regression"),
+        (["red", "blue"] * 100, "tabular-classification"),
+        ([*(f"{i}.5" for i in range(199)), "unknown"], None),
+        ([f"person {i}" for i in range(200)], None),
+    ],
+)
+def test_a_refused_task_names_one_that_takes_the_target(
+    tmp_path: Path, cells: list[str], helps: str | None
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("rooms,price\n" + "".join(f"{i % 7},{cell}\n" for i, cell in enumerate(cells)))
+    tasks = {task.name: task for task in (TabularClassification(), TabularRegression())}
+    taken, advice = [], []
+    for name, task in tasks.items():
+        try:
+            task.read(str(path), ReadOptions())
+            taken.append(name)
+        except DataError as error:
+            advice.append(error.mend or "")
+    assert taken == ([helps] if helps else [])
+    for mend in advice:
+        if helps:
+            assert helps in mend or "regression task" in mend
+        else:
+            assert "choose tabular-classification" not in mend
+            assert "tabular-regression" not in mend or "mend these cells" in mend
+    if helps:
+        assert task_for(str(path)).name == helps

@@ -232,7 +232,7 @@ def read_table(path: Path, unreadable: Unreadable = "refuse") -> Table:
     table = Table(
         path.stem,
         tuple(Column(name) for name in names),
-        inputs.astype(np.float32),
+        inputs.astype(np.float64),
         keys.targets[TRAIN],
         targets,
         parts,

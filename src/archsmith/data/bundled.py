@@ -39,7 +39,7 @@ def _table(name: str) -> Table:
     return Table(
         name,
         tuple(Column(str(feature)) for feature in bunch.feature_names),
-        bunch.data.astype(np.float32),
+        bunch.data.astype(np.float64),
         "progression" if classes is None else "class",
         bunch.target.astype(np.float64),
         np.zeros(len(bunch.data), dtype=np.int8),

@@ -1,79 +1,94 @@
-"""Cells of CSV and Parquet files, row by row: dialects, and whether there is a header."""
+"""Cells of CSV and Parquet files: dialects, and whether there is a header."""
 
 from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import DataError, MissingExtraError
+from .header import is_data
 
-#: A number as it is written where the comma is the decimal sign.
-DECIMAL_COMMA = re.compile(r"([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)")
-
-Row = tuple[int, list[str]]
+#: Rows by which the header is told.
+_LOOKED_AT = 200
 
 
 class Rows(NamedTuple):
-    """An open table.
+    """A table that was read whole.
 
     Attributes:
         header: names of the columns, in order.
-        body: each row, with its line in the file (CSV) or its number (Parquet).
+        columns: the cells of each.
+        lines: of each row, its line in the file (CSV) or its number (Parquet).
         notes: what was made of the file, as lines for people.
+        delimiter: what parts the cells of a CSV file.
+        exact: names of the columns that the file itself calls numbers.
     """
 
     header: list[str]
-    body: Iterator[Row]
-    notes: tuple[str, ...]
+    columns: list[Sequence[str]]
+    lines: Sequence[int]
+    notes: tuple[str, ...] = ()
+    delimiter: str | None = None
+    exact: frozenset[str] = frozenset()
 
 
-def number(cell: str) -> float | None:
-    """The number that a cell says; ``None`` where it says none."""
-    try:
-        return float(cell)
-    except ValueError:
-        return None
-
-
-def delimiter_of(path: Path, head: str) -> str:
-    """What parts the cells: a tab in ``.tsv``, else the commonest candidate of the first line."""
+def delimiter_of(path: Path, head: Sequence[str]) -> str:
+    """What parts the cells: a tab in ``.tsv``, else the commonest candidate of the first line
+    among those that part all of the first lines alike, if any does."""
     if path.suffix.lower() == ".tsv":
         return "\t"
-    if ";" in head:
-        head = re.sub(r"(?<=\d),(?=\d)", "", head)
-    return max(",;\t|", key=head.count)
+    counts = {sign: [len(row) - 1 for row in _parsed(head, sign)] for sign in ",;\t|"}
+    if counts[";"] and counts[";"][0]:
+        # Commas between digits are decimal ones, or part thousands.
+        text = [re.sub(r"(?<=\d),(?=\d)", "", line) for line in head]
+        counts[","] = [len(row) - 1 for row in _parsed(text, ",")]
+    even = {sign: len(set(found)) == 1 for sign, found in counts.items()}
+    return max(counts, key=lambda sign: (even[sign] and counts[sign][0] > 0, *counts[sign][:1]))
 
 
-def _lines(path: Path) -> Iterator[Row]:
-    """Rows of a text file with their line number; blank lines left out."""
+def _parsed(head: Sequence[str], delimiter: str) -> list[list[str]]:
+    reader = csv.reader(head, delimiter=delimiter, skipinitialspace=True)
+    try:
+        return [row for row in reader if row]
+    except csv.Error:
+        return []  # Not parted by that sign; reading it by the right one says what is wrong.
+
+
+def _lines(path: Path) -> tuple[str, list[int], list[list[str]]]:
+    """What parts the cells of a text file, its rows and their line numbers; blank lines left
+    out."""
+    lines: list[int] = []
+    rows: list[list[str]] = []
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            delimiter = delimiter_of(path, file.readline())
+            delimiter = delimiter_of(path, _head(file))
             file.seek(0)
             reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True)
             for row in reader:
-                cells = [cell.strip() for cell in row]
-                if delimiter == ";":
-                    cells = [_pointed(cell) for cell in cells]
                 if row:
-                    yield reader.line_num, cells
+                    lines.append(reader.line_num)
+                    rows.append([cell.strip() for cell in row])
     except UnicodeDecodeError as error:
         raise DataError(str(path), "a text file in UTF-8", str(error)) from error
     except (OSError, csv.Error) as error:
         raise DataError(str(path), "a readable table", str(error)) from error
+    return delimiter, lines, rows
 
 
-def _pointed(cell: str) -> str:
-    """``1,5`` as ``1.5``; other cells as they are."""
-    found = DECIMAL_COMMA.fullmatch(cell)
-    return f"{found[1]}.{found[2]}" if found else cell
+def _head(file: Iterator[str], most: int = 20) -> list[str]:
+    """The first lines, but for one that a quoted cell goes on from."""
+    head = list(islice(file, most))
+    while len(head) > 1 and "".join(head).count('"') % 2:
+        head.pop()
+    return head
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(path: Path) -> Rows:
     try:
         import pyarrow.parquet
     except ImportError as error:
@@ -83,63 +98,53 @@ def _parquet(path: Path) -> Iterator[Row]:
         table: Any = pyarrow.parquet.read_table(path)
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise DataError(str(path), "a readable Parquet file", str(error)) from error
-    yield 0, list(map(str, table.column_names))
-    columns = [column.to_pylist() for column in table.columns]
-    for count, cells in enumerate(zip(*columns, strict=True), start=1):
-        yield count, ["" if cell is None else str(cell) for cell in cells]
-
-
-def is_data(first: Sequence[str], second: Sequence[str] | None) -> bool:
-    """Whether the first row of a CSV file is data, not a header.
-
-    It is where most of its cells are numbers with a number below. Names that pandas gives
-    unasked, 0, 1, 2 and so on, are a header.
-    """
-    named = [cell for cell in first if number(cell) is not None]
-    if len(named) > 2 and named == [str(i) for i in range(len(named))]:
-        return False
-    if second is None:
-        return len(named) == len(first)
-    both = [
-        number(above) is not None and number(below) is not None
-        for above, below in zip(first, second, strict=False)
+    header = list(map(str, table.column_names))
+    numeric = (pyarrow.types.is_integer, pyarrow.types.is_floating, pyarrow.types.is_decimal)
+    exact = {
+        name
+        for name, column in zip(header, table.columns, strict=True)
+        if any(is_kind(column.type) for is_kind in numeric)
+    }
+    columns: list[Sequence[str]] = [
+        ["" if cell is None else str(cell) for cell in column.to_pylist()]
+        for column in table.columns
     ]
-    return 2 * sum(both) > len(first)
+    return Rows(header, columns, range(1, table.num_rows + 1), exact=frozenset(exact))
 
 
 def open_rows(path: Path) -> Rows:
-    """The columns and rows of a CSV or Parquet file.
+    """The columns of a CSV or Parquet file.
 
     The columns of a CSV file without a header become ``column1``, ``column2``, ...; see
-    :func:`is_data`.
+    :func:`archsmith.data.header.is_data`.
 
     Raises:
-        DataError: an empty or ragged file (the latter while ``body`` is read), or one column name
-            twice.
+        DataError: an empty or ragged file, or one column name twice.
     """
-    parquet = path.suffix.lower() == ".parquet"
-    source = _parquet(path) if parquet else _lines(path)
-    first = next(source, None)
-    if first is None:
+    rows = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
+    if not rows.header:
         raise DataError(str(path), "a header and rows", "an empty file")
-    header = first[1]
-    second = next(source, None)
-    body = source if second is None else chain([second], source)
-    notes: tuple[str, ...] = ()
-    if not parquet and is_data(header, second and second[1]):
-        start = ", ".join(header[:3]) + (", ..." if len(header) > 3 else "")
-        header = [f"column{i}" for i in range(1, len(header) + 1)]
-        body = chain([first], body)
-        notes = (f"no header (the first row, {start}, is data): columns column1 to {header[-1]}",)
-    twice = sorted({name for name in header if header.count(name) > 1})
+    twice = sorted(name for name, count in Counter(rows.header).items() if count > 1)
     if twice:
         raise DataError(str(path), "column names that differ", f"{twice[0]!r} twice")
-    return Rows(header, _even(path, len(header), body), notes)
+    return rows
 
 
-def _even(path: Path, width: int, body: Iterator[Row]) -> Iterator[Row]:
-    for line, row in body:
-        if len(row) != width:
-            where = f"{path} line {line}"
-            raise DataError(where, f"{width} cells, as in the first row", str(len(row)))
-        yield line, row
+def _text(path: Path) -> Rows:
+    delimiter, lines, rows = _lines(path)
+    if not rows:
+        raise DataError(str(path), "a header and rows", "an empty file")
+    header = rows[0]
+    notes: tuple[str, ...] = ()
+    for line, row in zip(lines, rows, strict=True):
+        if len(row) != len(header):
+            where, wanted = f"{path} line {line}", f"{len(header)} cells, as in the first row"
+            raise DataError(where, wanted, str(len(row)))
+    if is_data(header, rows[1:_LOOKED_AT]):
+        start = ", ".join(header[:3]) + (", ..." if len(header) > 3 else "")
+        header = [f"column{i}" for i in range(1, len(header) + 1)]
+        notes = (f"no header (the first row, {start}, is data): columns column1 to {header[-1]}",)
+    else:
+        lines, rows = lines[1:], rows[1:]
+    columns: list[Sequence[str]] = list(zip(*rows, strict=True)) or [()] * len(header)
+    return Rows(header, columns, lines, notes, delimiter)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..errors import DataError
+from .numerals import Notation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,10 +51,15 @@ class Images:
 
 @dataclass(frozen=True)
 class Column:
-    """A feature of a table: numbers, or codes into ``categories`` where there are any."""
+    """A feature of a table: numbers, or codes into ``categories`` where there are any.
+
+    Attributes:
+        notation: how the numbers are written where they are texts.
+    """
 
     name: str
     categories: tuple[str, ...] | None = None
+    notation: Notation = field(default_factory=Notation)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Table:
     """Rows of features and a target.
 
     Attributes:
-        values: float32, (n, columns), categories as codes.
+        values: float64, (n, columns), categories as codes.
         target: (n,), texts or float64 values; nothing missing.
         class_names: names of the classes 0, 1, ... where the source brings them.
         parts: as in :class:`Images`.
@@ -69,7 +75,7 @@ class Table:
 
     name: str
     columns: tuple[Column, ...]
-    values: NDArray[np.float32]
+    values: NDArray[np.float64]
     target_name: str
     target: NDArray[Any]
     parts: NDArray[np.int8]

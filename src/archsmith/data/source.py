@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from ..errors import DataError, unknown
 from . import datasets
+from .numerals import Decimal
 from .raw import ClassesBy, Dataset, Images, Kind, Table, Unreadable
 from .reclass import resized
 
@@ -34,7 +35,7 @@ def locate(source: str) -> str | Path:
     raise unknown("data", source, datasets.names())
 
 
-def kind_of(source: str, target: str | None = None) -> Kind | None:
+def kind_of(source: str, target: str | None = None, decimal: Decimal | None = None) -> Kind | None:
     """What a source holds, without reading it whole; ``None`` where no reader knows it."""
     from . import arrays, folder, idx, tables
 
@@ -47,7 +48,31 @@ def kind_of(source: str, target: str | None = None) -> Kind | None:
         return "images" if images else None
     if place.suffix.lower() == ".npz":
         return arrays.kind_of(place)
-    return tables.kind_of(place, target) if place.suffix.lower() in tables.SUFFIXES else None
+    return (
+        tables.kind_of(place, target, decimal) if place.suffix.lower() in tables.SUFFIXES else None
+    )
+
+
+def image_options(source: str) -> frozenset[str]:
+    """Names of the options that :func:`read_images` has a use for with such a source."""
+    from . import idx
+
+    place = locate(source)
+    own = {"target", "image_size"}
+    if not isinstance(place, str) and place.is_dir() and idx.find_files(place) is None:
+        own.add("unreadable")
+    elif not isinstance(place, str) and place.suffix.lower() == ".npz":
+        own.add("channels")
+    return frozenset(own)
+
+
+def table_options(source: str) -> frozenset[str]:
+    """Names of the options that :func:`read_table` has a use for with such a source."""
+    place = locate(source)
+    if isinstance(place, str):
+        return frozenset({"target"})
+    text = place.suffix.lower() != ".npz"
+    return frozenset({"target", "unreadable", "decimal"} if text else {"target", "unreadable"})
 
 
 def _only_target(read: Anything, target: str | None) -> Anything:
@@ -97,7 +122,12 @@ def _images(
     raise DataError(source, "a folder or an .npz file of images", place.suffix or "a file")
 
 
-def read_table(source: str, target: str | None = None, unreadable: Unreadable = "refuse") -> Table:
+def read_table(
+    source: str,
+    target: str | None = None,
+    unreadable: Unreadable = "refuse",
+    decimal: Decimal | None = None,
+) -> Table:
     """A table from a name, an ``.npz``, a CSV or a Parquet file.
 
     Raises:
@@ -115,5 +145,5 @@ def read_table(source: str, target: str | None = None, unreadable: Unreadable = 
     if place.suffix.lower() == ".npz":
         return _only_target(arrays.read_table(place, unreadable), target)
     if place.suffix.lower() in tables.SUFFIXES:
-        return tables.read_table(place, target, unreadable)
+        return tables.read_table(place, target, unreadable, decimal)
     raise DataError(source, "an .npz, CSV or Parquet file", place.suffix or "a folder")

@@ -75,6 +75,12 @@ def split(
     return indices[0], indices[1], indices[2]
 
 
+def drawn_parts(parts: NDArray[np.int8]) -> tuple[str, ...]:
+    """Parts that the source does not bring, so that :func:`split` draws them."""
+    named = (("validation", VALIDATION), ("test", TEST))
+    return tuple(name for name, part in named if not (parts == part).any())
+
+
 def subset(groups: Index, share: float, seed: int) -> Index:
     """Ascending indices of a share of the examples, in proportion and one at least a group."""
     if share >= 1:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError, unknown
-from .lines import number, open_rows
+from . import numerals
+from .lines import Rows, open_rows
+from .numerals import Decimal, Notation, decide, is_missing, number
 from .raw import Column, Kind, Table, looks_like_classes
 
 if TYPE_CHECKING:
@@ -20,17 +22,55 @@ if TYPE_CHECKING:
     from .raw import Unreadable
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-MISSING = {"", "na", "n/a", "nan", "null", "?"}
 #: Names of pandas' index, as it comes in CSV, read again and saved, and in Parquet.
 INDEX = {"", "unnamed: 0", "__index_level_0__"}
 TARGETS = ("target", "label", "class", "y")
 #: A text column with more different texts than a tenth of the rows (and than this) is a name.
 FEW = 32
+#: Beyond it float64 does not tell whole numbers apart.
+_WHOLE = 2.0**53
 
 
-def is_missing(cell: str) -> bool:
-    """Whether a cell is empty or says that its value is not known."""
-    return cell.lower() in MISSING
+@dataclass(frozen=True)
+class _Sheet:
+    """An open table and how the numbers of its columns are written."""
+
+    rows: Rows
+    notation: Mapping[str, Notation | None]
+
+    def cells(self, name: str) -> Sequence[str]:
+        return self.rows.columns[self.rows.header.index(name)]
+
+
+class _Opened:
+    """The table that was looked at last, until it is read: it is parsed once, not once a task."""
+
+    key: tuple[object, ...] | None = None
+    sheet: _Sheet | None = None
+
+    def get(self, path: Path, decimal: Decimal | None, keep: bool) -> _Sheet:
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise DataError(str(path), "a readable table", str(error)) from error
+        key = (path, stat.st_mtime_ns, stat.st_size, stat.st_ino, decimal)
+        found = self.sheet if key == self.key else None
+        self.key = self.sheet = None
+        if found is None:
+            rows = open_rows(path)
+            columns = dict(zip(rows.header, rows.columns, strict=True))
+            found = _Sheet(
+                rows,
+                decide(
+                    str(path), columns, delimiter=rows.delimiter, exact=rows.exact, asked=decimal
+                ),
+            )
+        if keep:
+            self.key, self.sheet = key, found
+        return found
+
+
+_opened = _Opened()
 
 
 def target_index(path: Path, header: Sequence[str], target: str | None) -> int:
@@ -48,28 +88,29 @@ def target_index(path: Path, header: Sequence[str], target: str | None) -> int:
     return next((lower.index(name) for name in TARGETS if name in lower), last)
 
 
-def kind_of(path: Path, target: str | None = None, most_rows: int = 20_000) -> Kind:
-    """Whether a table's target reads as classes or values, from its first rows."""
-    rows = open_rows(path)
-    position = target_index(path, rows.header, target)
-    cells = [row[position] for _, (_, row) in zip(range(most_rows), rows.body, strict=False)]
-    return "classes" if looks_like_classes(_target(cells)) else "values"
+def kind_of(path: Path, target: str | None = None, decimal: Decimal | None = None) -> Kind:
+    """Whether a table's target reads as classes or values."""
+    sheet = _opened.get(path, decimal, keep=True)
+    name = sheet.rows.header[target_index(path, sheet.rows.header, target)]
+    values = _target(sheet.cells(name), sheet.notation[name])
+    return "classes" if looks_like_classes(values) else "values"
 
 
-def _target(cells: Sequence[str]) -> NDArray[Any]:
+def _target(cells: Sequence[str], notation: Notation | None) -> NDArray[Any]:
     """Texts, or float64 where every cell that is there is a number; NaN where it is missing."""
-    known = [number(cell) for cell in cells if not is_missing(cell)]
-    if known and all(value is not None for value in known):
-        return np.array([math.nan if is_missing(c) else float(c) for c in cells], dtype=np.float64)
+    if notation is not None:
+        return np.array(numerals.values(cells, notation), dtype=np.float64)
     return np.array(cells)
 
 
-def _column(name: str, cells: Sequence[str]) -> tuple[Column, NDArray[np.float64]]:
+def _column(
+    name: str, cells: Sequence[str], notation: Notation | None
+) -> tuple[Column, NDArray[np.float64]]:
     """A feature and its values: numbers, or codes of sorted texts; NaN where missing."""
+    if notation is not None:
+        values = np.array(numerals.values(cells, notation), dtype=np.float64)
+        return Column(name, notation=notation), values
     known = sorted({cell for cell in cells if not is_missing(cell)})
-    if all(number(cell) is not None for cell in known):
-        numbers = [math.nan if is_missing(cell) else float(cell) for cell in cells]
-        return Column(name), np.array(numbers, dtype=np.float64)
     codes = {text: float(code) for code, text in enumerate(known)}
     return Column(name, tuple(known)), np.array([codes.get(cell, math.nan) for cell in cells])
 
@@ -82,71 +123,101 @@ def is_index(name: str, numbers: NDArray[np.float64]) -> bool:
 
 
 def _features(
-    header: Sequence[str], cells: Sequence[Sequence[str]], target: int
+    sheet: _Sheet, target: int
 ) -> tuple[list[Column], list[NDArray[np.float64]], list[str]]:
     """Columns that can tell something, their values, and notes about those left out."""
     columns, values, notes = [], [], []
-    for index, name in enumerate(header):
+    for index, (name, cells) in enumerate(zip(sheet.rows.header, sheet.rows.columns, strict=True)):
         if index == target:
             continue
-        column, numbers = _column(name, cells[index])
-        distinct = len(set(cells[index]))
-        if all(map(is_missing, cells[index])):
+        column, numbers = _column(name, cells, sheet.notation[name])
+        distinct = len(set(cells))
+        if all(map(is_missing, cells)):
             notes.append(f"column {name!r} left out: it is empty")
         elif is_index(name, numbers):
             notes.append(f"column {name!r} left out: it numbers the rows")
         elif distinct == 1:
-            notes.append(f"column {name!r} left out: it always says {cells[index][0]!r}")
+            notes.append(f"column {name!r} left out: it always says {cells[0]!r}")
         elif column.categories and len(column.categories) > max(FEW, len(numbers) // 10):
-            notes.append(f"column {name!r} left out: {distinct} different texts")
+            stray = _stray(column.categories)
+            notes.append(f"column {name!r} left out: {distinct} different texts{stray}")
         else:
+            notes += _rounded(column, numbers, distinct)
             columns.append(column)
             values.append(numbers)
     return columns, values, notes
 
 
-def read_table(path: Path, target: str | None = None, unreadable: Unreadable = "refuse") -> Table:
+def _stray(texts: Sequence[str]) -> str:
+    """Which texts keep a column from being one of numbers, where that is a matter of a few."""
+    others = [text for text in texts if number(text) is None]
+    if not others or 2 * len(others) > len(texts):
+        return ""
+    return f", numbers but for {len(others)} such as {others[0]!r}"
+
+
+def _rounded(column: Column, numbers: NDArray[np.float64], distinct: int) -> list[str]:
+    """A note where whole numbers are too large to be told apart."""
+    if column.categories is not None or not (np.abs(numbers) > _WHOLE).any():
+        return []
+    lost = distinct - len(np.unique(numbers))
+    said = f"column {column.name!r}: whole numbers beyond 2**53 are rounded, {lost} become alike"
+    return [said] if lost > 0 else []
+
+
+def read_table(
+    path: Path,
+    target: str | None = None,
+    unreadable: Unreadable = "refuse",
+    decimal: Decimal | None = None,
+) -> Table:
     """Read a CSV (any of ``, ; tab |``) or Parquet file.
 
     Columns of numbers are features as they are, columns of texts become categories. A text column
     of mostly different texts, one of a single value or none, and pandas' index tell nothing and
-    are left out with a note.
+    are left out with a note. How numbers are written is a matter of whole columns, see
+    :func:`archsmith.data.numerals.decide`.
 
     Args:
         target: the column to predict; see :func:`target_index`.
         unreadable: whether rows with missing features are refused, or skipped and noted. A
             missing target is always refused.
+        decimal: the decimal sign of numbers such as ``1,288`` that can be read in two ways.
 
     Raises:
-        DataError: an empty or ragged file, missing or infinite values, or no feature left.
+        DataError: an empty or ragged file, missing or infinite values, no feature left, or numbers
+            that can be read in two ways.
     """
-    rows = open_rows(path)
-    header = rows.header
-    position = target_index(path, header, target)
-    body = list(rows.body)
-    if not body:
+    sheet = _opened.get(path, decimal, keep=False)
+    rows = sheet.rows
+    position = target_index(path, rows.header, target)
+    name, wanted = rows.header[position], rows.columns[position]
+    if not wanted:
         raise DataError(str(path), "rows below the header", "none")
-    lines = np.array([line for line, _ in body])
-    cells = list(zip(*(row for _, row in body), strict=True))
-    wanted = cells[position]
     missing = [i for i, cell in enumerate(wanted) if is_missing(cell)]
     if missing:
-        where = f"{path} line {lines[missing[0]]}, column {header[position]!r}"
+        where = f"{path} line {rows.lines[missing[0]]}, column {name!r}"
         got = f"{wanted[missing[0]]!r} ({len(missing)} of {len(wanted)} targets are missing)"
         raise DataError(where, "a target in every row", got, "fill or remove these rows")
-    columns, values, notes = _features(header, cells, position)
+    columns, values, notes = _features(sheet, position)
     if not columns:
         raise DataError(str(path), "at least one column to predict from", "; ".join(notes) or None)
+    kept = [*(column.name for column in columns), name]
+    told = numerals.told(
+        {n: sheet.notation[n] for n in kept},
+        dict(zip(rows.header, rows.columns, strict=True)),
+        rows.delimiter,
+    )
     table = Table(
         path.stem,
         tuple(columns),
-        np.stack(values, axis=1).astype(np.float32),
-        header[position],
-        _target(wanted),
-        np.zeros(len(body), dtype=np.int8),
-        notes=(*rows.notes, *notes),
+        np.stack(values, axis=1),
+        name,
+        _target(wanted, sheet.notation[name]),
+        np.zeros(len(wanted), dtype=np.int8),
+        notes=(*rows.notes, *told, *notes),
     )
-    return drop_bad_rows(table, str(path), lines, "line", unreadable)
+    return drop_bad_rows(table, str(path), np.asarray(rows.lines), "line", unreadable)
 
 
 def drop_bad_rows(

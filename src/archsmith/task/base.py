@@ -6,7 +6,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -91,6 +91,11 @@ class ReadOptions:
             ``y``, else the last column.
         image_size: height and width that images of a folder are brought to; ``None`` chooses.
         unreadable: what to do with files that cannot be read: refuse all, or skip and say so.
+        decimal: the decimal sign of numbers that can be read in two ways (``1,288`` and nothing
+            else of the kind in a CSV file); ``None`` goes by the evidence, and asks without any.
+        channels: where the channels of an array of images stand, before (``"first"``) or behind
+            (``"last"``) height and width; ``None`` goes by the sizes, and asks where these do not
+            tell.
 
     Raises:
         InputError: a field outside its range.
@@ -102,6 +107,8 @@ class ReadOptions:
     target: str | None = None
     image_size: int | None = None
     unreadable: Literal["refuse", "skip"] = "refuse"
+    decimal: Literal["point", "comma"] | None = None
+    channels: Literal["first", "last"] | None = None
 
     def __post_init__(self) -> None:
         together = self.validation + self.test < 1
@@ -113,15 +120,24 @@ class ReadOptions:
             "test": (self.test > 0 and together, shares),
             "image_size": (size is None or size >= 1, "None or 1 pixel or more"),
             "unreadable": (self.unreadable in ("refuse", "skip"), "'refuse' or 'skip'"),
+            "decimal": (self.decimal in (None, "point", "comma"), "'point' or 'comma'"),
+            "channels": (self.channels in (None, "first", "last"), "'first' or 'last'"),
         }
         _demand(self, "reading", rules)
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of them; an option that later versions brought is left out where unused."""
+        kept = asdict(self)
+        return {n: v for n, v in kept.items() if v is not None or n in ("target", "image_size")}
 
 
 @dataclass(frozen=True)
 class Part:
     """Raw inputs and targets of one part of the data, index for index.
 
-    Images: uint8, (n, channels, height, width). Tables: float32, (n, columns), categories as codes.
+    Images: (n, channels, height, width), uint8, or float32 or float64 where bytes would lose
+    levels. Tables: (n, columns), float32, or float64 where that would lose digits, categories as
+    codes.
     Targets: int64 class indices (n,), or float32 values (n,) for regression.
     """
 
@@ -143,6 +159,8 @@ class Data:
         train, validation, test: the parts; test is touched once, at the end.
         facts: JSON values that prediction and export need (sizes, class names, mean and spread).
         summary: what the reader understood, as lines for people.
+        drawn: parts (``"validation"``, ``"test"``) that were drawn from the training examples,
+            because the source brings none; ``None`` where a task does not say.
     """
 
     name: str
@@ -153,6 +171,7 @@ class Data:
     test: Part
     facts: dict[str, Any]
     summary: tuple[str, ...] = field(default=())
+    drawn: tuple[str, ...] | None = None
 
     def digest(self) -> str:
         """16 hex digits of the SHA-256 of all inputs and targets, their types and shapes.
@@ -218,6 +237,11 @@ class Task(ABC):
     @abstractmethod
     def read(self, source: str, options: ReadOptions) -> Data:
         """Read and split the data. Raises :class:`~archsmith.errors.DataError`."""
+
+    def uses(self, source: str) -> frozenset[str] | None:
+        """Names of the :class:`ReadOptions` that it reads such a source by, beside those of the
+        split; ``None`` where it does not say."""
+        return None
 
     def labelled(self) -> Task:
         """The task that reads such inputs with their labels, each example once."""

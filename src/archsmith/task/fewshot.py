@@ -16,6 +16,7 @@ from ..data.episodes import Episodes
 from ..data.raw import TEST, TRAIN, VALIDATION, Images
 from ..data.reclass import disjoint, group_of, mirrored, numbered, turned
 from ..data.source import locate, read_images
+from ..data.split import drawn_parts
 from ..errors import DataError, InputError
 from ..metric import loss_class
 from ..metric.distances import squared
@@ -109,6 +110,7 @@ class FewShotImages(EmbeddingImages):
         raw = read_images(
             source, options.image_size, options.unreadable, options.target, classes="leaves"
         )
+        drawn = drawn_parts(raw.parts)
         raw = disjoint(raw, options.validation, options.test, options.seed)
         raw = turned(raw) if self.options.turned else raw
         raw = numbered(mirrored(raw) if self.options.mirrored else raw)
@@ -129,7 +131,7 @@ class FewShotImages(EmbeddingImages):
         train, validation, test = parts[TRAIN], parts[VALIDATION], parts[TEST]
         summary = _summary(raw, (train, validation, test), self.options)
         return Data(
-            raw.name, str(locate(source)), self.name, train, validation, test, facts, summary
+            raw.name, str(locate(source)), self.name, train, validation, test, facts, summary, drawn
         )
 
     def recipe(self, data: Data) -> Recipe:

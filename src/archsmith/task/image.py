@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from ..data import arrays, folder, pixels
 from ..data.raw import ClassesBy, Images
-from ..data.source import kind_of, locate, read_images
-from ..data.split import split
+from ..data.source import image_options, kind_of, locate, read_images
+from ..data.split import drawn_parts, split
 from ..errors import DataError
 from ..trial import Fidelity
 from . import classify
@@ -59,7 +59,11 @@ class ImageClassification(Task):
             test,
             facts,
             _summary(facts, (train, validation, test), raw),
+            drawn_parts(raw.parts),
         )
+
+    def uses(self, source: str) -> frozenset[str] | None:
+        return image_options(source)
 
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         offered = ("channels", "classes", "height", "width", "mean", "std")

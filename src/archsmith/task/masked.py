@@ -112,6 +112,9 @@ class MaskedPrediction(Task):
             self._masked(third, facts, 2), facts, summary,
         )  # fmt: skip
 
+    def uses(self, source: str) -> frozenset[str] | None:
+        return frozenset()
+
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "vocabulary": facts["vocabulary"], "length": facts["length"], "causal": False,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..data import arrays, lines
+from ..data.numerals import Notation, decide, is_missing, narrowed
 from ..data.raw import Table
 from ..errors import DataError
 
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
 
 def facts(table: Table, train: NDArray[np.int64]) -> dict[str, Any]:
     """What preparing rows needs. ``expansion`` has one entry a feature: its column; its category's
-    code or -1 for a number; and the mean and spread of a number in the training part."""
-    values = table.values[train].astype(np.float64)
-    mean, std = values.mean(axis=0), values.std(axis=0)
-    std = np.where(std < 1e-12 * (1 + np.abs(mean)), 1.0, std)
+    code or -1 for a number; and the mean and spread of a number in the training part.
+    ``notation`` has how numbers are written in the columns that do not do it the usual way."""
+    base = table.values[train[0]]
+    # Around a value that is there, so that sums of large numbers lose nothing.
+    values = table.values[train] - base
+    mean, std = base + values.mean(axis=0), values.std(axis=0)
+    std = np.where(std < 1e-15 * (1 + np.abs(mean)), 1.0, std)
     columns, entries = [], []
     for index, column in enumerate(table.columns):
         categories = None if column.categories is None else list(column.categories)
@@ -34,7 +39,35 @@ def facts(table: Table, train: NDArray[np.int64]) -> dict[str, Any]:
             entries += [(index, float(code), 0.0, 1.0) for code in range(len(categories))]
     names = ("column", "code", "mean", "std")
     expansion = {name: [entry[i] for entry in entries] for i, name in enumerate(names)}
-    return {"columns": columns, "features": len(entries), "expansion": expansion}
+    notation = {c.name: asdict(c.notation) for c in table.columns if c.notation != Notation()}
+    dtype = str(raw(table).dtype)
+    found = {"columns": columns, "features": len(entries), "expansion": expansion}
+    # Absent where they say nothing, as in what was exported before they were.
+    found |= {"notation": notation} if notation else {}
+    return found | ({"dtype": dtype} if dtype != "float32" else {})
+
+
+def raw(table: Table) -> NDArray[Any]:
+    """Rows as a model takes them, (n, columns): float32, or float64 where that would lose too
+    much."""
+    return narrowed(table.values)
+
+
+def precision(table: Table) -> tuple[str, ...]:
+    """A note where rows are float64."""
+    if raw(table).dtype == np.float32:
+        return ()
+    lossy = [
+        column.name
+        for column, values in zip(table.columns, table.values.T, strict=True)
+        if narrowed(values[:, None]).dtype != np.float32
+    ]
+    listed = ", ".join(map(repr, lossy[:3])) + (", ..." if len(lossy) > 3 else "")
+    return (f"rows are float64: float32 does not tell the values of {listed} apart",)
+
+
+def _dtype(facts: Mapping[str, Any]) -> torch.dtype:
+    return torch.float64 if facts.get("dtype") == "float64" else torch.float32
 
 
 def spread(targets: Tensor) -> dict[str, float]:
@@ -45,20 +78,19 @@ def spread(targets: Tensor) -> dict[str, float]:
 
 
 def layout(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Column (int64), code, mean and std (float32) of each feature, each (features,)."""
-    expansion = facts["expansion"]
-    return (
-        torch.tensor(expansion["column"]),
-        torch.tensor(expansion["code"]),
-        torch.tensor(expansion["mean"]),
-        torch.tensor(expansion["std"]),
+    """Column (int64), code, mean and std (of the type of rows) of each feature, each
+    (features,)."""
+    expansion, dtype = facts["expansion"], _dtype(facts)
+    code, mean, std = (
+        torch.tensor(expansion[name], dtype=dtype) for name in ("code", "mean", "std")
     )
+    return torch.tensor(expansion["column"]), code, mean, std
 
 
 def expand(rows: Tensor, column: Tensor, code: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Raw rows (n, columns) as features (n, features)."""
-    values = rows.index_select(1, column)
-    return torch.where(code < 0, (values - mean) / std, (values == code).to(values.dtype))
+    """Raw rows (n, columns) as features (n, features), float32."""
+    values = rows.index_select(1, column).to(mean.dtype)
+    return torch.where(code < 0, (values - mean) / std, (values == code).to(mean.dtype)).float()
 
 
 class Expand(nn.Module):
@@ -83,11 +115,12 @@ def described(facts: Mapping[str, Any]) -> str:
     names = [column["name"] for column in facts["columns"]]
     shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
     codes = any(column["categories"] is not None for column in facts["columns"])
-    return f"float32 (n, {len(names)}): {shown}" + (" (categories as codes)" if codes else "")
+    dtype = str(_dtype(facts)).removeprefix("torch.")
+    return f"{dtype} (n, {len(names)}): {shown}" + (" (categories as codes)" if codes else "")
 
 
 def load(path: Path, facts: Mapping[str, Any]) -> Tensor:
-    """Raw rows (n, columns), float32, of a CSV, Parquet, ``.npy`` or ``.npz`` file.
+    """Raw rows (n, columns) of a CSV, Parquet, ``.npy`` or ``.npz`` file.
 
     Columns are found by name, in any order; others are left aside.
 
@@ -105,24 +138,45 @@ def load(path: Path, facts: Mapping[str, Any]) -> Tensor:
             raise DataError(str(path), f"numbers of shape (n, {len(columns)})", got)
         if not np.isfinite(array).all():
             raise DataError(str(path), "finite numbers", "NaN or infinity")
-        return torch.from_numpy(array.astype(np.float32))
+        return torch.from_numpy(array.astype(np.float64)).to(_dtype(facts))
     table = lines.open_rows(path)
-    header = table.header
-    missing = [column["name"] for column in columns if column["name"] not in header]
+    places = {name: index for index, name in enumerate(table.header)}
+    missing = [column["name"] for column in columns if column["name"] not in places]
     if missing:
-        got = "columns " + ", ".join(header)
+        got = "columns " + ", ".join(table.header)
         raise DataError(str(path), f"a column {missing[0]!r}", got)
-    places = [(header.index(column["name"]), column) for column in columns]
-    values = [
-        [_cell(row[index], column, f"{path} line {line}") for index, column in places]
-        for line, row in table.body
-    ]
-    if not values:
+    if not table.lines:
         raise DataError(str(path), "rows below the header", "none")
-    return torch.tensor(values, dtype=torch.float32)
+    cells = {column["name"]: table.columns[places[column["name"]]] for column in columns}
+    written = _notations(path, table, cells, facts)
+    values = [
+        [_cell(cell, column, written, f"{path} line {line}") for column, cell in zip(columns, row)]
+        for line, row in zip(table.lines, zip(*cells.values(), strict=True), strict=True)
+    ]
+    return torch.tensor(values, dtype=_dtype(facts))
 
 
-def _cell(cell: str, column: Mapping[str, Any], where: str) -> float:
+def _notations(
+    path: Path, table: lines.Rows, cells: Mapping[str, Sequence[str]], facts: Mapping[str, Any]
+) -> dict[str, Notation]:
+    """How the numbers of a file are written: by itself, and in doubt as in the training data."""
+    given = {name: Notation(**said) for name, said in facts.get("notation", {}).items()}
+    numeric = [c["name"] for c in facts["columns"] if c["categories"] is None]
+    known = {name: given.get(name, Notation()) for name in numeric}
+    found = decide(
+        str(path),
+        {name: cells[name] for name in numeric},
+        delimiter=table.delimiter,
+        exact=table.exact,
+        known={name: own.decimal for name, own in known.items()},
+        option=False,
+    )
+    return {name: own if (own := found[name]) else known[name] for name in numeric}
+
+
+def _cell(
+    cell: str, column: Mapping[str, Any], written: Mapping[str, Notation], where: str
+) -> float:
     place = f"{where} column {column['name']!r}"
     if column["categories"] is not None:
         if cell not in column["categories"]:
@@ -130,10 +184,7 @@ def _cell(cell: str, column: Mapping[str, Any], where: str) -> float:
             more = ", ..." if len(column["categories"]) > 8 else ""
             raise DataError(place, f"one of {listed}{more}", repr(cell))
         return float(column["categories"].index(cell))
-    try:
-        value = float(cell)
-    except ValueError:
-        value = float("nan")
-    if not np.isfinite(value):
+    value = None if is_missing(cell) else written[column["name"]].value(cell)
+    if value is None or not np.isfinite(value):
         raise DataError(place, "a finite number", repr(cell))
     return value

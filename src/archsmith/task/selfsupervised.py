@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data.batches import shuffled
+from ..data.source import image_options
 from ..errors import InputError, unknown
 from ..metric.distill import relational
 from ..metric.views import barlow_twins, found_partner, nt_xent
@@ -97,6 +98,9 @@ class SelfSupervisedImages(EmbeddingImages):
             data, task=self.name, train=train, validation=validation, test=test, facts=facts,
             summary=(data.summary[0], "labels are not looked at", data.summary[2]),
         )  # fmt: skip
+
+    def uses(self, source: str) -> frozenset[str] | None:
+        return image_options(source) - {"target"}
 
     def recipe(self, data: Data) -> Recipe:
         usual = super().recipe(data)

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..data.raw import Table, labelled
-from ..data.source import kind_of, locate, read_table
-from ..data.split import split, strata
+from ..data.numerals import number
+from ..data.raw import Kind, Table, labelled
+from ..data.source import kind_of, locate, read_table, table_options
+from ..data.split import drawn_parts, split, strata
 from ..errors import DataError
 from ..objective import Metric
 from ..trial import Fidelity
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 
 class _Tabular(Task):
-    """Raw inputs are float32 (n, columns), categories as codes, which become one-hot inside."""
+    """Raw inputs are (n, columns), categories as codes, which become one-hot inside; float32, or
+    float64 where that does not tell the values of a column apart."""
 
     default_space = "mlp"
 
@@ -40,13 +42,14 @@ class _Tabular(Task):
         """The target in words."""
 
     def read(self, source: str, options: ReadOptions) -> Data:
-        table = read_table(source, options.target, options.unreadable)
+        table = read_table(source, options.target, options.unreadable, options.decimal)
         targets, target_facts = self._targets(table)
         indices = split(
             strata(targets), table.parts, options.validation, options.test, options.seed, table.name
         )
+        values = rows.raw(table)
         train, validation, test = (
-            Part(torch.from_numpy(table.values[i]), torch.from_numpy(targets[i])) for i in indices
+            Part(torch.from_numpy(values[i]), torch.from_numpy(targets[i])) for i in indices
         )
         facts = rows.facts(table, indices[0]) | target_facts | {"target": table.target_name}
         if "class_names" in facts:
@@ -59,10 +62,17 @@ class _Tabular(Task):
             f"{len(targets):,} rows, {len(table.columns)} columns ({categorical} categorical)",
             self._target_line(train, facts),
             sizes,
+            *rows.precision(table),
             *table.notes,
         )
         place = str(locate(source))
-        return Data(table.name, place, self.name, train, validation, test, facts, summary)
+        return Data(
+            table.name, place, self.name, train, validation, test, facts, summary,
+            drawn_parts(table.parts),
+        )  # fmt: skip
+
+    def uses(self, source: str) -> frozenset[str] | None:
+        return table_options(source)
 
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         outputs = facts.get("classes", 1)
@@ -101,7 +111,7 @@ class TabularClassification(_Tabular):
     metrics = classify.METRICS
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
-        return kind_of(source, options.target if options else None) == "classes"
+        return _kind(source, options) == "classes"
 
     def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
         classify.expect_shape(outputs, (len(outputs), facts["classes"]))
@@ -137,10 +147,9 @@ class TabularClassification(_Tabular):
     def _targets(self, table: Table) -> tuple[NDArray[Any], dict[str, Any]]:
         where = f"{table.name} column {table.target_name!r}"
         labels, names = labelled(table.target, where, table.class_names)
-        if len(names) > max(20, len(labels) // 4):
+        if not _repeats(table.target):
             got = f"{len(names)} different ones in {len(labels)} rows"
-            mend = "name another target column, or choose tabular-regression"
-            raise DataError(where, "classes that repeat", got, mend)
+            raise DataError(where, "classes that repeat", got, _other_task(table))
         return labels, {"classes": len(names), "class_names": list(names)}
 
     def _target_line(self, train: Part, facts: Mapping[str, Any]) -> str:
@@ -162,7 +171,7 @@ class TabularRegression(_Tabular):
     )
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
-        return kind_of(source, options.target if options else None) == "values"
+        return _kind(source, options) == "values"
 
     def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
         mean: float = facts["target_mean"]
@@ -204,8 +213,9 @@ class TabularRegression(_Tabular):
     def _targets(self, table: Table) -> tuple[NDArray[Any], dict[str, Any]]:
         where = f"{table.name} column {table.target_name!r}"
         if table.target.dtype.kind != "f":
-            got = f"texts such as {str(table.target[0])!r}"
-            raise DataError(where, "numbers", got, "choose tabular-classification")
+            stray = next((text for text in table.target if number(text) is None), table.target[0])
+            got = f"texts such as {str(stray)!r}"
+            raise DataError(where, "numbers", got, _other_task(table))
         if (table.target == table.target[0]).all():
             raise DataError(where, "values that differ", f"{table.target[0]:g} in every row")
         with np.errstate(over="ignore"):
@@ -225,6 +235,29 @@ class TabularRegression(_Tabular):
     def _target_line(self, train: Part, facts: Mapping[str, Any]) -> str:
         low, high = float(train.targets.min()), float(train.targets.max())
         return f"{facts['target']!r}: values from {low:g} to {high:g}"
+
+
+def _repeats(target: NDArray[Any]) -> bool:
+    """Whether there are few enough different ones for classes."""
+    return len(np.unique(target)) <= max(20, len(target) // 4)
+
+
+def _other_task(table: Table) -> str:
+    """What helps where a target does not fit a task; only a task that takes it is named."""
+    if table.target.dtype.kind == "f":
+        return "name another target column, or choose tabular-regression"
+    if _repeats(table.target):
+        return "name another target column, or choose tabular-classification"
+    strays = [text for text in np.unique(table.target).tolist() if number(text) is None]
+    if strays and 2 * len(strays) <= len(table.target):
+        listed = ", ".join(map(repr, strays[:3])) + (", ..." if len(strays) > 3 else "")
+        return f"all but {listed} are numbers: mend these cells and choose tabular-regression"
+    return "name another target column"
+
+
+def _kind(source: str, options: ReadOptions | None) -> Kind | None:
+    options = options or ReadOptions()
+    return kind_of(source, options.target, options.decimal)
 
 
 class ValueMeter(Meter):

@@ -1,0 +1,65 @@
+"""Whether the first row of a table names its columns, by what stands below it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum, auto
+
+from .numerals import is_missing, notations, number
+
+
+class _Vote(Enum):
+    NAME = auto()
+    PERHAPS_NAME = auto()
+    DATA = auto()
+
+
+def is_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row is data, not a header.
+
+    A text above nothing but numbers is a name. Otherwise a cell speaks for data where it is a
+    number like those below or a text that comes again, and against it where the texts below come
+    again and it does not; the majority decides. Names that pandas gives unasked, 0, 1, 2 and so
+    on, are a header, and so are numbers that are unlike those below (years above amounts).
+
+    Args:
+        first: the cells of the first row.
+        below: the first of the rows below it, as long as it is.
+    """
+    numbers = [cell for cell in first if number(cell) is not None]
+    if len(numbers) > 2 and numbers == [str(i) for i in range(len(numbers))]:
+        return False
+    if not below:
+        return len(numbers) == len(first)
+    votes = [_vote(cell, column) for cell, column in zip(first, zip(*below), strict=False)]
+    if _Vote.NAME in votes:
+        return False
+    return votes.count(_Vote.DATA) > votes.count(_Vote.PERHAPS_NAME)
+
+
+def _vote(cell: str, column: Sequence[str]) -> _Vote | None:
+    known = [other for other in column if not is_missing(other)]
+    if is_missing(cell) or not known:
+        return None
+    different = set(known)
+    below = notations(sorted(different))
+    if below:
+        value = number(cell)
+        if value is None:
+            return _Vote.NAME
+        others = [below[0].value(other) or 0.0 for other in known]
+        return _Vote.DATA if _is_like(cell, value, known, others) else None
+    if cell in different:
+        return _Vote.DATA
+    return _Vote.PERHAPS_NAME if 2 * len(different) <= len(known) else None
+
+
+def _is_like(cell: str, value: float, known: Sequence[str], others: Sequence[float]) -> bool:
+    """Whether a number could stand in the column: as fine as the others, or of their size."""
+    if not cell.lstrip("+-").isdecimal():
+        return True
+    if not any(other.lstrip("+-").isdecimal() for other in known):
+        return False
+    low, high = min(others), max(others)
+    span = (high - low) or abs(high) or 1.0
+    return low - span <= value <= high + span
