@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         one_of,
         real,
         repeat,
+        module_scopes,
         scope,
         subset,
     )
@@ -164,6 +165,7 @@ _PLACES = {
     "one_of": "space",
     "real": "space",
     "repeat": "space",
+    "module_scopes": "space",
     "scope": "space",
     "subset": "space",
     "Strategy": "strategy",

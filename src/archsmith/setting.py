@@ -13,6 +13,7 @@ from .errors import InputError, SpaceError
 from .hardware.options import LatencyOptions
 from .registry import absolute, load_from
 from .space import Space
+from .space.building import refuse_instance
 from .task import task as find_task
 from .task import task_for
 from .task.base import Data, ReadOptions, Recipe, Task
@@ -212,6 +213,7 @@ def open_space(
     if isinstance(space, Space):
         return space
     builder = builder_of(space) if isinstance(space, str) else space
+    refuse_instance(builder)
     if not callable(builder):
         raise SpaceError("space", "a name, a builder or a Space", type(builder).__name__)
     parameters = inspect.signature(builder).parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 import archsmith as nas
 
@@ -25,6 +25,23 @@ def known(features: int = 4, outputs: int = 3) -> nn.Module:
         layers += [nn.Linear(size, width), nn.Tanh() if kind == "tanh" else nn.ReLU()]
         size = width
     return nn.Sequential(*layers, nn.Linear(size, outputs))
+
+
+class Asking(nn.Module):
+    """A block that asks for itself."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.inner = nn.Linear(size, size)
+        self.act = nas.choose("act", {"relu": nn.ReLU, "tanh": nn.Tanh})()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.inner(x))
+
+
+def repeated(features: int = 4, outputs: int = 3) -> nn.Module:
+    """Three blocks, one name."""
+    return nn.Sequential(*(Asking(features) for _ in range(3)), nn.Linear(features, outputs))
 
 
 def planted(features: int = 4, outputs: int = 3) -> nn.Module:

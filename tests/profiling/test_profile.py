@@ -49,6 +49,16 @@ def test_decisions_come_in_order_with_what_they_depend_on(known):
     assert abs(facts["deep.width"].asked - 2 / 3) < 0.1
 
 
+def test_a_name_that_is_asked_again_and_again_is_told():
+    told = " ".join(profiled(spaces.repeated, samples=4).advice.reasons)
+    assert "act is asked 3 times and answered once" in told
+    assert "nas.module_scopes()" in told
+    scoped = nas.module_scopes()(spaces.repeated)
+    found = profiled(scoped, samples=4)
+    assert found.size == nas.Size(8, True)
+    assert "answered once" not in " ".join(found.advice.reasons)
+
+
 def parameters(depth, width):
     sizes = [4, *[width] * depth, 3]
     return sum(a * b + b for a, b in itertools.pairwise(sizes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..objective import Limit, Objective
@@ -21,6 +21,8 @@ _PATIENCE = 3600.0
 _ALL = 32
 #: Below this share of the space, limits are tight.
 _TIGHT = 0.05
+#: Decisions asked several times that are named.
+_NAMED = 4
 
 
 def advise(
@@ -35,6 +37,7 @@ def advise(
     idle: Sequence[Idle],
     sharing: Sharing | None,
     times: Times | None,
+    times_asked: Mapping[str, int] | None = None,
 ) -> Advice:
     """A strategy, an evaluator and a budget, the command to type, and why.
 
@@ -44,6 +47,7 @@ def advise(
 
     Args:
         search: the command that searches this space on this data, without options.
+        times_asked: how often the default architecture asks each decision.
     """
     if faults:
         return Advice("", "", "", "", (
@@ -58,7 +62,7 @@ def advise(
             f"No architecture that was found keeps {names}: loosen it, or give the space other "
             "options.",
         ))  # fmt: skip
-    reasons = [*_about_limits(facts), *_about_idle(idle)]
+    reasons = [*_about_limits(facts), *_about_idle(idle), *_about_repeats(times_asked or {})]
     strategy, evaluator, budget, flags, why = _choice(size, objectives, sharing, times)
     reasons = [*why, *reasons]
     if len(objectives) > 1:
@@ -121,6 +125,17 @@ def _about_limits(facts: Sequence[LimitFacts]) -> list[str]:
 def _about_idle(idle: Sequence[Idle]) -> list[str]:
     whole = [one.decision for one in idle if one.whole]
     return [f"Take out what changes nothing: {', '.join(whole)}."] if whole else []
+
+
+def _about_repeats(times_asked: Mapping[str, int]) -> list[str]:
+    several = [f"{name} is asked {n} times" for name, n in times_asked.items() if n > 1]
+    if not several:
+        return []
+    more = f" (and {len(several) - _NAMED} more)" if len(several) > _NAMED else ""
+    return [
+        f"{', '.join(several[:_NAMED])}{more} and answered once, as one name is one decision: to "
+        "decide each, build the model inside nas.module_scopes(), or each part in its nas.scope."
+    ]
 
 
 def _command(

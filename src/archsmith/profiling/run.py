@@ -144,6 +144,7 @@ class _Work:
             setting, self.search, size=size, objectives=self.objectives, limits=self.limits,
             facts=[*facts, *([together] if together else [])], faults=faults,
             idle=likeness.idle if likeness else (), sharing=sharing, times=times,
+            times_asked={} if faults else space.read(space.default(), seed=self.seed)[0].times,
         )  # fmt: skip
         return Profile(
             space=space.name, data=setting.data.name, task=setting.task.name,

@@ -4,7 +4,7 @@ from .architecture import Answer, Architecture
 from .choices import choose, integer, one_of, real, repeat, subset
 from .decision import Categorical, Decision, Integer, Real, Subset
 from .forms import described, graph_form
-from .reading import scope
+from .scopes import module_scopes, scope
 from .space import Size, Space
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "described",
     "graph_form",
     "integer",
+    "module_scopes",
     "one_of",
     "real",
     "repeat",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ class Builder:
     """
 
     def __init__(self, function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+        refuse_instance(function)
         if not callable(function):
             raise SpaceError("space", "a function or module class", type(function).__name__)
         self.function, self.arguments = function, dict(arguments)
@@ -163,6 +165,19 @@ class Builder:
         )  # fmt: skip
         error.answers = dict(run.answers)
         return error
+
+
+def refuse_instance(function: Any) -> None:
+    """Raise :class:`SpaceError` for a module that is already built."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(function, torch.nn.Module):
+        name = type(function).__name__
+        raise SpaceError(
+            "space", "a function or class that builds the model, so that it can be built anew with "
+            "other answers", f"a model that is already built, of class {name}",
+            f"give the class and its arguments, nas.Space({name}, name=value, ...), or a function "
+            f"that returns {name}(...)",
+        )  # fmt: skip
 
 
 def architecture_policy(architecture: Architecture) -> Policy:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SpaceError
 from .architecture import Answer
-from .decision import Decision, check_name
+from .decision import Decision
+from .outside import refuse_outside
+
+if TYPE_CHECKING:
+    from .scopes import ModuleScopes
 
 #: Answers a decision, knowing the answers so far.
 Policy = Callable[[Decision, Mapping[str, Answer]], Answer]
@@ -45,11 +51,20 @@ class Reading:
         #: Modules that are copies, each with the ``id`` of the one that it was copied from.
         self.copies: list[tuple[Any, int]] = []
         self._marked: dict[int, Any] = {}
-        self._places: dict[str, str] = {}
-        self._questions = 0
+        #: How often each name was asked, and where first.
+        self.times: Counter[str] = Counter()
+        self.places: dict[str, str] = {}
+        #: Scopes of the modules under construction, where the builder wants them; with how deep in
+        #: them each of ``scopes`` was opened.
+        self.modules: ModuleScopes | None = None
+        self.depths: list[int] = []
+
+    def prefix(self) -> list[str]:
+        """The scopes around what is asked now, from the outside in."""
+        return self.modules.names(self.scopes, self.depths) if self.modules else self.scopes
 
     def full_name(self, name: str) -> str:
-        return ".".join([*self.scopes, name])
+        return ".".join([*self.prefix(), name])
 
     def ask(self, decision: Decision) -> Answer:
         """The answer to a decision; a name asked twice has one answer.
@@ -59,11 +74,11 @@ class Reading:
                 end.
         """
         name = decision.name
-        self._questions += 1
-        if len(self.asked) >= _DECISIONS or self._questions > _QUESTIONS:
+        self.times[name] += 1
+        if len(self.asked) >= _DECISIONS or self.times[name] > _QUESTIONS:
             raise SpaceError(
                 name, f"a builder that ends: at most {_DECISIONS:,} decisions in one model",
-                f"{len(self.asked):,} decisions by {self._questions:,} questions, the last at "
+                f"{len(self.asked):,} decisions by {self.times.total():,} questions, the last at "
                 f"{_place()}",
                 "let something else than an answer end the loop, such as for i in range(...), and "
                 "ask how often by nas.repeat or nas.choose",
@@ -74,7 +89,7 @@ class Reading:
                 raise SpaceError(
                     name,
                     f"{before.describe()}, default {before.default!r}, as asked at "
-                    f"{self._places[name]}",
+                    f"{self.places[name]}",
                     f"{decision.describe()}, default {decision.default!r}, at {_place()}",
                     "one name is one shared decision; give the second another name or a nas.scope",
                 )
@@ -82,7 +97,7 @@ class Reading:
         answer = self.policy(decision, self.answers)
         self.asked[name] = decision
         self.answers[name] = answer
-        self._places[name] = _place()
+        self.places[name] = _place()
         return answer
 
     def one_of(self, decision: Decision, options: Mapping[str, Callable[[], Any]]) -> Any:
@@ -105,7 +120,8 @@ class Reading:
         )
 
     def build_option(self, name: str, label: str, build: Callable[[], Any]) -> Any:
-        local = name[len(".".join(self.scopes)) + 1 :] if self.scopes else name
+        prefix = self.prefix()
+        local = name[len(".".join(prefix)) + 1 :] if prefix else name
         with self.scope(f"{local}.{label}"):
             built = build()
         self.origins.append((built, name, label))
@@ -152,11 +168,14 @@ class Reading:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
+        # Modules come first: a scope is opened inside those that are under construction by then.
+        self.depths.append(self.modules.depth() if self.modules else 0)
         self.scopes.append(name)
         try:
             yield
         finally:
             self.scopes.pop()
+            self.depths.pop()
 
 
 def _standing_for(module: Any, found: Mapping[int, list[Any]]) -> list[Any]:
@@ -172,35 +191,41 @@ def _standing_for(module: Any, found: Mapping[int, list[Any]]) -> list[Any]:
 _current: ContextVar[Reading | None] = ContextVar("archsmith_reading", default=None)
 
 
-def _take_default(decision: Decision, _: Mapping[str, Answer]) -> Answer:
-    return decision.default
+#: Of each reading that is going on, in any thread: the threads that ran when it began.
+_going_on: dict[int, frozenset[int | None]] = {}
+
+
+class ByHand(Reading):
+    """Gives the default of every choice to a builder that is called by hand."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda decision, _: decision.default)
+
+    def ask(self, decision: Decision) -> Answer:
+        refuse_outside(decision.name, _place(), list(_going_on.values()))
+        return super().ask(decision)
+
+
+def going_on() -> Reading | None:
+    """The reading that is going on in this thread."""
+    return _current.get()
 
 
 def current() -> Reading:
     """The reading that is going on. A builder called by hand gets the default of every choice."""
-    return _current.get() or Reading(_take_default)
+    return _current.get() or ByHand()
 
 
 @contextmanager
 def reading(run: Reading) -> Iterator[Reading]:
     """Let ``run`` answer all choices asked inside."""
     token = _current.set(run)
+    _going_on[id(run)] = frozenset(thread.ident for thread in threading.enumerate())
     try:
         yield run
     finally:
+        del _going_on[id(run)]
         _current.reset(token)
-
-
-@contextmanager
-def scope(name: str) -> Iterator[None]:
-    """Prefix the names of the decisions asked inside: ``with nas.scope("stage1"): ...``."""
-    check_name(name)
-    run = _current.get()
-    if run is None:
-        yield
-        return
-    with run.scope(name):
-        yield
 
 
 def _place() -> str:
