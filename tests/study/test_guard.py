@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +148,7 @@ class Leaves(nn.Module):
 
 
 def builder() -> nn.Module:
-    match choose("what", ["fine", "exit", "own", "chdir", "fork", "leaves"]):
+    match choose("what", ["fine", "exit", "own", "chdir", "fork", "leaves", "hang"]):
         case "exit":
             sys.exit(0)
         case "own":
@@ -157,6 +158,8 @@ def builder() -> nn.Module:
             torch.set_default_dtype(torch.float64)
         case "fork":
             os.fork()
+        case "hang":
+            threading.Event().wait()
         case "leaves":
             return Leaves()
     return nn.Linear(1, 1)
@@ -166,6 +169,15 @@ def builder() -> nn.Module:
 def test_a_builder_that_leaves_is_refused_with_its_answers(what: str, reason: str) -> None:
     with pytest.raises(SpaceError, match=f"{reason}(.|\n)*what='{what}'"):
         Space(builder).build(Architecture({"what": what}))
+
+
+def test_a_builder_that_hangs_is_refused_with_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archsmith.space.building._RETURNS", (0.2, 0.2))
+    space = Space(builder)
+    for device in ("meta", "cpu"):
+        with pytest.raises(SpaceError, match=r"still runs after 0.2 s(.|\n)*what='hang'"):
+            space.build(Architecture({"what": "hang"}), device=device)
+    assert isinstance(space.build(space.default()), nn.Linear)
 
 
 def test_what_a_builder_changes_is_set_back() -> None:

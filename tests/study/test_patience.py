@@ -109,9 +109,22 @@ def test_a_trial_fails_at_the_time_that_was_given_for_it() -> None:
 def test_code_that_swallows_the_end_of_its_time_is_told_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("archsmith.study.interrupts._AGAIN", 0.05)
+    monkeypatch.setattr("archsmith.space.alarm._AGAIN", 0.05)
     result = run(evaluator=Hanging(how="stubborn"), trial_time=0.05)
     assert len(failed(result)) == 2
+
+
+def test_an_alarm_that_others_have_set_rings_all_the_same() -> None:
+    before, left = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
+    rang = threading.Event()
+    signal.signal(signal.SIGALRM, lambda *_: rang.set())
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        assert len(failed(run(trial_time=0.05))) == 2
+        assert rang.wait(30)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *left)
 
 
 def test_the_budget_of_time_holds_inside_a_trial(tmp_path: Path) -> None:

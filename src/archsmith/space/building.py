@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArchsmithError, SpaceError
 from .architecture import Answer, Architecture
 from .decision import Decision
-from .guard import Escaped, Guard
+from .guard import Escaped, Guard, Hung
 from .reading import Policy, Reading, reading
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SHOWN = 12  # decisions named in an error message
 _LONG = 120  # characters of one of them
+#: Seconds in which a builder returns: with weights, which may be large, and on meta.
+_RETURNS = (300.0, 60.0)
 _ASKING = 0  # seed of weights that nobody keeps; the caller's generator is left as it was
 
 
@@ -114,10 +116,12 @@ class Builder:
 
         with _seeded(seed), torch.device(device), reading(run):
             try:
-                with Guard():
+                with Guard(_RETURNS[device == "meta"]):
                     built = self.function(**self.arguments)
             except ArchsmithError:
                 raise
+            except Hung as error:  # no cause: elsewhere it would hang as well
+                raise self._failure(str(error), run) from None
             except Escaped as error:
                 raise self._failure(str(error), run) from error
             except Exception as error:

@@ -5,18 +5,28 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
 from ..errors import Unwind
+from .alarm import Alarm, TimeIsUp
 
 
 class Escaped(RuntimeError):
     """Code of a user raised what would have ended the process, ``sys.exit`` above all."""
 
 
+class Hung(Escaped):
+    """It did not come to an end."""
+
+
 class Guard:
     """A ``with`` block around code of a user.
+
+    Args:
+        seconds: that it may take; more is :class:`Hung`. Inside something that has a time of its
+            own, that one holds.
 
     - What is no ``Exception`` (``SystemExit``, ``GeneratorExit``, exceptions of one's own) becomes
       :class:`Escaped`, so that it is handled where errors are. ``KeyboardInterrupt`` passes: that
@@ -27,7 +37,10 @@ class Guard:
       back.
     """
 
-    __slots__ = ("_folder", "_pid", "_torch")
+    __slots__ = ("_alarm", "_folder", "_pid", "_seconds", "_torch")
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self._seconds = seconds
 
     def __enter__(self) -> None:
         self._pid, self._folder = os.getpid(), _folder()
@@ -36,16 +49,24 @@ class Guard:
         self._torch: tuple[Any, bool] | None = None
         if torch is not None and "get_default_dtype" in vars(torch):
             self._torch = torch.get_default_dtype(), torch.is_grad_enabled()
+        self._alarm = None
+        if self._seconds is not None:
+            self._alarm = Alarm()
+            self._alarm.start(time.monotonic() + self._seconds)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         if os.getpid() != self._pid:
             os._exit(1)
+        if self._alarm is not None:
+            self._alarm.stop()
         if self._folder is not None and _folder() != self._folder:
             os.chdir(self._folder)
         if self._torch is not None:
             _restore(*self._torch)
+        if self._alarm is not None and self._alarm.rang and isinstance(error, TimeIsUp):
+            raise Hung(f"one that still runs after {self._seconds:g} s") from None
         if error is not None and not isinstance(error, Exception | Unwind | KeyboardInterrupt):
             raise Escaped(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import ArchsmithError, StoreError, Unwind
 from ..evaluate.base import Evaluator, TrialFailed, TrialPruned, Watch
+from ..space.alarm import Alarm, TimeIsUp
 from ..space.architecture import Architecture
 from ..space.guard import Escaped, Guard, Streams
 from ..trial import Fidelity, State, Trial
 from ..weights import write
 from .checkpoints import checkpoint_path
-from .interrupts import Alarm, TimeIsUp
 from .stopping import Rule
 
 if TYPE_CHECKING:

@@ -110,7 +110,8 @@ class Tries:
 
     def _checked(self, architecture: Architecture) -> Exception | None:
         first = self.failed_on(self.device, architecture)
-        if first is None or self.device != "meta":
+        hopeless = isinstance(first, BuilderError) and first.__cause__ is None
+        if first is None or hopeless or self.device != "meta":
             return first
         second = self.failed_on("cpu", architecture)
         # A check that is made for meta alone fails on the CPU for that reason.
