@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         module_scopes,
         scope,
         subset,
+        weight_names,
     )
     from .strategy import Strategy
     from .strategy.abohb import AsyncBOHB
@@ -161,6 +162,7 @@ _PLACES = {
     "choose": "space",
     "described": "space",
     "graph_form": "space",
+    "weight_names": "space",
     "integer": "space",
     "one_of": "space",
     "real": "space",

@@ -35,7 +35,7 @@ def test_keys_may_hold_what_names_of_torch_must_not():
 
 
 GROWN = [
-    ((2, 1, 3), (3, 2, 5), SlicingRule(centred=True)),
+    ((2, 1, 3), (3, 2, 5), SlicingRule(align=((2, "centre"),))),
     ((6, 2), (9, 4), SlicingRule(parts=((0, 3),))),
     ((4, 4), (8, 8), SlicingRule(parts=((0, 4), (1, 2)))),
     ((3,), (5,), PREFIX),

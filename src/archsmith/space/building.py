@@ -12,6 +12,7 @@ from ..errors import ArchsmithError, SpaceError
 from .architecture import Answer, Architecture
 from .decision import Decision
 from .guard import Escaped, Guard, Hung
+from .naming import given_name, names_of, refuse_doubles
 from .reading import Policy, Reading, reading
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ class Builder:
             if not isinstance(built, nn.Module):
                 raise self._failure(f"a value of type {type(built).__name__}", run)
             run.settle(built)
+            run.names = names_of(self.function)
             if materialise:
                 self._materialise(built, run)
         return built
@@ -236,6 +238,7 @@ def parameter_keys(run: Reading, model: nn.Module) -> dict[str, str]:
         # Options nest from the inside out: the outer label goes in front.
         labels[id(module)] = f"={label}{labels.get(id(module), '')}"
     mixtures = {id(module) for module in run.mixtures}
+    architecture = Architecture(run.answers) if run.names is not None else None
     keys: dict[str, str] = {}
 
     def walk(module: nn.Module, name: str, key: str) -> None:
@@ -247,11 +250,15 @@ def parameter_keys(run: Reading, model: nn.Module) -> dict[str, str]:
         for part, child in module._modules.items():
             if child is not None:
                 inner = key.removesuffix(".") if id(module) in mixtures else f"{key}{part}"
+                if architecture is not None:
+                    inner = given_name(run, f"{name}{part}", architecture) or inner
                 inner += labels.get(id(child), "")
                 walk(child, f"{name}{part}.", f"{inner}." if inner else "")
 
     mark = labels.get(id(model), "").lstrip("=")
     walk(model, "", f"{mark}." if mark else "")
+    if run.named:
+        refuse_doubles(model, keys)
     return keys
 
 

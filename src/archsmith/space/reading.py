@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from ..errors import SpaceError
-from .architecture import Answer
+from .architecture import Answer, Architecture
 from .decision import Decision
 from .outside import refuse_outside
 
@@ -51,6 +51,10 @@ class Reading:
         #: Modules that are copies, each with the ``id`` of the one that it was copied from.
         self.copies: list[tuple[Any, int]] = []
         self._marked: dict[int, Any] = {}
+        #: Says under which name a module's weights are shared, if the builder has such a function.
+        self.names: Callable[[str, Architecture], str | None] | None = None
+        #: Paths of the modules that it named.
+        self.named: set[str] = set()
         #: How often each name was asked, and where first.
         self.times: Counter[str] = Counter()
         self.places: dict[str, str] = {}

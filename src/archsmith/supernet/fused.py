@@ -21,7 +21,7 @@ from .lending import distinct
 from .slicing import rule_of
 
 #: Give their first argument's entries in other places.
-_MOVES = {
+MOVES = {
     getattr(owner, name)
     for name in (
         "chunk", "flatten", "movedim", "moveaxis", "narrow", "permute", "reshape", "select",
@@ -108,7 +108,7 @@ class _Following(TorchFunctionMode):
             dim = args[1] if len(args) > 1 else kwargs.get("dim", -1)
             for half in first[2].chunk(2, dim):
                 self._note(first[1], half)
-        elif first is not None and func in _MOVES:
+        elif first is not None and func in MOVES:
             self._go_on(out, func(first[2], *args[1:], **kwargs), first[1])
         elif first is not None and func in _STAYS and out.shape == first[0].shape:
             self._go_on(out, first[2], first[1])

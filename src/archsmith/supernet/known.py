@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -10,9 +11,11 @@ from torch.nn.modules.conv import _ConvNd
 
 from ..space.architecture import Architecture
 from ..space.decision import Decision
-from .lending import Place
+from .alignment import Align
+from .joined import Joined
+from .lending import Place, distinct
 from .shifting import Row
-from .slicing import SlicingRule, rule_of, rule_of_groups
+from .slicing import Layout, SlicingRule, aligned_by_default, enlarge, rule_of, rule_of_groups
 
 
 @dataclass(slots=True)
@@ -25,9 +28,9 @@ class Stored:
         trained: a parameter, not a buffer.
         grad: whether any architecture asks for its gradient.
         kind: class of the layer that it belongs to.
-        rule: how it shrinks, as the first architecture with it says.
         groups: numbers of groups that it was met with, for convolutions that choose them.
         first: the first architecture that has it, and its shape there.
+        layout: by dimension, the sizes of its parts, where those are known apart.
     """
 
     shape: torch.Size
@@ -35,9 +38,25 @@ class Stored:
     trained: bool
     grad: bool
     kind: type[nn.Module]
-    rule: SlicingRule
     groups: set[int]
     first: tuple[Architecture, torch.Size]
+    layout: dict[int, tuple[int, ...]] = field(default_factory=dict)
+
+    def hold(self, rule: SlicingRule, shape: torch.Size) -> None:
+        """Make room for a tensor."""
+        self.layout = enlarge(self.layout, rule)
+        larger = list(map(max, self.shape, shape))
+        for dim, sizes in self.layout.items():
+            larger[dim] = sum(sizes)
+        self.shape = torch.Size(larger)
+
+    def hold_joined(
+        self, joined: Joined, shapes: Mapping[str, torch.Size], shape: torch.Size
+    ) -> None:
+        """Make room for concatenated parts, as an architecture of these shapes has them."""
+        sizes = joined.sizes(shapes, shape[joined.dim])
+        if sizes is not None:
+            self.hold(SlicingRule(parts=((joined.dim, sizes),)), shape)
 
 
 @dataclass(slots=True)
@@ -67,6 +86,8 @@ class Survey:
         seen: architectures that were built, in order.
         drawn: how many of them were random.
         fused: number of equal parts that a layer's outputs are cut into, as an example showed.
+        joined: what a layer's concatenated inputs are made of, as an example showed.
+        aligned: where a kernel lies in a larger one, if not in its centre, as trying showed.
     """
 
     stored: dict[str, Stored] = field(default_factory=dict)
@@ -77,11 +98,37 @@ class Survey:
     seen: dict[Architecture, Seen] = field(default_factory=dict)
     drawn: int = 0
     fused: dict[str, int] = field(default_factory=dict)
+    joined: dict[str, Joined] = field(default_factory=dict)
+    aligned: dict[str, Align] = field(default_factory=dict)
 
-    def rule(self, key: str, place: Place) -> SlicingRule:
-        """How the tensor of a key shrinks to that of a place."""
+    def shapes(self, model: nn.Module, keys: Mapping[str, str]) -> dict[str, torch.Size]:
+        """Shapes by key as :meth:`rule` needs them; none where it needs none."""
+        if not self.joined:
+            return {}
+        return {key: place.tensor.shape for key, place in distinct(model, keys)}
+
+    def rule(self, key: str, place: Place, shapes: Mapping[str, torch.Size]) -> SlicingRule:
+        """How the tensor of a key shrinks to that of a place.
+
+        Args:
+            shapes: of all tensors of the model.
+        """
         stored, layer = self.stored.get(key), place.layer
         if stored is not None and len(stored.groups) > 1 and isinstance(layer, _ConvNd):
             return rule_of_groups(layer, place.role)
         rule = rule_of(layer, place.role)
-        return replace(rule, parts=((0, self.fused[key]),)) if key in self.fused else rule
+        if key in self.aligned and aligned_by_default(layer):
+            rule = replace(rule, align=self.aligned[key])
+        if key in self.fused:
+            rule = replace(rule, parts=((0, self.fused[key]),))
+        joined = self.joined.get(key)
+        if joined is not None and joined.dim not in dict(rule.parts):
+            sizes = joined.sizes(shapes, place.tensor.shape[joined.dim])
+            if sizes is not None:
+                rule = replace(rule, parts=(*rule.parts, (joined.dim, sizes)))
+        return rule
+
+    def room(self, key: str) -> Layout:
+        """Sizes of parts in the stored tensor of a key, by dimension."""
+        stored = self.stored.get(key)
+        return stored.layout if stored is not None else {}

@@ -99,7 +99,8 @@ def refuse_shift(
                 f"a block that is number {moved[0]} with {decision}={answer[id(few)]!r} "
                 f"and number {where[moved[0]]} with {decision}={answer[id(many)]!r}",
                 "let each stage, and a last block unlike the others, have a container of its own: "
-                "nn.Sequential(stage1, stage2, head); nas.repeat does",
+                "nn.Sequential(stage1, stage2, head); nas.repeat does. Of code that is not yours, "
+                "nas.weight_names tells which block is which",
             )  # fmt: skip
 
 

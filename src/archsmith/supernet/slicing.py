@@ -3,14 +3,17 @@
 By default the leading entries of each dimension, and the centre of convolution kernels, as in
 Slimmable networks (Yu et al. 2019, arXiv:1812.08928) and Once-for-All (Cai et al. 2020,
 arXiv:1908.09791). A fused tensor holds several parts one after the other (queries, keys and
-values; the gates of an LSTM), and a prefix of it would mix them: each part gives its own prefix.
+values; the gates of an LSTM; channels that were concatenated), and a prefix of it would mix them:
+each part gives its own prefix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -25,22 +28,34 @@ class SlicingRule:
     """How a tensor shrinks.
 
     Attributes:
-        centred: dimensions from the third on are kernel sizes, of which the centre is taken.
-        parts: dimension to the number of equal parts that lie one after the other in it.
+        align: dimension to the end at which a smaller size lies in a larger one: ``"start"`` (which
+            the dimensions that are not named have), ``"centre"`` or ``"end"``. A causal kernel,
+            whose last tap sees the present, keeps its end: ``((2, "end"),)``.
+        parts: dimension to what lies one after the other in it, each of which gives its own prefix:
+            a number of equal parts, or the sizes that they have in this layer.
         groups: of a convolution whose number of groups is chosen: each group takes the columns
             that a dense kernel has for it.
     """
 
-    centred: bool = False
-    parts: tuple[tuple[int, int], ...] = ()
+    align: tuple[tuple[int, str], ...] = ()
+    parts: tuple[tuple[int, int | tuple[int, ...]], ...] = ()
     groups: int = 0
+
+    def __post_init__(self) -> None:
+        for dim, end in self.align:
+            if end not in ("start", "centre", "end"):
+                raise InputError(f"SlicingRule, dimension {dim}", "start, centre or end", repr(end))
 
 
 #: Tells the rule of a layer's tensor: the layer, and the tensor's name in it.
 SliceRule = Callable[[Any, str], SlicingRule]
 
+#: Sizes of parts in a stored tensor, by dimension.
+Layout = Mapping[int, tuple[int, ...]]
+
 PREFIX = SlicingRule()
-_CENTRED = SlicingRule(centred=True)
+_KERNEL = tuple((dim, "centre") for dim in (2, 3, 4))
+_CENTRED = SlicingRule(_KERNEL)
 _registered: dict[type[nn.Module], SliceRule] = {}
 
 
@@ -92,14 +107,20 @@ def _conv(layer: _ConvNd, name: str) -> SlicingRule:
     if layer.groups == 1 or depthwise:
         return _CENTRED if weight else PREFIX
     # Output channels of a group lie together (of a transposed convolution, input channels too).
-    return SlicingRule(centred=weight, parts=((0, layer.groups),))
+    return SlicingRule(_KERNEL if weight else (), ((0, layer.groups),))
+
+
+def aligned_by_default(layer: nn.Module) -> bool:
+    """Whether a kernel lies in the centre because nobody has said otherwise."""
+    kind: Any = type(layer)
+    return _rule_for(kind) is _conv
 
 
 def rule_of_groups(layer: _ConvNd, name: str) -> SlicingRule:
     """The rule of a convolution whose number of groups is chosen."""
     if not name.startswith("weight"):
         return PREFIX
-    return SlicingRule(centred=True, groups=layer.groups if layer.groups > 1 else 0)
+    return SlicingRule(_KERNEL, groups=layer.groups if layer.groups > 1 else 0)
 
 
 @slice_rule(nn.RNNBase)
@@ -107,7 +128,7 @@ def _recurrent(layer: nn.RNNBase, name: str) -> SlicingRule:
     gates = {"LSTM": 4, "GRU": 3}.get(layer.mode, 1)
     if name.startswith("weight_hr"):
         return PREFIX
-    parts = ((0, gates),) if gates > 1 else ()
+    parts: tuple[tuple[int, int], ...] = ((0, gates),) if gates > 1 else ()
     deeper = name.startswith("weight_ih") and not name.startswith("weight_ih_l0")
     if deeper and layer.bidirectional:
         parts = (*parts, (1, 2))  # both directions of the layer below, side by side
@@ -130,16 +151,25 @@ def flaw(rule: SlicingRule, stored: torch.Size, wanted: torch.Size) -> str:
     if len(stored) != len(wanted):
         return f"{len(wanted)} dimensions beside {len(stored)}"
     for dim, parts in rule.parts:
+        if not isinstance(parts, int):
+            if dim < len(wanted) and sum(parts) != wanted[dim]:
+                return f"dimension {dim} of {tuple(wanted)} is not parts of {parts}"
+            continue
         for shape in (stored, wanted):
             if dim < len(shape) and shape[dim] % parts:
                 return f"dimension {dim} of {tuple(shape)} does not hold {parts} equal parts"
     return ""
 
 
-def take(stored: Tensor, wanted: torch.Size, rule: SlicingRule) -> Tensor:
+def take(
+    stored: Tensor, wanted: torch.Size, rule: SlicingRule, layout: Layout = MappingProxyType({})
+) -> Tensor:
     """The part of ``stored`` that a layer of the wanted shape uses; gradients reach ``stored``.
 
     A view, or a copy where parts make that impossible; ``stored`` itself where it is all of it.
+
+    Args:
+        layout: sizes of the parts in ``stored`` where a rule gives those in the layer.
     """
     if rule.groups:
         return _grouped(stored, wanted, rule.groups)
@@ -147,15 +177,53 @@ def take(stored: Tensor, wanted: torch.Size, rule: SlicingRule) -> Tensor:
         return stored
     taken = stored
     for dim, parts in rule.parts:
-        if dim < len(wanted) and taken.shape[dim] != wanted[dim]:
+        if dim >= len(wanted) or taken.shape[dim] == wanted[dim]:
+            continue
+        if isinstance(parts, int):
             each = _unflattened(taken, dim, parts).narrow(dim + 1, 0, wanted[dim] // parts)
             taken = each.flatten(dim, dim + 1)
+        else:
+            taken = _joined(taken, dim, parts, layout.get(dim, parts))
+    ends = dict(rule.align)
     for dim, size in enumerate(wanted):
         spare = taken.shape[dim] - size
         if spare:
-            start = spare // 2 if rule.centred and dim >= 2 else 0
+            start = {"start": 0, "centre": spare // 2, "end": spare}[ends.get(dim, "start")]
             taken = taken.narrow(dim, start, size)
     return taken
+
+
+def _joined(tensor: Tensor, dim: int, sizes: tuple[int, ...], whole: tuple[int, ...]) -> Tensor:
+    """The prefixes of parts of other sizes, as few pieces as possible."""
+    ranges: list[tuple[int, int]] = []
+    start = 0
+    for size, room in zip(sizes, whole, strict=False):
+        if ranges and sum(ranges[-1]) == start:
+            ranges[-1] = ranges[-1][0], ranges[-1][1] + size
+        elif size:
+            ranges.append((start, size))
+        start += room
+    found = [tensor.narrow(dim, *one) for one in ranges]
+    return found[0] if len(found) == 1 else torch.cat(found, dim)
+
+
+def fits_layout(rule: SlicingRule, layout: Layout) -> bool:
+    """Whether each part that a rule gives the size of has room in a stored tensor."""
+    return all(
+        size <= room
+        for dim, parts in rule.parts if not isinstance(parts, int)
+        for size, room in zip_longest(parts, layout.get(dim, ()), fillvalue=0)
+    )  # fmt: skip
+
+
+def enlarge(layout: Layout, rule: SlicingRule) -> dict[int, tuple[int, ...]]:
+    """The layout that has room for the parts of a rule as well."""
+    larger = dict(layout)
+    for dim, parts in rule.parts:
+        if not isinstance(parts, int):
+            pairs = zip_longest(parts, layout.get(dim, ()), fillvalue=0)
+            larger[dim] = tuple(max(pair) for pair in pairs)
+    return larger
 
 
 def _unflattened(tensor: Tensor, dim: int, parts: int) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from .slicing import SlicingRule, take
+from .slicing import Layout, SlicingRule, take
 
 #: Torch's names must not hold dots, which become slashes; slashes, which labels may hold, this.
 _SLASH = "\u2215"
@@ -53,18 +54,20 @@ class Store(nn.Module):
         else:
             del self._buffers[name]
 
-    def grow(self, key: str, whole: Tensor, rule: SlicingRule) -> None:
+    def grow(
+        self, key: str, whole: Tensor, rule: SlicingRule, layout: Layout = MappingProxyType({})
+    ) -> None:
         """Make a stored tensor larger: ``whole`` gives the new values, what was there stays.
 
         An architecture that used all of it uses the same values afterwards: the rule says where
-        they lie in the larger tensor.
+        they lie in the larger tensor, whose parts have the sizes of the layout.
         """
         stored = self.get(key)
         assert stored is not None
         shape = torch.Size(map(max, stored.shape, whole.shape))
         grown = filled(whole, shape, torch.Generator().manual_seed(0))
         places = torch.arange(grown.numel(), device=grown.device).view(shape)
-        inside = take(places, stored.shape, rule)
+        inside = take(places, stored.shape, rule, layout)
         grown.view(-1)[inside.reshape(-1)] = stored.detach().reshape(-1)
         # A new tensor: autograd remembers the shape of one that some graph still holds on to.
         self.put(key, grown, isinstance(stored, nn.Parameter), stored.requires_grad)

@@ -17,7 +17,7 @@ from ..space.building import architecture_policy, parameter_keys, refuse_extra
 from ..space.reading import Reading
 from .known import Stored, Survey
 from .lending import Place, distinct, lend, uninitialised
-from .slicing import take
+from .slicing import fits_layout, take
 from .store import Store, beyond, filled
 from .survey import Surveyor
 
@@ -117,10 +117,13 @@ class Supernet(Store):
         return self._lacks(model, run, parameter_keys(run, model))
 
     def _lacks(self, model: nn.Module, run: Reading, keys: Mapping[str, str]) -> bool:
-        tag = self._tag(run.answers)
+        tag, shapes = self._tag(run.answers), self.survey.shapes(model, keys)
         for key, place in distinct(model, keys):
             stored = self.get(tag + key)
             missing = stored is None or beyond(stored.shape, place.tensor.shape)
+            if not missing and key in self.survey.joined:
+                rule = self.survey.rule(key, place, shapes)
+                missing = not fits_layout(rule, self.survey.room(key))
             if missing and key not in self.survey.constants:
                 return True
         return False
@@ -136,12 +139,12 @@ class Supernet(Store):
     def _lend(
         self, model: nn.Module, run: Reading, keys: Mapping[str, str], own_buffers: bool
     ) -> nn.Module:
-        tag = self._tag(run.answers)
+        tag, shapes = self._tag(run.answers), self.survey.shapes(model, keys)
 
         def lent(key: str, place: Place) -> Tensor | None:
             if key in self.survey.constants:
                 return None
-            rule = self.survey.rule(key, place)
+            rule = self.survey.rule(key, place, shapes)
             wanted = place.tensor.shape
             stored = self.get(tag + key)
             if stored is None or beyond(stored.shape, wanted):
@@ -150,7 +153,7 @@ class Supernet(Store):
                     f"shape {tuple(wanted)} beside "
                     f"{'nothing' if stored is None else tuple(stored.shape)}",
                 )  # fmt: skip
-            part = take(stored, wanted, rule)
+            part = take(stored, wanted, rule, self.survey.room(key))
             if place.trained and place.computed:
                 part = part.contiguous()  # sums over other strides round otherwise
             if place.trained and not place.tensor.requires_grad:
@@ -167,14 +170,15 @@ class Supernet(Store):
         """
         run, model = self._read(architecture)
         keys = self._keys(architecture, run, model)
-        tag = self._tag(run.answers)
+        tag, shapes = self._tag(run.answers), self.survey.shapes(model, keys)
 
         def own(key: str, place: Place) -> Tensor | None:
             if key in self.survey.constants:
                 return None
             stored = self.get(tag + key)
             assert stored is not None
-            part = take(stored.detach(), place.tensor.shape, self.survey.rule(key, place))
+            rule, room = self.survey.rule(key, place, shapes), self.survey.room(key)
+            part = take(stored.detach(), place.tensor.shape, rule, room)
             copy = part.clone(memory_format=torch.contiguous_format)
             return nn.Parameter(copy, place.tensor.requires_grad) if place.trained else copy
 
@@ -259,11 +263,12 @@ class Supernet(Store):
         drawn, events = int(meta["drawn"]), json.loads(meta["events"])
         self._example = None  # its weights are cut as they were trained, from here on too
         if self._events or self.survey.drawn != drawn:
-            device = self.device
             self._start(drawn)
-            self.to(device)
         self._surveyor.example = None
         self.survey.fused = json.loads(meta["fused"])
+        joined, aligned = (json.loads(meta.get(name, "{}")) for name in ("joined", "aligned"))
+        if self._surveyor.adopt(joined, aligned):
+            self._fill_anew()
         for event, value in events:
             if event == "split":
                 self.split(value)
@@ -281,6 +286,8 @@ class Supernet(Store):
             "drawn": str(self.survey.drawn),
             "events": json.dumps(self._events),
             "fused": json.dumps(self.survey.fused),
+            "joined": json.dumps({k: joined.to_json() for k, joined in self.survey.joined.items()}),
+            "aligned": json.dumps(self.survey.aligned),
         }
 
     def _read(self, architecture: Architecture) -> tuple[Reading, nn.Module]:
@@ -298,6 +305,7 @@ class Supernet(Store):
 
     def _admit(self, architecture: Architecture) -> None:
         """Make room for an architecture that needs more than was seen before."""
+        before = {key: dict(facts.layout) for key, facts in self.survey.stored.items()}
         self._surveyor.build(architecture)
         computed = self._surveyor.settle()
         for key, _ in list(self.stored()):
@@ -305,8 +313,9 @@ class Supernet(Store):
                 self.remove(key)
         self._events.append(("admit", architecture.to_json()))
         run, model = self.space.read(architecture, seed=self.seed)
-        tag = self._tag(run.answers)
-        for key, place in distinct(model, parameter_keys(run, model)):
+        tag, keys = self._tag(run.answers), parameter_keys(run, model)
+        shapes = self.survey.shapes(model, keys)
+        for key, place in distinct(model, keys):
             stored = self.get(tag + key)
             if key in self.survey.constants:
                 continue
@@ -315,19 +324,26 @@ class Supernet(Store):
                 grad = self.survey.stored[key].grad
                 self.put(tag + key, whole.to(self.device), place.trained, grad)
             elif beyond(stored.shape, whole.shape):
-                rule = self.survey.rule(key, place)
-                self.grow(tag + key, whole.to(self.device), replace(rule, groups=0))
+                rule = replace(self.survey.rule(key, place, shapes), groups=0)
+                equal = [part for part in rule.parts if isinstance(part[1], int)]
+                rule = replace(rule, parts=(*equal, *before[key].items()))
+                self.grow(tag + key, whole.to(self.device), rule, self.survey.room(key))
         self.version += 1
 
     def _start(self, drawn: int | None = None) -> None:
         """Survey the space and fill the store anew; ``drawn`` as in :meth:`Surveyor.look`."""
-        for key, _ in list(self.stored()):
-            self.remove(key)
         self._surveyor = Surveyor(self.space, self.seed, self._example)
         self.survey: Survey = self._surveyor.look(drawn)
         #: What happened to the store since, in order: a file of it has to repeat that.
         self._events: list[tuple[str, Any]] = []
+        self._fill_anew()
+
+    def _fill_anew(self) -> None:
+        device = self.device
+        for key, _ in list(self.stored()):
+            self.remove(key)
         self._fill()
+        self.to(device)
         self.version += 1
 
     def _fill(self) -> None:

@@ -6,26 +6,30 @@ import contextlib
 import random
 import time
 from collections.abc import Hashable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from ..errors import InputError, SpaceError
+from ..errors import SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError, architecture_policy, parameter_keys, tell
 from ..space.decision import Decision
 from ..space.reading import Reading
 from ..space.typical import typical_answers
-from .fused import fused_parts
-from .keys import Made, Naming, identities, watched
+from .alignment import Kernel, alignment, kernel_of, unclear
+from .effects import note_effects
+from .identity import Naming, identities
+from .joined import Joined
 from .known import Seen, Stored, Survey
 from .lending import Place, distinct, uninitialised
-from .shifting import refuse_shift, rows_of
+from .made import Made, watched
+from .shifting import rows_of
 from .slicing import SlicingRule, flaw, take
 from .steady import cover, random_buffers, refuse_unsteady
+from .tracing import Tracing
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -36,6 +40,8 @@ _QUIET = 24
 _BOUND, _TIMES = 64, 4
 #: Architectures that are built repeatedly, to see whether they come out the same.
 _COVER = 12
+#: Architectures with the largest kernel from which one is sought that differs in it alone.
+_PAIRS = 4
 #: Seconds after which the survey looks no further than the sweeps.
 _SECONDS = 10.0
 
@@ -51,10 +57,11 @@ class Surveyor:
         self.space, self.example, self.survey = space, example, Survey()
         self._rng = random.Random(seed)
         self._naming = Naming()
-        self._buffers: dict[str, list[Tensor]] = {}
+        self._buffers: dict[str, list[tuple[Tensor, SlicingRule]]] = {}
         self._settled: set[Hashable] = set()
         self._random: set[str] = set()
-        self._parts: dict[str, set[int]] = {}
+        self._tracing = Tracing(space, self.survey, example)
+        self._kernels: dict[str, set[Kernel]] = {}
 
     def look(self, drawn: int | None = None) -> Survey:
         """Sweeps around the default, the largest and the smallest; then random architectures.
@@ -71,8 +78,9 @@ class Surveyor:
         survey.largest = largest.architecture
         for start in (largest, default):
             for seen in self._sweep(start):
-                self._note_effects(start, seen)
+                note_effects(survey, start, seen)
         self._draw(drawn)
+        self._align()
         self.settle()
         return survey
 
@@ -105,29 +113,39 @@ class Surveyor:
         for architecture in cover({a: found & s.shapes.keys() for a, s in seen.items()}):
             self._random |= random_buffers(self.space, architecture)
         self.survey.constants |= found - self._random
-        self._follow()
+        self._tracing.go_on()
         return found - self._random
 
-    def _follow(self) -> None:
-        """Pass the example through architectures that together have all layers."""
-        if self.example is None:
-            return
-        new = {a: s.shapes.keys() - self._parts.keys() for a, s in self.survey.seen.items()}
-        for architecture in {*cover(new), self.survey.smallest, self.survey.largest}:
-            run, model = self.space.read(architecture, seed=0)
-            keys = parameter_keys(run, model)
-            try:
-                parts = fused_parts(model, keys, self.example)
-            except Exception as error:
-                raise InputError(
-                    "example", f"an input for all architectures, {tell(architecture)} too",
-                    f"{type(error).__name__}: {error}",
-                ) from error  # fmt: skip
-            for key in keys.values():
-                self._parts.setdefault(key, set()).add(parts.get(key, 1))
-        for key, met in self._parts.items():
-            if len(met) == 1 and met != {1}:
-                self.survey.fused[key] = next(iter(met))
+    def adopt(self, joined: Mapping[str, Any], aligned: Mapping[str, Any]) -> bool:
+        """Take over what another survey saw in its example; whether tensors are laid out anew."""
+        told = {key: Joined.from_json(values) for key, values in joined.items()}
+        self.survey.aligned = {k: tuple((d, end) for d, end in v) for k, v in aligned.items()}
+        self._tracing = Tracing(self.space, self.survey, None)
+        self._tracing.adopt(told)
+        return bool(told)
+
+    def _align(self) -> None:
+        """See where kernels lie whose padding does not say it."""
+        for key in [key for key, kernels in self._kernels.items() if unclear(kernels)]:
+            if key in self.survey.aligned:
+                continue
+            pair = self._pair(key)
+            if pair is not None:
+                self.survey.aligned |= alignment(self.space, *pair, self.example)
+
+    def _pair(self, key: str) -> tuple[Architecture, Architecture] | None:
+        """Two architectures that one decision, and the size of this kernel, tells apart."""
+
+        def area(seen: Seen) -> int:
+            return seen.shapes[key][2:].numel()
+
+        having = [seen for seen in self.survey.seen.values() if key in seen.shapes]
+        for large in sorted(having, key=area, reverse=True)[:_PAIRS]:
+            for decision in large.decisions.values():
+                for small in self._change(large, decision):
+                    if key in small.shapes and area(small) < area(large):
+                        return small.architecture, large.architecture
+        return None
 
     def build(self, architecture: Architecture) -> Seen:
         """Build one architecture and hold it against what is known."""
@@ -136,16 +154,16 @@ class Surveyor:
             return known
         run, model, made = self._read(architecture)
         keys = parameter_keys(run, model)
-        shapes: dict[str, torch.Size] = {}
-        size = 0
         self._naming.take(identities(model, run, keys, made), tuple(run.asked))
-        for key, place in distinct(model, keys):
+        places = dict(distinct(model, keys))
+        for key, place in places.items():
             _refuse_lazy(key, place)
-            shapes[key] = place.tensor.shape
-            size += place.tensor.numel() if place.trained else 0
-            self._take(key, place, architecture)
+        shapes = {key: place.tensor.shape for key, place in places.items()}
+        size = sum(place.tensor.numel() for place in places.values() if place.trained)
+        for key, place in places.items():
+            self._take(key, place, shapes, architecture)
         options = frozenset(name for _, name, _ in run.origins)
-        asked, rows = dict(run.asked), rows_of(model, keys)
+        asked, rows = dict(run.asked), rows_of(model, _unnamed(keys, run))
         seen = Seen(architecture, shapes, size, options, asked, rows)
         self.survey.seen[architecture] = seen
         return seen
@@ -156,25 +174,31 @@ class Surveyor:
             model = self.space.run(run)
         return run, model, made
 
-    def _take(self, key: str, place: Place, architecture: Architecture) -> None:
+    def _take(
+        self, key: str, place: Place, shapes: Mapping[str, torch.Size], architecture: Architecture
+    ) -> None:
         layer, tensor = place.layer, place.tensor
         stored = self.survey.stored.get(key)
         if stored is None:
             stored = self.survey.stored[key] = Stored(
                 tensor.shape, tensor.dtype, place.trained, tensor.requires_grad, type(layer),
-                self.survey.rule(key, place), set(), (architecture, tensor.shape),
+                set(), (architecture, tensor.shape),
             )  # fmt: skip
         if isinstance(layer, _ConvNd):
             depthwise = 1 < layer.groups == layer.in_channels
             stored.groups.add(0 if depthwise else layer.groups)
-        self._check(key, stored, self.survey.rule(key, place), tensor, architecture)
-        stored.shape = torch.Size(map(max, stored.shape, tensor.shape))
+        kernel = kernel_of(place)
+        if kernel is not None:
+            self._kernels.setdefault(key, set()).add(kernel)
+        rule = self.survey.rule(key, place, shapes)
+        self._check(key, stored, rule, tensor, architecture)
+        stored.hold(rule, tensor.shape)
         stored.grad = stored.grad or tensor.requires_grad
         if not place.trained and not isinstance(layer, _NormBase):
             met = self._buffers.setdefault(key, [])
             # Each value once: the mask of a transformer may be larger than its weights.
-            if not any(torch.equal(tensor, value) for value in met):
-                met.append(tensor.detach().clone())
+            if not any(torch.equal(tensor, value) for value, _ in met):
+                met.append((tensor.detach().clone(), rule))
 
     def _check(
         self,
@@ -233,32 +257,6 @@ class Surveyor:
                 continue
         return found
 
-    def _note_effects(self, start: Seen, seen: Seen) -> None:
-        changed = [
-            name for name, answer in seen.architecture.items()
-            if name in start.architecture and start.architecture[name] != answer
-        ]  # fmt: skip
-        if len(changed) != 1:
-            return
-        name = changed[0]
-        answers = start.architecture[name], seen.architecture[name]
-        refuse_shift(start.rows, seen.rows, name, answers)
-        effect = self._effect(name, start, seen)
-        if _WEIGHT[effect] > _WEIGHT.get(self.survey.effects.get(name, ""), -1):
-            self.survey.effects[name] = effect
-
-    def _effect(self, name: str, start: Seen, seen: Seen) -> str:
-        if name in start.options:
-            return "operation"
-        one, two = start.shapes, seen.shapes
-        differing = [(one[key], two[key]) for key in one if one[key] != two.get(key, one[key])]
-        if any(a[:2] != b[:2] for a, b in differing):
-            return "width"
-        if one.keys() != two.keys():
-            nested = one.keys() <= two.keys() or two.keys() <= one.keys()
-            return "depth" if nested else "operation"
-        return "kernel" if differing else "value"
-
     def _extent(self) -> tuple[int, int]:
         stored = self.survey.stored.values()
         return len(stored), sum(s.shape.numel() for s in stored)
@@ -268,17 +266,20 @@ class Surveyor:
         found = set()
         for key, values in self._buffers.items():
             stored = self.survey.stored[key]
-            whole = next((v for v in values if v.shape == stored.shape), None)
+            whole = next((v for v, _ in values if v.shape == stored.shape), None)
             if whole is None:
                 found.add(key)
                 continue
-            parts = (take(whole, v.shape, stored.rule) for v in values)
-            if not all(torch.equal(p, v) for p, v in zip(parts, values, strict=True)):
+            parts = (take(whole, v.shape, rule, stored.layout) for v, rule in values)
+            if not all(torch.equal(p, v) for p, (v, _) in zip(parts, values, strict=True)):
                 found.add(key)
         return found
 
 
-_WEIGHT = {"value": 0, "kernel": 1, "width": 2, "depth": 3, "operation": 4}
+def _unnamed(keys: Mapping[str, str], run: Reading) -> dict[str, str]:
+    """The keys that places tell, not the user."""
+    told = tuple(f"{path}." for path in run.named)
+    return {name: key for name, key in keys.items() if not name.startswith(told)}
 
 
 def _refuse_lazy(key: str, place: Place) -> None:

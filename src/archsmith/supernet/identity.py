@@ -1,109 +1,17 @@
-"""Where each weight was made: a name that means two things must not carry shared weights."""
+"""What each weight is: a name that means two things must not carry shared weights."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import torch
 from torch import nn
-from torch.nn.modules import module as _hooks
 
 from ..errors import SpaceError
-from ..space import building
-from ..space import reading as _reading
-from ..space.architecture import Answer
-from ..space.decision import Decision
 from ..space.reading import Reading
-
-_TORCH = os.path.dirname(os.path.abspath(torch.__file__))
-_SPACE = os.path.dirname(os.path.abspath(_reading.__file__))
-_STOP = building.Builder.run.__code__
-
-#: Lines of user code, from the inside out: (file, number).
-Line = tuple[str, int]
-Lines = tuple[Line, ...]
-
-
-@dataclass(slots=True)
-class Made:
-    """How a module came to be.
-
-    Attributes:
-        lines: of the user's code that was running; those inside its own constructor left out.
-        asked: how many decisions had been asked by then.
-        module: kept alive, so that its ``id`` stays its own.
-    """
-
-    lines: Lines
-    asked: int
-    module: nn.Module
-
-
-@contextmanager
-def watched(run: Reading) -> Iterator[dict[int, Made]]:
-    """Note where the modules made inside come from, by ``id``; torch's own hooks tell."""
-    made: dict[int, Made] = {}
-    policy = run.policy
-
-    def note(module: nn.Module, name: str, tensor: object) -> None:
-        if id(module) not in made:
-            lines = under_way(module)
-            made[id(module)] = Made(lines, len(run.asked), module)
-            run.mark(module)
-
-    def under_way(module: nn.Module | None) -> Lines:
-        """Note the constructors that are under way: the parts of a block say where it was made."""
-        lines, selves = _stack(module)
-        for place, owner in selves:
-            made.setdefault(id(owner), Made(lines[place:], len(run.asked), owner))
-        return lines
-
-    def asking(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
-        under_way(None)
-        return policy(decision, so_far)
-
-    run.policy = asking
-    handles = [
-        _hooks.register_module_parameter_registration_hook(note),
-        _hooks.register_module_buffer_registration_hook(note),
-    ]
-    try:
-        yield made
-        for copy, source in run.copies:
-            if source in made:
-                made[id(copy)] = replace(made[source], module=copy)
-    finally:
-        run.policy = policy
-        for handle in handles:
-            handle.remove()
-
-
-def _stack(module: nn.Module | None) -> tuple[Lines, list[tuple[int, nn.Module]]]:
-    """User lines outside the module's own constructor, and the constructors under way.
-
-    Each constructor comes with the number of lines that lie inside it.
-    """
-    lines: list[tuple[str, int]] = []
-    selves: list[tuple[int, nn.Module]] = []
-    frame = sys._getframe(3)
-    while frame is not None and frame.f_code is not _STOP:
-        code = frame.f_code
-        file = code.co_filename
-        own = frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
-        if module is not None and own is module:
-            lines.clear()
-            selves.clear()
-        elif not file.startswith((_TORCH, _SPACE)):
-            lines.append((file, frame.f_lineno))
-            if isinstance(own, nn.Module) and code.co_name == "__init__":
-                selves.append((len(lines), own))
-        frame = frame.f_back  # type: ignore[assignment]
-    return tuple(lines), selves
+from .made import Line, Lines, Made
 
 
 class Seat(NamedTuple):
@@ -122,7 +30,7 @@ class Seat(NamedTuple):
     asked: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Identity:
     """What a key meant in one architecture.
 
@@ -130,18 +38,29 @@ class Identity:
         kind: class of the module that the tensor is registered in.
         line: innermost line of user code that made it.
         seats: the places in numbered containers on the way to it, outermost first.
+        around: names and classes of the modules that hold it, outermost first.
+        settings: plain values that the layer was made with, sizes of its tensors left out; for
+            one that is an attribute.
+        named: by the user; then lines and places say nothing.
     """
 
     kind: str
     line: Line | None
     seats: tuple[Seat, ...] = ()
+    around: tuple[tuple[str, str], ...] = ()
+    settings: Mapping[str, object] | None = None
+    named: bool = False
+
+
+#: An architecture's decisions in the order asked, and the lines that made its layers.
+_Context = tuple[tuple[str, ...], frozenset[Line | None]]
 
 
 @dataclass
 class Naming:
     """What keys meant in the first architecture that had them, against which others are held."""
 
-    _known: dict[str, tuple[Identity, tuple[str, ...]]] = field(default_factory=dict)
+    _known: dict[str, tuple[Identity, _Context]] = field(default_factory=dict)
 
     def take(self, identities: Mapping[str, Identity], asked: tuple[str, ...]) -> None:
         """Hold an architecture's keys against what was known of them.
@@ -149,10 +68,11 @@ class Naming:
         Raises:
             SpaceError: a key means another thing than before.
         """
+        context = asked, frozenset(identity.line for identity in identities.values())
         for key, identity in identities.items():
-            known = self._known.setdefault(key, (identity, asked))
+            known = self._known.setdefault(key, (identity, context))
             if known[0] is not identity:
-                _compare(key, known, (identity, asked))
+                _compare(key, known, (identity, context))
 
 
 def identities(
@@ -163,18 +83,25 @@ def identities(
     seen: set[int] = set()
     decisions = {id(module): name for module, name, _ in run.origins}
 
-    def walk(module: nn.Module, path: str, seats: tuple[Seat, ...]) -> None:
+    def walk(
+        module: nn.Module, path: str, seats: tuple[Seat, ...], around: tuple[tuple[str, str], ...]
+    ) -> None:
         if id(module) in seen:
             return
         seen.add(id(module))
+        named = path.removesuffix(".") in run.named
+        seats = () if named else seats
         own = [n for n in (*module._parameters, *module._buffers) if f"{path}{n}" in keys]
+        kind = f"{type(module).__module__}.{type(module).__qualname__}"
         if own:
             key = keys[f"{path}{own[0]}"].rpartition(".")[0]
             how = made.get(id(module))
             line = how.lines[0] if how and how.lines else None
-            kind = type(module)
-            found[key] = Identity(f"{kind.__module__}.{kind.__qualname__}", line, seats)
+            numbered = path.removesuffix(".").rpartition(".")[2].isdigit()
+            settings = None if numbered else _settings(module)
+            found[key] = Identity(kind, line, seats, around, settings, named)
         container = isinstance(module, nn.Sequential | nn.ModuleList)
+        around = (*around, (path.removesuffix("."), kind))
         for name, child in module._modules.items():
             if child is None:
                 continue
@@ -183,19 +110,30 @@ def identities(
                 lines = how.lines if container and name.isdigit() else ()
                 decision = decisions.get(id(child), "")
                 inner = (*seats, Seat(f"{path}{name}", decision, lines, how.asked))
-            walk(child, f"{path}{name}.", inner)
+            walk(child, f"{path}{name}.", inner, around)
 
-    walk(model, "", ())
+    walk(model, "", (), ())
     return found
 
 
-def _compare(
-    key: str, one: tuple[Identity, tuple[str, ...]], two: tuple[Identity, tuple[str, ...]]
-) -> None:
-    (a, asked_a), (b, asked_b) = one, two
-    if a.kind != b.kind or a.line != b.line:
-        mend = _MOVED if a.kind == b.kind else _KINDS
-        raise _two_things(key, (_short(a.kind), a.line), (_short(b.kind), b.line), mend)
+def _settings(layer: nn.Module) -> dict[str, object]:
+    tensors = [*layer._parameters.values(), *layer._buffers.values()]
+    sizes = {size for tensor in tensors if tensor is not None for size in tensor.shape}
+    return {
+        name: value for name, value in vars(layer).items()
+        if isinstance(value, bool | int | float | str | tuple)
+        and not name.startswith("_") and (value not in sizes or isinstance(value, bool))
+    }  # fmt: skip
+
+
+def _compare(key: str, one: tuple[Identity, _Context], two: tuple[Identity, _Context]) -> None:
+    (a, (asked_a, lines_a)), (b, (asked_b, lines_b)) = one, two
+    if a.kind != b.kind:
+        raise _two_things(key, (_short(a.kind), a.line), (_short(b.kind), b.line), _KINDS)
+    if a.named or b.named:
+        return
+    if a.line != b.line:
+        _compare_lines(key, a, b, a.line in lines_b or b.line in lines_a)
     for one_seat, two_seat in zip(a.seats, b.seats, strict=False):
         if one_seat.name != two_seat.name:
             return  # another option around it: the key spells which
@@ -211,6 +149,30 @@ def _compare(
                 (_told(two_seat, last_b), _differing(*reversed(lines)) or b.line),
                 _MOVED,
             )
+
+
+def _compare_lines(key: str, a: Identity, b: Identity, moved: bool) -> None:
+    """Refuse a layer that two lines make, unless it is one attribute, made alike on both.
+
+    Args:
+        moved: a line that made it in one architecture makes something in the other, too.
+    """
+    for (path, one), (other_path, two) in zip(a.around, b.around, strict=False):
+        if path == other_path and one != two:
+            kind, inside = _short(a.kind), f" ({path})" if path else ""
+            raise _two_things(
+                key, (f"{kind} of {_short(one)}{inside}", a.line),
+                (f"{kind} of {_short(two)}{inside}", b.line), _KINDS,
+            )  # fmt: skip
+    if a.settings is not None and a.settings == b.settings:
+        return
+    values = a.settings or {}, b.settings or {}
+    names = [name for name in values[0] if values[0][name] != values[1].get(name)]
+    told = [f" with {', '.join(f'{n}={v.get(n)}' for n in names)}" if names else "" for v in values]
+    raise _two_things(
+        key, (f"{_short(a.kind)}{told[0]}", a.line), (f"{_short(b.kind)}{told[1]}", b.line),
+        _MOVED if moved else _BRANCHES,
+    )  # fmt: skip
 
 
 def _last_common(asked: tuple[str, ...], others: tuple[str, ...]) -> str:
@@ -235,11 +197,17 @@ def _told(seat: Seat, after: str) -> str:
 _MOVED = (
     "what is present in some architectures alone must not move the places after it: put "
     "nas.one_of('se', {'se': ..., 'none': nn.Identity}) there, or give each block a container "
-    "or an attribute of its own (nas.repeat does)"
+    "or an attribute of its own (nas.repeat does); of code that is not yours, "
+    "nas.weight_names tells which block is which"
 )
 _KINDS = (
     "nas.one_of('norm', {'batch': lambda: ..., 'group': lambda: ...}) tells its options' weights "
     "apart; a branch, and nas.choose of a class, does not"
+)
+_BRANCHES = (
+    "to share them, make it at one line, with the value that was chosen: nn.Conv2d(..., "
+    "stride=stride); to keep them apart, make each an option: nas.one_of('conv', {'one': "
+    "lambda: ..., 'two': lambda: ...}). Of code that is not yours, nas.weight_names tells"
 )
 
 

@@ -1,0 +1,105 @@
+"""What an example shows of layers: outputs that are cut, and inputs that were concatenated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from ..errors import InputError
+from ..space.architecture import Architecture
+from ..space.building import parameter_keys, tell
+from .channels import joined_runs
+from .fused import fused_parts
+from .joined import Joined, Runs, join
+from .known import Survey
+from .steady import cover
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+#: Architectures that are followed for the sizes of what was concatenated.
+_COVER = 12
+
+
+class Tracing:
+    """Passes an example through architectures of a survey, as more and more are built.
+
+    Args:
+        example: a model input, the batch first; nothing is followed without one.
+
+    Raises:
+        InputError: an architecture does not take the example.
+    """
+
+    def __init__(self, space: Space, survey: Survey, example: Tensor | None) -> None:
+        self.space, self.survey, self.example = space, survey, example
+        self._parts: dict[str, set[int]] = {}
+        self._runs: dict[Architecture, Runs] = {}
+
+    def go_on(self) -> None:
+        """Follow architectures that together have all layers that came since the last time."""
+        if self.example is None:
+            return
+        survey = self.survey
+        new = {a: s.shapes.keys() - self._parts.keys() for a, s in survey.seen.items()}
+        self._pass([*cover(new), survey.smallest, survey.largest], self.example)
+        for key, met in self._parts.items():
+            if len(met) == 1 and met != {1}:
+                survey.fused[key] = next(iter(met))
+        wanted = self._elastic()
+        if wanted:
+            sizes = {a: {(k, s.shapes.get(k)) for k in wanted} for a, s in survey.seen.items()}
+            self._pass(cover(sizes, _COVER), self.example)
+            found = {key: self._joined(key) for key in wanted}
+            self.adopt({key: joined for key, joined in found.items() if joined is not None})
+
+    def adopt(self, joined: Mapping[str, Joined]) -> None:
+        """Take over what is concatenated, and make room for parts that are not largest together."""
+        self.survey.joined.update(joined)
+        for seen in self.survey.seen.values():
+            for key in joined.keys() & seen.shapes.keys():
+                self.survey.stored[key].hold_joined(joined[key], seen.shapes, seen.shapes[key])
+
+    def _pass(self, architectures: Iterable[Architecture], example: Tensor) -> None:
+        for architecture in architectures:
+            if architecture in self._runs:
+                continue
+            run, model = self.space.read(architecture, seed=0)
+            keys = parameter_keys(run, model)
+            try:
+                parts = fused_parts(model, keys, example)
+                self._runs[architecture] = joined_runs(model, keys, example)
+            except Exception as error:
+                raise InputError(
+                    "example", f"an input for all architectures, {tell(architecture)} too",
+                    f"{type(error).__name__}: {error}",
+                ) from error  # fmt: skip
+            for key in keys.values():
+                self._parts.setdefault(key, set()).add(parts.get(key, 1))
+
+    def _elastic(self) -> set[str]:
+        """Keys of tensors for concatenated channels, of which there are more or fewer."""
+        found = set()
+        for runs in self._runs.values():
+            for key, (dim, met) in runs.items():
+                if met is not None and len(met) > 1 and key not in self.survey.joined:
+                    shapes = [s.shapes[key] for s in self.survey.seen.values() if key in s.shapes]
+                    if len({shape[dim] for shape in shapes}) > 1:
+                        found.add(key)
+        return found
+
+    def _joined(self, key: str) -> Joined | None:
+        """What a tensor is made for, if its sizes are told rightly wherever it was followed."""
+        met = {a: runs[key] for a, runs in self._runs.items() if key in runs}
+        joined = join(list(met.values()))
+        if joined is None:
+            return None
+        for architecture, (dim, runs) in met.items():
+            shapes = self.survey.seen[architecture].shapes
+            told = joined.sizes(shapes, shapes[key][dim])
+            assert runs is not None
+            if told is None or [s for s in told if s] != [run.size for run in runs]:
+                return None
+        return joined
