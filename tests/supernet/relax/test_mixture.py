@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -18,8 +18,8 @@ from archsmith.supernet.relax.reading import RelaxedReading, labels_of
 from archsmith.supernet.supernet import Supernet
 from archsmith.zoo.nasbench201 import nasbench201
 
-from ..training_toys import nested, operations
-from .toys import linking, sized
+from ..training_toys import nested, operations, session_of
+from .toys import METHODS, linking, sized
 
 
 def one_hot(run: RelaxedReading, architecture: Architecture) -> dict[str, Mix]:
@@ -245,3 +245,84 @@ def test_options_inside_narrow_options_see_all_of_those_channels() -> None:
     }  # fmt: skip
     source.set({name: Mix(torch.tensor([0.5, 0.5])) for name in run.relaxed})
     assert model(torch.randn(2, 1, 4, 4)).shape == (2, 8, 4, 4)
+
+
+class Recurrent(nn.Module):
+    """An LSTM or a GRU over the rows of an image; what they keep beside their outputs differs."""
+
+    def __init__(self, channels: int, classes: int, use: str = "") -> None:
+        super().__init__()
+        kinds = {"lstm": nn.LSTM, "gru": nn.GRU}
+        made = {
+            name: lambda kind=kind: kind(8, 6, batch_first=True) for name, kind in kinds.items()
+        }
+        self.rnn, self.use = nas.one_of("rnn", made), use
+        self.head = nn.Linear(6, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out, state = self.rnn(x[:, 0])
+        if self.use == "method":
+            out = out + (state[0] if isinstance(state, tuple) else state).transpose(0, 1)
+        elif self.use == "function":
+            out = out + torch.tanh(state).transpose(0, 1)
+        elif self.use == "again":
+            out, _ = self.rnn(x[:, 0], state)
+        elif self.use == "sum":
+            out = out + 0.0 * state
+        return self.head(out[:, -1])
+
+
+@pytest.mark.parametrize("name", ["darts", "gdas"])
+def test_options_that_differ_in_what_nobody_uses_are_mixed(name: str) -> None:
+    method = METHODS[name]()
+    session = session_of(Recurrent, holdout=method.holdout)
+    method.begin(session)
+    before = {key: tensor.detach().clone() for key, tensor in session.supernet.stored()}
+    for batch, _ in zip(session.epoch(1), range(3), strict=False):
+        method.step(session, batch)
+        session.step += 1
+    moved = {k for k, t in session.supernet.stored() if not torch.equal(t, before[k])}
+    assert {key.split(".")[0] for key in moved} >= {"head", "rnn=lstm"} or name == "gdas"
+
+
+@pytest.mark.parametrize("use", ["method", "function", "again", "sum"])
+@pytest.mark.parametrize("name", ["darts", "gdas"])
+def test_what_options_do_not_have_in_common_is_refused_where_it_is_used(name, use) -> None:
+    method = METHODS[name]()
+    net = Supernet(nas.Space(Recurrent, channels=1, classes=10, use=use))
+    with pytest.raises(SpaceError) as refused:
+        method.try_out(net, torch.zeros(2, 1, 8, 8))
+    assert "((1, 2, 6), (1, 2, 6)) from 'lstm' and (1, 2, 6) from 'gru'" in str(refused.value)
+    assert "use only what all options give" in str(refused.value)
+
+
+class Named(NamedTuple):
+    out: Tensor
+    more: Tensor | None
+
+
+class Gives(nn.Module):
+    def __init__(self, kind: str, factor: float) -> None:
+        super().__init__()
+        self.kind, self.factor = kind, factor
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.factor * x
+        return {"named": Named(y, None), "list": [y, {"y": y}], "attention": (y, None)}[self.kind]
+
+
+@pytest.mark.parametrize("kind", ["named", "list", "attention"])
+@pytest.mark.parametrize("scale", [None, 2.0])
+def test_structures_are_mixed_part_by_part(kind: str, scale: float | None) -> None:
+    source = MixingWeights()
+    mixture = Mixture("op", {"one": Gives(kind, 1.0), "three": Gives(kind, 3.0)}, source)
+    whole = None if scale is None else torch.tensor(scale)
+    source.set({"op": Mix(torch.tensor([0.5, 0.5]), scale=whole)})
+    found, factor = mixture(torch.ones(2)), 2.0 * (scale or 1.0)
+    assert torch.equal(found[0], torch.full((2,), factor))
+    if kind == "named":
+        assert isinstance(found, Named)
+    if kind == "list":
+        assert torch.equal(found[1]["y"], torch.full((2,), factor))
+    else:
+        assert found[1] is None

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_iter
 
 from ...errors import SpaceError
 
@@ -21,6 +22,11 @@ _TAKEN = frozenset(dir(nn.Module())) | {"decision", "labels", "source", "names",
 MEND = (
     "give the options one output shape (a stride, padding or 1x1 convolution in those that "
     "differ), or use a method that trains one option at a time, such as spos"
+)
+_INSIDE = (
+    "use only what all options give, or wrap each in a module that returns just that: "
+    "forward(self, x): out, _ = self.rnn(x); return out; or use a method that trains one option "
+    "at a time, such as spos"
 )
 
 
@@ -95,6 +101,8 @@ class Mixture(nn.Module):
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """The weighted sum of the options' outputs (tensors, or tuples, lists and dicts of them).
 
+        Where options differ in a part of what they give, that part is an :class:`Unlike`.
+
         Raises:
             SpaceError: two options differ in the shape of what they give.
         """
@@ -108,25 +116,52 @@ class Mixture(nn.Module):
         weights = self.source.weights(self.decision)
         places = range(len(self.labels)) if mix.drawn is None else mix.drawn
         outs = [self.option(place)(*inputs, **named) for place in places]
-        self._compare(outs, list(places))
-        if isinstance(outs[0], Tensor):
-            return weighted_sum(outs, [weights[place] for place in places])
-        total = None
-        for place, out in zip(places, outs, strict=True):
-            scaled = _map(lambda t, w=weights[place]: t * w, out, self.decision)
-            total = scaled if total is None else _add(total, scaled)
+        unlike = _Unlikes(self.decision, [self.labels[place] for place in places], self.mend)
+        total = _mixed(outs, [weights[place] for place in places], unlike)
+        if isinstance(total, Unlike):
+            raise total.error
         return total
 
-    def _compare(self, outs: list[Any], places: list[int]) -> None:
-        first = _shape(outs[0])
-        for out, place in zip(outs[1:], places[1:], strict=True):
-            if _shape(out) != first:
-                one, other = self.labels[places[0]], self.labels[place]
-                raise SpaceError(
-                    self.decision, "options that can be mixed, of one output shape",
-                    f"{_tell(first)} from {one!r} and {_tell(_shape(out))} from {other!r}",
-                    self.mend,
-                )  # fmt: skip
+
+class Unlike:
+    """What options that are mixed do not have in common; using it in any way is an error."""
+
+    def __init__(self, error: SpaceError) -> None:
+        self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        raise self.error
+
+    def _use(self, *_: Any, **__: Any) -> Any:
+        raise self.error
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        raise next(value for value in tree_iter((args, kwargs)) if isinstance(value, cls)).error
+
+    __add__ = __radd__ = __mul__ = __rmul__ = __sub__ = __rsub__ = __truediv__ = _use
+    __getitem__ = __iter__ = __len__ = __bool__ = __matmul__ = __neg__ = __call__ = _use
+
+
+@dataclass(frozen=True)
+class _Unlikes:
+    """Makes the error of a part that options do not have in common."""
+
+    decision: str
+    labels: list[str]
+    mend: str
+
+    def __call__(self, values: list[Any]) -> Unlike:
+        shapes = list(map(_shape, values))
+        place = next((n for n, shape in enumerate(shapes) if shape != shapes[0]), -1)
+        told = f"{_tell(shapes[0])} from {self.labels[0]!r} and {_tell(shapes[place])} from "
+        plain = all(isinstance(value, Tensor) for value in values)
+        return Unlike(
+            SpaceError(
+                self.decision, "options that can be mixed, of one output shape",
+                f"{told}{self.labels[place]!r}", self.mend if plain else _INSIDE,
+            )
+        )  # fmt: skip
 
 
 class Scaled(nn.Module):
@@ -208,26 +243,42 @@ def weighted_sum(outs: list[Tensor], weights: list[Tensor]) -> Tensor:
     return total
 
 
+def _mixed(values: list[Any], weights: list[Tensor], unlike: _Unlikes) -> Any:
+    """The weighted sum of values of one structure, whose tensors have the same shapes."""
+    first = values[0]
+    if all(isinstance(value, Tensor) and value.shape == first.shape for value in values):
+        return weighted_sum(values, weights)
+    if all(type(value) is type(first) for value in values):
+        if isinstance(first, tuple | list) and len({len(value) for value in values}) == 1:
+            return _like(
+                first, [_mixed(list(v), weights, unlike) for v in zip(*values, strict=True)]
+            )
+        if isinstance(first, dict) and all(value.keys() == first.keys() for value in values):
+            return {key: _mixed([v[key] for v in values], weights, unlike) for key in first}
+        if first is None:
+            return None
+    return unlike(values)
+
+
+def _like(one: Any, parts: list[Any]) -> Any:
+    """A tuple or list of the same kind, a named tuple too."""
+    return type(one)(*parts) if hasattr(one, "_fields") else type(one)(parts)
+
+
 def _map(function: Any, value: Any, decision: str) -> Any:
     """A function on each tensor of nested tuples, lists and dicts."""
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, tuple | list):
-        return type(value)(_map(function, item, decision) for item in value)
+        return _like(value, [_map(function, item, decision) for item in value])
     if isinstance(value, dict):
         return {key: _map(function, item, decision) for key, item in value.items()}
+    if value is None or isinstance(value, Unlike):
+        return value
     raise SpaceError(
         decision, "options that give tensors, or tuples, lists and dicts of them",
-        f"a {type(value).__name__}", MEND,
+        f"a {type(value).__name__}", _INSIDE,
     )  # fmt: skip
-
-
-def _add(one: Any, two: Any) -> Any:
-    if isinstance(one, Tensor):
-        return one + two
-    if isinstance(one, dict):
-        return {key: _add(one[key], two[key]) for key in one}
-    return type(one)(_add(a, b) for a, b in zip(one, two, strict=True))
 
 
 def _shape(value: Any) -> Any:
@@ -242,4 +293,6 @@ def _shape(value: Any) -> Any:
 
 
 def _tell(shape: Any) -> str:
+    if isinstance(shape, tuple) and not isinstance(shape, torch.Size):
+        return f"({', '.join(map(_tell, shape))})"
     return str(tuple(shape)) if isinstance(shape, torch.Size) else str(shape)
