@@ -244,7 +244,7 @@ def test_shrinking_draws_what_is_allowed_and_all_of_it() -> None:
     assert drawn(0.95)["width"] == {8, 4, 2}
 
 
-def test_the_learning_rate_starts_again_with_each_phase() -> None:
+def test_the_learning_rate_starts_again_with_each_phase_lower_than_before() -> None:
     session = session_of(elastic, epochs=10)
     method = OFA(alone=0.4)
     method.begin(session)
@@ -254,8 +254,10 @@ def test_the_learning_rate_starts_again_with_each_phase() -> None:
         session.update()
         session.step += 1
         rates.append(session.rate / session.recipe.lr)
-    for first, last in ((0, 20), (20, 30), (30, 40), (40, 50)):
-        expected = [schedule(i, last - first, session.recipe.warmup) for i in range(last - first)]
+    peaks = (1.0, 0.37, 0.09, 0.09)  # largest, kernel, depth, width, as in the paper
+    for peak, (first, last) in zip(peaks, ((0, 20), (20, 30), (30, 40), (40, 50)), strict=True):
+        steps = last - first
+        expected = [peak * schedule(i, steps, session.recipe.warmup) for i in range(steps)]
         assert rates[first:last] == pytest.approx(expected)
 
 
@@ -362,6 +364,8 @@ def test_images_keep_their_proportions() -> None:
         (lambda: OFA(alone=1.0), "alone"),
         (lambda: OFA(paths=0), "paths"),
         (lambda: OFA(resolutions=[0]), "resolutions"),
+        (lambda: OFA(rates={"width": 0.0}), "rates"),
+        (lambda: OFA(rates={"wide": 0.1}), "rates"),
     ],
 )
 def test_options_out_of_range_are_refused(make: Any, match: str) -> None:

@@ -129,8 +129,7 @@ def _settings(
     """Both models with an input; then the modules around their first kernel with noise."""
     noise = torch.Generator().manual_seed(0)
     if example is not None:
-        noisy = torch.randn(example.shape, generator=noise, dtype=torch.float32)
-        yield one, two, noisy.to(example.dtype) if example.is_floating_point() else example
+        yield one, two, noisy(example, noise)
     few, _, path = next(iter(kernels.values()))
     names = path.split(".")[:-1]
     layer = next((m for m in _around(one, names) if isinstance(m, _ConvNd)), None)
@@ -141,6 +140,13 @@ def _settings(
     for inner_one, inner_two in outer:
         if not isinstance(inner_one, _ConvNd):
             yield inner_one, inner_two, torch.randn(shape, generator=noise)
+
+
+def noisy(example: Tensor, generator: torch.Generator) -> Tensor:
+    """Noise in the shape of an example, which may be all zeros; whole numbers stay."""
+    if not example.is_floating_point():
+        return example
+    return torch.randn(example.shape, generator=generator).to(example.dtype)
 
 
 def _around(model: nn.Module, names: list[str]) -> list[nn.Module]:

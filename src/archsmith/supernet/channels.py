@@ -76,7 +76,7 @@ def _axis(layer: nn.Module) -> int | None:
     return None
 
 
-def _each(layer: nn.Module) -> bool:
+def keeps_channels(layer: nn.Module) -> bool:
     """Whether each channel has numbers of its own, and stays what it is."""
     if isinstance(layer, _ConvNd):
         return 1 < layer.groups == layer.in_channels == layer.out_channels
@@ -88,7 +88,7 @@ def _read_dim(place: Place) -> int | None:
     layer, tensor = place.layer, place.tensor
     if _axis(layer) is None or not tensor.ndim or place.role.startswith("num_"):
         return None
-    if _each(layer):
+    if keeps_channels(layer):
         return 0
     if tensor.ndim < 2 or (isinstance(layer, _ConvNd) and layer.groups > 1):
         return None
@@ -127,7 +127,7 @@ class _Following(TorchFunctionMode):
         axis = _axis(layer)
         if not isinstance(output, Tensor) or axis is None:
             return
-        if _each(layer):
+        if keeps_channels(layer):
             known = self._followed.get(id(inputs[0])) if inputs else None
             if known is not None:
                 self._spread(output, known[1])

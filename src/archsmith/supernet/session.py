@@ -46,6 +46,7 @@ class Session:
         rate: learning rate of the last update.
         restarts: shares of the training, ascending, where a method begins the schedule of the
             learning rate anew.
+        peaks: of the learning rate in the parts between, as shares of the recipe's; 1 if empty.
         curve: a row an epoch: ``epoch``, ``train_loss``, the method's metrics, ``lr``, ``seconds``.
     """
 
@@ -65,6 +66,7 @@ class Session:
     elapsed: float = 0.0
     rate: float = 0.0
     restarts: tuple[float, ...] = ()
+    peaks: tuple[float, ...] = ()
     curve: list[dict[str, float]] = field(default_factory=list)
     held_batches: int = 0
     _held: tuple[int, Sequence[Tensor]] = field(default=(0, ()), repr=False)
@@ -200,7 +202,16 @@ class Session:
         step = min(step, steps - 1)
         edges = [0, *(math.ceil(share * steps) for share in self.restarts), steps]
         place = bisect_right(edges, step) - 1
-        return schedule(step - edges[place], edges[place + 1] - edges[place], self.recipe.warmup)
+        peak = self.peaks[place] if self.peaks else 1.0
+        steps = edges[place + 1] - edges[place]
+        return peak * schedule(step - edges[place], steps, self.recipe.warmup)
+
+    def reorder(self, stored: Tensor, dim: int, index: Tensor) -> None:
+        """Put the entries of a stored tensor in another order, with what the optimiser keeps."""
+        kept = self.optimizer.state.get(stored, {}).values()
+        for tensor in (stored.data, *(v for v in kept if isinstance(v, Tensor))):
+            if tensor.shape == stored.shape:
+                tensor.copy_(tensor.index_select(dim, index))
 
     def _draw(self, index: Tensor, purpose: str, number: int) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(self._number(purpose, number))
