@@ -102,6 +102,7 @@ def train_to_end(
             f"trial {number}", "a training that converges", error.reason, "a lower learning rate"
         ) from error
     seconds = time.perf_counter() - began
+    fill(setting.space.build(architecture, seed=seed), trained.best_state, f"trial {number}")
     costs, measured = measure(setting, model)
     return Final(
         number,
@@ -164,8 +165,24 @@ def look_at_test(setting: Setting, final: Final) -> None:
 def model_of(setting: Setting, final: Final) -> nn.Module:
     """The trained plain module, on the CPU and in evaluation mode."""
     model = setting.space.build(final.architecture, seed=final.seed)
-    model.load_state_dict(final.weights)
+    fill(model, final.weights, f"trial {final.number}")
     return model.eval()
+
+
+def fill(model: nn.Module, state: Mapping[str, Any], where: str) -> None:
+    """Give a model that was built anew the weights of another build.
+
+    Raises:
+        WorkError: they do not fit.
+    """
+    try:
+        model.load_state_dict(state)
+    except Exception as error:  # set_extra_state is the user's code
+        raise WorkError(
+            where, "weights that fit a second build of the model", " ".join(str(error).split()),
+            "the builder has to give the same model each time, and forward must not register "
+            "parameters or buffers",
+        ) from error  # fmt: skip
 
 
 def weights_path(folder: Path, architecture: Architecture) -> Path:

@@ -13,6 +13,7 @@ from .finals import OnFinal
 from .oneshot import OnShared
 from .setting import Setting
 from .space import Architecture
+from .space.ordinary import ordinary
 from .study import Progress, Study
 from .study.result import INTERRUPTED
 from .timing import OnMeasured
@@ -44,10 +45,12 @@ class Found:
     _final: Final = field(repr=False)
 
     @property
+    @ordinary()
     def model(self) -> nn.Module:
         """A fresh copy of the trained plain module, on the CPU and in evaluation mode."""
         return model_of(self._setting, self._final)
 
+    @ordinary()
     def export(self, folder: str | Path, onnx: Any = "auto") -> Parity:
         """Write it as files that load without archsmith; see :func:`archsmith.export.export`."""
         from .export import export

@@ -17,6 +17,7 @@ from .objective import Limit, Metric, Objective
 from .reopening import reopen
 from .setting import Setting, SpaceLike
 from .space import Architecture
+from .space.ordinary import ordinary
 from .study import SqliteStore, Store
 from .study.fidelity import worth
 from .study.meta import goals
@@ -110,6 +111,7 @@ class Run:
             raise InputError("trial", f"a number from 0 to {len(trials) - 1}", str(number))
         return trials[number]
 
+    @ordinary()
     def train(
         self,
         number: int | None = None,
@@ -133,6 +135,7 @@ class Run:
             self.record = store.record()
         return final
 
+    @ordinary()
     def export(
         self, to: str | Path, number: int | None = None, onnx: Any = "auto"
     ) -> tuple[Final, Parity]:
@@ -171,6 +174,7 @@ class Run:
         shared = notes.get("supernet")
         return Trust.of(self.goals[0][0], visits=shared["visits"]) if shared else None
 
+    @ordinary()
     def content(self, pictures: bool = True) -> ReportContent:
         """What the report shows.
 
@@ -311,8 +315,8 @@ def _predictions(setting: Setting, final: Final) -> bytes:
     task, data = setting.task, setting.data
     deployed = task.deployable(model_of(setting, final), data.facts).eval()
     inputs, targets = data.validation.inputs[:512], data.validation.targets[:512]
-    with torch.inference_mode():
-        outputs = deployed(inputs)
+    with torch.no_grad():
+        outputs = deployed(inputs.clone())
     buffer = io.BytesIO()
     task.picture(inputs, targets, outputs, data.facts).save(buffer, "PNG")
     return buffer.getvalue()

@@ -30,6 +30,7 @@ from .reopening import signature_of
 from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
 from .space import Architecture, Space
+from .space.ordinary import ordinary
 from .strategy import Strategy, named
 from .strategy.advised import Advised
 from .strategy.start import StartFrom
@@ -45,6 +46,7 @@ from .study import (
 from .study.checks import check_budget
 from .study.fidelity import offered
 from .study.reach import Reach
+from .study.rehearsal import rehearse
 from .study.result import INTERRUPTED, StudyResult
 from .study.stopping import Stopper, stopper_of
 from .task.base import ReadOptions, Recipe
@@ -61,6 +63,7 @@ TRIALS = 24
 FINALISTS = 2
 
 
+@ordinary()
 def search(
     space: SpaceLike | None = None,
     data: str = "digits",
@@ -172,7 +175,7 @@ def search(
     _check(setting.space, chosen, stopper, History(objectives, bounds, epochs=offers))
     chosen = _advised(chosen, proxy, setting, folder, seed, tell)
     reach = check_limits(setting.space, whole, bounds, seed)
-    check_shapes(setting.space, setting.forward_on_meta, seed)
+    _try_out(setting, seed, given["evaluator"] is None or finalists > 0)
     with open_store(folder) as store:
         check_inherit(store, inherit)
         study = Study(
@@ -230,6 +233,13 @@ def _meta(
         "finalists": given["finalists"],
         "inherit": given["inherit"],
     }
+
+
+def _try_out(setting: Setting, seed: int, trained: bool) -> None:
+    """Refuse a builder whose models do not run, or whose default cannot be trained and copied."""
+    check_shapes(setting.space, setting.forward_on_meta, seed)
+    if trained:
+        rehearse(setting.space, setting.task, setting.data, setting.recipe, setting.device)
 
 
 def _first(setting: Setting, reach: Reach) -> list[Architecture]:

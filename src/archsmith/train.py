@@ -18,6 +18,7 @@ from .errors import InputError
 from .objective import Objective
 from .task.base import Data, Meter, Part, Recipe, Task
 from .trial import Fidelity
+from .weights import make_dense, snapshot
 
 
 class Diverged(Exception):
@@ -40,7 +41,7 @@ class Trained:
             the epoch's end), ``seconds``.
     """
 
-    best_state: dict[str, Tensor]
+    best_state: dict[str, Any]
     best_epoch: int
     metrics: dict[str, float]
     curve: list[dict[str, float]] = field(default_factory=list)
@@ -110,8 +111,7 @@ def train(
             rank = (run.quality.loss(metrics), metrics["loss"])
             if rank < best:
                 best, trained.best_epoch, trained.metrics = rank, epoch, metrics
-                state = model.state_dict()
-                trained.best_state = {k: v.detach().to("cpu", copy=True) for k, v in state.items()}
+                trained.best_state = snapshot(model)
             if on_epoch is not None:
                 on_epoch(row)
             if recipe.patience is not None and epoch - trained.best_epoch >= recipe.patience:
@@ -121,7 +121,7 @@ def train(
     return trained
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference mode, under which a model cannot call autograd
 def score(
     model: nn.Module,
     task: Task,
@@ -252,6 +252,7 @@ class _Run:
         penalty = self.guide.penalty()
         self.optimizer.zero_grad(set_to_none=True)
         (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]
+        make_dense(self.model)
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         self.optimizer.step()
@@ -308,13 +309,13 @@ def optimizer_of(
     ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+    real = all(p.is_floating_point() for some in sorted_out.values() for ps in some for p in ps)
+    return torch.optim.AdamW(groups, lr=recipe.lr, fused=real)
 
 
 def norms_in(model: nn.Module) -> set[int]:
     """``id`` of the parameters of normalisations of torch, and of subclasses of them."""
-    norms = (module for module in model.modules() if is_norm(type(module)))
-    return {id(p) for norm in norms for p in norm.parameters(recurse=False)}
+    return {id(p) for m in model.modules() if is_norm(type(m)) for p in m.parameters(recurse=False)}
 
 
 def is_norm(kind: type[nn.Module]) -> bool:
@@ -362,7 +363,7 @@ def paces(
     return taken, each
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _passes(
     model: nn.Module, task: Task, data: Data, seconds: float, steps: int, device: torch.device
 ) -> list[float]:
@@ -370,7 +371,7 @@ def _passes(
     part, meter = data.validation, task.meter(data.facts)
 
     def work(size: int) -> None:
-        inputs, targets = part.inputs[:size].to(device), part.targets[:size].to(device)
+        inputs, targets = part.inputs[:size].clone().to(device), part.targets[:size].to(device)
         _judge(model, task, data.facts, meter, inputs, targets)
 
     few, size = min(64, len(part)), min(512, len(part))

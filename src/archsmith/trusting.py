@@ -12,6 +12,7 @@ from .errors import InputError
 from .oneshot import check_weights, evaluator_of
 from .run import Run
 from .space import Architecture
+from .space.ordinary import ordinary
 from .study import SqliteStore
 from .study.seeds import seed_of
 from .supernet import methods
@@ -30,6 +31,7 @@ _DRAWS = 50
 _PERCENT = 1.5
 
 
+@ordinary()
 def measure_trust(
     run: Run,
     sample: int = 20,

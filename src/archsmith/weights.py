@@ -1,37 +1,90 @@
-"""Weights on disk: safetensors, written whole or not at all. Nothing is ever unpickled."""
+"""Weights on disk: safetensors, written whole or not at all. Nothing is ever unpickled.
+
+A state dict may hold extra state of modules beside its tensors. What JSON can hold goes into the
+header of the file; what it cannot is refused.
+"""
 
 from __future__ import annotations
 
+import copy
 import errno
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, StoreError
 
 if TYPE_CHECKING:
+    from torch import nn
+
+#: Where the header keeps extra state, by name.
+_EXTRA = "extra_state"
+
+
+def snapshot(model: nn.Module) -> dict[str, Any]:
+    """The state dict, copied to the CPU."""
     from torch import Tensor
 
+    return {
+        name: v.detach().to("cpu", copy=True) if isinstance(v, Tensor) else copy.deepcopy(v)
+        for name, v in model.state_dict().items()
+    }
 
-def write(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, str] | None = None) -> None:
-    """Write tensors by name, replacing an older file in a single step.
+
+def make_dense(model: nn.Module) -> None:
+    """Make sparse gradients (``nn.Embedding(sparse=True)``) ordinary ones."""
+    for parameter in model.parameters():
+        if parameter.grad is not None and parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.to_dense()
+
+
+def apart(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The tensors of a state dict; and what a file's header says of the rest.
+
+    Raises:
+        InputError: extra state that JSON does not hold.
+    """
+    from torch import Tensor
+
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    extra = {name: value for name, value in state.items() if name not in tensors}
+    for name, value in extra.items():
+        try:
+            kept = json.loads(json.dumps(value)) == value
+        except (TypeError, ValueError):
+            kept = False
+        if not kept:
+            raise InputError(
+                name, "extra state that is a tensor or JSON values, which a file of weights holds",
+                f"a value of type {type(value).__name__}",
+                "let get_extra_state give a tensor, or numbers, texts, lists and dictionaries",
+            )  # fmt: skip
+    return tensors, {_EXTRA: json.dumps(extra)} if extra else {}
+
+
+def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None = None) -> None:
+    """Write a state dict, replacing an older file in a single step.
 
     Args:
         meta: kept in the file's header.
 
     Raises:
         StoreError: it cannot be written, or the disk is full.
+        InputError: extra state that a file cannot hold.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    tensors, extra = apart(state)
+    meta = {**(meta or {}), **extra}
     # Copies, because safetensors refuses tensors that share memory, as tied weights do.
     copies = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
     half = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(copies, half, dict(meta) if meta else None)
+        save_file(copies, half, meta or None)
         os.replace(half, path)
     except Exception as error:
         half.unlink(missing_ok=True)
@@ -68,8 +121,8 @@ def header(path: Path) -> dict[str, str]:
         raise InputError(str(path), "a whole safetensors file", str(error)) from None
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and header of a safetensors file.
+def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The state dict and the header of a safetensors file.
 
     Raises:
         InputError: as :func:`header`.
@@ -79,4 +132,9 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     meta = header(path)
     with safe_open(str(path), framework="pt") as opened:
         names: list[str] = list(opened.keys())
-        return {name: opened.get_tensor(name) for name in names}, meta
+        tensors = {name: opened.get_tensor(name) for name in names}
+    try:
+        extra = json.loads(meta.pop(_EXTRA, "{}"))
+        return {**tensors, **extra}, meta
+    except (TypeError, ValueError) as error:
+        raise InputError(str(path), "a header of JSON values", str(error)) from None

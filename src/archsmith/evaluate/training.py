@@ -101,8 +101,8 @@ class TrainingEvaluator(Evaluator):
         """The model, tried on two examples, so that shapes that do not fit fail at once."""
         try:
             model = self.space.build(architecture, seed=seed)
-            inputs, targets = data.validation.inputs[:2], data.validation.targets[:2]
-            with torch.inference_mode():
+            inputs, targets = data.validation.inputs[:2].clone(), data.validation.targets[:2]
+            with torch.no_grad():
                 outputs = model.eval()(task.prepare(inputs, data.facts))
             task.meter(data.facts).update(outputs, targets)
         except Exception as error:

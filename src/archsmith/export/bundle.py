@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError, WorkError
+from ..space.ordinary import ordinary
 from .card import card
 from .parity import Parity, compare
-from .record import FORMAT, first_line, read_record
+from .record import FORMAT, first_line, outputs_of, read_record
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,6 +35,7 @@ _FILES = frozenset(
 _EXAMPLES = 64  # of the validation part, for the checks
 
 
+@ordinary()
 def export(
     model: nn.Module,
     task: Task,
@@ -50,12 +52,13 @@ def export(
 
     ``model.safetensors`` (weights), ``architecture.json`` (what they belong to), ``model.pt2`` and
     ``model.onnx`` (programs with a dynamic batch, pre- and post-processing inside),
-    ``parity.json`` and a ``README.md``. Each model file is read back and compared on examples of
+    ``parity.json`` and a ``README.md``. A program that torch cannot make of the model is absent,
+    and ``parity.json`` says why. Each model file is read back and compared on examples of
     the validation part, in several batch sizes. The folder appears whole or not at all; an earlier
     export there is replaced.
 
     Args:
-        model: the trained plain module; it is copied to the CPU and stays as it is.
+        model: the trained plain module; a second build of it is filled with its state dict.
         task, data: what it was trained for and on.
         space, architecture: what it was built from.
         folder: where the files go.
@@ -68,7 +71,8 @@ def export(
     Raises:
         InputError: ``folder`` holds something that is no export, or other files beside one.
         MissingExtraError: ``onnx=True`` without the extra.
-        WorkError: a file could not be made or did not agree. The other files are there then,
+        WorkError: the weights do not fit what the space builds or could not be written, ONNX could
+            not although it must, or a file did not agree. The other files are there then,
             ``parity.json`` says what was wrong, and the file in question is not left behind.
     """
     from ..hardware import runtimes
@@ -78,13 +82,13 @@ def export(
     _check_target(target)
     if onnx is True:
         runtimes.require_onnx()
-    plain, signature = formats.own_copy(model), task.signature(data)
+    plain, signature = formats.own_copy(model, space, architecture), task.signature(data)
     work = target.parent / f".{target.name}.{os.getpid()}.tmp"
     try:
         work.mkdir(parents=True)
         writer = _Writer(work, plain, task, data, space, architecture, signature)
         writer.safetensors()
-        writer.program("model.pt2", formats.write_pt2, formats.read_pt2, must=True)
+        writer.program("model.pt2", formats.write_pt2, formats.read_pt2, must=False)
         if onnx is True or (onnx == "auto" and runtimes.has_onnx()):
             writer.program("model.onnx", formats.write_onnx, formats.read_onnx, must=onnx is True)
         elif onnx == "auto":
@@ -212,6 +216,7 @@ def _record(
             "description": signature.description,
         },
         "facts": data.facts,
+        "computes": outputs_of(model, task, data.facts),
         "data": {"name": data.name, "summary": list(data.summary)},
         "versions": {
             "archsmith": version("archsmith"),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_model, save_model
 from torch import Tensor, nn
 
+from ..errors import WorkError
 from ..hardware.runtimes import quiet, require_onnx
 from ..task.base import Signature
+from ..weights import read, snapshot, write
+from .record import first_line
+
+if TYPE_CHECKING:
+    from ..space import Space
+    from ..space.architecture import Architecture
 
 #: Operator set of ONNX files: the newest that runtimes of the last two years all read.
 OPSET = 20
@@ -20,7 +25,12 @@ OPSET = 20
 
 def write_safetensors(model: nn.Module, path: Path) -> None:
     """Parameters and buffers by name; tensors that are tied are written once."""
-    save_model(model, str(path), metadata={"format": "pt"})
+    state = model.state_dict()
+    first: dict[tuple[Any, ...], str] = {}
+    for name, key in sorted(_places(state).items()):
+        first.setdefault(key, name)
+    kept = {name: value for name, value in state.items() if name not in _places(state)}
+    write(path, kept | {name: state[name] for name in first.values()}, {"format": "pt"})
 
 
 def read_safetensors(model: nn.Module, path: Path) -> nn.Module:
@@ -29,7 +39,11 @@ def read_safetensors(model: nn.Module, path: Path) -> nn.Module:
     Raises:
         RuntimeError: names or shapes differ.
     """
-    load_model(model, str(path), strict=True)
+    state, _ = read(path)
+    places = _places(model.state_dict())
+    written = {places[name]: value for name, value in state.items() if name in places}
+    tied = {name: written[key] for name, key in places.items() if key in written}
+    model.load_state_dict(tied | state)
     return model.eval()
 
 
@@ -105,9 +119,33 @@ def live(deployable: nn.Module) -> Callable[[Tensor], Tensor]:
     return _inferring(deployable.eval())
 
 
-def own_copy(model: nn.Module) -> nn.Module:
-    """A copy on the CPU in evaluation mode; the caller's model stays as it is."""
-    return copy.deepcopy(model).cpu().eval()
+def _places(state: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Where the tensors of a state dict lie: the same for those that are tied."""
+    return {
+        name: (t.untyped_storage().data_ptr(), t.storage_offset(), t.shape, t.stride())
+        for name, t in state.items()
+        if isinstance(t, Tensor) and t.numel()
+    }
+
+
+def own_copy(model: nn.Module, space: Space, architecture: Architecture) -> nn.Module:
+    """A copy on the CPU in evaluation mode, built anew; the caller's model stays as it is.
+
+    Many modules cannot be copied in any other way: they hold a lock, a file, a tensor that is
+    computed from a parameter.
+
+    Raises:
+        WorkError: the space builds another model.
+    """
+    fresh = space.build(architecture, seed=0)
+    try:
+        fresh.load_state_dict(snapshot(model))
+    except Exception as error:
+        raise WorkError(
+            "export", f"a model whose weights fit what {space.name} builds", first_line(error),
+            "export it with the space and the architecture that it was built from",
+        ) from error  # fmt: skip
+    return fresh.eval()
 
 
 def _traced(deployable: nn.Module, signature: Signature) -> torch.export.ExportedProgram:
@@ -118,7 +156,7 @@ def _traced(deployable: nn.Module, signature: Signature) -> torch.export.Exporte
 def _inferring(module: Callable[[Tensor], Any]) -> Callable[[Tensor], Tensor]:
     def run(inputs: Tensor) -> Tensor:
         with torch.no_grad():
-            outputs = module(inputs)
+            outputs = module(inputs.clone())  # a model may change its input in place
         assert isinstance(outputs, Tensor)
         return outputs
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..signing import check_arguments
-from .record import first_line, read_record
+from .record import check_outputs, first_line, outputs_of, read_record
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -132,14 +132,23 @@ def _check_space(folder: Path, record: Mapping[str, Any], space: Space) -> None:
 def _filled(folder: Path, record: Mapping[str, Any], space: Space) -> nn.Module:
     """The module with the weights of ``model.safetensors``."""
     from ..space.architecture import Architecture
+    from ..space.ordinary import ordinary
+    from ..task import task as find_task
     from . import formats
 
-    model = space.build(Architecture.from_json(record["architecture"]))
-    path = folder / "model.safetensors"
-    try:
-        return formats.read_safetensors(model, path)
-    except Exception as error:
-        raise InputError(str(path), "the weights of this architecture", first_line(error)) from None
+    task, facts = find_task(record["task"]), record["facts"]
+    with ordinary():
+        space.builder.expect(task.example(facts, 2))
+        model = space.build(Architecture.from_json(record["architecture"]))
+        path = folder / "model.safetensors"
+        try:
+            model = formats.read_safetensors(model, path)
+        except Exception as error:
+            text = first_line(error)
+            raise InputError(str(path), "the weights of this architecture", text) from None
+        if record.get("computes") is not None:
+            check_outputs(str(folder), record["computes"], outputs_of(model, task, facts))
+    return model
 
 
 def _registered(record: Mapping[str, Any]) -> Space | None:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ..task.base import Task
+
 #: Version of the folder's layout, in ``architecture.json``.
 FORMAT = 1
+#: Characters of a reason.
+_LONG = 300
 #: What every record holds, and what the value must be; prediction reads these.
 _REQUIRED: dict[str, type] = {
     "task": str,
@@ -60,6 +69,53 @@ def _check_keys(path: Path, record: dict[str, Any]) -> None:
             raise InputError(str(path), f"{what} under {name!r}", got)
 
 
+def outputs_of(model: nn.Module, task: Task, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Numbers of what a model gives for an input that is always the same; ``None`` where it cannot
+    be run on one."""
+    from ..space.sketch import computed, inputs_like
+
+    try:
+        return computed(model, inputs_like(task.example(facts, 2)))
+    except Exception:  # the model is the user's code
+        return None
+
+
+def check_outputs(where: str, known: Mapping[str, Any], now: Mapping[str, Any] | None) -> None:
+    """Refuse a model that gives something else than :func:`outputs_of` kept of the exported one.
+
+    Raises:
+        InputError: it does, or what was kept is damaged.
+    """
+    from ..space.sketch import difference
+
+    try:
+        if now is None or None in (known["within"], now["within"]):
+            return
+        by = difference(known["outputs"], now["outputs"])
+        same = by <= max(known["within"], now["within"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(where, "outputs to compare with", f"damaged ones ({error!r})") from None
+    if not same:
+        raise InputError(
+            where, "a space that builds the model which was exported",
+            f"one whose outputs at the same weights differ by {by:.2g} of their size",
+            "give the builder as it was when the model was exported",
+        )  # fmt: skip
+
+
 def first_line(error: Exception) -> str:
-    """The first line of an error's message; torch's go on for pages."""
-    return next(iter(str(error).strip().splitlines()), "no message")
+    """The first line of an error's message as plain text; torch's are coloured, and have pages.
+
+    Of a chain of errors it is that of the first one; a line that ends with a colon goes on.
+    """
+    while isinstance(error.__cause__, Exception):
+        error = error.__cause__
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(error))
+    found = ""
+    for line in text.splitlines():
+        plain = "".join(c if c.isprintable() else " " for c in line)
+        found = " ".join([found, *plain.split()]).strip()
+        if found and not found.endswith(":"):
+            break
+    found = found or "no message"
+    return found if len(found) <= _LONG else f"{found[:_LONG]} ..."

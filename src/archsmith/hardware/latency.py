@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -87,16 +87,23 @@ class Probe:
         self.runtime, self.batch, self.threads = runtime, batch, threads
         tensors = [*model.parameters(), *model.buffers()]
         if any(tensor.device != place for tensor in tensors):
-            model = copy.deepcopy(model).to(place)
+            model = _moved(model, place)
         self.model = model
         inputs = example[:1].repeat_interleave(batch, dim=0).to(place)
+        #: A model that calls autograd in its forward pass cannot do so in inference mode.
+        self.without: Callable[[], AbstractContextManager[object]] = torch.inference_mode
         with evaluating(model), as_deployed(threads):
             self.run = RUNTIMES[runtime](model, inputs, threads)
+            try:
+                with torch.inference_mode():
+                    self.run()
+            except RuntimeError:
+                self.without = torch.no_grad
 
     @contextmanager
     def passing(self) -> Iterator[None]:
         """What :attr:`run` is called in: evaluation and inference mode, and the threads."""
-        with evaluating(self.model), as_deployed(self.threads), torch.inference_mode():
+        with evaluating(self.model), as_deployed(self.threads), self.without():
             yield
 
     def measure(
@@ -112,3 +119,12 @@ class Probe:
             times = timed(self.run, warmup=warmup, runs=runs, seconds=seconds, clock=clock)
         name = device_name(self.place)
         return Latency(*quantiles(times), len(times), self.batch, self.threads, name, self.runtime)
+
+
+def _moved(model: nn.Module, place: torch.device) -> nn.Module:
+    """A copy on another device; the model itself where it cannot be copied (it holds a lock)."""
+    try:
+        model = copy.deepcopy(model)
+    except Exception:
+        return model.to(place)
+    return model.to(place)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import io
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,6 +17,8 @@ from ..errors import InputError, MissingExtraError, unknown
 from .options import NAMES
 from .place import wait
 
+#: Parts of torch that log while a model is traced.
+_LOUD = ("onnx", "fx", "export", "_export", "_dynamo")
 #: One forward pass, done when it returns.
 Pass = Callable[[], object]
 
@@ -122,18 +124,21 @@ def require_onnx(where: str = "model.onnx") -> None:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without torch's notes to its own developers (missing torchvision, deprecated internals)."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    loggers = [logging.getLogger(f"torch.{name}") for name in _LOUD]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
+        # Where a program cannot be traced, torch prints all of it.
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _provider(device: torch.device) -> str:

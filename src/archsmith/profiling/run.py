@@ -11,6 +11,7 @@ from ..goals import Limits, limits_of, objectives_of, seconds_of
 from ..objective import Limit, Objective
 from ..setting import Setting, SpaceLike, settle
 from ..space.counting import Size
+from ..space.ordinary import ordinary
 from ..study.faults import Visit
 from ..task.base import ReadOptions
 from .advice import advise
@@ -36,6 +37,7 @@ _WALKS, _WALKING = 500, 2.0
 OnStep = Callable[[str], None]
 
 
+@ordinary()
 def profile(
     space: SpaceLike | None = None,
     data: str = "digits",

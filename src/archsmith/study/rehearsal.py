@@ -1,0 +1,129 @@
+"""Before long work: the default trained for a step and copied, as trials and exports will do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ArchsmithError, SpaceError
+from ..space.building import tell
+from ..space.ordinary import ordinary
+from .shapes import told
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ..space import Space
+    from ..task.base import Data, Recipe, Task
+
+#: Examples that the copy is compared on.
+_EXAMPLES = 8
+#: What two passes at the same weights may differ by, as a share of the largest output.
+_ROUNDING = 1e-3
+
+
+def rehearse(space: Space, task: Task, data: Data, recipe: Recipe, device: str = "cpu") -> None:
+    """Train the default for a step on a real batch, and fill a second build with what it learned.
+
+    Raises:
+        SpaceError: it cannot be trained, or its state dict is not all of it; with how to go on.
+    """
+    from ..space.sketch import seeded
+    from ..weights import apart, snapshot
+
+    architecture = space.default()
+    where = f"{space.name} with {tell(architecture)}" if architecture else space.name
+    with ordinary(), seeded(0):
+        model = space.build(architecture, seed=0)
+        inputs = task.prepare(data.validation.inputs[:_EXAMPLES].clone(), data.facts)
+        _check_training(where, task, model, inputs)
+        _step(where, task, data, recipe, model, device)
+        state = snapshot(model.to("cpu"))
+        try:
+            apart(state)
+        except ArchsmithError as error:
+            said = f"{error.where}: {error.got}"
+            raise SpaceError(where, error.expected, said, error.mend) from error
+        second = space.build(architecture, seed=1)
+        try:
+            second.load_state_dict(state)
+        except Exception as error:
+            raise SpaceError(
+                where, "a state dict that fills a second build, as the export of a result does",
+                told(error), "register all parameters and buffers in __init__, with their sizes",
+            ) from error  # fmt: skip
+        by = _apart(model, second, inputs)
+    if by > _ROUNDING:
+        raise SpaceError(
+            where, "the same outputs of a second build that is filled from the state dict",
+            f"outputs that differ by {by:.2g} of their size",
+            "keep what training changes in parameters or with register_buffer: plain attributes "
+            "are lost when a model is kept",
+        )  # fmt: skip
+
+
+def _check_training(where: str, task: Task, model: nn.Module, inputs: Tensor) -> None:
+    """One tensor comes out in training as in evaluation."""
+    import torch
+
+    with torch.no_grad():
+        try:
+            outputs: Any = model.train()(inputs)
+        except Exception as error:
+            raise _cannot(where, error) from error
+    if not isinstance(outputs, torch.Tensor):
+        raise SpaceError(
+            where, f"one tensor in training too, which the loss of {task.name} takes",
+            _kind_of(outputs),
+            "give the main output alone in both modes; auxiliary outputs have no part in the loss",
+        )  # fmt: skip
+
+
+def _step(
+    where: str, task: Task, data: Data, recipe: Recipe, model: nn.Module, device: str
+) -> None:
+    from ..train import paces
+
+    try:
+        paces(model, task, data, recipe, seed=0, device=device, seconds=0.0, steps=1)
+    except ArchsmithError:
+        raise
+    except Exception as error:
+        raise _cannot(where, error) from error
+
+
+def _cannot(where: str, error: Exception) -> SpaceError:
+    text = told(error)
+    mend = "mend the model so that it trains in a plain torch loop with the task's loss"
+    if "does not require grad" in text:
+        mend = (
+            "forward calls autograd: let it do so inside with torch.enable_grad(), for evaluation"
+        )
+    if "dtype" in text or "Double" in text or "Half" in text:
+        mend = "inputs are float32: make the model float32, or convert the input in forward"
+    return SpaceError(where, "a model that trains: forward, loss, backward and a step of the "
+                      "optimiser on a real batch, then evaluation", text, mend)  # fmt: skip
+
+
+def _apart(one: nn.Module, two: nn.Module, inputs: Tensor) -> float:
+    """How far the outputs of two models lie apart, as a share of the largest."""
+    import torch
+
+    from ..space.sketch import seeded
+
+    given = []
+    for model in (one, two):
+        with torch.no_grad(), seeded(0):
+            outputs: Tensor = model.eval()(inputs.clone())
+        given.append(outputs.detach().to("cpu"))
+    first, second = given
+    if first.shape != second.shape:
+        return float("inf")
+    if not torch.isfinite(first).all():
+        return 0.0
+    size = float(first.abs().max()) or 1.0
+    return float((first - second).abs().max()) / size
+
+
+def _kind_of(value: object) -> str:
+    inside = f" of {len(value)}" if isinstance(value, tuple | list | dict) else ""
+    return f"a {type(value).__name__}{inside}"
