@@ -65,11 +65,15 @@ class Setting:
         """
         import torch
 
+        from .study.rehearsal import expect_one_input, expect_one_output
+
         tensors = chain(model.parameters(), model.buffers())
         device = next((tensor.device for tensor in tensors), "cpu")
         batch = self.task.example(self.data.facts, batch=2).to(device)
+        expect_one_input(model, batch)
         with torch.no_grad():
             outputs = model.eval()(batch)
+        expect_one_output(outputs, self.task)
         self.task.expect_outputs(outputs, self.data.facts)
 
     def models(self, meta: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -77,9 +77,9 @@ def fill(model: nn.Module, drawn: Collection[str]) -> None:
         seen.add(id(tensor))
         with torch.no_grad():
             value = values(name, tensor.shape).to(tensor.dtype)
-            if not tensor.requires_grad and id(tensor) not in moving:
-                # An estimate of a singular vector, say, has to keep its length.
-                value *= tensor.norm() / value.norm().clamp_min(1e-12)
+            length = tensor.norm()
+            if not tensor.requires_grad and abs(float(length) - 1.0) < 1e-4:
+                value /= value.norm()  # an estimate of a singular vector has to have length 1
             tensor.copy_(value)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArchsmithError, SpaceError
 from ..space.building import tell
 from ..space.ordinary import ordinary
-from .shapes import told
+from .shapes import advice, told
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,6 +62,32 @@ def rehearse(space: Space, task: Task, data: Data, recipe: Recipe, device: str =
         )  # fmt: skip
 
 
+def expect_one_input(model: nn.Module, batch: Tensor) -> None:
+    """Raises ValueError where forward cannot be called with a batch alone."""
+    try:
+        taken = inspect.signature(model.forward)
+        taken.bind(batch)
+    except TypeError:
+        kind, shape = str(batch.dtype).removeprefix("torch."), ", ".join(map(str, batch.shape[1:]))
+        raise ValueError(
+            f"forward takes {', '.join(taken.parameters) or 'nothing'}, and the task gives one "
+            f"input, {kind} of shape (batch, {shape}): make the others of it, or give defaults"
+        ) from None
+    except ValueError:  # no signature to be had
+        return
+
+
+def expect_one_output(outputs: object, task: Task) -> None:
+    """Raises ValueError where a model gives something else than a tensor."""
+    import torch
+
+    if not isinstance(outputs, torch.Tensor):
+        raise ValueError(
+            f"the model gave {_kind_of(outputs)}, and the loss of {task.name} takes one tensor of "
+            "outputs: return the main one alone"
+        )
+
+
 def _check_training(where: str, task: Task, model: nn.Module, inputs: Tensor) -> None:
     """One tensor comes out in training as in evaluation."""
     import torch
@@ -92,16 +119,11 @@ def _step(
 
 
 def _cannot(where: str, error: Exception) -> SpaceError:
-    text = told(error)
-    mend = "mend the model so that it trains in a plain torch loop with the task's loss"
-    if "does not require grad" in text:
-        mend = (
-            "forward calls autograd: let it do so inside with torch.enable_grad(), for evaluation"
-        )
-    if "dtype" in text or "Double" in text or "Half" in text:
-        mend = "inputs are float32: make the model float32, or convert the input in forward"
-    return SpaceError(where, "a model that trains: forward, loss, backward and a step of the "
-                      "optimiser on a real batch, then evaluation", text, mend)  # fmt: skip
+    return SpaceError(
+        where, "a model that trains: forward, loss, backward and a step of the optimiser on a real "
+        "batch, then evaluation", told(error),
+        advice(error) or "mend the model so that it trains in a plain loop with the task's loss",
+    )  # fmt: skip
 
 
 def _apart(one: nn.Module, two: nn.Module, inputs: Tensor) -> float:
@@ -125,5 +147,7 @@ def _apart(one: nn.Module, two: nn.Module, inputs: Tensor) -> float:
 
 
 def _kind_of(value: object) -> str:
-    inside = f" of {len(value)}" if isinstance(value, tuple | list | dict) else ""
+    if isinstance(value, dict):
+        return f"a {type(value).__name__} of {len(value)} ({', '.join(map(str, value))})"
+    inside = f" of {len(value)}" if isinstance(value, tuple | list) else ""
     return f"a {type(value).__name__}{inside}"

@@ -48,7 +48,7 @@ def check_shapes(
             _named(space, default.answers),
             "a default architecture that builds and runs",
             told(default.error),
-            "mend the builder, or change the defaults",
+            advice(default.error) or "mend the builder, or change the defaults",
         ) from default.error
     rng = random.Random(seed)
     for _ in range(samples):
@@ -165,6 +165,18 @@ def fewest(
     # What is left cannot spare any one; a pair may do as well.
     pair = among(2) if len(left) > 2 else None
     return pair or (left, error)
+
+
+def advice(error: Exception) -> str:
+    """What to do about an error of torch's that does not say so; empty where nothing is known."""
+    text = told(error)
+    if "does not require grad" in text:
+        return "forward calls autograd, in evaluation too: let it do so with torch.enable_grad()"
+    if any(word in text for word in ("dtype", "Double", "Half", "BFloat16")):
+        return "inputs are float32: make the model float32, or convert the input in forward"
+    if "backward through the graph a second time" in text:
+        return "detach what the model keeps from one step to the next"
+    return ""
 
 
 def _named(space: Space, answers: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import SpaceError
 from ..space.architecture import Architecture
-from ..space.building import tell
+from ..space.building import BuilderError, tell
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..space import Space
 
 #: Builds of an architecture whose builder draws numbers, and of another: whether they are equal.
-_DRAWING, _QUIET = 8, 3
+_DRAWING, _QUIET = 10, 4
 _MEND = (
     "draw nothing in a constructor: give it a generator of a fixed seed, make it a decision "
     "(nas.choose), or keep a random tensor as a parameter or with register_buffer"
@@ -33,12 +33,14 @@ def built_twice(space: Space, architecture: Architecture) -> tuple[nn.Module, nn
     one, draws = _build(space, architecture, 0, "cpu")
     two, _ = _build(space, architecture, 1, "cpu")
     _refuse_unlike(architecture, one, two)
+    outlines: list[nn.Module] = []
     for seed in range(2, _DRAWING if draws else _QUIET):
         try:
-            other, _ = _build(space, architecture, seed, "meta")
-        except SpaceError:  # constructors that read values cannot run there
-            other, _ = _build(space, architecture, seed, "cpu")
-        _refuse_unlike(architecture, one, other)
+            # Held against each other: torch leaves some buffers out on meta.
+            outlines.append(_build(space, architecture, seed, "meta")[0])
+            _refuse_unlike(architecture, outlines[0], outlines[-1])
+        except BuilderError:  # constructors that read values cannot run there
+            _refuse_unlike(architecture, one, _build(space, architecture, seed, "cpu")[0])
     return one, two
 
 
