@@ -39,6 +39,7 @@ IDENTITY = (
     "task",
     "recipe",
     "fidelity",
+    "subset",
     "latency",
 )
 
