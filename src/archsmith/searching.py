@@ -211,7 +211,8 @@ def search(
             first = sharing.derived[:1] if sharing else []
             _train_finalists(result, store, seed, finalists, tell.final, start, first)
     if folder is not None:
-        result.report = Run(folder, setting.space, setting.source).report()
+        result.report, why = Run(folder, setting.space, setting.source).try_report()
+        result.problems += [why] if why else []
     return result
 
 
