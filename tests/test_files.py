@@ -41,7 +41,7 @@ def test_resuming_touches_nothing_behind_a_link(tmp_path, dear):
     with SqliteStore(run) as store:
         store.begin(META)
     (run / "checkpoints").symlink_to(dear)
-    with pytest.raises(RunFolderError, match="a link to .*mymodels"):
+    with pytest.raises(RunFolderError, match="a link to"):
         SqliteStore(run)
     with pytest.raises(InputError, match="a link to"):
         sweep(run, [])
