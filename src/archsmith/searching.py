@@ -211,8 +211,7 @@ def search(
             first = sharing.derived[:1] if sharing else []
             _train_finalists(result, store, seed, finalists, tell.final, start, first)
     if folder is not None:
-        result.report, why = Run(folder, setting.space, setting.source).try_report()
-        result.problems += [why] if why else []
+        _report(result, Run(folder, setting.space, setting.source))
     return result
 
 
@@ -233,6 +232,11 @@ def _as_begun(
     elif "fidelity" in known:
         begun = Fidelity(**known["fidelity"])
         setting.fidelity = Fidelity(epochs or begun.epochs, begun.share if share is None else share)
+
+
+def _report(result: SearchResult, run: Run) -> None:
+    result.report, why = run.try_report()
+    result.problems += [why] if why else []
 
 
 def _meta(
