@@ -208,7 +208,7 @@ REFUSED = [
     (["search", "digits", "--share", "2"], "above 0 and up to 1"),
     (["search", "digits", "--device", "cuda:7"], "device"),
     (["search", "nowhere/data.csv"], "nothing there"),
-    (["search", "digits", "--limit", "params<=10"], "params"),
+    (["search", "iris", "--space", "tiny.py:net", "--limit", "params<=10"], "params"),
     (["search", "digits", "--space", "nomodule:net"], "import"),
     (["search", "digits", "--space", "archsmith.zoo:nonet"], "nonet"),
     (["show", "nowhere"], "study.db"),
@@ -216,9 +216,19 @@ REFUSED = [
 ]
 
 
+TINY = """
+import archsmith as nas
+from torch import nn
+def net(features, outputs):
+    width = nas.choose("width", [16, 32])
+    return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, outputs))
+"""
+
+
 @pytest.mark.parametrize(("arguments", "says"), REFUSED, ids=[" ".join(a) for a, _ in REFUSED])
 def test_wrong_input_is_told_with_status_2(archsmith, arguments, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.py").write_text(TINY)
     start = time.monotonic()
     done = archsmith(*arguments)
     assert done.status == 2
@@ -228,8 +238,11 @@ def test_wrong_input_is_told_with_status_2(archsmith, arguments, says, tmp_path,
     assert not (tmp_path / "runs").exists(), "nothing may be left behind by a refused command"
 
 
-def test_an_unreachable_limit_says_what_can_be_reached(archsmith, tmp_path):
-    done = archsmith("search", "digits", "--limit", "params<=10", "--run", tmp_path / "r")
+def test_an_unreachable_limit_says_what_can_be_reached(archsmith, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.py").write_text(TINY)
+    options = ["--space", "small.py:net", "--limit", "params<=10"]
+    done = archsmith("search", "iris", *options, "--run", tmp_path / "r")
     assert done.status == 2
     assert "smallest" in done.err
     assert any(character.isdigit() for character in done.err.split("smallest")[1])

@@ -7,8 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from archsmith.cli import main
-from archsmith.cli.commands import app
+from archsmith.cli import app, main
 
 PLANTED = """
 from torch import nn

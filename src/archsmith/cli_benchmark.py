@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .errors import InputError
-from .files import write_text
-from .output import only_json, print_json, results_console, say
+from .output import only_json, print_json
 
 if TYPE_CHECKING:
     from .benchmarking import BenchmarkResult
@@ -75,7 +75,7 @@ def benchmark(
         return
     _print(results)
     if picture is not None:
-        say(f"picture: {picture}")
+        print(f"picture: {picture}")
 
 
 def list_tables() -> None:
@@ -89,14 +89,14 @@ def list_tables() -> None:
     width = max(map(len, names))
     for name in names:
         reader = tables.get(name)()
-        say(f"{name:<{width}}  {reader.about}; {reader.file}")
+        print(f"{name:<{width}}  {reader.about}; {reader.file}")
         path = Path(folder) / reader.file if folder else None
         if path is not None and path.is_file():
             try:
                 found = f"data sets: {', '.join(reader.datasets(path))}"
             except InputError as error:
                 found = f"cannot be read: {error.got}"
-            say(f"{'':<{width}}  {found}")
+            print(f"{'':<{width}}  {found}")
 
 
 @contextmanager
@@ -104,7 +104,8 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say("interrupted: a benchmark keeps nothing of runs that were not all done", error=True)
+        print("interrupted: a benchmark keeps nothing of runs that were not all done",
+              file=sys.stderr)  # fmt: skip
         raise typer.Exit(130) from None
 
 
@@ -121,13 +122,16 @@ def _write(path: Path, results: Sequence[BenchmarkResult]) -> None:
     from .benchmarking import picture
 
     try:
-        write_text(path, picture(results))
+        path.write_text(picture(results), encoding="utf-8")
     except OSError as error:
         raise InputError("--picture", "a file that can be written", str(error)) from None
 
 
 def _print(results: Sequence[BenchmarkResult]) -> None:
+    from rich.console import Console
+
     from .benchmarking.text import summary
 
-    console = results_console(240)
-    console.print(summary(results, console.width))
+    # A file or a pipe has no edge at which lines would have to break.
+    console = Console() if sys.stdout.isatty() else Console(width=240)
+    console.print(summary(results, console.width), highlight=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from .errors import DataError, InputError
-from .output import only_json, print_json, say
+from .output import only_json, print_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,7 +120,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say("interrupted: nothing was written", error=True)
+        print("interrupted: nothing was written", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
@@ -241,13 +242,13 @@ def _space(name: str, record: Mapping[str, Any]) -> Space:
 
 def _print(document: dict[str, Any]) -> None:
     layer = document["layer"] or "(the model's output)"
-    say(f"{document['examples']:,} examples, {document['features']} features of {layer}")
+    print(f"{document['examples']:,} examples, {document['features']} features of {layer}")
     for row in document.get("layers", ()):
         shape = " x ".join(map(str, row["shape"]))
-        say(f"  {row['name'] or '(the model)':<32}{row['kind']:<20}{shape}")
+        print(f"  {row['name'] or '(the model)':<32}{row['kind']:<20}{shape}")
     for row in document.get("probes", ()):
         chosen = f"  ({row['chosen']})" if row["chosen"] else ""
-        say(f"probe {row['probe']:<10}{100 * row['accuracy']:.2f}% of the test part{chosen}")
+        print(f"probe {row['probe']:<10}{100 * row['accuracy']:.2f}% of the test part{chosen}")
     for key in ("file", "map"):
         if key in document:
-            say(f"{key}: {document[key]}")
+            print(f"{key}: {document[key]}")

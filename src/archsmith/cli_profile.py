@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .errors import InputError
-from .output import only_json, print_json, results_console, say
+from .output import only_json, print_json
 
 if TYPE_CHECKING:
     from .profiling import Profile
@@ -75,7 +76,7 @@ def profile(
     else:
         _print(found)
         if to is not None:
-            say(f"page: {to}")
+            print(f"page: {to}")
     if not found.sound:
         raise typer.Exit(_BROKEN)
 
@@ -85,7 +86,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        say("interrupted: a profile keeps nothing", error=True)
+        print("interrupted: a profile keeps nothing", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
@@ -97,8 +98,12 @@ def _check_page(path: Path | None) -> None:
 
 
 def _print(found: Profile) -> None:
+    from rich.console import Console
+
     from .report.profile_text import profile_text
 
-    results_console(140).print(profile_text(found))
+    # A file or a pipe has no edge at which lines would have to break.
+    console = Console() if sys.stdout.isatty() else Console(width=140)
+    console.print(profile_text(found), highlight=False)
     if found.advice.command:
-        say(f"\n{found.advice.command}")
+        print(f"\n{found.advice.command}")

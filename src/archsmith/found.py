@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,7 @@ class Listener:
         scored: after each architecture that a proxy has scored, with how many of how many.
         final: after each epoch of a training to the end.
         measured: how many measurements of a latency predictor are done, and of how many.
+        doubt: why limits may be out of reach, before the search begins; a warning by default.
     """
 
     ready: Callable[[Setting, Study], None] | None = None
@@ -112,6 +114,7 @@ class Listener:
     final: OnFinal | None = None
     scored: OnScored | None = None
     measured: OnMeasured | None = None
+    doubt: Callable[[str], None] = warnings.warn
 
 
 def found_of(setting: Setting, final: Final) -> Found:

@@ -63,8 +63,6 @@ def evaluation(
             setting.device,
             data=setting.data,
             goal=objectives[0],
-            subset=setting.subset,
-            least=setting.least_epochs,
         )
     )
     return Stages(parts, limits)

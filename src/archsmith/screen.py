@@ -9,14 +9,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.text import Text
 
-from .console import PlainConsole
 from .report.numbers import duration, metric_name, short
 from .report.progress import SearchProgress
 from .study import Progress
 from .study.meta import name_of
-from .visible import visible
 
 if TYPE_CHECKING:
     from .found import Listener
@@ -30,7 +27,7 @@ class Screen:
     """Progress of a search and of trainings to the end; a context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or PlainConsole(stderr=True)
+        self.console = console or Console(stderr=True)
         self._search: SearchProgress | None = None
         self._opened = False
         self._status = self.console.status("")
@@ -57,7 +54,9 @@ class Screen:
         def ready(setting: Setting, study: Study) -> None:
             self._introduce(setting, study, folder)
 
-        return Listener(ready, self._event, self.shared, self.final, self.scored, self._measured)
+        return Listener(
+            ready, self._event, self.shared, self.final, self.scored, self._measured, self._print
+        )
 
     def shared(self, metrics: Mapping[str, float], epochs: int) -> None:
         """Show an epoch of a supernet."""
@@ -100,7 +99,7 @@ class Screen:
         """Show how far the sample behind a latency predictor is."""
         text = f"measuring latency for a predictor: {done} of {total}"
         if self.console.is_terminal:
-            self._status.update(Text(visible(text)))
+            self._status.update(text)
             self._status.start()
         elif done in (1, total):
             self._print(text)
@@ -108,7 +107,7 @@ class Screen:
     def step(self, text: str) -> None:
         """Show what is done now, in one line that changes; nothing where there is no terminal."""
         if self.console.is_terminal and text:
-            self._status.update(Text(visible(text)))
+            self._status.update(text)
             self._status.start()
 
     def _told(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
@@ -125,7 +124,7 @@ class Screen:
         of = f"/{epochs}" if epochs else ""
         text = f"{label}  epoch {epoch}{of}{value}{left}"
         if self.console.is_terminal:
-            self._status.update(Text(visible(text)))
+            self._status.update(text)
             self._status.start()
         elif time.monotonic() - self._said > _EVERY or epoch == epochs:
             self._said = time.monotonic()
@@ -180,4 +179,4 @@ class Screen:
         self._search = None
 
     def _print(self, text: str) -> None:
-        self.console.print(Text(visible(text)), soft_wrap=True)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)

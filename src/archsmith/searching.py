@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .advice import ProxyAdvice
-from .errors import ArchsmithError, InputError
+from .errors import InputError
 from .finals import Finals, OnFinal, Start
 from .found import Listener, SearchResult, found_of
 from .goals import Limits, seconds_of
 from .hardware.options import LatencyOptions
 from .judging import evaluation, goals, named_in
-from .objective import Limit, Objective
 from .oneshot import (
     OnShared,
     OnSharedWeights,
@@ -31,16 +29,16 @@ from .oneshot import (
 from .reopening import signature_of
 from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
-from .space import Architecture
+from .space import Architecture, Space
 from .space.ordinary import ordinary
 from .strategy import Strategy, named
 from .strategy.advised import Advised
+from .strategy.keep_limits import KeepLimits
 from .strategy.start import StartFrom
 from .study import (
     Executor,
     Inline,
     Processes,
-    SqliteStore,
     Store,
     Study,
     check_limits,
@@ -48,7 +46,7 @@ from .study import (
 )
 from .study.checks import check_budget
 from .study.fidelity import offered
-from .study.reach import Reach
+from .study.reach import Reach, known_costs
 from .study.rehearsal import rehearse
 from .study.result import INTERRUPTED, StudyResult
 from .study.stopping import Stopper, stopper_of
@@ -170,21 +168,24 @@ def search(
         setting.task.expect_shared()
         setting.fidelity = Fidelity(epochs_of(setting, epochs, budget is not None))
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
-    else:
-        _as_begun(setting, folder, seed, epochs, share)
     objectives, bounds = goals(setting, maximize, minimize, limits)
     clocked = any(name.startswith("latency") for name in named_in(objectives, bounds))
     latencies = knowing(setting, folder, sharing is not None, tell.measured) if clocked else None
     whole = evaluation(setting, objectives, bounds, evaluator, latencies)
-    _check(setting, chosen, stopper, objectives, bounds, whole)
+    offers = offered(whole, setting.fidelity)
+    _check(setting.space, chosen, stopper, History(objectives, bounds, epochs=offers))
     chosen = _advised(chosen, proxy, setting, folder, seed, tell)
     reach = check_limits(setting.space, whole, bounds, seed)
+    if reach.doubt:
+        tell.doubt(reach.doubt)
     _try_out(setting, seed, given["evaluator"] is None or finalists > 0)
     with open_store(folder) as store:
         check_inherit(store, inherit)
         study = Study(
             setting.space,
-            StartFrom(_first(setting, reach), chosen, note="to start from"),
+            StartFrom(
+                _first(setting, reach), _within(setting, chosen, whole, reach), note="to start from"
+            ),
             whole,
             objectives,
             bounds,
@@ -211,32 +212,8 @@ def search(
             first = sharing.derived[:1] if sharing else []
             _train_finalists(result, store, seed, finalists, tell.final, start, first)
     if folder is not None:
-        _report(result, Run(folder, setting.space, setting.source))
+        result.report = Run(folder, setting.space, setting.source).report()
     return result
-
-
-def _as_begun(
-    setting: Setting, folder: Path | None, seed: int, epochs: int | None, share: float | None
-) -> None:
-    """Have all trials learn from one part of the data, or go on as a study began.
-
-    Those of an older archsmith had a part for each trial, and other defaults of a trial.
-    """
-    known: Mapping[str, Any] = {}
-    if folder is not None:
-        # What is wrong with a folder is told when it is opened for the study.
-        with suppress(ArchsmithError), SqliteStore(folder, read=True) as store:
-            known = store.meta()
-    if not known or known.get("subset") is not None:
-        setting.subset = seed
-    elif "fidelity" in known:
-        begun = Fidelity(**known["fidelity"])
-        setting.fidelity = Fidelity(epochs or begun.epochs, begun.share if share is None else share)
-
-
-def _report(result: SearchResult, run: Run) -> None:
-    result.report, why = run.try_report()
-    result.problems += [why] if why else []
 
 
 def _meta(
@@ -275,6 +252,17 @@ def _first(setting: Setting, reach: Reach) -> list[Architecture]:
     default = setting.space.default()
     kept = reach.kept
     return [default] if kept is None or kept == default else [default, kept]
+
+
+def _within(setting: Setting, chosen: Strategy, whole: Evaluator, reach: Reach) -> Strategy:
+    """The strategy, kept from proposing what is known to break a limit.
+
+    Where nothing was found that keeps the limits, it looks by itself: looking hard for each of many
+    proposals would take long, and come to nothing as the look before it did.
+    """
+    if not reach.limits or reach.doubt:
+        return chosen
+    return KeepLimits(chosen, known_costs(setting.space, whole))
 
 
 def _strategy(strategy: str | Strategy | Method) -> Strategy:
@@ -318,16 +306,8 @@ def _advised(
     return Advised(strategy, advice, says=advice.name)
 
 
-def _check(
-    setting: Setting,
-    chosen: Strategy,
-    stopper: Stopper | None,
-    objectives: Sequence[Objective],
-    limits: Sequence[Limit],
-    evaluator: Evaluator,
-) -> None:
-    empty = History(objectives, limits, epochs=offered(evaluator, setting.fidelity))
-    chosen.check(setting.space, empty)
+def _check(space: Space, chosen: Strategy, stopper: Stopper | None, empty: History) -> None:
+    chosen.check(space, empty)
     if stopper is not None:
         stopper.check(empty)
 

@@ -48,6 +48,6 @@ def test_a_search_starts_from_an_architecture_that_keeps_a_predicted_limit():
     evaluator = PredictedLatencyEvaluator(made())
     default = float(evaluator.predictor.predict([SPACE.default()])[0])
     limit = nas.Limit("latency_ms", "<=", 0.97 * default)
-    reach = check_limits(SPACE, Stages([evaluator]), [limit], seconds=30)
+    reach = check_limits(SPACE, Stages([evaluator]), [limit])
     assert reach.kept is not None
     assert evaluator.predictor.predict([reach.kept])[0] <= limit.bound

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
 
 import archsmith as nas
-from archsmith.space import Space, choose, graph_form
+from archsmith.space import Space, choose, graph_form, integer
 from archsmith.strategy.advised import Advised
 from archsmith.strategy.distinct import Distinct
 from archsmith.strategy.evolution import RegularizedEvolution
@@ -167,6 +168,26 @@ def test_keep_limits_takes_the_nearest_where_nothing_keeps_them():
         *3 * [1],
         *4 * [0],
     ]
+
+
+def widths():
+    """Eight widths; that their product is in a narrow band is true of one in some thousands."""
+    from torch import nn
+
+    for i in range(8):
+        integer(f"w{i}", 2, 40)
+    return nn.Identity()
+
+
+def product(architecture):
+    return {"params": float(math.prod(architecture.values()))}
+
+
+def test_keep_limits_goes_on_from_what_comes_near():
+    band = [nas.Limit("params", "<=", 1.01e10), nas.Limit("params", ">=", 1e10)]
+    history = filled(KeepLimits(Draws(), product), Space(widths), 8, band)
+    assert all(1e10 <= product(t.architecture)["params"] <= 1.01e10 for t in history.trials)
+    assert len({t.architecture for t in history.trials}) == 8
 
 
 def ten():

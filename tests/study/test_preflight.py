@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-import time
 
 import pytest
 import torch
@@ -30,20 +30,19 @@ def stack() -> nn.Module:
 
 
 class Params(Evaluator):
-    """Counts parameters on meta; ``slow`` seconds each."""
+    """Counts parameters on meta."""
 
     name = "params"
     price = Price.STATIC
     provides: tuple[str, ...] = ("params", "layers")
 
-    def __init__(self, space: Space, slow: float = 0.0) -> None:
-        self.space, self.slow, self.asked = space, slow, 0
+    def __init__(self, space: Space) -> None:
+        self.space, self.asked = space, 0
 
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
     ) -> dict[str, float]:
         self.asked += 1
-        time.sleep(self.slow)
         model = self.space.build(architecture, device="meta")
         layers = [m for m in model.modules() if isinstance(m, nn.Linear)]
         count = float(sum(p.numel() for p in model.parameters()))
@@ -65,10 +64,10 @@ class Dear(Params):
 SMALLEST = 19
 
 
-def check(*limits: str, seconds: float = 20.0, slow: float = 0.0) -> Reach:
+def check(*limits: str, looks: int = 1000) -> Reach:
     space = Space(stack)
-    evaluator = Stages([Params(space, slow), Dear(space)])
-    return check_limits(space, evaluator, [Limit.parse(t) for t in limits], seconds=seconds)
+    evaluator = Stages([Params(space), Dear(space)])
+    return check_limits(space, evaluator, [Limit.parse(t) for t in limits], looks=looks)
 
 
 def test_only_static_evaluators_are_asked() -> None:
@@ -90,14 +89,52 @@ def test_limits_on_metrics_that_need_training_are_left_to_the_search() -> None:
     assert reach.limits == ()
 
 
-def test_the_smallest_value_is_found_and_said() -> None:
-    with pytest.raises(LimitError) as caught:
-        check("params<=18")
-    text = str(caught.value)
-    assert (
-        "limit params<=18: expected an architecture that keeps it, got 19 as the smallest" in text
-    )
-    assert "raise the limit to 19" in text
+def test_where_not_all_was_looked_at_a_limit_is_in_doubt_and_not_refused() -> None:
+    reach = check("params<=18", looks=500)
+    assert reach.kept is None
+    assert "no architecture that keeps params<=18 was found" in reach.doubt
+    assert f"{reach.best['params']:g} as the smallest params found" in reach.doubt
+    assert f"among {reach.looked:,} architectures looked at, of 2.81e+14" in reach.doubt
+    assert "raise the limit to" in reach.doubt
+    assert "largest layers" in check("layers>=9", looks=100).doubt
+
+
+def test_a_space_that_was_looked_at_whole_refuses() -> None:
+    space = Space(pair)
+    with pytest.raises(LimitError, match="got 36 as the smallest params found") as caught:
+        check_limits(space, Params(space), [Limit.parse("params<=35")])
+    assert "among 4 architectures looked at" in str(caught.value)
+    assert "raise the limit to 36" in str(caught.value)
+    # However few are looked at before: the one that keeps the limit is met in the end.
+    reach = check_limits(space, Params(space), [Limit.parse("params>=288")], looks=1)
+    assert reach.kept == Architecture({"width": 32})
+
+
+class Sums(Params):
+    """The parameters of :func:`stack` without building it."""
+
+    def evaluate(
+        self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
+    ) -> dict[str, float]:
+        widths = [4, *(int(str(architecture[f"width{i}"])) for i in range(8))]
+        return {"params": float(sum(a * b + b for a, b in itertools.pairwise(widths)))}
+
+
+BAND = ["params<=9050", "params>=9000"]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_narrow_band_is_found_for_every_seed(seed: int) -> None:
+    """Three in ten thousand keep it, and no single step from where a descent ends does."""
+    space = Space(stack)
+    params = Sums(space)
+    limits = [Limit.parse(text) for text in BAND]
+    reach = check_limits(space, params, limits, seed=seed)
+    assert reach.kept is not None
+    assert 9000 <= params.evaluate(reach.kept, Fidelity(), 0, Watch())["params"] <= 9050
+    assert reach.looked <= 1000
+    again = check_limits(space, params, limits, seed=seed)
+    assert (again.kept, again.looked) == (reach.kept, reach.looked)
 
 
 def test_a_limit_that_only_a_descent_meets_passes() -> None:
@@ -119,8 +156,6 @@ def test_what_keeps_the_limits_is_the_same_each_time() -> None:
     found = [check("params<=400") for _ in range(2)]
     assert found[0].kept is not None
     assert found[0].kept == found[1].kept
-    # However slow the machine is, as long as the descent comes to its end.
-    assert check("params<=400", seconds=60.0, slow=0.001).kept == found[0].kept
     assert Params(Space(stack)).evaluate(found[0].kept, Fidelity(), 0, Watch())["params"] <= 400
 
 
@@ -144,16 +179,15 @@ class Clock(Params):
         return {"latency_ms": count / 100}
 
 
-def test_measured_limits_are_refused_where_they_are_far_away() -> None:
+def test_measured_limits_are_in_doubt_where_they_are_far_away() -> None:
     space = Space(pair)  # 36 to 288 parameters, the default has the fewest
     params, clock = Params(space), Clock(space)
 
     def against(bound: str) -> Reach:
         return check_limits(space, Stages([params, clock]), [Limit.parse(f"latency_ms<={bound}")])
 
-    with pytest.raises(LimitError, match=r"0\.36 as the smallest latency_ms found"):
-        against("0.03")
-    assert against("0.04").limits == (), "within ten times: the search may try"
+    assert "0.36 is the least latency_ms" in against("0.03").doubt
+    assert against("0.04").doubt == "", "within ten times: the search may try"
     clock.asked = 0
     against("1")
     assert clock.asked == 1, "the default is near enough; nothing else is measured"
@@ -166,12 +200,9 @@ def test_the_smallest_sample_counts_where_the_default_is_slow() -> None:
     # The static limit brings small ones to light; the default alone is far beyond the bound.
     bound = Limit("latency_ms", "<=", default / 11)
     limits = [Limit.parse("params<=100"), bound]
-    assert check_limits(space, evaluator, limits, seconds=20.0).kept is not None
-
-
-def test_the_largest_value_is_said_for_lower_bounds() -> None:
-    with pytest.raises(LimitError, match="8 as the largest layers found"):
-        check("layers>=9")
+    reach = check_limits(space, evaluator, limits)
+    assert reach.kept is not None
+    assert not reach.doubt
 
 
 def test_limits_that_only_fail_together() -> None:
@@ -202,11 +233,9 @@ def check_pair() -> None:
     check_limits(space, Rising(space), limits)
 
 
-def test_time_that_is_too_short_refuses_nothing() -> None:
-    start = time.monotonic()
-    reach = check("params<=18", seconds=0.3, slow=0.02)
-    assert time.monotonic() - start < 3
-    assert reach.settled is False
+def test_looks_are_counted() -> None:
+    reach = check("params<=18", looks=90)
+    assert 90 <= reach.looked <= 160, "a limit, the samples, and what is under way"
 
 
 def forward(model: nn.Module, architecture: Architecture) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
 import platform
-import re
-from collections.abc import Callable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError, WorkError
-from ..files import held, remove_folder, write_text
 from ..space.ordinary import ordinary
 from .card import card
 from .parity import Parity, compare
@@ -34,8 +32,6 @@ _FILES = frozenset(
     ("README.md", "architecture.json", "model.onnx", "model.onnx.data", "model.pt2",
      "model.safetensors", "parity.json")
 )  # fmt: skip
-#: The same, and what was half written.
-_OWN = re.compile(rf"({'|'.join(map(re.escape, sorted(_FILES)))})(\.\d+\.tmp)?")
 _EXAMPLES = 64  # of the validation part, for the checks
 
 
@@ -82,12 +78,14 @@ def export(
     from ..hardware import runtimes
     from . import formats
 
-    target = Path(os.path.abspath(folder))
+    target = Path(folder)
     _check_target(target)
     if onnx is True:
         runtimes.require_onnx()
     plain, signature = formats.own_copy(model, space, architecture), task.signature(data)
-    with _workplace(target) as work:
+    work = target.parent / f".{target.name}.{os.getpid()}.tmp"
+    try:
+        work.mkdir(parents=True)
         writer = _Writer(work, plain, task, data, space, architecture, signature)
         writer.safetensors()
         writer.program("model.pt2", formats.write_pt2, formats.read_pt2, must=False)
@@ -99,8 +97,12 @@ def export(
         record = _record(plain, task, data, space, architecture, signature, metrics, name)
         _write_json(work / "architecture.json", record)
         _write_json(work / "parity.json", parity.to_json())
-        write_text(work / "README.md", card(record, task.metrics, parity))
+        (work / "README.md").write_text(card(record, task.metrics, parity), encoding="utf-8")
         _publish(work, target)
+    except OSError as error:
+        raise WorkError(str(target), "to be written", str(error)) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     if writer.failures:
         raise WorkError(
             str(target), "every exported file to agree with the model", "; ".join(writer.failures),
@@ -228,50 +230,9 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, default=repr) + "\n", encoding="utf-8")
 
 
-@contextlib.contextmanager
-def _workplace(target: Path) -> Iterator[Path]:
-    """A new folder beside the target, where files are made; what killed exports left there goes.
-
-    Raises:
-        WorkError: something in it cannot be written.
-    """
-    work = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_leftovers(target)
-        work.mkdir()
-        try:
-            with held(work):  # others see that this one is no leftover
-                yield work
-        finally:
-            remove_folder(work, _OWN)
-    except OSError as error:
-        raise WorkError(str(target), "to be written", str(error)) from error
-
-
-def _clear_leftovers(target: Path) -> None:
-    left = re.compile(rf"\.{re.escape(target.name)}\.\d+\.(tmp|old)")
-    for path in target.parent.iterdir():
-        if not left.fullmatch(path.name) or not path.is_dir() or path.is_symlink():
-            continue
-        with held(path) as free:
-            if free and path.suffix == ".old" and not target.exists():
-                path.rename(target)  # killed just before the new export took its place
-            elif free:
-                remove_folder(path, _OWN)
-
-
 def _check_target(target: Path) -> None:
-    if target.is_symlink():
-        raise InputError(
-            str(target), "a folder to export to", f"a link to {os.readlink(target)}",
-            "give the folder itself",
-        )  # fmt: skip
-    try:
-        if not target.exists():
-            return
-    except OSError as error:
-        raise InputError(str(target), "a folder to export to", str(error.strerror)) from None
+    if not target.exists():
+        return
     if not target.is_dir():
         raise InputError(str(target), "a folder to export to", "a file")
     entries = sorted(target.iterdir())
@@ -301,4 +262,4 @@ def _publish(work: Path, target: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    remove_folder(old, _OWN)
+    shutil.rmtree(old, ignore_errors=True)

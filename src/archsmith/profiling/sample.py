@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ..errors import SpaceError
 from ..objective import COSTS, Limit
 from ..space import Architecture
+from ..strategy.seeking import seek
 from ..study.reach import Look
 from .result import Example, LimitFacts, Share, Spread
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _Z = NormalDist().inv_cdf(0.975)
+#: Architectures looked at for one that keeps limits which none of the sample does, and how many of
+#: the sample that is begun from.
+_SOUGHT, _NEAR = 600, 64
 
 
 @dataclass
@@ -96,12 +100,14 @@ def spreads(inspector: Inspector, sample: Sample, seed: int, until: float) -> di
     working = [a for a in sample.drawn if a in inspector.costs]
     if not working:
         return {}
-    look = Look(inspector.space, [inspector], until)
+    look = Look(inspector.space, [inspector])
     found = {}
     for metric in inspector.provides:
         ends, settled = [], True
         for sign in (1.0, -1.0):
-            end, done = _end(look, inspector, metric, sign, random.Random(f"{seed}/{metric}{sign}"))
+            end, done = _end(
+                look, inspector, metric, sign, random.Random(f"{seed}/{metric}{sign}"), until
+            )
             ends.append(Example(inspector.costs[end][metric], end))
             settled = settled and done
         found[metric] = spread(
@@ -111,7 +117,12 @@ def spreads(inspector: Inspector, sample: Sample, seed: int, until: float) -> di
 
 
 def _end(
-    look: Look, inspector: Inspector, metric: str, sign: float, rng: random.Random
+    look: Look,
+    inspector: Inspector,
+    metric: str,
+    sign: float,
+    rng: random.Random,
+    until: float,
 ) -> tuple[Architecture, bool]:
     """The architecture with the lowest (sign 1) or highest (-1) cost that a descent finds."""
 
@@ -120,7 +131,7 @@ def _end(
         return sign * found[metric] if metric in found else math.inf
 
     start = min(inspector.costs, key=lambda a: sign * inspector.costs[a][metric])
-    return look.descend(start, loss, rng, look.deadline)
+    return look.descend(start, loss, rng, lambda: time.monotonic() <= until)
 
 
 def spread(
@@ -182,11 +193,20 @@ def limit_facts(
     share = wilson(kept, len(population), sample.how == "all" and not sample.cut and not apart)
     note = f"measured on {len(rows)} architectures" if apart else ""
     if not apart and not any(_keeps(row, limits) for row in rows.values()):
-        look = Look(inspector.space, [inspector], until)
+        look = Look(inspector.space, [inspector])
         start = min(rows, key=lambda a: _violation(rows[a], limits), default=None)
         if start is not None:
-            _, done = look.approach(start, limits, random.Random(f"{seed}/limits"), until)
-            note = "" if done else "the search for one that keeps it was cut short"
+            rng = random.Random(f"{seed}/limits")
+            end = len(rows) + _SOUGHT
+
+            def going() -> bool:
+                return time.monotonic() <= until and len(look.metrics) < end
+
+            look.approach(start, limits, rng, going)
+            near = sorted(rows, key=lambda a: _violation(rows[a], limits))[:_NEAR]
+            seek(inspector.space, lambda a: look.violation(a, limits), near, rng, going)
+            late = time.monotonic() > until
+            note = "the search for one that keeps it was cut short" if late else ""
     nearest = min(rows.values(), key=lambda row: _violation(row, limits), default={})
     return LimitFacts(
         tuple(limits),

@@ -6,7 +6,7 @@ import itertools
 import math
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 from weakref import ref
 
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 #: Architectures of a large space that are listed in search of a new one, beside those tried.
 _LISTED = 2000
+
+
+#: Metrics of an architecture that are known without training it, such as its ``params``.
+Costs = Callable[[Architecture], Mapping[str, float]]
 
 
 class Strategy(ABC):

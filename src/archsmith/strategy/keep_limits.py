@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 import random
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from ..errors import InputError, SpaceError
 from ..space.architecture import Architecture
 from ..trial import History, Proposal
-from .base import Strategy, check_whole
+from .base import Costs, Strategy, check_whole
+from .seeking import seek
 
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Random draws among which an architecture within the limits is looked for, where none is known.
-_DRAWS = 64
+#: Random draws among which an architecture within the limits is looked for, where none is known;
+#: and those looked at beside, from the nearest of them.
+_DRAWS, _SOUGHT = 64, 512
 
 
 class KeepLimits(Strategy):
@@ -25,9 +28,10 @@ class KeepLimits(Strategy):
     A search stops a trial that breaks a limit on a cheap metric before it is trained, and does not
     count it; this keeps such trials from being proposed at all. A proposal that breaks a limit is
     asked for again with other random numbers; after ``tries`` of them a mutation of the best trial
-    or a random draw stands in: a new one within the limits, or the nearest new one where no draw
-    keeps them. Where the draws within the limits are all known the proposal stays as it is, so that
-    the strategy goes on and comes to its end.
+    or a random draw stands in: a new one within the limits, or one found from the nearest draws by
+    further mutations, or the nearest new one where none keeps them. Where the draws within the
+    limits are all known the proposal stays as it is, so that the strategy goes on and comes to its
+    end.
 
     Args:
         strategy: what proposes.
@@ -41,7 +45,7 @@ class KeepLimits(Strategy):
     def __init__(
         self,
         strategy: Strategy,
-        cost: Callable[[Architecture], Mapping[str, float]],
+        cost: Costs,
         tries: int = 8,
     ) -> None:
         check_whole(self.name, tries=tries)
@@ -75,7 +79,9 @@ class KeepLimits(Strategy):
 
     def _within(self, space: Space, history: History, rng: random.Random) -> Architecture | None:
         """A new architecture that keeps the limits, or comes nearest where no draw keeps them."""
-        known = history.best()
+        known = history.best() or min(
+            history.trials, key=lambda t: self._broken(history, t.architecture), default=None
+        )
         draws: list[Architecture] = []
         for place in range(2 * _DRAWS):
             with contextlib.suppress(SpaceError):  # the builder refuses it
@@ -89,4 +95,18 @@ class KeepLimits(Strategy):
             return broken > 0, not history.new(architecture), broken
 
         found = min(draws, key=order, default=None)
+        if found is not None and self._broken(history, found):
+            found = self._sought(space, history, sorted(draws, key=order), rng) or found
         return found if found is not None and history.new(found) else None
+
+    def _sought(
+        self, space: Space, history: History, near: list[Architecture], rng: random.Random
+    ) -> Architecture | None:
+        """A new one that keeps the limits, from the nearest of those that break them."""
+        left = itertools.count(_SOUGHT, -1)
+
+        def loss(architecture: Architecture) -> float:
+            broken = self._broken(history, architecture)
+            return broken if broken or history.new(architecture) else math.ulp(0.0)
+
+        return seek(space, loss, near, rng, lambda: next(left) > 0)

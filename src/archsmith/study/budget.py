@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 #: The study stops when so many trials were pruned for each that was wanted.
 PRUNED = 50
-#: With a time budget alone, it stops when so many were pruned before any finished.
-PRUNED_FIRST = 2000
+#: It stops earlier where so many were pruned before any finished; with a time budget alone later.
+PRUNED_FIRST, PRUNED_IN_TIME = 400, 2000
 #: Parts of evaluations do not add up to whole numbers exactly.
 _SLACK = 1e-9
 
@@ -31,8 +31,12 @@ def over(study: Study, waiting: bool) -> str:
         return ""
     if study.trials is not None and study.counted + study.running_parts >= study.trials - _SLACK:
         return f"{study.trials} trials are done"
-    most = PRUNED_FIRST if study.trials is None else PRUNED * study.trials
-    useless = study.trials is not None or not study.counts[State.FINISHED]
+    finished = study.counts[State.FINISHED]
+    if study.trials is None:
+        most = PRUNED_IN_TIME
+    else:
+        most = PRUNED * study.trials if finished else min(PRUNED * study.trials, PRUNED_FIRST)
+    useless = study.trials is not None or not finished
     if useless and study.counts[State.PRUNED] >= most:
         return why_pruned(study.history)
     return ""

@@ -15,6 +15,7 @@ from ..errors import RunFolderError
 from ..evaluate.base import Evaluator, Stages
 from ..objective import Limit, Objective
 from ..strategy.base import Strategy
+from ..strategy.keep_limits import KeepLimits
 from ..strategy.start import StartFrom
 from .stopping import Stopper
 
@@ -39,7 +40,6 @@ IDENTITY = (
     "task",
     "recipe",
     "fidelity",
-    "subset",
     "latency",
 )
 
@@ -87,10 +87,12 @@ def arguments_of(strategy: Strategy) -> dict[str, Any]:
     """What a strategy was made with, as far as it keeps it under its name and it is plain JSON.
 
     Other attributes may be caches that change while it works. A strategy inside is given by its
-    name and its own arguments; of :class:`StartFrom` only the strategy inside counts.
+    name and its own arguments; of :class:`StartFrom`, and of what keeps limits directly inside,
+    only the strategy inside counts: both are a search's own.
     """
     if isinstance(strategy, StartFrom):
-        return arguments_of(strategy.then)
+        inner = strategy.then
+        return arguments_of(inner.strategy if isinstance(inner, KeepLimits) else inner)
     return _plain_arguments(strategy)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,23 @@ from ..evaluate.base import Evaluator, Price, Stages, TrialFailed, Watch
 from ..objective import COSTS, Limit, violation
 from ..space.architecture import Architecture
 from ..space.guard import Guard
+from ..strategy.base import Costs
+from ..strategy.seeking import seek
 from ..trial import Fidelity
 
 if TYPE_CHECKING:
     from ..space import Space
 
+#: Architectures looked at in all, where nothing is found, and by when the first descent ends, and
+#: the second. They are counted and not timed, so that a busy machine finds the same.
+_LOOKS, _FIRST, _SECOND = 1000, 300, 550
+#: Looks for each limit alone, where no architecture was found that keeps all of them.
+_ALONE = 100
+#: Spaces of up to so many architectures are looked at whole before a limit is refused.
+_WHOLE = 2000
 _SAMPLES = 64
+#: Architectures whose costs a search remembers.
+_REMEMBERED = 20_000
 #: Neighbours looked at around one architecture; a long integer range has many.
 _AROUND = 512
 #: A measured value so many times the bound, for the default and for the smallest architecture,
@@ -37,22 +48,28 @@ class Reach:
         limits: those that were checked; others need more than a static look.
         best: for each of their metrics the value nearest to keeping the limit.
         looked: architectures that were measured.
-        settled: whether the search for them came to its end within the time.
         kept: one that keeps the limits, to start a search from; ``None`` where the default does,
-            or where none was found in time. The nearest to the default by greedy descent, so it is
-            the same for a seed and a space unless that takes longer than a third of the time.
+            or where none was found. It is the same for a seed and a space.
+        doubt: where none was found, and that proves nothing: how hard it was looked, and how near
+            that came, in a sentence; empty elsewhere.
     """
 
     limits: tuple[Limit, ...]
     best: dict[str, float]
     looked: int
-    settled: bool
     kept: Architecture | None = None
+    doubt: str = ""
 
 
 def static_parts(evaluator: Evaluator) -> list[Evaluator]:
     """The evaluators inside that need no measuring and no training."""
     return [part for part in _parts(evaluator) if part.price <= Price.STATIC]
+
+
+def known_costs(space: Space, evaluator: Evaluator) -> Costs:
+    """What is known of an architecture without training it; the latest are remembered."""
+    look = Look(space, static_parts(evaluator))
+    return lru_cache(_REMEMBERED)(look._measured)
 
 
 def _parts(evaluator: Evaluator) -> list[Evaluator]:
@@ -64,62 +81,93 @@ def check_limits(
     evaluator: Evaluator,
     limits: Sequence[Limit],
     seed: int = 0,
-    seconds: float = 5.0,
+    looks: int = _LOOKS,
 ) -> Reach:
-    """Refuse limits that no architecture seems to keep.
+    """Look for an architecture that keeps the limits; refuse those that none does.
 
     Static metrics (parameters, FLOPs): goes down greedily from the default over its neighbours,
-    then looks at 64 samples and goes down from the nearest, for all limits together and for each
-    alone. A search that did not come to its end within ``seconds`` proves nothing and refuses
-    nothing.
+    looks at 64 samples, goes down from the nearest, then on by mutations of the nearest. A space of
+    up to 2,000 architectures is then looked at whole, and that alone refuses a limit: elsewhere one
+    that keeps it may have been missed.
 
     Measured metrics (latency): the default and the architecture with the fewest parameters met so
-    far are measured once each; an upper bound is refused where both are more than ten times beyond
+    far are measured once each; an upper bound is in doubt where both are more than ten times beyond
     it.
 
+    Args:
+        looks: architectures to look at before giving up.
+
     Raises:
-        LimitError: a limit, or all together, that nothing met, with the nearest value found; or an
-            upper bound on a cost that is not above 0.
+        LimitError: a limit, or all together, that nothing in the space keeps, with the nearest
+            value; or an upper bound on a cost that is not above 0.
     """
     for limit in limits:
         _check_bound(limit)
-    start = time.monotonic()
-    look = Look(space, static_parts(evaluator), start + seconds)
+    look = Look(space, static_parts(evaluator))
     known = {name for part in look.parts for name in part.provides}
     static = tuple(limit for limit in limits if limit.metric in known)
-    reach = _search(look, static, seed, start + seconds / 3, start + 2 * seconds / 3)
-    _check_measured(look, evaluator, limits, seed, start + seconds)
+    reach = _search(look, static, seed, looks)
+    doubt = _doubt_measured(look, evaluator, limits, seed)
+    reach.doubt = "; ".join(filter(None, [reach.doubt, doubt]))
     return reach
 
 
-def _search(look: Look, limits: tuple[Limit, ...], seed: int, first: float, second: float) -> Reach:
-    """Look for an architecture that keeps the limits; two moments part the time for it."""
-    default = look.space.default()
+def _search(look: Look, limits: tuple[Limit, ...], seed: int, looks: int) -> Reach:
+    """Look for an architecture that keeps the limits."""
     if not limits:
-        return Reach((), {}, 0, True)
+        return Reach((), {}, 0)
+    default = look.space.default()
     if look.violation(default, limits) == 0:
-        return look.reach(limits, True)
-    # A generator of its own: how far the samples come in the time must not change the descent.
-    found, _ = look.approach(default, limits, random.Random(f"{seed}/default"), first)
-    if look.violation(found, limits) == 0:
-        return look.reach(limits, True, found)
+        return look.reach(limits)
+    for found in _found(look, default, limits, seed, looks):
+        if look.violation(found, limits) == 0:
+            return look.reach(limits, found)
+    size = look.space.size()
+    if size.exact and size.count <= _WHOLE:
+        for architecture in look.space.enumerate():
+            if look.violation(architecture, limits) == 0:
+                return look.reach(limits, architecture)
+        raise _unreachable(look, limits)
+    reach = look.reach(limits)
+    missed = _unreachable(look, limits)
+    reach.doubt = (
+        f"no architecture that keeps {' and '.join(map(str, limits))} was found: {missed.got}, of "
+        f"{size} in the space. The search looks on, and stops what breaks a limit before it is "
+        f"trained; or {missed.mend}"
+    )
+    return reach
+
+
+def _found(
+    look: Look, default: Architecture, limits: tuple[Limit, ...], seed: int, looks: int
+) -> Iterator[Architecture]:
+    """What may keep the limits, from near the default to far; one that does is the last."""
+
+    def until(share: int) -> Callable[[], bool]:
+        return lambda: len(look.metrics) < looks * share // _LOOKS
+
+    def loss(architecture: Architecture) -> float:
+        return look.violation(architecture, limits)
+
+    # Generators of their own: what one way comes to must not change the others.
+    first, _ = look.approach(default, limits, random.Random(f"{seed}/default"), until(_FIRST))
+    yield first
     rng = random.Random(seed)
-    starts = [default, found]
-    while len(starts) <= _SAMPLES + 1 and time.monotonic() < second:
-        starts.append(look.space.sample(rng))
-        if look.violation(starts[-1], limits) == 0:
-            return look.reach(limits, True, starts[-1])
-    settled = True
-    for wanted in [limits, *((limit,) for limit in limits if len(limits) > 1)]:
-        nearest = min(starts, key=lambda start: look.violation(start, wanted))
-        found, done = look.approach(nearest, wanted, rng, look.deadline)
-        kept = look.kept(limits)
-        if kept is not None:
-            return look.reach(limits, True, kept)
-        settled = settled and done
-    if not settled:
-        return look.reach(limits, False)
-    raise _unreachable(look, limits)
+    starts = [default, first]
+    for _ in range(min(_SAMPLES, looks)):
+        with contextlib.suppress(SpaceError):  # the builder refuses it
+            starts.append(look.space.sample(rng))
+            yield starts[-1]
+    second, _ = look.approach(min(starts, key=loss), limits, rng, until(_SECOND))
+    yield second
+    starts = sorted(look.metrics, key=loss)
+    found = seek(look.space, loss, starts[:_SAMPLES], random.Random(f"{seed}/seek"), until(_LOOKS))
+    if found is not None:
+        yield found
+    for limit in limits if len(limits) > 1 else ():
+        nearest = min(look.metrics, key=lambda a: look.violation(a, (limit,)))
+        end = len(look.metrics) + _ALONE
+        yield look.approach(nearest, (limit,), rng, lambda end=end: len(look.metrics) < end)[0]
 
 
 def _check_bound(limit: Limit) -> None:
@@ -132,50 +180,56 @@ def _check_bound(limit: Limit) -> None:
         )
 
 
-def _check_measured(
-    look: Look, evaluator: Evaluator, limits: Sequence[Limit], seed: int, until: float
-) -> None:
+def _doubt_measured(look: Look, evaluator: Evaluator, limits: Sequence[Limit], seed: int) -> str:
+    """Why an upper bound on what is measured may be out of reach; empty where it may not."""
     parts = [part for part in _parts(evaluator) if part.price is Price.MEASURED]
     known = {name for part in parts for name in part.provides}
     limits = [lim for lim in limits if lim.metric in known and lim.sign == "<=" and lim.bound > 0]
     if not limits:
-        return
+        return ""
     default = look.space.default()
-    measured = Look(look.space, parts, look.deadline)
+    measured = Look(look.space, parts)
 
     def far(architecture: Architecture, limit: Limit) -> bool:
         value = measured.measure(architecture).get(limit.metric)
         return value is not None and value > _FAR * limit.bound
 
     if not any(far(default, limit) for limit in limits):
-        return
-    smallest = look.smallest(random.Random(seed), _SAMPLES, until)
+        return ""
+    smallest = look.smallest(random.Random(seed), _SAMPLES)
     for limit in limits:
         if smallest is not None and far(default, limit) and far(smallest, limit):
-            raise _unreachable(measured, [limit])
+            return (
+                f"limit {limit} is far from what was measured: {measured.nearest(limit):,.6g} is "
+                f"the least {limit.metric} of the default and of the smallest that was found"
+            )
+    return ""
 
 
 class Look:
     """Static metrics of architectures, each measured once."""
 
-    def __init__(self, space: Space, parts: Sequence[Evaluator], deadline: float) -> None:
-        self.space, self.parts, self.deadline = space, parts, deadline
+    def __init__(self, space: Space, parts: Sequence[Evaluator]) -> None:
+        self.space, self.parts = space, parts
         self.metrics: dict[Architecture, dict[str, float]] = {}
 
     def measure(self, architecture: Architecture) -> dict[str, float]:
         found = self.metrics.get(architecture)
         if found is None:
+            found = self.metrics[architecture] = self._measured(architecture)
+        return found
+
+    def _measured(self, architecture: Architecture) -> dict[str, float]:
+        found: dict[str, float] = {}
+        try:
+            for part in self.parts:
+                with Guard():
+                    found |= part.evaluate(architecture, Fidelity(), 0, Watch())
+        except TrialFailed as failure:
+            found |= failure.metrics
+        except Exception:
+            # Shapes that do not fit are for check_shapes to tell; this one has no value here.
             found = {}
-            try:
-                for part in self.parts:
-                    with Guard():
-                        found |= part.evaluate(architecture, Fidelity(), 0, Watch())
-            except TrialFailed as failure:
-                found |= failure.metrics
-            except Exception:
-                # Shapes that do not fit are for check_shapes to tell; this one has no value here.
-                found = {}
-            self.metrics[architecture] = found
         return found
 
     def violation(self, architecture: Architecture, limits: Sequence[Limit]) -> float:
@@ -184,15 +238,11 @@ class Look:
             return float("inf")
         return violation(metrics, limits)
 
-    def kept(self, limits: Sequence[Limit]) -> Architecture | None:
-        return next((a for a in self.metrics if self.violation(a, limits) == 0), None)
-
-    def smallest(self, rng: random.Random, samples: int, until: float) -> Architecture | None:
+    def smallest(self, rng: random.Random, samples: int) -> Architecture | None:
         """The architecture with the fewest parameters: of samples, and of all met so far."""
         for _ in range(samples):
-            if time.monotonic() > until:
-                break
-            self.measure(self.space.sample(rng))
+            with contextlib.suppress(SpaceError):  # the builder refuses it
+                self.measure(self.space.sample(rng))
         sizes = {a: found["params"] for a, found in self.metrics.items() if "params" in found}
         return min(sizes, key=sizes.__getitem__, default=None)
 
@@ -204,23 +254,27 @@ class Look:
         return found
 
     def approach(
-        self, architecture: Architecture, limits: Sequence[Limit], rng: random.Random, until: float
+        self,
+        architecture: Architecture,
+        limits: Sequence[Limit],
+        rng: random.Random,
+        going: Callable[[], bool],
     ) -> tuple[Architecture, bool]:
         """As :meth:`descend`, until the limits are kept."""
-        return self.descend(architecture, lambda a: self.violation(a, limits), rng, until, 0.0)
+        return self.descend(architecture, lambda a: self.violation(a, limits), rng, going, 0.0)
 
     def descend(
         self,
         architecture: Architecture,
         loss: Callable[[Architecture], float],
         rng: random.Random,
-        until: float,
+        going: Callable[[], bool],
         enough: float = -math.inf,
     ) -> tuple[Architecture, bool]:
         """Go to a neighbour with a lower loss, until none has one or the loss is ``enough``.
 
         Returns:
-            Where it came to, and whether that is the end and not only what there was time for.
+            Where it came to, and whether that is the end; else ``going`` said that it was enough.
         """
         here = loss(architecture)
         better = True
@@ -229,7 +283,7 @@ class Look:
             around = self.around(architecture)
             rng.shuffle(around)
             for other in around:
-                if time.monotonic() > until:
+                if not going():
                     return architecture, False
                 there = loss(other)
                 if there < here:
@@ -243,12 +297,10 @@ class Look:
             return None
         return min(values) if limit.sign == "<=" else max(values)
 
-    def reach(
-        self, limits: tuple[Limit, ...], settled: bool, kept: Architecture | None = None
-    ) -> Reach:
+    def reach(self, limits: tuple[Limit, ...], kept: Architecture | None = None) -> Reach:
         nearest = {limit.metric: self.nearest(limit) for limit in limits}
         best = {name: value for name, value in nearest.items() if value is not None}
-        return Reach(limits, best, len(self.metrics), settled, kept)
+        return Reach(limits, best, len(self.metrics), kept)
 
 
 def _unreachable(look: Look, limits: Sequence[Limit]) -> LimitError:

@@ -13,7 +13,6 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from ..errors import ArchsmithError, StoreError
-from ..space.guard import Streams
 from .executor import evaluate, one_line
 
 
@@ -65,12 +64,9 @@ def _serve(pipe: Connection, folder: Path | None, threads: int) -> None:
         return
     _limit_threads(threads)
     pipe.send(Ready())
-    streams = Streams()
     while True:
         job = pipe.recv()
-        ended = evaluate(evaluator, job, folder, pipe.send)
-        streams.restore()
-        pipe.send(ended)
+        pipe.send(evaluate(evaluator, job, folder, pipe.send))
 
 
 def _die_with_parent() -> None:
