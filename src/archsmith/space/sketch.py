@@ -105,6 +105,13 @@ def inputs_like(example: Tensor) -> Tensor:
     return (even > 0).to(example.dtype)
 
 
+def outputs_at(model: nn.Module, inputs: Tensor) -> list[float | None]:
+    """Numbers of what the model gives in evaluation mode."""
+    model.eval()
+    with torch.no_grad():
+        return _numbers(_run(model, inputs, 0))
+
+
 def computed(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
     """What the model gives in evaluation mode: numbers of its outputs, and how far they may move.
 

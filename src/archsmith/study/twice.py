@@ -24,8 +24,13 @@ _MEND = (
 )
 
 
-def built_twice(space: Space, architecture: Architecture) -> tuple[nn.Module, nn.Module]:
+def built_twice(
+    space: Space, architecture: Architecture, often: bool = True
+) -> tuple[nn.Module, nn.Module]:
     """Two models of an architecture, their weights drawn from different seeds.
+
+    Args:
+        often: outline some more; they are outlined anyway where the builder draws numbers.
 
     Raises:
         SpaceError: they differ in more than values, or some more do that are only outlined.
@@ -34,7 +39,7 @@ def built_twice(space: Space, architecture: Architecture) -> tuple[nn.Module, nn
     two, _ = _build(space, architecture, 1, "cpu")
     _refuse_unlike(architecture, one, two)
     outlines: list[nn.Module] = []
-    for seed in range(2, _DRAWING if draws else _QUIET):
+    for seed in range(2, _DRAWING if draws else _QUIET if often else 2):
         try:
             # Held against each other: torch leaves some buffers out on meta.
             outlines.append(_build(space, architecture, seed, "meta")[0])
