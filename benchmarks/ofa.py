@@ -1,4 +1,4 @@
-"""What progressive shrinking gains from lower rates in later phases and from sorted channels.
+"""What progressive shrinking gains from lower rates later, sorted channels, kernel matrices.
 
     python benchmarks/ofa.py [--epochs 60] [--seeds 2] [--paths 20] [--json FILE]
 
@@ -31,11 +31,13 @@ from archsmith.task.base import ReadOptions
 
 SAME = {"kernel": 1.0, "depth": 1.0, "width": 1.0}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "as before": {"rates": SAME, "sort": False},
-    "sorted": {"rates": SAME},
-    "lower rates": {"sort": False},
-    "both": {},
-    "sorted, a third": {"rates": dict.fromkeys(SAME, 0.37)},
+    "as before": {"rates": SAME, "sort": False, "transforms": False},
+    "sorted": {"rates": SAME, "transforms": False},
+    "lower rates": {"sort": False, "transforms": False},
+    "sorted, lower rates": {"transforms": False},
+    "matrices": {"rates": SAME, "sort": False},
+    "all": {},
+    "all, rates as before": {"rates": SAME},
 }
 CHANNELS = 12
 
@@ -73,8 +75,8 @@ def judged(supernet: nas.Supernet, architecture: nas.Architecture, data: Any) ->
     inputs = images.prepare(data.train.inputs, data.facts)
     recalibrate(model, inputs.split(256))
     with torch.no_grad():
-        out = model.eval()(images.prepare(data.val.inputs, data.facts))
-    return float((out.argmax(1) == data.val.targets).float().mean())
+        out = model.eval()(images.prepare(data.validation.inputs, data.facts))
+    return float((out.argmax(1) == data.validation.targets).float().mean())
 
 
 def run(variant: str, seed: int, epochs: int, paths: int, data: Any) -> dict[str, float]:
@@ -110,14 +112,14 @@ def main() -> None:
             row = run(variant, seed, options.epochs, options.paths, data)
             found.setdefault(variant, []).append(row)
             told = "  ".join(f"{name} {value:.3f}" for name, value in row.items())
-            print(f"seed {seed}  {variant:16} {told}", flush=True)
+            print(f"seed {seed}  {variant:20} {told}", flush=True)
             if options.json:
                 options.json.write_text(json.dumps(found, indent=1))
     for variant, rows in found.items():
         for name in ("random", "smallest", "largest"):
             values = [row[name] for row in rows]
             spread = statistics.stdev(values) if len(values) > 1 else 0.0
-            print(f"{variant:16} {name:9} {statistics.mean(values):.3f} ± {spread:.3f}")
+            print(f"{variant:20} {name:9} {statistics.mean(values):.3f} ± {spread:.3f}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from archsmith.cli import app, main
+from archsmith.cli import main
+from archsmith.cli.commands import app
 
 PLANTED = """
 from torch import nn

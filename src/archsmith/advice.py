@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import StoreError
+from .files import append_line
 from .space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ class ProxyAdvice:
         scores = {n: v if math.isfinite(v) else None for n, v in self._known[key].items()}
         line = json.dumps({"graph": key, "seed": self.seed, "scores": scores})
         try:
-            with self._file.open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+            append_line(self._file, line)
         except OSError as error:
             raise StoreError(str(self._file), "a file that can be written", str(error)) from error
 

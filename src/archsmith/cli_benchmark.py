@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .errors import InputError
-from .output import only_json, print_json
+from .files import write_text
+from .output import only_json, print_json, results_console, say
 
 if TYPE_CHECKING:
     from .benchmarking import BenchmarkResult
@@ -75,7 +75,7 @@ def benchmark(
         return
     _print(results)
     if picture is not None:
-        print(f"picture: {picture}")
+        say(f"picture: {picture}")
 
 
 def list_tables() -> None:
@@ -89,14 +89,14 @@ def list_tables() -> None:
     width = max(map(len, names))
     for name in names:
         reader = tables.get(name)()
-        print(f"{name:<{width}}  {reader.about}; {reader.file}")
+        say(f"{name:<{width}}  {reader.about}; {reader.file}")
         path = Path(folder) / reader.file if folder else None
         if path is not None and path.is_file():
             try:
                 found = f"data sets: {', '.join(reader.datasets(path))}"
             except InputError as error:
                 found = f"cannot be read: {error.got}"
-            print(f"{'':<{width}}  {found}")
+            say(f"{'':<{width}}  {found}")
 
 
 @contextmanager
@@ -104,8 +104,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted: a benchmark keeps nothing of runs that were not all done",
-              file=sys.stderr)  # fmt: skip
+        say("interrupted: a benchmark keeps nothing of runs that were not all done", error=True)
         raise typer.Exit(130) from None
 
 
@@ -122,16 +121,13 @@ def _write(path: Path, results: Sequence[BenchmarkResult]) -> None:
     from .benchmarking import picture
 
     try:
-        path.write_text(picture(results), encoding="utf-8")
+        write_text(path, picture(results))
     except OSError as error:
         raise InputError("--picture", "a file that can be written", str(error)) from None
 
 
 def _print(results: Sequence[BenchmarkResult]) -> None:
-    from rich.console import Console
-
     from .benchmarking.text import summary
 
-    # A file or a pipe has no edge at which lines would have to break.
-    console = Console() if sys.stdout.isatty() else Console(width=240)
-    console.print(summary(results, console.width), highlight=False)
+    console = results_console(240)
+    console.print(summary(results, console.width))

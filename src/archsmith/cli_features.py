@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from .errors import DataError, InputError
-from .output import only_json, print_json
+from .output import only_json, print_json, say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,7 +119,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
+        say("interrupted: nothing was written", error=True)
         raise typer.Exit(130) from None
 
 
@@ -242,13 +241,13 @@ def _space(name: str, record: Mapping[str, Any]) -> Space:
 
 def _print(document: dict[str, Any]) -> None:
     layer = document["layer"] or "(the model's output)"
-    print(f"{document['examples']:,} examples, {document['features']} features of {layer}")
+    say(f"{document['examples']:,} examples, {document['features']} features of {layer}")
     for row in document.get("layers", ()):
         shape = " x ".join(map(str, row["shape"]))
-        print(f"  {row['name'] or '(the model)':<32}{row['kind']:<20}{shape}")
+        say(f"  {row['name'] or '(the model)':<32}{row['kind']:<20}{shape}")
     for row in document.get("probes", ()):
         chosen = f"  ({row['chosen']})" if row["chosen"] else ""
-        print(f"probe {row['probe']:<10}{100 * row['accuracy']:.2f}% of the test part{chosen}")
+        say(f"probe {row['probe']:<10}{100 * row['accuracy']:.2f}% of the test part{chosen}")
     for key in ("file", "map"):
         if key in document:
-            print(f"{key}: {document[key]}")
+            say(f"{key}: {document[key]}")

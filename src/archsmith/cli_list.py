@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from .cli_benchmark import list_tables
+from .output import say
 
 
 class Kind(StrEnum):
@@ -38,7 +39,7 @@ def list_(kind: Kind) -> None:
     for name in names:
         described = registry.get(name)
         doc = getattr(described, "doc", None) or inspect.getdoc(described) or ""
-        print(f"{name:<{width}}  {doc.splitlines()[0] if doc else ''}".rstrip())
+        say(f"{name:<{width}}  {doc.splitlines()[0] if doc else ''}".rstrip())
 
 
 def _registry(kind: Kind) -> Any:

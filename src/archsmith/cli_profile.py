@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from .errors import InputError
-from .output import only_json, print_json
+from .output import only_json, print_json, results_console, say
 
 if TYPE_CHECKING:
     from .profiling import Profile
@@ -76,7 +75,7 @@ def profile(
     else:
         _print(found)
         if to is not None:
-            print(f"page: {to}")
+            say(f"page: {to}")
     if not found.sound:
         raise typer.Exit(_BROKEN)
 
@@ -86,7 +85,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print("interrupted: a profile keeps nothing", file=sys.stderr)
+        say("interrupted: a profile keeps nothing", error=True)
         raise typer.Exit(130) from None
 
 
@@ -98,12 +97,8 @@ def _check_page(path: Path | None) -> None:
 
 
 def _print(found: Profile) -> None:
-    from rich.console import Console
-
     from .report.profile_text import profile_text
 
-    # A file or a pipe has no edge at which lines would have to break.
-    console = Console() if sys.stdout.isatty() else Console(width=140)
-    console.print(profile_text(found), highlight=False)
+    results_console(140).print(profile_text(found))
     if found.advice.command:
-        print(f"\n{found.advice.command}")
+        say(f"\n{found.advice.command}")

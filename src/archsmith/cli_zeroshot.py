@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import InputError
-from .output import only_json, print_json
+from .output import only_json, print_json, results_console, say
 
 if TYPE_CHECKING:
     from .transfer.zeroshot import ZeroShotData, ZeroShotResult
@@ -74,11 +74,10 @@ def _facts(problem: ZeroShotData) -> dict[str, Any]:
 
 
 def _print(problem: ZeroShotData, results: list[ZeroShotResult]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     facts = _facts(problem)
-    print(
+    say(
         f"{facts['train']} examples of {facts['seen']} seen classes, {facts['features']} features, "
         f"{facts['attributes']} attributes; to test on {facts['test_unseen']} of "
         f"{len(facts['unseen'])} unseen classes and {facts['test_seen']} of seen ones"
@@ -89,12 +88,11 @@ def _print(problem: ZeroShotData, results: list[ZeroShotResult]) -> None:
         table.add_column(title, justify="right")
     for each in results:
         table.add_row(each.method, str(each.accuracy), *_generalised(each), f"{each.seconds:.1f}")
-    console = Console() if sys.stdout.isatty() else Console(width=140)
-    console.print(table, highlight=False)
-    print(f"class-averaged accuracy in %, with its interval; chance {100 * results[0].chance:.1f}")
+    results_console(140).print(table)
+    say(f"class-averaged accuracy in %, with its interval; chance {100 * results[0].chance:.1f}")
     for each in results:
         for note in each.notes:
-            print(f"{each.method}: {note}")
+            say(f"{each.method}: {note}")
 
 
 def _generalised(result: ZeroShotResult) -> list[str]:

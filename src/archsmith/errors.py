@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from .visible import visible
+
 
 class ArchsmithError(Exception):
     """Base of everything archsmith raises on purpose.
 
     The message reads ``where: expected X, got Y`` with the mend on a line of its own, for example
     ``stage2.block1.kernel: expected one of (3, 5, 7), got 4``.
+
+    What a file, a class or a path is called is part of it, so it is made :func:`visible`.
 
     Args:
         where: the decision, file, option or trial that the error is about.
@@ -30,7 +34,7 @@ class ArchsmithError(Exception):
             text += f", got {got}"
         if mend:
             text += f"\n  mend: {mend}"
-        super().__init__(text)
+        super().__init__(visible(text))
 
     def __reduce__(self) -> tuple[type[ArchsmithError], tuple[str, str, str | None, str | None]]:
         # Exceptions cross from worker processes; the default would hand back the message alone.

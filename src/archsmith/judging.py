@@ -63,6 +63,8 @@ def evaluation(
             setting.device,
             data=setting.data,
             goal=objectives[0],
+            subset=setting.subset,
+            least=setting.least_epochs,
         )
     )
     return Stages(parts, limits)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,6 +190,13 @@ def check_inherit(store: Store, inherit: bool) -> None:
         )  # fmt: skip
 
 
+def _forget_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a training whose end is kept."""
+    from .supernet.checkpoint import remove
+
+    remove(folder / "supernet")
+
+
 @dataclass
 class Sharing:
     """Trains the shared weights of a study before its first trial, once."""
@@ -213,6 +219,7 @@ class Sharing:
         record, folder = self.study.store.record(), self.study.store.folder
         known = record.notes.get("supernet")
         if known and folder and weights_path(folder).exists():
+            _forget_checkpoints(folder)
             wanted = self.study.trials
             check_weights(self.strategy.evaluator, wanted is None or len(record.ended) < wanted)
             found = [Architecture.from_json(values) for values in known["derived"]]
@@ -260,7 +267,7 @@ class Sharing:
             net.save(weights_path(folder))
         study.store.note("supernet", self._facts(session, net) | {"problem": problem})
         if folder:
-            shutil.rmtree(folder / "supernet", ignore_errors=True)
+            _forget_checkpoints(folder)
 
     def _derive(self, session: Session) -> str:
         """Take what the method derives; why it derives nothing, if so."""

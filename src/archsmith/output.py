@@ -12,9 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import WorkError
 from .space.plain import finite
+from .visible import visible
 
 if TYPE_CHECKING:
+    from .console import PlainConsole
     from .run import Run
+
+
+def say(text: object = "", *, error: bool = False) -> None:
+    """Print a text on standard output, or standard error, safe for a terminal."""
+    print(visible(str(text)), file=sys.stderr if error else sys.stdout)
+
+
+def results_console(width: int) -> PlainConsole:
+    """For tables on standard output; a file or a pipe has no edge at which lines would break."""
+    from .console import PlainConsole
+
+    return PlainConsole() if sys.stdout.isatty() else PlainConsole(width=width)
 
 
 @contextlib.contextmanager
@@ -25,7 +39,7 @@ def interruptible(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        print(f"interrupted: the same command goes on with {folder}", file=sys.stderr)
+        say(f"interrupted: the same command goes on with {folder}", error=True)
         raise Exit(130) from None
     except SystemExit as error:
         # Commands end by Exit. This one comes out of code of the user's, where no trial runs; its
@@ -54,7 +68,7 @@ def only_json(wanted: bool) -> Iterator[None]:
 
 
 def print_json(document: Any) -> None:
-    print(json.dumps(finite(document), indent=2, allow_nan=False))
+    say(json.dumps(finite(document), indent=2, allow_nan=False))
 
 
 def figures(metrics: dict[str, float], prefix: str = "") -> str:
@@ -64,11 +78,10 @@ def figures(metrics: dict[str, float], prefix: str = "") -> str:
 
 
 def print_summary(run: Run) -> None:
-    from rich.console import Console
-
+    from .console import PlainConsole
     from .report.text import summary
 
-    console = Console()
+    console = PlainConsole()
     console.print(summary(run.content(pictures=False), console.width))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, RunFolderError, SpaceError, WorkError
+from .files import write_text
 from .final import Final, model_of, noise
 from .finals import Finals, Start
 from .hardware.options import described
@@ -23,6 +24,7 @@ from .study.fidelity import worth
 from .study.meta import goals
 from .study.record import Record, as_history
 from .trial import History, State, Trial
+from .visible import one_line, visible
 
 if TYPE_CHECKING:
     from .export.parity import Parity
@@ -237,11 +239,23 @@ class Run:
         from .report.page import render
 
         target = Path(path) if path else self.folder / "report.html"
+        page = render(self.content())
         try:
-            target.write_text(render(self.content()), encoding="utf-8")
+            if target.is_file() or not target.exists():
+                write_text(target, page)
+            else:  # such as /dev/stdout, which must not be replaced
+                target.write_text(visible(page), encoding="utf-8")
         except OSError as error:
             raise WorkError(str(target), "a file that can be written", str(error)) from None
         return target
+
+    def try_report(self) -> tuple[Path | None, str]:
+        """The page, or why there is none: a result that is there must not be lost over it."""
+        try:
+            return self.report(), ""
+        except Exception as error:
+            why = f"{type(error).__name__}: {one_line(str(error))}"
+            return None, f"no report: {why}; archsmith report {self.folder} writes it anew"
 
     def _start(self) -> Start | None:
         """The weights that the training of this study's finalists begins with, if not new ones."""

@@ -9,11 +9,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.text import Text
 
+from .console import PlainConsole
 from .report.numbers import duration, metric_name, short
 from .report.progress import SearchProgress
 from .study import Progress
 from .study.meta import name_of
+from .visible import visible
 
 if TYPE_CHECKING:
     from .found import Listener
@@ -27,7 +30,7 @@ class Screen:
     """Progress of a search and of trainings to the end; a context manager."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or PlainConsole(stderr=True)
         self._search: SearchProgress | None = None
         self._opened = False
         self._status = self.console.status("")
@@ -99,7 +102,7 @@ class Screen:
         """Show how far the sample behind a latency predictor is."""
         text = f"measuring latency for a predictor: {done} of {total}"
         if self.console.is_terminal:
-            self._status.update(text)
+            self._status.update(Text(visible(text)))
             self._status.start()
         elif done in (1, total):
             self._print(text)
@@ -107,7 +110,7 @@ class Screen:
     def step(self, text: str) -> None:
         """Show what is done now, in one line that changes; nothing where there is no terminal."""
         if self.console.is_terminal and text:
-            self._status.update(text)
+            self._status.update(Text(visible(text)))
             self._status.start()
 
     def _told(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
@@ -124,7 +127,7 @@ class Screen:
         of = f"/{epochs}" if epochs else ""
         text = f"{label}  epoch {epoch}{of}{value}{left}"
         if self.console.is_terminal:
-            self._status.update(text)
+            self._status.update(Text(visible(text)))
             self._status.start()
         elif time.monotonic() - self._said > _EVERY or epoch == epochs:
             self._said = time.monotonic()
@@ -179,4 +182,4 @@ class Screen:
         self._search = None
 
     def _print(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(Text(visible(text)), soft_wrap=True)

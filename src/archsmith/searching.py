@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .advice import ProxyAdvice
-from .errors import InputError
+from .errors import ArchsmithError, InputError
 from .finals import Finals, OnFinal, Start
 from .found import Listener, SearchResult, found_of
 from .goals import Limits, seconds_of
 from .hardware.options import LatencyOptions
 from .judging import evaluation, goals, named_in
+from .objective import Limit, Objective
 from .oneshot import (
     OnShared,
     OnSharedWeights,
@@ -29,7 +31,7 @@ from .oneshot import (
 from .reopening import signature_of
 from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
-from .space import Architecture, Space
+from .space import Architecture
 from .space.ordinary import ordinary
 from .strategy import Strategy, named
 from .strategy.advised import Advised
@@ -39,6 +41,7 @@ from .study import (
     Executor,
     Inline,
     Processes,
+    SqliteStore,
     Store,
     Study,
     check_limits,
@@ -168,12 +171,13 @@ def search(
         setting.task.expect_shared()
         setting.fidelity = Fidelity(epochs_of(setting, epochs, budget is not None))
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
+    else:
+        _as_begun(setting, folder, seed, epochs, share)
     objectives, bounds = goals(setting, maximize, minimize, limits)
     clocked = any(name.startswith("latency") for name in named_in(objectives, bounds))
     latencies = knowing(setting, folder, sharing is not None, tell.measured) if clocked else None
     whole = evaluation(setting, objectives, bounds, evaluator, latencies)
-    offers = offered(whole, setting.fidelity)
-    _check(setting.space, chosen, stopper, History(objectives, bounds, epochs=offers))
+    _check(setting, chosen, stopper, objectives, bounds, whole)
     chosen = _advised(chosen, proxy, setting, folder, seed, tell)
     reach = check_limits(setting.space, whole, bounds, seed)
     if reach.doubt:
@@ -212,8 +216,32 @@ def search(
             first = sharing.derived[:1] if sharing else []
             _train_finalists(result, store, seed, finalists, tell.final, start, first)
     if folder is not None:
-        result.report = Run(folder, setting.space, setting.source).report()
+        _report(result, Run(folder, setting.space, setting.source))
     return result
+
+
+def _as_begun(
+    setting: Setting, folder: Path | None, seed: int, epochs: int | None, share: float | None
+) -> None:
+    """Have all trials learn from one part of the data, or go on as a study began.
+
+    Those of an older archsmith had a part for each trial, and other defaults of a trial.
+    """
+    known: Mapping[str, Any] = {}
+    if folder is not None:
+        # What is wrong with a folder is told when it is opened for the study.
+        with suppress(ArchsmithError), SqliteStore(folder, read=True) as store:
+            known = store.meta()
+    if not known or known.get("subset") is not None:
+        setting.subset = seed
+    elif "fidelity" in known:
+        begun = Fidelity(**known["fidelity"])
+        setting.fidelity = Fidelity(epochs or begun.epochs, begun.share if share is None else share)
+
+
+def _report(result: SearchResult, run: Run) -> None:
+    result.report, why = run.try_report()
+    result.problems += [why] if why else []
 
 
 def _meta(
@@ -306,8 +334,16 @@ def _advised(
     return Advised(strategy, advice, says=advice.name)
 
 
-def _check(space: Space, chosen: Strategy, stopper: Stopper | None, empty: History) -> None:
-    chosen.check(space, empty)
+def _check(
+    setting: Setting,
+    chosen: Strategy,
+    stopper: Stopper | None,
+    objectives: Sequence[Objective],
+    limits: Sequence[Limit],
+    evaluator: Evaluator,
+) -> None:
+    empty = History(objectives, limits, epochs=offered(evaluator, setting.fidelity))
+    chosen.check(setting.space, empty)
     if stopper is not None:
         stopper.check(empty)
 

@@ -17,6 +17,7 @@ from .space.building import refuse_instance
 from .task import task as find_task
 from .task import task_for
 from .task.base import Data, ReadOptions, Recipe, Task
+from .task.fidelity import enough, least_epochs
 from .task.reading import expect_drawn, expect_used
 from .trial import Fidelity
 
@@ -38,6 +39,8 @@ class Setting:
         reference: what names the space in a run folder; a file by its absolute path.
         recipe: of training to the end.
         fidelity: of a trial.
+        subset: seed of the part of the data that all trials of a study use; without, each draws its
+            own, as in studies that an older archsmith began.
         device: torch device.
         latency: how latency is found.
     """
@@ -52,6 +55,19 @@ class Setting:
     fidelity: Fidelity
     device: str
     latency: LatencyOptions = field(default_factory=LatencyOptions)
+    subset: int | None = None
+
+    @property
+    def least_epochs(self) -> int:
+        """The fewest epochs of a trial: less would be too few steps to tell models apart.
+
+        There is one number below the full one, whatever that takes.
+        """
+        if self.subset is None:
+            return 1
+        full = self.fidelity.epochs or self.recipe.epochs
+        least = least_epochs(self.fidelity.share, len(self.data.train), self.recipe)
+        return max(1, min(least, full - 1))
 
     def example(self) -> Tensor:
         """A prepared input of one example."""
@@ -106,6 +122,7 @@ class Setting:
             "reference": self.reference,
             "recipe": asdict(self.recipe),
             "fidelity": asdict(self.fidelity),
+            "subset": self.subset,
             "device": self.device,
             "latency": asdict(self.latency),
             # What pages show, so that a study can be looked at without its data and its space.
@@ -167,7 +184,7 @@ def settle(
         opened,
         absolute(wanted) if isinstance(wanted, str) else opened.reference,
         recipe,
-        merge(found.search_fidelity(data), epochs, share),
+        merge(enough(found.search_fidelity(data), len(data.train), recipe), epochs, share),
         device,
         latency or LatencyOptions(),
     )

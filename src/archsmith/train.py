@@ -70,6 +70,7 @@ def train(
     fidelity: Fidelity | None = None,
     *,
     seed: int,
+    subset_seed: int | None = None,
     device: str = "cpu",
     goal: Objective | None = None,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
@@ -83,7 +84,8 @@ def train(
 
     Args:
         fidelity: its ``epochs`` replace the recipe's, its ``share`` picks a stratified subset of
-            the training part, fixed by the seed.
+            the training part.
+        subset_seed: fixes the subset; ``seed`` does if not given.
         goal: which epoch is best; the task's first metric where it is not given or is no metric of
             the task (a cost is the same in every epoch).
         on_epoch: called with each entry of the curve; what it raises ends the training.
@@ -98,7 +100,10 @@ def train(
     trained, best = Trained({}, 0, {}), (math.inf, math.inf)
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)
-        run = _Run(model.to(on), task, data, recipe, fidelity or Fidelity(), seed, on, goal, guide)
+        run = _Run(
+            model.to(on), task, data, recipe, fidelity or Fidelity(), seed, on, goal, guide,
+            subset_seed,
+        )  # fmt: skip
         for epoch in range(1, run.epochs + 1):
             start = time.perf_counter()
             train_loss = run.epoch(epoch)
@@ -179,6 +184,7 @@ class _Run:
         device: torch.device,
         goal: Objective | None = None,
         guide: Guide | None = None,
+        subset_seed: int | None = None,
     ) -> None:
         self.model, self.task, self.recipe, self.data = model, task, recipe, data
         self.facts, self.device = data.facts, device
@@ -200,9 +206,9 @@ class _Run:
             named += self.learned.named_parameters()
         self.optimizer = optimizer_of(named, recipe, norms_in(model), self.guide.scale)
         self.inputs, self.targets = data.train.inputs.to(device), data.train.targets.to(device)
-        self.kept = torch.from_numpy(
-            subset(strata(data.train.targets.numpy()), fidelity.share, seed)
-        )
+        drawn = seed if subset_seed is None else subset_seed
+        groups = strata(data.train.targets.numpy())
+        self.kept = torch.from_numpy(subset(groups, fidelity.share, drawn))
         self.order = torch.Generator().manual_seed(seed)
         batches = len(self.batches(torch.Generator()))
         if not batches:

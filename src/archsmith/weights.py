@@ -9,12 +9,12 @@ from __future__ import annotations
 import copy
 import errno
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import InputError, StoreError
+from .files import replacing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -81,15 +81,11 @@ def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None =
     meta = {**(meta or {}), **extra}
     # Copies, because safetensors refuses tensors that share memory, as tied weights do.
     copies = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
-    half = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(copies, half, meta or None)
-        os.replace(half, path)
-    except Exception as error:
-        half.unlink(missing_ok=True)
-        if not isinstance(error, OSError | SafetensorError):
-            raise
+        with replacing(path) as half:
+            save_file(copies, half, meta or None)
+    except (OSError, SafetensorError) as error:
         # safetensors wraps the system's error in one of its own.
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if full or "No space left" in str(error) or "quota" in str(error):

@@ -57,9 +57,10 @@ def test_layouts_become_channels_first(tmp_path: Path, shape: tuple[int, ...]) -
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (np.array([0.0, 0.5, 1.0]), [0, 128, 255]),
+        (np.array([0.0, 0.2, 1.0]), [0, 51, 255]),
         (np.array([0.0, 100.0, 255.0]), [0, 100, 255]),
-        (np.array([-1.0, 0.0, 1.0]), [0, 128, 255]),
+        (np.array([-1.0, -0.2, 1.0]), [0, 102, 255]),
+        (np.array([-1, 0, 1]), [0, 128, 255]),
         (np.array([0, 8, 16]), [0, 128, 255]),
         (np.array([0, 30, 200]), [0, 30, 200]),
     ],
@@ -68,6 +69,74 @@ def test_values_become_bytes(tmp_path: Path, values: Any, expected: list[int]) -
     images = np.resize(values, (6, 1, 3))
     read = read_images(saved(tmp_path, x=images, y=LABELS))
     assert read.images[0, 0, 0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([0.0, 0.5, 1.0]),
+        np.array([-1.0, 0.0, 1.0]),
+        np.array([0, 1000, 4095]),
+        np.array([0.0, 0.1234, 255.0]),
+        1_700_000_000 + np.arange(3),
+    ],
+)
+def test_values_that_bytes_would_lose_stay_as_they_are(tmp_path: Path, values: Any) -> None:
+    read = read_images(saved(tmp_path, x=np.resize(values, (6, 1, 3)), y=LABELS))
+    assert read.images.dtype == (np.float64 if values.min() > 1e9 else np.float32)
+    assert read.images[0, 0, 0] == pytest.approx(values, rel=1e-7)
+    assert not read.clipped
+    assert any("bytes would lose levels" in note for note in read.notes)
+
+
+@pytest.mark.parametrize("hot", [1e4, -1e4, 1e30])
+def test_one_hot_pixel_leaves_the_levels_of_the_others(tmp_path: Path, hot: float) -> None:
+    images = np.random.RandomState(0).normal(size=(60, 12, 12)).astype(np.float32)
+    images[0, 0, 0] = hot
+    read = read_images(saved(tmp_path, x=images, y=np.arange(60) % 2))
+    assert np.array_equal(read.images[1:, 0], images[1:])
+    assert read.clipped
+    assert -30 < read.low < -3
+    assert 3 < read.high < 30
+    assert any("lie far beyond the others" in note for note in read.notes)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"),
+    [
+        ((6, 9, 9, 200), 200),  # patches of a hyperspectral image
+        ((6, 200, 9, 9), 200),
+        ((6, 2, 30, 40), 2),
+        ((6, 28, 28, 4), 4),
+        ((6, 4, 28, 28), 4),
+        ((6, 30, 40, 3), 3),
+    ],
+)
+def test_channels_are_told_by_the_sizes(
+    tmp_path: Path, shape: tuple[int, ...], channels: int
+) -> None:
+    images = np.random.RandomState(0).randint(0, 256, shape, dtype=np.uint8)
+    assert read_images(saved(tmp_path, x=images, y=LABELS)).images.shape[1] == channels
+
+
+@pytest.mark.parametrize(
+    "shape", [(6, 8, 8, 8), (6, 5, 20, 30), (6, 3, 3, 200), (6, 3, 32, 3), (6, 1, 1, 200)]
+)
+def test_channels_that_sizes_do_not_tell_are_asked_for(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    images = np.random.RandomState(0).randint(0, 256, shape, dtype=np.uint8)
+    path = saved(tmp_path, x=images, y=LABELS)
+    with pytest.raises(DataError, match=f"--channels last \\({shape[3]} channels\\)"):
+        read_images(path)
+    assert read_images(path, "first").images.shape == shape
+    assert (read_images(path, "last").images == images.transpose(0, 3, 1, 2)).all()
+
+
+def test_two_arrays_for_one_part_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, x=PIXELS, x_train=PIXELS, y=LABELS)
+    with pytest.raises(DataError, match="one array of a kind for each part, got x and x_train"):
+        read_images(path)
 
 
 def test_names_and_one_hot_labels(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +49,99 @@ def test_one_coloured_image_makes_all_rgb_and_sizes_are_brought_together(tmp_pat
     assert read_images(tmp_path, size=16).images.shape == (4, 3, 16, 16)
 
 
-def test_16_bit_greys_are_scaled_not_clipped(tmp_path: Path) -> None:
-    fill(tmp_path, {"a": 1, "b": 1})
-    Image.fromarray(np.full((5, 6), 25_700, np.uint16)).save(tmp_path / "a" / "0.png")
-    Image.fromarray(np.full((5, 6), 200, np.uint16)).save(tmp_path / "b" / "0.png")
+def deep(root: Path, *values: int, suffix: str = ".png") -> None:
+    for name, value in zip("abcdefg", values, strict=False):
+        (root / name).mkdir(exist_ok=True)
+        Image.fromarray(np.full((5, 6), value, np.uint16)).save(root / name / f"0{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize(
+    ("values", "white", "bits"), [((25_700, 200), 65535, 16), ((4000, 3), 4095, 12)]
+)
+def test_16_bit_greys_keep_their_levels(
+    tmp_path: Path, values: tuple[int, int], white: float, bits: int, suffix: str
+) -> None:
+    deep(tmp_path, *values, suffix=suffix)
     read = read_images(tmp_path)
     # One rule for all: a dark image stays dark.
-    assert [image.max() for image in read.images] == [100, 1]
+    assert [image.max() for image in read.images] == list(values)
+    assert (read.high, read.deep_white) == (white, white)
+    assert any(f"{bits} bits are used" in note for note in read.notes)
+    save(tmp_path / "b" / "1.png", value=51)
+    mixed = read_images(tmp_path).images
+    assert mixed[2].max() == pytest.approx(white / 5)
+
+
+def test_16_bit_files_of_8_bits_are_bytes(tmp_path: Path) -> None:
+    deep(tmp_path, 255, 7)
+    read = read_images(tmp_path)
+    assert read.images.dtype == np.uint8
+    assert [image.max() for image in read.images] == [255, 7]
+
+
+def test_16_bit_colours_and_further_frames_are_told(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": 2, "b": 2}, mode="RGB")
+    frames = [Image.new("L", (6, 5), value) for value in (10, 20, 30)]
+    frames[0].save(tmp_path / "a" / "2.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "b" / "2.png").write_bytes(png_of_16_bit_colours())
+    notes = read_images(tmp_path).notes
+    assert any(note.startswith("1 images of several frames") for note in notes)
+    assert any(note.startswith("1 images with 16 bits a colour") for note in notes)
+
+
+def png_of_16_bit_colours() -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    head = struct.pack(">IIBBBBB", 6, 5, 16, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + struct.pack(">18H", *[4000] * 18) for _ in range(5))
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_files_of_other_kinds_are_told(tmp_path: Path) -> None:
+    fill(tmp_path, {"a": 2, "b": 2})
+    for name in ("a/1.heic", "a/2.heic", "b/notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert "files left aside: 2 .heic, 1 .txt" in read_images(tmp_path).notes
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "1.heic").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"c: expected images of this class, got none \(.*heic"):
+        read_images(tmp_path)
+
+
+def test_a_class_called_train_is_no_part(tmp_path: Path) -> None:
+    fill(tmp_path, {"train": 3, "car": 3, "test": 2})
+    read = read_images(tmp_path)
+    assert read.class_names == ("car", "test", "train")
+    assert (read.parts == TRAIN).all()
+
+
+def test_parts_beside_other_folders_are_refused(tmp_path: Path) -> None:
+    for part in ("train", "test", "extra"):
+        fill(tmp_path / part, {"a": 2, "b": 2})
+    with pytest.raises(DataError, match="alone, got extra"):
+        read_images(tmp_path)
+
+
+def test_parts_that_hold_images_are_refused(tmp_path: Path) -> None:
+    fill(tmp_path, {"train": 3, "test": 3})
+    with pytest.raises(DataError, match="class folders inside a part, got images"):
+        read_images(tmp_path)
+
+
+def test_names_that_are_not_utf_8_are_shown_escaped(tmp_path: Path) -> None:
+    fill(tmp_path, {"cat": 2, os.fsdecode(b"b\xe4r"): 2, os.fsdecode(b"b\xe5r"): 2})
+    read = read_images(tmp_path)
+    assert set(read.class_names) == {"cat", "b\\xe4r", "b\\xe5r"}
+    assert "".join(read.class_names).encode("utf-8")
+    bad = tmp_path / "cat" / os.fsdecode(b"\xff.png")
+    bad.write_bytes(b"x")
+    with pytest.raises(DataError, match=r"cat/\\xff\.png") as error:
+        read_images(tmp_path)
+    assert str(error.value).encode("utf-8")
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L"])

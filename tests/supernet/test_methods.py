@@ -13,6 +13,7 @@ from archsmith.metric.distill import imitation
 from archsmith.space.architecture import Architecture
 from archsmith.supernet import methods
 from archsmith.supernet.method import Method, Path, SampledMethod
+from archsmith.supernet.slicing import PREFIX
 from archsmith.task.base import Part
 
 from .training_toys import (
@@ -234,7 +235,7 @@ def test_a_tensor_that_grew_begins_with_new_moments() -> None:
     method.step(session, first_batch(session))
     key, old = next((k, p) for k, p in session.supernet.stored() if p.shape == (10,))
     others = set(session.optimizer.state) - {old}
-    session.supernet.grow(key, torch.zeros(12), session.supernet.facts(key).rule)
+    session.supernet.grow(key, torch.zeros(12), PREFIX)
     session.supernet.version += 1
     session.adopt()
     assert set(session.optimizer.state) == others

@@ -255,3 +255,58 @@ def test_pictures_show_wrong_ones(digits: Data) -> None:
     assert red[0] == 0
     assert red[1] > 1000
     assert pictures[0].width > pictures[0].height
+
+
+def raw_values(path: Path, scale: float) -> Data:
+    images = np.random.RandomState(0).normal(size=(60, 8, 8)) * scale
+    images[0, 0, 0] = 1e5 * scale
+    np.savez(path / "raw.npz", x=images, y=np.arange(60) % 2)
+    return TASK.read(str(path / "raw.npz"), ReadOptions())
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-4, 1e6])
+def test_a_hot_pixel_does_not_flatten_what_a_model_sees(tmp_path: Path, scale: float) -> None:
+    data = raw_values(tmp_path, scale)
+    before = data.train.inputs.clone()
+    ready = TASK.prepare(data.train.inputs, data.facts)
+    assert torch.equal(data.train.inputs, before)
+    assert 0.9 < float(ready.std()) < 1.1
+    assert float(ready.abs().max()) < 30
+    assert json.loads(json.dumps(data.facts)) == data.facts
+    deployed = TASK.deployable(nn.Sequential(nn.Flatten(), nn.Linear(64, 2)), data.facts).eval()
+    signature = TASK.signature(data)
+    assert "float32 (n, 1, 8, 8)" in signature.description
+    program = torch.export.export(
+        deployed, (signature.example,), dynamic_shapes=({0: torch.export.Dim("batch")},)
+    ).module()
+    inputs = TASK.load_input(tmp_path / "raw.npz", data.facts)
+    assert inputs.shape == (60, 1, 8, 8)
+    assert torch.allclose(program(inputs), deployed(inputs), atol=1e-6)
+    assert TASK.picture(inputs, torch.zeros(60, dtype=torch.long), deployed(inputs).detach(),
+                        data.facts | {"class_names": ["a", "b"]}).width > 0  # fmt: skip
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="expected an array of 1 channels"):
+        TASK.load_input(tmp_path / "a.png", data.facts)
+
+
+def test_files_are_predicted_on_the_scale_that_they_were_read_on(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / "deep" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = np.random.RandomState(i).randint(0, 4096, (8, 8)).astype(np.uint16)
+            Image.fromarray(pixels).save(tmp_path / "deep" / name / f"{i}.png")
+    data = TASK.read(str(tmp_path / "deep"), ReadOptions())
+    one = TASK.load_input(tmp_path / "deep" / "b" / "11.png", data.facts)
+    assert torch.equal(one[0, 0], torch.from_numpy(pixels.astype(np.float32)))
+    Image.new("L", (8, 8), 51).save(tmp_path / "grey.png")
+    grey = TASK.load_input(tmp_path / "grey.png", data.facts)
+    assert float(grey.max()) == pytest.approx(819)
+
+
+def test_prediction_reads_channels_as_training_did(tmp_path: Path) -> None:
+    images = np.random.RandomState(0).randint(0, 256, (40, 8, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "c.npz", x=images, y=np.arange(40) % 2)
+    data = TASK.read(str(tmp_path / "c.npz"), ReadOptions(channels="last"))
+    np.save(tmp_path / "one.npy", images[3])
+    one = TASK.load_input(tmp_path / "one.npy", data.facts)
+    assert (one[0].numpy() == images[3].transpose(2, 0, 1)).all()

@@ -76,5 +76,5 @@ def test_an_option_that_does_something_is_taken(
 def test_a_study_of_before_goes_on_with_the_options_that_it_had(here: Path) -> None:
     meta = settle(None, "t.csv").to_json()
     assert "decimal" not in meta["read"]
-    kept = meta | {"read": meta["read"] | {"image_size": 16}, "arguments": None}
+    kept = meta | {"read": meta["read"] | {"image_size": 16}, "arguments": {}}
     assert reopen(kept, data="t.csv").options.image_size == 16

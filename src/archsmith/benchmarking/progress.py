@@ -22,10 +22,11 @@ class Runs:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 
-        self._console = console or Console(stderr=True)
+        from ..console import PlainConsole
+
+        self._console = console or PlainConsole(stderr=True)
         self._began = time.monotonic()
         self._said = self._began - _EVERY + _FIRST
         self._bar = Progress(
@@ -55,4 +56,4 @@ class Runs:
             self._bar.update(self._task, total=total, completed=done, said=text)
         elif now - self._said > _EVERY:
             self._said = now
-            self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._console.print(text, soft_wrap=True)

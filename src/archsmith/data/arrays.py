@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError
-from .pixels import channels_first, to_bytes, value_range
+from . import pixels
+from .names import shown
+from .pixels import channels_first, stored
 from .raw import TEST, TRAIN, VALIDATION, Column, Images, Kind, Table, labelled, looks_like_classes
 from .tables import drop_bad_rows
 
@@ -63,10 +65,13 @@ def layout(path: Path, keys: list[str]) -> Layout:
             if len(parts) > 1 or len(rest) != 1:
                 continue
             part = parts[0] if parts else TRAIN
-            if rest[0] in INPUTS:
-                inputs.setdefault(part, key)
-            elif rest[0] in TARGETS:
-                targets.setdefault(part, key)
+            for known, spellings in ((inputs, INPUTS), (targets, TARGETS)):
+                if rest[0] not in spellings:
+                    continue
+                if part in known:
+                    got = f"{known[part]} and {key}"
+                    raise DataError(str(path), "one array of a kind for each part", got)
+                known[part] = key
     if TRAIN not in inputs or inputs.keys() != targets.keys():
         raise DataError(str(path), SPELLINGS, "keys " + ", ".join(keys))
     return Layout(inputs, targets, class_names, columns)
@@ -183,8 +188,11 @@ def _joined(
     return np.concatenate(inputs), np.concatenate(targets), parts
 
 
-def read_images(path: Path) -> Images:
+def read_images(path: Path, channels: pixels.Layout | None = None) -> Images:
     """Images and labels of an ``.npz`` file.
+
+    Args:
+        channels: where they stand, if the sizes do not tell.
 
     Raises:
         DataError: keys, shapes or values that are no labelled images.
@@ -192,21 +200,24 @@ def read_images(path: Path) -> Images:
     keys, arrays = _read(path)
     inputs, targets, parts = _joined(path, keys, arrays)
     where = f"{path} {keys.inputs[TRAIN]}"
-    images = channels_first(where, inputs)
-    low, high = value_range(where, images)
+    images, stood = channels_first(where, inputs, channels)
+    kept = stored(where, images)
     names = _names(path, keys.class_names, arrays)
     labels, classes = labelled(targets, f"{path} {keys.targets[TRAIN]}", names)
-    notes = () if high == 255 else (f"values from {low:g} to {high:g} brought to 0 to 255",)
+    count = images.shape[1]
+    told = (f"shape {inputs.shape}: {count} channels, which stand {stood}",)
     return Images(
-        path.stem,
-        to_bytes(images, low, high),
+        shown(path.stem),
+        kept.images,
         labels,
         classes,
         parts,
-        low,
-        high,
-        notes,
+        kept.low,
+        kept.high,
+        (*(told if stood and count not in (1, 3) else ()), *kept.notes),
         keys.targets[TRAIN],
+        kept.clipped,
+        stood,
     )
 
 
@@ -230,7 +241,7 @@ def read_table(path: Path, unreadable: Unreadable = "refuse") -> Table:
     if targets.dtype.kind in "biu":
         targets = targets.astype(np.float64)
     table = Table(
-        path.stem,
+        shown(path.stem),
         tuple(Column(name) for name in names),
         inputs.astype(np.float64),
         keys.targets[TRAIN],

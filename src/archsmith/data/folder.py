@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import DataError
+from .levels import DEEP, deep_white, open_image
+from .names import shown
+from .pixels import Stored, stored
 from .raw import TEST, TRAIN, VALIDATION, ClassesBy, Images, Unreadable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL import Image
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+SUFFIXES = {
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm",
+    ".pgm", ".pbm", ".pnm",
+}  # fmt: skip
 PARTS = {
     "train": TRAIN,
     "training": TRAIN,
@@ -61,21 +67,47 @@ def is_image_folder(folder: Path) -> bool:
 
 
 def _class_folders(root: Path) -> dict[int, list[Path]]:
-    """Class folders by part."""
+    """Class folders by part.
+
+    Folders called train, val or test are parts where all folders are called so, and classes beside
+    others (``train`` beside ``car``), unless they hold the same folders.
+    """
     folders = _folders(root)
     named = [f for f in folders if f.name.lower() in PARTS]
-    if not any(PARTS[f.name.lower()] == TRAIN for f in named):
-        if named and len(named) == len(folders):
-            got = ", ".join(f.name for f in named)
-            raise DataError(str(root), "a train folder beside the other parts", got)
-        return {TRAIN: folders}
+    training = any(PARTS[f.name.lower()] == TRAIN for f in named)
     if len(named) < len(folders):
-        others = ", ".join(sorted(f.name for f in folders if f not in named))
-        raise DataError(str(root), "part folders (train, val, test) or class folders", others)
+        others = ", ".join(sorted(shown(f.name) for f in folders if f not in named))
+        inside = [{sub.name for sub in _folders(f)} for f in named]
+        if training and len(named) > 1 and set.intersection(*inside):
+            mend = "move the other folders elsewhere"
+            raise DataError(str(root), "part folders (train, val, test) alone", others, mend)
+        return {TRAIN: folders}
+    if not named:
+        return {TRAIN: folders}
+    if not training:
+        got = ", ".join(f.name for f in named)
+        raise DataError(str(root), "a train folder beside the other parts", got)
     parts: dict[int, list[Path]] = {}
     for folder in named:
-        parts.setdefault(PARTS[folder.name.lower()], []).extend(_folders(folder))
+        inner = _folders(folder)
+        if not inner and next(_pictures(folder), None) is not None:
+            raise DataError(str(folder), "class folders inside a part", "images")
+        parts.setdefault(PARTS[folder.name.lower()], []).extend(inner)
     return parts
+
+
+def _left_aside(root: Path) -> tuple[str, ...]:
+    """A note about files that are no images of a kind that is read, by their kind."""
+    kinds = Counter(
+        path.suffix.lower() or "without a suffix"
+        for folder in _folders(root)
+        for path in sorted(folder.rglob("*"))
+        if not is_picture(path) and path.is_file() and not path.name.startswith(".")
+    )
+    if not kinds:
+        return ()
+    listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
+    return (f"files left aside: {shown(listed)}{', ...' if len(kinds) > 5 else ''}",)
 
 
 def _leaves(root: Path) -> tuple[list[_File], tuple[str, ...]]:
@@ -115,90 +147,72 @@ def _gather(root: Path) -> tuple[list[_File], tuple[str, ...]]:
                 raise DataError(str(folder), "a class that has training images", folder.name)
             found = [_File(path, names.index(folder.name), part) for path in _pictures(folder)]
             if not found and part == TRAIN:
+                aside = ", ".join(_left_aside(folder.parent)) if any(folder.iterdir()) else ""
                 raise DataError(
-                    str(folder), "images of this class", "none", "fill or remove the folder"
-                )
+                    str(folder), "images of this class", f"none ({aside})" if aside else "none",
+                    "fill or remove the folder",
+                )  # fmt: skip
             files += found
     return files, names
 
 
-def open_image(path: Path, high: float = 255.0) -> Image.Image:
-    """A decoded image, upright, on white where it is transparent, of mode ``L`` or ``RGB``.
+@dataclass(frozen=True)
+class _Glance:
+    """What is known of an image before all of them are brought to one size."""
 
-    Args:
-        high: what is white in an image of floats. 16-bit greys always reach to 65535.
-
-    Raises what pillow raises, and ValueError for deep pixels beyond these ranges.
-    """
-    from PIL import Image, ImageOps
-
-    with Image.open(path) as file:
-        image = ImageOps.exif_transpose(file)
-        if image.mode == "F" or image.mode.startswith("I"):
-            # convert() would clip these at 255 instead of scaling.
-            white = high if image.mode == "F" else 65535.0
-            return Image.fromarray(_shallow(np.asarray(image).astype(np.float64), white))
-        grey = image.mode in ("1", "L", "LA")
-        if image.has_transparency_data:
-            # What lies under transparent pixels is arbitrary, most often black.
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return image.convert("L" if grey else "RGB")
+    size: tuple[int, int]
+    grey: bool
+    kind: str
+    brightest: float
+    frames: int
+    shallow: bool
 
 
-def _shallow(deep: NDArray[np.float64], white: float) -> NDArray[np.uint8]:
-    """Pixels from 0 to ``white`` as bytes."""
-    low, high = float(deep.min()), float(deep.max())
-    if not 0 <= low <= high <= white:
-        raise ValueError(f"pixels from {low:g} to {high:g}, not within 0 to {white:g}")
-    if white == 255 and 0 < high <= 1:
-        raise ValueError(f"pixels from {low:g} to {high:g}, among data from 0 to 255")
-    return np.round(deep * (255 / white)).astype(np.uint8)
-
-
-def _float_white(path: Path) -> float | None:
-    """What is white in an image of floats: 1 or 255, by its brightest pixel.
-
-    ``None`` where it is black, and for any other kind of image.
-    """
-    from PIL import Image
-
-    with Image.open(path) as file:
-        if file.mode != "F":
-            return None
-        high = float(np.asarray(file).max())
-    return None if high == 0 else 1.0 if high <= 1 else 255.0
-
-
-def fitted(image: Image.Image, height: int, width: int, channels: int) -> NDArray[np.uint8]:
-    """The image scaled to cover the size and cropped to its middle; (channels, height, width)."""
-    from PIL import Image, ImageOps
-
-    image = image.convert("L" if channels == 1 else "RGB")
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, dtype=np.uint8)
-    return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def _glance(path: Path) -> tuple[tuple[int, int], bool, float | None] | str:
-    """Size (height, width), whether grey, and what is white where that is a matter of the data
-    set; the reason where the image cannot be read."""
+def _glance(path: Path) -> _Glance | str:
+    """What an image is; the reason where it cannot be read."""
     try:
-        white = _float_white(path)
-        image = open_image(path, white or 255.0)
+        found = open_image(path)
     except Exception as error:
         # Damaged files make pillow raise nearly anything (SyntaxError, struct.error, ...).
         return str(error) or type(error).__name__
-    return (image.height, image.width), image.mode == "L", white
+    image = found.image
+    return _Glance(
+        (image.height, image.width), image.mode != "RGB", found.kind, found.brightest,
+        found.frames, found.shallow,
+    )  # fmt: skip
 
 
-def _white(root: Path, whites: set[float | None]) -> float:
-    """What is white in the data set's images of floats. Raises DataError where they disagree."""
-    if {1.0, 255.0} <= whites:
+def _whites(root: Path, glances: Sequence[_Glance]) -> tuple[float, float | None]:
+    """What is white in the data set, and what in its 16-bit greys where it has any.
+
+    Raises:
+        DataError: images of floats that disagree.
+    """
+    floats = [glance.brightest for glance in glances if glance.kind == "float"]
+    ranges = {1.0 if high <= 1 else 255.0 for high in floats if high > 0}
+    if len(ranges) > 1:
         mend = "bring all to one of these ranges"
         raise DataError(str(root), "float images all of 0 to 1, or of 0 to 255", "both", mend)
-    return 1.0 if 1.0 in whites else 255.0
+    deep = [glance.brightest for glance in glances if glance.kind == "deep"]
+    levels = deep_white(deep) if deep else None
+    return (ranges.pop() if ranges else 255.0) if floats else levels or 255.0, levels
+
+
+def _told(glances: Sequence[_Glance], levels: float | None) -> list[str]:
+    """What was made of images of uncommon kinds, in a line each."""
+    notes = []
+    if levels is not None:
+        bits = int(levels + 1).bit_length() - 1
+        notes.append(f"16-bit greys of which {bits} bits are used: white is {levels:g}")
+    several = sum(glance.frames > 1 for glance in glances)
+    if several:
+        notes.append(f"{several} images of several frames: the first of each is taken")
+    shallow = sum(glance.shallow for glance in glances)
+    if shallow:
+        notes.append(
+            f"{shallow} images with 16 bits a colour: the upper 8 are read (an .npz keeps all)"
+        )
+    return notes
 
 
 def _size(sizes: Sequence[tuple[int, int]], asked: int | None) -> tuple[tuple[int, int], str]:
@@ -249,23 +263,31 @@ def read_images(
         for label, name in enumerate(names):
             if label not in left:
                 raise DataError(str(root / name), "readable images of this class", "none")
-        (height, width), sentence = _size([g[0] for _, g in good], size)
-        channels = 1 if all(g[1] for _, g in good) else 3
-        high = _white(root, {g[2] for _, g in good})
-        pixels = pool.map(
-            lambda f: fitted(open_image(f.path, high), height, width, channels),
-            [f for f, _ in good],
-        )
-        images = np.stack(list(pixels))
+        known = [g for _, g in good]
+        (height, width), sentence = _size([g.size for g in known], size)
+        channels = 1 if all(g.grey for g in known) else 3
+        white, levels = _whites(root, known)
+        shape = (height, width, channels, white, levels or DEEP)
+        pixels = list(pool.map(lambda f: open_image(f.path).fitted(*shape), [f for f, _ in good]))
+    kept = _stacked(root, pixels, white)
+    if len(set(map(shown, names))) < len(names):
+        raise DataError(str(root), "class names that differ", "two that are shown alike")
     return Images(
-        root.name,
-        images,
+        shown(root.name),
+        kept.images,
         np.array([f.label for f, _ in good], dtype=np.int64),
-        names,
+        tuple(map(shown, names)),
         np.array([f.part for f, _ in good], dtype=np.int8),
-        high=high,
-        notes=(*notes, sentence),
+        high=kept.high,
+        notes=(*notes, *_left_aside(root), sentence, *_told(known, levels), *kept.notes),
+        deep_white=levels,
     )
+
+
+def _stacked(root: Path, pixels: Sequence[NDArray[Any]], white: float) -> Stored:
+    if all(image.dtype == np.uint8 for image in pixels):
+        return Stored(np.stack(pixels), 0.0, 255.0)
+    return stored(str(root), np.stack([p.astype(np.float32) for p in pixels]), (0.0, white))
 
 
 def _judge(
@@ -274,13 +296,13 @@ def _judge(
     """A note about unreadable files. Raises DataError where they are to be refused."""
     if not bad:
         return ()
-    shown = ", ".join(str(file.path.relative_to(root)) for file, _ in bad[:5])
+    listed = ", ".join(shown(str(file.path.relative_to(root))) for file, _ in bad[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
     if unreadable == "refuse":
         raise DataError(
             str(root),
             "images that can be read",
-            f"{len(bad)} of {total} unreadable: {shown}{more} ({bad[0][1]})",
+            f"{len(bad)} of {total} unreadable: {listed}{more} ({bad[0][1]})",
             "mend or remove them, or ask for unreadable files to be skipped",
         )
-    return (f"{len(bad)} of {total} images unreadable and skipped: {shown}{more}",)
+    return (f"{len(bad)} of {total} images unreadable and skipped: {listed}{more}",)

@@ -2,29 +2,126 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ..errors import DataError
+from .numerals import narrowed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def channels_first(where: str, images: NDArray[Any]) -> NDArray[Any]:
-    """(n, channels, height, width) from (n, h, w), (n, h, w, c) or (n, c, h, w)."""
+Layout = Literal["first", "last"]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Images as a task takes them.
+
+    Attributes:
+        images: uint8, values from ``low`` to ``high`` as 0 to 255; or floats, values as they are.
+        low, high: black and white, in values of the source; of floats what lies beyond is clipped
+            where ``clipped``.
+        notes: what was made of the values, as lines for people.
+    """
+
+    images: NDArray[Any]
+    low: float
+    high: float
+    clipped: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def channels_first(
+    where: str, images: NDArray[Any], asked: Layout | None = None
+) -> tuple[NDArray[Any], Layout | None]:
+    """(n, channels, height, width) from (n, h, w), (n, h, w, c) or (n, c, h, w), and where the
+    channels stood.
+
+    Raises:
+        DataError: another shape, or sizes that do not tell where the channels stand and no answer.
+    """
     if images.ndim == 3:
-        return images[:, None]
+        if asked is not None:
+            mend = "leave channels out"
+            raise DataError(where, "images with channels (4 dimensions)", f"{images.shape}", mend)
+        return images[:, None], None
     if images.ndim != 4:
         got = f"shape {images.shape}"
         raise DataError(where, "images (n, h, w), (n, h, w, c) or (n, c, h, w)", got)
-    first, last = images.shape[1], images.shape[3]
-    if last in (1, 3, 4) and first not in (1, 3):
-        return images.transpose(0, 3, 1, 2)
-    if first in (1, 3, 4) or first < last:
-        return images
-    return images.transpose(0, 3, 1, 2)
+    layout = asked or _layout(images.shape)
+    if layout is None:
+        _, first, _, last = images.shape
+        mend = (
+            f"say which: --channels first ({first} channels) or --channels last ({last} channels); "
+            "in Python, ReadOptions(channels=...)"
+        )
+        got = f"shape {images.shape}, of which the first or the last may be channels"
+        raise DataError(where, "images whose channels can be told from their sizes", got, mend)
+    return (images if layout == "first" else images.transpose(0, 3, 1, 2)), layout
+
+
+def _layout(shape: tuple[int, ...]) -> Layout | None:
+    """Where the channels stand: there are 1 to 4 of them, images are square; ``None`` where this
+    tells nothing, or two things."""
+    _, first, middle, last = shape
+    evidence: set[Layout] = set()
+    for few in ((1, 3), (2, 4)):
+        if (first in few) != (last in few) and not evidence:
+            evidence.add("first" if first in few else "last")
+    if (first == middle) != (middle == last):
+        evidence.add("last" if first == middle else "first")
+    return evidence.pop() if len(evidence) == 1 else None
+
+
+def stored(where: str, images: NDArray[Any], range_: tuple[float, float] | None = None) -> Stored:
+    """As bytes where these hold every level, else as floats, which keep what float32 can tell.
+
+    Raises:
+        DataError: no numbers, or NaN or infinity among them.
+    """
+    low, high = range_ or value_range(where, images)
+    if images.dtype == np.uint8 or _fits_bytes(images, low, high):
+        notes = () if high == 255 else (f"values from {low:g} to {high:g} brought to 0 to 255",)
+        return Stored(to_bytes(images, low, high), low, high, notes=notes)
+    wide = images.astype(np.float64)
+    if range_ is None and (low, high) not in ((0, 1), (0, 255)):
+        low, high = float(wide.min()), float(wide.max())
+    kept = np.ascontiguousarray(narrowed(wide.reshape(-1, 1)).reshape(images.shape))
+    note = f"values from {low:g} to {high:g} kept as {kept.dtype}, since bytes would lose levels"
+    inner = _inner(wide, low, high)
+    if range_ is not None or inner == (low, high):
+        return Stored(kept, low, high, notes=(note,))
+    beyond = float(((wide < inner[0]) | (wide > inner[1])).mean())
+    clip = f"{100 * beyond:.2g} % of them lie far beyond the others: clipped to "
+    return Stored(kept, *inner, clipped=True, notes=(note, f"{clip}{inner[0]:g} to {inner[1]:g}"))
+
+
+def _fits_bytes(images: NDArray[Any], low: float, high: float) -> bool:
+    if images.dtype.kind in "biu":
+        return high - low <= 255
+    scaled = (images.astype(np.float64) - low) * (255 / (high - low) if high > low else 1.0)
+    if not (np.abs(scaled - np.round(scaled)) < 1e-3).all():
+        return False
+    # Beside one huge value all others round to the same, and by next to nothing.
+    return len(np.unique(_sample(images))) <= len(np.unique(np.round(_sample(scaled))))
+
+
+def _sample(images: NDArray[Any]) -> NDArray[Any]:
+    return images.ravel()[:: max(1, images.size // 1_000_000)]
+
+
+def _inner(images: NDArray[np.float64], low: float, high: float) -> tuple[float, float]:
+    """The range without what lies far beyond nearly all values, such as hot pixels."""
+    first, last = (float(q) for q in np.quantile(_sample(images), (0.001, 0.999)))
+    span = 3 * (last - first)
+    # Values that are nearly all alike have no range of their own.
+    if span == 0 or (high - last <= span and first - low <= span):
+        return low, high
+    return max(low, first - span), min(high, last + span)
 
 
 def value_range(where: str, images: NDArray[Any]) -> tuple[float, float]:
@@ -47,8 +144,13 @@ def value_range(where: str, images: NDArray[Any]) -> tuple[float, float]:
     return (0.0, 255.0) if low >= 0 and whole and 16 < high <= 255 else (low, high)
 
 
-def check_range(where: str, images: NDArray[Any], low: float, high: float) -> None:
+def check_range(
+    where: str, images: NDArray[Any], low: float, high: float, clipped: bool = False
+) -> None:
     """That images are of the range that a model was trained on; a tenth beyond it is clipped.
+
+    Args:
+        clipped: whether what lies further beyond was clipped in training too.
 
     Raises:
         DataError: values beyond ``low`` and ``high``, or floats that use only 0 to 1 of far more.
@@ -57,7 +159,8 @@ def check_range(where: str, images: NDArray[Any], low: float, high: float) -> No
     least, most = float(images.min()), float(images.max())
     slack = 0.1 * (high - low)
     small = images.dtype.kind == "f" and high >= 16 and least >= 0 and 0 < most <= 1
-    if small or least < low - slack or most > high + slack:
+    beyond = not clipped and (least < low - slack or most > high + slack)
+    if small or beyond:
         expected = f"values from {low:g} to {high:g}, as in the training data"
         mend = "bring the values to that range"
         raise DataError(where, expected, f"{least:g} to {most:g}", mend)

@@ -30,16 +30,19 @@ class Images:
     """Labelled images of one size.
 
     Attributes:
-        images: uint8, (n, channels, height, width).
+        images: (n, channels, height, width): uint8, or floats where bytes would lose levels.
         labels: int64, (n,), indices into ``class_names``.
         parts: int8, (n,): ``TRAIN``, ``VALIDATION`` or ``TEST`` as the source brings them.
-        low, high: values of the source that became 0 and 255.
+        low, high: values of the source that became 0 and 255; of floats, their range.
+        clipped: whether floats beyond that range are to be clipped.
+        layout: where the channels stood in an array.
+        deep_white: what is white in the files of 16-bit greys, where there are any.
         notes: what the reader understood, as lines for people.
         target_name: what the source calls the labels.
     """
 
     name: str
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     parts: NDArray[np.int8]
@@ -47,6 +50,9 @@ class Images:
     high: float = 255.0
     notes: tuple[str, ...] = ()
     target_name: str = "label"
+    clipped: bool = False
+    layout: Literal["first", "last"] | None = None
+    deep_white: float | None = None
 
 
 @dataclass(frozen=True)

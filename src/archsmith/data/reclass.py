@@ -31,13 +31,14 @@ def resized(raw: Images, size: int | None) -> Images:
     from torch.nn import functional as F
 
     pixels = torch.from_numpy(raw.images)
-    smaller = [
-        F.interpolate(chunk.float(), (size, size), mode="bilinear", antialias=True)
-        .round_()
-        .clamp_(0, 255)
-        .byte()
-        for chunk in torch.split(pixels, 512)
-    ]
+    if pixels.is_floating_point() and raw.clipped:
+        pixels = pixels.clamp(raw.low, raw.high)  # else one hot pixel spreads over its neighbours
+    smaller = []
+    for chunk in torch.split(pixels, 512):
+        wide = chunk if chunk.is_floating_point() else chunk.float()
+        fitted = F.interpolate(wide, (size, size), mode="bilinear", antialias=True)
+        whole = not pixels.is_floating_point()
+        smaller.append(fitted.round_().clamp_(0, 255).byte() if whole else fitted)
     note = f"{height} x {width} pixels, brought to {size} x {size}"
     return replace(raw, images=torch.cat(smaller).numpy(), notes=(*raw.notes, note))
 

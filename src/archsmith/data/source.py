@@ -8,6 +8,7 @@ from typing import TypeVar
 from ..errors import DataError, unknown
 from . import datasets
 from .numerals import Decimal
+from .pixels import Layout
 from .raw import ClassesBy, Dataset, Images, Kind, Table, Unreadable
 from .reclass import resized
 
@@ -88,23 +89,30 @@ def read_images(
     unreadable: Unreadable = "refuse",
     target: str | None = None,
     classes: ClassesBy = "folders",
+    channels: Layout | None = None,
 ) -> Images:
     """Images from a name, a folder or an ``.npz`` file.
 
     Args:
         size: height and width to bring them to.
         classes: in a folder, as :func:`archsmith.data.folder.read_images`.
+        channels: of an array, where they stand if its sizes do not tell.
 
     Raises:
         DataError: the source holds no labelled images, or they cannot be read.
         UnknownNameError: a name that is not registered, or a target other than the labels.
     """
-    read = _images(locate(source), source, size, unreadable, classes)
+    read = _images(locate(source), source, size, unreadable, classes, channels)
     return _only_target(resized(read, size), target)
 
 
 def _images(
-    place: str | Path, source: str, size: int | None, unreadable: Unreadable, classes: ClassesBy
+    place: str | Path,
+    source: str,
+    size: int | None,
+    unreadable: Unreadable,
+    classes: ClassesBy,
+    channels: Layout | None,
 ) -> Images:
     from . import arrays, folder, idx
 
@@ -118,7 +126,7 @@ def _images(
             return idx.read_folder(place)
         return folder.read_images(place, size, unreadable, classes)
     if place.suffix.lower() == ".npz":
-        return arrays.read_images(place)
+        return arrays.read_images(place, channels)
     raise DataError(source, "a folder or an .npz file of images", place.suffix or "a file")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import DataError, unknown
 from . import numerals
 from .lines import Rows, open_rows
+from .names import shown
 from .numerals import Decimal, Notation, decide, is_missing, number
 from .raw import Column, Kind, Table, looks_like_classes
 
@@ -209,7 +210,7 @@ def read_table(
         rows.delimiter,
     )
     table = Table(
-        path.stem,
+        shown(path.stem),
         tuple(columns),
         np.stack(values, axis=1),
         name,

@@ -37,6 +37,8 @@ class TrainingEvaluator(Evaluator):
         threads: of torch in the process that evaluates; ``None`` leaves them as they are.
         data: already read, for this process.
         goal: which epoch of a training counts, as in :func:`archsmith.train.train`.
+        subset: seed of the part of the data that all trials use; each has its own if not given.
+        least: the fewest epochs that a trial may be asked for.
     """
 
     name = "training"
@@ -53,10 +55,13 @@ class TrainingEvaluator(Evaluator):
         threads: int | None = None,
         data: Data | None = None,
         goal: Objective | None = None,
+        subset: int | None = None,
+        least: int = 1,
     ) -> None:
         self.space, self.source, self.options = space, source, options
         self.task, self.recipe, self.device, self.threads = task, recipe, device, threads
         self.goal, self._data = goal, data
+        self.subset, self.least = subset, least
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_data": None}
@@ -67,7 +72,7 @@ class TrainingEvaluator(Evaluator):
 
     @property
     def fidelities(self) -> Sequence[int]:
-        return range(1, self.recipe.epochs + 1)
+        return range(self.least, self.recipe.epochs + 1)
 
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
@@ -86,6 +91,7 @@ class TrainingEvaluator(Evaluator):
                 self.recipe,
                 fidelity,
                 seed=seed,
+                subset_seed=self.subset,
                 device=self.device,
                 goal=self.goal,
                 on_epoch=watch.epoch,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import platform
-import shutil
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError, WorkError
+from ..files import held, remove_folder, write_text
 from ..space.ordinary import ordinary
 from .card import card
 from .parity import Parity, compare
@@ -32,6 +34,8 @@ _FILES = frozenset(
     ("README.md", "architecture.json", "model.onnx", "model.onnx.data", "model.pt2",
      "model.safetensors", "parity.json")
 )  # fmt: skip
+#: The same, and what was half written.
+_OWN = re.compile(rf"({'|'.join(map(re.escape, sorted(_FILES)))})(\.\d+\.tmp)?")
 _EXAMPLES = 64  # of the validation part, for the checks
 
 
@@ -78,14 +82,12 @@ def export(
     from ..hardware import runtimes
     from . import formats
 
-    target = Path(folder)
+    target = Path(os.path.abspath(folder))
     _check_target(target)
     if onnx is True:
         runtimes.require_onnx()
     plain, signature = formats.own_copy(model, space, architecture), task.signature(data)
-    work = target.parent / f".{target.name}.{os.getpid()}.tmp"
-    try:
-        work.mkdir(parents=True)
+    with _workplace(target) as work:
         writer = _Writer(work, plain, task, data, space, architecture, signature)
         writer.safetensors()
         writer.program("model.pt2", formats.write_pt2, formats.read_pt2, must=False)
@@ -97,12 +99,8 @@ def export(
         record = _record(plain, task, data, space, architecture, signature, metrics, name)
         _write_json(work / "architecture.json", record)
         _write_json(work / "parity.json", parity.to_json())
-        (work / "README.md").write_text(card(record, task.metrics, parity), encoding="utf-8")
+        write_text(work / "README.md", card(record, task.metrics, parity))
         _publish(work, target)
-    except OSError as error:
-        raise WorkError(str(target), "to be written", str(error)) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     if writer.failures:
         raise WorkError(
             str(target), "every exported file to agree with the model", "; ".join(writer.failures),
@@ -230,9 +228,50 @@ def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, default=repr) + "\n", encoding="utf-8")
 
 
+@contextlib.contextmanager
+def _workplace(target: Path) -> Iterator[Path]:
+    """A new folder beside the target, where files are made; what killed exports left there goes.
+
+    Raises:
+        WorkError: something in it cannot be written.
+    """
+    work = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _clear_leftovers(target)
+        work.mkdir()
+        try:
+            with held(work):  # others see that this one is no leftover
+                yield work
+        finally:
+            remove_folder(work, _OWN)
+    except OSError as error:
+        raise WorkError(str(target), "to be written", str(error)) from error
+
+
+def _clear_leftovers(target: Path) -> None:
+    left = re.compile(rf"\.{re.escape(target.name)}\.\d+\.(tmp|old)")
+    for path in target.parent.iterdir():
+        if not left.fullmatch(path.name) or not path.is_dir() or path.is_symlink():
+            continue
+        with held(path) as free:
+            if free and path.suffix == ".old" and not target.exists():
+                path.rename(target)  # killed just before the new export took its place
+            elif free:
+                remove_folder(path, _OWN)
+
+
 def _check_target(target: Path) -> None:
-    if not target.exists():
-        return
+    if target.is_symlink():
+        raise InputError(
+            str(target), "a folder to export to", f"a link to {os.readlink(target)}",
+            "give the folder itself",
+        )  # fmt: skip
+    try:
+        if not target.exists():
+            return
+    except OSError as error:
+        raise InputError(str(target), "a folder to export to", str(error.strerror)) from None
     if not target.is_dir():
         raise InputError(str(target), "a folder to export to", "a file")
     entries = sorted(target.iterdir())
@@ -262,4 +301,4 @@ def _publish(work: Path, target: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    remove_folder(old, _OWN)

@@ -14,6 +14,7 @@ from ..oneshot import TRIALS as ON_SHARED
 from ..searching import FINALISTS, TRIALS
 from ..strategy import strategies
 from ..supernet import methods
+from ..task.fidelity import steps_of
 from ..train import paces
 from ..trial import Fidelity
 from .result import Estimate, Pace, Spread, Times
@@ -25,12 +26,6 @@ if TYPE_CHECKING:
 
 #: Strategies that spend the same budget on many short looks and few long ones.
 _OVER_EPOCHS = ("asha", "abohb", "hyperband", "bohb", "successive-halving")
-
-
-def steps_of(examples: int, batch: int) -> int:
-    """Steps of an epoch: a last batch of one joins the one before."""
-    whole, left = divmod(examples, batch)
-    return max(1, whole + (left > 1 or (left == 1 and whole == 0)))
 
 
 def measure_paces(setting: Setting, flops: Spread, seed: int, seconds: float) -> tuple[Pace, ...]:

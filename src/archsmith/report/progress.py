@@ -10,9 +10,12 @@ from typing import Literal, Protocol
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
+from ..console import PlainConsole
 from ..objective import Limit, Metric, Objective
 from ..trial import History, State, Trial
+from ..visible import one_line, visible
 from .numbers import duration, metric_name, with_unit
 
 
@@ -68,7 +71,7 @@ class SearchProgress:
         self.left: float | None = None
         self.epochs: dict[int, str] = {}
         self._history = History(objectives, limits)
-        self._console = console or Console(stderr=True)
+        self._console = console or PlainConsole(stderr=True)
         self._began = time.monotonic()
         self._before = done
         self._bar: Progress | None = None
@@ -172,7 +175,7 @@ class SearchProgress:
             value = self._value(trial.metrics.get(self.goal.metric))
             parts.append(f"{metric_name(self.goal.metric)} {value}")
         else:
-            reason = " ".join(trial.reason.split())
+            reason = one_line(trial.reason)
             parts.append(f"{trial.state.value}: {reason}" if reason else trial.state.value)
         if self.best is not None:
             parts.append(self._best_text())
@@ -210,7 +213,7 @@ class SearchProgress:
         return f"{done}/{self.total} trials" if self.total else f"{done} trials"
 
     def _say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(Text(visible(text)), soft_wrap=True)
 
     def _refresh(self) -> None:
         if self._bar is None:
@@ -224,7 +227,7 @@ class SearchProgress:
             more = f" and {len(running) - 1} more" if len(running) > 1 else ""
             parts.append(f"[dim]{escape(running[-1])}{more}[/]")
         if self.last_error:
-            parts.append(f"[red]last error: {escape(' '.join(self.last_error.split())[:60])}[/]")
+            parts.append(f"[red]last error: {escape(one_line(self.last_error)[:60])}[/]")
         said = "  ".join(parts)
         self._bar.update(self._task, completed=self.done, counts=self._counts(), said=said)
 

@@ -12,9 +12,10 @@ from typing import Any
 
 from ..errors import Unwind
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 #: Code whose time is over is told so again after so many seconds, where it went on all the same.
 _AGAIN = 5.0
+#: Seconds between looks whether code of a user has taken the signal for itself.
+_LOOK = 1.0
 
 
 class TimeIsUp(Unwind):
@@ -22,47 +23,68 @@ class TimeIsUp(Unwind):
 
 
 class Alarm:
-    """Raises :class:`TimeIsUp` between :meth:`start` and :meth:`stop`.
+    """Raises :class:`TimeIsUp` at a moment between :meth:`start` and :meth:`stop`, and again.
 
-    Where an alarm is set that rings earlier, that one holds; a later one goes on afterwards.
-
-    It reaches whatever runs Python or waits in a system call, not what hangs in native code. The
-    signals that evaluations answer in a way of their own are answered as before afterwards.
-    Outside the main thread, where Python delivers no signals, it never rings.
+    Where an alarm of others is set that rings earlier, that one holds; a later one goes on after
+    :meth:`close`. It reaches whatever runs Python or waits in a system call, not what hangs in
+    native code. Outside the main thread, where Python delivers no signals, it never rings.
     """
 
     def __init__(self) -> None:
-        self.rang = self._held = self._set = False
-        #: What answered the signals before.
-        self._before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
+        self.rang, self._held = False, True
+        self._moment = self._ring = math.inf
+        self._looked = 0.0
+        self._before: Callable[[int, FrameType | None], Any] | int | None = None
+        self._began, self._outer = 0.0, (0.0, 0.0)
 
     def start(self, moment: float) -> None:
         """Ring at a moment of ``time.monotonic()``; at infinity never."""
-        if threading.current_thread() is not threading.main_thread():
+        self.rang, self._held, self._moment = False, False, moment
+        # Short pieces of work one after another are not worth setting it for each: it rings too
+        # early for the later ones, and is set again then.
+        if moment == math.inf or threading.current_thread() is not threading.main_thread():
             return
-        self._before = {n: signal.getsignal(n) for n in _SIGNALS}
-        if moment < math.inf:
-            self._began, self._outer = time.monotonic(), signal.getitimer(signal.ITIMER_REAL)
-            left = max(1e-6, moment - self._began)
-            if not 0 < self._outer[0] <= left:
-                self._set = True
-                signal.signal(signal.SIGALRM, self._on)
-                signal.setitimer(signal.ITIMER_REAL, left, _AGAIN)
+        now = time.monotonic()
+        if now > self._looked + _LOOK:
+            self._looked = now
+            if self._ring < math.inf and signal.getsignal(signal.SIGALRM) != self._on:
+                self._ring = math.inf  # code of a user has set its own
+        if moment < self._ring:
+            self._set(now)
 
     def stop(self) -> None:
-        """Ring no more."""
-        self._held = True
-        if self._set:
+        """Ring no more until the next start."""
+        self._held, self._moment = True, math.inf
+
+    def close(self) -> None:
+        """Set back what was there before the first start."""
+        self.stop()
+        if self._ring < math.inf:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, before in self._before.items():
-            if before is not None and signal.getsignal(number) is not before:
-                signal.signal(number, before)
-        if self._set and self._outer[0]:
-            left = self._outer[0] - (time.monotonic() - self._began)
-            signal.setitimer(signal.ITIMER_REAL, max(1e-6, left), self._outer[1])
-        self._set = False
+            signal.signal(signal.SIGALRM, self._before or signal.SIG_DFL)
+            if self._outer[0]:
+                left = self._outer[0] - (time.monotonic() - self._began)
+                signal.setitimer(signal.ITIMER_REAL, max(1e-6, left), self._outer[1])
+        self._ring = math.inf
+
+    def _set(self, now: float) -> None:
+        left = max(1e-6, self._moment - now)
+        if self._ring == math.inf:
+            self._began, self._outer = now, signal.getitimer(signal.ITIMER_REAL)
+            if 0 < self._outer[0] <= left:
+                return
+            self._before = signal.getsignal(signal.SIGALRM)
+            signal.signal(signal.SIGALRM, self._on)
+        self._ring = self._moment
+        signal.setitimer(signal.ITIMER_REAL, left, _AGAIN)
 
     def _on(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        self._ring = now + _AGAIN
+        if now < self._moment:
+            if self._moment < self._ring:
+                self._set(now)
+            return
         self.rang = True
         if not self._held:
             raise TimeIsUp

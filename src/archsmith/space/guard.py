@@ -3,6 +3,7 @@ raising, go on as a second copy of it, or leave it changed."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -60,7 +61,7 @@ class Guard:
         if os.getpid() != self._pid:
             os._exit(1)
         if self._alarm is not None:
-            self._alarm.stop()
+            self._alarm.close()
         if self._folder is not None and _folder() != self._folder:
             os.chdir(self._folder)
         if self._torch is not None:
@@ -87,23 +88,24 @@ def _restore(dtype: Any, gradients: bool) -> None:
 
 
 class Streams:
-    """A ``with`` block that opens standard output and error again where code of a user closed them.
+    """Opens standard output and error again where code of a user closed them.
 
     What is opened next would get their numbers, and what is printed would go into that file.
     """
 
-    __slots__ = ("_kept",)
-
-    def __enter__(self) -> None:
+    def __init__(self) -> None:
         self._kept = {number: os.dup(number) for number in (1, 2) if _open(number)}
 
-    def __exit__(self, *_: object) -> None:
+    def __del__(self) -> None:
+        for copy in self._kept.values():
+            with contextlib.suppress(OSError):
+                os.close(copy)
+
+    def restore(self) -> None:
+        """Look after them."""
         for number, copy in self._kept.items():
-            if not _open(copy):
-                continue  # that was closed as well
-            if not _open(number):
+            if not _open(number) and _open(copy):
                 os.dup2(copy, number)
-            os.close(copy)
 
 
 def _open(descriptor: int) -> bool:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from pathlib import Path
+
+from ..files import sweep as sweep_files
+from ..files import sweep_halves
+
+#: Names under which weights are kept, and half written; nothing else is ever deleted.
+_OWN = re.compile(r"\d{5,}\.safetensors(\.\d+\.tmp)?")
 
 
 def checkpoint_path(folder: Path, number: int) -> Path:
@@ -17,8 +24,12 @@ def remove_weights(folder: Path, number: int) -> None:
 
 
 def sweep(folder: Path, keep: Collection[int]) -> None:
-    """Delete all weights but those of the named trials, and what a killed worker left half done."""
+    """Delete all weights but those of the named trials, and what killed processes left half done.
+
+    Raises:
+        InputError: the folder of the weights is a link.
+    """
     names = {checkpoint_path(folder, number).name for number in keep}
-    for path in (folder / "checkpoints").glob("*.safetensors*"):
-        if path.name not in names:
-            path.unlink(missing_ok=True)
+    sweep_files(folder / "checkpoints", _OWN, names)
+    for place in (folder, folder / "final"):
+        sweep_halves(place)

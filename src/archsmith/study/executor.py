@@ -136,11 +136,13 @@ class Inline(Executor):
 
     def __init__(self) -> None:
         self._job: Job | None = None
+        self._alarm = Alarm()
 
     def open(
         self, evaluator: Evaluator, folder: Path | None, report: Callable[[Report], None]
     ) -> None:
         self._evaluator, self._folder, self._report = evaluator, folder, report
+        self._streams = Streams()
 
     def free(self) -> list[str]:
         return [] if self._job else [self.NAME]
@@ -153,7 +155,7 @@ class Inline(Executor):
         if job is None:
             return
         ended: Report = Late(job.number)
-        alarm = Alarm()
+        alarm = self._alarm
 
         def report(said: Report) -> None:
             alarm.hold()
@@ -168,10 +170,12 @@ class Inline(Executor):
             pass
         finally:
             alarm.stop()
+        self._streams.restore()
         self._job = None
         self._report(ended)
 
     def close(self) -> None:
+        self._alarm.close()
         self._job = None
 
 
@@ -220,7 +224,7 @@ def evaluate(
     watch = _Watch(job, folder, report)
     state, metrics, reason = State.FINISHED, {}, ""
     try:
-        with Guard(), Streams():
+        with Guard():
             found = evaluator.evaluate(job.architecture, job.fidelity, job.seed, watch)
         metrics = numbers(found)
     except TrialFailed as failure:

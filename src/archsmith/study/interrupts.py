@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
 from ..errors import Unwind
 
+#: Seconds between looks whether somebody has taken the signals for himself.
+_LOOK = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -28,6 +31,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.asked = False
         self._open = False
+        self._looked = 0.0
         self._before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> Interrupts:
@@ -53,6 +57,12 @@ class Interrupts:
 
     def open(self) -> None:
         """Let interrupts through from here; raises at once where one came before."""
+        now = time.monotonic()
+        if now > self._looked + _LOOK:
+            self._looked = now
+            for number in self._before:
+                if signal.getsignal(number) != self._on:  # code of a user answers it in its way
+                    signal.signal(number, self._on)
         self._open = True
         if self.asked:
             self._open = False

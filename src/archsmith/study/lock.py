@@ -33,7 +33,7 @@ class RunLock:
 
         path = folder / "study.lock"
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         except OSError as error:
             raise RunFolderError(
                 str(folder), "a folder that can be written", str(error), "choose another run folder"

@@ -40,6 +40,7 @@ IDENTITY = (
     "task",
     "recipe",
     "fidelity",
+    "subset",
     "latency",
 )
 

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ..errors import RunFolderError, StoreError
+from ..files import check_links
 from .lock import RunLock
 from .meta import versions
 from .record import Event
@@ -128,6 +129,7 @@ class SqliteStore(Store):
             raise RunFolderError(
                 str(self.folder), "a folder that can be made", str(error), "choose another one"
             ) from error
+        check_links(self.folder)
         return RunLock(self.folder)
 
     def _unlock(self) -> None:

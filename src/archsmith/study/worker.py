@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from ..errors import ArchsmithError, StoreError
+from ..space.guard import Streams
 from .executor import evaluate, one_line
 
 
@@ -64,9 +65,12 @@ def _serve(pipe: Connection, folder: Path | None, threads: int) -> None:
         return
     _limit_threads(threads)
     pipe.send(Ready())
+    streams = Streams()
     while True:
         job = pipe.recv()
-        pipe.send(evaluate(evaluator, job, folder, pipe.send))
+        ended = evaluate(evaluator, job, folder, pipe.send)
+        streams.restore()
+        pipe.send(ended)
 
 
 def _die_with_parent() -> None:

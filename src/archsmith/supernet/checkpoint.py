@@ -7,8 +7,9 @@ and renamed when it is complete; then older ones are deleted.
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError, StoreError
+from ..files import check_folder, remove_folder
 from ..weights import read, write
 
 if TYPE_CHECKING:
@@ -26,15 +28,16 @@ if TYPE_CHECKING:
 
 _PREFIX = "epoch-"
 _HALF = ".tmp"
+_FOLDER = re.compile(rf"{_PREFIX}\d{{5,}}({re.escape(_HALF)})?")
+#: What lies in one, whole or half written; nothing else is ever deleted.
+_OWN = re.compile(r"(supernet|method|optimizer)\.safetensors(\.\d+\.tmp)?|training\.json")
 #: safetensors cannot read back a file without tensors and without a word in its header.
 _META = {"format": "1"}
 
 
 def latest(folder: Path) -> Path | None:
     """The newest checkpoint in a folder, or ``None``."""
-    names = sorted(
-        path for path in folder.glob(f"{_PREFIX}*") if path.is_dir() and path.suffix != _HALF
-    )
+    names = sorted(path for path in _folders(folder) if path.suffix != _HALF)
     return names[-1] if names else None
 
 
@@ -46,7 +49,9 @@ def save(folder: Path, session: Session, method: Method, epoch: int, over: bool)
 
     Raises:
         StoreError: it cannot be written.
+        InputError: the folder is a link.
     """
+    check_folder(folder)
     try:
         _write(folder, session, method, epoch, over)
     except OSError as error:
@@ -60,7 +65,7 @@ def save(folder: Path, session: Session, method: Method, epoch: int, over: bool)
 def _write(folder: Path, session: Session, method: Method, epoch: int, over: bool) -> None:
     done = folder / f"{_PREFIX}{epoch:05d}"
     half = done.with_name(done.name + _HALF)
-    shutil.rmtree(half, ignore_errors=True)
+    remove_folder(half, _OWN)
     half.mkdir(parents=True)
     tensors: dict[str, Tensor] = {}
     told = {
@@ -82,9 +87,31 @@ def _write(folder: Path, session: Session, method: Method, epoch: int, over: boo
     told["optimizer"] = counters
     (half / "training.json").write_text(json.dumps(told), encoding="utf-8")
     half.rename(done)
-    for path in folder.glob(f"{_PREFIX}*"):
-        if path != done:
-            shutil.rmtree(path, ignore_errors=True)
+    _clear(folder, done)
+
+
+def remove(folder: Path) -> None:
+    """Delete all checkpoints of a training, and the folder where nothing else is in it.
+
+    Raises:
+        InputError: it is a link.
+    """
+    check_folder(folder)
+    _clear(folder)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _clear(folder: Path, keep: Path | None = None) -> None:
+    for path in _folders(folder):
+        if path != keep:
+            remove_folder(path, _OWN)
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Checkpoints, whole and half written, in a folder; links are none."""
+    found = folder.glob(f"{_PREFIX}*")
+    return [p for p in found if _FOLDER.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
 
 
 def restore(path: Path, session: Session, method: Method) -> tuple[int, bool]:

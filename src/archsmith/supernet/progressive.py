@@ -129,10 +129,9 @@ class OFA(SampledMethod):
 
     After the largest architecture was trained alone, a frozen copy of it teaches the others, which
     learn from the targets too; the learning rate starts again with each phase, lower than before.
-    When widths are freed, channels are put in the order of their importance. For images the
-    resolution is elastic from the start, where the largest architecture takes images of other
-    sizes. Not as in the paper: a small kernel is the centre of a large one, without a learned
-    matrix between them.
+    Learned matrices make small kernels of large ones, and when widths are freed, channels are put
+    in the order of their importance. For images the resolution is elastic from the start, where the
+    largest architecture takes images of other sizes.
 
     Args:
         alone: share of the training for the largest alone.
@@ -142,6 +141,7 @@ class OFA(SampledMethod):
         rates: peak of the learning rate by phase (``kernel``, ``depth``, ``width``), as shares of
             the largest's; the paper's for those that are not given.
         sort: put channels in order before widths are freed.
+        transforms: learn matrices between kernels of different size.
 
     Raises:
         InputError: an option is out of its range, or resolutions for what is no image.
@@ -157,13 +157,14 @@ class OFA(SampledMethod):
         resolutions: Sequence[int] | None = None,
         rates: Mapping[str, float] | None = None,
         sort: bool = True,
+        transforms: bool = True,
     ) -> None:
         unknown = sorted(set(rates or {}) - set(ORDER))
         if unknown or any(not rate > 0 for rate in (rates or {}).values()):
             raise InputError(
                 "ofa, rates", f"numbers above 0 for some of {', '.join(ORDER)}", str(rates)
             )
-        self.rates, self.sort = {**RATES, **(rates or {})}, sort
+        self.rates, self.sort, self.transforms = {**RATES, **(rates or {})}, sort, transforms
         self._progressive = Progressive(alone, paths)
         super().__init__(self._progressive)
         if resolutions is not None and any(side < 1 for side in resolutions):
@@ -177,6 +178,8 @@ class OFA(SampledMethod):
     def begin(self, session: Session) -> None:
         super().begin(session)
         self._session, supernet, self._teacher = session, session.supernet, None
+        if self.transforms:
+            supernet.transform_kernels()
         self.sides = self._sides(session)
         space, survey = supernet.space, supernet.survey
         session.restarts = self._progressive.starts(space, survey)

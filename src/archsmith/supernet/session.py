@@ -285,8 +285,9 @@ def start(
 
 
 def _norms(supernet: Supernet) -> set[int]:
-    """``id`` of the stored parameters that belong to a normalisation."""
-    return {id(p) for key, p in supernet.stored() if is_norm(supernet.facts(key).kind)}
+    """``id`` of the stored parameters that do not decay: of normalisation, and of no layer."""
+    facts = [(p, supernet.facts(key)) for key, p in supernet.stored()]
+    return {id(p) for p, known in facts if known is None or is_norm(known.kind)}
 
 
 def by_batch(model: nn.Module) -> None:

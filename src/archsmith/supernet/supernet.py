@@ -15,9 +15,10 @@ from ..errors import InputError, SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import architecture_policy, parameter_keys, refuse_extra
 from ..space.reading import Reading
+from .kernels import Sizes, elastic_kernels, matrices, name_of, shrink
 from .known import Stored, Survey
 from .lending import Place, distinct, lend, uninitialised
-from .slicing import fits_layout, take
+from .slicing import SlicingRule, fits_layout
 from .store import Store, beyond, filled
 from .survey import Surveyor
 
@@ -63,6 +64,8 @@ class Supernet(Store):
         >>> loss(child(x), y).backward(); optimizer.step()       # over net.parameters()
         >>> plain = net.extract(architecture)                    # with weights of its own
     """
+
+    _kernels: dict[str, Sizes]
 
     def __init__(
         self,
@@ -153,7 +156,7 @@ class Supernet(Store):
                     f"shape {tuple(wanted)} beside "
                     f"{'nothing' if stored is None else tuple(stored.shape)}",
                 )  # fmt: skip
-            part = take(stored, wanted, rule, self.survey.room(key))
+            part = self._part(key, tag, stored, wanted, rule)
             if place.trained and place.computed:
                 part = part.contiguous()  # sums over other strides round otherwise
             if place.trained and not place.tensor.requires_grad:
@@ -177,8 +180,8 @@ class Supernet(Store):
                 return None
             stored = self.get(tag + key)
             assert stored is not None
-            rule, room = self.survey.rule(key, place, shapes), self.survey.room(key)
-            part = take(stored.detach(), place.tensor.shape, rule, room)
+            rule = self.survey.rule(key, place, shapes)
+            part = self._part(key, tag, stored, place.tensor.shape, rule).detach()
             copy = part.clone(memory_format=torch.contiguous_format)
             return nn.Parameter(copy, place.tensor.requires_grad) if place.trained else copy
 
@@ -216,9 +219,31 @@ class Supernet(Store):
         self._events.append(("split", decision))
         self.version += 1
 
-    def facts(self, key: str) -> Stored:
-        """What is known of a key of :meth:`stored`: its kind of layer, its shape."""
-        return self.survey.stored[self._apart(key)[0]]
+    def transform_kernels(self) -> None:
+        """Put learned matrices between kernels of different size (Once-for-All).
+
+        They begin as identities, which changes nothing. Optimisers have to take the new parameters.
+        """
+        if self._kernels:
+            return
+        self._kernels = elastic_kernels(self.survey)
+        for key, matrix in matrices(self._kernels):
+            self.put(key, matrix.to(self.device), trained=True)
+        self._events.append(("transform", ""))
+        self.version += 1
+
+    def _part(
+        self, key: str, tag: str, stored: Tensor, wanted: torch.Size, rule: SlicingRule
+    ) -> Tensor:
+        """The part of a stored tensor that a layer uses."""
+        room, sizes = self.survey.room(key), self._kernels.get(key, [])
+        return shrink(
+            stored, wanted, rule, room, sizes, lambda size: self.get(tag + name_of(key, size))
+        )
+
+    def facts(self, key: str) -> Stored | None:
+        """What is known of a key of :meth:`stored`; ``None`` for matrices between kernels."""
+        return self.survey.stored.get(self._apart(key)[0])
 
     def save(self, path: str | Path) -> None:
         """Write the weights as a safetensors file, whole or not at all."""
@@ -272,6 +297,8 @@ class Supernet(Store):
         for event, value in events:
             if event == "split":
                 self.split(value)
+            elif event == "transform":
+                self.transform_kernels()
             else:
                 self._admit(Architecture.from_json(value))
         self.fill_from(tensors, source)
@@ -336,6 +363,7 @@ class Supernet(Store):
         self.survey: Survey = self._surveyor.look(drawn)
         #: What happened to the store since, in order: a file of it has to repeat that.
         self._events: list[tuple[str, Any]] = []
+        self._kernels = {}
         self._fill_anew()
 
     def _fill_anew(self) -> None:

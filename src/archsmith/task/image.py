@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..data import arrays, folder, pixels
+from ..data import arrays, folder, levels, pixels
+from ..data.names import shown
 from ..data.raw import ClassesBy, Images
 from ..data.source import image_options, kind_of, locate, read_images
 from ..data.split import drawn_parts, split
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 class ImageClassification(Task):
     """The class of an image.
 
-    Raw inputs are bytes, (n, channels, height, width); outputs are logits, (n, classes).
+    Raw inputs are (n, channels, height, width), bytes, or floats where these would lose levels;
+    outputs are logits, (n, classes).
     """
 
     name = "image-classification"
@@ -42,8 +44,9 @@ class ImageClassification(Task):
 
     def read(self, source: str, options: ReadOptions) -> Data:
         raw = read_images(
-            source, options.image_size, options.unreadable, options.target, self.classes_by
-        )
+            source, options.image_size, options.unreadable, options.target, self.classes_by,
+            options.channels,
+        )  # fmt: skip
         indices = split(
             raw.labels, raw.parts, options.validation, options.test, options.seed, raw.name
         )
@@ -99,7 +102,7 @@ class ImageClassification(Task):
 
     def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
         shift, scale = _normalisation(facts)
-        return inputs.float().sub_(shift.to(inputs.device)).mul_(scale.to(inputs.device))
+        return _normal(inputs, shift.to(inputs.device), scale.to(inputs.device), _bounds(facts))
 
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
@@ -136,8 +139,7 @@ class ImageClassification(Task):
             classify.two(data.validation.inputs),
             "images",
             "probabilities",
-            f"images: uint8 (n, {size}), 0 to 255{_mapping(facts)}; "
-            f"probabilities: float32 (n, {facts['classes']})",
+            f"images: {_values(facts, size)}; probabilities: float32 (n, {facts['classes']})",
         )
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
@@ -151,7 +153,7 @@ class ImageClassification(Task):
         return torch.from_numpy(np.stack([_from_image(file, facts) for file in files]))
 
     def names_in(self, path: Path) -> Sequence[str] | None:
-        return [file.name for file in _images_in(path)] if path.is_dir() else None
+        return [shown(file.name) for file in _images_in(path)] if path.is_dir() else None
 
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         return classify.describe_classes(outputs, facts)
@@ -161,7 +163,7 @@ class ImageClassification(Task):
     ) -> Image.Image:
         from .picture import image_grid
 
-        return image_grid(inputs, targets, outputs, facts["class_names"])
+        return image_grid(as_bytes(inputs, facts), targets, outputs, facts["class_names"])
 
 
 def _images_in(place: Path) -> list[Path]:
@@ -169,7 +171,7 @@ def _images_in(place: Path) -> list[Path]:
 
 
 class Normalise(nn.Module):
-    """Bytes to normalised float32, with the statistics as buffers."""
+    """Raw images to normalised float32, with the statistics as buffers."""
 
     shift: Tensor
     scale: Tensor
@@ -177,17 +179,53 @@ class Normalise(nn.Module):
     def __init__(self, facts: Mapping[str, Any]) -> None:
         super().__init__()
         shift, scale = _normalisation(facts)
+        self.bounds = _bounds(facts)
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
 
     def forward(self, images: Tensor) -> Tensor:
-        return (images.float() - self.shift) * self.scale
+        return _normal(images, self.shift, self.scale, self.bounds)
+
+
+def _normal(
+    images: Tensor, shift: Tensor, scale: Tensor, bounds: tuple[float, float] | None
+) -> Tensor:
+    values = images.to(shift.dtype)
+    if bounds is not None:
+        values = values.clamp(*bounds)
+    return ((values - shift) * scale).float()
+
+
+def _is_raw(facts: Mapping[str, Any]) -> bool:
+    """Whether inputs are floats in values of the source, and not bytes."""
+    return bool(facts.get("dtype", "uint8") != "uint8")
+
+
+def _bounds(facts: Mapping[str, Any]) -> tuple[float, float] | None:
+    return (facts["low"], facts["high"]) if facts.get("clipped") else None
+
+
+def _black_and_span(facts: Mapping[str, Any]) -> tuple[float, float]:
+    """Black, and how far white lies above it, in values of raw inputs."""
+    low, high = (facts["low"], facts["high"]) if _is_raw(facts) else (0.0, 255.0)
+    return low, (high - low) or 1.0
 
 
 def _normalisation(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """What to take from bytes and to multiply by, each (channels, 1, 1)."""
-    mean, std = torch.tensor(facts["mean"]), torch.tensor(facts["std"])
-    return (mean * 255)[:, None, None], (1 / (std * 255))[:, None, None]
+    """What to take from raw inputs and to multiply by, each (channels, 1, 1)."""
+    dtype = torch.float64 if facts.get("dtype") == "float64" else torch.float32
+    low, span = _black_and_span(facts)
+    mean, std = (torch.tensor(facts[name], dtype=torch.float64) for name in ("mean", "std"))
+    shift, scale = mean * span + low, 1 / (std * span)
+    return shift.to(dtype)[:, None, None], scale.to(dtype)[:, None, None]
+
+
+def as_bytes(inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
+    """Raw inputs as pictures, uint8."""
+    if not _is_raw(facts):
+        return inputs
+    low, span = _black_and_span(facts)
+    return ((inputs.double() - low) * (255 / span)).round().clamp(0, 255).byte()
 
 
 def _shifted(count: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
@@ -206,9 +244,14 @@ def part_of(raw: Images, index: NDArray[np.int64]) -> Part:
 def facts_of(raw: Images, train: NDArray[np.int64]) -> dict[str, Any]:
     """Sizes, classes, and the mean and spread of each channel over the training examples."""
     _, channels, height, width = raw.images.shape
+    dtype = str(raw.images.dtype)
+    values = {"low": raw.low, "high": raw.high} | ({"dtype": dtype} if dtype != "uint8" else {})
+    low, span = _black_and_span(values)
     total, squares, pixels = np.zeros(channels), np.zeros(channels), 0
     for start in range(0, len(train), 1024):
-        chunk = raw.images[train[start : start + 1024]].astype(np.float64) / 255
+        wide = raw.images[train[start : start + 1024]].astype(np.float64)
+        chunk = (wide.clip(raw.low, raw.high) if raw.clipped else wide) - low
+        chunk /= span
         total += chunk.sum(axis=(0, 2, 3))
         squares += (chunk**2).sum(axis=(0, 2, 3))
         pixels += chunk.size // channels
@@ -222,9 +265,12 @@ def facts_of(raw: Images, train: NDArray[np.int64]) -> dict[str, Any]:
         "class_names": list(raw.class_names),
         "mean": mean.tolist(),
         "std": np.where(std < 1e-6, 1.0, std).tolist(),
-        "low": raw.low,
-        "high": raw.high,
         "mirror": may_mirror(raw.class_names),
+        **values,
+        # Absent where they say nothing, as in what was exported before they were.
+        **({"clipped": True} if raw.clipped else {}),
+        **({"layout": raw.layout} if raw.layout else {}),
+        **({"deep_white": raw.deep_white} if raw.deep_white else {}),
     }
 
 
@@ -264,38 +310,55 @@ def sized(raw: Images) -> str:
     return f"{count:,} {colour} images of {height} x {width}"
 
 
-def _mapping(facts: Mapping[str, Any]) -> str:
-    """How values of the source become the bytes that the model takes; empty where they are."""
+def _values(facts: Mapping[str, Any], size: str) -> str:
+    """The values of raw inputs in words, and how those of the source become bytes."""
     low, high = facts["low"], facts["high"]
+    if _is_raw(facts):
+        beyond = ", clipped to that" if facts.get("clipped") else ""
+        return f"{facts['dtype']} (n, {size}), {low:g} to {high:g}, as in the source{beyond}"
+    bytes_ = f"uint8 (n, {size}), 0 to 255"
     if (low, high) == (0, 255):
-        return ""
+        return bytes_
     moved = f"(value - {low:g})" if low > 0 else f"(value + {-low:g})" if low < 0 else "value"
-    return f" (values of the source, {low:g} to {high:g}, as round({moved} * 255 / {high - low:g}))"
+    mapped = f"round({moved} * 255 / {high - low:g})"
+    return f"{bytes_} (values of the source, {low:g} to {high:g}, as {mapped})"
 
 
-def _from_image(path: Path, facts: Mapping[str, Any]) -> NDArray[np.uint8]:
+def _from_image(path: Path, facts: Mapping[str, Any]) -> NDArray[Any]:
+    low, high = facts["low"], facts["high"]
+    if facts["channels"] not in (1, 3) or facts.get("clipped") or (_is_raw(facts) and low != 0):
+        wanted = f"an array of {facts['channels']} channels, values from {low:g} to {high:g}"
+        raise DataError(str(path), wanted, "an image file")
+    shape = (facts["height"], facts["width"], facts["channels"])
     try:
-        image = folder.open_image(path, 1.0 if facts["high"] == 1 else 255.0)
+        opened = levels.open_image(path)
+        white = high if _is_raw(facts) or (high == 1 and opened.kind == "float") else 255.0
+        image = opened.fitted(*shape, white, facts.get("deep_white", levels.DEEP))
     except Exception as error:
         # Damaged files make pillow raise nearly anything.
         raise DataError(str(path), "an image that can be read", str(error)) from error
-    if facts["channels"] not in (1, 3):
-        raise DataError(str(path), f"an array of {facts['channels']} channels", "an image file")
-    return folder.fitted(image, facts["height"], facts["width"], facts["channels"])
+    if _is_raw(facts):
+        return image.astype(facts["dtype"])
+    return image if image.dtype == np.uint8 else pixels.to_bytes(image, 0, white)
 
 
-def _from_arrays(path: Path, facts: Mapping[str, Any]) -> NDArray[np.uint8]:
+def _from_arrays(path: Path, facts: Mapping[str, Any]) -> NDArray[Any]:
     """Images of an ``.npy`` or ``.npz`` file, one or many, channels first, last or absent."""
     array = arrays.load_one(path)
     shape = (facts["channels"], facts["height"], facts["width"])
     last = (*shape[1:], shape[0])
-    for wanted in (shape, last) + ((shape[1:],) if shape[0] == 1 else ()):
+    # Where the sizes do not tell, they stand as they did in the training data.
+    orders = (last, shape) if facts.get("layout") == "last" else (shape, last)
+    for wanted in orders + ((shape[1:],) if shape[0] == 1 else ()):
         if array.shape[-len(wanted) :] != wanted or array.ndim > len(wanted) + 1:
             continue
         images = array.reshape(-1, *wanted)
         images = images.transpose(0, 3, 1, 2) if wanted is last else images.reshape(-1, *shape)
         if len(images) == 0:
             raise DataError(str(path), "at least one image", "none")
-        pixels.check_range(str(path), images, facts["low"], facts["high"])
-        return pixels.to_bytes(images, facts["low"], facts["high"])
+        low, high = facts["low"], facts["high"]
+        pixels.check_range(str(path), images, low, high, facts.get("clipped", False))
+        if _is_raw(facts):
+            return np.ascontiguousarray(images, dtype=facts["dtype"])
+        return pixels.to_bytes(images, low, high)
     raise DataError(str(path), f"images of shape {shape}, one or many", str(array.shape))

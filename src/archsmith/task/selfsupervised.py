@@ -170,11 +170,12 @@ class PartnerMeter(Meter):
 def _paired(
     task: SelfSupervisedImages, images: Tensor, facts: Mapping[str, Any], seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Two fixed views of each image as bytes, one after the other."""
+    """Two fixed views of each image as raw inputs, one after the other."""
     generator = torch.Generator().manual_seed(seed)
     undo = task.normalise(facts)
     blocks = []
     for block in torch.split(images.repeat_interleave(2, 0), 512):
         view = task.augment(task.prepare(block, facts), generator, facts)
-        blocks.append((view / undo.scale + undo.shift).round_().clamp_(0, 255).byte())
+        raw = view / undo.scale + undo.shift
+        blocks.append(raw if images.is_floating_point() else raw.round_().clamp_(0, 255).byte())
     return torch.cat(blocks), torch.arange(len(images)).repeat_interleave(2)

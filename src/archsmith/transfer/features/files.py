@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from ...data.arrays import load, open_archive
 from ...errors import DataError, InputError, MissingExtraError, StoreError
+from ...files import replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,16 +72,15 @@ def save_features(
     place = Path(path)
     check_path(place)
     saved = _checked(features, labels, names, parts)
-    half = place.with_name(f".{place.name}.{os.getpid()}{place.suffix}")
     try:
-        if place.suffix == ".npz":
-            arrays: dict[str, Any] = _arrays(saved)
-            np.savez(half, **arrays)
-        else:
-            _write_parquet(half, saved)
-        os.replace(half, place)
+        with replacing(place) as half:
+            if place.suffix == ".npz":
+                arrays: dict[str, Any] = _arrays(saved)
+                with half.open("wb") as file:  # numpy adds a suffix of its own to a name
+                    np.savez(file, **arrays)
+            else:
+                _write_parquet(half, saved)
     except OSError as error:
-        half.unlink(missing_ok=True)
         raise StoreError(str(place), "a file that can be written", str(error)) from error
     return place
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from .cli_benchmark import benchmark
-from .cli_features import features
-from .cli_list import list_
-from .cli_profile import profile
-from .cli_zeroshot import zeroshot
-from .errors import ArchsmithError, InputError
-from .output import figures, interruptible, only_json, print_json, print_summary, study_json
+from ..cli_benchmark import benchmark
+from ..cli_features import features
+from ..cli_list import list_
+from ..cli_profile import profile
+from ..cli_zeroshot import zeroshot
+from ..errors import InputError
+from ..output import figures, interruptible, only_json, print_json, print_summary, say, study_json
 
 if TYPE_CHECKING:
-    from .found import SearchResult
-    from .run import Run
+    from ..found import SearchResult
+    from ..run import Run
 
 app = typer.Typer(
     name="archsmith",
@@ -64,15 +64,17 @@ def _config(context: typer.Context, path: Path | None) -> Path | None:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(str(path), "a TOML file", error.strerror) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML, or not UTF-8
         raise InputError(str(path), "TOML", str(error)) from None
     known = {param.name: param for param in context.command.params}
     for name in values:
         if name not in known or name == "config":
-            from .errors import unknown
+            from ..errors import unknown
 
             raise unknown(f"option in {path.name}", name, [n for n in known if n and n != "config"])
     for name, value in values.items():
+        if value == "":
+            raise InputError(f"{name} in {path.name}", "a value", "an empty text", "leave it out")
         if getattr(known[name], "multiple", False) and isinstance(value, str):
             values[name] = [value]
     context.default_map = {**(context.default_map or {}), **values}
@@ -149,9 +151,9 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search for the best architecture, train it, compare it with the default, write a report."""
-    from .screen import Screen
-    from .searching import search as run_search
-    from .task.base import ReadOptions
+    from ..screen import Screen
+    from ..searching import search as run_search
+    from ..task.base import ReadOptions
 
     folder = run or _default_folder(data, space)
     with interruptible(folder), only_json(as_json), Screen() as screen:
@@ -217,9 +219,9 @@ def report(
     opened = _open(run, space, data)
     if space is not None or data is not None:
         _ = opened.setting  # what is wrong with them is no matter of a page with less on it
-    print(opened.report(to))
+    say(opened.report(to))
     for line in opened.left_out:
-        print(f"left out: {line}", file=sys.stderr)
+        say(f"left out: {line}", error=True)
 
 
 @app.command()
@@ -234,7 +236,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a found architecture to the end; the winner is scored on the test part as well."""
-    from .screen import Screen
+    from ..screen import Screen
 
     with interruptible(run), only_json(as_json), Screen() as screen:
         opened = _open(run, space, data)
@@ -244,9 +246,9 @@ def train(
         print_json(final.to_json())
         return
     part, metrics = ("test", final.test) if final.test else ("validation", final.validation)
-    print(f"trial {final.number}: {figures(metrics, f'{part} ')}, {figures(final.costs)}")
+    say(f"trial {final.number}: {figures(metrics, f'{part} ')}, {figures(final.costs)}")
     flag = "" if trial is None else f" --trial {trial}"
-    print(f"next: archsmith export {run}{flag} --to DIR")
+    say(f"next: archsmith export {run}{flag} --to DIR")
 
 
 @app.command()
@@ -266,9 +268,9 @@ def trust(
     as_json: Json = False,
 ) -> None:
     """Measure whether shared weights rank architectures as training alone does."""
-    from .benchmarking import read_table
-    from .screen import Screen
-    from .trusting import measure_trust
+    from ..benchmarking import read_table
+    from ..screen import Screen
+    from ..trusting import measure_trust
 
     for option, value in (("--file", file), ("--dataset", dataset)):
         if value is not None and table is None:
@@ -277,13 +279,13 @@ def trust(
         opened = _open(run, space, data)
         known = read_table(table, file, dataset) if table else None
         found = measure_trust(opened, sample, epochs=epochs, table=known, on_judged=screen.judged)
-        page = opened.report()
+        page, why = opened.try_report()
     if as_json:
         print_json(found.to_json())
         return
     for sentence in found.verdict.sentences:
-        print(sentence)
-    print(f"report: {page}")
+        say(sentence)
+    say(why or f"report: {page}", error=page is None)
 
 
 @app.command()
@@ -306,10 +308,10 @@ def export(
         print_json(parity.to_json())
         return
     for check in parity.checks:
-        print(f"{check.file}: agrees within {check.max_abs_difference:.1e}")
+        say(f"{check.file}: agrees within {check.max_abs_difference:.1e}")
     for name, why in parity.absent.items():
-        print(f"{name}: not written, {why}")
-    print(f"trial {final.number} is in {to}; start with {to / 'README.md'}")
+        say(f"{name}: not written, {why}")
+    say(f"trial {final.number} is in {to}; start with {to / 'README.md'}")
 
 
 @app.command()
@@ -326,8 +328,8 @@ def predict(
     space: SpaceName = None,
 ) -> None:
     """Predict with an exported model; one JSON document."""
-    from .export import predict as run_predict
-    from .export import predict_from_support
+    from ..export import predict as run_predict
+    from ..export import predict_from_support
 
     if learner is not None and support is None:
         wanted = "the examples that it learns from"
@@ -347,28 +349,16 @@ app.command()(zeroshot)
 app.command(name="list")(list_)
 
 
-def main() -> None:
-    """Entry point: errors that are the user's to mend are told without a traceback."""
-    try:
-        app()
-    except ArchsmithError as error:
-        print(f"archsmith: {error}", file=sys.stderr)
-        sys.exit(error.exit_status)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-
-
 def _open(folder: Path, space: str | None = None, data: str | None = None) -> Run:
-    from .run import Run
+    from ..run import Run
 
     return Run(folder, space, data)
 
 
 def _exported_space(folder: Path, space: str) -> Any:
-    from .export.bundle import read_record
-    from .setting import open_space
-    from .signing import check_arguments
+    from ..export.bundle import read_record
+    from ..setting import open_space
+    from ..signing import check_arguments
 
     arguments = read_record(folder)["space"]["arguments"]
     check_arguments(f"{folder}, architecture.json", arguments)
@@ -387,19 +377,22 @@ def _command() -> str:
 
 
 def _show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
-    from .run import Run
+    from ..run import Run
 
     if as_json:
         print_json(study_json(Run(folder, result.setting.space)))
         return
     if result.interrupted:
         done = len(result.history.finished)
-        print(f"interrupted: {done} finished trials are kept in {folder}; the same command goes on")
-        print(f"report: {result.report}")
+        say(f"interrupted: {done} finished trials are kept in {folder}; the same command goes on")
+        _say_report(result)
         return
     print_summary(Run(folder, result.setting.space))
-    print(f"report: {result.report}")
+    _say_report(result)
 
 
-if __name__ == "__main__":
-    main()
+def _say_report(result: SearchResult) -> None:
+    if result.report is not None:
+        say(f"report: {result.report}")
+    else:
+        say(result.problems[-1], error=True)

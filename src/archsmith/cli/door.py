@@ -1,0 +1,48 @@
+"""From the arguments to an exit status: what is the user's to mend is told in a sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import ArchsmithError, InputError
+from ..output import say
+from .commands import app
+
+#: What a disk or a machine does to us; all else that a system refuses is about the path given.
+_OURS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
+
+def run() -> None:
+    """Run the command that the arguments name."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        _check(sys.argv[1:])
+        app()
+    except ArchsmithError as error:
+        say(f"archsmith: {error}", error=True)
+        sys.exit(error.exit_status)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        where = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "a file"
+        say(f"archsmith: {where}: expected a path that can be used, got {error.strerror}",
+            error=True)  # fmt: skip
+        sys.exit(1 if error.errno in _OURS else 2)
+
+
+def _check(arguments: Sequence[str]) -> None:
+    """Refuse an empty text where a value is wanted: as a path it would be the folder here."""
+    for before, argument in zip(["", *arguments], arguments):
+        name, equals, value = argument.partition("=")
+        if not argument or (name.startswith("--") and equals and not value):
+            where = name or (before if before.startswith("--") else "an argument")
+            raise InputError(where, "a value", "an empty text", "leave it out, or say what")

@@ -1,0 +1,166 @@
+"""Files that archsmith writes, replaces and deletes: under names of its own, through no link.
+
+A run folder or an export may come from somebody else, and a folder in it may be a link to
+something dear. So what is deleted matches a name that archsmith writes, in a folder that is no
+link, and what is replaced is the entry itself, never what it points to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from .errors import InputError, RunFolderError
+from .visible import visible
+
+#: The end of the name under which a file is written before it takes its place.
+_HALF = re.compile(r".+\.(\d+)\.tmp")
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to; what was written there replaces ``path`` in a single step.
+
+    A link in its place is replaced itself. After an error nothing is left behind.
+    """
+    half = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    half.unlink(missing_ok=True)
+    # Whoever writes next opens a file that is new, not one that somebody had put a link to there.
+    os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield half
+        os.replace(half, path)
+    except BaseException:
+        half.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a page, a drawing or a card whole or not at all, safe to show in a terminal."""
+    with replacing(path) as half:
+        half.write_text(visible(text), encoding="utf-8")
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file of one's own, which is no link."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+
+
+def check_links(folder: Path) -> None:
+    """Refuse to work in a run folder that leads elsewhere.
+
+    Raises:
+        RunFolderError: an entry of the folder is a link.
+    """
+    for entry in os.scandir(folder):
+        if entry.is_symlink():
+            raise RunFolderError(
+                entry.path, "a file or folder of the run folder's own",
+                f"a link to {os.readlink(entry.path)}",
+                "what lies there is left alone: put it here in place of the link, or choose "
+                "another run folder",
+            )  # fmt: skip
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is a link; one that is not there is no fault.
+
+    Raises:
+        InputError: it is one.
+    """
+    with _opened(folder):
+        pass
+
+
+def sweep(folder: Path, own: re.Pattern[str], keep: Collection[str] = ()) -> None:
+    """Delete the files in a folder whose whole name matches ``own``; all others stay.
+
+    Raises:
+        InputError: the folder is a link.
+    """
+    with _opened(folder) as place:
+        for name in os.listdir(place) if place is not None else ():
+            if own.fullmatch(name) and name not in keep and _is_file(name, place):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=place)
+
+
+def sweep_halves(folder: Path) -> None:
+    """Delete what a process that is gone left half written in a folder.
+
+    Raises:
+        InputError: the folder is a link.
+    """
+    with _opened(folder) as place:
+        for name in os.listdir(place) if place is not None else ():
+            half = _HALF.fullmatch(name)
+            if half and not _alive(int(half[1])) and _is_file(name, place):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=place)
+
+
+def remove_folder(folder: Path, own: re.Pattern[str]) -> None:
+    """Delete the files of a folder whose names match ``own``, and the folder when it is empty.
+
+    Raises:
+        InputError: the folder is a link.
+    """
+    sweep(folder, own)
+    with contextlib.suppress(OSError):
+        os.rmdir(folder)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Hold a folder while working in it; whether nobody else holds it. Death lets it go."""
+    import fcntl
+
+    with _opened(folder) as place:
+        try:
+            if place is not None:
+                fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            place = None
+        yield place is not None
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int | None]:
+    """A descriptor of a folder, ``None`` where there is none."""
+    try:
+        place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        yield None
+        return
+    except OSError as error:
+        got = f"a link to {os.readlink(folder)}" if folder.is_symlink() else str(error.strerror)
+        raise InputError(
+            str(folder), "a folder of its own", got, "nothing in it was touched"
+        ) from None
+    try:
+        yield place
+    finally:
+        os.close(place)
+
+
+def _is_file(name: str, place: int | None) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=place, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return process != os.getpid()
