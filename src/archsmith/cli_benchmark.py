@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from .errors import InputError
 from .files import write_text
-from .output import only_json, print_json, results_console, say
+from .output import interruptible, only_json, print_json, results_console, say
 
 if TYPE_CHECKING:
     from .benchmarking import BenchmarkResult
@@ -56,7 +55,10 @@ def benchmark(
     """Run strategies on a benchmark table, again and again, and say how near the best they come."""
     names = list(dict.fromkeys(strategy or ["auto"]))
     _check_picture(picture)
-    with _interruptible(), only_json(as_json):
+    with (
+        interruptible("a benchmark keeps nothing of runs that were not all done"),
+        only_json(as_json),
+    ):
         from .benchmarking import compare, read_table
         from .benchmarking.progress import Runs
 
@@ -97,15 +99,6 @@ def list_tables() -> None:
             except InputError as error:
                 found = f"cannot be read: {error.got}"
             say(f"{'':<{width}}  {found}")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("interrupted: a benchmark keeps nothing of runs that were not all done", error=True)
-        raise typer.Exit(130) from None
 
 
 def _check_picture(path: Path | None) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from .errors import DataError, InputError
-from .output import only_json, print_json, say
+from .output import interruptible, only_json, print_json, say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +77,7 @@ def features(
     _check_files(to, map, method)
     record = read_record(folder)
     task, facts = find_task(record["task"]), record["facts"]
-    with _interruptible(), only_json(as_json), Screen() as screen:
+    with interruptible("nothing was written"), only_json(as_json), Screen() as screen:
         model = load_model(folder, space=_space(space, record) if space else None)
         reader = Features(
             model, layer, pool=pool, normalise=normalise, device=pick_device(device), cache=cache,
@@ -112,15 +111,6 @@ def features(
         print_json(document)
     else:
         _print(document)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("interrupted: nothing was written", error=True)
-        raise typer.Exit(130) from None
 
 
 @dataclass(frozen=True)

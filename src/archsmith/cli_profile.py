@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from .errors import InputError
-from .output import only_json, print_json, results_console, say
+from .output import interruptible, only_json, print_json, results_console, say
 
 if TYPE_CHECKING:
     from .profiling import Profile
@@ -59,7 +57,7 @@ def profile(
     from .task.base import ReadOptions
 
     _check_page(to)
-    with _interruptible(), only_json(as_json), Screen() as screen:
+    with interruptible("a profile keeps nothing"), only_json(as_json), Screen() as screen:
         found = run_profile(
             space, data, task=task, maximize=maximize or (), minimize=minimize or (),
             limits=limit or (), samples=samples, time=time, device=device, seed=seed,
@@ -78,15 +76,6 @@ def profile(
             say(f"page: {to}")
     if not found.sound:
         raise typer.Exit(_BROKEN)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        say("interrupted: a profile keeps nothing", error=True)
-        raise typer.Exit(130) from None
 
 
 def _check_page(path: Path | None) -> None:

@@ -32,22 +32,27 @@ def results_console(width: int) -> PlainConsole:
 
 
 @contextlib.contextmanager
-def interruptible(folder: Path) -> Iterator[None]:
-    """Ctrl-C wherever it falls: one line that says how to go on, and status 130."""
+def interruptible(after: str) -> Iterator[None]:
+    """Ctrl-C wherever it falls: one line, of what is left ``after`` that, and status 130."""
     from typer import Exit
 
     try:
         yield
     except KeyboardInterrupt:
-        say(f"interrupted: the same command goes on with {folder}", error=True)
+        say(f"interrupted: {after}", error=True)
         raise Exit(130) from None
     except SystemExit as error:
-        # Commands end by Exit. This one comes out of code of the user's, where no trial runs; its
+        # Commands end by Exit. This one comes out of code of the user's that no trial guards; its
         # status would say that all is done.
         raise WorkError(
-            "the search", "builders and models that return", f"SystemExit: {error.code}",
+            "the command", "builders and models that return", f"SystemExit: {error.code}",
             "take sys.exit out of them",
         ) from error  # fmt: skip
+
+
+def goes_on(folder: Path) -> str:
+    """What is left after a search was interrupted."""
+    return f"the same command goes on with {folder}"
 
 
 @contextlib.contextmanager

@@ -17,8 +17,9 @@ from study_toys import ACCURACY, Each
 from torch import nn
 from wild_toys import Own, Wild
 
-from archsmith.errors import SpaceError, StoreError
+from archsmith.errors import SpaceError, StoreError, WorkError
 from archsmith.objective import Limit
+from archsmith.output import interruptible
 from archsmith.space import Space, choose
 from archsmith.space.architecture import Architecture
 from archsmith.space.guard import Guard
@@ -213,3 +214,8 @@ def test_a_folder_that_was_removed_is_no_place_to_go_back_to(tmp_path: Path) -> 
         assert os.getcwd() == before
     finally:
         os.chdir(before)
+
+
+def test_no_command_ends_with_success_because_a_model_left() -> None:
+    with pytest.raises(WorkError, match="SystemExit: 0"), interruptible("nothing is kept"):
+        Leaves()(torch.zeros(1))

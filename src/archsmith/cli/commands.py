@@ -17,7 +17,16 @@ from ..cli_list import list_
 from ..cli_profile import profile
 from ..cli_zeroshot import zeroshot
 from ..errors import InputError
-from ..output import figures, interruptible, only_json, print_json, print_summary, say, study_json
+from ..output import (
+    figures,
+    goes_on,
+    interruptible,
+    only_json,
+    print_json,
+    print_summary,
+    say,
+    study_json,
+)
 
 if TYPE_CHECKING:
     from ..found import SearchResult
@@ -156,7 +165,7 @@ def search(
     from ..task.base import ReadOptions
 
     folder = run or _default_folder(data, space)
-    with interruptible(folder), only_json(as_json), Screen() as screen:
+    with interruptible(goes_on(folder)), only_json(as_json), Screen() as screen:
         result = run_search(
             space,
             data,
@@ -238,7 +247,7 @@ def train(
     """Train a found architecture to the end; the winner is scored on the test part as well."""
     from ..screen import Screen
 
-    with interruptible(run), only_json(as_json), Screen() as screen:
+    with interruptible(goes_on(run)), only_json(as_json), Screen() as screen:
         opened = _open(run, space, data)
         epochs = opened.meta["recipe"]["epochs"]
         final = opened.train(trial, screen.training("the architecture", epochs), test)
@@ -275,7 +284,7 @@ def trust(
     for option, value in (("--file", file), ("--dataset", dataset)):
         if value is not None and table is None:
             raise InputError(option, "the table that it belongs to", "none", "--table NAME")
-    with interruptible(run), only_json(as_json), Screen() as screen:
+    with interruptible(goes_on(run)), only_json(as_json), Screen() as screen:
         opened = _open(run, space, data)
         known = read_table(table, file, dataset) if table else None
         found = measure_trust(opened, sample, epochs=epochs, table=known, on_judged=screen.judged)
