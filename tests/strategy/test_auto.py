@@ -77,6 +77,10 @@ def test_what_it_picks_proposes(builder, trials, objectives, known, expected, sa
     said = Auto().describe(space, history)
     assert said.startswith(f"auto: {expected.name}, because ")
     assert re.search(says, said), said
+    # All that it goes by, and what the rule was measured on.
+    assert str(space.size()) in said
+    assert ("2 objectives" if len(objectives) > 1 else "one objective") in said
+    assert "docs/benchmarks.md" in said
 
 
 def test_it_goes_on_from_what_the_surrogate_found():

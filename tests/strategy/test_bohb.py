@@ -71,7 +71,11 @@ def test_what_breaks_a_limit_is_bad(space):
         history.close(trial)
     strategy = BOHB(random_share=0)
     entrants = [strategy.entrant(space, history, random.Random(i)) for i in range(40)]
-    assert sum(total(p.architecture) <= 10 for p in entrants) >= 36
+    kept = sum(total(p.architecture) <= 10 for p in entrants) / 40
+    even = sum(total(t.architecture) <= 10 for t in history.trials) / 200
+    # Draws are three times as wide as the density, and the best of them stay within for the most.
+    assert kept > 0.7
+    assert kept > even + 0.15
 
 
 @pytest.mark.parametrize("workers", [1, 4])

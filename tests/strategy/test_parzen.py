@@ -173,3 +173,37 @@ def test_answers_that_no_longer_fit_count_as_not_asked():
     for b, pair in itertools.groupby(sorted(scores, key=lambda a: a["b"]), lambda a: a["b"]):
         first, second = pair
         assert scores[first] == pytest.approx(scores[second]), b
+
+
+def test_widened_draws_spread_and_scores_stay() -> None:
+    """A normal draw three times as wide leaves its centre three times as far (here 0.3 of it)."""
+
+    def one() -> nn.Module:
+        nas.real("x", 0.0, 1.0)
+        nas.choose("op", list("abcdefghij"))
+        return nn.Identity()
+
+    space = nas.Space(one)
+    good = [of(x=0.5, op="a")] * 2000
+    usual, wide = (Parzen(space, good, [], widening=factor) for factor in (1.0, 3.0))
+    around = [[d.draw(space, random.Random(i)) for i in range(800)] for d in (usual, wide)]
+    apart = [sum(abs(a["x"] - 0.5) for a in drawn) / len(drawn) for drawn in around]
+    left = [sum(a["op"] != "a" for a in drawn) for drawn in around]
+    assert 2.5 < apart[1] / apart[0] < 3.2
+    assert 2.4 < left[1] / left[0] < 3.6
+    near = of(x=0.55, op="b")
+    assert usual.score(space, near) == wide.score(space, near)
+
+
+def test_a_kernel_is_as_narrow_as_it_may_be() -> None:
+    def one() -> nn.Module:
+        nas.real("x", 0.0, 1.0)
+        return nn.Identity()
+
+    space = nas.Space(one)
+    good = [of(x=0.5)] * 20_000
+    floor, free = (Parzen(space, good, [], narrowest=least) for least in (0.2, 1e-3))
+    near, off = of(x=0.5), of(x=0.6)
+    falls = [d.score(space, near) - d.score(space, off) for d in (floor, free)]
+    assert falls[0] == pytest.approx(0.5 * (0.1 / 0.2) ** 2, abs=0.01)
+    assert falls[1] > 2 * falls[0]

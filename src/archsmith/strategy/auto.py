@@ -11,13 +11,15 @@ from .base import Strategy
 if TYPE_CHECKING:
     from ..space import Space
 
+#: What the choice was measured on, as docs/benchmarks.md has it.
+_MEASURED = "measured on the tables of docs/benchmarks.md"
 #: Trials up to which a surrogate earns what its proposals cost (tens of milliseconds each);
 #: pruned ones do not count, as they do not count in a budget.
 _SURROGATE_TRIALS = 1000
 
 
 class Auto(Strategy):
-    """Picks by space size, budget, number of objectives and trials done.
+    """Picks by the number of trials done and of objectives; says size and budget beside that.
 
     A Gaussian process proposes as long as its proposals, which grow dearer with the trials, are
     cheap beside what they save, also where the budget covers the space: then the order matters.
@@ -44,13 +46,14 @@ class Auto(Strategy):
 
 
 def pick(space: Space, history: History) -> tuple[str, str]:
-    """The strategy's name for the next proposal, and why it is that."""
-    size, budget = space.size(), history.budget
-    several = len(history.objectives) > 1
-    surrogate = "bayesian"
-    after = "nsga2" if several else "genetic"
-    if len(history) - len(history.pruned) >= _SURROGATE_TRIALS:
-        return after, f"{_SURROGATE_TRIALS:,} trials are done, and a surrogate is slow beyond that"
+    """The strategy's name for the next proposal, and what that goes by: trials done, objectives,
+    budget, size of the space, and the measurement behind the rule."""
+    size, budget, count = space.size(), history.budget, len(history.objectives)
+    goals = "one objective" if count == 1 else f"{count} objectives"
     planned = "no number of trials is set" if budget is None else f"{budget:,} trials are planned"
     beside = f", {history.workers} at a time" if history.workers > 1 else ""
-    return surrogate, f"{planned}{beside} among {size} architectures, and it needs the fewest"
+    facts = f"{planned}{beside} among {size} architectures, {goals}"
+    if len(history) - len(history.pruned) >= _SURROGATE_TRIALS:
+        dear = f"{_SURROGATE_TRIALS:,} trials are done, and a surrogate is slow beyond that"
+        return "nsga2" if count > 1 else "genetic", f"{dear}; {facts} ({_MEASURED})"
+    return "bayesian", f"{facts}, and it needed the fewest trials ({_MEASURED})"

@@ -20,11 +20,18 @@ if TYPE_CHECKING:
     from ..space import Space
 
 
+#: The paper's factor on all widths while entrants are drawn, so that they are not all alike, and
+#: the least width.
+_WIDENING = 3.0
+_NARROWEST = 1e-3
+
+
 class BOHB(Hyperband):
     """Hyperband whose brackets are entered by what a density model finds promising.
 
     The model tells the good from the others at the highest fidelity with enough results, and the
-    best of ``candidates`` draws from the density of the good enters. Architectures that were
+    best of ``candidates`` draws from the density of the good, its widths three times as wide,
+    enters. Architectures that were
     pruned for a broken limit count as bad.
 
     Args:
@@ -131,6 +138,8 @@ class _Observations:
                     good = max(self.least, int(share * len(ranked)))
                     bad = max(self.least, len(ranked) - good)
                     worse = ranked[len(ranked) - bad :] + self._broken
-                    self._model = Parzen(space, ranked[:good], worse)
+                    self._model = Parzen(
+                        space, ranked[:good], worse, widening=_WIDENING, narrowest=_NARROWEST
+                    )
                     break
         return self._model

@@ -43,6 +43,8 @@ class Parzen:
         bad: observed architectures to be unlike.
         multivariate: whether the decisions of one observation stay together (BOHB's kernel) or
             each decision has a mixture of its own (Bergstra et al. 2011).
+        widening: factor on all widths while drawing; densities are scored without it.
+        narrowest: least width of a numeric kernel, as a share of the range.
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class Parzen:
         good: Sequence[Architecture],
         bad: Sequence[Architecture],
         multivariate: bool = True,
+        widening: float = 1.0,
+        narrowest: float = _NARROWEST,
     ) -> None:
-        self._good = _Mixture(good, multivariate)
-        self._bad = _Mixture(bad, multivariate)
+        self._good = _Mixture(good, multivariate, widening, narrowest)
+        self._bad = _Mixture(bad, multivariate, widening, narrowest)
 
     def draw(self, space: Space, rng: random.Random) -> Architecture:
         """An architecture from the density of the good."""
@@ -99,8 +103,14 @@ def _by_decision(space: Space, architectures: Sequence[Architecture]) -> tuple[_
 class _Mixture:
     """Kernels around ``n`` observations, and the prior as one more that was asked nothing."""
 
-    def __init__(self, observed: Sequence[Architecture], multivariate: bool) -> None:
-        self.observed = observed
+    def __init__(
+        self,
+        observed: Sequence[Architecture],
+        multivariate: bool,
+        widening: float,
+        narrowest: float,
+    ) -> None:
+        self.observed, self.widening, self.narrowest = observed, widening, narrowest
         self.multivariate = multivariate
         size = max((len(a) for a in observed), default=1) if multivariate else 1
         #: Scott's rule: kernels narrow with the observations, slower in many dimensions.
@@ -115,7 +125,9 @@ class _Mixture:
                 (a[name],) if name in a and decision.accepts(a[name]) else None
                 for a in self.observed
             ]
-            found = self._kernels[decision] = _kind(decision)(decision, answers, self.narrowing)
+            found = self._kernels[decision] = _kind(decision)(
+                decision, answers, self.narrowing, self.narrowest
+            )
         return found
 
     def policy(self, rng: random.Random) -> Any:
@@ -129,7 +141,9 @@ class _Mixture:
                 centre = kernel.answers[common] if common < count else None
             else:
                 centre = kernel.any(rng)
-            return decision.draw(rng) if centre is None else kernel.draw(centre[0], rng)
+            if centre is None:
+                return decision.draw(rng)
+            return kernel.draw(centre[0], rng, self.widening)
 
         return answer
 
@@ -161,12 +175,17 @@ class _Kernel(ABC):
     Args:
         answers: for each observation a tuple of its answer, ``None`` where it has none that fits.
         narrowing: factor on the width, in (0, 1].
+        narrowest: least width of a numeric kernel, as a share of the range.
     """
 
     def __init__(
-        self, decision: Any, answers: Sequence[tuple[Answer] | None], narrowing: float
+        self,
+        decision: Any,
+        answers: Sequence[tuple[Answer] | None],
+        narrowing: float,
+        narrowest: float = _NARROWEST,
     ) -> None:
-        self.decision = decision
+        self.decision, self.narrowest = decision, narrowest
         self.answers = answers
         self.asked = np.array([a is not None for a in answers], dtype=bool)
         self._given = [a for a in answers if a is not None]
@@ -192,8 +211,8 @@ class _Kernel(ABC):
         """Log factors of each answer under each observation that has one."""
 
     @abstractmethod
-    def draw(self, centre: Answer, rng: random.Random) -> Answer:
-        """An answer from the kernel around this one."""
+    def draw(self, centre: Answer, rng: random.Random, widening: float = 1.0) -> Answer:
+        """An answer from the kernel around this one, with ``widening`` times its width."""
 
 
 class _Options(_Kernel):
@@ -211,8 +230,8 @@ class _Options(_Kernel):
         places = np.array([self.place[a] for a in answers], dtype=int)
         return np.where(places[:, None] == self.given[None, :], self.same, self.other)
 
-    def draw(self, centre: Answer, rng: random.Random) -> Answer:
-        if rng.random() >= self.leave:
+    def draw(self, centre: Answer, rng: random.Random, widening: float = 1.0) -> Answer:
+        if rng.random() >= min(widening * self.leave, 1.0 - 1.0 / self.decision.cardinality):
             return centre
         answer: Answer = self.decision.change(centre, rng)
         return answer
@@ -222,7 +241,7 @@ class _Range(_Kernel):
     """A normal density on the decision's scale, cut off at its ends."""
 
     def prepare(self, narrowing: float) -> None:
-        self.width = max(_WIDTH * narrowing, _NARROWEST)
+        self.width = max(_WIDTH * narrowing, self.narrowest)
         count = self.decision.cardinality
         if count is not None and count > 1:
             self.width = max(self.width, 0.5 / (count - 1))  # else the next answer is out of reach
@@ -237,10 +256,10 @@ class _Range(_Kernel):
         factors: Array = self.norm[None, :] - 0.5 * away**2
         return factors
 
-    def draw(self, centre: Answer, rng: random.Random) -> Answer:
+    def draw(self, centre: Answer, rng: random.Random, widening: float = 1.0) -> Answer:
         place = self.decision.encode(centre)[0]
         for _ in range(32):
-            moved = rng.gauss(place, self.width)
+            moved = rng.gauss(place, widening * self.width)
             if 0.0 <= moved <= 1.0:
                 return _answer_at(self.decision, moved)
         return centre
@@ -260,13 +279,14 @@ class _Labels(_Kernel):
         factors: Array = (labels - moved) * stay + moved * leave
         return factors
 
-    def draw(self, centre: Answer, rng: random.Random) -> Answer:
+    def draw(self, centre: Answer, rng: random.Random, widening: float = 1.0) -> Answer:
         assert isinstance(centre, tuple)
+        leave = min(widening * self.leave, 0.5)
         for _ in range(32):
             answer = tuple(
                 label
                 for label in self.decision.labels
-                if (label in centre) != (rng.random() < self.leave)
+                if (label in centre) != (rng.random() < leave)
             )
             if len(answer) in self.decision.sizes:
                 return answer
