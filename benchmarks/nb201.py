@@ -36,7 +36,7 @@ from archsmith.study.processes import cores
 
 STRATEGIES = (
     "random", "evolution", "reinforce", "reinforce as published", "local-search", "genetic",
-    "nsga2", "tpe", "bananas",
+    "nsga2", "tpe", "bananas", "linear-thompson",
     "bayesian", "auto", "successive-halving", "hyperband", "asha", "bohb", "abohb", "grid",
 )  # fmt: skip
 #: Mean test accuracy and its spread, and after how many queries.

@@ -40,10 +40,10 @@ from archsmith.zoo.nasbench201 import OPS, edge_names, nasbench201
 #: Milliseconds that the project promises.
 TARGETS = {
     "random": 0.1, "evolution": 0.1, "local-search": 0.1, "reinforce": 20.0, "tpe": 20.0,
-    "bohb": 20.0, "bananas": 100.0, "bayesian": 100.0, "auto": 100.0,
+    "bohb": 20.0, "bananas": 100.0, "linear-thompson": 100.0, "bayesian": 100.0, "auto": 100.0,
 }  # fmt: skip
 STRATEGIES = (
-    "random", "evolution", "local-search", "genetic", "nsga2", "reinforce", "tpe", "bananas",
+    "random", "evolution", "local-search", "genetic", "nsga2", "reinforce", "tpe", "bananas", "linear-thompson",
     "bayesian", "auto", "asha", "hyperband", "bohb", "optuna:TPESampler", "optuna:GPSampler",
 )  # fmt: skip
 #: These get a history of their own making: they read the past as steps of theirs.

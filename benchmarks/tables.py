@@ -46,7 +46,7 @@ TABLES = (
     "hwgpt/s", "nlp",
 )  # fmt: skip
 SINGLE = (
-    "auto", "bayesian", "bananas", "tpe", "genetic", "nsga2", "local-search", "reinforce",
+    "auto", "bayesian", "bananas", "linear-thompson", "tpe", "genetic", "nsga2", "local-search", "reinforce",
     "evolution", "random", "grid",
 )  # fmt: skip
 #: Only where a table was recorded at several fidelities.

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from .strategy.advised import Advised
     from .strategy.asha import ASHA
     from .strategy.auto import Auto
-    from .strategy.bananas import Bananas
+    from .strategy.bananas import Bananas, LinearThompson
     from .strategy.bayesian import BayesianOptimization
     from .strategy.bohb import BOHB
     from .strategy.distinct import Distinct
@@ -177,6 +177,7 @@ _PLACES = {
     "Auto": "strategy.auto",
     "BOHB": "strategy.bohb",
     "Bananas": "strategy.bananas",
+    "LinearThompson": "strategy.bananas",
     "BayesianOptimization": "strategy.bayesian",
     "Distinct": "strategy.distinct",
     "GeneticAlgorithm": "strategy.genetic",

@@ -13,7 +13,8 @@ import archsmith as nas
 from archsmith.errors import InputError
 from archsmith.objective import Limit, Objective
 from archsmith.predictor.ensemble import Ensemble
-from archsmith.strategy.bananas import Bananas
+from archsmith.predictor.feedforward import FeedForward
+from archsmith.strategy.bananas import Bananas, LinearThompson
 from archsmith.testing.strategy import StrategyContract
 from archsmith.trial import History, State, Trial
 
@@ -23,13 +24,18 @@ search = partial(play, measure=worth)
 
 
 class TestBananas(StrategyContract):
-    seeds, budget = 20, 40
+    seeds, budget = 12, 30
     make = staticmethod(lambda: Bananas(candidates=20))
 
 
-def quick() -> Bananas:
+class TestLinearThompson(StrategyContract):
+    seeds, budget = 20, 40
+    make = staticmethod(lambda: LinearThompson(candidates=20))
+
+
+def quick() -> LinearThompson:
     """With fewer mutants than by default: the tests are about direction."""
-    return Bananas(candidates=25)
+    return LinearThompson(candidates=25)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +88,7 @@ def test_graph_features_tell_what_single_answers_do_not():
         """How many of the last 30 of 60 trials have the best sum."""
         space = nas.Space(builder)
         history = History([Objective("score", "maximize")], key=space.canonical)
-        strategy = Bananas(candidates=25, noise=0.1)
+        strategy = LinearThompson(candidates=25, noise=0.1)
         for number in range(60):
             proposal = strategy.propose(space, history, random.Random(f"{seed}/{number}"))
             trial = Trial(number, proposal.architecture, state=State.FINISHED)
@@ -127,7 +133,7 @@ def test_what_the_space_was_used_for_changes_nothing():
         return random.Random(architecture.id).random()
 
     def run(space: nas.Space) -> list[str]:
-        history = play(Bananas(start=4, candidates=10), space, 14, measure=value)
+        history = play(LinearThompson(start=4, candidates=10), space, 14, measure=value)
         return [t.architecture.id for t in history.trials]
 
     used = nas.Space(wide)
@@ -138,13 +144,65 @@ def test_what_the_space_was_used_for_changes_nothing():
 
 def test_fast_enough_after_500_trials(space):
     """100 ms a proposal are allowed on an idle core; it takes about 10."""
-    assert milliseconds(Bananas(), space) < 100
+    assert milliseconds(LinearThompson(), space) < 100
 
 
 @pytest.mark.parametrize("wrong", [{"start": 1}, {"candidates": 0}, {"parents": 0}, {"noise": 0.0}])
 def test_refuses_arguments_that_make_no_sense(wrong):
     with pytest.raises(InputError, match=next(iter(wrong))):
-        Bananas(**wrong)
+        LinearThompson(**wrong)
+
+
+def test_the_papers_ensemble_is_fitted_after_every_ten(space, monkeypatch):
+    fitted = []
+    real = Bananas.ensemble
+    monkeypatch.setattr(
+        Bananas, "ensemble", lambda self, rows, scores: fitted.append(len(scores)) or real(
+            self, rows, scores)
+    )  # fmt: skip
+    search(Bananas(candidates=10), space, 35, 0, objectives=[SCORE])
+    assert fitted == [10, 20, 30]
+
+
+class TestFeedForward:
+    def test_it_minimises_the_absolute_error(self):
+        """Of a target that is 0 in most rows and 9 in a few, the median; squares give the mean."""
+        targets = np.array([0.0, 0.0, 9.0] * 20)
+        found = FeedForward(np.ones((60, 1)), targets, 0).predict(np.ones((1, 1)))
+        assert found.shape == (5, 1)
+        assert np.abs(found).max() < 1.0
+
+    def test_gradients_are_those_of_differences(self):
+        rng = np.random.default_rng(0)
+        rows, targets = rng.normal(size=(2, 6, 3)), rng.normal(size=(2, 6))
+        net = FeedForward(rows[0], targets[0], 0, members=2, layers=2, width=4, steps=0)
+        for bias in net._biases:  # at 0 a unit that nothing reaches has two slopes
+            bias += rng.normal(size=bias.shape)
+
+        def error() -> float:
+            return float(np.abs(net._layers(rows)[-1][..., 0] - targets).mean(axis=1).sum())
+
+        exact = net._gradients(rows, targets)
+        for value, gradient in zip([*net._weights, *net._biases], exact, strict=True):
+            place = tuple(int(rng.integers(n)) for n in value.shape)
+            before = error()
+            value[place] += 1e-6
+            assert (error() - before) / 1e-6 == pytest.approx(gradient[place], abs=1e-4)
+            value[place] -= 1e-6
+
+    def test_networks_agree_where_there_are_rows_and_part_elsewhere(self):
+        rng = np.random.default_rng(1)
+        rows = rng.uniform(-1, 1, size=(80, 2))
+        net = FeedForward(rows, rows[:, 0] - 0.5 * rows[:, 1], 3)
+        near, far = net.predict(rows), net.predict(8 * rows)
+        assert np.abs(near.mean(axis=0) - (rows[:, 0] - 0.5 * rows[:, 1])).mean() < 0.15
+        assert far.std(axis=0).mean() > 2 * near.std(axis=0).mean()
+
+    def test_the_seed_decides(self):
+        rows = np.random.default_rng(2).normal(size=(12, 3))
+        one, two, other = (FeedForward(rows, rows[:, 0], s, steps=5) for s in (1, 1, 2))
+        assert np.array_equal(one.predict(rows), two.predict(rows))
+        assert not np.array_equal(one.predict(rows), other.predict(rows))
 
 
 def test_nothing_left_in_a_space_that_was_used_up():
@@ -155,7 +213,7 @@ def test_nothing_left_in_a_space_that_was_used_up():
 
     space = nas.Space(four)
     history = History([Objective("score", "maximize")], key=space.canonical)
-    strategy = Bananas(start=2)
+    strategy = LinearThompson(start=2)
     for number in range(4):
         proposal = strategy.propose(space, history, random.Random(number))
         trial = Trial(number, proposal.architecture, state=State.FINISHED)

@@ -22,6 +22,7 @@ strategies = Registry(
         "genetic": "archsmith.strategy.genetic:GeneticAlgorithm",
         "grid": "archsmith.strategy.grid:GridSearch",
         "hyperband": "archsmith.strategy.hyperband:Hyperband",
+        "linear-thompson": "archsmith.strategy.bananas:LinearThompson",
         "local-search": "archsmith.strategy.local_search:LocalSearch",
         "nsga2": "archsmith.strategy.nsga2:NSGA2",
         "predictor": "archsmith.strategy.guided:PredictorGuided",
