@@ -95,16 +95,20 @@ class Session:
         """A generator that depends on the seed, the purpose and the number of steps done alone."""
         return random.Random(f"{self.seed} {purpose} {self.step}")
 
-    def prepare(self, batch: Batch, augment: bool = True) -> Batch:
+    def prepare(self, batch: Batch, augment: bool = True, step: int | None = None) -> Batch:
         """Model inputs and targets as the loss takes them, on the device.
 
         The augmentation is the same for each call within a step, so that all paths of a step see
         the same inputs.
+
+        Args:
+            step: augment as in this step, not as in the present one.
         """
         facts = self.data.facts
         inputs = self.task.prepare(batch[0].to(self.device), facts)
         if augment and self.recipe.augment:
-            noise = torch.Generator(self.device).manual_seed(self._number("augment", self.step))
+            number = self._number("augment", self.step if step is None else step)
+            noise = torch.Generator(self.device).manual_seed(number)
             inputs = self.task.augment(inputs, noise, facts)
         return inputs, self.task.prepare_targets(batch[1].to(self.device), facts)
 
@@ -126,13 +130,41 @@ class Session:
         A stored tensor without a gradient stays as it is, momentum and weight decay included.
         """
         self.adopt()
-        self.rate = self.recipe.lr * self._share_of_rate()
+        self.rate = self.coming_rate
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate
         if self.recipe.clip:
             nn.utils.clip_grad_norm_(self.supernet.parameters(), self.recipe.clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+
+    @property
+    def coming_rate(self) -> float:
+        """The learning rate of the next update."""
+        return self.recipe.lr * self._share_of_rate()
+
+    def probe(self, count: int, size: int) -> list[Batch]:
+        """Prepared batches that are the same at each call, of ``count`` examples or a few more.
+
+        They are of the share that is held out, or of the training part where none is, and
+        augmented only where the task cannot judge them as they are.
+
+        Args:
+            size: of a batch, as far as the task allows.
+        """
+        index = self._parts.held if len(self._parts.held) else self._parts.kept
+        generator = torch.Generator().manual_seed(self._number("probe", 0))
+        drawn = self.task.draw(
+            index, self.data.train.targets, min(size, len(index)), generator, self.data.facts
+        )
+        batches: list[Batch] = []
+        for part in drawn:
+            raw = self._parts.take(part)
+            batches.append(self.prepare(raw, augment=not self.task.judged_as_is, step=0))
+            count -= len(part)
+            if count <= 0:
+                break
+        return batches
 
     def held(self) -> Batch:
         """The next raw batch of the share that the method holds out; it cycles, shuffled anew.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 import torch
 from torch import Tensor
 
@@ -12,8 +10,7 @@ from .child import Child, unmoved
 from .mixture import Mix
 from .reading import Relaxed
 from .relaxation import Relaxation
-
-_EPSILON = 0.01  # length of the finite difference, as in the paper
+from .unroll import ComingStep, unrolled_gradient
 
 
 class DARTS(Relaxation):
@@ -32,8 +29,9 @@ class DARTS(Relaxation):
 class SecondOrderDARTS(DARTS):
     """DARTS whose alphas look one step of the weights ahead (arXiv:1806.09055, section 2.3).
 
-    The held-out loss is that after a step of plain gradient descent on the training batch, at the
-    present learning rate. Its gradient in the alphas has a second part, a product with a matrix of
+    The held-out loss is that after the step that the weights are about to take on the training
+    batch: of the optimiser that trains them, with its momentum, weight decay and clipping, at the
+    rate of that step. Its gradient in the alphas has a second part, a product with a matrix of
     second derivatives, which is a finite difference of two gradients. A step costs about 2.7
     times the first-order one.
     """
@@ -57,13 +55,13 @@ class SecondOrderDARTS(DARTS):
             self.set(session, "alphas")  # a graph is used up by each backward pass
             self.follow(session, child)
 
+        session.adopt()
         weights = [p for p in session.supernet.parameters() if p.requires_grad]
-        alphas = self.alphas.tensors()
+        step = ComingStep(session.optimizer, session.coming_rate, session.recipe.clip)
         with unmoved(child.model):
             gradients = unrolled_gradient(
-                held_loss, train_loss, weights, alphas,
-                rate=session.rate or session.recipe.lr, renew=renew,
-            )  # fmt: skip
+                held_loss, train_loss, weights, self.alphas.tensors(), step=step, renew=renew
+            )
         self.set(session, "alphas")
         more = self.regularised(session, torch.zeros((), device=session.device))
         if more.requires_grad:
@@ -73,57 +71,3 @@ class SecondOrderDARTS(DARTS):
                 for one, two in zip(gradients, added, strict=True)
             ]
         self.alphas.learn(gradients)
-
-
-def unrolled_gradient(
-    held_loss: Callable[[], Tensor],
-    train_loss: Callable[[], Tensor],
-    weights: Sequence[Tensor],
-    alphas: Sequence[Tensor],
-    *,
-    rate: float,
-    renew: Callable[[], None] = lambda: None,
-) -> list[Tensor | None]:
-    """The gradient in alphas of the held-out loss after one step of the weights (DARTS, eq. 7, 8).
-
-    Args:
-        held_loss, train_loss: at the present values of weights and alphas.
-        weights: leaves; moved along the way and put back exactly.
-        rate: of the step of the weights.
-        renew: called before each loss: what depends on weights or alphas follows them.
-    """
-    before = [w.detach().clone() for w in weights]
-    renew()
-    step = torch.autograd.grad(train_loss(), weights, allow_unused=True)
-    _move(weights, before, step, -rate)
-    renew()
-    both = torch.autograd.grad(held_loss(), [*weights, *alphas], allow_unused=True)
-    ahead, direct = both[: len(weights)], both[len(weights) :]
-    length = torch.sqrt(sum((g.square().sum() for g in ahead if g is not None), torch.zeros(())))
-    epsilon = _EPSILON / max(float(length), 1e-12)
-    sides: list[tuple[Tensor | None, ...]] = []
-    for sign in (1.0, -1.0):
-        _move(weights, before, ahead, sign * epsilon)
-        renew()
-        sides.append(torch.autograd.grad(train_loss(), alphas, allow_unused=True))
-    _move(weights, before, [None] * len(before), 0.0)
-    renew()
-    found: list[Tensor | None] = []
-    for one, plus, minus in zip(direct, *sides, strict=True):
-        if plus is None or minus is None:
-            found.append(one)
-            continue
-        mixed = (plus - minus) * (-rate / (2 * epsilon))
-        found.append(mixed if one is None else one + mixed)
-    return found
-
-
-@torch.no_grad()
-def _move(
-    weights: Sequence[Tensor],
-    before: Sequence[Tensor],
-    along: Sequence[Tensor | None],
-    distance: float,
-) -> None:
-    for weight, start, direction in zip(weights, before, along, strict=True):
-        weight.copy_(start if direction is None else start + distance * direction)
