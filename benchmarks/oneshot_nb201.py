@@ -15,6 +15,8 @@ so that other work on the machine takes nothing away). Then:
   strategy searches for ``trials`` trials, once by accuracy and once by loss. The recorded CIFAR-10
   test accuracy of what was found stands beside the published one.
 
+With ``--json`` each row is kept as it comes, and the same command goes on with those that lack.
+
 Random search at the same cost trains less than one cell, so the last line gives what random cells
 are worth by the record: one, and the best of ``trials`` by its own validation, each trained alone.
 """
@@ -200,8 +202,9 @@ def main() -> None:
     folder = Path(tempfile.gettempdir()) / "archsmith-benchmark"
     folder.mkdir(exist_ok=True)
     file = images(folder, options.side, options.images)
-    rows: list[dict[str, Any]] = []
-    jobs = [(m, s) for s in range(options.seeds) for m in options.methods]
+    rows = kept(options)
+    had = {(row["method"], row["seed"]) for row in rows}
+    jobs = [(m, s) for s in range(options.seeds) for m in options.methods if (m, s) not in had]
     with ProcessPoolExecutor(options.processes, mp_context=get_context("spawn")) as pool:
         futures = [pool.submit(one, m, s, options, file) for m, s in jobs]
         for (method, seed), future in zip(jobs, futures, strict=True):
@@ -213,10 +216,28 @@ def main() -> None:
             rows.append(row)
             print(f"{method} {seed}: test {row['test']:.2f}", file=sys.stderr, flush=True)
             if options.json:
-                told = {k: str(v) for k, v in vars(options).items()}
-                document = {"machine": platform.platform(), "options": told, "rows": rows}
+                document = {
+                    "machine": platform.platform(), "options": told(options), "rows": rows
+                }  # fmt: skip
                 options.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
     print(report(rows, options))
+
+
+def told(options: argparse.Namespace) -> dict[str, str]:
+    """What the rows depend on."""
+    free = {"methods", "seeds", "processes", "json"}
+    return {k: str(v) for k, v in vars(options).items() if k not in free}
+
+
+def kept(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """The rows of an earlier run with the same options."""
+    if not options.json or not options.json.exists():
+        return []
+    document = json.loads(options.json.read_text(encoding="utf-8"))
+    if document["options"] != told(options):
+        raise SystemExit(f"{options.json} is of other options: name another file")
+    rows: list[dict[str, Any]] = document["rows"]
+    return rows
 
 
 def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:

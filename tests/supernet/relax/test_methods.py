@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 import archsmith as nas
 from archsmith.errors import InputError, SpaceError, WorkError
 from archsmith.objective import Limit
-from archsmith.supernet.relax.darts import DARTS, unrolled_gradient
+from archsmith.space.architecture import Architecture
+from archsmith.supernet.relax.darts import DARTS
+from archsmith.supernet.relax.derive import derive
 from archsmith.supernet.relax.drnas import DrNAS
 from archsmith.supernet.relax.fair_darts import FairDARTS
 from archsmith.supernet.relax.gdas import GDAS
@@ -20,7 +23,7 @@ from archsmith.supernet.relax.pc_darts import PCDARTS
 from archsmith.supernet.relax.relaxation import Relaxation
 
 from ..training_toys import elastic, first_batch, operations, same, session_of, space_of, values
-from .toys import METHODS, linking, seeing, sized, trained
+from .toys import METHODS, Added, Dark, linking, seeing, sized, trained
 
 NAMES = sorted(METHODS)
 #: The weights learn first. One decision has all of the regulariser that the paper gives to six.
@@ -31,9 +34,7 @@ FINDING: dict[str, dict[str, Any]] = {"beta-darts": {"warm": 0.3, "most": 0.5}}
 def test_the_option_that_sees_is_found(name: str) -> None:
     method = METHODS[name](**FINDING.get(name, {"warm": 0.3}))
     session, told = trained(method, seeing, epochs=20)
-    best, *rest = method.derive(session, 3)
-    assert best["eye"] == "sees"
-    assert len(rest) == 2
+    assert [found["eye"] for found in method.derive(session, 3)] == ["sees"]  # no path elsewhere
     assert told[-1]["entropy"] < told[0]["entropy"]
     scores = method.scores(method.relaxed["eye"])
     assert float(scores[1] - scores[[0, 2]].max()) > 0.3
@@ -177,34 +178,6 @@ def test_first_order_darts_learns_alphas_from_held_out_data_alone() -> None:
         assert torch.allclose(one, two, atol=1e-6)
 
 
-def test_the_unrolled_gradient_is_that_of_autograd() -> None:
-    # Training loss quadratic in the weights, so that the finite difference has no error of order.
-    generator = torch.Generator().manual_seed(0)
-    data = torch.randn(6, 3, generator=generator, dtype=torch.float64)
-    goal = torch.randn(6, generator=generator, dtype=torch.float64)
-    w = torch.randn(3, generator=generator, dtype=torch.float64).requires_grad_()
-    alpha = torch.randn(3, generator=generator, dtype=torch.float64).requires_grad_()
-    rate = 0.1
-
-    def train(weights: Tensor, a: Tensor) -> Tensor:
-        return (data @ (weights * a.exp()) - goal).square().mean()
-
-    def held(weights: Tensor, a: Tensor) -> Tensor:
-        return (data.flip(0) @ (weights * a.exp()) - 1.0).square().mean()
-
-    (step,) = torch.autograd.grad(train(w, alpha), w, create_graph=True)
-    (exact,) = torch.autograd.grad(held(w - rate * step, alpha), alpha)
-    before = w.detach().clone()
-    (found,) = unrolled_gradient(
-        lambda: held(w, alpha), lambda: train(w, alpha), [w], [alpha], rate=rate
-    )
-    assert torch.equal(w.detach(), before)
-    assert found is not None
-    assert torch.allclose(found, exact, rtol=1e-6, atol=1e-8)
-    (first,) = torch.autograd.grad(held(w, alpha), alpha)
-    assert not torch.allclose(first, exact, rtol=1e-2)
-
-
 def test_looking_ahead_leaves_weights_and_statistics_alone() -> None:
     method = METHODS["darts-2nd"]()
     session = session_of(operations, holdout=0.5)
@@ -248,6 +221,94 @@ def test_fair_darts_pushes_gates_apart() -> None:
     assert gradient is not None
     assert gradient[0] < 0 < gradient[1]
     assert gradient[2] < 0
+
+
+def cell(channels: int, classes: int) -> nn.Module:
+    """Two edges that are added up, and one behind them; an edge may be none."""
+    ops = {"none": Dark, "skip": nn.Identity, "conv": lambda: _norm_conv(nn.BatchNorm2d(4))}
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3, padding=1),
+        Added(nn.ModuleDict({name: nas.one_of(name, ops) for name in ("a", "b")})),
+        nas.one_of("c", ops), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, classes),
+    )  # fmt: skip
+
+
+def dark_head(channels: int, classes: int) -> nn.Module:
+    """As :func:`cell`, but nothing is heard of the input as long as the head is not trained."""
+    head = nn.Linear(16, classes)
+    nn.init.zeros_(head.weight)
+    ops = {"none": Dark, "skip": nn.Identity}
+    return nn.Sequential(
+        nn.Conv2d(channels, 4, 3, padding=1), nas.one_of("c", ops),
+        nn.AdaptiveAvgPool2d(2), nn.Flatten(), head,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "pc-darts"])
+def test_what_is_derived_has_a_path_from_its_input_to_its_output(name: str) -> None:
+    method = METHODS[name]()
+    session = session_of(cell, holdout=method.holdout)
+    method.begin(session)
+    # Every edge would rather be none; "b" is the nearest to be something, then "c".
+    method.alphas.put({
+        "a": torch.tensor([9.0, -9.0, -9.0]), "b": torch.tensor([1.5, -2.0, 1.0]),
+        "c": torch.tensor([3.0, 0.2, -2.0]),
+    })  # fmt: skip
+    found = method.derive(session, 4)
+    assert dict(found[0]) == {"a": "none", "b": "conv", "c": "skip"}
+    assert len({session.supernet.space.canonical(a) for a in found}) == 4
+    for architecture in found:
+        assert architecture["c"] != "none"
+        assert {architecture["a"], architecture["b"]} != {"none"}
+
+
+def test_no_path_is_told_apart_from_one_that_nothing_is_heard_of() -> None:
+    method = METHODS["darts"]()
+    session = session_of(dark_head, holdout=0.5)
+    method.begin(session)
+    method.alphas.put({"c": torch.tensor([1.0, 0.0])})
+    assert [a["c"] for a in method.derive(session, 2)] == ["none", "skip"]
+    key = next(k for k, t in session.supernet.stored() if t.shape == (10, 16))
+    head = session.supernet.get(key)
+    assert head is not None
+    torch.nn.init.ones_(head)
+    assert [a["c"] for a in method.derive(session, 2)] == ["skip"]
+
+
+def test_no_path_at_all_is_told() -> None:
+    def cut(architecture: Any) -> bool:
+        return False
+
+    with pytest.raises(WorkError, match=r"a path from its input to its output.* none"):
+        derive(space_of(cell), lambda _: None, 1, joined=cut, tries=30)
+
+
+def test_fair_darts_takes_no_edge_where_no_gate_passes() -> None:
+    method = FairDARTS()
+    session = session_of(cell, holdout=0.5)
+    method.begin(session)
+    edge = math.log(0.85 / 0.15)
+    method.alphas.put({
+        "a": torch.tensor([9.0, edge + 0.1, 0.0]), "b": torch.tensor([-9.0, 0.0, edge - 0.1]),
+        "c": torch.tensor([0.0, 2.5, 3.0]),
+    })  # fmt: skip
+    # The alpha of what gives zeros counts for nothing, however large or small.
+    assert method.derive(session, 1) == [Architecture({"a": "skip", "b": "none", "c": "conv"})]
+    before = method.alphas.values()
+    method.step(session, first_batch(session))
+    moved = {n: (v != before[n]).tolist() for n, v in method.alphas.values().items()}
+    assert all(row[1:] == [True, True] for row in moved.values())
+    assert method.gates(method.relaxed["a"])[0].item() == pytest.approx(0.85)
+    # Nothing passes anywhere: the nearest to the bound that make a path.
+    method.alphas.put({
+        "a": torch.tensor([9.0, -3.0, -3.0]), "b": torch.tensor([9.0, 0.0, 1.0]),
+        "c": torch.tensor([9.0, 0.5, -1.0]),
+    })  # fmt: skip
+    assert method.derive(session, 1) == [Architecture({"a": "none", "b": "conv", "c": "skip"})]
+
+
+def _norm_conv(norm: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), norm)
 
 
 def test_temperatures_fall_as_in_the_papers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -13,7 +14,6 @@ import archsmith as nas
 from archsmith.space.architecture import Architecture
 from archsmith.supernet.relax.collapse import (
     Watch,
-    dominant_eigenvalue,
     entropy_share,
     free_share,
 )
@@ -24,8 +24,8 @@ from archsmith.supernet.relax.reading import RelaxedReading, size_of
 from archsmith.supernet.relax.weights import Alphas, rate_for
 from archsmith.zoo.nasbench201 import nasbench201
 
-from ..training_toys import first_batch, operations, session_of
-from .toys import linking, trained
+from ..training_toys import operations, session_of
+from .toys import linking
 
 
 def test_the_rate_keeps_the_reach_of_the_paper() -> None:
@@ -67,41 +67,6 @@ def test_alphas_learn_as_torchs_adam_and_resume() -> None:
     assert not torch.equal(two["b"], one["b"])
 
 
-def test_the_eigenvalue_is_that_of_the_exact_hessian() -> None:
-    generator = torch.Generator().manual_seed(0)
-    data = torch.randn(40, 5, generator=generator)
-    labels = torch.randint(0, 3, (40,), generator=generator)
-    a = torch.randn(3, generator=generator).requires_grad_()
-    b = torch.randn(2, generator=generator).requires_grad_()
-    weight = torch.randn(5, 3, generator=generator)
-
-    def loss(flat: Tensor) -> Tensor:
-        mixed = data * torch.softmax(torch.cat([flat, flat[:0]]), 0) * 5
-        return nn.functional.cross_entropy(mixed @ weight, labels)
-
-    def gradient() -> list[Tensor | None]:
-        return list(torch.autograd.grad(loss(torch.cat([a, b])), [a, b]))
-
-    before = torch.cat([a, b]).detach().clone()
-    hessian: Any = torch.autograd.functional.hessian(loss, before)
-    values = torch.linalg.eigvalsh(hessian)
-    expected = values[values.abs().argmax()]
-    found = dominant_eigenvalue(gradient, [a, b], iterations=60)
-    assert found == pytest.approx(float(expected), rel=5e-3)
-    assert torch.equal(torch.cat([a, b]).detach(), before)
-
-
-def test_a_negative_dominant_eigenvalue_keeps_its_sign() -> None:
-    x = torch.tensor([0.3, -0.2], requires_grad=True)
-    scale = torch.tensor([-5.0, 1.0])
-
-    def gradient() -> list[Tensor | None]:
-        return [scale * x.detach()]
-
-    assert dominant_eigenvalue(gradient, [x], iterations=20) == pytest.approx(-5.0, rel=1e-4)
-    assert dominant_eigenvalue(lambda: [None], [x]) == 0.0
-
-
 def test_entropy_and_the_share_of_free_options() -> None:
     assert entropy_share([torch.full((5,), 0.2), torch.full((2,), 1.0)]) == pytest.approx(1.0)
     assert entropy_share([torch.tensor([1.0, 0.0, 0.0])]) == 0.0
@@ -117,33 +82,78 @@ def snapshot(epoch: int) -> dict[str, Tensor]:
     return {"d": torch.tensor([float(epoch)])}
 
 
-def test_a_growing_eigenvalue_stops_and_goes_back_four_epochs() -> None:
+def watched(
+    eigenvalues: list[float], losses: list[float], epochs: int | None = None
+) -> tuple[Watch, int, str]:
+    """A watch that has seen a trajectory, at which epoch it stopped, and why."""
     watch = Watch()
-    for epoch in range(1, 12):
-        assert watch.look(0.0, 1.0, snapshot(epoch)) == ""
-    reasons = [watch.look(0.0, 1.0 + 0.3 * k, snapshot(11 + k)) for k in range(1, 7)]
-    stopped = next(i for i, reason in enumerate(reasons, start=1) if reason)
-    # The mean of five against the five that ended four epochs before: 0.75 is passed where
-    # 1 + 0.3 * (k + ... ) / 5 is above 4 / 3 of that.
+    for epoch, (value, loss) in enumerate(zip(eigenvalues, losses, strict=True), start=1):
+        progress = epoch / (epochs or len(eigenvalues))
+        told = json.loads(json.dumps(watch.state() | {"kept": []}))
+        again = Watch()
+        again.load_state(told | {"kept": watch.kept})  # as after a stop
+        reason = again.look(0.0, snapshot(epoch), eigenvalue=value, loss=loss, progress=progress)
+        watch = again
+        if reason:
+            return watch, epoch, reason
+    return watch, 0, ""
+
+
+def test_a_growing_eigenvalue_stops_and_goes_back_four_epochs() -> None:
     values = [1.0] * 11 + [1.0 + 0.3 * k for k in range(1, 7)]
+    watch, stopped, reason = watched(values, [0.5] * len(values), epochs=50_000)
+    assert stopped == 0  # the first fifth of the training is still going on
+    watch, stopped, reason = watched([0.0] * 4 + values, [0.5] * (4 + len(values)))
+    # The mean of five against the five that ended four epochs before, from the fifth epoch on.
     means = [sum(values[i - 5 : i]) / 5 for i in range(5, len(values) + 1)]
     first = next(i for i in range(4, len(means)) if means[i - 4] / means[i] < 0.75)
-    assert 11 + stopped == first + 5
-    again = Watch()
-    for k, value in enumerate(values[: 11 + stopped], start=1):
-        reason = again.look(0.0, value, snapshot(k))
-    assert "eigenvalue" in reason
-    assert float(again.good["d"]) == 11 + stopped - 4
+    assert stopped == 4 + first + 5
+    assert "eigenvalue of the held-out loss grew from 1 to 1." in reason
+    assert float(watch.good["d"]) == stopped - 4
+
+
+def test_a_growing_eigenvalue_is_no_sign_while_the_loss_falls() -> None:
+    values = [1.0] * 11 + [1.0 + 0.3 * k for k in range(1, 14)]
+    falling = [0.5 * 0.98**k for k in range(len(values))]
+    assert watched(values, falling)[1] == 0
+    assert watched(values, [0.5] * 15 + [0.5 * 1.01**k for k in range(9)])[1] > 0
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [0.2, 0.5, 0.9, 1.0, 1.0] + [1.0] * 15,  # as the weights learn
+        [1.0 + 0.05 * k for k in range(30)],  # slowly
+        [1.0, 1.6, 0.7, 1.2] * 8,  # noise around a level
+        [3.0 - 0.1 * k for k in range(30)],
+        [-2.0] * 10 + [-1.0] * 10,  # no maximum to fall off
+    ],
+)
+def test_what_is_no_sign_stops_nothing(values: list[float]) -> None:
+    assert watched(values, [0.5] * len(values))[1:] == (0, "")
+
+
+def test_what_earlier_versions_noted_counts_for_nothing() -> None:
+    watch = Watch()
+    watch.load_state({"eigenvalues": [1.0, 9.0], "shares": [0.1, 0.2], "kept": []})
+    assert watch.eigenvalues == []
+    assert watch.shares == [0.1, 0.2]
+
+
+def test_free_options_that_lead_before_anything_is_learned_stop_nothing() -> None:
+    watch = Watch(0.75)
+    for epoch, share in enumerate([0.5, 1.0, 1.0, 1.0, 0.5, 0.5], start=1):
+        assert watch.look(share, snapshot(epoch), progress=0.05 * epoch) == ""
 
 
 def test_free_options_that_take_over_stop_and_go_back_to_before() -> None:
     watch = Watch(0.75)
     for epoch, share in enumerate([0.9, 0.9, 0.9, 0.9, 0.6, 0.8, 0.8], start=1):
-        assert watch.look(share, None, snapshot(epoch)) == ""  # it was never good, or not for long
+        assert watch.look(share, snapshot(epoch)) == ""  # it was never good, or not for long
     resumed = Watch(0.75)
     resumed.load_state(watch.state())
     for each in (watch, resumed):
-        reason = each.look(0.9, None, snapshot(8))
+        reason = each.look(0.9, snapshot(8))
         assert "lead 90% of the decisions" in reason
         assert float(each.good["d"]) == 5.0
 
@@ -158,28 +168,12 @@ def test_a_search_that_collapses_ends_with_the_alphas_from_before() -> None:
         [good, good, good.flip(0), 2 * good.flip(0), 3 * good.flip(0)], start=1
     ):
         method.alphas.put({f"op{i}": alpha for i in range(3)})
-        session.step = epoch
+        session.step = session.steps * epoch // 6
         shares.append(method.end_epoch(session, epoch)["free_share"])
         assert bool(method.stopped) == (epoch == 5)
     assert shares == [0.0, 0.0, 1.0, 1.0, 1.0]
     assert torch.allclose(method.alphas["op1"].detach(), good)
     assert method.derive(session, 1)[0]["op0"] == "conv3"
-
-
-def test_the_eigenvalue_of_a_network_leaves_no_trace() -> None:
-    method = DARTS(eigenvalue=True)
-    session, told = trained(method, operations, epochs=1)
-    assert told[0]["eigenvalue"] != 0.0
-    child = method.child(session)
-    before = {name: tensor.clone() for name, tensor in session.supernet.stored()}
-    alphas = method.alphas.values()
-    session.held_batches = 0
-    first = method.eigenvalue(session, child)
-    session.held_batches = 0
-    assert method.eigenvalue(session, child) == first
-    assert all(torch.equal(before[n], t) for n, t in session.supernet.stored())
-    assert all(torch.equal(alphas[n], v) for n, v in method.alphas.values().items())
-    method.step(session, first_batch(session))
 
 
 def params(space: nas.Space) -> Any:

@@ -34,6 +34,13 @@ class Noise(nn.Module):
         return torch.randn_like(x)
 
 
+class Dark(nn.Module):
+    """Zeros, whatever comes."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+
 class Centre(nn.Module):
     """The 16 pixels in the middle, then zeros: (n, 1, 8, 8) to (n, 64)."""
 

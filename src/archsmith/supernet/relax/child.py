@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import SpaceError
+from ...hardware.cost import tensors_in
 from ...space.architecture import Answer, Architecture
 from ...space.building import BuilderError
 from ...space.decision import Decision, Subset
 from ..lending import uninitialised
 from ..session import Session
-from .mixture import MixingWeights
-from .reading import RelaxedReading, labels_of
+from .mixture import Mix, MixingWeights, Mixture
+from .reading import RelaxedReading, labels_of, size_of, taken
 
 if TYPE_CHECKING:
     from ...space import Space
@@ -108,6 +109,83 @@ def _apart(space: Space, run: RelaxedReading) -> Iterator[Architecture]:
             path = {**run.answers, **dict(run.inside[name]), name: answer}
             with suppress(BuilderError):  # not every option fits all others
                 yield space.complete(path)
+
+
+@torch.no_grad()
+def open_scales(child: Child) -> None:
+    """Set the held scales that begin at zero to one, in the store too.
+
+    Blocks with a shortcut begin so, but a scale that is held at zero never lets anything through.
+    """
+    for norm in child.run.held:
+        scale = norm._parameters["weight"]  # a part that is lent is no nn.Parameter
+        if scale is not None and not scale.any():
+            scale.fill_(1.0)
+
+
+def even_mixes(run: RelaxedReading, device: torch.device) -> dict[str, Mix]:
+    """Mixes by which all options of a decision count alike."""
+    return {
+        name: Mix(torch.full((size_of(d),), taken(d) / size_of(d), device=device))
+        for name, d in run.relaxed.items()
+    }
+
+
+def silent_options(child: Child, inputs: Tensor) -> dict[str, frozenset[int]]:
+    """Places of the options that give zeros whatever comes, by decision: no edge, in a cell.
+
+    They have no parameters; a block whose last scale begins at zero is not meant.
+
+    Args:
+        child: with its mixes set; is left in evaluation mode.
+        inputs: prepared examples that are not all zeros.
+    """
+    gave: dict[tuple[str, int], bool] = {}
+
+    def note(key: tuple[str, int]) -> Callable[[nn.Module, Any, Any], None]:
+        def hook(module: nn.Module, came: Any, out: Any) -> None:
+            heard = any(bool(t.any()) for t in came if isinstance(t, Tensor))
+            if heard:
+                gave[key] = gave.get(key, False) or any(bool(t.any()) for t in tensors_in(out))
+
+        return hook
+
+    handles = [
+        mixture.option(place).register_forward_hook(note((mixture.decision, place)))
+        for mixture in child.run.mixtures
+        for place in child.run.free[mixture.decision]
+        if isinstance(mixture, Mixture) or place == mixture.place
+    ]
+    devices = [inputs.device] if inputs.device.type == "cuda" else []
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            child.model.eval()(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {
+        name: frozenset(
+            place for (found, place), any_ in gave.items() if found == name and not any_
+        )
+        for name in child.run.relaxed
+    }
+
+
+def reaches(model: nn.Module, inputs: Tensor) -> bool:
+    """Whether anything of the inputs reaches the outputs: another order of examples shows there.
+
+    Args:
+        model: is left in evaluation mode.
+        inputs: prepared examples that differ, the batch first.
+    """
+    model.eval()
+    seen = []
+    for batch in (inputs, inputs.flip(0)):
+        devices = [inputs.device] if inputs.device.type == "cuda" else []
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
+            torch.manual_seed(0)  # the same noise, where there is some
+            seen.append(list(tensors_in(model(batch))))
+    return not all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """Whether a relaxation is about to collapse into options without parameters, and when to stop.
 
 The signs: the share of decisions that such options lead, the entropy of the mixing weights, and the
-dominant eigenvalue of the Hessian of the held-out loss in the alphas, whose growth goes before the
+largest eigenvalue of the Hessian of the held-out loss in the alphas, whose growth goes before the
 collapse (Zela et al. 2020, RobustDARTS, arXiv:1909.09656).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,57 +17,9 @@ from torch import Tensor
 
 _WINDOW, _BACK = 5, 4  # epochs that are averaged, and between which averages are compared
 _RATIO = 0.75
+_START = 0.2  # share of the training before which nothing is averaged
+_FALLEN = 0.95  # of the loss: it has fallen, where less is left
 _PATIENCE = 3  # epochs in a row
-_STEP = 0.01  # of the difference quotient, in alphas
-
-
-def dominant_eigenvalue(
-    gradient: Callable[[], Sequence[Tensor | None]],
-    variables: Sequence[Tensor],
-    *,
-    iterations: int = 5,
-    seed: int = 0,
-) -> float:
-    """The eigenvalue of largest magnitude of a Hessian, by power iteration.
-
-    Products with the Hessian are central differences of the gradient along a direction: two
-    gradients an iteration, of any model (not every kernel has a second derivative).
-
-    Args:
-        gradient: of the loss in ``variables`` at their present values; must be the same function
-            at each call.
-        variables: changed in place meanwhile, and put back.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    sizes = [v.numel() for v in variables]
-    first = torch.randn(sum(sizes), generator=generator)
-    direction = (first / first.norm()).to(variables[0])
-    before = [v.detach().clone() for v in variables]
-
-    def along(step: float) -> Tensor:
-        with torch.no_grad():
-            for v, b, d in zip(variables, before, direction.split(sizes), strict=True):
-                v.copy_(b + step * d.view_as(b))
-        found = [
-            torch.zeros_like(v) if g is None else g
-            for v, g in zip(variables, gradient(), strict=True)
-        ]
-        return torch.cat([g.detach().reshape(-1) for g in found])
-
-    eigenvalue = 0.0
-    try:
-        for _ in range(iterations):
-            product = (along(_STEP) - along(-_STEP)) / (2 * _STEP)
-            eigenvalue = float(direction @ product)
-            length = float(product.norm())
-            if not length > 0 or not math.isfinite(length):
-                break
-            direction = product / length
-    finally:
-        with torch.no_grad():
-            for v, b in zip(variables, before, strict=True):
-                v.copy_(b)
-    return eigenvalue
 
 
 def entropy_share(weights: Sequence[Tensor]) -> float:
@@ -106,9 +58,14 @@ def free_share(leading: Mapping[str, Sequence[int]], free: Mapping[str, frozense
 class Watch:
     """Looks at the signs after each epoch, and says when to stop and which alphas to go back to.
 
-    Stops when the eigenvalue, averaged over 5 epochs, has grown to more than 1 / 0.75 of that
-    average 4 epochs ago (as RobustDARTS does it: not before the ninth epoch), or when the share of
-    parameter-free options was above a bound for three epochs, after one where it was not.
+    Stops where the eigenvalue has grown as RobustDARTS asks: averaged over 5 epochs, to more than
+    1 / 0.75 of that average 4 epochs ago. While the weights learn, it grows in every search, with
+    nothing wrong, so growth does not count where the loss that it is the curvature of has fallen by
+    more than a twentieth between the same epochs.
+
+    Stops also where the share of parameter-free options was above a bound for three epochs, after
+    one where it was not. Of the first fifth of the training (10 of 50 epochs in the paper's code)
+    nothing is taken in.
 
     Args:
         bound: of that share.
@@ -116,14 +73,30 @@ class Watch:
 
     bound: float = 0.75
     eigenvalues: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
     kept: list[dict[str, Tensor]] = field(default_factory=list)
 
-    def look(self, share: float, eigenvalue: float | None, alphas: dict[str, Tensor]) -> str:
-        """Take in an epoch; a reason to stop, or nothing. The last of ``kept`` are then good."""
-        self.shares.append(share)
-        if eigenvalue is not None:
-            self.eigenvalues.append(eigenvalue)
+    def look(
+        self,
+        share: float,
+        alphas: dict[str, Tensor],
+        *,
+        eigenvalue: float | None = None,
+        loss: float | None = None,
+        progress: float = 1.0,
+    ) -> str:
+        """Take in an epoch; a reason to stop, or nothing. The last of ``kept`` are then good.
+
+        Args:
+            loss: that the eigenvalue is of.
+            progress: share of the training that is done.
+        """
+        if progress > _START:
+            self.shares.append(share)
+            if eigenvalue is not None and loss is not None:
+                self.eigenvalues.append(eigenvalue)
+                self.losses.append(loss)
         self.kept.append(alphas)
         reason, back = self._grown(), _BACK
         if not reason:
@@ -141,12 +114,13 @@ class Watch:
     def _grown(self) -> str:
         if len(self.eigenvalues) < _WINDOW + _BACK:
             return ""
-        now = sum(self.eigenvalues[-_WINDOW:]) / _WINDOW
-        before = sum(self.eigenvalues[-_WINDOW - _BACK : -_BACK]) / _WINDOW
-        if now > 0 and before / now < _RATIO:
+        before, now = _averages(self.eigenvalues)
+        loss_before, loss_now = _averages(self.losses)
+        if now > 0 and before / now < _RATIO and loss_now > _FALLEN * loss_before:
             return (
-                f"the dominant eigenvalue of the held-out loss grew from {before:.3g} to {now:.3g} "
-                f"in {_BACK} epochs; the alphas are those of {_BACK} epochs ago"
+                f"the largest eigenvalue of the held-out loss grew from {before:.3g} to {now:.3g} "
+                f"in {_BACK} epochs, and the loss did not fall; the alphas are those of {_BACK} "
+                "epochs ago"
             )
         return ""
 
@@ -161,8 +135,19 @@ class Watch:
         return ""
 
     def state(self) -> dict[str, Any]:
-        return {"eigenvalues": self.eigenvalues, "shares": self.shares, "kept": self.kept}
+        return {
+            "eigenvalues": self.eigenvalues, "losses": self.losses, "shares": self.shares,
+            "kept": self.kept,
+        }  # fmt: skip
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        self.eigenvalues = list(state["eigenvalues"])
+        # What earlier versions noted of eigenvalues was noise, and had no losses beside it.
+        self.losses = list(state.get("losses", ()))
+        self.eigenvalues = list(state["eigenvalues"]) if self.losses else []
         self.shares, self.kept = list(state["shares"]), list(state["kept"])
+
+
+def _averages(values: Sequence[float]) -> tuple[float, float]:
+    """Of the window that ended some epochs ago, and of the last one."""
+    before = values[-_WINDOW - _BACK : -_BACK]
+    return sum(before) / _WINDOW, sum(values[-_WINDOW:]) / _WINDOW

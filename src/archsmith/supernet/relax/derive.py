@@ -33,6 +33,7 @@ def derive(
     count: int,
     *,
     excess: Callable[[Architecture], float] | None = None,
+    joined: Callable[[Architecture], bool] | None = None,
     seed: int = 0,
     tries: int = TRIES,
 ) -> list[Architecture]:
@@ -44,32 +45,44 @@ def derive(
 
     Args:
         excess: how far an architecture is beyond the limits, 0.0 where it keeps them.
+        joined: whether its input reaches an architecture's output; the others are left out.
+            ``None``: all are joined.
         tries: architectures that are looked at; at least ``count`` are.
 
     Raises:
-        WorkError: limits are given and none of the architectures looked at keeps them; it tells
-            the nearest one.
+        WorkError: none of the architectures looked at keeps the limits (it tells the nearest one),
+            or none of those that do is joined.
     """
     found: dict[str, Architecture] = {}
     nearest: tuple[float, Architecture] | None = None
+    cut: set[str] = set()
     looked = 0
     for architecture in itertools.islice(best_first(space, ranking, seed), max(tries, count)):
         looked += 1
         form = space.canonical(architecture)
-        if form in found:
+        if form in found or form in cut:
             continue
         over = excess(architecture) if excess is not None else 0.0
         if over <= 0:
+            if joined is not None and not joined(architecture):
+                cut.add(form)
+                continue
             found[form] = architecture
             if len(found) == count:
                 break
         elif nearest is None or over < nearest[0]:
             nearest = over, architecture
-    if not found and nearest is not None:
+    if not found and not cut and nearest is not None:
         raise WorkError(
             "derived architectures", f"one of the {looked} most probable to keep the limits",
             f"none; the nearest is {nearest[0]:.0%} beyond them: {tell(nearest[1])}",
             "allow more, search longer, or search with strategy='evolution' on the shared weights",
+        )  # fmt: skip
+    if not found and cut:
+        raise WorkError(
+            "derived architectures",
+            f"one of the {looked} most probable with a path from its input to its output", "none",
+            "search longer, or search with strategy='evolution' on the shared weights",
         )  # fmt: skip
     return list(found.values())
 

@@ -11,6 +11,7 @@ from ...errors import SpaceError
 from ...space.architecture import Answer
 from ...space.decision import Categorical, Decision, Subset
 from ...space.reading import Policy, Reading
+from ...train import is_norm
 from .mixture import MixingWeights, Mixture, Scaled
 from .narrow import PartialMixture, narrow
 
@@ -29,6 +30,8 @@ class RelaxedReading(Reading):
     Decisions that modules are not made for (``choose``, ``repeat``, subsets of plain values, ...)
     are answered by a policy. A relaxed decision counts as answered by its default.
 
+    Normalisations inside options are built frozen: see :meth:`hold_norms`.
+
     Args:
         source: what the mixtures look their weights up in.
         values: answers the decisions that cannot be relaxed; the default of each without it.
@@ -40,6 +43,7 @@ class RelaxedReading(Reading):
         inside: for each of them, the decisions and labels whose options it was asked in, from the
             outside in (the first time that it was asked).
         free: for each of them, the places of the options that have no parameters.
+        held: the normalisations inside options whose scales would learn otherwise.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class RelaxedReading(Reading):
         self.relaxed: dict[str, Relaxed] = {}
         self.inside: dict[str, tuple[tuple[str, str], ...]] = {}
         self.free: dict[str, frozenset[int]] = {}
+        self.held: list[nn.Module] = []
         self._under: list[tuple[str, str]] = []
         self._relaxing = ""
 
@@ -94,6 +99,23 @@ class RelaxedReading(Reading):
         for mixture in self.mixtures:
             mixture.source = self.source
 
+    def hold_norms(self, option: nn.Module) -> None:
+        """Freeze the scales and shifts of an option's normalisations while it is mixed.
+
+        A scale behind the last convolution multiplies the option's output as its mixing weight
+        does: what the scale learns, the alphas need not. The differentiable papers build batch
+        norms in options without them (``affine=False``); here they are there and stay as they are,
+        so that what is derived has them. The same goes for every other normalisation of torch.
+        """
+        for module in option.modules():
+            if not is_norm(type(module)):
+                continue
+            scale = module._parameters.get("weight")
+            if scale is not None and scale.requires_grad:
+                self.held.append(module)
+            for parameter in module.parameters(recurse=False):
+                parameter.requires_grad_(False)
+
     def _relax(self, decision: Relaxed) -> None:
         self._relaxing = decision.name
         self.ask(decision)
@@ -124,6 +146,7 @@ class RelaxedReading(Reading):
                     "option at a time, such as spos",
                 )  # fmt: skip
             narrow(option, parts, f"{decision.name}={label}")
+            self.hold_norms(option)
             built[label] = option
         self.free[decision.name] = frozenset(
             place

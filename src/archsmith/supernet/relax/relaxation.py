@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -16,9 +17,10 @@ from ...objective import Limit, Objective, violation
 from ...space.architecture import Answer, Architecture
 from ...space.decision import Categorical, Decision
 from ..method import Costs, Method
-from ..session import Batch, Session
-from .child import Child, questions, read_child, unmoved
-from .collapse import Watch, dominant_eigenvalue, entropy_share, free_share
+from ..session import Batch, Session, by_batch
+from .child import Child, even_mixes, open_scales, questions, reaches, read_child, unmoved
+from .collapse import Watch, entropy_share, free_share
+from .curvature import curvature
 from .derive import TRIES, derive, rank_subset
 from .expected_cost import ExpectedCost
 from .mixture import Mix, MixingWeights
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
     from ...space import Space
     from ..supernet import Supernet
 
-_PROBE = 32  # examples behind the eigenvalue
-_ITERATIONS = 4
+_PROBE = 128  # examples behind the eigenvalue
+_PART = 64  # of them at a time
+_ITERATIONS = 6
 _MEASURED = 100  # architectures whose latency is measured to find some that keep a limit
-_CHEAP = 50  # steps of an epoch beside which the eigenvalue costs less than a tenth
+_SEEN = 16  # examples that tell whether the input of a network reaches its output
+_CHEAP = 50  # steps of an epoch beside which the eigenvalue costs a sixth at the most
 
 
 class Relaxation(Method):
@@ -72,6 +76,7 @@ class Relaxation(Method):
         self.costs = self.settings.costs
         self._alphas: Alphas | None = None
         self._child: Child | None = None
+        self._opened = -1
         self._visits: Counter[tuple[str, Answer]] = Counter()
 
     @property
@@ -135,9 +140,7 @@ class Relaxation(Method):
         """One pass of an example, which fails where options cannot be mixed."""
         run = RelaxedReading(self.source, partial=self.partial)
         model = supernet.lend(supernet.read(run), run).eval()
-        sizes = {name: (size_of(d), taken(d)) for name, d in run.relaxed.items()}
-        even = {n: torch.full((s,), t / s, device=supernet.device) for n, (s, t) in sizes.items()}
-        self.source.set({name: Mix(weights) for name, weights in even.items()})
+        self.source.set(even_mixes(run, supernet.device))
         with torch.no_grad():
             model(example.to(supernet.device))
 
@@ -217,7 +220,7 @@ class Relaxation(Method):
             session.supernet.lend(child.model, child.run)
 
     def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:
-        """Tells the entropy, the share of parameter-free options, the eigenvalue and budgets."""
+        """Tells the entropy, the share of parameter-free options, the curvature and budgets."""
         child = self.child(session)
         even = {name: self.probabilities(d).detach() for name, d in self.relaxed.items()}
         leading = {
@@ -233,41 +236,49 @@ class Relaxation(Method):
         if self.holdout and wanted is None:
             wanted = session.steps >= _CHEAP * session.epochs
         if self.holdout and wanted:
-            told["eigenvalue"] = self.eigenvalue(session, child)
+            told |= self.curvature(session, child)
         for metric, budget in self.expected.items():
             told[f"expected_{metric}"] = float(budget(self._weights(budget)).detach())
         settled = session.progress > self.settings.warm and self.settings.early_stop
         if settled and not self.stopped:
             reason = self.watch.look(
-                told["free_share"], told.get("eigenvalue"), self.alphas.values()
-            )
+                told["free_share"], self.alphas.values(),
+                eigenvalue=told.get("eigenvalue"), loss=told.get("probe_loss"),
+                progress=session.progress,
+            )  # fmt: skip
             if reason:
                 self.alphas.put(self.watch.good)
                 self.stopped = reason
         return told
 
-    def eigenvalue(self, session: Session, child: Child) -> float:
-        """The dominant eigenvalue of the Hessian of a small held-out batch's loss in the alphas."""
-        inputs, targets = session.held()
-        batch = inputs[:_PROBE], targets[:_PROBE]
+    def curvature(self, session: Session, child: Child) -> dict[str, float]:
+        """The largest eigenvalue of the Hessian of the held-out loss in the alphas, and that loss.
+
+        Of the same examples each time, in float32, without dropout, normalised by batch. Nothing
+        where the network cannot be differentiated twice.
+        """
         devices = [session.device] if session.device.type == "cuda" else []
 
-        def gradient() -> list[Tensor | None]:
+        def loss(batch: Batch) -> Tensor:
             self.source.set({n: Mix(self.probabilities(d)) for n, d in self.relaxed.items()})
-            with torch.random.fork_rng(devices=devices):  # the same dropout each time
+            with torch.random.fork_rng(devices=devices):  # the same noise each time
                 torch.manual_seed(session.seed)
-                return self.gradients(session.loss(child.model, batch))
+                smoothing = session.recipe.label_smoothing
+                return session.task.loss(child.model(batch[0]), batch[1], smoothing)
 
+        losses = [partial(loss, batch) for batch in session.probe(_PROBE, _PART)]
+        by_batch(child.model)
         with unmoved(child.model):
-            return dominant_eigenvalue(
-                gradient, self.alphas.tensors(), iterations=_ITERATIONS, seed=session.seed
-            )
+            found = curvature(child.model, losses, self.alphas.tensors(), seed=session.seed)
+        return {} if found is None else {"eigenvalue": found[0], "probe_loss": found[1]}
 
     def derive(self, session: Session, count: int) -> list[Architecture]:
-        """The most probable architectures; those that keep the limits where costs are known.
+        """The most probable architectures that have a path from their input to their output.
+
+        Where costs are known, those that keep the limits.
 
         Raises:
-            WorkError: none of the most probable ones keeps the limits.
+            WorkError: there is none among the most probable ones.
         """
         costs, limits = self._costs(session), session.limits
 
@@ -283,9 +294,22 @@ class Relaxation(Method):
         clocked = any(limit.metric.startswith("latency") for limit in limits)
         return derive(
             session.supernet.space, self._ranking, count,
-            excess=excess if limits else None, seed=session.seed,
+            excess=excess if limits else None, joined=self._joined(session), seed=session.seed,
             tries=_MEASURED if clocked and confirmed is None else TRIES,
         )  # fmt: skip
+
+    def _joined(self, session: Session) -> Callable[[Architecture], bool] | None:
+        """Whether the input of an architecture reaches its output, by the shared weights."""
+        ((inputs, _), *_) = session.probe(_SEEN, _SEEN)
+
+        def joined(architecture: Architecture) -> bool:
+            model = session.supernet.subnet(architecture, own_buffers=True)
+            return reaches(model, inputs)
+
+        child = self.child(session)
+        self.source.set(even_mixes(child.run, session.device))
+        # Where it does not with all options alive (a head of zeros, say), nothing can be told.
+        return joined if reaches(child.model, inputs) else None
 
     def state(self) -> dict[str, Any]:
         visits = [[name, answer, count] for (name, answer), count in self._visits.items()]
@@ -314,6 +338,9 @@ class Relaxation(Method):
 
     def _read(self, session: Session, default: bool = False) -> Child:
         child = read_child(session, self.source, self.partial, default=default)
+        if default or child.version != self._opened:
+            self._opened = child.version
+            open_scales(child)
         for decision in child.run.relaxed.values():
             self.join(decision)
         return child
