@@ -23,21 +23,18 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.supernet.progressive import OFA
+from archsmith.supernet.progressive import OFA, PAPER
 from archsmith.supernet.recalibrate import recalibrate
 from archsmith.supernet.training import train_supernet
 from archsmith.task import task
 from archsmith.task.base import ReadOptions
 
-SAME = {"kernel": 1.0, "depth": 1.0, "width": 1.0}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "as before": {"rates": SAME, "sort": False, "transforms": False},
-    "sorted": {"rates": SAME, "transforms": False},
-    "lower rates": {"sort": False, "transforms": False},
-    "sorted, lower rates": {"transforms": False},
-    "matrices": {"rates": SAME, "sort": False},
-    "all": {},
-    "all, rates as before": {"rates": SAME},
+    "as before": {"sort": False, "transforms": False},
+    "sorted": {"transforms": False},
+    "matrices": {"sort": False},
+    "both": {},
+    "both, paper's rates": {"rates": PAPER},
 }
 CHANNELS = 12
 

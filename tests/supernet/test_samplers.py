@@ -15,7 +15,7 @@ from archsmith.supernet.attentive import Attentive, AttentiveNAS
 from archsmith.supernet.fair import Fair, FairNAS
 from archsmith.supernet.known import Survey
 from archsmith.supernet.method import Moment, Path, Sampler
-from archsmith.supernet.progressive import OFA, Progressive, downwards, resize
+from archsmith.supernet.progressive import OFA, PAPER, Progressive, downwards, resize
 from archsmith.supernet.sandwich import BigNAS, Sandwich
 from archsmith.supernet.supernet import Supernet
 from archsmith.supernet.uniform import SPOS, Uniform
@@ -244,9 +244,10 @@ def test_shrinking_draws_what_is_allowed_and_all_of_it() -> None:
     assert drawn(0.95)["width"] == {8, 4, 2}
 
 
-def test_the_learning_rate_starts_again_with_each_phase_lower_than_before() -> None:
+@pytest.mark.parametrize("rates", [None, PAPER])
+def test_the_learning_rate_starts_again_with_each_phase(rates) -> None:
     session = session_of(elastic, epochs=10)
-    method = OFA(alone=0.4)
+    method = OFA(alone=0.4, rates=rates)
     method.begin(session)
     assert session.restarts == pytest.approx((0.4, 0.6, 0.8))
     rates = []
@@ -254,7 +255,7 @@ def test_the_learning_rate_starts_again_with_each_phase_lower_than_before() -> N
         session.update()
         session.step += 1
         rates.append(session.rate / session.recipe.lr)
-    peaks = (1.0, 0.37, 0.09, 0.09)  # largest, kernel, depth, width, as in the paper
+    peaks = (1.0, 0.37, 0.09, 0.09) if rates else (1.0,) * 4  # largest, kernel, depth, width
     for peak, (first, last) in zip(peaks, ((0, 20), (20, 30), (30, 40), (40, 50)), strict=True):
         steps = last - first
         expected = [peak * schedule(i, steps, session.recipe.warmup) for i in range(steps)]

@@ -162,7 +162,7 @@ class _Following(TorchFunctionMode):
         elif func in _FOLDS:
             self._fold(out, known[0], *args[1:], **kwargs)
         elif isinstance(out, Tensor):
-            self._spread(out, max(known, key=_kinds))
+            self._spread(out, next((g for g in known if g.shape == out.shape), known[0]))
 
     def _follow(self, tensor: Tensor, ghost: Tensor) -> None:
         self._followed[id(tensor)] = tensor, ghost
@@ -173,9 +173,7 @@ class _Following(TorchFunctionMode):
         self._sources[self._next] = key, dim, count
         numbers = torch.arange(self._next, self._next + count)
         self._next += count
-        shape = [1] * tensor.ndim
-        shape[axis] = count
-        return numbers.view(shape).expand(tensor.shape)
+        return _laid(numbers, tensor, axis)
 
     def _cat(self, out: Tensor, tensors: Sequence[Tensor], dim: int = 0, **_: Any) -> None:
         if not any(id(t) in self._followed for t in tensors):
@@ -184,7 +182,11 @@ class _Following(TorchFunctionMode):
             self._followed[id(t)][1] if id(t) in self._followed else self._begin(t, dim, "", 0)
             for t in tensors
         ]
-        self._follow(out, torch.cat(ghosts, dim))
+        rows = [self._along(ghost, dim) for ghost in ghosts]
+        if all(row is not None for row in rows):
+            self._follow(out, _laid(torch.cat([r for r in rows if r is not None]), out, dim))
+        else:
+            self._follow(out, torch.cat(ghosts, dim))
 
     def _move(self, out: Any, ghost: Any) -> None:
         if isinstance(out, Tensor):
@@ -210,18 +212,20 @@ class _Following(TorchFunctionMode):
             return
         if out.ndim != ghost.ndim:
             return
-        for axis, count in enumerate(ghost.shape):
+        varying = [axis for axis in range(ghost.ndim) if ghost.stride(axis)]
+        for axis in varying if len(varying) == 1 else range(ghost.ndim):
             vector = self._along(ghost, axis)
-            if vector is not None and out.shape[axis] == count and count > 1:
-                shape = [1] * out.ndim
-                shape[axis] = count
-                self._follow(out, vector.view(shape).expand(out.shape))
+            if vector is not None and out.shape[axis] == len(vector) > 1:
+                self._follow(out, _laid(vector, out, axis))
                 return
 
     @staticmethod
     def _along(ghost: Tensor, axis: int) -> Tensor | None:
         """The numbers along an axis, if they are the same everywhere else."""
-        rows = ghost.movedim(axis, 0).reshape(ghost.shape[axis], -1)
+        whole = ghost.movedim(axis, 0)
+        if not any(whole.stride()[1:]) and whole.numel():  # the same everywhere: nothing to compare
+            return whole.as_strided((len(whole),), (whole.stride(0),), whole.storage_offset())
+        rows = whole.reshape(ghost.shape[axis], -1)
         if not rows.numel() or not bool((rows == rows[:, :1]).all()):
             return None
         return rows[:, 0]
@@ -252,6 +256,8 @@ class _Following(TorchFunctionMode):
             place += size
 
 
-def _kinds(ghost: Tensor) -> int:
-    """How many channels there are in all."""
-    return len(set(ghost.flatten().tolist()))
+def _laid(numbers: Tensor, tensor: Tensor, axis: int) -> Tensor:
+    """Numbers along an axis, the same everywhere else, in the shape of a tensor."""
+    shape = [1] * tensor.ndim
+    shape[axis] = len(numbers)
+    return numbers.view(shape).expand(tensor.shape)

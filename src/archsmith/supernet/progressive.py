@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 ORDER = ("kernel", "depth", "width")
 #: How much longer the last stage of a phase is than those before: 125 epochs and 25 in the paper.
 _LAST = 5
-#: Peak of the learning rate in the phase of an effect, as a share of the largest's: 0.96, 0.24 and
-#: 0.24 beside 2.6 in the paper.
-RATES = {"kernel": 0.37, "depth": 0.09, "width": 0.09}
+#: Peaks of the learning rate by phase in the paper, as shares of that of the largest: 0.96, 0.24
+#: and 0.24 beside 2.6, over 125 epochs each.
+PAPER = {"kernel": 0.37, "depth": 0.09, "width": 0.09}
 #: Sides of an image, as shares of the data's, and what they are rounded to.
 _SHARES = (1.0, 0.9, 0.8, 0.7)
 _MULTIPLE = 4
@@ -128,7 +128,7 @@ class OFA(SampledMethod):
     """Once-for-All (Cai et al. 2020, arXiv:1908.09791): progressive shrinking.
 
     After the largest architecture was trained alone, a frozen copy of it teaches the others, which
-    learn from the targets too; the learning rate starts again with each phase, lower than before.
+    learn from the targets too; the learning rate starts again with each phase.
     Learned matrices make small kernels of large ones, and when widths are freed, channels are put
     in the order of their importance. For images the resolution is elastic from the start, where the
     largest architecture takes images of other sizes.
@@ -139,7 +139,8 @@ class OFA(SampledMethod):
         resolutions: sides of images in pixels, one drawn a step; ``None`` takes a few from the
             data's side down to 0.7 of it, where that side is 24 or more. ``()`` leaves them.
         rates: peak of the learning rate by phase (``kernel``, ``depth``, ``width``), as shares of
-            the largest's; the paper's for those that are not given.
+            the largest's; 1 for those that are not given. The paper's are :data:`PAPER`, for
+            hundreds of epochs; short trainings lose by them (docs/decisions.md).
         sort: put channels in order before widths are freed.
         transforms: learn matrices between kernels of different size.
 
@@ -164,7 +165,11 @@ class OFA(SampledMethod):
             raise InputError(
                 "ofa, rates", f"numbers above 0 for some of {', '.join(ORDER)}", str(rates)
             )
-        self.rates, self.sort, self.transforms = {**RATES, **(rates or {})}, sort, transforms
+        self.rates, self.sort, self.transforms = (
+            {**dict.fromkeys(ORDER, 1.0), **(rates or {})},
+            sort,
+            transforms,
+        )
         self._progressive = Progressive(alone, paths)
         super().__init__(self._progressive)
         if resolutions is not None and any(side < 1 for side in resolutions):

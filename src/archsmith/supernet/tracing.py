@@ -36,6 +36,7 @@ class Tracing:
     def __init__(self, space: Space, survey: Survey, example: Tensor | None) -> None:
         self.space, self.survey, self.example = space, survey, example
         self._parts: dict[str, set[int]] = {}
+        self._passed: set[Architecture] = set()
         self._runs: dict[Architecture, Runs] = {}
 
     def go_on(self) -> None:
@@ -63,21 +64,34 @@ class Tracing:
                 self.survey.stored[key].hold_joined(joined[key], seen.shapes, seen.shapes[key])
 
     def _pass(self, architectures: Iterable[Architecture], example: Tensor) -> None:
+        widths = self._widths()
         for architecture in architectures:
-            if architecture in self._runs:
+            follow = widths and architecture not in self._runs
+            if architecture in self._passed and not follow:
                 continue
             run, model = self.space.read(architecture, seed=0)
             keys = parameter_keys(run, model)
             try:
                 parts = fused_parts(model, keys, example)
-                self._runs[architecture] = joined_runs(model, keys, example)
+                if follow:
+                    self._runs[architecture] = joined_runs(model, keys, example)
             except Exception as error:
                 raise InputError(
                     "example", f"an input for all architectures, {tell(architecture)} too",
                     f"{type(error).__name__}: {error}",
                 ) from error  # fmt: skip
+            self._passed.add(architecture)
             for key in keys.values():
                 self._parts.setdefault(key, set()).add(parts.get(key, 1))
+
+    def _widths(self) -> bool:
+        """Whether any number of channels is chosen."""
+        met: dict[str, tuple[int, ...]] = {}
+        for seen in self.survey.seen.values():
+            for key, shape in seen.shapes.items():
+                if met.setdefault(key, shape[:2]) != shape[:2]:
+                    return True
+        return False
 
     def _elastic(self) -> set[str]:
         """Keys of tensors for concatenated channels, of which there are more or fewer."""
