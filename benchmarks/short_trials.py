@@ -3,12 +3,12 @@
     python benchmarks/short_trials.py [--data digits] [--architectures 8] [--repeats 2]
         [--steps 32 64 128 256] [--long 768] [--json FILE]
 
-Each architecture of the default space is trained for ``--long`` steps on the whole training part,
-and for each number of steps on a subset that these pass twice: the same one for all (``common``),
-or one for each trial (``own``). Printed is the rank correlation (Spearman) of the validation
-losses with those of the long trainings, averaged over repeats with other seeds, and the spread of
-the losses of one architecture between repeats. ``--data cifar10`` is a part of CIFAR-10 from the
-folder that ARCHSMITH_DATA names.
+Architectures of a small space of convolutions (kernel, width, depth, normalisation) are trained for
+``--long`` steps on the whole training part, and for each number of steps on a subset that these
+pass twice: the same one for all (``common``), or one for each trial (``own``). Printed is the rank
+correlation (Spearman) of the validation losses with those of the long trainings, averaged over
+repeats with other seeds, and the spread of the losses of one architecture between repeats.
+``--data cifar10`` is a part of CIFAR-10 from the folder that ARCHSMITH_DATA names.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ import numpy as np
 import torch
 from PIL import Image
 from scipy.stats import spearmanr
+from torch import nn
 
+import archsmith as nas
 from archsmith.setting import Setting, settle
 from archsmith.space.architecture import Architecture
 from archsmith.train import train
@@ -46,6 +48,18 @@ def cifar10(folder: Path, images: int = 12_000) -> Path:
     path = folder / "cifar10.npz"
     np.savez(path, x=x, y=labels)
     return path
+
+
+def small(channels: int, classes: int, height: int) -> nn.Module:
+    """Convolutions behind a stem that halves what is larger than 16 pixels."""
+    width, kernel = nas.choose("width", [4, 8, 16]), nas.choose("kernel", [1, 3, 5])
+    depth, norm = nas.choose("depth", [0, 1, 2, 3]), nas.choose("norm", [False, True])
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, stride=1 + (height > 16), padding=1)]
+    for _ in range(depth):
+        layers += [nn.BatchNorm2d(width)] if norm else []
+        layers += [nn.ReLU(), nn.Conv2d(width, width, kernel, padding=kernel // 2)]
+    layers += [nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, classes)]
+    return nn.Sequential(*layers)
 
 
 def loss_of(
@@ -99,7 +113,7 @@ def main() -> None:
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         source = cifar10(Path(folder)) if options.data == "cifar10" else options.data
-        found = table(settle(None, source), options)
+        found = table(settle(small, source), options)
     found["processor_seconds"] = round(time.process_time() - began)
     print(f"{found['processor_seconds']} s of processor time")
     if options.json:
