@@ -190,6 +190,19 @@ def test_a_worker_that_stands_stopped_is_replaced(
     assert returned == ["worker-0 stood stopped"]
 
 
+class NeverThere(Toy):
+    """Hangs where a worker reads it."""
+
+    def __setstate__(self, _: object) -> None:
+        threading.Event().wait()
+
+
+def test_the_budget_holds_while_workers_do_not_become_ready() -> None:
+    result = run(evaluator=NeverThere(), executor=Processes(1), trials=None, seconds=1)
+    assert result.stopped == "1 seconds are over"
+    assert not result.history.trials
+
+
 def test_what_a_trial_may_take() -> None:
     patience = Patience(budget=600, deadline=600)
     whole, tenth = Since(500, 1.0), Since(500, 0.1)
