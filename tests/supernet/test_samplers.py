@@ -244,10 +244,10 @@ def test_shrinking_draws_what_is_allowed_and_all_of_it() -> None:
     assert drawn(0.95)["width"] == {8, 4, 2}
 
 
-@pytest.mark.parametrize("rates", [None, PAPER])
-def test_the_learning_rate_starts_again_with_each_phase(rates) -> None:
+@pytest.mark.parametrize("given", [None, PAPER])
+def test_the_learning_rate_starts_again_with_each_phase(given) -> None:
     session = session_of(elastic, epochs=10)
-    method = OFA(alone=0.4, rates=rates)
+    method = OFA(alone=0.4, rates=given)
     method.begin(session)
     assert session.restarts == pytest.approx((0.4, 0.6, 0.8))
     rates = []
@@ -255,7 +255,7 @@ def test_the_learning_rate_starts_again_with_each_phase(rates) -> None:
         session.update()
         session.step += 1
         rates.append(session.rate / session.recipe.lr)
-    peaks = (1.0, 0.37, 0.09, 0.09) if rates else (1.0,) * 4  # largest, kernel, depth, width
+    peaks = (1.0, 0.37, 0.09, 0.09) if given else (1.0,) * 4  # largest, kernel, depth, width
     for peak, (first, last) in zip(peaks, ((0, 20), (20, 30), (30, 40), (40, 50)), strict=True):
         steps = last - first
         expected = [peak * schedule(i, steps, session.recipe.warmup) for i in range(steps)]

@@ -160,16 +160,12 @@ class OFA(SampledMethod):
         sort: bool = True,
         transforms: bool = True,
     ) -> None:
-        unknown = sorted(set(rates or {}) - set(ORDER))
-        if unknown or any(not rate > 0 for rate in (rates or {}).values()):
-            raise InputError(
-                "ofa, rates", f"numbers above 0 for some of {', '.join(ORDER)}", str(rates)
-            )
-        self.rates, self.sort, self.transforms = (
-            {**dict.fromkeys(ORDER, 1.0), **(rates or {})},
-            sort,
-            transforms,
-        )
+        given = dict(rates or {})
+        if set(given) - set(ORDER) or any(not rate > 0 for rate in given.values()):
+            expected = f"numbers above 0 for some of {', '.join(ORDER)}"
+            raise InputError("ofa, rates", expected, str(given))
+        self.rates = {**dict.fromkeys(ORDER, 1.0), **given}
+        self.sort, self.transforms = sort, transforms
         self._progressive = Progressive(alone, paths)
         super().__init__(self._progressive)
         if resolutions is not None and any(side < 1 for side in resolutions):
