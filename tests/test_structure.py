@@ -16,9 +16,9 @@ ROOT = Path(archsmith.__file__).parent
 #: From the ground up; a module imports only from what stands before it.
 ORDER = [
     "visible", "errors", "signing", "options", "allocator", "files", "weights", "space",
-    "objective", "agreement", "trial", "registry", "zoo", "tables", "data", "metric", "task",
-    "train", "hardware", "proxy", "predictor", "strategy", "supernet", "transfer", "evaluate",
-    "export", "console", "report", "trust", "study", "goals", "benchmarking", "setting",
+    "objective", "paired", "agreement", "trial", "registry", "zoo", "tables", "data", "metric",
+    "task", "train", "hardware", "proxy", "predictor", "strategy", "supernet", "transfer",
+    "evaluate", "export", "console", "report", "trust", "study", "goals", "benchmarking", "setting",
     "reopening", "timing", "judging", "final", "finals", "oneshot", "advice", "found", "run",
     "trusting", "searching", "profiling", "output", "screen", "cli_benchmark", "cli_features",
     "cli_list", "cli_profile", "cli_zeroshot", "cli",

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .errors import WorkError
 from .hardware.options import WIDE, noisy
-from .objective import Objective
+from .objective import Metric, Objective
 from .setting import Setting
 from .space import Architecture
 from .trial import History
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from .paired import Comparison
 
 
 @dataclass
@@ -31,6 +33,10 @@ class Final:
         curve: per-epoch metrics.
         seconds: of training.
         weights: state dict of the best epoch, on the CPU.
+        checksum: of the file that keeps them; empty in notes of an older archsmith.
+        parts: what each test example has in a metric, see :meth:`archsmith.task.base.Task.parts`.
+        parts_checksum: of their file.
+        repeat: which training of the architecture it is, with a seed of its own.
     """
 
     number: int
@@ -43,6 +49,15 @@ class Final:
     seconds: float
     test: dict[str, float] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    checksum: str = ""
+    parts: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    parts_checksum: str = ""
+    repeat: int = 0
+
+    @property
+    def key(self) -> str:
+        """What notes and files call it."""
+        return key_of(self.architecture, self.repeat)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -50,9 +65,10 @@ class Final:
         return self.validation | self.costs
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the weights, as JSON values."""
-        plain = asdict(replace(self, weights={}, architecture=None))  # type: ignore[arg-type]
-        del plain["weights"]
+        """Everything but tensors, as JSON values."""
+        bare = replace(self, weights={}, parts={}, architecture=None)  # type: ignore[arg-type]
+        plain = asdict(bare)
+        del plain["weights"], plain["parts"]
         return plain | {"architecture": self.architecture.to_json(), "id": self.architecture.id}
 
     @classmethod
@@ -152,14 +168,19 @@ def noise(history: History, winner: Final | None) -> list[str]:
 
 
 def look_at_test(setting: Setting, final: Final) -> None:
-    """Score on the test part, once; a second call changes nothing."""
-    from .train import score
+    """Score on the test part, once; a second call changes nothing.
 
-    if final.test:
+    What each example has in the metrics is had again where it is no longer there.
+    """
+    from .train import parts, score
+
+    if final.test and final.parts:
         return
-    model = model_of(setting, final)
+    model, task, part = model_of(setting, final), setting.task, setting.data.test
     facts = setting.data.facts
-    final.test = score(model, setting.task, setting.data.test, facts, device=setting.device)
+    if not final.test:
+        final.test = score(model, task, part, facts, device=setting.device)
+    final.parts = parts(model, task, part, facts, device=setting.device)
 
 
 def model_of(setting: Setting, final: Final) -> nn.Module:
@@ -185,6 +206,34 @@ def fill(model: nn.Module, state: Mapping[str, Any], where: str) -> None:
         ) from error  # fmt: skip
 
 
-def weights_path(folder: Path, architecture: Architecture) -> Path:
+def compared(
+    one: Final, other: Final, goal: Objective, metrics: Sequence[Metric]
+) -> Comparison | None:
+    """One final against another on the test examples; ``None`` where they are the same, or where
+    the task tells no parts of examples.
+
+    The goal's metric is compared if its parts are known, else the first of the task's that is.
+    """
+    from .paired import compare
+
+    ways = {goal.metric: goal.direction} | {m.name: m.direction for m in metrics}
+    names = [name for name in ways if name in one.parts and name in other.parts]
+    if one.architecture == other.architecture or not names:
+        return None
+    mine, others = (f.parts[names[0]].double().numpy() for f in (one, other))
+    return compare(names[0], ways[names[0]], mine, others) if len(mine) == len(others) else None
+
+
+def key_of(architecture: Architecture, repeat: int = 0) -> str:
+    """What notes and files call a training of an architecture."""
+    return f"{architecture.id}.{repeat}" if repeat else architecture.id
+
+
+def parts_path(folder: Path, key: str) -> Path:
+    """Where a run folder keeps what the test examples have in the metrics."""
+    return folder / "final" / f"{key}.test.safetensors"
+
+
+def weights_path(folder: Path, key: str) -> Path:
     """Where a run folder keeps the weights of an architecture trained to the end."""
-    return folder / "final" / f"{architecture.id}.safetensors"
+    return folder / "final" / f"{key}.safetensors"

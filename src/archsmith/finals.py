@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .errors import StoreError
-from .final import Final, look_at_test, train_to_end, weights_path
+from .errors import InputError, StoreError
+from .final import Final, compared, key_of, look_at_test, parts_path, train_to_end, weights_path
 from .objective import Limit, Objective, violation
+from .paired import Comparison
+from .reopening import keep_examples
 from .setting import Setting
 from .space import Architecture
 from .study import Store
@@ -27,11 +30,13 @@ _MEASURED = 50
 
 
 class Finals:
-    """Trains architectures to the end under one recipe and one seed, each once.
+    """Trains architectures to the end under one recipe and the same seeds, each once.
 
     ``start`` gives weights to begin with, those of a supernet; else each begins with new ones.
-    With a store that has a folder, figures are notes of the study and weights are files, so what
-    was trained before an interruption is not trained again.
+    With ``seeds`` each is trained so often; the training that is best on the validation part is
+    the one that is used, and finalists are compared by the mean of theirs. With a store that has a
+    folder, figures are notes of the study and weights are files, so what was trained before an
+    interruption is not trained again.
     """
 
     def __init__(
@@ -41,27 +46,31 @@ class Finals:
         seed: int,
         goal: Objective | None = None,
         start: Start | None = None,
+        seeds: int = 1,
     ) -> None:
+        self.seeds = seeds
         self.setting, self.store, self.seed, self.goal = setting, store, seed, goal
         self.start = start
         self.notes: dict[str, Any] = store.record().notes
         self.problems: list[str] = []
+        #: Of the winner with the default, once both were looked at.
+        self.comparison: Comparison | None = None
+        #: Weights that were kept and are damaged or gone, by their keys, in words.
+        self.damaged: dict[str, str] = {}
         self._live: dict[str, Final] = {}
 
     def known(self, architecture: Architecture) -> Final | None:
-        """The architecture's final figures and weights, if it was trained to the end."""
-        if architecture.id in self._live:
-            return self._live[architecture.id]
-        note = self.notes.get(f"final.{architecture.id}")
-        if note is None or self.store.folder is None:
-            return None
-        path = weights_path(self.store.folder, architecture)
-        if not path.exists():
-            return None
-        final = Final.from_json(note)
-        final.weights, _ = read(path)
-        self._live[architecture.id] = final
-        return final
+        """The architecture's final figures and weights, if it was trained to the end.
+
+        Of several trainings the one that is best on the validation part. Where its weights are no
+        longer what training left, :attr:`damaged` says so.
+        """
+        kept = self.repeats(architecture)
+        return self._load(min(kept, key=self._validated)) if kept else None
+
+    def repeats(self, architecture: Architecture) -> list[Final]:
+        """All trainings of an architecture so far, without weights."""
+        return repeats_of(self.notes, architecture)
 
     def train(
         self,
@@ -70,27 +79,82 @@ class Finals:
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ) -> Final:
         """The architecture trained to the end, from the record where it was before."""
-        known = self.known(architecture)
-        if known is not None:
-            return known
-        # One seed for all, so that winner and default differ in nothing but the architecture.
+        for repeat in range(self.seeds):
+            kept = self.repeats(architecture)[repeat : repeat + 1]
+            if not kept or self._load(kept[0]) is None:
+                self._train(architecture, number, repeat, on_epoch)
+        final = self.known(architecture)
+        if final is None:  # one of an earlier session with more seeds, which is damaged
+            best = min(self.repeats(architecture), key=self._validated)
+            final = self._train(architecture, number, best.repeat, on_epoch)
+        return final
+
+    def _train(
+        self,
+        architecture: Architecture,
+        number: int,
+        repeat: int,
+        on_epoch: Callable[[Mapping[str, float]], None] | None,
+    ) -> Final:
+        # The same seeds for all, so that winner and default differ in nothing but the architecture.
         final = train_to_end(
             self.setting,
             architecture,
             number,
-            seed_of(self.seed, 0, "final"),
+            seed_of(self.seed, repeat, "final"),
             on_epoch,
             self.goal,
             self.start,
         )
+        final.repeat = repeat
         self._keep(final)
+        if damage := self.damaged.pop(final.key, None):
+            label = f"trial {number}" if number >= 0 else "the default"
+            self.problems.append(f"{label} was trained to the end again: {damage}")
         return final
+
+    def _load(self, final: Final) -> Final | None:
+        """The same with its weights; ``None`` where they are damaged or were never kept."""
+        folder, key = self.store.folder, final.key
+        if key in self._live or folder is None:
+            return self._live.get(key)
+        try:
+            final.weights, _ = read(weights_path(folder, key), final.checksum)
+        except InputError as error:
+            self.damaged[key] = f"{error.where}: expected {error.expected}, got {error.got}"
+            return None
+        with contextlib.suppress(InputError):  # it is looked at again
+            final.parts, _ = read(parts_path(folder, key), final.parts_checksum)
+        self._live[key] = final
+        return final
+
+    def _validated(self, final: Final) -> tuple[float, float]:
+        goal = self.goal.loss(final.metrics) if self.goal else 0.0
+        return goal, final.metrics.get("loss", 0.0)
+
+    def _order(self, history: History) -> Callable[[Final], tuple[float, ...]]:
+        """Which finalist is better: by limits, then by objectives on the mean of its trainings."""
+
+        def key(final: Final) -> tuple[float, ...]:
+            mean = mean_of([repeat.metrics for repeat in self.repeats(final.architecture)])
+            losses = (objective.loss(mean) for objective in history.objectives)
+            # Ties go to the lower loss, as they do in a history.
+            return (violation(final.metrics, history.limits), *losses, mean.get("loss", 0.0))
+
+        return key
 
     def test(self, final: Final) -> Final:
         """Look at the test part, once, and keep what was seen."""
-        if not final.test:
-            look_at_test(self.setting, final)
-            self._note(final)
+        seen = bool(final.test)
+        if seen and final.parts:
+            return final
+        look_at_test(self.setting, final)
+        if seen and not final.parts:  # a task that tells none
+            return final
+        if self.store.folder is not None and final.parts:
+            path = parts_path(self.store.folder, final.key)
+            final.parts_checksum = write(path, final.parts)
+        self._note(final)
         return final
 
     def decide(
@@ -123,15 +187,21 @@ class Finals:
         baseline = self._try(default, numbers.get(default, -1), "the default", on_final)
         # The default has been trained as well: where nothing beats it, it stays the best.
         trained = [*done, baseline] if done and baseline is not None else done
-        winner = min(trained, key=_order(history.objectives, history.limits), default=None)
+        winner = min(trained, key=self._order(history), default=None)
         if winner is not None and not self._keeps(winner, history):
             broken = [limit for limit in history.limits if limit.violation(winner.metrics) > 0]
             told = ", ".join(f"{lim} ({winner.metrics[lim.metric]:g})" for lim in broken)
             self.problems.append(f"trained to the end, no finalist keeps {told}")
         for name, final in (("winner", winner), ("default", baseline)):
             if final is not None:
-                self.test(final)
-                self.store.note(name, final.architecture.id)
+                for repeat in map(self._load, self.repeats(final.architecture)):
+                    if repeat is not None:
+                        self.test(repeat)
+                self.store.note(name, final.key)
+        if winner is not None and baseline is not None:
+            goal = history.objectives[0]
+            self.comparison = compared(winner, baseline, goal, self.setting.task.metrics)
+        self.store.note("comparison", self.comparison.to_json() if self.comparison else None)
         self.store.note("problems", self.problems)
         return winner, baseline
 
@@ -203,13 +273,15 @@ class Finals:
         return violation(final.metrics, history.limits) == 0.0
 
     def _keep(self, final: Final) -> None:
-        self._live[final.architecture.id] = final
+        self._live[final.key] = final
         if self.store.folder is not None:
-            write(weights_path(self.store.folder, final.architecture), final.weights)
+            keep_examples(self.store.folder, self.setting.data)
+            path = weights_path(self.store.folder, final.key)
+            final.checksum = write(path, final.weights)
         self._note(final)
 
     def _note(self, final: Final) -> None:
-        name = f"final.{final.architecture.id}"
+        name = f"final.{final.key}"
         self.notes[name] = final.to_json()
         self.store.note(name, self.notes[name])
 
@@ -230,12 +302,15 @@ def finalists(history: History, count: int, first: Sequence[Architecture] = ()) 
     return (ahead + [t for t in ordered if t.architecture not in first])[:count]
 
 
-def _order(
-    objectives: tuple[Objective, ...], limits: tuple[Limit, ...]
-) -> Callable[[Final], tuple[float, ...]]:
-    def key(final: Final) -> tuple[float, ...]:
-        losses = (objective.loss(final.metrics) for objective in objectives)
-        # Ties go to the lower loss, as they do in a history.
-        return (violation(final.metrics, limits), *losses, final.metrics.get("loss", 0.0))
+def repeats_of(notes: Mapping[str, Any], architecture: Architecture) -> list[Final]:
+    """The trainings of an architecture that notes tell of, without weights."""
+    found: list[Final] = []
+    while note := notes.get(f"final.{key_of(architecture, len(found))}"):
+        found.append(Final.from_json(note))
+    return found
 
-    return key
+
+def mean_of(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each metric that all of them have."""
+    names = [name for name in metrics[0] if all(name in other for other in metrics)]
+    return {name: sum(one[name] for one in metrics) / len(metrics) for name in names}

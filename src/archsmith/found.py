@@ -12,6 +12,7 @@ from .advice import OnScored
 from .final import Final, model_of
 from .finals import OnFinal
 from .oneshot import OnShared
+from .paired import Comparison
 from .setting import Setting
 from .space import Architecture
 from .space.ordinary import ordinary
@@ -72,6 +73,8 @@ class SearchResult:
         best: the winner trained to the end; ``None`` where the search was interrupted, where no
             trial kept the limits, or where ``finalists=0``.
         default: the space's default architecture under the same recipe and seed.
+        comparison: of both on the test examples; ``None`` where they are the same architecture, or
+            where the task's metrics are no means over examples.
         front: trials on the Pareto front, at the search's fidelity.
         stopped: why the search ended; ``"interrupted"`` after Ctrl-C.
         report: the page, where there is a run folder.
@@ -85,6 +88,7 @@ class SearchResult:
     setting: Setting
     best: Found | None = None
     default: Found | None = None
+    comparison: Comparison | None = None
     run: Path | None = None
     report: Path | None = None
     problems: list[str] = field(default_factory=list)

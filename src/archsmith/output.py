@@ -108,6 +108,14 @@ def study_json(run: Run) -> dict[str, Any]:
         "front": [trial.number for trial in run.history.front()],
         "winner": notes.get(f"final.{notes.get('winner')}"),
         "default": notes.get(f"final.{notes.get('default')}"),
+        "seeds": {
+            role: [
+                {"seed": one.seed, "validation": one.validation, "test": one.test}
+                for one in run.repeats(role)
+            ]
+            for role in ("winner", "default")
+        },
+        "comparison": run.comparison.to_json() if run.comparison else None,
         "problems": notes.get("problems") or [],
         "supernet": notes.get("supernet"),
         "trust": run.trust.to_json() if run.trust else None,

@@ -6,19 +6,30 @@ module only where the record carries the user's own signature, or where the call
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .data import datasets
 from .errors import InputError
 from .hardware.options import LatencyOptions
-from .setting import Setting, SpaceLike, pick_device, settle
+from .registry import absolute
+from .setting import Setting, SpaceLike, open_space, pick_device
 from .signing import check_arguments, sign, signed
 from .space import Space
 from .study.meta import same_decisions
-from .task.base import ReadOptions, Recipe
+from .study.sameness import data_change
+from .task import task as find_task
+from .task.base import Data, Part, ReadOptions, Recipe, Task
+from .trial import Fidelity
+from .weights import read, write
 from .zoo import spaces
+
+#: Numbers of an input, at most, where a record alone says so.
+_MOST = 1 << 28
+#: Of the validation part, kept with a study.
+EXAMPLES = 64
 
 #: What a record may have imported, opened or called.
 _SIGNED = (
@@ -51,26 +62,92 @@ def reopen(
 
     Raises:
         InputError: the record names something that is neither registered nor signed, or that is
-            gone; and whatever is wrong with what is opened.
+            gone; the data is not what the study was begun on; and whatever is wrong with what is
+            opened.
         RunFolderError: the space asks for other decisions than the study's, or builds other models.
     """
-    _check_named(meta, space, data, where)
+    _check_named(meta, space, data, where, ("space", "data"))
+    source = str(data if data is not None else meta["data"])
+    found = find_task(meta["task"]).read(source, ReadOptions(**meta["read"]))
+    now = {"digest": found.digest(), "facts": found.facts, "summary": found.summary}
+    if change := data_change(meta, now):
+        raise InputError(
+            f"data {source}", f"what the study in {where} was begun on", f"other data: {change}",
+            "bring it back to what it was, or say where that is now: --data PATH; new data is a "
+            "new search, in another run folder",
+        )  # fmt: skip
+    return _opened(meta, space, replace(found, facts=meta.get("facts", found.facts)), where)
+
+
+def outline(meta: Mapping[str, Any], folder: Path, space: SpaceLike | None = None) -> Setting:
+    """The setting without its data, of what a run folder keeps of that.
+
+    Each part is the examples that :func:`keep_examples` kept, and empty where they are gone.
+
+    Raises:
+        InputError: as :func:`reopen`, of the space; or facts that the task cannot work with.
+    """
+    import torch
+
+    _check_named(meta, space, None, str(folder), ("space",))
+    facts = checked_facts(meta, str(folder))
+    part = _kept_examples(folder, find_task(meta["task"]), facts)
+    part = part or Part(torch.empty(0), torch.empty(0))
+    name, source, task, summary = meta["name"], meta["data"], meta["task"], tuple(meta["summary"])
+    return _opened(
+        meta, space, Data(name, source, task, part, part, part, facts, summary), str(folder)
+    )
+
+
+def checked_facts(meta: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What a record says of its data, where a task can work with it.
+
+    Raises:
+        InputError: it cannot; anybody may have written it.
+    """
+    import torch
+
+    facts, task = meta["facts"], find_task(meta["task"])
+    try:
+        with torch.device("meta"):  # sizes may be anything
+            example = task.example(facts, batch=2)
+        task.arguments(facts)
+        names = facts.get("class_names", [])
+        if example.numel() > _MOST or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"an input of {example.numel():,} numbers, or names that are no texts")
+        if names and len(names) != facts["classes"]:
+            raise ValueError(f"{len(names)} names of {facts['classes']} classes")
+    except Exception as error:
+        raise InputError(
+            f"{where}, facts", f"what {task.name} needs to know of its data",
+            f"{type(error).__name__}: {error}", "name the data itself: --data PATH",
+        ) from error  # fmt: skip
+    return dict(facts)
+
+
+def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where: str) -> Setting:
     try:
         device = pick_device(meta.get("device", "auto"))
     except InputError:
-        device = "auto"
-    setting = settle(
-        space if space is not None else meta["reference"],
-        data if data is not None else meta["data"],
-        task=meta["task"],
-        options=ReadOptions(**meta["read"]),
-        # A live space has its own.
-        arguments=None if isinstance(space, Space) else meta["arguments"],
-        recipe=Recipe(**meta["recipe"]),
-        **meta["fidelity"],
-        device=device,
-        latency=LatencyOptions(**meta.get("latency", {})),
-        recorded=True,
+        device = pick_device("auto")
+    task = find_task(meta["task"])
+    wanted = space if space is not None else meta["reference"]
+    # A live space has its own.
+    given = None if isinstance(wanted, Space) else meta["arguments"]
+    opened = open_space(wanted, task.arguments(data.facts), given)
+    opened.builder.expect(task.example(data.facts, 2))
+    setting = Setting(
+        data.source,
+        ReadOptions(**meta["read"]),
+        task,
+        data,
+        opened,
+        absolute(wanted) if isinstance(wanted, str) else opened.reference,
+        Recipe(**meta["recipe"]),
+        Fidelity(**meta["fidelity"]),
+        device,
+        LatencyOptions(**meta.get("latency", {})),
+        meta.get("subset"),
     )
     if "fingerprint" in meta:
         same_decisions(where, meta, setting.space.fingerprint)
@@ -79,9 +156,15 @@ def reopen(
 
 
 def _check_named(
-    meta: Mapping[str, Any], space: SpaceLike | None, data: str | Path | None, where: str
+    meta: Mapping[str, Any],
+    space: SpaceLike | None,
+    data: str | Path | None,
+    where: str,
+    needed: Sequence[str],
 ) -> None:
     reference, source = meta["reference"], meta["data"]
+    if "data" not in needed:
+        data = ""
     own = is_own(meta)
     wanted = []
     if space is None and not own and reference not in spaces.names():
@@ -111,3 +194,32 @@ def _check_named(
             where, f"the study's space at {file}", "nothing there",
             "say where it is now: --space FILE.py:FUNCTION (in Python: nas.Run(folder, space=...))",
         )  # fmt: skip
+
+
+def keep_examples(folder: Path, data: Data) -> None:
+    """Keep what an export is checked on, so that it can do without the data; once."""
+    path = _examples_path(folder)
+    if not path.exists():
+        inputs, targets = data.validation.inputs[:EXAMPLES], data.validation.targets[:EXAMPLES]
+        write(path, {"inputs": inputs, "targets": targets})
+
+
+def _kept_examples(folder: Path, task: Task, facts: Mapping[str, Any]) -> Part | None:
+    """What :func:`keep_examples` kept; ``None`` where it is not there or not such as it was."""
+    import torch
+
+    try:
+        tensors, _ = read(_examples_path(folder))
+        part = Part(tensors["inputs"], tensors["targets"])
+        with torch.device("meta"):
+            wanted = task.example(facts).shape[1:]
+        shape = task.prepare(part.inputs[:2], facts).shape
+    except Exception:
+        # Anybody may have written the file; the data itself takes its place.
+        return None
+    whole = len(part.inputs) == len(part) > 1
+    return part if whole and shape[1:] == wanted else None
+
+
+def _examples_path(folder: Path) -> Path:
+    return folder / "final" / "examples.safetensors"

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from .errors import InputError, RunFolderError, SpaceError, WorkError
 from .files import write_text
 from .final import Final, model_of, noise
-from .finals import Finals, Start
+from .finals import Finals, Start, repeats_of
 from .hardware.options import described
 from .objective import Limit, Metric, Objective
-from .reopening import reopen
+from .paired import Comparison
+from .reopening import outline, reopen
 from .setting import Setting, SpaceLike
 from .space import Architecture
 from .space.ordinary import ordinary
@@ -75,8 +76,9 @@ class Run:
                 "its trials: archsmith.study.SqliteStore(folder, read=True).history()",
             )  # fmt: skip
         self._space, self._data = space, data
-        #: What the last report had to leave out, in words.
+        #: What the last report had to leave out, and what the last training met, in words.
         self.left_out: list[str] = []
+        self.problems: list[str] = []
 
     @cached_property
     def goals(self) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
@@ -93,9 +95,18 @@ class Run:
         """Data, task and space, opened now.
 
         Raises:
-            InputError: the record names a file or a module, without this user's signature.
+            InputError: the record names a file or a module, without this user's signature; or the
+                data is not what the study was begun on.
         """
         return reopen(self.meta, self._space, self._data, str(self.folder))
+
+    @cached_property
+    def outline(self) -> Setting:
+        """Task and space with what the folder keeps of the data, which is not opened for it; with
+        the data where it is given, or where the folder keeps nothing."""
+        if self._data is not None or "facts" not in self.meta:
+            return self.setting
+        return outline(self.meta, self.folder, self._space)
 
     def trial(self, number: int | None) -> Trial:
         """A trial by number; the best one without.
@@ -129,12 +140,13 @@ class Run:
         """
         with SqliteStore(self.folder) as store:
             goal, start = self.goals[0][0], self._start()
-            finals = Finals(self.setting, store, self.meta["seed"], goal, start)
+            seeds = self.meta.get("final_seeds") or 1
+            finals = Finals(self.setting, store, self.meta["seed"], goal, start, seeds)
             architecture, which = self._chosen(number)
             final = finals.train(architecture, which, on_epoch)
             if test or number is None:
                 finals.test(final)
-            self.record = store.record()
+            self.record, self.problems = store.record(), finals.problems
         return final
 
     @ordinary()
@@ -156,7 +168,9 @@ class Run:
                 f"trial {which}", "an architecture trained to the end", "one that is not",
                 f"archsmith train {self.folder}{flag}",
             )  # fmt: skip
-        setting = self.setting
+        setting = self.outline
+        if not len(setting.data.validation):
+            setting = self.setting
         metrics = {f"test_{name}": value for name, value in final.test.items()}
         metrics |= {f"validation_{name}": value for name, value in final.validation.items()}
         parity = export(
@@ -175,6 +189,20 @@ class Run:
             return Trust.from_json(notes["trust"])
         shared = notes.get("supernet")
         return Trust.of(self.goals[0][0], visits=shared["visits"]) if shared else None
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The winner against the default on the test examples, where both were looked at."""
+        noted = self.record.notes.get("comparison")
+        try:
+            return Comparison.from_json(noted) if noted else None
+        except (KeyError, TypeError, ValueError):  # anybody may have written it
+            return None
+
+    def repeats(self, role: str) -> list[Final]:
+        """All trainings of the ``winner`` or the ``default``, without weights."""
+        final = self._noted(role)
+        return repeats_of(self.record.notes, final.architecture) if final else []
 
     @ordinary()
     def content(self, pictures: bool = True) -> ReportContent:
@@ -197,14 +225,10 @@ class Run:
         warnings += [*(self.record.notes.get("problems") or []), *_warnings(history)]
         warnings += noise(history, winner)
         if pictures and shown is not None:
-            try:
-                graph = _graph(self.setting, shown)
-                predictions = self._predictions(winner)
-            except Exception as error:
-                # A page without its pictures is worth more than no page.
-                why = str(error) if isinstance(error, InputError) else repr(error)
-                self.left_out = [f"no pictures, {why}"]
-                warnings += self.left_out
+            self.left_out = []
+            graph = self._picture("diagram", lambda: _graph(self.outline, shown))
+            predictions = self._picture("predictions", lambda: self._predictions(winner))
+            warnings += self.left_out
         default = Architecture.from_json(meta["default"])
         shared = self.record.notes.get("supernet")
         return ReportContent(
@@ -217,6 +241,7 @@ class Run:
             best=best.number if best else None,
             front=[t.number for t in history.front()],
             finalists=finalists,
+            comparison=self.comparison,
             graph=graph,
             decisions=decision_rows(shown, default) if shown else (),
             predictions=predictions,
@@ -290,9 +315,14 @@ class Run:
 
     def _final(self, architecture: Architecture) -> Final | None:
         with SqliteStore(self.folder, read=True) as store:
-            return Finals(self.setting, store, self.meta["seed"], self.goals[0][0]).known(
-                architecture
-            )
+            finals = Finals(self.outline, store, self.meta["seed"], self.goals[0][0])
+            final = finals.known(architecture)
+        if final is None and (damage := next(iter(finals.damaged.values()), "")):
+            raise InputError(
+                "trained weights", "the file that training left", f"damage: {damage}",
+                f"archsmith train {self.folder} trains the winner again, with --trial another one",
+            )  # fmt: skip
+        return final
 
     def _finalists(self) -> list[Finalist]:
         from .report.content import Finalist
@@ -301,11 +331,26 @@ class Run:
         found = [(role, self._noted(role)) for role in roles]
         return [
             Finalist(
-                roles[role], final.validation, final.test, final.costs, final.seconds, final.curve
+                roles[role],
+                final.validation,
+                final.test,
+                final.costs,
+                final.seconds,
+                final.curve,
+                [one.test for one in self.repeats(role)],
             )
             for role, final in found
             if final is not None
         ]
+
+    def _picture(self, name: str, draw: Callable[[], Any]) -> Any:
+        try:
+            return draw()
+        except Exception as error:
+            # A page without its pictures is worth more than no page.
+            why = str(error) if isinstance(error, InputError) else repr(error)
+            self.left_out.append(f"no {name}: {why}")
+        return None
 
     def _predictions(self, winner: Final | None) -> bytes | None:
         final = self._final(winner.architecture) if winner else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from .advice import ProxyAdvice
 from .errors import ArchsmithError, InputError
-from .finals import Finals, OnFinal, Start
+from .finals import Finals, OnFinal
 from .found import Listener, SearchResult, found_of
 from .goals import Limits, seconds_of
 from .hardware.options import LatencyOptions
@@ -92,6 +92,7 @@ def search(
     recipe: Recipe | None = None,
     final_epochs: int | None = None,
     finalists: int = FINALISTS,
+    final_seeds: int = 1,
     inherit: bool = False,
     stop: str | Stopper | None = None,
     read: ReadOptions | None = None,
@@ -127,6 +128,8 @@ def search(
         recipe: of the training to the end; a trial uses it at its fidelity.
         final_epochs: epochs of the training to the end, in place of the recipe's.
         finalists: how many of the best trials are trained to the end; 0 stops after the search.
+        final_seeds: how often each of them and the default is trained, each time with another seed:
+            mean and spread are told, and the one that is best on the validation part is kept.
         inherit: start their training from the shared weights instead of new ones.
         stop: stops hopeless trials while they train: ``"median"``, ``"curve"`` or a
             :class:`~archsmith.study.Stopper`. The epochs that they trained count.
@@ -141,7 +144,7 @@ def search(
     """
     given = dict(locals())
     tell = listener or Listener()
-    _check_numbers(finalists, workers)
+    _check_numbers(finalists, workers, final_seeds)
     chosen, stopper = _strategy(strategy), stopper_of(stop)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget, most = seconds_of(time), seconds_of(trial_time, "trial time")
@@ -214,7 +217,8 @@ def search(
         if not result.interrupted and finalists and ended.best is not None:
             start = inherited(sharing.evaluator) if sharing and inherit else None
             first = sharing.derived[:1] if sharing else []
-            _train_finalists(result, store, seed, finalists, tell.final, start, first)
+            finals = Finals(setting, store, seed, objectives[0], start, final_seeds)
+            _train_finalists(result, finals, finalists, tell.final, first)
     if folder is not None:
         _report(result, Run(folder, setting.space, setting.source))
     return result
@@ -257,13 +261,13 @@ def _meta(
     named = told | {"arguments": setting.space.plain_arguments()}
     return told | {
         "signature": signature_of(named) if given["run"] is not None else "",
-        "digest": setting.data.digest(),
         "models": setting.models(store.meta(), str(store.folder)),
         "strategy": chosen.name,
         "command": given["command"] or _call(given),
         "trials": trials,
         "time": seconds,
         "finalists": given["finalists"],
+        "final_seeds": given["final_seeds"],
         "inherit": given["inherit"],
     }
 
@@ -301,7 +305,9 @@ def _strategy(strategy: str | Strategy | Method) -> Strategy:
     return named(strategy)() if isinstance(strategy, str) else strategy
 
 
-def _check_numbers(finalists: int, workers: int) -> None:
+def _check_numbers(finalists: int, workers: int, final_seeds: int) -> None:
+    if final_seeds < 1:
+        raise InputError("final seeds", "1 or more", str(final_seeds))
     if finalists < 0:
         raise InputError("finalists", "0 or more", str(finalists))
     if workers < 1:
@@ -370,15 +376,12 @@ def _executor(workers: int) -> Executor:
 
 def _train_finalists(
     result: SearchResult,
-    store: Store,
-    seed: int,
+    finals: Finals,
     count: int,
     on_final: OnFinal | None,
-    start: Start | None,
     first: Sequence[Architecture],
 ) -> None:
     """Fill in winner, default and problems; an interruption keeps what the search found."""
-    finals = Finals(result.setting, store, seed, result.history.objectives[0], start)
     try:
         winner, default = finals.decide(result.history, count, on_final, first)
     except KeyboardInterrupt:
@@ -386,7 +389,7 @@ def _train_finalists(
         return
     result.best = found_of(result.setting, winner) if winner else None
     result.default = found_of(result.setting, default) if default else None
-    result.problems = finals.problems
+    result.comparison, result.problems = finals.comparison, finals.problems
 
 
 def _call(given: Mapping[str, Any]) -> str:

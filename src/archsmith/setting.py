@@ -117,6 +117,9 @@ class Setting:
         """What :func:`archsmith.reopening.reopen` needs."""
         return {
             "data": self.source,
+            "digest": self.data.digest(),
+            # What prediction and export need of it, so that they can do without the data.
+            "facts": self.data.facts,
             "read": self.options.to_json(),
             "task": self.task.name,
             "reference": self.reference,

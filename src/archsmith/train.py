@@ -145,6 +145,30 @@ def score(
     return meter.result()
 
 
+@torch.inference_mode()
+def parts(
+    model: nn.Module,
+    task: Task,
+    part: Part,
+    facts: Mapping[str, Any],
+    batch_size: int = 512,
+    device: str = "cpu",
+) -> dict[str, Tensor]:
+    """What each example (n,) has in the task's metrics, as :meth:`Task.parts` gives it, on the
+    CPU; the model's mode is left as it was."""
+    mode = model.training
+    model.to(device).eval()
+    found: dict[str, list[Tensor]] = {}
+    for inputs, targets in task.batches(part, batch_size):
+        outputs = model(task.prepare(inputs.to(device), facts))
+        for name, values in task.parts(outputs, targets.to(device), facts).items():
+            found.setdefault(name, []).append(values.cpu())
+        if not found:
+            break
+    model.train(mode)
+    return {name: torch.cat(values) for name, values in found.items()}
+
+
 def _judge(
     model: nn.Module,
     task: Task,

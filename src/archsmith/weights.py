@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import errno
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +18,12 @@ from .errors import InputError, StoreError
 from .files import replacing
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 #: Where the header keeps extra state, by name.
 _EXTRA = "extra_state"
+#: What the header keeps a checksum of tensors and header under.
+_CHECKSUM = "archsmith.sha256"
 
 
 def snapshot(model: nn.Module) -> dict[str, Any]:
@@ -64,11 +67,14 @@ def apart(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     return tensors, {_EXTRA: json.dumps(extra)} if extra else {}
 
 
-def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None = None) -> None:
+def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None = None) -> str:
     """Write a state dict, replacing an older file in a single step.
 
     Args:
         meta: kept in the file's header.
+
+    Returns:
+        The checksum of tensors and header, which the file carries as well.
 
     Raises:
         StoreError: it cannot be written, or the disk is full.
@@ -81,10 +87,11 @@ def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None =
     meta = {**(meta or {}), **extra}
     # Copies, because safetensors refuses tensors that share memory, as tied weights do.
     copies = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
+    checksum = _checksum(copies, meta)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as half:
-            save_file(copies, half, meta or None)
+            save_file(copies, half, meta | {_CHECKSUM: checksum})
     except (OSError, SafetensorError) as error:
         # safetensors wraps the system's error in one of its own.
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -98,6 +105,7 @@ def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None =
         raise StoreError(
             str(path), "a file that can be written", str(error), "choose another folder"
         ) from error
+    return checksum
 
 
 def header(path: Path) -> dict[str, str]:
@@ -117,20 +125,39 @@ def header(path: Path) -> dict[str, str]:
         raise InputError(str(path), "a whole safetensors file", str(error)) from None
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """The state dict and the header of a safetensors file.
+def read(path: Path, checksum: str = "") -> tuple[dict[str, Any], dict[str, str]]:
+    """The state dict and the header of a safetensors file, held against the checksum in it.
+
+    Args:
+        checksum: that the file must carry; any or none, where it is not given.
 
     Raises:
-        InputError: as :func:`header`.
+        InputError: as :func:`header`; the file is damaged, or another than the checksum is of.
     """
     from safetensors import safe_open
 
     meta = header(path)
+    carried = meta.pop(_CHECKSUM, "")
+    if checksum and carried != checksum:
+        raise InputError(str(path), "the file that was written there", "another one")
     with safe_open(str(path), framework="pt") as opened:
         names: list[str] = list(opened.keys())
         tensors = {name: opened.get_tensor(name) for name in names}
+    if carried and _checksum(tensors, meta) != carried:
+        raise InputError(str(path), "an undamaged file", "bytes that have changed since")
     try:
         extra = json.loads(meta.pop(_EXTRA, "{}"))
         return {**tensors, **extra}, meta
     except (TypeError, ValueError) as error:
         raise InputError(str(path), "a header of JSON values", str(error)) from None
+
+
+def _checksum(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
+    import torch
+
+    seen = hashlib.sha256(json.dumps(dict(meta), sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        seen.update(f"\0{name}\0{tensor.dtype}{tuple(tensor.shape)}\0".encode())
+        seen.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return seen.hexdigest()

@@ -134,6 +134,9 @@ def search(
         int | None, typer.Option(help="Epochs of a training to the end.")
     ] = None,
     finalists: Annotated[int, typer.Option(help="Best trials trained to the end.")] = 2,
+    final_seeds: Annotated[
+        int, typer.Option(help="Seeds that each of them and the default is trained with.")
+    ] = 1,
     inherit: Annotated[
         bool, typer.Option("--inherit", help="Finalists start from the shared weights.")
     ] = False,
@@ -187,6 +190,7 @@ def search(
             share=share,
             final_epochs=final_epochs,
             finalists=finalists,
+            final_seeds=final_seeds,
             inherit=inherit,
             stop=stop,
             read=ReadOptions(
@@ -227,7 +231,8 @@ def report(
     """Write one self-contained HTML page about a study."""
     opened = _open(run, space, data)
     if space is not None or data is not None:
-        _ = opened.setting  # what is wrong with them is no matter of a page with less on it
+        # What is wrong with these is no matter of a page with less on it.
+        _ = opened.outline if data is None else opened.setting
     say(opened.report(to))
     for line in opened.left_out:
         say(f"left out: {line}", error=True)
@@ -251,6 +256,8 @@ def train(
         opened = _open(run, space, data)
         epochs = opened.meta["recipe"]["epochs"]
         final = opened.train(trial, screen.training("the architecture", epochs), test)
+    for problem in opened.problems:
+        print(problem, file=sys.stderr)
     if as_json:
         print_json(final.to_json())
         return

@@ -16,6 +16,7 @@ from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Task
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
+from .reading import digest_of, read_again
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -68,12 +69,13 @@ class ProxyEvaluator(Evaluator):
         single = [proxy for proxy in found if not isinstance(proxy, SetProxy)]
         # One that was given with settings goes before the plain one of its name.
         self.proxies = list({proxy.name: proxy for proxy in [*members, *single]}.values())
-        self._data, self._batch = data, None
+        self._data, self._batch, self._digest = data, None, ""
 
     _batch: Batch | None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_data": None, "_batch": None}
+        digest = digest_of(self._data, self._digest)
+        return self.__dict__ | {"_data": None, "_batch": None, "_digest": digest}
 
     @property
     def task(self) -> Task:
@@ -92,7 +94,7 @@ class ProxyEvaluator(Evaluator):
         """
         if self._batch is None:
             if self._data is None:
-                self._data = self.task.read(self.source, self.options)
+                self._data = read_again(self.task, self.source, self.options, self._digest)
             batch = _drawn(self.task, self._data, self.batch_size, self.seed)
             check_batch(batch, self.proxies)
             self._batch = batch

@@ -20,6 +20,7 @@ from ..task.base import Data, ReadOptions, Task
 from ..train import score
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
+from .reading import digest_of, read_again
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -62,10 +63,11 @@ class SharedWeightsEvaluator(Evaluator):
         self.space, self.file, self.device = space, str(file), device
         self.source, self.options, self.task_name = source, options, task
         self.calibration = calibration
-        self._supernet, self._data = supernet, data
+        self._supernet, self._data, self._digest = supernet, data, ""
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_supernet": None, "_data": None}
+        digest = digest_of(self._data, self._digest)
+        return self.__dict__ | {"_supernet": None, "_data": None, "_digest": digest}
 
     @property
     def task(self) -> Task:
@@ -86,7 +88,7 @@ class SharedWeightsEvaluator(Evaluator):
     def data(self) -> Data:
         """The data, read at first use."""
         if self._data is None:
-            self._data = self.task.read(self.source, self.options)
+            self._data = read_again(self.task, self.source, self.options, self._digest)
         return self._data
 
     def take(self, supernet: Supernet) -> None:

@@ -14,6 +14,7 @@ from ..task.base import Data, ReadOptions, Recipe, Task
 from ..train import Diverged, train
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
+from .reading import digest_of, read_again
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,11 +61,11 @@ class TrainingEvaluator(Evaluator):
     ) -> None:
         self.space, self.source, self.options = space, source, options
         self.task, self.recipe, self.device, self.threads = task, recipe, device, threads
-        self.goal, self._data = goal, data
+        self.goal, self._data, self._digest = goal, data, ""
         self.subset, self.least = subset, least
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_data": None}
+        return {**self.__dict__, "_data": None, "_digest": digest_of(self._data, self._digest)}
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -79,7 +80,7 @@ class TrainingEvaluator(Evaluator):
     ) -> dict[str, float]:
         task = find_task(self.task)
         if self._data is None:
-            self._data = task.read(self.source, self.options)
+            self._data = read_again(task, self.source, self.options, self._digest)
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         model = self._build(task, self._data, architecture, seed)

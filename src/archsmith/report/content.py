@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from ..space.architecture import Answer
 from ..trial import State, Trial
 
 if TYPE_CHECKING:
+    from ..paired import Comparison
     from ..trust import Trust
     from .graph import Graph
 
@@ -75,6 +77,7 @@ class Finalist:
         costs: ``params``, ``flops``, ``latency_ms``, ``memory_mb`` as far as known.
         seconds: of its training.
         curve: per-epoch metrics with ``epoch``, ``train_loss`` and the validation metrics.
+        repeats: the metrics on the test part of each training, where there were several.
     """
 
     name: str
@@ -83,6 +86,15 @@ class Finalist:
     costs: Mapping[str, float] = field(default_factory=dict)
     seconds: float | None = None
     curve: Sequence[Mapping[str, float]] = ()
+    repeats: Sequence[Mapping[str, float]] = ()
+
+    def spread(self, metric: str) -> str:
+        """Mean and standard deviation of a metric over its trainings, in words; empty for one."""
+        values = [one[metric] for one in self.repeats if metric in one]
+        if len(values) < 2:
+            return ""
+        mean, spread = statistics.mean(values), statistics.stdev(values)
+        return f"{mean:.4g} ± {spread:.2g} over {len(values)} seeds"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,7 @@ class ReportContent:
         best: number of the best trial, ``None`` while there is none.
         front: numbers of the Pareto front.
         finalists: the winner first, then the default architecture.
+        comparison: of these two on the test examples.
         graph: data flow of the best architecture.
         decisions: its decisions.
         predictions: PNG bytes of what predictions look like.
@@ -145,6 +158,7 @@ class ReportContent:
     best: int | None = None
     front: Sequence[int] = ()
     finalists: Sequence[Finalist] = ()
+    comparison: Comparison | None = None
     graph: Graph | None = None
     decisions: Sequence[DecisionRow] = ()
     predictions: bytes | None = None
@@ -165,6 +179,17 @@ class ReportContent:
     def known(self) -> dict[str, Metric]:
         """All metrics with units and directions, by name."""
         return COSTS | {metric.name: metric for metric in self.metrics}
+
+    @property
+    def spreads(self) -> list[str]:
+        """What several trainings of each finalist gave on the test part, a line each."""
+        names = {name for f in self.finalists for name in f.test}
+        goal = self.objectives[0].metric
+        name = (
+            goal if goal in names else next((m.name for m in self.metrics if m.name in names), "")
+        )
+        told = [(f.name, f.spread(name)) for f in self.finalists]
+        return [f"{who}: {name} {spread}" for who, spread in told if spread]
 
     @property
     def surroundings(self) -> dict[str, str]:

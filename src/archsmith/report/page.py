@@ -93,6 +93,9 @@ def lead(content: ReportContent) -> Stat | None:
             # A difference smaller than what is shown would read as +0.
             delta = change(winner - other)
             remark = f"{delta} against the default architecture ({with_unit(name, other, known)})"
+            told = content.comparison
+            if told is not None and told.metric == name and not told.clear:
+                remark += f", no clear difference on {told.examples:,} test examples"
         return Stat(f"test {metric_name(name)}", with_unit(name, winner, known), remark)
     best = content.best_trial
     if best is None or name not in best.metrics:

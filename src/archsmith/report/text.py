@@ -41,6 +41,10 @@ def summary(content: ReportContent, width: int = 80) -> RenderableType:
         parts += [Text(""), _front(content, wide=width >= 90)]
     if content.finalists:
         parts += [Text(""), _finalists(content)]
+    if content.comparison is not None:
+        style = "" if content.comparison.clear else "yellow"
+        parts.append(Text(f"best of the search: {content.comparison.words}", style=style))
+    parts += [Text(line, style="dim") for line in content.spreads]
     if content.trust is not None or content.supernet is not None:
         parts += [Text(""), _shared_weights(content)]
     for warning in content.warnings[:5]:

@@ -17,6 +17,7 @@ from ..objective import Limit, Objective
 from ..strategy.base import Strategy
 from ..strategy.keep_limits import KeepLimits
 from ..strategy.start import StartFrom
+from .sameness import data_change
 from .stopping import Stopper
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ IDENTITY = (
     "limits",
     "stop",
     "seed",
-    "data",
-    "digest",
     "read",
     "task",
     "recipe",
@@ -146,12 +145,18 @@ def goals(meta: Mapping[str, Any]) -> tuple[tuple[Objective, ...], tuple[Limit, 
 def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Refuse to go on with a study under another description.
 
-    What an older archsmith did not write down is not compared.
+    What an older archsmith did not write down is not compared. Data is known by its digest, and
+    by where it lies only where none was taken.
 
     Raises:
         RunFolderError: naming the first thing that differs.
     """
-    for key in IDENTITY:
+    if change := data_change(known, wanted):
+        raise RunFolderError(
+            where, "the data that the study there was begun on", f"other data: {change}",
+            "bring the data back to what it was; new data is a new study, in another run folder",
+        )  # fmt: skip
+    for key in IDENTITY if "digest" in known else (*IDENTITY, "data"):
         if key not in known or known[key] == wanted.get(key):
             continue
         mend = "give the options of the first run again, or another run folder"
@@ -185,7 +190,7 @@ def renewed(known: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str, An
 
     What an older archsmith did not write down is as it is now, too.
     """
-    fixed = {*IDENTITY, "created"} & known.keys()
+    fixed = {*IDENTITY, "digest", "facts", "created"} & known.keys()
     return {**known, **{key: value for key, value in newest.items() if key not in fixed}}
 
 

@@ -17,7 +17,7 @@ GONE = "the process that ran it is gone"
 #: Reason of a session's close where trials failed and none has ever finished.
 ALL_FAILED = "every trial failed"
 #: Notes that hold for the trials there were; a later one makes them stale.
-DECIDED = ("winner", "default")
+DECIDED = ("winner", "default", "comparison")
 
 
 class Event(NamedTuple):

@@ -371,6 +371,14 @@ class Task(ABC):
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         """A fresh meter of this task's metrics (``metrics`` above, plus ``loss``)."""
 
+    def parts(
+        self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """What each example (n,) has in metrics that are means: 1 or 0 for ``accuracy``, its
+        square for ``rmse``. Two models are compared by them; none where a task has no such metric.
+        """
+        return {}
+
     @abstractmethod
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         """The model with pre- and post-processing inside: raw inputs in, probabilities out."""

@@ -48,6 +48,15 @@ class ClassMeter(Meter):
         return {"accuracy": correct, "loss": loss}
 
 
+def class_parts(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """Whether each example is right, and its cross entropy."""
+    right = outputs.argmax(1) == targets
+    return {
+        "accuracy": right.float(),
+        "loss": F.cross_entropy(outputs.float(), targets, reduction="none"),
+    }
+
+
 class Probabilities(nn.Module):
     """Preparation, model and softmax in one: raw inputs in, probabilities (n, classes) out."""
 

@@ -52,6 +52,11 @@ class EmbeddingImages(ImageClassification):
     def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
         expect_embeddings(outputs, len(outputs))
 
+    def parts(
+        self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        return {}  # an embedding is judged beside others
+
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return Embeddings(self.normalise(facts), model)
 

@@ -125,6 +125,11 @@ class ImageClassification(Task):
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return classify.ClassMeter(facts["classes"])
 
+    def parts(
+        self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        return classify.class_parts(outputs, targets)
+
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return classify.Probabilities(self.normalise(facts), model)
 

@@ -122,6 +122,11 @@ class TabularClassification(_Tabular):
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return classify.ClassMeter(facts["classes"])
 
+    def parts(
+        self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        return classify.class_parts(outputs, targets)
+
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return classify.Probabilities(rows.Expand(facts), model)
 
@@ -188,6 +193,13 @@ class TabularRegression(_Tabular):
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return ValueMeter(facts["target_mean"], facts["target_std"])
+
+    def parts(
+        self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        values = outputs.squeeze(1).double() * facts["target_std"] + facts["target_mean"]
+        error = values - targets.double()
+        return {"rmse": error.square(), "mae": error.abs()}
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return Values(rows.Expand(facts), model, facts["target_mean"], facts["target_std"])

@@ -1,0 +1,159 @@
+"""Two models on the same test examples: by how much one is better, and whether that is clear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from .objective import Direction
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+_LEVEL = 0.95
+_RESAMPLES = 10_000
+_BLOCK = 1 << 22  # numbers of a block of resamples
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A model against another, of which each has judged the same examples.
+
+    The interval is about other test examples of the same kind, not about other trainings.
+
+    Attributes:
+        metric, direction: what is compared.
+        examples: how many there were.
+        value, other: the metric of both.
+        low, high: 95 % interval of ``value - other``.
+        method: ``mcnemar`` or ``bootstrap``.
+        p: of McNemar's exact test, two-sided; ``None`` for the bootstrap.
+    """
+
+    metric: str
+    direction: Direction
+    examples: int
+    value: float
+    other: float
+    low: float
+    high: float
+    method: str
+    p: float | None = None
+
+    @property
+    def clear(self) -> bool:
+        """Whether the interval leaves zero out."""
+        return self.low > 0 or self.high < 0
+
+    @property
+    def better(self) -> float:
+        """By how much it is better than the other; negative where it is worse."""
+        sign = 1 if self.direction == "maximize" else -1
+        return sign * (self.value - self.other)
+
+    @property
+    def words(self) -> str:
+        """What may be said, in a sentence without its subject."""
+        points = self.metric == "accuracy"
+        scale, unit = (100.0, " points") if points else (1.0, f" in {self.metric}")
+        ends = sorted(
+            (end if self.direction == "maximize" else -end) * scale for end in (self.low, self.high)
+        )
+        interval = f"95% interval {_number(ends[0])} to {_number(ends[1])}"
+        by = f"{_number(abs(self.better) * scale)}{unit}"
+        which = "better" if self.better >= 0 else "worse"
+        count = f"{self.examples:,} test examples"
+        if self.clear:
+            return f"{which} than the default by {by} ({interval}) on {count}"
+        if self.better == 0:
+            return f"no difference from the default on {count} ({interval})"
+        return f"no clear difference from the default on {count}: {which} by {by} ({interval})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self) | {"clear": self.clear, "words": self.words}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Comparison:
+        """The inverse of :meth:`to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: they are not what that gave.
+        """
+        way: Direction = "maximize" if values["direction"] == "maximize" else "minimize"
+        value, other, low, high = (float(values[n]) for n in ("value", "other", "low", "high"))
+        p = None if values["p"] is None else float(values["p"])
+        metric, examples = str(values["metric"]), int(values["examples"])
+        return cls(metric, way, examples, value, other, low, high, str(values["method"]), p)
+
+
+def compare(
+    metric: str, direction: Direction, one: Floats, other: Floats, seed: int = 0
+) -> Comparison:
+    """Compare two models by the parts (n,) that the same examples have in a metric.
+
+    Accuracy has 1 and 0 as parts: McNemar's exact test (1947), and the interval that belongs to
+    it, that of Clopper and Pearson (1934) for the share of examples which one model alone gets
+    right, of all that one alone does; so that it leaves zero out where p is 0.05 or less. Other
+    metrics are means of their parts, ``rmse`` the root of one, with intervals of percentiles of
+    the paired bootstrap (Efron and Tibshirani 1993).
+    """
+    value, rival = _metric(metric, one.mean()), _metric(metric, other.mean())
+    if metric == "accuracy":
+        won, lost = int((one > other).sum()), int((one < other).sum())
+        low, high, p = mcnemar(won, lost, len(one))
+        return Comparison(metric, direction, len(one), value, rival, low, high, "mcnemar", p)
+    low, high = bootstrap(metric, one, other, seed)
+    return Comparison(metric, direction, len(one), value, rival, low, high, "bootstrap")
+
+
+def mcnemar(won: int, lost: int, count: int) -> tuple[float, float, float]:
+    """The exact interval of the difference of two shares of ``count``, and the two-sided p.
+
+    Args:
+        won, lost: examples that the one alone has right, and the other alone.
+    """
+    from scipy import stats
+
+    apart = won + lost
+    if not apart:
+        return 0.0, 0.0, 1.0
+    p = min(1.0, 2 * float(stats.binom.cdf(min(won, lost), apart, 0.5)))
+    rest = (1 - _LEVEL) / 2
+    low = float(stats.beta.ppf(rest, won, lost + 1)) if won else 0.0
+    high = float(stats.beta.ppf(1 - rest, won + 1, lost)) if lost else 1.0
+    share = apart / count
+    return (2 * low - 1) * share, (2 * high - 1) * share, p
+
+
+def bootstrap(metric: str, one: Floats, other: Floats, seed: int = 0) -> tuple[float, float]:
+    """The 95 % interval of the difference of a metric over paired resamples."""
+    import numpy as np
+
+    rng, count = np.random.default_rng(seed), len(one)
+    block = max(1, _BLOCK // count)
+    found: list[Floats] = []
+    for start in range(0, _RESAMPLES, block):
+        rows = rng.integers(0, count, (min(block, _RESAMPLES - start), count))
+        means = one[rows].mean(1), other[rows].mean(1)
+        root = metric == "rmse"
+        found.append(np.sqrt(means[0]) - np.sqrt(means[1]) if root else means[0] - means[1])
+    rest = 100 * (1 - _LEVEL) / 2
+    low, high = np.percentile(np.concatenate(found), [rest, 100 - rest])
+    return float(low), float(high)
+
+
+def _metric(name: str, mean: float) -> float:
+    return math.sqrt(mean) if name == "rmse" else float(mean)
+
+
+def _number(value: float) -> str:
+    text = (
+        f"{value:.3g}" if abs(value) < 1 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"
+    )
+    return text.replace("-", "−")
