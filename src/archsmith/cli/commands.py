@@ -257,7 +257,7 @@ def train(
         epochs = opened.meta["recipe"]["epochs"]
         final = opened.train(trial, screen.training("the architecture", epochs), test)
     for problem in opened.problems:
-        print(problem, file=sys.stderr)
+        say(problem, error=True)
     if as_json:
         print_json(final.to_json())
         return
