@@ -1,11 +1,13 @@
 """One-shot methods on NAS-Bench-201: how well shared weights rank, and what each method finds.
 
     python benchmarks/oneshot_nb201.py [--methods NAME...] [--seeds 3] [--seconds 600]
-        [--side 16] [--width 8] [--cells 1] [--sample 300] [--processes 2] [--json FILE]
+        [--updates N] [--side 16] [--width 8] [--cells 1] [--sample 300] [--processes 2]
+        [--json FILE]
 
 Needs ``ARCHSMITH_DATA``. For each method and seed a supernet of ``nasbench201`` is trained on real
 CIFAR-10 images (reduced to ``side`` pixels) for ``seconds`` of one core's time (not of the clock,
-so that other work on the machine takes nothing away). Then:
+so that other work on the machine takes little away; with ``--updates`` for so many updates of the
+weights instead, whatever they take). Then:
 
 - ranking (samplers, the first ``ranked`` seeds): ``sample`` random cells are judged with the shared
   weights, after recalibration, on validation images. Kendall tau and Spearman rho against the
@@ -101,7 +103,7 @@ def one(method: str, seed: int, options: argparse.Namespace, file: Path) -> dict
     space = setting.space
     net = nas.Supernet(space, seed=seed)
     chosen = methods.get(method)()
-    session = trained_by_processor_time(net, chosen, setting, seed, options.seconds)
+    session = trained_within(net, chosen, setting, seed, options)
     judge = SharedWeightsEvaluator(
         space, "", setting.source, read, setting.task.name, supernet=net, data=setting.data
     )
@@ -129,20 +131,27 @@ def one(method: str, seed: int, options: argparse.Namespace, file: Path) -> dict
     return row
 
 
-def trained_by_processor_time(
-    net: Any, method: Any, setting: Any, seed: int, seconds: float
+def trained_within(
+    net: Any, method: Any, setting: Any, seed: int, options: argparse.Namespace
 ) -> Any:
-    """The training, ended when this process has used ``seconds`` of a core."""
+    """The training, ended when this process has used its seconds of a core, or by its updates."""
     import archsmith as nas
     from archsmith.supernet import session
 
-    watch = SimpleNamespace(perf_counter=time.process_time)
-    with patch.object(session, "time", watch):
+    done, step = [0], method.step
+
+    def counted(*args: Any) -> Any:
+        done[0] += 1
+        return step(*args)
+
+    method.step = counted
+    watch = (lambda: float(done[0])) if options.updates else time.process_time
+    with patch.object(session, "time", SimpleNamespace(perf_counter=watch)):
         ended = nas.train_supernet(
-            net, method, setting.task, setting.data, setting.recipe, seed=seed, seconds=seconds
-        )
-        ended.elapsed, ended._began = ended.spent, time.process_time()
-    ended._began = time.perf_counter()
+            net, method, setting.task, setting.data, setting.recipe, seed=seed,
+            seconds=options.updates or options.seconds,
+        )  # fmt: skip
+        ended.elapsed, ended._began = ended.spent, time.perf_counter()
     return ended
 
 
@@ -185,6 +194,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--updates", type=int)
     parser.add_argument("--side", type=int, default=16)
     parser.add_argument("--width", type=int, default=8)
     parser.add_argument("--cells", type=int, default=1)
@@ -244,7 +254,12 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     """The tables as Markdown: ranking (the first seed's interval) and search (means over seeds)."""
     lines = [
         f"nasbench201, {options.width} channels, {options.cells} cell(s) a stage, "
-        f"{options.side}x{options.side}, {options.seconds:g} s of one core for training\n",
+        f"{options.side}x{options.side}, "
+        + (
+            f"{options.updates} updates\n"
+            if options.updates
+            else f"{options.seconds:g} s of one core for training\n"
+        ),
         "| method | seeds | updates (epochs) | tau, all (published) | 95 % interval, first seed "
         "| tau, top fifth | tau by loss | rho | tau of 60 cells, before and after recalibration "
         "| best of the sample | s a judgement |",
