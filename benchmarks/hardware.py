@@ -40,8 +40,8 @@ DEVICES = (
     "help_1080ti_1_ms", "help_titan_rtx_256_ms", "help_gold_6226_ms", "help_pixel3_ms",
     "help_samsung_a50_ms", "hw360_pi5_onnx_cifar100_lat_ms",
 )  # fmt: skip
-STRATEGIES = ("random", "evolution", "genetic", "local-search", "nsga2", "tpe", "bananas", "linear-thompson",
-              "bayesian", "auto")  # fmt: skip
+STRATEGIES = ("random", "evolution", "genetic", "local-search", "nsga2", "tpe", "bananas",
+              "linear-thompson", "bayesian", "auto")  # fmt: skip
 AT = (30, 50, 100, 200)
 
 

@@ -43,8 +43,9 @@ TARGETS = {
     "bohb": 20.0, "bananas": 100.0, "linear-thompson": 100.0, "bayesian": 100.0, "auto": 100.0,
 }  # fmt: skip
 STRATEGIES = (
-    "random", "evolution", "local-search", "genetic", "nsga2", "reinforce", "tpe", "bananas", "linear-thompson",
-    "bayesian", "auto", "asha", "hyperband", "bohb", "optuna:TPESampler", "optuna:GPSampler",
+    "random", "evolution", "local-search", "genetic", "nsga2", "reinforce", "tpe", "bananas",
+    "linear-thompson", "bayesian", "auto", "asha", "hyperband", "bohb",
+    "optuna:TPESampler", "optuna:GPSampler",
 )  # fmt: skip
 #: These get a history of their own making: they read the past as steps of theirs.
 OWN = ("local-search", "asha", "hyperband", "bohb")

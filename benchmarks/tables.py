@@ -46,8 +46,8 @@ TABLES = (
     "hwgpt/s", "nlp",
 )  # fmt: skip
 SINGLE = (
-    "auto", "bayesian", "bananas", "linear-thompson", "tpe", "genetic", "nsga2", "local-search", "reinforce",
-    "evolution", "random", "grid",
+    "auto", "bayesian", "bananas", "linear-thompson", "tpe", "genetic", "nsga2", "local-search",
+    "reinforce", "evolution", "random", "grid",
 )  # fmt: skip
 #: Only where a table was recorded at several fidelities.
 FIDELITY = ("successive-halving", "hyperband", "asha", "bohb", "abohb")

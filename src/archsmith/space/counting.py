@@ -261,5 +261,5 @@ def _estimate(tree: Tree) -> int:
             tree.walk(draw)
             total += product
     mean = max(1, total // drawn)
-    unit = 10 ** max(0, len(str(mean)) - 3)
+    unit: int = 10 ** max(0, len(str(mean)) - 3)
     return round(mean / unit) * unit

@@ -85,7 +85,8 @@ class Cursor:
     def enter(self, name: str) -> str | Relative:
         """The next question's name as the tree keeps it."""
         self.taken += 1
-        follows, number, parts, done = "", 0, [], 0
+        parts: list[str] = []
+        follows, number, done = "", 0, 0
         for group, value, start, end in _groups(name):
             if group in self.plan.follows and (not parts or value == number):
                 follows, number = follows or self.plan.follows[group], value

@@ -143,8 +143,11 @@ def _found(
 ) -> Iterator[Architecture]:
     """What may keep the limits, from near the default to far; one that does is the last."""
 
+    def below(count: int) -> Callable[[], bool]:
+        return lambda: len(look.metrics) < count
+
     def until(share: int) -> Callable[[], bool]:
-        return lambda: len(look.metrics) < looks * share // _LOOKS
+        return below(looks * share // _LOOKS)
 
     def loss(architecture: Architecture) -> float:
         return look.violation(architecture, limits)
@@ -166,8 +169,7 @@ def _found(
         yield found
     for limit in limits if len(limits) > 1 else ():
         nearest = min(look.metrics, key=lambda a: look.violation(a, (limit,)))
-        end = len(look.metrics) + _ALONE
-        yield look.approach(nearest, (limit,), rng, lambda end=end: len(look.metrics) < end)[0]
+        yield look.approach(nearest, (limit,), rng, below(len(look.metrics) + _ALONE))[0]
 
 
 def _check_bound(limit: Limit) -> None:
