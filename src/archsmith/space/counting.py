@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from .architecture import Answer
 from .building import BuilderError
 from .decision import Decision
+from .listing import below
 from .rules import Node, Surprise
 from .tree import TRUST_AFTER, Tree, replay
 
@@ -21,7 +22,9 @@ _PROBES = 500  # random paths behind an estimate
 _PROBE_RUNS = 100  # runs of the builder behind an estimate, where the tree does not know the paths
 _QUIET = 4  # runs that find nothing unseen before exploring ends
 _CHECKS = TRUST_AFTER  # random runs in a row that must confirm the tree before it is counted
-_CONFIRMING = 4 * _CHECKS  # runs after which a tree that is not confirmed is not counted
+_AFAR = 16  # such runs for each split of a rule on an answer from afar, up to four times the checks
+_SMALL = 300  # architectures that are all built where rules look afar, before they are counted
+_CONFIRMING = 5 * _CHECKS  # runs after which a tree that is not confirmed is not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,20 @@ class Counter:
                 self._learn(gap)
                 continue
             confirm(self.tree)
+            if found <= _SMALL and self.tree.afar:
+                self._try_all()
             if self._version == self.tree.version:
                 self._total = found
                 return found
         raise NotCountable("the tree could not be learned in the runs allowed")
+
+    def _try_all(self) -> None:
+        """Run the builder for each architecture: what is rare and hangs on much may be missed."""
+        for architecture in list(below(self.tree, {}, _DEPTH, [])):
+            with contextlib.suppress(BuilderError):
+                self.tree.trace(replay(architecture))
+            if self._version != self.tree.version:
+                return
 
     def draw(self, rng: random.Random) -> dict[str, Answer]:
         """An architecture, each equally likely. Raises :class:`NotCountable`."""
@@ -224,10 +237,10 @@ def explore(tree: Tree, runs: int = 64) -> None:
 
 
 def confirm(tree: Tree) -> None:
-    """Run the builder on random answers until ``_CHECKS`` runs in a row brought no surprise."""
+    """Run the builder on random answers until enough runs in a row brought no surprise."""
     rng = random.Random(1)
     for _ in range(_CONFIRMING):
-        if tree.calm >= _CHECKS:
+        if tree.calm >= min(max(_CHECKS, _AFAR * tree.afar), 4 * _CHECKS):
             return
         with contextlib.suppress(BuilderError):
             tree.trace(lambda decision, _: decision.draw(rng))

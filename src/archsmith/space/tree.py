@@ -69,6 +69,7 @@ class Tree:
         self.start, self.final = Node(None), Node(None)
         self.nodes: dict[Decision, Node] = {}
         self._splits = 0
+        self.afar = 0  # splits on what is neither the question's own answer nor around it
         self.remote: dict[str, None] = {}  # decisions that a rule of another one looks at
         self._paths: list[tuple[list[Node], list[Answer]]] = []
         self.version += 1
@@ -278,6 +279,7 @@ class Tree:
         name = self._culprit(node, end, [before for _, before in passed], history, pending)
         if name != node.name:
             self.remote[name] = None
+            self.afar += name not in node.enclosing
         old, end.split, end.target, end.known = end.target, name, None, False
         end.seen, end.pairs, end.full, end.passed = set(), set(), False, []
         for seen, before in passed:
