@@ -287,11 +287,7 @@ def _first(setting: Setting, reach: Reach) -> list[Architecture]:
 
 
 def _within(setting: Setting, chosen: Strategy, whole: Evaluator, reach: Reach) -> Strategy:
-    """The strategy, kept from proposing what is known to break a limit.
-
-    Where nothing was found that keeps the limits, it looks by itself: looking hard for each of many
-    proposals would take long, and come to nothing as the look before it did.
-    """
+    """The strategy, kept from proposing what breaks a limit, unless nothing is known to keep it."""
     if not reach.limits or reach.doubt:
         return chosen
     return KeepLimits(chosen, known_costs(setting.space, whole))

@@ -27,9 +27,9 @@ from ..output import (
     say,
     study_json,
 )
+from .ending import show_result
 
 if TYPE_CHECKING:
-    from ..found import SearchResult
     from ..run import Run
 
 app = typer.Typer(
@@ -204,7 +204,7 @@ def search(
             command=_command(),
             listener=screen.listener(folder),
         )
-    _show_result(result, folder, as_json)
+    show_result(result, folder, as_json)
     if result.interrupted:
         raise typer.Exit(130)
     if finalists and result.best is None:
@@ -390,25 +390,3 @@ def _default_folder(data: str, space: str | None) -> Path:
 
 def _command() -> str:
     return shlex.join(["archsmith", *sys.argv[1:]])
-
-
-def _show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
-    from ..run import Run
-
-    if as_json:
-        print_json(study_json(Run(folder, result.setting.space)))
-        return
-    if result.interrupted:
-        done = len(result.history.finished)
-        say(f"interrupted: {done} finished trials are kept in {folder}; the same command goes on")
-        _say_report(result)
-        return
-    print_summary(Run(folder, result.setting.space))
-    _say_report(result)
-
-
-def _say_report(result: SearchResult) -> None:
-    if result.report is not None:
-        say(f"report: {result.report}")
-    else:
-        say(result.problems[-1], error=True)

@@ -1,0 +1,34 @@
+"""What the terminal shows when a search has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..output import print_json, print_summary, say, study_json
+
+if TYPE_CHECKING:
+    from ..found import SearchResult
+
+
+def show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
+    """Show what a search came to, or that it was interrupted."""
+    from ..run import Run
+
+    if as_json:
+        print_json(study_json(Run(folder, result.setting.space)))
+        return
+    if result.interrupted:
+        done = len(result.history.finished)
+        say(f"interrupted: {done} finished trials are kept in {folder}; the same command goes on")
+        _say_report(result)
+        return
+    print_summary(Run(folder, result.setting.space))
+    _say_report(result)
+
+
+def _say_report(result: SearchResult) -> None:
+    if result.report is not None:
+        say(f"report: {result.report}")
+    else:
+        say(result.problems[-1], error=True)
