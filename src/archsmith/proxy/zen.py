@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .base import Proxy
 from .layers import BATCH_NORMS, CONVOLUTIONS, first_tensor, gaussian
+from .links import WithoutLinks
 from .passes import Passes
 
 #: How far the second input is from the first.
@@ -22,7 +23,8 @@ class Zen(Proxy):
     """log E||f(x) - f(x + 0.01 e)|| plus, for each BatchNorm, log of the root of its mean variance.
 
     Weights, x and e are standard normal (the model's own weights do not matter); f ends before the
-    global pooling. The second term puts back the scale that BatchNorm takes away. Defined for
+    global pooling. The second term puts back the scale that BatchNorm takes away. Residual links
+    are left out, as in the paper: with them a deep network looks like a shallow one. Defined for
     convolutional networks.
     """
 
@@ -40,9 +42,9 @@ class Zen(Proxy):
             gaussian(model)
             inputs = passes.noise()
             moved = inputs + _STEP * passes.noise()
-            output = watch.features(model(inputs))
+            output = watch.features(_plain(model, inputs))
             scales = list(watch.scales)  # of the first pass alone
-            apart = output - watch.features(model(moved))
+            apart = output - watch.features(_plain(model, moved))
         distance = apart.flatten(1).norm(dim=1).mean().item()
         if distance == 0:
             raise self.refuse(
@@ -51,6 +53,11 @@ class Zen(Proxy):
             )  # fmt: skip
         # What never varies, behind a cut in the graph, was not scaled either.
         return math.log(distance) + sum(math.log(scale) for scale in scales if scale > 0)
+
+
+def _plain(model: nn.Module, inputs: Tensor) -> Any:
+    with WithoutLinks():
+        return model(inputs)
 
 
 class _Watch:
