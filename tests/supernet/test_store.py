@@ -60,7 +60,7 @@ def test_what_was_there_stays_where_its_architecture_finds_it(before, after, rul
 
 def test_filled_has_the_tensor_in_front_and_its_kind_behind():
     noise = torch.Generator().manual_seed(0)
-    spread = filled(torch.randn(50, 20) * 3 + 1, torch.Size([100, 40]), noise)
+    spread = filled(torch.randn(50, 20, generator=noise) * 3 + 1, torch.Size([100, 40]), noise)
     behind = spread[50:]
     assert abs(float(behind.std()) - 3) < 0.3
     assert abs(float(behind.mean()) - 1) < 0.3

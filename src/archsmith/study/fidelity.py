@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..evaluate.base import Evaluator
 from ..trial import Fidelity, State, Trial
+from .record import Record
 
 
 def offered(evaluator: Evaluator, most: Fidelity) -> tuple[int, ...]:
@@ -46,3 +47,10 @@ def worth(trial: Trial, offers: Sequence[int]) -> float:
         return part(trial.fidelity, offers)
     whole = offers[-1] if offers else trial.fidelity.epochs
     return len(trial.curve) / whole if whole else 0.0
+
+
+def counted(record: Record, offers: Sequence[int]) -> float:
+    """What ended trials count in a budget, all but failures that are forgiven."""
+    failed = [trial for trial in record.ended if trial.state is State.FAILED]
+    forgiven = {trial.number for trial in failed[: record.forgiven]}
+    return sum(worth(trial, offers) for trial in record.ended if trial.number not in forgiven)

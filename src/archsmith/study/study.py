@@ -5,27 +5,27 @@ from __future__ import annotations
 import contextlib
 import heapq
 import math
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpaceError, StoreError, WorkError
+from ..errors import StoreError, WorkError
 from ..evaluate.base import Evaluator
 from ..objective import Limit, Objective
 from ..strategy.base import Strategy
-from ..trial import Fidelity, History, Proposal, State, Trial
+from ..trial import Fidelity, History, State, Trial
 from .budget import over
 from .checkpoints import remove_weights, sweep
 from .checks import all_failed, check_budget, check_metrics, flaw, last_reason, nothing_new
 from .executor import Ended, EpochDone, Executor, Inline, Job, Late, Lost, Report
-from .fidelity import asked, offered, part, worth
+from .fidelity import asked, counted, offered, part, worth
 from .incumbent import Incumbents
-from .interrupts import Interrupted, Interrupts
+from .interrupts import Interrupts
 from .meta import check_same, describe
-from .patience import Patience, Since
+from .patience import GIVEN_UP, Patience, Since, hopeless
 from .progress import Progress, tell
+from .proposing import propose
 from .record import ALL_FAILED, Record, as_history
 from .result import INTERRUPTED, PREPARED, StudyResult
 from .seeds import seed_of as seed_of
@@ -35,17 +35,8 @@ from .store import MemoryStore, Store
 if TYPE_CHECKING:
     from ..space import Space
 
-#: A trial fails when it was given up so often: its worker died, or it had to be stopped.
-GIVEN_UP = 3
-#: A trial fails when so many processes were killed while it ran and no trial ended in
-#: between. One that brings its own process down (out of memory, a crash in native code) would come
-#: first after each start, for ever. Kills at random moments hit other trials, or the same one once
-#: or twice, and any trial that ends sets the count back to nothing.
-PROCESS_DEATHS = 5
 #: The study stops when so many trials failed before any finished.
 FAILURES = 5
-#: Draws of an architecture before a builder that raises stops the study.
-DRAWS = 20
 
 
 class Study:
@@ -131,7 +122,8 @@ class Study:
         self._resume(self.store.begin(self._meta))
         with Interrupts() as self._interrupts:
             try:
-                self._give_up_known()
+                for number, reason in hopeless(self._waiting, self._given_up, self._process_deaths):
+                    self._fail(number, reason)
                 why = over(self, bool(self._waiting))
                 if not why:
                     self.executor.open(self.evaluator, self.store.folder, self._report)
@@ -245,13 +237,8 @@ class Study:
         self.incumbents: Incumbents = Incumbents(self.history)
         self.counts: Counter[State] = Counter(trial.state for trial in record.ended)
         #: Trials that the budget counts, each as its part of a full one.
-        self.counted = 0.0
-        forgiven = record.forgiven
+        self.counted = counted(record, self.history.epochs)
         for trial in record.ended:
-            if trial.state is State.FAILED and forgiven:
-                forgiven -= 1
-            else:
-                self.counted += worth(trial, self.history.epochs)
             if trial.state is State.FINISHED:
                 self._patience.saw(trial.seconds, self._part(trial))
         self.last_error = last_reason(record, State.FAILED)
@@ -259,7 +246,8 @@ class Study:
         self._waiting: list[int] = sorted(self.history.running)
         self._running: dict[int, Trial] = {}
         self._since: dict[int, Since] = {}
-        self._given_up, self._process_deaths = record.given_up, record.deaths
+        self._given_up: Counter[int] = record.given_up
+        self._process_deaths: Counter[int] = record.deaths
         self._failed_now = 0
         if self.store.folder is not None:
             sweep(self.store.folder, self.incumbents.kept())
@@ -312,7 +300,7 @@ class Study:
             self.store.start(trial, worker)
             return trial
         number = len(self.history)
-        proposal = self._propose(number)
+        proposal = propose(self.strategy, self.space, self.history, self.seed, number)
         if proposal is None:
             return None
         fidelity = asked(proposal.fidelity, self.fidelity, self.history.epochs)
@@ -321,21 +309,6 @@ class Study:
         self.store.propose(trial, worker)
         self.history.add(trial)
         return trial
-
-    def _propose(self, number: int) -> Proposal | None:
-        for attempt in range(DRAWS):
-            rng = random.Random(seed_of(self.seed, number, f"proposal.{attempt}"))
-            try:
-                return self.strategy.propose(self.space, self.history, rng)
-            except SpaceError as error:
-                # Some architectures cannot be built; a draw that leads to one is drawn again.
-                failure = error
-            except KeyboardInterrupt as error:
-                # Interrupts are held back here: the builder raised this one itself.
-                if isinstance(error, Interrupted):
-                    raise
-                failure = SpaceError(self.space.name, "a builder that returns", repr(error))
-        raise failure
 
     def _report(self, report: Report) -> None:
         self._interrupts.shut()
@@ -379,19 +352,6 @@ class Study:
         if not self.counts[State.FINISHED] and self._failed_now >= FAILURES:
             raise self._all_failed()
 
-    def _give_up_known(self) -> None:
-        """Fail the trials that were given up too often, and the one that seems to bring down the
-        processes it runs in, if there is one.
-
-        Of several that were running, one: its end sets the count of the others back, so none fails
-        for having run beside it.
-        """
-        for number in [n for n in self._waiting if self._given_up[n] >= GIVEN_UP]:
-            self._fail(number, f"{GIVEN_UP} times it ran much longer than others and was stopped")
-        number, deaths = next(iter(self._process_deaths.most_common(1)), (0, 0))
-        if deaths >= PROCESS_DEATHS and number in self._waiting:
-            self._fail(number, f"{deaths} processes in a row were killed or crashed while it ran")
-
     def _fail(self, number: int, reason: str) -> None:
         """End a trial that waits."""
         self._waiting.remove(number)
@@ -411,18 +371,13 @@ class Study:
         """Decide about a trial whose time was over."""
         since, patience = self._since[trial.number], self._patience
         now = time.monotonic()
-        took = now - since.began
-        if took < patience.allowed(since):
+        if now - since.began < patience.allowed(since):
             self._return(trial, "the time of the study was over", patience.overdue(since, now))
         elif patience.most is not None:
-            reason = f"not over after the {patience.most:g} seconds that a trial may take"
+            reason = patience.lateness(since, now)
             self._end(trial, Ended(trial.number, State.FAILED, {}, reason, weights=True))
         else:
-            usual = patience.slowest * since.part
-            self._give_up(
-                trial, f"it was not over after {took:.0f} s, where none that finished took more "
-                f"than {usual:.2g} s; --trial-time gives another limit",
-            )  # fmt: skip
+            self._give_up(trial, patience.lateness(since, now))
 
     def _return(self, trial: Trial, reason: str, given_up: bool) -> None:
         self.store.give_back([trial], reason, [trial.number] if given_up else ())

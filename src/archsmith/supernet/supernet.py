@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, SpaceError
+from ..errors import SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import architecture_policy, parameter_keys, refuse_extra
 from ..space.reading import Reading
+from .first import first_values
+from .header import FORMAT, check_header
 from .kernels import Sizes, elastic_kernels, matrices, name_of, shrink
 from .known import Stored, Survey
 from .lending import Place, distinct, lend, uninitialised
@@ -25,7 +27,6 @@ from .survey import Surveyor
 if TYPE_CHECKING:
     from ..space import Space
 
-_FORMAT = 1
 _TAG = "|"
 
 
@@ -263,7 +264,7 @@ class Supernet(Store):
         from ..weights import read
 
         tensors, meta = read(Path(path))
-        _check_header(meta, space, str(path))
+        check_header(meta, space, str(path))
         net = cls(space, seed=int(meta["seed"]), device=device)
         net.restore(tensors, meta, str(path))
         return net
@@ -277,7 +278,7 @@ class Supernet(Store):
         """
         from ..weights import header
 
-        _check_header(header(Path(path)), space, str(path))
+        check_header(header(Path(path)), space, str(path))
 
     def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, str], source: str) -> None:
         """Take over what a file of :meth:`save` holds: its weights, and which there are.
@@ -305,7 +306,7 @@ class Supernet(Store):
 
     def _meta(self) -> dict[str, str]:
         return {
-            "format": str(_FORMAT),
+            "format": str(FORMAT),
             "space": self.space.name,
             "arguments": json.dumps(self.space.plain_arguments()),
             "fingerprint": self.space.fingerprint,
@@ -370,39 +371,12 @@ class Supernet(Store):
         device = self.device
         for key, _ in list(self.stored()):
             self.remove(key)
-        self._fill()
+        values = first_values(self.space, self.survey, self.seed, self._generator())
+        for key, value in values.items():
+            facts = self.survey.stored[key]
+            self.put(key, value, facts.trained, facts.grad)
         self.to(device)
         self.version += 1
-
-    def _fill(self) -> None:
-        """First values for all keys, from whole models that have them at full size."""
-        stored = self.survey.stored
-        waiting = {key for key in stored if key not in self.survey.constants}
-        largest_first = sorted(self.survey.seen.values(), key=lambda seen: -seen.size)
-        whole: dict[str, Tensor] = {}
-        for seen in largest_first:
-            fits = {k for k, shape in seen.shapes.items() if shape == stored[k].shape}
-            if fits & waiting:
-                self._values(seen.architecture, fits & waiting, whole)
-                waiting -= fits
-        for seen in largest_first:  # full size in no single architecture
-            if waiting & seen.shapes.keys():
-                found = waiting & seen.shapes.keys()
-                self._values(seen.architecture, found, whole)
-                waiting -= found
-        generator = self._generator()
-        for key, facts in stored.items():
-            if key in whole:
-                value = filled(whole[key], facts.shape, generator)
-                self.put(key, value, facts.trained, facts.grad)
-
-    def _values(
-        self, architecture: Architecture, wanted: set[str], into: dict[str, Tensor]
-    ) -> None:
-        run, model = self.space.read(architecture, seed=self.seed)
-        for key, place in distinct(model, parameter_keys(run, model)):
-            if key in wanted:
-                into[key] = place.tensor
 
     def _generator(self) -> torch.Generator:
         return torch.Generator().manual_seed(self.seed)
@@ -416,17 +390,3 @@ class Supernet(Store):
         while base not in self.survey.stored and _TAG in base:  # labels may hold the sign as well
             base = base.partition(_TAG)[2]
         return base, key[: len(key) - len(base)]
-
-
-def _check_header(meta: Mapping[str, str], space: Space, source: str) -> None:
-    if meta.get("fingerprint") != space.fingerprint:
-        raise InputError(
-            source, f"a supernet of the space {space.name} with these arguments",
-            f"one of {meta.get('space', 'another kind')}, {meta.get('arguments', '')}",
-            "open it with the space that it was trained for",
-        )  # fmt: skip
-    if meta.get("format") != str(_FORMAT):
-        raise InputError(
-            source, f"a supernet file of format {_FORMAT}", f"format {meta.get('format')}",
-            "open it with the archsmith that wrote it",
-        )  # fmt: skip

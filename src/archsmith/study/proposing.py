@@ -1,0 +1,37 @@
+"""What a study tries next."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from ..errors import SpaceError
+from ..strategy.base import Strategy
+from ..trial import History, Proposal
+from .interrupts import Interrupted
+from .seeds import seed_of
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+#: Draws of an architecture before a builder that raises stops the study.
+DRAWS = 20
+
+
+def propose(
+    strategy: Strategy, space: Space, history: History, seed: int, number: int
+) -> Proposal | None:
+    """The strategy's proposal for a trial, from generators of that trial's own."""
+    for attempt in range(DRAWS):
+        rng = random.Random(seed_of(seed, number, f"proposal.{attempt}"))
+        try:
+            return strategy.propose(space, history, rng)
+        except SpaceError as error:
+            # Some architectures cannot be built; a draw that leads to one is drawn again.
+            failure = error
+        except KeyboardInterrupt as error:
+            # Interrupts are held back here: the builder raised this one itself.
+            if isinstance(error, Interrupted):
+                raise
+            failure = SpaceError(space.name, "a builder that returns", repr(error))
+    raise failure

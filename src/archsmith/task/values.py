@@ -1,0 +1,95 @@
+"""What tasks read and give: data in parts, meters, and what an exported model takes."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Part:
+    """Raw inputs and targets of one part of the data, index for index.
+
+    Images: (n, channels, height, width), uint8, or float32 or float64 where bytes would lose
+    levels. Tables: (n, columns), float32, or float64 where that would lose digits, categories as
+    codes.
+    Targets: int64 class indices (n,), or float32 values (n,) for regression.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Data read for a task.
+
+    Attributes:
+        name: short name for titles.
+        source: what reads it again: a registered name or an absolute path.
+        task: name of the task that read it.
+        train, validation, test: the parts; test is touched once, at the end.
+        facts: JSON values that prediction and export need (sizes, class names, mean and spread).
+        summary: what the reader understood, as lines for people.
+        drawn: parts (``"validation"``, ``"test"``) that were drawn from the training examples,
+            because the source brings none; ``None`` where a task does not say.
+    """
+
+    name: str
+    source: str
+    task: str
+    train: Part
+    validation: Part
+    test: Part
+    facts: dict[str, Any]
+    summary: tuple[str, ...] = field(default=())
+    drawn: tuple[str, ...] | None = None
+
+    def digest(self) -> str:
+        """16 hex digits of the SHA-256 of all inputs and targets, their types and shapes.
+
+        It tells data that has changed under its name from what a study was begun on.
+        """
+        seen = hashlib.sha256()
+        for part in (self.train, self.validation, self.test):
+            for tensor in (part.inputs, part.targets):
+                array = tensor.detach().cpu().contiguous().numpy()
+                seen.update(f"{array.dtype.str}{array.shape}".encode())
+                seen.update(array.reshape(-1).view("uint8").data)
+        return seen.hexdigest()[:16]
+
+
+class Meter(ABC):
+    """Adds up metrics over batches."""
+
+    @abstractmethod
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Take in a batch of model outputs and its targets."""
+
+    @abstractmethod
+    def result(self) -> dict[str, float]:
+        """The metrics over everything seen, by name."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What an exported model takes and gives.
+
+    Attributes:
+        example: raw inputs as the deployed model takes them (batch of 2; the batch is dynamic).
+        input_name, output_name: names in the exported graph.
+        description: one line for the model card.
+    """
+
+    example: Tensor
+    input_name: str
+    output_name: str
+    description: str
