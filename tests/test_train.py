@@ -18,13 +18,13 @@ from archsmith.task.base import Data, Part, ReadOptions, Recipe
 from archsmith.train import (
     Diverged,
     Guide,
-    _Run,
     norms_in,
     optimizer_of,
     schedule,
     score,
     train,
 )
+from archsmith.train.loop import Steps
 from archsmith.trial import Fidelity
 
 IMAGES = task("image-classification")
@@ -198,7 +198,9 @@ def test_rates_are_scaled_all_along_the_schedule(digits: Data) -> None:
         def scale(self, name: str) -> float:
             return 0.5 if name.startswith("0.") else 1.0
 
-    run = _Run(convnet(), IMAGES, digits, RECIPE, Fidelity(1), 0, torch.device("cpu"), guide=Half())
+    run = Steps(
+        convnet(), IMAGES, digits, RECIPE, Fidelity(1), 0, torch.device("cpu"), guide=Half()
+    )
     for _ in range(3):
         run.learn(torch.arange(8))
         rates = {group["scale"]: group["lr"] for group in run.optimizer.param_groups}
@@ -294,8 +296,8 @@ def linear() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
 
 
-def prepared(model: nn.Module, data: Data, recipe: Recipe) -> _Run:
-    return _Run(model, IMAGES, data, recipe, Fidelity(), 0, torch.device("cpu"))
+def prepared(model: nn.Module, data: Data, recipe: Recipe) -> Steps:
+    return Steps(model, IMAGES, data, recipe, Fidelity(), 0, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("clip", [0.0, 1e-3, 1e3])

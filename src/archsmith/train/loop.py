@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .allocator import keep_memory, release_memory
-from .data.split import strata, subset
-from .errors import InputError
-from .objective import Objective
-from .task.base import Data, Meter, Part, Recipe, Task
-from .trial import Fidelity
-from .weights import make_dense, snapshot
+from ..allocator import keep_memory, release_memory
+from ..data.split import strata, subset
+from ..errors import InputError
+from ..objective import Objective
+from ..task.base import Data, Meter, Part, Recipe, Task
+from ..trial import Fidelity
+from ..weights import make_dense, snapshot
+from .optimising import norms_in, optimizer_of, precision, schedule
 
 
 class Diverged(Exception):
@@ -100,7 +100,7 @@ def train(
     trained, best = Trained({}, 0, {}), (math.inf, math.inf)
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)
-        run = _Run(
+        run = Steps(
             model.to(on), task, data, recipe, fidelity or Fidelity(), seed, on, goal, guide,
             subset_seed,
         )  # fmt: skip
@@ -140,7 +140,7 @@ def score(
     model.to(device).eval()
     meter = task.meter(facts)
     for inputs, targets in task.batches(part, batch_size):
-        _judge(model, task, facts, meter, inputs.to(device), targets.to(device))
+        judge(model, task, facts, meter, inputs.to(device), targets.to(device))
     model.train(mode)
     return meter.result()
 
@@ -169,7 +169,7 @@ def parts(
     return {name: torch.cat(values) for name, values in found.items()}
 
 
-def _judge(
+def judge(
     model: nn.Module,
     task: Task,
     facts: Mapping[str, Any],
@@ -181,20 +181,7 @@ def _judge(
     meter.update(model(task.prepare(inputs, facts)), targets)
 
 
-def schedule(step: int, steps: int, warmup: float) -> float:
-    """Share of the peak learning rate at ``step``, which counts from 0 to ``steps - 1``.
-
-    A linear warm-up over the first ``warmup`` of the steps, then cosine annealing without restarts
-    (Loshchilov and Hutter 2017, arXiv:1608.03983). The rate would be zero before the first step
-    and after the last one, so that every step learns; one step in all takes the peak.
-    """
-    rising = min(int(warmup * steps), steps - 1)
-    if step < rising:
-        return (step + 1) / (rising + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
-
-
-class _Run:
+class Steps:
     """What stays the same over the epochs of one training."""
 
     def __init__(
@@ -303,128 +290,3 @@ def _learned_loss(
 
     learned = task.learned_loss(facts, dim)
     return learned.to(device) if learned is not None else None
-
-
-def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
-    """What the forward pass runs in: bfloat16 where the recipe allows it, on a GPU alone."""
-    half = recipe.amp and device.type == "cuda"
-    return torch.autocast("cuda", torch.bfloat16) if half else nullcontext()
-
-
-def optimizer_of(
-    named: Iterable[tuple[str, nn.Parameter]],
-    recipe: Recipe,
-    norms: Collection[int] = (),
-    scale: Callable[[str], float] | None = None,
-) -> torch.optim.Optimizer:
-    """The recipe's optimiser; norms, biases and tensors of one dimension are not decayed.
-
-    Args:
-        named: parameters with their names; frozen ones are left out.
-        norms: ``id`` of those that belong to a normalisation.
-        scale: of each one's learning rate, by its name; groups keep it as ``scale``. 1 if not
-            given.
-    """
-    sorted_out: dict[float, tuple[list[nn.Parameter], list[nn.Parameter]]] = {}
-    for name, parameter in named:
-        if parameter.requires_grad:
-            bare = parameter.ndim < 2 or name.endswith("bias") or id(parameter) in norms
-            times = scale(name) if scale else 1.0
-            decayed, free = sorted_out.setdefault(times, ([], []))
-            (free if bare else decayed).append(parameter)
-    groups = [
-        {"params": parameters, "weight_decay": decay, "lr": recipe.lr * times, "scale": times}
-        for times, (decayed, free) in sorted((sorted_out or {1.0: ([], [])}).items())
-        for parameters, decay in ((decayed, recipe.weight_decay), (free, 0.0))
-    ]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
-    real = all(p.is_floating_point() for some in sorted_out.values() for ps in some for p in ps)
-    return torch.optim.AdamW(groups, lr=recipe.lr, fused=real)
-
-
-def norms_in(model: nn.Module) -> set[int]:
-    """``id`` of the parameters of normalisations of torch, and of subclasses of them."""
-    return {id(p) for m in model.modules() if is_norm(type(m)) for p in m.parameters(recurse=False)}
-
-
-def is_norm(kind: type[nn.Module]) -> bool:
-    """Whether it is a normalisation of torch, or a subclass of one."""
-    return any(
-        ancestor.__module__.startswith("torch.nn.") and "Norm" in ancestor.__name__
-        for ancestor in kind.__mro__
-    )
-
-
-def paces(
-    model: nn.Module,
-    task: Task,
-    data: Data,
-    recipe: Recipe,
-    *,
-    seed: int,
-    device: str = "cpu",
-    seconds: float = 1.0,
-    steps: int = 8,
-) -> tuple[list[float], list[float]]:
-    """Time some training steps, and validation batches, as :func:`train` does them.
-
-    Args:
-        seconds: about how long each of the two may take; one step and one batch are timed anyway,
-            beside one of each that warms up. Where that is little the batches are smaller.
-        steps: most that are timed.
-
-    Returns:
-        Seconds of each step; seconds an example of each validation batch.
-
-    Raises:
-        Exception: whatever the model raises.
-    """
-    keep_memory()
-    on = torch.device(device)
-    with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
-        torch.manual_seed(seed)
-        run = _Run(model.to(on), task, data, recipe, Fidelity(), seed, on)
-        model.train()
-        chunks = run.batches(run.order)
-        taken = _timed(lambda i: run.learn(chunks[i % len(chunks)].to(on)), steps, seconds, on)
-        model.eval()
-        each = _passes(model, task, data, seconds, steps, on)
-    return taken, each
-
-
-@torch.no_grad()
-def _passes(
-    model: nn.Module, task: Task, data: Data, seconds: float, steps: int, device: torch.device
-) -> list[float]:
-    """Seconds an example of validation batches, without what a meter makes of all in the end."""
-    part, meter = data.validation, task.meter(data.facts)
-
-    def work(size: int) -> None:
-        inputs, targets = part.inputs[:size].clone().to(device), part.targets[:size].to(device)
-        _judge(model, task, data.facts, meter, inputs, targets)
-
-    few, size = min(64, len(part)), min(512, len(part))
-    work(few)  # allocates; is not counted
-    began = time.perf_counter()
-    work(few)
-    if size * (time.perf_counter() - began) / few > seconds / 2:
-        size = few
-    return [each / size for each in _timed(lambda _: work(size), steps, seconds, device)]
-
-
-def _timed(
-    work: Callable[[int], object], most: int, seconds: float, device: torch.device
-) -> list[float]:
-    """Seconds of each call, the first one left out."""
-    times: list[float] = []
-    began = time.perf_counter()
-    for number in range(most + 1):
-        start = time.perf_counter()
-        work(number)
-        if device.type != "cpu":
-            torch.accelerator.synchronize(device)
-        times.append(time.perf_counter() - start)
-        if number and time.perf_counter() - began > seconds:
-            break
-    return times[1:]

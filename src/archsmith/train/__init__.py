@@ -1,0 +1,20 @@
+"""Training: the loop, what its steps are made with, and how long they take."""
+
+from .loop import Diverged, Guide, Trained, parts, score, train
+from .optimising import is_norm, norms_in, optimizer_of, precision, schedule
+from .timing import paces
+
+__all__ = [
+    "Diverged",
+    "Guide",
+    "Trained",
+    "is_norm",
+    "norms_in",
+    "optimizer_of",
+    "paces",
+    "parts",
+    "precision",
+    "schedule",
+    "score",
+    "train",
+]

@@ -1,0 +1,88 @@
+"""How long steps of training and validation take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from ..allocator import keep_memory
+from ..task.base import Data, Recipe, Task
+from ..trial import Fidelity
+from .loop import Steps, judge
+
+
+def paces(
+    model: nn.Module,
+    task: Task,
+    data: Data,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str = "cpu",
+    seconds: float = 1.0,
+    steps: int = 8,
+) -> tuple[list[float], list[float]]:
+    """Time some training steps, and validation batches, as a training does them.
+
+    Args:
+        seconds: about how long each of the two may take; one step and one batch are timed anyway,
+            beside one of each that warms up. Where that is little the batches are smaller.
+        steps: most that are timed.
+
+    Returns:
+        Seconds of each step; seconds an example of each validation batch.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    keep_memory()
+    on = torch.device(device)
+    with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
+        torch.manual_seed(seed)
+        run = Steps(model.to(on), task, data, recipe, Fidelity(), seed, on)
+        model.train()
+        chunks = run.batches(run.order)
+        taken = _timed(lambda i: run.learn(chunks[i % len(chunks)].to(on)), steps, seconds, on)
+        model.eval()
+        each = _passes(model, task, data, seconds, steps, on)
+    return taken, each
+
+
+@torch.no_grad()
+def _passes(
+    model: nn.Module, task: Task, data: Data, seconds: float, steps: int, device: torch.device
+) -> list[float]:
+    """Seconds an example of validation batches, without what a meter makes of all in the end."""
+    part, meter = data.validation, task.meter(data.facts)
+
+    def work(size: int) -> None:
+        inputs, targets = part.inputs[:size].clone().to(device), part.targets[:size].to(device)
+        judge(model, task, data.facts, meter, inputs, targets)
+
+    few, size = min(64, len(part)), min(512, len(part))
+    work(few)  # allocates; is not counted
+    began = time.perf_counter()
+    work(few)
+    if size * (time.perf_counter() - began) / few > seconds / 2:
+        size = few
+    return [each / size for each in _timed(lambda _: work(size), steps, seconds, device)]
+
+
+def _timed(
+    work: Callable[[int], object], most: int, seconds: float, device: torch.device
+) -> list[float]:
+    """Seconds of each call, the first one left out."""
+    times: list[float] = []
+    began = time.perf_counter()
+    for number in range(most + 1):
+        start = time.perf_counter()
+        work(number)
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
+        times.append(time.perf_counter() - start)
+        if number and time.perf_counter() - began > seconds:
+            break
+    return times[1:]
