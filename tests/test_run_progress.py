@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from archsmith.run import _progress
 from archsmith.space import Architecture
+from archsmith.standing import progress_of
 from archsmith.study.record import Record, Session
 from archsmith.trial import Fidelity, State, Trial
 
@@ -33,6 +33,6 @@ def record(epochs, closed, winner=True):
         ([1, 1, 4], "", False, ("running", "3 trials, worth 1.5 of 20 full ones")),
     ],
 )  # fmt: skip
-def test_progress(epochs, closed, winner, said):
+def testprogress_of(epochs, closed, winner, said):
     meta = {"fidelity": {"epochs": 4, "share": 1.0}, "trials": 20}
-    assert _progress(record(epochs, closed, winner), meta) == said
+    assert progress_of(record(epochs, closed, winner), meta) == said

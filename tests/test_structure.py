@@ -19,9 +19,9 @@ ORDER = [
     "objective", "paired", "agreement", "trial", "registry", "zoo", "tables", "data", "metric",
     "task", "train", "hardware", "proxy", "predictor", "strategy", "supernet", "transfer",
     "evaluate", "export", "console", "report", "trust", "study", "goals", "benchmarking", "setting",
-    "reopening", "timing", "judging", "final", "finals", "oneshot", "advice", "found", "run",
-    "trusting", "searching", "profiling", "output", "screen", "cli_benchmark", "cli_features",
-    "cli_list", "cli_profile", "cli_zeroshot", "cli",
+    "reopening", "timing", "judging", "final", "finals", "oneshot", "advice", "found", "standing",
+    "run", "trusting", "searching", "profiling", "output", "screen", "cli_benchmark",
+    "cli_features", "cli_list", "cli_profile", "cli_zeroshot", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.
 FREE = {"testing", "__init__"}

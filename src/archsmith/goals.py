@@ -114,3 +114,13 @@ def seconds_of(time: float | str | None, what: str = "time") -> float | None:
 
 def listed(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
+
+
+def check_numbers(finalists: int, workers: int, final_seeds: int) -> None:
+    """Raise InputError for a number of finalists, workers or seeds that makes no sense."""
+    if final_seeds < 1:
+        raise InputError("final seeds", "1 or more", str(final_seeds))
+    if finalists < 0:
+        raise InputError("finalists", "0 or more", str(finalists))
+    if workers < 1:
+        raise InputError("workers", "1 or more", str(workers))

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, RunFolderError, SpaceError, WorkError
+from .errors import InputError, RunFolderError, WorkError
 from .files import write_text
 from .final import Final, model_of, noise
 from .finals import Finals, Start, repeats_of
-from .hardware.options import described
 from .objective import Limit, Metric, Objective
 from .paired import Comparison
 from .reopening import outline, reopen
 from .setting import Setting, SpaceLike
 from .space import Architecture
 from .space.ordinary import ordinary
+from .standing import environment_of, failures_in, graph_of, predictions_of, progress_of
 from .study import SqliteStore, Store
-from .study.fidelity import worth
 from .study.meta import goals
-from .study.record import Record, as_history
-from .trial import History, State, Trial
+from .study.record import as_history
+from .trial import History, Trial
 from .visible import one_line, visible
 
 if TYPE_CHECKING:
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
 #: Of the note about a supernet, what the report shows.
 SHOWN = ("method", "epochs", "seconds", "parameters", "curve", "stopped")
-#: Parts of evaluations do not add up to whole numbers exactly.
-_SLACK = 1e-9
 
 
 class Run:
@@ -218,15 +214,15 @@ class Run:
         best = self._best()
         winner, finalists = self._noted("winner"), self._finalists()
         shown = winner.architecture if winner else best.architecture if best else None
-        state, progress = _progress(self.record, meta)
+        state, progress = progress_of(self.record, meta)
         graph, predictions = None, None
         underived = (self.record.notes.get("supernet") or {}).get("problem")
         warnings = [underived] if underived else []
-        warnings += [*(self.record.notes.get("problems") or []), *_warnings(history)]
+        warnings += [*(self.record.notes.get("problems") or []), *failures_in(history)]
         warnings += noise(history, winner)
         if pictures and shown is not None:
             self.left_out = []
-            graph = self._picture("diagram", lambda: _graph(self.outline, shown))
+            graph = self._picture("diagram", lambda: graph_of(self.outline, shown))
             predictions = self._picture("predictions", lambda: self._predictions(winner))
             warnings += self.left_out
         default = Architecture.from_json(meta["default"])
@@ -245,7 +241,7 @@ class Run:
             graph=graph,
             decisions=decision_rows(shown, default) if shown else (),
             predictions=predictions,
-            environment=_environment(meta, winner),
+            environment=environment_of(meta, winner),
             seed=meta["seed"],
             state=state,
             progress=progress,
@@ -354,72 +350,7 @@ class Run:
 
     def _predictions(self, winner: Final | None) -> bytes | None:
         final = self._final(winner.architecture) if winner else None
-        return _predictions(self.setting, final) if final else None
-
-
-def _graph(setting: Setting, architecture: Architecture) -> Any:
-    from .report.diagram import trace_graph
-
-    try:
-        model = setting.space.build(architecture, device="meta")
-    except SpaceError:  # constructors that read values cannot run there
-        model = setting.space.build(architecture)
-    return trace_graph(model, setting.example())
-
-
-def _predictions(setting: Setting, final: Final) -> bytes:
-    """A picture of predictions on the validation part."""
-    import torch
-
-    task, data = setting.task, setting.data
-    deployed = task.deployable(model_of(setting, final), data.facts).eval()
-    inputs, targets = data.validation.inputs[:512], data.validation.targets[:512]
-    with torch.no_grad():
-        outputs = deployed(inputs.clone())
-    buffer = io.BytesIO()
-    task.picture(inputs, targets, outputs, data.facts).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def _environment(meta: Mapping[str, Any], winner: Final | None) -> dict[str, str]:
-    fidelity, recipe = meta["fidelity"], meta["recipe"]
-    found = {name: str(value) for name, value in meta["versions"].items()}
-    found |= {"platform": meta["platform"], "device": meta["device"], "strategy": meta["strategy"]}
-    found["a trial"] = (
-        f"{fidelity['epochs']} epochs on {fidelity['share']:.0%} of the training part"
-    )
-    found["training to the end"] = f"{recipe['epochs']} epochs"
-    if winner and winner.measured:
-        found["latency"] = described(winner.measured)
-    return {name: value for name, value in found.items() if value}
-
-
-def _progress(record: Record, meta: Mapping[str, Any]) -> tuple[Any, str]:
-    full = meta["fidelity"].get("epochs")
-    offers = (full,) if full else ()
-    parts = [part for trial in record.ended if (part := worth(trial, offers))]
-    done, whole = len(parts) - record.forgiven, sum(parts) - record.forgiven
-    wanted: int | None = meta.get("trials")
-    text = f"{done} of {wanted} trials" if wanted else f"{done} trials"
-    if any(one < 1 for one in parts):
-        text = f"{done} trials, worth {whole:.3g} " + (f"of {wanted} " if wanted else "")
-        text += f"full one{'' if (wanted or whole) == 1 else 's'}"
-    closed = record.sessions[-1].closed if record.sessions else ""
-    spent = wanted is not None and whole >= wanted - _SLACK
-    if record.notes.get("winner"):
-        short = f", since {closed}" if wanted and closed and not spent else ""
-        return "finished", text + short
-    if spent:
-        missing = "" if not meta.get("finalists") else ", nothing trained to the end yet"
-        return "finished", text + missing
-    if closed:
-        return "stopped", f"{text}, stopped: {closed}"
-    return "running", text
-
-
-def _warnings(history: History) -> list[str]:
-    failed = [t for t in history.trials if t.state is State.FAILED]
-    return [f"trial {t.number} failed: {t.reason}" for t in failed[:20]]
+        return predictions_of(self.setting, final) if final else None
 
 
 def open_store(folder: Path | None) -> Store:

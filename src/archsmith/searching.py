@@ -12,7 +12,7 @@ from .advice import ProxyAdvice
 from .errors import ArchsmithError, InputError
 from .finals import Finals, OnFinal
 from .found import Listener, SearchResult, found_of
-from .goals import Limits, seconds_of
+from .goals import Limits, check_numbers, seconds_of
 from .hardware.options import LatencyOptions
 from .judging import evaluation, goals, named_in
 from .objective import Limit, Objective
@@ -142,9 +142,8 @@ def search(
         WorkError: every trial failed.
         StoreError: the study could not be written; what was acknowledged is safe.
     """
-    given = dict(locals())
-    tell = listener or Listener()
-    _check_numbers(finalists, workers, final_seeds)
+    given, tell = dict(locals()), listener or Listener()
+    check_numbers(finalists, workers, final_seeds)
     chosen, stopper = _strategy(strategy), stopper_of(stop)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget, most = seconds_of(time), seconds_of(trial_time, "trial time")
@@ -211,14 +210,9 @@ def search(
         if tell.ready:
             tell.ready(setting, study)
         ended = _work(study, setting, sharing, budget, tell.shared)
-        result = SearchResult(
-            ended.history, ended.front, ended.stopped, ended.seconds, setting, run=folder
-        )
+        result = _result(ended, setting, folder)
         if not result.interrupted and finalists and ended.best is not None:
-            start = inherited(sharing.evaluator) if sharing and inherit else None
-            first = sharing.derived[:1] if sharing else []
-            finals = Finals(setting, store, seed, objectives[0], start, final_seeds)
-            _train_finalists(result, finals, finalists, tell.final, first)
+            _train_finalists(result, store, sharing, given, tell.final)
     if folder is not None:
         _report(result, Run(folder, setting.space, setting.source))
     return result
@@ -241,6 +235,12 @@ def _as_begun(
     elif "fidelity" in known:
         begun = Fidelity(**known["fidelity"])
         setting.fidelity = Fidelity(epochs or begun.epochs, begun.share if share is None else share)
+
+
+def _result(ended: StudyResult, setting: Setting, folder: Path | None) -> SearchResult:
+    return SearchResult(
+        ended.history, ended.front, ended.stopped, ended.seconds, setting, run=folder
+    )
 
 
 def _report(result: SearchResult, run: Run) -> None:
@@ -299,15 +299,6 @@ def _strategy(strategy: str | Strategy | Method) -> Strategy:
         return sharing
     assert isinstance(strategy, str | Strategy)
     return named(strategy)() if isinstance(strategy, str) else strategy
-
-
-def _check_numbers(finalists: int, workers: int, final_seeds: int) -> None:
-    if final_seeds < 1:
-        raise InputError("final seeds", "1 or more", str(final_seeds))
-    if finalists < 0:
-        raise InputError("finalists", "0 or more", str(finalists))
-    if workers < 1:
-        raise InputError("workers", "1 or more", str(workers))
 
 
 def _refuse_inherit(chosen: Strategy) -> None:
@@ -372,14 +363,17 @@ def _executor(workers: int) -> Executor:
 
 def _train_finalists(
     result: SearchResult,
-    finals: Finals,
-    count: int,
+    store: Store,
+    sharing: OnSharedWeights | None,
+    given: Mapping[str, Any],
     on_final: OnFinal | None,
-    first: Sequence[Architecture],
 ) -> None:
     """Fill in winner, default and problems; an interruption keeps what the search found."""
+    start = inherited(sharing.evaluator) if sharing and given["inherit"] else None
+    goal, first = result.history.objectives[0], sharing.derived[:1] if sharing else []
+    finals = Finals(result.setting, store, given["seed"], goal, start, given["final_seeds"])
     try:
-        winner, default = finals.decide(result.history, count, on_final, first)
+        winner, default = finals.decide(result.history, given["finalists"], on_final, first)
     except KeyboardInterrupt:
         result.stopped = INTERRUPTED
         return
