@@ -349,8 +349,11 @@ class Run:
         return None
 
     def _predictions(self, winner: Final | None) -> bytes | None:
-        final = self._final(winner.architecture) if winner else None
-        return predictions_of(self.setting, final) if final else None
+        if winner is None:
+            return None
+        setting = self.setting  # says of space and data what is missing, before the outline does
+        final = self._final(winner.architecture)
+        return predictions_of(setting, final) if final else None
 
 
 def open_store(folder: Path | None) -> Store:
