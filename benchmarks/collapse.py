@@ -97,7 +97,7 @@ def search(kind: str, method: str, seed: int, epochs: int) -> dict[str, Any]:
         rows.append(row)
         if kind == "skip" and row["epoch"] >= epochs // 2:
             for name in chosen.alphas.names:
-                chosen.alphas[name].data[2] += 0.3
+                chosen.alphas[name].data[2] += 1.0
 
     began = time.process_time()
     nas.train_supernet(
