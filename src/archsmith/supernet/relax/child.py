@@ -23,6 +23,7 @@ from .reading import RelaxedReading, labels_of, size_of, taken
 if TYPE_CHECKING:
     from ...space import Space
 
+_SEEN = 16  # examples that tell whether the input of a network reaches its output
 _REFUSALS = 20  # random answers in a row that a builder may refuse
 
 
@@ -186,6 +187,21 @@ def reaches(model: nn.Module, inputs: Tensor) -> bool:
             torch.manual_seed(0)  # the same noise, where there is some
             seen.append(list(tensors_in(model(batch))))
     return not all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
+
+
+def joined_by(
+    session: Session, child: Child, source: MixingWeights
+) -> Callable[[Architecture], bool] | None:
+    """Tells whether the input of an architecture reaches its output, by the shared weights.
+
+    ``None`` where it does not with all options alive either (a head of zeros, say): then nothing
+    can be told.
+    """
+    ((inputs, _), *_) = session.probe(_SEEN, _SEEN)
+    source.set(even_mixes(child.run, session.device))
+    if not reaches(child.model, inputs):
+        return None
+    return lambda a: reaches(session.supernet.subnet(a, own_buffers=True), inputs)
 
 
 @contextmanager

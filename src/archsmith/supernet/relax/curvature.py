@@ -4,16 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from ..session import Batch, Session, by_batch
+from .child import unmoved
 
 #: A product with a symmetric matrix: (n,) to (n,).
 Product = Callable[[Tensor], Tensor]
 
 
 _PRODUCTS = 4  # of the eigenvalues that were measured, the first four digits stand after them
+
+
+_PROBE = 128  # held-out examples
+_PART = 64  # of them at a time
+
+
+def held_curvature(
+    session: Session, model: nn.Module, mix: Callable[[], None], alphas: Sequence[Tensor]
+) -> tuple[float, float] | None:
+    """The :func:`curvature` of the held-out loss in the alphas.
+
+    Of the same examples each time, in float32, without dropout, normalised by batch.
+
+    Args:
+        mix: sets the mixing weights by the alphas, with a graph.
+    """
+    devices = [session.device] if session.device.type == "cuda" else []
+
+    def loss(batch: Batch) -> Tensor:
+        mix()
+        with torch.random.fork_rng(devices=devices):  # the same noise each time
+            torch.manual_seed(session.seed)
+            outputs = model(batch[0])
+            return session.task.loss(outputs, batch[1], session.recipe.label_smoothing)
+
+    losses = [partial(loss, batch) for batch in session.probe(_PROBE, _PART)]
+    by_batch(model)
+    with unmoved(model):
+        return curvature(model, losses, alphas, seed=session.seed)
 
 
 def curvature(

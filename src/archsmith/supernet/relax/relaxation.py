@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -17,10 +16,10 @@ from ...objective import Limit, Objective, violation
 from ...space.architecture import Answer, Architecture
 from ...space.decision import Categorical, Decision
 from ..method import Costs, Method
-from ..session import Batch, Session, by_batch
-from .child import Child, even_mixes, open_scales, questions, reaches, read_child, unmoved
+from ..session import Batch, Session
+from .child import Child, even_mixes, joined_by, open_scales, questions, read_child
 from .collapse import Watch, entropy_share, free_share
-from .curvature import curvature
+from .curvature import held_curvature
 from .derive import TRIES, derive, rank_subset
 from .expected_cost import ExpectedCost
 from .mixture import Mix, MixingWeights
@@ -32,11 +31,8 @@ if TYPE_CHECKING:
     from ...space import Space
     from ..supernet import Supernet
 
-_PROBE = 128  # examples behind the eigenvalue
-_PART = 64  # of them at a time
 _ITERATIONS = 6
 _MEASURED = 100  # architectures whose latency is measured to find some that keep a limit
-_SEEN = 16  # examples that tell whether the input of a network reaches its output
 _CHEAP = 50  # steps of an epoch beside which the eigenvalue costs a sixth at the most
 
 
@@ -254,22 +250,13 @@ class Relaxation(Method):
     def curvature(self, session: Session, child: Child) -> dict[str, float]:
         """The largest eigenvalue of the Hessian of the held-out loss in the alphas, and that loss.
 
-        Of the same examples each time, in float32, without dropout, normalised by batch. Nothing
-        where the network cannot be differentiated twice.
+        Nothing where the network cannot be differentiated twice.
         """
-        devices = [session.device] if session.device.type == "cuda" else []
 
-        def loss(batch: Batch) -> Tensor:
+        def mix() -> None:
             self.source.set({n: Mix(self.probabilities(d)) for n, d in self.relaxed.items()})
-            with torch.random.fork_rng(devices=devices):  # the same noise each time
-                torch.manual_seed(session.seed)
-                smoothing = session.recipe.label_smoothing
-                return session.task.loss(child.model(batch[0]), batch[1], smoothing)
 
-        losses = [partial(loss, batch) for batch in session.probe(_PROBE, _PART)]
-        by_batch(child.model)
-        with unmoved(child.model):
-            found = curvature(child.model, losses, self.alphas.tensors(), seed=session.seed)
+        found = held_curvature(session, child.model, mix, self.alphas.tensors())
         return {} if found is None else {"eigenvalue": found[0], "probe_loss": found[1]}
 
     def derive(self, session: Session, count: int) -> list[Architecture]:
@@ -294,22 +281,10 @@ class Relaxation(Method):
         clocked = any(limit.metric.startswith("latency") for limit in limits)
         return derive(
             session.supernet.space, self._ranking, count,
-            excess=excess if limits else None, joined=self._joined(session), seed=session.seed,
+            excess=excess if limits else None, seed=session.seed,
+            joined=joined_by(session, self.child(session), self.source),
             tries=_MEASURED if clocked and confirmed is None else TRIES,
         )  # fmt: skip
-
-    def _joined(self, session: Session) -> Callable[[Architecture], bool] | None:
-        """Whether the input of an architecture reaches its output, by the shared weights."""
-        ((inputs, _), *_) = session.probe(_SEEN, _SEEN)
-
-        def joined(architecture: Architecture) -> bool:
-            model = session.supernet.subnet(architecture, own_buffers=True)
-            return reaches(model, inputs)
-
-        child = self.child(session)
-        self.source.set(even_mixes(child.run, session.device))
-        # Where it does not with all options alive (a head of zeros, say), nothing can be told.
-        return joined if reaches(child.model, inputs) else None
 
     def state(self) -> dict[str, Any]:
         visits = [[name, answer, count] for (name, answer), count in self._visits.items()]
