@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .visible import visible
 
@@ -79,8 +80,32 @@ class StoreError(ArchsmithError):
     """The record of a study could not be written or read (a full disk, a damaged file)."""
 
 
+class DamagedError(StoreError, InputError):
+    """A record whose values are not what archsmith writes: exit status 2."""
+
+
 class WorkError(ArchsmithError):
     """The work itself failed: every trial failed, a worker kept dying, an export did not agree."""
+
+
+#: What values of the wrong kind, size or depth raise where they are read.
+MISFITS = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+)  # fmt: skip
+
+
+@contextlib.contextmanager
+def undamaged(where: str, expected: str, mend: str | None = None) -> Iterator[None]:
+    """Around reading values that a file brought: what does not fit is the file's fault.
+
+    Raises:
+        DamagedError: in place of what Python says of a wrong value.
+    """
+    try:
+        yield
+    except MISFITS as error:
+        line = next(iter(str(error).splitlines()), "")[:200]
+        raise DamagedError(where, expected, f"{type(error).__name__}: {line}", mend) from error
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:

@@ -14,6 +14,7 @@ from .reopening import keep_examples
 from .setting import Setting
 from .space import Architecture
 from .study import Store
+from .study.meta import RESTORE
 from .study.study import seed_of
 from .timing import confirm
 from .trial import History, Trial

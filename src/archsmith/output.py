@@ -87,10 +87,17 @@ def print_summary(run: Run) -> None:
     from .report.text import summary
 
     console = PlainConsole()
-    console.print(summary(run.content(pictures=False), console.width))
+    with run.undamaged():
+        shown = summary(run.content(pictures=False), console.width)
+    console.print(shown)
 
 
 def study_json(run: Run) -> dict[str, Any]:
+    with run.undamaged():
+        return _study_json(run)
+
+
+def _study_json(run: Run) -> dict[str, Any]:
     from .trial import as_json
 
     objectives, limits = run.goals

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from .data import datasets
-from .errors import InputError
+from .errors import InputError, undamaged
 from .hardware.options import LatencyOptions
 from .registry import absolute
 from .setting import Setting, SpaceLike, open_space, pick_device
 from .signing import check_arguments, sign, signed
 from .space import Space
-from .study.meta import same_decisions
+from .study.meta import RESTORE, same_decisions
 from .study.sameness import data_change
 from .task import task as find_task
 from .task.base import Data, Part, ReadOptions, Recipe, Task
@@ -130,7 +130,11 @@ def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where:
         device = pick_device(meta.get("device", "auto"))
     except InputError:
         device = pick_device("auto")
-    task = find_task(meta["task"])
+    with undamaged(where, "a record as archsmith writes it", RESTORE):
+        options, recipe = ReadOptions(**meta["read"]), Recipe(**meta["recipe"])
+        fidelity = Fidelity(**meta["fidelity"])
+        latency = LatencyOptions(**meta.get("latency", {}))
+        task = find_task(meta["task"])
     wanted = space if space is not None else meta["reference"]
     # A live space has its own.
     given = None if isinstance(wanted, Space) else meta["arguments"]
@@ -138,15 +142,15 @@ def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where:
     opened.builder.expect(task.example(data.facts, 2))
     setting = Setting(
         data.source,
-        ReadOptions(**meta["read"]),
+        options,
         task,
         data,
         opened,
         absolute(wanted) if isinstance(wanted, str) else opened.reference,
-        Recipe(**meta["recipe"]),
-        Fidelity(**meta["fidelity"]),
+        recipe,
+        fidelity,
         device,
-        LatencyOptions(**meta.get("latency", {})),
+        latency,
         meta.get("subset"),
     )
     if "fingerprint" in meta:

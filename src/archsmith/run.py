@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InputError, RunFolderError, WorkError
+from .errors import InputError, RunFolderError, WorkError, undamaged
 from .files import write_text
 from .final import Final, model_of, noise
 from .finals import Finals, Start, repeats_of
@@ -20,7 +21,7 @@ from .space import Architecture
 from .space.ordinary import ordinary
 from .standing import environment_of, failures_in, graph_of, predictions_of, progress_of
 from .study import SqliteStore, Store
-from .study.meta import goals
+from .study.meta import RESTORE, goals
 from .study.record import as_history
 from .trial import History, Trial
 from .visible import one_line, visible
@@ -84,7 +85,8 @@ class Run:
     @cached_property
     def history(self) -> History:
         """All trials."""
-        return as_history(self.record, *self.goals)
+        with self.undamaged():
+            return as_history(self.record, *self.goals)
 
     @cached_property
     def setting(self) -> Setting:
@@ -260,7 +262,8 @@ class Run:
         from .report.page import render
 
         target = Path(path) if path else self.folder / "report.html"
-        page = render(self.content())
+        with self.undamaged():
+            page = render(self.content())
         try:
             if target.is_file() or not target.exists():
                 write_text(target, page)
@@ -307,7 +310,12 @@ class Run:
 
     def _noted(self, role: str) -> Final | None:
         note = self.record.notes.get(f"final.{self.record.notes.get(role)}")
-        return Final.from_json(note) if note else None
+        with self.undamaged():
+            return Final.from_json(note) if note else None
+
+    def undamaged(self) -> AbstractContextManager[None]:
+        """Around what reads values of the record: what does not fit is told as damage."""
+        return undamaged(str(self.folder), "a record as archsmith writes it", RESTORE)
 
     def _final(self, architecture: Architecture) -> Final | None:
         with SqliteStore(self.folder, read=True) as store:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -14,7 +16,18 @@ from ..errors import DataError
 from . import pixels
 from .names import shown
 from .pixels import channels_first, stored
-from .raw import TEST, TRAIN, VALIDATION, Column, Images, Kind, Table, labelled, looks_like_classes
+from .raw import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Column,
+    Images,
+    Kind,
+    Table,
+    expect_room,
+    labelled,
+    looks_like_classes,
+)
 from .tables import drop_bad_rows
 
 if TYPE_CHECKING:
@@ -29,7 +42,10 @@ COLUMNS = {"columns", "column_names", "feature_names"}
 PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION}
 PARTS |= {"test": TEST}
 #: What numpy and zipfile raise for damaged, encrypted or foreign files.
-DAMAGE = (OSError, ValueError, EOFError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (
+    OSError, ValueError, EOFError, RuntimeError, LookupError, TypeError, ArithmeticError,
+    MemoryError, SyntaxError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 SPELLINGS = "x and y, images and labels, data and target, each alone or with train, val, test"
 
 
@@ -91,6 +107,7 @@ def open_archive(path: Path) -> Any:
     archive = _load(path)
     if isinstance(archive, np.ndarray):
         raise DataError(str(path), "an .npz file of arrays", "one array, as an .npy file holds it")
+    expect_room(str(path), sum(entry.file_size for entry in archive.zip.infolist()))
     return archive
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
+#: Larger pictures are refused, whatever pillow is set to: a small file can say that it is huge.
+PIXELS = 89_000_000
 #: White of 16-bit greys that use all their bits.
 DEEP = 65535.0
 #: Bits that sensors have.
@@ -71,11 +74,30 @@ class Opened:
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
+def _opened(path: Path) -> Any:
+    """A file of which only the head was read; ValueError where its picture is too large."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        try:
+            file = Image.open(path)
+        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+            raise ValueError(
+                f"a picture of more than {PIXELS:,} pixels, which are refused"
+            ) from None
+    if file.width * file.height > PIXELS:
+        file.close()
+        got = f"a picture of {file.width} by {file.height} pixels"
+        raise ValueError(f"{got}; more than {PIXELS:,} are refused")
+    return file
+
+
 def open_image(path: Path) -> Opened:
     """Decode a file. Raises what pillow raises, and ValueError for values that are no levels."""
     from PIL import Image, ImageOps
 
-    with Image.open(path) as file:
+    with _opened(path) as file:
         frames = getattr(file, "n_frames", 1)
         shallow = any(";16" in str(tile[3]) for tile in file.tile) and file.mode not in ("F", "I")
         image = ImageOps.exif_transpose(file)

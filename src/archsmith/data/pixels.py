@@ -44,6 +44,8 @@ def channels_first(
     Raises:
         DataError: another shape, or sizes that do not tell where the channels stand and no answer.
     """
+    if images.size == 0:
+        raise DataError(where, "images with pixels in them", f"shape {images.shape}")
     if images.ndim == 3:
         if asked is not None:
             mend = "leave channels out"

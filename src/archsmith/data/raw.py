@@ -25,6 +25,20 @@ ClassesBy = Literal["folders", "leaves", "folders or none"]
 Kind = Literal["images", "classes", "values"]
 
 
+def expect_room(where: str, size: int) -> None:
+    """Refuse to make arrays of so many bytes where memory has no room for them.
+
+    Raises:
+        DataError: how much is wanted, and how much there is.
+    """
+    import psutil
+
+    room = psutil.virtual_memory().available
+    if size > room:
+        got = f"{size / 2**30:,.1f} GiB"
+        raise DataError(where, f"data that fits the memory ({room / 2**30:,.1f} GiB free)", got)
+
+
 @dataclass(frozen=True)
 class Images:
     """Labelled images of one size.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError
-from .raw import TEST, TRAIN, VALIDATION, Images
+from .raw import TEST, TRAIN, VALIDATION, Images, expect_room
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +30,8 @@ def resized(raw: Images, size: int | None) -> Images:
     import torch
     from torch.nn import functional as F
 
+    count, channels = raw.images.shape[:2]
+    expect_room(f"{raw.name} at {size} x {size} pixels", 4 * count * channels * size**2)
     pixels = torch.from_numpy(raw.images)
     if pixels.is_floating_point() and raw.clipped:
         pixels = pixels.clamp(raw.low, raw.high)  # else one hot pixel spreads over its neighbours

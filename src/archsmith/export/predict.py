@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from ..errors import InputError, undamaged
 from ..signing import check_arguments
 from .record import check_outputs, first_line, outputs_of, read_record
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     from ..space import Space
     from ..task.base import Task
+
+
+#: What to do about an export that is damaged.
+_ANEW = "export the model anew"
 
 
 def predict(
@@ -44,7 +48,8 @@ def predict(
     record, task, run = opened(folder, space)
     facts: Mapping[str, Any] = record["facts"]
     path = Path(input_path)
-    return named(task, path, task.describe(run(task.load_input(path, facts)), facts))
+    with undamaged(str(folder), "a record that fits its model and the input", _ANEW):
+        return named(task, path, task.describe(run(task.load_input(path, facts)), facts))
 
 
 def named(task: Task, path: Path, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -68,7 +73,8 @@ def opened(
     place = Path(folder)
     record = read_record(place)
     task = find_task(record["task"])
-    return record, task, _runner(place, record, task, space)
+    with undamaged(str(place), "a record and weights as archsmith export writes them", _ANEW):
+        return record, task, _runner(place, record, task, space)
 
 
 def _runner(

@@ -45,7 +45,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise InputError(
             str(folder), "a folder that archsmith export wrote", "no architecture.json in it"
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(str(path), "a readable JSON file", str(error)) from None
     if not isinstance(record, dict) or not isinstance(record.get("format"), int):
         raise InputError(str(path), "a record with a format number", "none")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RunFolderError
+from ..errors import RunFolderError, undamaged
 from ..evaluate.base import Evaluator, Stages
 from ..objective import Limit, Objective
 from ..strategy.base import Strategy
@@ -43,6 +43,8 @@ IDENTITY = (
     "latency",
 )
 
+#: What to do about a record that is damaged.
+RESTORE = "bring the run folder back from a copy, or start in a new one"
 _ABSENT = object()
 
 
@@ -137,9 +139,10 @@ def versions() -> dict[str, str]:
 
 def goals(meta: Mapping[str, Any]) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
     """The objectives and limits of a described study."""
-    objectives = tuple(Objective(metric, direction) for metric, direction in meta["objectives"])
-    limits = tuple(Limit(metric, sign, bound) for metric, sign, bound in meta["limits"])
-    return objectives, limits
+    with undamaged("study", "objectives and limits as archsmith writes them", RESTORE):
+        objectives = tuple(Objective(metric, direction) for metric, direction in meta["objectives"])
+        limits = tuple(Limit(metric, sign, bound) for metric, sign, bound in meta["limits"])
+        return objectives, limits
 
 
 def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..errors import StoreError
+from ..errors import MISFITS, DamagedError
 from ..objective import Limit, Objective
 from ..space.architecture import Architecture
 from ..trial import Fidelity, History, State, Trial
@@ -85,14 +85,14 @@ def replay(events: Iterable[Event]) -> Record:
     """Derive the state of a study from its events.
 
     Raises:
-        StoreError: an event that cannot follow those before it.
+        DamagedError: an event that cannot follow those before it.
     """
     record = Record()
     for event in events:
         try:
             _apply(record, event)
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise StoreError(
+        except MISFITS as error:
+            raise DamagedError(
                 f"event {event.kind!r} of trial {event.trial}",
                 "an event that follows from those before it",
                 f"{type(error).__name__}: {error}",
@@ -144,10 +144,10 @@ def _change(record: Record, trial: Trial, event: Event) -> None:
         for name in DECIDED:
             record.notes.pop(name, None)
     elif event.kind == "epoch":
-        trial.curve.append(dict(data))
+        trial.curve.append(_numbers(data))
     elif event.kind == "ended":
         trial.state, trial.ended = State(data["state"]), event.time
-        trial.metrics, trial.reason = dict(data["metrics"]), data["reason"]
+        trial.metrics, trial.reason = _numbers(data["metrics"]), str(data["reason"])
         record.ended.append(trial)
         record.deaths.clear()
     elif event.kind == "returned":
@@ -156,6 +156,14 @@ def _change(record: Record, trial: Trial, event: Event) -> None:
         trial.state, trial.worker, trial.curve = State.PROPOSED, "", []
     else:
         raise ValueError("unknown kind of event")
+
+
+def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise TypeError(f"{name} is {value!r:.40}, which is no number")
+        float(value)  # an integer of a thousand digits is none either
+    return dict(values)
 
 
 def as_history(

@@ -6,6 +6,7 @@ system's page cache, so it survives the death of the process, and readers look o
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import sqlite3
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import RunFolderError, StoreError
+from ..errors import MISFITS, DamagedError, RunFolderError, StoreError
 from ..files import check_links
 from .lock import RunLock
 from .meta import versions
@@ -37,6 +38,12 @@ CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 _INSERT = "INSERT INTO events (time, kind, trial, data) VALUES (?, ?, ?, ?)"
 _ROW = ", (?, ?, ?, ?)"
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _written_by(versions: object) -> str:
+    with contextlib.suppress(*MISFITS):
+        return str(json.loads(str(versions))["archsmith"])
+    return "unknown"
 
 
 def schema() -> int:
@@ -96,14 +103,14 @@ class SqliteStore(Store):
             rows = self._db.execute("SELECT kind, trial, time, data FROM events ORDER BY id")
             for kind, trial, when, data in rows:
                 yield Event(kind, trial, when, json.loads(data))
-        except (sqlite3.Error, json.JSONDecodeError) as error:
+        except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
             raise self._broken(error) from error
 
     def meta(self) -> dict[str, Any]:
         try:
             rows = self._db.execute("SELECT name, value FROM meta").fetchall()
             return {name: json.loads(value) for name, value in rows}
-        except (sqlite3.Error, json.JSONDecodeError) as error:
+        except (sqlite3.Error, ValueError, TypeError, RecursionError) as error:
             raise self._broken(error) from error
 
     def write_meta(self, values: Mapping[str, Any]) -> None:
@@ -116,9 +123,23 @@ class SqliteStore(Store):
             self._db.rollback()
             raise self._broken(error) from error
 
+    def end(self, reason: str) -> None:
+        super().end(reason)
+        self._merge()
+
     def close(self) -> None:
+        if self._lock is not None:
+            self._merge()
         self._db.close()
         self._unlock()
+
+    def _merge(self) -> None:
+        """Bring what is in the log into the file, so that a copy of the file has it all."""
+        # Somebody who reads, or a full disk, may be in the way; the log is safe in any case.
+        with contextlib.suppress(sqlite3.Error):
+            self._db.execute("PRAGMA busy_timeout = 100")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute("PRAGMA busy_timeout = 30000")
 
     def _claim(self) -> RunLock:
         try:
@@ -205,7 +226,7 @@ class SqliteStore(Store):
             writer = ""
             row = db.execute("SELECT value FROM meta WHERE name = 'versions'").fetchone()
             if row:
-                writer = f" (written by archsmith {json.loads(row[0]).get('archsmith')})"
+                writer = f" (written by archsmith {_written_by(row[0])})"
             raise RunFolderError(
                 str(self.path),
                 f"schema {schema()} or older, which archsmith {versions()['archsmith']} reads",
@@ -246,7 +267,7 @@ class SqliteStore(Store):
                 text,
                 f"{safe}; run the same command again when the cause is gone",
             )
-        return StoreError(
+        return DamagedError(
             str(self.path),
             "an undamaged study",
             text,

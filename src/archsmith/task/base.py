@@ -121,7 +121,7 @@ class ReadOptions:
             "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 2**32 - 1"),
             "validation": (self.validation > 0 and together, shares),
             "test": (self.test > 0 and together, shares),
-            "image_size": (size is None or size >= 1, "None or 1 pixel or more"),
+            "image_size": (size is None or 1 <= size <= 4096, "None, or from 1 to 4096 pixels"),
             "unreadable": (self.unreadable in ("refuse", "skip"), "'refuse' or 'skip'"),
             "decimal": (self.decimal in (None, "point", "comma"), "'point' or 'comma'"),
             "channels": (self.channels in (None, "first", "last"), "'first' or 'last'"),
