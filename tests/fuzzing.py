@@ -204,12 +204,15 @@ def read_config(path: Path) -> None:
 
     before = sys.argv
     sys.argv = ["archsmith", "search", "iris", "--config", str(path), "--trials", "0"]
+    status: Any = 0
     try:
         main()
     except SystemExit as end:
-        assert end.code in (0, 2), end.code
+        status = end.code
     finally:
         sys.argv = before
+    if status not in (0, 2):
+        raise RuntimeError(f"status {status}")
 
 
 def open_run(path: Path) -> None:
@@ -331,10 +334,12 @@ def attempt(case: Case, seed: str) -> tuple[str, str]:
         path = make(random.Random(f"{name} {seed}"), Path(work))
         try:
             quiet = io.StringIO()
-            with within(SECONDS), redirect_stdout(quiet), redirect_stderr(quiet):
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")
-                    door(path)
+            with (
+                within(SECONDS), redirect_stdout(quiet), redirect_stderr(quiet),
+                warnings.catch_warnings(),
+            ):  # fmt: skip
+                warnings.simplefilter("ignore")
+                door(path)
         except ArchsmithError:
             return "told", ""
         except Exception as error:

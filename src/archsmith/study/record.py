@@ -160,7 +160,7 @@ def _change(record: Record, trial: Trial, event: Event) -> None:
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not isinstance(value, int | float):
             raise TypeError(f"{name} is {value!r:.40}, which is no number")
         float(value)  # an integer of a thousand digits is none either
     return dict(values)
