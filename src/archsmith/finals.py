@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .errors import InputError, StoreError
+from .errors import InputError, StoreError, undamaged
 from .final import Final, compared, key_of, look_at_test, parts_path, train_to_end, weights_path
 from .objective import Limit, Objective, violation
 from .paired import Comparison
@@ -307,7 +307,8 @@ def repeats_of(notes: Mapping[str, Any], architecture: Architecture) -> list[Fin
     """The trainings of an architecture that notes tell of, without weights."""
     found: list[Final] = []
     while note := notes.get(f"final.{key_of(architecture, len(found))}"):
-        found.append(Final.from_json(note))
+        with undamaged(f"note {len(found)} of {architecture.id}", "a training to the end", RESTORE):
+            found.append(Final.from_json(note))
     return found
 
 
