@@ -1,141 +1,192 @@
-"""Weights that a run folder keeps: damage is noticed, told and mended; no winner changes unsaid."""
+"""Damaged, tampered and oversized files end in a sentence and status 2."""
 
 from __future__ import annotations
 
+import io
 import json
-import random
 import shutil
-from collections.abc import Callable
+import signal
+import sqlite3
+import struct
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
-import torch
-from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
-from archsmith.weights import header, read, write
-
-BUDGET = {"trials": 4, "epochs": 1, "final_epochs": 3, "finalists": 2}
-
-
-def net(features: int, classes: int) -> nn.Module:
-    width = nas.choose("width", [4, 6, 8, 10, 12])
-    return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, classes))
+import fuzzing
+from archsmith import run as run_module
+from archsmith.data import levels
+from archsmith.errors import ArchsmithError, DamagedError, DataError
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    nas.search(net, "iris", run=folder, **BUDGET)
-    return folder
+def seeds(tmp_path_factory):
+    return fuzzing.Seeds(tmp_path_factory.mktemp("seeds"))
 
 
-@pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "run"))
+def told(done) -> str:
+    assert done.status == 2, done.err
+    assert "Traceback" not in done.err
+    return done.err
 
 
-def finals(run: Path) -> list[Path]:
-    found = sorted((run / "final").glob("*.safetensors"))
-    return [path for path in found if path.stem != "examples"]
+def npz(path: Path, header: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("x.npy", header)
+        targets = io.BytesIO()
+        np.save(targets, np.arange(100) % 2)
+        file.writestr("y.npy", targets.getvalue())
+    return path
 
 
-def noise(path: Path) -> None:
-    path.write_bytes(random.Random(0).randbytes(50))
+def test_headers_that_lie(archsmith, tmp_path):
+    head = io.BytesIO()
+    shape = {"descr": "<f8", "fortran_order": False, "shape": (100, 10**9)}
+    np.lib.format.write_array_header_1_0(head, shape)
+    told(archsmith("search", npz(tmp_path / "liar.npz", head.getvalue() + b"\0" * 800)))
+    deep = b"(" * 8000
+    head = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(deep)) + deep
+    told(archsmith("search", npz(tmp_path / "deep.npz", head)))
+    np.savez(tmp_path / "none.npz", x=np.zeros((40, 0, 0), np.uint8), y=np.arange(40) % 2)
+    assert "pixels" in told(archsmith("search", tmp_path / "none.npz"))
 
 
-def one_bit(path: Path) -> None:
-    """Still a safetensors file, of the right names and shapes: nothing but a checksum can tell."""
-    content = bytearray(path.read_bytes())
-    content[-3] ^= 0x40
-    path.write_bytes(bytes(content))
+def test_sizes_that_no_memory_holds(archsmith, tmp_path, monkeypatch):
+    assert "4096" in told(archsmith("search", "digits", "--image-size", 100000))
+    from PIL import Image
+
+    Image.new("1", (20_000, 10_000)).save(tmp_path / "bomb.png")
+    with pytest.raises(ValueError, match="89,000,000"):
+        levels.open_image(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    with pytest.raises(ValueError, match="20000 by 10000"):
+        levels.open_image(tmp_path / "bomb.png")
+    from archsmith.data.raw import expect_room
+
+    with pytest.raises(DataError, match="GiB free"):
+        expect_room("here", 2**60)
 
 
-def swapped(path: Path) -> None:
-    """A whole file, with tensors that fit, from elsewhere."""
-    tensors, meta = read(path)
-    write(path, {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}, meta)
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"trials = ", b'run = ""'])
+def test_options_from_a_damaged_file(archsmith, tmp_path, content):
+    (tmp_path / "c.toml").write_bytes(content)
+    told(archsmith("search", "iris", "--config", tmp_path / "c.toml"))
 
 
-@pytest.mark.parametrize("damage", [noise, one_bit, swapped, Path.unlink])
-def test_damaged_finals_are_trained_again_and_the_winner_stays(damage, run, archsmith, tmp_path):
-    before = nas.Run(run).record.notes
-    whole = {path.name: path.read_bytes() for path in finals(run)}
-    assert len(whole) >= 2
-    for path in finals(run):
-        damage(path)
-    done = archsmith("export", run, "--to", tmp_path / "out")
-    assert done.status == 2
-    assert f"archsmith train {run}" in done.err
-    result = nas.search(net, "iris", run=run, **BUDGET)
-    again = [problem for problem in result.problems if "to the end again" in problem]
-    assert len(again) >= 2
-    notes = nas.Run(run).record.notes
-    assert (notes["winner"], notes["default"]) == (before["winner"], before["default"])
+@pytest.mark.parametrize(
+    "arguments",
+    [("search", "iris", "--run", ""), ("search", "iris", "--run="), ("export", "r", "--to", ""),
+     ("search", "iris", "--device", "meta"), ("show", "x" * 300), ("predict", "x" * 300, "r.csv"),
+     ("search", "x" * 300)],
+)  # fmt: skip
+def test_values_that_name_nothing(archsmith, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    told(archsmith(*arguments))
+    assert not list(tmp_path.iterdir())
+
+
+TAMPERED = [
+    "delete from meta where name = 'objectives'",
+    "update meta set value = '[[1]]' where name = 'limits'",
+    "update meta set value = '7' where name = 'recipe'",
+    "update meta set value = '{\"zzz\": 1}' where name = 'read'",
+    "update meta set value = '\"x\"' where name = 'fidelity'",
+    "update events set data = json_set(data, '$.metrics.accuracy', 'high') where kind = 'ended'",
+    "update events set data = json_remove(data, '$.architecture') where kind = 'proposed'",
+    "update events set data = '[[[' where kind = 'ended'",
+    "update events set data = x'fffe' where kind = 'ended'",
+]
+
+
+@pytest.mark.parametrize("change", TAMPERED)
+def test_a_record_that_was_changed(archsmith, seeds, tmp_path, change):
+    shutil.copytree(seeds.folder / "run", tmp_path / "run")
+    db = sqlite3.connect(tmp_path / "run" / "study.db")
+    db.execute(change)
+    db.commit()
+    db.close()
+    for command in (["show"], ["show", "--json"], ["report"], ["train", "--trial", 1]):
+        done = archsmith(command[0], tmp_path / "run", *command[1:])
+        assert "Traceback" not in done.err
+        assert done.status in (0, 2), done.err
+    told(archsmith("train", tmp_path / "run", "--trial", 1))
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{}", '{"format": 1}', "\x00"])
+def test_an_export_whose_record_is_damaged(archsmith, seeds, tmp_path, text):
+    shutil.copytree(seeds.folder / "model", tmp_path / "model")
+    (tmp_path / "model" / "architecture.json").write_text(text)
+    told(archsmith("predict", tmp_path / "model", seeds.folder / "r.csv"))
+
+
+def test_an_export_without_what_prediction_needs(archsmith, seeds, tmp_path):
+    shutil.copytree(seeds.folder / "model", tmp_path / "model")
+    path = tmp_path / "model" / "architecture.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"facts": {}}))
+    told(archsmith("predict", tmp_path / "model", seeds.folder / "r.csv"))
+
+
+def test_a_few_rounds_of_the_fuzzer(seeds):
+    cases = [*fuzzing.byte_cases(seeds), *fuzzing.value_cases(seeds)]
+    faults = {why for case in cases for n in range(2) if (why := fuzzing.attempt(case, str(n))[1])}
+    assert not faults
+
+
+def test_the_fuzzer_sees_a_fault(seeds):
+    def broken(path: Path) -> None:
+        raise KeyError("nothing")
+
+    def refused(path: Path) -> None:
+        raise DamagedError("a", "b")
+
+    make = fuzzing.value_cases(seeds)[0][1]
+    assert fuzzing.attempt(("x", make, broken), "0")[0] == "fault"
+    assert fuzzing.attempt(("x", make, refused), "0")[0] == "told"
+    assert issubclass(DamagedError, ArchsmithError)
+
+
+def test_a_failing_report_costs_no_result(tmp_path, monkeypatch):
+    def fails(self, path=None):
+        raise UnicodeEncodeError("utf-8", "\udce4", 0, 1, "surrogates not allowed")
+
+    monkeypatch.setattr(run_module.Run, "report", fails)
+    result = nas.search(data="iris", trials=1, epochs=1, final_epochs=1, finalists=1,
+                        run=tmp_path / "run")  # fmt: skip
     assert result.best is not None
-    assert result.best.test == before[f"final.{before['winner']}"]["test"]
-    assert {path.name: path.read_bytes() for path in finals(run)} == whole
-    assert "to the end again" in (run / "report.html").read_text()
+    assert result.report is None
+    assert "no report: UnicodeEncodeError" in result.problems[-1]
 
 
-def test_a_training_tells_that_the_file_was_damaged(run, archsmith, tmp_path):
-    winner = nas.Run(run).record.notes["winner"]
-    path = run / "final" / f"{winner}.safetensors"
-    one_bit(path)
-    done = archsmith("train", run)
-    assert done.status == 0
-    assert "to the end again" in done.err
-    assert "changed since" in done.err
-    assert archsmith("train", run).err.count("again") == 0
-    assert archsmith("export", run, "--to", tmp_path / "out", "--no-onnx").status == 0
+def test_the_file_alone_has_the_study_when_its_session_ended(tmp_path):
+    looking = None
+    result = nas.search(data="iris", trials=2, epochs=1, finalists=0, run=tmp_path / "run")
+    looking = sqlite3.connect(tmp_path / "run" / "study.db")
+    looking.execute("select count(*) from events").fetchall()
+    nas.search(data="iris", trials=3, epochs=1, finalists=0, run=tmp_path / "run")
+    (tmp_path / "copy").mkdir()
+    shutil.copy(tmp_path / "run" / "study.db", tmp_path / "copy")
+    looking.close()
+    assert len(result.history.trials) == 2
+    assert len(nas.Run(tmp_path / "copy").history.trials) == 3
 
 
-def test_notes_of_an_older_archsmith_have_no_checksum(run):
-    opened = nas.Run(run)
-    winner = opened.record.notes["winner"]
-    note = dict(opened.record.notes[f"final.{winner}"])
-    del note["checksum"]
-    path = run / "final" / f"{winner}.safetensors"
-    from safetensors.torch import load_file, save_file
-
-    from archsmith.study import SqliteStore
-
-    save_file(load_file(path), path)  # as older ones wrote it
-    with SqliteStore(run) as store:
-        store.note(f"final.{winner}", note)
-    assert nas.Run(run).train().number == note["number"]
-
-
-@pytest.mark.parametrize("damage", [noise, one_bit])
-def test_damaged_shared_weights_are_refused(damage: Callable[[Path], None], tmp_path):
-    space = nas.Space(net, features=4, classes=3)
-    supernet = nas.Supernet(space)
-    path = tmp_path / "supernet.safetensors"
-    supernet.save(path)
-    assert nas.Supernet.load(path, space)
-    damage(path)
-    with pytest.raises(InputError, match="supernet"):
-        nas.Supernet.load(path, space)
-
-
-def test_a_file_carries_the_checksum_of_all_that_is_in_it(tmp_path):
-    path = tmp_path / "w.safetensors"
-    tensors = {
-        "a": torch.arange(6.0).view(2, 3), "b": torch.tensor(7), "c": torch.empty(0, 4),
-        "d": torch.ones(3, dtype=torch.bfloat16), "e": torch.tensor([True, False]),
-    }  # fmt: skip
-    made = write(path, tensors, {"about": "x"})
-    back, meta = read(path, made)
-    assert meta == {"about": "x"}
-    assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
-    assert made in header(path).values()
-    assert made != write(path, tensors, {"about": "y"})
-    assert made != write(path, tensors | {"b": torch.tensor(8)}, {"about": "x"})
-    assert made != write(path, tensors | {"a": torch.arange(6.0).view(3, 2)}, {"about": "x"})
-    with pytest.raises(InputError, match="another one"):
-        read(path, made)
-    content = path.read_bytes().replace(json.dumps("about").encode(), b'"abovt"')
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="changed since"):
-        read(path)
+def test_ctrl_c_while_the_command_line_is_imported(tmp_path):
+    code = (
+        "import sys, archsmith.cli, os, signal, importlib.abc\n"
+        "class Press(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'typer': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Press())\n"
+        "sys.argv = ['archsmith', 'show', 'nowhere']\n"
+        "archsmith.cli.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert done.returncode == 130
+    assert done.stderr == "archsmith: interrupted\n"

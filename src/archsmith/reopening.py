@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from .data import datasets
-from .errors import InputError, undamaged
+from .errors import InputError
 from .hardware.options import LatencyOptions
 from .registry import absolute
 from .setting import Setting, SpaceLike, open_space, pick_device
 from .signing import check_arguments, sign, signed
 from .space import Space
-from .study.meta import RESTORE, same_decisions
+from .study.meta import same_decisions
 from .study.sameness import data_change
 from .task import task as find_task
 from .task.base import Data, Part, ReadOptions, Recipe, Task
@@ -125,16 +125,21 @@ def checked_facts(meta: Mapping[str, Any], where: str) -> dict[str, Any]:
     return dict(facts)
 
 
+def kept_values(
+    meta: Mapping[str, Any],
+) -> tuple[ReadOptions, Recipe, Fidelity, LatencyOptions]:
+    """The options of a recorded study. Raises what Python does where they are no such thing."""
+    recipe, fidelity = Recipe(**meta["recipe"]), Fidelity(**meta["fidelity"])
+    return ReadOptions(**meta["read"]), recipe, fidelity, LatencyOptions(**meta.get("latency", {}))
+
+
 def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where: str) -> Setting:
     try:
         device = pick_device(meta.get("device", "auto"))
     except InputError:
         device = pick_device("auto")
-    with undamaged(where, "a record as archsmith writes it", RESTORE):
-        options, recipe = ReadOptions(**meta["read"]), Recipe(**meta["recipe"])
-        fidelity = Fidelity(**meta["fidelity"])
-        latency = LatencyOptions(**meta.get("latency", {}))
-        task = find_task(meta["task"])
+    options, recipe, fidelity, latency = kept_values(meta)
+    task = find_task(meta["task"])
     wanted = space if space is not None else meta["reference"]
     # A live space has its own.
     given = None if isinstance(wanted, Space) else meta["arguments"]

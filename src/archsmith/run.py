@@ -15,13 +15,13 @@ from .final import Final, model_of, noise
 from .finals import Finals, Start, repeats_of
 from .objective import Limit, Metric, Objective
 from .paired import Comparison
-from .reopening import outline, reopen
+from .reopening import kept_values, outline, reopen
 from .setting import Setting, SpaceLike
 from .space import Architecture
 from .space.ordinary import ordinary
 from .standing import environment_of, failures_in, graph_of, predictions_of, progress_of
 from .study import SqliteStore, Store
-from .study.meta import RESTORE, goals
+from .study.meta import RESTORE, check_kept, goals
 from .study.record import as_history
 from .trial import History, Trial
 from .visible import one_line, visible
@@ -72,6 +72,9 @@ class Run:
                 str(folder), "a study that nas.search began", "one of nas.Study alone",
                 "its trials: archsmith.study.SqliteStore(folder, read=True).history()",
             )  # fmt: skip
+        check_kept(str(folder), self.meta)
+        with self.undamaged():  # told now, not in the middle of a command
+            kept_values(self.meta)
         self._space, self._data = space, data
         #: What the last report had to leave out, and what the last training met, in words.
         self.left_out: list[str] = []

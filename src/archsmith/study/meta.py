@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RunFolderError, undamaged
+from ..errors import DamagedError, RunFolderError, undamaged
 from ..evaluate.base import Evaluator, Stages
 from ..objective import Limit, Objective
 from ..strategy.base import Strategy
@@ -143,6 +143,27 @@ def goals(meta: Mapping[str, Any]) -> tuple[tuple[Objective, ...], tuple[Limit, 
         objectives = tuple(Objective(metric, direction) for metric, direction in meta["objectives"])
         limits = tuple(Limit(metric, sign, bound) for metric, sign, bound in meta["limits"])
         return objectives, limits
+
+
+#: What the description of a search holds, as far as pages and commands rely on it.
+_KEPT: dict[str, type] = {
+    "space": str, "strategy": str, "data": str, "name": str, "task": str, "reference": str,
+    "command": str, "platform": str, "device": str, "arguments": dict, "read": dict,
+    "recipe": dict, "fidelity": dict, "default": dict, "versions": dict, "summary": list,
+    "metrics": list, "objectives": list, "limits": list, "seed": int,
+}  # fmt: skip
+
+
+def check_kept(where: str, meta: Mapping[str, Any]) -> None:
+    """Refuse the description of a search that archsmith cannot have written.
+
+    Raises:
+        DamagedError: the first key that is missing, or holds another kind of value.
+    """
+    for name, kind in _KEPT.items():
+        if not isinstance(meta.get(name), kind):
+            got = type(meta[name]).__name__ if name in meta else "nothing"
+            raise DamagedError(f"{where}, {name}", f"a value of type {kind.__name__}", got, RESTORE)
 
 
 def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
