@@ -389,3 +389,44 @@ def test_a_builder_that_refuses_its_default_is_told():
     for ask in (nas.Space.size, nas.Space.columns, lambda s: list(s.enumerate())):
         with pytest.raises(nas.SpaceError, match="never"):
             ask(nas.Space(broken))
+
+
+def test_what_a_builder_prints_is_shown_once(capsys):
+    def talkative():
+        print("building")
+        return nn.Linear(nas.choose("width", [2, 3]), 1)
+
+    space = nas.Space(talkative)
+    first = space.sample(random.Random(0))
+    assert capsys.readouterr().out == "building\n"
+    space.build(first)
+    space.size()
+    nas.Supernet(space)
+    print("and other texts go on")
+    assert capsys.readouterr().out == "and other texts go on\n"
+
+
+def test_a_builder_that_raises_has_had_its_say(capsys):
+    def talkative():
+        print("building")
+        raise ValueError("no")
+
+    space = nas.Space(talkative)
+    for _ in range(2):
+        with pytest.raises(nas.SpaceError, match="no"):
+            space.build(nas.Architecture({}))
+    assert capsys.readouterr().out == "building\n"
+
+
+def test_a_builder_is_not_heard_again_in_another_process(capsys):
+    space = nas.Space(printing)
+    space.default()
+    space = pickle.loads(pickle.dumps(space))
+    capsys.readouterr()
+    space.build(space.default())
+    assert capsys.readouterr().out == ""
+
+
+def printing():
+    print("building")
+    return nn.Linear(nas.choose("width", [2, 3]), 1)

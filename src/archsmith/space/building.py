@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import io
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ArchsmithError, SpaceError
@@ -35,6 +37,11 @@ class BuilderError(SpaceError):
     answers: Mapping[str, Answer] = {}
 
 
+class _Nowhere(io.TextIOBase):
+    def write(self, text: str) -> int:
+        return len(text)
+
+
 class Builder:
     """A user's function or module class, with its arguments.
 
@@ -61,6 +68,8 @@ class Builder:
         #: What was found out of the models of architectures, each once (``study.identity``).
         self.sketches: dict[Architecture, dict[str, Any]] = {}
         self._meta = True
+        #: Whether what it prints was shown.
+        self.heard = False
 
     @property
     def parts(self) -> tuple[Callable[..., Any], dict[str, Any], Any]:
@@ -117,7 +126,7 @@ class Builder:
 
         with _seeded(seed), torch.device(device), reading(run):
             try:
-                with Guard(_RETURNS[device == "meta"]):
+                with Guard(_RETURNS[device == "meta"]), self._voice():
                     built = self.function(**self.arguments)
             except ArchsmithError:
                 raise
@@ -134,6 +143,11 @@ class Builder:
             if materialise:
                 self._materialise(built, run)
         return built
+
+    def _voice(self) -> AbstractContextManager[object]:
+        """What a builder prints is shown once: it runs hundreds of times in a search."""
+        heard, self.heard = self.heard, True
+        return redirect_stdout(_Nowhere()) if heard else nullcontext()
 
     def _materialise(self, model: nn.Module, run: Reading) -> None:
         """Pass an example through a model with lazy layers, on the device that it is built on."""

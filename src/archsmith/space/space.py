@@ -387,6 +387,7 @@ class Space:
 def _rebuild(builder: Any, arguments: dict[str, Any], example: Any, spelled: bool) -> Space:
     space = Space(builder, **arguments)
     space._builder.example = example
+    space._builder.heard = True  # where it comes from
     if spelled:
         space._form = None
     return space
