@@ -49,7 +49,7 @@ from .study import (
 )
 from .study.checks import check_budget
 from .study.fidelity import offered
-from .study.reach import Reach, known_costs
+from .study.reach import Reach
 from .study.rehearsal import rehearse
 from .study.result import INTERRUPTED, StudyResult
 from .study.stopping import Stopper, stopper_of
@@ -189,9 +189,7 @@ def search(
         check_inherit(store, inherit)
         study = Study(
             setting.space,
-            StartFrom(
-                _first(setting, reach), _within(setting, chosen, whole, reach), note="to start from"
-            ),
+            StartFrom(_first(setting, reach), _within(chosen, reach), note="to start from"),
             whole,
             objectives,
             bounds,
@@ -286,11 +284,11 @@ def _first(setting: Setting, reach: Reach) -> list[Architecture]:
     return [default] if kept is None or kept == default else [default, kept]
 
 
-def _within(setting: Setting, chosen: Strategy, whole: Evaluator, reach: Reach) -> Strategy:
+def _within(chosen: Strategy, reach: Reach) -> Strategy:
     """The strategy, kept from proposing what breaks a limit, unless nothing is known to keep it."""
     if not reach.limits or reach.doubt:
         return chosen
-    return KeepLimits(chosen, known_costs(setting.space, whole))
+    return KeepLimits(chosen)
 
 
 def _strategy(strategy: str | Strategy | Method) -> Strategy:

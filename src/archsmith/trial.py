@@ -87,6 +87,24 @@ class Trial:
         return max(0.0, self.ended - self.started)
 
 
+@dataclass(frozen=True)
+class KnownCosts:
+    """Metrics of an architecture that are known, exactly, before it is tried.
+
+    Attributes:
+        names: of the metrics.
+        of: gives those of an architecture; fewer, or none, where they cannot be told.
+        looks: at how many architectures a proposal may look.
+    """
+
+    names: tuple[str, ...]
+    of: Callable[[Architecture], Mapping[str, float]]
+    looks: int
+
+    def __call__(self, architecture: Architecture) -> Mapping[str, float]:
+        return self.of(architecture)
+
+
 class History:
     """All trials of a study so far, with the objectives that order them.
 
@@ -102,6 +120,7 @@ class History:
             full evaluation; empty where there is one fidelity alone.
         budget: trials that the study is to run, where it knows.
         workers: how many trials run side by side.
+        costs: what is known of architectures before they are tried, where anything is.
 
     Attributes:
         full: finished trials at the highest fidelity that any finished trial has, in order of
@@ -118,13 +137,14 @@ class History:
         epochs: Sequence[int] = (),
         budget: int | None = None,
         workers: int = 1,
+        costs: KnownCosts | None = None,
     ) -> None:
         if not objectives:
             raise ValueError("a history needs at least one objective")
         self.objectives = tuple(objectives)
         self.limits = tuple(limits)
         self.epochs = tuple(epochs)
-        self.budget, self.workers = budget, workers
+        self.budget, self.workers, self.costs = budget, workers, costs
         self.trials: list[Trial] = []
         self.ended: list[Trial] = []
         self.finished: list[Trial] = []

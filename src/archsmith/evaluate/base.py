@@ -67,6 +67,14 @@ class Evaluator(ABC):
         """Names of the metrics that :meth:`evaluate` gives."""
 
     @property
+    def exact(self) -> tuple[str, ...]:
+        """Those of :attr:`provides` that are known of an architecture without training or measuring
+        it, and the same at each fidelity and for each seed, as parameters are. Strategies may look
+        at them before they propose, so an evaluator that is dearer, or that looks up what took a
+        training, names its costs alone."""
+        return self.provides if self.price is Price.STATIC else ()
+
+    @property
     def fidelities(self) -> Sequence[int]:
         """Numbers of epochs that it may be asked for, ascending, the last one the full evaluation;
         empty where it has one fidelity alone."""
@@ -97,6 +105,10 @@ class Stages(Evaluator):
     @property
     def provides(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for e in self.evaluators for name in e.provides))
+
+    @property
+    def exact(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(name for e in self.evaluators for name in e.exact))
 
     @property
     def fidelities(self) -> Sequence[int]:

@@ -31,6 +31,10 @@ class TableEvaluator(Evaluator):
         return (*self.table.values, SECONDS)
 
     @property
+    def exact(self) -> tuple[str, ...]:
+        return self.table.costs
+
+    @property
     def fidelities(self) -> Sequence[int]:
         return self.table.epochs
 

@@ -153,18 +153,23 @@ class GaussianProcess:
         return _cholesky(self._prior, 1e-3)
 
 
-def robust(values: Sequence[float] | Array) -> Array:
+def robust(values: Sequence[float] | Array, others: Array | None = None) -> Array:
     """Values (n,), larger is better, centred and scaled, without their bad tail.
 
     Accuracies have a long tail of networks that learn nothing. How bad these are says nothing
     about the good ones and would set the scale, so they are lifted to the median less twice the
     distance from the median to the upper quartile.
+
+    Args:
+        others: to be given on the scale of the values, in their place.
     """
     plain = np.asarray(values, dtype=np.float64)
     median, upper = np.percentile(plain, [50, 75])
-    lifted = np.maximum(plain, median - 2 * (upper - median)) if upper > median else plain
+    least = median - 2 * (upper - median) if upper > median else -np.inf
+    lifted = np.maximum(plain, least)
     deviation = float(lifted.std())
-    centred: Array = (lifted - lifted.mean()) / (deviation if deviation > 0 else 1.0)
+    asked = lifted if others is None else np.maximum(others, least)
+    centred: Array = (asked - lifted.mean()) / (deviation if deviation > 0 else 1.0)
     return centred
 
 

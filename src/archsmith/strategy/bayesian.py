@@ -20,6 +20,7 @@ from .acquisition import (
 )
 from .base import Memo, Strategy, fresh
 from .candidates import Pool, around
+from .exact import Exact, Values, kept
 from .ranking import Ranking
 from .surrogate import Belief, Beliefs, Kernels, Target, limits, objectives
 
@@ -46,6 +47,9 @@ class BayesianOptimization(Strategy):
     - Limits: it is multiplied by the probability that each limit is kept, from a process for each.
       Until some trial keeps them all, that probability alone decides. Failing is a limit too.
     - Two objectives: the enlargement of the dominated area; more: of a random Chebyshev sum.
+    - Costs that are known before a trial (parameters, FLOPs) are not predicted: a limit on one is
+      kept or not, and an objective has its value. Where looking at all candidates would be dear,
+      those are looked at that promise most by a process for the cost.
     - Running trials count as if they had ended as predicted.
 
     Args:
@@ -73,14 +77,14 @@ class BayesianOptimization(Strategy):
         search = _Search(space, history, learned.kernels(space), goals, bounds, draws)
         if not (search.goals or bounds):
             return _random(space, history, rng)
-        scores = search.scores(candidates, places)
+        order = search.order(candidates, places)
         if not pool.listed:
             for _ in range(_ROUNDS):
-                top = [candidates[i] for i in np.argsort(-scores, kind="stable")[:_CLIMBERS]]
+                top = [candidates[i] for i in order[:_CLIMBERS]]
                 near = around(space, history, top, rng)
                 candidates = [*top, *(a for a in near if a not in top)]
-                scores = search.scores(candidates)
-        return Proposal(candidates[int(np.argmax(scores))], note=search.note)
+                order = search.order(candidates)
+        return Proposal(candidates[order[0]], note=search.note)
 
 
 class _Learned:
@@ -123,44 +127,80 @@ class _Search:
         kept = goals and goals[0].keeps is not None and goals[0].keeps.any()
         self.goals = goals if kept else []
         self.bounds = bounds
+        self.exact = Exact(history)
         self.normal = draws.standard_normal((_DRAWS, max(len(goals), 1)))
         self.weights = draws.dirichlet(np.ones(max(len(goals), 1)))
         self.seed = int(draws.integers(2**63))
         self.note = "expected improvement" if self.goals else "probability of keeping the limits"
 
-    def scores(self, candidates: Sequence[Architecture], places: list[int] | None = None) -> Array:
-        """What each candidate promises, (m,); ``places`` are theirs in a listed space."""
+    def order(
+        self, candidates: Sequence[Architecture], places: list[int] | None = None
+    ) -> list[int]:
+        """Places of the candidates, the most promising first; ``places`` are theirs in a listed
+        space."""
         running = [t.architecture for t in self.history.running.values()]
         targets = [*self.goals, *self.bounds]
         beliefs = Beliefs(self.blocks, self.kernels, targets, running, candidates, places)
-        scores = self._gains([beliefs.of(goal) for goal in self.goals], len(candidates))
-        for bound in self.bounds:
-            scores = scores * beliefs.of(bound).feasible()
-        return scores
+        goals = [beliefs.of(goal) for goal in self.goals]
+        gains = self._one(goals[0]) if len(goals) == 1 else np.ones(len(candidates))
+        predicted = [goal.predict() for goal in goals] if len(goals) > 1 else []
+        seen = self._seen(goals, running) if predicted else np.zeros(0)
+        keeps = {bound.name: beliefs.of(bound).feasible() for bound in self.bounds}
 
-    def _gains(self, goals: Sequence[Belief], candidates: int) -> Array:
-        if not goals:
-            return np.ones(candidates)
-        if len(goals) == 1:
-            return self._one(goals[0])
-        return self._several(goals)
+        def score(some: Array, known: Values) -> Array:
+            scores = gains[some]
+            if predicted:
+                scores = self._several(seen, [(m[some], v[some]) for m, v in predicted], known)
+            elif goals and (values := self._scaled(0, known)) is not None:
+                ahead = values - self.goals[0].values[self.goals[0].keeps].max()
+                scores = np.where(np.isnan(ahead), scores, np.maximum(ahead, 0.0))
+            told = {name: probability[some] for name, probability in keeps.items()}
+            for limit in self.history.limits:
+                if limit.metric in known:
+                    believed = told.get(str(limit), np.ones(len(some)))
+                    told[str(limit)] = kept(limit, known[limit.metric], believed)
+            for probability in told.values():
+                scores = scores * probability
+            return scores
+
+        return self.exact.order(candidates, score(np.arange(len(candidates)), {}), score)
+
+    def _scaled(self, place: int, known: Values) -> Array | None:
+        """What is known of an objective, on the scale of its target; ``None`` for nothing."""
+        objective = self.history.objectives[place]
+        if objective.metric not in known:
+            return None
+        values = known[objective.metric]
+        return self.goals[place].scaled(values if objective.direction == "maximize" else -values)
 
     def _one(self, goal: Belief) -> Array:
         normal = np.random.default_rng(self.seed).standard_normal((len(goal.values), _DRAWS))
         draws, means, variances = goal.draws(normal)
         return noisy_expected_improvement(draws[goal.eligible], means, variances)
 
-    def _several(self, goals: Sequence[Belief]) -> Array:
-        predicted = [goal.predict() for goal in goals]
+    def _seen(self, goals: Sequence[Belief], running: Sequence[Architecture]) -> Array:
+        """Gains of what was seen, and of running trials as they are believed to end, (n, goals)."""
+        # The objectives have seen the same trials only up to what each of them kept.
+        seen = np.stack([goal.target.values for goal in goals], axis=-1)[goals[0].target.keeps]
+        ahead = np.stack([goal.values[len(goal.kept) :] for goal in goals], axis=-1)
+        known = self.exact.of(running)
+        for place in range(len(goals)):
+            if (values := self._scaled(place, known)) is not None:
+                ahead[:, place] = np.where(np.isnan(values), ahead[:, place], values)
+        return np.concatenate([seen, ahead])
+
+    def _several(
+        self, seen: Array, predicted: Sequence[tuple[Array, Array]], known: Values
+    ) -> Array:
         samples = np.stack(
             [m[:, None] + np.sqrt(v)[:, None] * z for (m, v), z in zip(predicted, self.normal.T)],
             axis=-1,
         )
-        # The objectives have seen the same trials only up to what each of them kept.
-        seen = np.stack([goal.target.values for goal in goals], axis=-1)[goals[0].target.keeps]
-        ahead = [goal.values[len(goal.kept) :] for goal in goals]
-        seen = np.concatenate([seen, np.stack(ahead, axis=-1)])
-        if len(goals) == 2:
+        for place in range(len(predicted)):
+            if (values := self._scaled(place, known)) is not None:
+                exact = values[:, None]
+                samples[..., place] = np.where(np.isnan(exact), samples[..., place], exact)
+        if len(predicted) == 2:
             low, high = seen.min(axis=0), seen.max(axis=0)
             gained = hypervolume_improvement(seen, low - 0.1 * (high - low), samples)
         else:

@@ -36,7 +36,8 @@ class KeepLimits(Strategy):
     Args:
         strategy: what proposes.
         cost: metrics of an architecture that are known without training it, such as its
-            ``params``; limits on other metrics are left to the evaluation.
+            ``params``; those that the study knows where left out. Limits on other metrics are left
+            to the evaluation.
         tries: how often the strategy is asked for one proposal.
     """
 
@@ -45,7 +46,7 @@ class KeepLimits(Strategy):
     def __init__(
         self,
         strategy: Strategy,
-        cost: Costs,
+        cost: Costs | None = None,
         tries: int = 8,
     ) -> None:
         check_whole(self.name, tries=tries)
@@ -75,7 +76,8 @@ class KeepLimits(Strategy):
         return Proposal(found, proposal.fidelity, "instead of one that breaks a limit")
 
     def _broken(self, history: History, architecture: Architecture) -> float:
-        return history.violation(self.cost(architecture))
+        cost = self.cost or history.costs
+        return history.violation(cost(architecture)) if cost else 0.0
 
     def _within(self, space: Space, history: History, rng: random.Random) -> Architecture | None:
         """A new architecture that keeps the limits, or comes nearest where no draw keeps them."""

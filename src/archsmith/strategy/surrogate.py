@@ -51,10 +51,14 @@ class Target:
     @cached_property
     def values(self) -> Array:
         """The values on the scale that is modelled, (n,)."""
+        return self.scaled(self.raw)
+
+    def scaled(self, raw: Array) -> Array:
+        """Other values on that scale."""
         if self.floor is None:
-            return robust(self.raw)
+            return robust(self.raw, raw)
         # Only near the bound does it matter how far a value is from it.
-        return np.clip((self.raw - self._centre) / self._spread, self.bound - 3, self.bound + 3)
+        return np.clip((raw - self._centre) / self._spread, self.bound - 3, self.bound + 3)
 
     @cached_property
     def bound(self) -> float:
@@ -105,7 +109,8 @@ def objectives(history: History) -> list[Target]:
 
 
 def limits(history: History) -> list[Target]:
-    """A target for each limit that some trial broke, and one for failing where some did."""
+    """A target for each limit that some trial broke, and one for failing where some did; and for
+    each limit on a known cost, of which all trials tell where the bound is."""
     found = [target for limit in history.limits if (target := _limit(history, limit))]
     failed = np.array([t.state is State.FAILED for t in history.ended], dtype=np.float64)
     if failed.any() and not failed.all():
@@ -115,7 +120,9 @@ def limits(history: History) -> list[Target]:
 
 def _limit(history: History, limit: Limit) -> Target | None:
     told = [t for t in history.ended if np.isfinite(t.metrics.get(limit.metric, np.nan))]
-    if len(told) < 2 or not any(limit.violation(t.metrics) > 0 for t in told):
+    known = history.costs is not None and limit.metric in history.costs.names
+    broken = any(limit.violation(t.metrics) > 0 for t in told)
+    if len(told) < 2 or not (broken or known):
         return None
     numbers = np.array([*(t.metrics[limit.metric] for t in told), limit.bound], dtype=np.float64)
     sign = -1.0 if limit.sign == "<=" else 1.0

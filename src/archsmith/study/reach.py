@@ -16,9 +16,8 @@ from ..evaluate.base import Evaluator, Price, Stages, TrialFailed, Watch
 from ..objective import COSTS, Limit, violation
 from ..space.architecture import Architecture
 from ..space.guard import Guard
-from ..strategy.base import Costs
 from ..strategy.seeking import seek
-from ..trial import Fidelity
+from ..trial import Fidelity, KnownCosts
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -31,8 +30,10 @@ _ALONE = 100
 #: Spaces of up to so many architectures are looked at whole before a limit is refused.
 _WHOLE = 2000
 _SAMPLES = 64
-#: Architectures whose costs a search remembers.
-_REMEMBERED = 20_000
+#: Architectures whose costs a search remembers: at least all of a space that is listed.
+_REMEMBERED = 30_000
+#: Architectures that are built for one proposal, to know their costs. One takes some milliseconds.
+_BUILT = 48
 #: Neighbours looked at around one architecture; a long integer range has many.
 _AROUND = 512
 #: A measured value so many times the bound, for the default and for the smallest architecture,
@@ -66,10 +67,19 @@ def static_parts(evaluator: Evaluator) -> list[Evaluator]:
     return [part for part in _parts(evaluator) if part.price <= Price.STATIC]
 
 
-def known_costs(space: Space, evaluator: Evaluator) -> Costs:
+def known_costs(space: Space, evaluator: Evaluator) -> KnownCosts:
     """What is known of an architecture without training it; the latest are remembered."""
-    look = Look(space, static_parts(evaluator))
-    return lru_cache(_REMEMBERED)(look._measured)
+    parts = [part for part in _parts(evaluator) if part.exact]
+    names = evaluator.exact
+    look = Look(space, parts)
+
+    @lru_cache(_REMEMBERED)
+    def of(architecture: Architecture) -> dict[str, float]:
+        found = look._measured(architecture)
+        return {name: found[name] for name in names if name in found}
+
+    recorded = all(part.price is Price.TABLE for part in parts)
+    return KnownCosts(names, of, _REMEMBERED if recorded else _BUILT)
 
 
 def _parts(evaluator: Evaluator) -> list[Evaluator]:

@@ -26,6 +26,7 @@ from .meta import check_same, describe
 from .patience import GIVEN_UP, Patience, Since, hopeless
 from .progress import Progress, tell
 from .proposing import propose
+from .reach import known_costs
 from .record import ALL_FAILED, Record, as_history
 from .result import INTERRUPTED, PREPARED, StudyResult
 from .seeds import seed_of as seed_of
@@ -99,6 +100,7 @@ class Study:
         self.store = store if store is not None else MemoryStore()
         self.executor = executor if executor is not None else Inline()
         self.seed, self.trials, self.budget = seed, trials, seconds
+        self._costs = known_costs(space, evaluator)
         self._trial_time = trial_time
         #: Whether :meth:`prepare` has done its work in this session.
         self.prepared = False
@@ -222,6 +224,7 @@ class Study:
             epochs=offered(self.evaluator, self.fidelity),
             budget=self.trials,
             workers=self.executor.workers,
+            costs=self._costs,
         )
 
     def _resume(self, record: Record) -> None:

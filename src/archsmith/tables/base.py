@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     Values = NDArray[np.float64]
 
 
+#: What metrics that are counted are named, before their unit: ``flops_M``.
+_COUNTED = ("params", "flops", "macs")
+
+
 @dataclass(frozen=True)
 class Table:
     """What is known of every architecture of a space, for one data set.
@@ -96,6 +100,11 @@ class Table:
     def optimum(self) -> float:
         """The least of :attr:`losses`."""
         return float(self.losses.min())
+
+    @property
+    def costs(self) -> tuple[str, ...]:
+        """The metrics that are counted from an architecture, not trained for and not measured."""
+        return tuple(name for name in self.metrics if name.partition("_")[0] in _COUNTED)
 
     @cached_property
     def graphs(self) -> int:
