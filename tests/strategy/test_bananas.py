@@ -24,8 +24,8 @@ search = partial(play, measure=worth)
 
 
 class TestBananas(StrategyContract):
-    seeds, budget = 12, 30
-    make = staticmethod(lambda: Bananas(candidates=20))
+    seeds, budget = 20, 30
+    make = staticmethod(lambda: Bananas(candidates=20, steps=80))  # 400 take seconds a fit
 
 
 class TestLinearThompson(StrategyContract):

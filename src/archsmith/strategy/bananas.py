@@ -106,16 +106,22 @@ class Bananas(_Mutating):
         start: draws are random until as many trials have ended with metrics to go by.
         candidates: mutants that are compared for each proposal.
         parents: how many of the best trials are mutated.
+        steps: of Adam in each fit.
     """
 
     name = "bananas"
     every = 10
 
-    def __init__(self, start: int = 10, candidates: int = 100, parents: int = 10) -> None:
+    def __init__(
+        self, start: int = 10, candidates: int = 100, parents: int = 10, steps: int = 400
+    ) -> None:
         super().__init__(start, candidates, parents)
+        if steps < 1:
+            raise InputError(f"{self.name}, steps", "1 or more", str(steps))
+        self.steps = steps
 
     def ensemble(self, rows: Array, scores: Array) -> _Ensemble:
-        return _Networks(FeedForward(rows, scores, seed=len(scores)))
+        return _Networks(FeedForward(rows, scores, seed=len(scores), steps=self.steps))
 
 
 class LinearThompson(_Mutating):
