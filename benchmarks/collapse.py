@@ -5,7 +5,7 @@
 Needs no data beside scikit-learn's digits. Three places in a row, each a choice of four operations,
 are searched; the detector watches and its verdict is noted, but no search is stopped, so that what
 would have come can be told. Healthy searches have all pictures and default rates; ``darts``,
-``drnas``, ``beta-darts`` and ``gdas`` in turn. Collapses are planted in ``darts``:
+``drnas``, ``fair-darts`` and ``gdas`` in turn. Collapses are planted in ``darts``:
 
 - ``heart``: 128 pictures, half of them held out, of which four in ten have a wrong label, at four
   times the rate and without weight decay. The weights learn them by heart, and the held-out loss
@@ -38,7 +38,7 @@ from archsmith.supernet import methods
 from archsmith.supernet.relax.collapse import Watch
 from archsmith.task.base import Part
 
-HEALTHY = ("darts", "drnas", "beta-darts", "gdas")
+HEALTHY = ("darts", "drnas", "fair-darts", "gdas")
 PLANTED = ("heart", "skip")
 WIDTH = 8
 

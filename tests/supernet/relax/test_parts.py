@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -83,7 +84,10 @@ def snapshot(epoch: int) -> dict[str, Tensor]:
 
 
 def watched(
-    eigenvalues: list[float], losses: list[float], epochs: int | None = None
+    eigenvalues: list[float],
+    losses: list[float],
+    epochs: int | None = None,
+    shares: Sequence[float] | None = None,
 ) -> tuple[Watch, int, str]:
     """A watch that has seen a trajectory, at which epoch it stopped, and why."""
     watch = Watch()
@@ -92,7 +96,8 @@ def watched(
         told = json.loads(json.dumps(watch.state() | {"kept": []}))
         again = Watch()
         again.load_state(told | {"kept": watch.kept})  # as after a stop
-        reason = again.look(0.0, snapshot(epoch), eigenvalue=value, loss=loss, progress=progress)
+        share = 0.6 if shares is None else shares[epoch - 1]
+        reason = again.look(share, snapshot(epoch), eigenvalue=value, loss=loss, progress=progress)
         watch = again
         if reason:
             return watch, epoch, reason
@@ -117,6 +122,16 @@ def test_a_growing_eigenvalue_is_no_sign_while_the_loss_falls() -> None:
     falling = [0.5 * 0.98**k for k in range(len(values))]
     assert watched(values, falling)[1] == 0
     assert watched(values, [0.5] * 15 + [0.5 * 1.01**k for k in range(9)])[1] > 0
+
+
+def test_a_growing_eigenvalue_is_no_sign_where_free_options_do_not_gain() -> None:
+    values = [1.0] * 11 + [1.0 + 0.3 * k for k in range(1, 14)]
+    level = [0.5] * len(values)
+    for shares, stops in (
+        ([0.0] * 24, False), ([0.3] * 24, False), ([0.4] * 12 + [0.2] * 12, False),
+        ([0.2] * 12 + [0.4] * 12, True), ([0.6] * 24, True), ([0.7] * 12 + [0.6] * 12, True),
+    ):  # fmt: skip
+        assert bool(watched(values, level, shares=shares)[1]) == stops
 
 
 @pytest.mark.parametrize(

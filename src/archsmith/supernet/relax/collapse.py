@@ -19,6 +19,7 @@ _WINDOW, _BACK = 5, 4  # epochs that are averaged, and between which averages ar
 _RATIO = 0.75
 _START = 0.2  # share of the training before which nothing is averaged
 _FALLEN = 0.95  # of the loss: it has fallen, where less is left
+_HALF = 0.5  # of the decisions
 _PATIENCE = 3  # epochs in a row
 
 
@@ -61,7 +62,8 @@ class Watch:
     Stops where the eigenvalue has grown as RobustDARTS asks: averaged over 5 epochs, to more than
     1 / 0.75 of that average 4 epochs ago. While the weights learn, it grows in every search, with
     nothing wrong, so growth does not count where the loss that it is the curvature of has fallen by
-    more than a twentieth between the same epochs.
+    more than a twentieth between the same epochs; nor where parameter-free options neither gain nor
+    lead half of the decisions: into which the search would collapse.
 
     Stops also where the share of parameter-free options was above a bound for three epochs, after
     one where it was not. Of the first fifth of the training (10 of 50 epochs in the paper's code)
@@ -116,7 +118,9 @@ class Watch:
             return ""
         before, now = _averages(self.eigenvalues)
         loss_before, loss_now = _averages(self.losses)
-        if now > 0 and before / now < _RATIO and loss_now > _FALLEN * loss_before:
+        share_before, share_now = _averages(self.shares)
+        free = share_now > min(share_before, _HALF)
+        if free and now > 0 and before / now < _RATIO and loss_now > _FALLEN * loss_before:
             return (
                 f"the largest eigenvalue of the held-out loss grew from {before:.3g} to {now:.3g} "
                 f"in {_BACK} epochs, and the loss did not fall; the alphas are those of {_BACK} "
