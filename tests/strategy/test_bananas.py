@@ -115,9 +115,12 @@ def test_mutants_that_the_builder_refuses_are_left_out():
     def rising(architecture) -> float:
         return float(architecture["a"] + architecture["b"])
 
-    history = play(quick(), nas.Space(picky), 40, measure=rising)
-    assert len(history.finished) == 40
-    assert max(t.metrics["accuracy"] for t in history.finished) >= 8.0
+    found = []
+    for seed in range(3):
+        history = play(quick(), nas.Space(picky), 40, seed, measure=rising)
+        assert len(history.finished) == 40
+        found.append(max(t.metrics["accuracy"] for t in history.finished))
+    assert sorted(found)[1] >= 8.0
 
 
 def test_what_the_space_was_used_for_changes_nothing():

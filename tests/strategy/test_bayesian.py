@@ -18,6 +18,8 @@ from archsmith.strategy.surrogate import limits
 from archsmith.testing.strategy import StrategyContract, flat, nested
 from archsmith.trial import History, State, Trial
 
+from .toys import slowness
+
 
 class TestBayesian(StrategyContract):
     steps = 22  # past the ten random ones
@@ -265,7 +267,7 @@ def test_two_hundred_decisions_are_quick():
     strategy.propose(space, history, random.Random(0))
     start = time.process_time()
     strategy.propose(space, history, random.Random(1))
-    assert time.process_time() - start < 1.0  # 0.3 s on an idle core, once 2.4 s
+    assert time.process_time() - start < 1.0 * slowness()  # 0.3 s on an idle core, once 2.4 s
 
 
 def test_a_proposal_late_in_a_study_is_quick():
@@ -283,7 +285,7 @@ def test_a_proposal_late_in_a_study_is_quick():
     strategy.propose(space, history, random.Random(0))  # lists the space, estimates the kernel
     start = time.process_time()
     strategy.propose(space, history, random.Random(1))
-    assert time.process_time() - start < 0.5  # 0.1 s on an idle core
+    assert time.process_time() - start < 0.5 * slowness()  # 0.1 s on an idle core
 
 
 def test_bad_arguments():

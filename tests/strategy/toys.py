@@ -163,8 +163,23 @@ def against_random(
     return sign_test(wins, losses)
 
 
+def slowness() -> float:
+    """How many times slower this core is than an idle one of a usual machine; 1 at least.
+
+    Processor time grows, too, where others share a core's caches and units.
+    """
+    taken = []
+    for _ in range(3):
+        start = time.process_time()
+        sum(number * number for number in range(500_000))
+        taken.append(time.process_time() - start)
+    return max(1.0, min(taken) / 0.03)
+
+
 def milliseconds(strategy: Strategy, space: nas.Space, trials: int = 500) -> float:
-    """Processor time of a proposal after ``trials`` stacks: the middle of 15, each one new."""
+    """Processor time of a proposal after ``trials`` stacks: the middle of 15, each one new; as on
+    an idle core.
+    """
     history = play(RandomSearch(), space, trials, measure=worth, objectives=(SCORE,))
     taken = []
     for number in range(15):
@@ -176,7 +191,7 @@ def milliseconds(strategy: Strategy, space: nas.Space, trials: int = 500) -> flo
         history.add(trial)
         trial.metrics = worth(trial.architecture)
         history.close(trial)
-    return sorted(taken)[len(taken) // 2]
+    return sorted(taken)[len(taken) // 2] / slowness()
 
 
 def look(trial: Trial, full: int = EPOCHS[-1]) -> dict[str, float]:
