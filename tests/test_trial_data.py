@@ -12,7 +12,6 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith import train as training
 from archsmith.data.split import strata, subset
 from archsmith.errors import RunFolderError
 from archsmith.judging import evaluation, goals
@@ -21,6 +20,7 @@ from archsmith.strategy.rungs import ladder
 from archsmith.study.fidelity import offered
 from archsmith.task.base import Recipe
 from archsmith.task.fidelity import LEAST_STEPS, enough, steps_of
+from archsmith.train import loop as training
 from archsmith.trial import Fidelity
 
 

@@ -105,9 +105,9 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 
 def test_three_hundred_architectures_take_less_than_two_seconds() -> None:
     values = noisy(300, 0.5)
-    began = time.perf_counter()
+    began = time.process_time()
     found = rank_agreement(*values)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert rank_agreement(*values) == found
     assert rank_agreement(*values, seed=1).tau != found.tau
 

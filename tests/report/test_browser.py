@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from archsmith.report.page import render
+from moments import PATIENCE
 
 from .studies import study
 
@@ -71,7 +72,7 @@ def opened(page: str, folder: Path, width: int) -> str:
     flags += " --disable-background-networking --disable-component-update --dump-dom"
     command = [str(CHROMIUM), *flags.split(), f"--user-data-dir={folder / 'profile'}"]
     command += ["--virtual-time-budget=8000", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     found = re.search(r"<title>(.*?)</title>", done.stdout, re.S)
     return found[1] if found else ""
 

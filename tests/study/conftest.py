@@ -7,6 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from moments import Clock, set_clock
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Time that passes where somebody sleeps, and no other time."""
+    return set_clock(monkeypatch)
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from pathlib import Path
 
 import study_toys as toys
 
@@ -16,6 +18,9 @@ def main() -> None:
     log = settings.get("log")
 
     def told(progress: Progress) -> None:
+        if progress.kind == "epoch" and progress.trial.number == settings.get("held"):
+            (Path(settings["folder"]) / "held").touch()
+            threading.Event().wait()
         # One line for each acknowledged end; a small appending write is whole or not at all.
         if log and progress.kind == "ended":
             trial = progress.trial

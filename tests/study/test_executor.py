@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +31,10 @@ from archsmith.study import (
 from archsmith.study.executor import one_line
 from archsmith.study.processes import cores
 from archsmith.trial import State
+from moments import PATIENCE, wait_until
+
+#: Trials of a study that is stopped long before, however slow whoever stops it is.
+ENDLESS = 1_000_000
 
 
 def run(**options: object) -> StudyResult:
@@ -54,8 +57,16 @@ def workers_of(pid: int) -> list[psutil.Process]:
     return found
 
 
-def gone(processes: list[psutil.Process], seconds: float = 15) -> bool:
-    return not psutil.wait_procs(processes, timeout=seconds)[1]
+def both_workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    def both() -> list[psutil.Process]:
+        workers = workers_of(process.pid)
+        return workers if len(workers) == 2 else []
+
+    return wait_until(both, "two workers", process)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not psutil.wait_procs(processes, timeout=PATIENCE)[1]
 
 
 def test_one_worker_equals_this_process() -> None:
@@ -130,6 +141,7 @@ def test_an_evaluator_that_cannot_be_unpickled() -> None:
     code = """
 from archsmith.study import Processes, Study
 import study_toys as toys
+from moments import PATIENCE, wait_until
 class Mine(toys.Toy):
     pass
 Study(toys.space(), toys.Climb(), Mine(), toys.ACCURACY, trials=3, executor=Processes(1)).run()
@@ -157,8 +169,9 @@ Study(toys.space(), toys.Climb(), toys.Toy(), toys.ACCURACY, trials=3,
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     return subprocess.run(
-        [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=120
-    )
+        [sys.executable, *arguments],
+        env=environment, capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
 
 
 def test_no_worker_at_all() -> None:
@@ -184,13 +197,12 @@ def test_a_full_disk_under_the_weights_stops_the_study(
 
 
 def test_interrupt_stops_workers_and_returns_their_trials(tmp_path: Path) -> None:
-    with script(tmp_path, workers=2, trials=100) as process:
-        wait_for(tmp_path, 3)
-        workers = workers_of(process.pid)
-        assert len(workers) == 2
+    with script(tmp_path, workers=2, trials=ENDLESS) as process:
+        wait_for(tmp_path, 3, process)
+        workers = both_workers_of(process)
         # As a terminal does it: the whole group gets the signal.
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
     assert gone(workers)
     with SqliteStore(tmp_path, read=True) as reader:
         record = reader.record()
@@ -200,21 +212,23 @@ def test_interrupt_stops_workers_and_returns_their_trials(tmp_path: Path) -> Non
 
 def test_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
     folder, log = tmp_path / "run", tmp_path / "acknowledged"
-    kills, planned = 3, 30
+    kills = 3
     for kill in range(kills):
-        with script(folder, workers=2, trials=planned, log=str(log), pause=0.03) as process:
-            wait_for(folder, 6 * kill + 4)
-            workers = workers_of(process.pid)
-            if kill == 1 and workers:
+        with script(folder, workers=2, trials=ENDLESS, log=str(log), pause=0.1) as process:
+            wait_for(folder, 6 * kill + 4, process)
+            workers = both_workers_of(process)
+            if kill == 1:
                 workers[0].kill()
-                time.sleep(0.1)
-                workers = workers_of(process.pid)
+                assert gone(workers[:1])
+                workers = both_workers_of(process)
             process.kill()
             process.wait()
         assert gone(workers), "workers outlive their parent"
         check_acknowledged(folder, log)
+    with SqliteStore(folder, read=True) as reader:
+        planned = len(reader.record().ended) + 8
     with script(folder, workers=2, trials=planned, log=str(log), pause=0.0) as process:
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
     check_acknowledged(folder, log)
     with SqliteStore(folder, read=True) as reader:
         record = reader.record()
@@ -237,13 +251,10 @@ def check_acknowledged(folder: Path, log: Path) -> None:
 
 
 def test_workers_end_with_a_parent_that_is_killed_while_they_start(tmp_path: Path) -> None:
-    with script(tmp_path, workers=2, trials=100) as process:
-        deadline = time.monotonic() + 30
-        while len(workers := workers_of(process.pid)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
+    with script(tmp_path, workers=2, trials=ENDLESS) as process:
+        workers = both_workers_of(process)
         process.kill()
         process.wait()
-    assert len(workers) == 2
     assert gone(workers)
 
 
@@ -256,7 +267,7 @@ def test_a_study_with_workers_outside_the_main_thread() -> None:
     results: list[StudyResult] = []
     thread = threading.Thread(target=lambda: results.append(run(trials=3)))
     thread.start()
-    thread.join(60)
+    thread.join(PATIENCE)
     assert len(results[0].history.finished) == 3
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import random
-import time
 
 import pytest
 from torch import nn
@@ -39,7 +39,7 @@ def check(model, architecture):
 def explore(broken, draws=60):
     space = chain(broken)
     finder = FaultFinder(space, check, random.Random(0))
-    visits = list(finder.cover(time.monotonic() + 60))
+    visits = list(finder.cover(math.inf))
     rng = random.Random(1)
     for _ in range(draws):
         finder.draw(lambda: space.sample(rng))
@@ -101,4 +101,4 @@ def test_a_default_that_fails_is_told_by_the_answer_that_makes_it():
 def test_a_walk_stops_when_time_is_over():
     space = chain(lambda a: "")
     finder = FaultFinder(space, check, random.Random(0))
-    assert list(finder.cover(time.monotonic() - 1)) == []
+    assert list(finder.cover(-math.inf)) == []

@@ -7,28 +7,50 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 import study_toys as toys
 from study_toys import ACCURACY, Each, Toy
 
-from archsmith.errors import InputError
+from archsmith.errors import InputError, WorkError
 from archsmith.evaluate.base import Watch
-from archsmith.space import Space
+from archsmith.space import Space, choose
 from archsmith.space.architecture import Architecture
 from archsmith.study import MemoryStore, Processes, SqliteStore, Study, StudyResult
 from archsmith.study import patience as module
 from archsmith.study.patience import Patience, Since
 from archsmith.trial import Fidelity, State
+from moments import Clock
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def odd() -> nn.Module:
+    """A space whose only answers are odd."""
+    from torch import nn
+
+    choose("edge0", [1, 3, 5, 7])
+    return nn.Identity()
 
 
 class Hanging(Toy):
-    """Waits for ever where the first answer is odd; ``folder``: no more than ``times`` a trial."""
+    """Waits for ever where the first answer is odd; ``folder``: no more than ``times`` a trial.
 
-    def __init__(self, folder: Path | None = None, times: int = 0, how: str = "wait") -> None:
-        super().__init__()
+    Others take a second, and ``passes`` is what a trial that hangs lets pass, by a clock of the
+    test: then what is set to ring rings.
+    """
+
+    def __init__(
+        self, folder: Path | None = None, times: int = 0, how: str = "wait",
+        passes: tuple[Clock, float] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(pause=1.0 if passes else 0.0, epochs=1 if passes else 0)
+        self.passes = passes
         self.folder, self.times, self.how = folder, times, how
 
     def evaluate(
@@ -53,12 +75,17 @@ class Hanging(Toy):
             case "child":
                 child = subprocess.Popen(["sleep", "1000000"])
                 assert self.folder is not None
-                (self.folder / "child").write_text(str(child.pid))
+                (self.folder / "pid").write_text(str(child.pid))
+                (self.folder / "pid").rename(self.folder / "child")
             case "stubborn":
                 with contextlib.suppress(BaseException):
                     threading.Event().wait()
             case "ctrl-c":
                 os.kill(os.getpid(), signal.SIGINT)
+        if self.passes:
+            clock, seconds = self.passes
+            clock.sleep(seconds)
+            signal.setitimer(signal.ITIMER_REAL, 0.01)
         threading.Event().wait()
 
 
@@ -74,15 +101,8 @@ def failed(result: StudyResult) -> list[str]:
     return [t.reason for t in result.history.trials if t.state is State.FAILED]
 
 
-@pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What hangs for the twentieth part of a second hangs for ever."""
-    monkeypatch.setattr(module, "LEAST", 0.05)
-
-
-@pytest.mark.usefixtures("hasty")
-def test_a_trial_that_hangs_is_stopped_and_fails_the_third_time() -> None:
-    result = run()
+def test_a_trial_that_hangs_is_stopped_and_fails_the_third_time(clock: Clock) -> None:
+    result = run(evaluator=Hanging(passes=(clock, 61)))
     assert result.stopped == "4 trials are done"
     assert len(result.history.finished) == 2
     assert [t.attempts for t in result.history.trials] == [1, 1, 3, 3]
@@ -91,47 +111,61 @@ def test_a_trial_that_hangs_is_stopped_and_fails_the_third_time() -> None:
         assert "--trial-time" in reason
 
 
-@pytest.mark.usefixtures("hasty")
-def test_one_that_hung_once_is_tried_again(tmp_path: Path) -> None:
-    result = run(evaluator=Hanging(tmp_path, times=1))
+def test_one_that_hung_once_is_tried_again(tmp_path: Path, clock: Clock) -> None:
+    result = run(evaluator=Hanging(tmp_path, times=1, passes=(clock, 61)))
     assert len(result.history.finished) == 4
     whole = run(evaluator=Toy())
     assert toys.rows(result.history.trials) == toys.rows(whole.history.trials)
 
 
-def test_a_trial_fails_at_the_time_that_was_given_for_it() -> None:
-    result = run(trial_time=0.05)
+def test_a_trial_fails_at_the_time_that_was_given_for_it(clock: Clock) -> None:
+    result = run(evaluator=Hanging(passes=(clock, 5)), trial_time=5)
     assert [t.attempts for t in result.history.trials] == [1, 1, 1, 1]
     assert len(failed(result)) == 2
-    assert all("0.05 seconds that a trial may take" in reason for reason in failed(result))
+    assert all("the 5 seconds that a trial may take" in reason for reason in failed(result))
+
+
+def all_hang(how: str = "wait") -> list[str]:
+    """The reasons of a study whose trials hang by the real clock: none has to be quick."""
+    store = MemoryStore()
+    with pytest.raises(WorkError, match=r"0\.05 seconds that a trial may take"):
+        run(space=Space(odd), evaluator=Hanging(how=how), trial_time=0.05, store=store)
+    return [t.reason for t in store.record().trials]
+
+
+def test_the_time_of_a_trial_runs_out_by_itself() -> None:
+    assert len(all_hang()) == 4
 
 
 def test_code_that_swallows_the_end_of_its_time_is_told_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("archsmith.space.alarm._AGAIN", 0.05)
-    result = run(evaluator=Hanging(how="stubborn"), trial_time=0.05)
-    assert len(failed(result)) == 2
+    assert len(all_hang(how="stubborn")) == 4
 
 
 def test_an_alarm_that_others_have_set_rings_all_the_same() -> None:
     before, left = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
     rang = threading.Event()
     signal.signal(signal.SIGALRM, lambda *_: rang.set())
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.setitimer(signal.ITIMER_REAL, 3600)
     try:
-        assert len(failed(run(trial_time=0.05))) == 2
-        assert rang.wait(30)
+        assert len(all_hang()) == 4
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] < 3600
+        assert not rang.is_set()
+        signal.raise_signal(signal.SIGALRM)
+        assert rang.is_set()
     finally:
         signal.signal(signal.SIGALRM, before)
         signal.setitimer(signal.ITIMER_REAL, *left)
 
 
-def test_the_budget_of_time_holds_inside_a_trial(tmp_path: Path) -> None:
+def test_the_budget_of_time_holds_inside_a_trial(tmp_path: Path, clock: Clock) -> None:
     before = signal.getsignal(signal.SIGALRM)
     with SqliteStore(tmp_path) as store:
-        result = run(trials=None, seconds=0.3, store=store)
-    assert result.stopped == "0.3 seconds are over"
+        evaluator = Hanging(passes=(clock, 30))
+        result = run(evaluator=evaluator, trials=None, seconds=30, store=store)
+    assert result.stopped == "30 seconds are over"
     assert [t.state for t in result.history.trials] == [
         State.FINISHED, State.FINISHED, State.PROPOSED,
     ]  # fmt: skip
@@ -163,16 +197,21 @@ def test_whoever_interrupts_an_ordinary_trial_loses_nothing() -> None:
     assert len(run(evaluator=Toy(), store=store).history.finished) == 4
 
 
-def test_a_worker_that_hangs_is_replaced_with_what_it_started(tmp_path: Path) -> None:
+def test_a_worker_that_hangs_is_replaced_with_what_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, child = time.monotonic, tmp_path / "child"
+    # The hour in which it hangs is over as soon as it has started something.
+    monkeypatch.setattr(time, "monotonic", lambda: real() + 3600 * child.exists())
+    monkeypatch.setattr("archsmith.study.processes._LOOK", 0.05)
     result = run(
-        evaluator=Hanging(tmp_path, times=1, how="child"), executor=Processes(1), trial_time=3,
+        evaluator=Hanging(tmp_path, times=1, how="child"), executor=Processes(1), trial_time=3600,
         trials=3,
     )  # fmt: skip
     assert len(failed(result)) == 1
     assert len(result.history.finished) == 2
     with contextlib.suppress(psutil.NoSuchProcess):  # where nobody asks how it ended, it lingers
-        child = psutil.Process(int((tmp_path / "child").read_text()))
-        assert child.status() == psutil.STATUS_ZOMBIE
+        assert psutil.Process(int(child.read_text())).status() == psutil.STATUS_ZOMBIE
 
 
 def test_a_worker_that_stands_stopped_is_replaced(
@@ -187,7 +226,8 @@ def test_a_worker_that_stands_stopped_is_replaced(
     assert len(result.history.finished) == 3
     assert result.history.trials[2].attempts == 2
     returned = [e.data["reason"] for e in store.events() if e.kind == "returned"]
-    assert returned == ["worker-0 stood stopped"]
+    # Where it takes longer to die than from one look to the next, that it was killed is told.
+    assert returned in (["worker-0 stood stopped"], ["worker-0 was killed by SIGKILL"])
 
 
 class NeverThere(Toy):

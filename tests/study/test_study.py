@@ -41,9 +41,10 @@ from archsmith.study import (
 )
 from archsmith.study.incumbent import Incumbents
 from archsmith.study.meta import arguments_of
+from archsmith.study.patience import PROCESS_DEATHS
 from archsmith.study.record import ALL_FAILED
-from archsmith.study.study import PROCESS_DEATHS
 from archsmith.trial import State, Trial
+from moments import PATIENCE, Clock, wait_until
 
 SCRIPT = Path(__file__).with_name("study_script.py")
 
@@ -88,15 +89,17 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, stops: list[in
 
 def test_killed_in_the_middle_equals_uninterrupted(tmp_path: Path) -> None:
     whole = run(evaluator=Toy(0.02, 2), trials=15)
-    for wanted in (3, 9):
-        with script(tmp_path, workers=1, trials=15) as process:
-            wait_for(tmp_path, wanted)
+    for done in (3, 9):
+        with script(tmp_path, workers=1, trials=15, held=done) as process:
+            wait_until((tmp_path / "held").exists, "a trial that runs", process)
             process.kill()
             process.wait()
+        (tmp_path / "held").unlink()
     with SqliteStore(tmp_path) as store:
         result = run(evaluator=Toy(0.02, 2), trials=15, store=store)
     assert toys.rows(result.history.trials) == toys.rows(whole.history.trials)
-    assert max(t.attempts for t in result.history.trials) > 1, "no trial was hit"
+    attempts = {t.number: t.attempts for t in result.history.trials}
+    assert [number for number, count in attempts.items() if count == 2] == [3, 9]
 
 
 def script(folder: Path, workers: int, trials: int, **options: object) -> subprocess.Popen[bytes]:
@@ -108,19 +111,19 @@ def script(folder: Path, workers: int, trials: int, **options: object) -> subpro
     )  # fmt: skip
 
 
-def wait_for(folder: Path, ended: int, seconds: float = 60) -> None:
+def wait_for(folder: Path, ended: int, process: subprocess.Popen[bytes]) -> None:
     """Wait until so many trials have ended."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if (folder / "study.db").exists():
-            try:
-                with SqliteStore(folder, read=True) as reader:
-                    if len(reader.record().ended) >= ended:
-                        return
-            except RunFolderError:
-                pass  # the file is there, what is in it not yet
-        time.sleep(0.02)
-    raise AssertionError(f"fewer than {ended} trials ended")
+
+    def enough() -> bool:
+        if not (folder / "study.db").exists():
+            return False
+        try:
+            with SqliteStore(folder, read=True) as reader:
+                return len(reader.record().ended) >= ended
+        except RunFolderError:
+            return False  # the file is there, what is in it not yet
+
+    wait_until(enough, f"{ended} trials", process)
 
 
 def test_more_trials_go_on_where_the_last_run_stopped(tmp_path: Path) -> None:
@@ -201,17 +204,18 @@ def test_fewer_trials_than_that_all_fail() -> None:
     assert seen[-1].left == 0
 
 
+@pytest.mark.usefixtures("clock")
 def test_time_of_nothing_but_failures_is_not_charged() -> None:
     class Slow(Always):
         def evaluate(self, *args):  # type: ignore[no-untyped-def]
-            time.sleep(0.15)
+            time.sleep(15)
             raise self.error
 
     store = MemoryStore()
     with pytest.raises(WorkError, match="no luck"):
-        run(evaluator=Slow(ValueError("no luck")), trials=None, seconds=0.2, store=store)
-    result = run(evaluator=Toy(pause=0.02, epochs=1), trials=None, seconds=0.2, store=store)
-    assert result.history.finished
+        run(evaluator=Slow(ValueError("no luck")), trials=None, seconds=20, store=store)
+    result = run(evaluator=Toy(pause=2, epochs=1), trials=None, seconds=20, store=store)
+    assert len(result.history.finished) == 10
 
 
 def killed(store: Store, number: int) -> None:
@@ -298,7 +302,7 @@ with SqliteStore(folder) as store:
     command = [sys.executable, "-c", code, str(tmp_path)]
     ends = []
     while len(ends) < 2 * PROCESS_DEATHS and (not ends or ends[-1]):
-        ends.append(subprocess.run(command, env=environment, timeout=60).returncode)
+        ends.append(subprocess.run(command, env=environment, timeout=PATIENCE).returncode)
     assert ends == [-signal.SIGKILL] * PROCESS_DEATHS + [0]
     with SqliteStore(tmp_path, read=True) as reader:
         trials = reader.record().trials
@@ -306,8 +310,9 @@ with SqliteStore(folder) as store:
     assert [t.state for t in trials] == [State.FAILED, State.FINISHED]
 
 
+@pytest.mark.usefixtures("clock")
 def test_pruning_alone_ends_a_study_with_a_time_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("archsmith.study.budget.PRUNED_FIRST", 30)
+    monkeypatch.setattr("archsmith.study.budget.PRUNED_IN_TIME", 30)
 
     class Big(Toy):
         def evaluate(self, *args):  # type: ignore[no-untyped-def]
@@ -323,8 +328,10 @@ def test_pruning_alone_ends_a_study_with_a_time_budget(monkeypatch: pytest.Monke
         f"{limits[0]} of those that broke it was {least:g}"
     )
     # One that has finished proves that the limits can be kept: time alone decides then.
-    mixed = run(evaluator=Scripted(), strategy=Spread(), trials=None, seconds=0.5)
-    assert mixed.stopped == "0.5 seconds are over"
+    slow = Scripted(pause=1, epochs=1)
+    mixed = run(evaluator=slow, strategy=Spread(), trials=None, seconds=300.0)
+    assert mixed.stopped == "300 seconds are over"
+    assert len(mixed.history) == 300
     assert len(mixed.history.pruned) > 30
 
 
@@ -471,16 +478,17 @@ def test_budgets_must_make_sense(options: dict[str, object], word: str) -> None:
         run(**options)
 
 
-def test_time_counts_over_resumes(tmp_path: Path) -> None:
-    slow = Toy(pause=0.05, epochs=1)
+def test_time_counts_over_resumes(tmp_path: Path, clock: Clock) -> None:
+    slow = Toy(pause=5, epochs=1)
     with SqliteStore(tmp_path) as store:
-        first = run(evaluator=slow, trials=4, seconds=0.6, store=store)
+        first = run(evaluator=slow, trials=4, seconds=60, store=store)
     assert len(first.history) == 4
+    clock.sleep(1000)  # between sessions no time is counted
     with SqliteStore(tmp_path) as store:
-        second = run(evaluator=slow, trials=None, seconds=0.6, store=store)
-    assert 0.6 <= second.seconds < 1.5
-    assert 6 <= len(second.history) <= 12
-    assert second.stopped == "0.6 seconds are over"
+        second = run(evaluator=slow, trials=None, seconds=60, store=store)
+    assert second.seconds == 60
+    assert len(second.history) == 12
+    assert second.stopped == "60 seconds are over"
     assert not second.history.running
 
 
