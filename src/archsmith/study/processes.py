@@ -121,6 +121,8 @@ class Processes(Executor):
 
         self._looked = time.monotonic()
         for worker in self._pool.values():
+            if worker.stopped >= _STOPPED:  # killed, and takes its time to die
+                continue
             with contextlib.suppress(psutil.Error):
                 standing = psutil.Process(worker.process.pid).status() == psutil.STATUS_STOPPED
                 worker.stopped = worker.stopped + 1 if standing else 0
