@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -141,7 +142,6 @@ def test_an_evaluator_that_cannot_be_unpickled() -> None:
     code = """
 from archsmith.study import Processes, Study
 import study_toys as toys
-from moments import PATIENCE, wait_until
 class Mine(toys.Toy):
     pass
 Study(toys.space(), toys.Climb(), Mine(), toys.ACCURACY, trials=3, executor=Processes(1)).run()
@@ -179,14 +179,22 @@ def test_no_worker_at_all() -> None:
         Processes(0)
 
 
+@contextmanager
+def mounted(disk: Path, where: Path) -> Iterator[None]:
+    """A disk in a run folder; a link there would be refused."""
+    where.mkdir()
+    subprocess.run(["mount", "--bind", str(disk), str(where)], check=True)
+    yield
+    subprocess.run(["umount", "-l", str(where)], check=True)
+
+
 @pytest.mark.parametrize("executor", [Inline, lambda: Processes(2)], ids=["inline", "processes"])
 def test_a_full_disk_under_the_weights_stops_the_study(
     tmp_path: Path, small_disk: Path, executor: Callable[[], Executor]
 ) -> None:
-    (tmp_path / "checkpoints").symlink_to(small_disk)
     (small_disk / "filler").write_bytes(b"x" * 290_000)
     evaluator = Toy(epochs=1, weights=True, size=10_000)
-    with SqliteStore(tmp_path) as store:
+    with mounted(small_disk, tmp_path / "checkpoints"), SqliteStore(tmp_path) as store:
         with pytest.raises(StoreError, match="free some space"):
             run(evaluator=evaluator, store=store, executor=executor())
         assert {t.state for t in store.record().trials} == {State.PROPOSED}
