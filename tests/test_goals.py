@@ -62,7 +62,7 @@ def test_a_builder_gets_what_it_asks_for_by_name():
 def test_settings_are_json_that_opens_again():
     import json
 
-    from archsmith.setting import reopen
+    from archsmith.reopening import reopen
 
     first = settle(None, "iris", epochs=3)
     plain = json.loads(json.dumps(first.to_json() | {"arguments": first.space.arguments}))
