@@ -212,9 +212,10 @@ def same_decisions(where: str, known: Mapping[str, Any], fingerprint: object) ->
 def renewed(known: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str, Any]:
     """The description of a study that goes on: what it is as it was, the rest as it is now.
 
-    What an older archsmith did not write down is as it is now, too.
+    Of what an older archsmith did not write down, data and models are as they are now: no other
+    ones can be meant. What its trials were made by stays unknown.
     """
-    fixed = {*IDENTITY, "digest", "facts", "created"} & known.keys()
+    fixed = {*IDENTITY, "created"} | ({"digest", "facts", "models"} & known.keys())
     return {**known, **{key: value for key, value in newest.items() if key not in fixed}}
 
 
