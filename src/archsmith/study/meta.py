@@ -212,10 +212,11 @@ def same_decisions(where: str, known: Mapping[str, Any], fingerprint: object) ->
 def renewed(known: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str, Any]:
     """The description of a study that goes on: what it is as it was, the rest as it is now.
 
-    Of what an older archsmith did not write down, data and models are as they are now: no other
-    ones can be meant. What its trials were made by stays unknown.
+    Of what an older archsmith did not write down, data, models and how latency is found are as
+    they are now (a signature is of these, too). What its trials were made by stays unknown.
     """
-    fixed = {*IDENTITY, "created"} | ({"digest", "facts", "models"} & known.keys())
+    later = {"digest", "facts", "models", "latency"}
+    fixed = ({*IDENTITY, "created"} - later) | (later & known.keys())
     return {**known, **{key: value for key, value in newest.items() if key not in fixed}}
 
 
