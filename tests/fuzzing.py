@@ -1,10 +1,10 @@
 """Damaged and tampered files, held against every door that opens one.
 
-    python tests/fuzzing.py --seconds 600 --seed 1 [--kind bytes|values] [--only NAME] [--keep DIR]
+    python tests/fuzzing.py --seconds 600 --seed 1 [--kind bytes|values] [--only NAME]
 
 A case is a file that archsmith reads, changed at random: bytes of any kind of file, or values of
 valid JSON and SQLite. Right is a result, or an :class:`ArchsmithError`; everything else is counted
-and, with ``--keep``, kept. The same seed gives the same cases.
+and told. The same seed gives the same cases, so that a fault can be looked at again.
 """
 
 from __future__ import annotations
