@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from archsmith.supernet import methods
 from archsmith.trial import State
 from archsmith.trusting import measure_trust
 from archsmith.weights import read, write
+from moments import set_clock, wait_until
 
 SPACE = f"{Path(__file__).parent / 'oneshot_space.py'}:small"
 SHORT = ("--epochs", 1, "--trials", 4, "--final-epochs", 1, "--finalists", 1)
@@ -142,11 +142,21 @@ def test_trust_needs_shared_weights(tmp_path):
         measure_trust(Run(run), 4)
 
 
+#: A search whose supernet is held once the checkpoint of its third epoch is written.
 KILLED = """
+import time
 import torch
 import archsmith as nas
+from archsmith.supernet import checkpoint
+
+def held(folder, session, method, epoch, over, save=checkpoint.save):
+    save(folder, session, method, epoch, over)
+    while epoch == 3:
+        time.sleep(1)
+
+checkpoint.save = held
 torch.set_num_threads(1)
-nas.search({space!r}, "digits", strategy="spos", epochs=15, trials=3, finalists=0, run={run!r})
+nas.search({space!r}, "digits", strategy="spos", epochs=5, trials=3, finalists=0, run={run!r})
 """
 
 
@@ -154,15 +164,13 @@ def test_a_killed_supernet_goes_on(tmp_path):
     run = tmp_path / "run"
     script = KILLED.format(space=SPACE, run=str(run))
     process = subprocess.Popen([sys.executable, "-c", script])
-    deadline = time.monotonic() + 120
-    while not list((run / "supernet").glob("epoch-*")) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: list((run / "supernet").glob("epoch-00003")), "three epochs", process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert list((run / "supernet").glob("epoch-*"))
-    resumed = nas.search(SPACE, "digits", strategy="spos", epochs=15, trials=3, finalists=0,
+    resumed = nas.search(SPACE, "digits", strategy="spos", epochs=5, trials=3, finalists=0,
                          run=run)  # fmt: skip
-    straight = nas.search(SPACE, "digits", strategy="spos", epochs=15, trials=3, finalists=0,
+    straight = nas.search(SPACE, "digits", strategy="spos", epochs=5, trials=3, finalists=0,
                           run=tmp_path / "straight")  # fmt: skip
     assert [t.metrics["loss"] for t in resumed.history.trials] == [
         t.metrics["loss"] for t in straight.history.trials
@@ -233,7 +241,8 @@ def test_ctrl_c_while_the_weights_are_trained_loses_nothing(tmp_path):
     assert len(second.history.finished) == 3
 
 
-def test_time_is_shared_between_weights_and_search(tmp_path):
+def test_time_is_shared_between_weights_and_search(tmp_path, monkeypatch):
+    set_clock(monkeypatch, 0.01)
     result = nas.search(
         SPACE, "digits", strategy="spos", time=8, finalists=0, run=tmp_path / "run"
     )  # fmt: skip

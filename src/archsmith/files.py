@@ -74,8 +74,8 @@ def check_folder(folder: Path) -> None:
     Raises:
         InputError: it is one.
     """
-    with _opened(folder):
-        pass
+    if folder.is_symlink():
+        raise _misplaced(folder)
 
 
 def sweep(folder: Path, own: re.Pattern[str], keep: Collection[str] = ()) -> None:
@@ -139,14 +139,16 @@ def _opened(folder: Path) -> Iterator[int | None]:
         yield None
         return
     except OSError as error:
-        got = f"a link to {os.readlink(folder)}" if folder.is_symlink() else str(error.strerror)
-        raise InputError(
-            str(folder), "a folder of its own", got, "nothing in it was touched"
-        ) from None
+        raise _misplaced(folder, str(error.strerror)) from None
     try:
         yield place
     finally:
         os.close(place)
+
+
+def _misplaced(folder: Path, reason: str = "") -> InputError:
+    got = f"a link to {os.readlink(folder)}" if folder.is_symlink() else reason
+    return InputError(str(folder), "a folder of its own", got, "nothing in it was touched")
 
 
 def _is_file(name: str, place: int | None) -> bool:
