@@ -160,6 +160,13 @@ class Seeds:
         })  # fmt: skip
 
 
+def features(model: Path) -> None:
+    """What the command ``features`` does with an export."""
+    from archsmith.cli_features import features as run
+
+    run(folder=model, data="iris", to=model.parent / "out.npz")
+
+
 def nas_tensor(values: Any) -> Any:
     import torch
 
@@ -310,7 +317,11 @@ def value_cases(seeds: Seeds) -> list[Case]:
         path.write_text(any_text(rng, json.loads(path.read_text())))
         return copy
 
-    return [("record", tampered_run, open_run), ("export record", tampered_export, predict)]
+    return [
+        ("record", tampered_run, open_run),
+        ("export record", tampered_export, predict),
+        ("export, features", tampered_export, features),
+    ]
 
 
 @contextmanager

@@ -130,6 +130,27 @@ def test_an_export_without_what_prediction_needs(archsmith, seeds, tmp_path):
     told(archsmith("predict", tmp_path / "model", seeds.folder / "r.csv"))
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("column", [0.0, 1.0, 2.5, 3.0]),
+        ("column", [0, 1, 2, 99]),
+        ("mean", [0.0]),
+        ("std", [[1.0, 2.0], [3.0, 4.0]]),
+        ("code", ["a", "b", "c", "d"]),
+    ],
+)
+def test_an_export_whose_statistics_do_not_fit(archsmith, seeds, tmp_path, name, values):
+    """Python takes most of them, torch does not."""
+    shutil.copytree(seeds.folder / "model", tmp_path / "model")
+    path = tmp_path / "model" / "architecture.json"
+    record = json.loads(path.read_text())
+    record["facts"]["expansion"][name] = values
+    path.write_text(json.dumps(record))
+    told(archsmith("predict", tmp_path / "model", seeds.folder / "r.csv"))
+    told(archsmith("features", tmp_path / "model", "iris", "--to", tmp_path / "f.npz"))
+
+
 def test_a_few_rounds_of_the_fuzzer(seeds):
     cases = [*fuzzing.byte_cases(seeds), *fuzzing.value_cases(seeds)]
     faults = {why for case in cases for n in range(2) if (why := fuzzing.attempt(case, str(n))[1])}

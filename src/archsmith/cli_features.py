@@ -62,6 +62,7 @@ def features(
 ) -> None:
     """Deep features of data by an exported model: saved, probed, drawn."""
     from .export import load_model
+    from .export.predict import fitting
     from .export.record import read_record
     from .screen import Screen
     from .setting import pick_device
@@ -81,10 +82,11 @@ def features(
         model = load_model(folder, space=_space(space, record) if space else None)
         reader = Features(
             model, layer, pool=pool, normalise=normalise, device=pick_device(device), cache=cache,
-            prepare=lambda inputs: task.prepare(inputs, facts),
+            prepare=lambda inputs: _prepared(folder, task, inputs, facts),
         )  # fmt: skip
         options = ReadOptions(seed=split_seed, target=target, decimal=decimal, channels=channels)
-        read = _read(task, facts, data, options)
+        with fitting(folder):
+            read = _read(task, facts, data, options)
         if probe:
             _check_probe(read)
         if normalise == "standard":
@@ -161,6 +163,13 @@ def _read(task: Task, facts: Mapping[str, Any], source: str, options: ReadOption
         data.facts.get("class_names") if classes else None,
         [name for name, part in given.items() for _ in range(len(part))],
     )
+
+
+def _prepared(folder: Path, task: Task, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
+    from .export.predict import fitting
+
+    with fitting(folder):
+        return task.prepare(inputs, facts)
 
 
 def _check_like(task: Task, facts: Mapping[str, Any], data: Data) -> None:

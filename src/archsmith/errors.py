@@ -90,7 +90,7 @@ class WorkError(ArchsmithError):
 
 #: What values of the wrong kind, size or depth raise where they are read.
 MISFITS = (
-    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+    ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
 
 

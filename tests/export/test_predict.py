@@ -130,6 +130,19 @@ def test_damaged_weights_are_refused(work, tmp_path):
         predict(tmp_path / "zoo", folder / "images.npy")
 
 
+@pytest.mark.parametrize("changed", [{"mean": [0.1, 0.1]}, {"std": []}, {"mean": 0.1}])
+def test_statistics_that_do_not_fit_are_refused(work, tmp_path, changed):
+    """Torch would stretch them to all channels, or all channels to them."""
+    _, _, folder, _ = work
+    shutil.copytree(folder / "zoo", tmp_path / "zoo")
+    path = tmp_path / "zoo" / "architecture.json"
+    record = json.loads(path.read_text())
+    record["facts"] |= changed
+    path.write_text(json.dumps(record))
+    with pytest.raises(InputError, match="archsmith export writes"):
+        predict(tmp_path / "zoo", folder / "images.npy")
+
+
 def test_folders_that_are_no_export(work, tmp_path):
     _, _, folder, _ = work
     with pytest.raises(InputError, match=r"no architecture\.json"):

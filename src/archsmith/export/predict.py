@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 #: What to do about an export that is damaged.
 _ANEW = "export the model anew"
+_WHOLE = "a record and weights as archsmith export writes them"
 
 
 def predict(
@@ -48,8 +50,17 @@ def predict(
     record, task, run = opened(folder, space)
     facts: Mapping[str, Any] = record["facts"]
     path = Path(input_path)
-    with undamaged(str(folder), "a record that fits its model and the input", _ANEW):
+    with fitting(folder):
         return named(task, path, task.describe(run(task.load_input(path, facts)), facts))
+
+
+def fitting(folder: str | Path) -> AbstractContextManager[None]:
+    """Around work with inputs and what a record says of them: anybody may have changed it.
+
+    Raises:
+        DamagedError: in place of what Python and torch say of values that do not fit.
+    """
+    return undamaged(str(folder), "a record that fits its model and the input", _ANEW)
 
 
 def named(task: Task, path: Path, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,7 +84,7 @@ def opened(
     place = Path(folder)
     record = read_record(place)
     task = find_task(record["task"])
-    with undamaged(str(place), "a record and weights as archsmith export writes them", _ANEW):
+    with undamaged(str(place), _WHOLE, _ANEW):
         return record, task, _runner(place, record, task, space)
 
 
@@ -115,7 +126,8 @@ def load_model(folder: str | Path, *, space: Space | None = None) -> nn.Module:
     """
     place = Path(folder)
     record = read_record(place)
-    space = space or _registered(record)
+    with undamaged(str(place), _WHOLE, _ANEW):
+        space = space or _registered(record)
     if space is None:
         reference = record["space"]["reference"]
         raise InputError(
@@ -123,8 +135,9 @@ def load_model(folder: str | Path, *, space: Space | None = None) -> nn.Module:
             "a registered space: the module is rebuilt from it, and an ONNX file has none",
             "a space of its author's own", f"give the space: --space {reference}",
         )  # fmt: skip
-    _check_space(place, record, space)
-    return _filled(place, record, space)
+    with undamaged(str(place), _WHOLE, _ANEW):
+        _check_space(place, record, space)
+        return _filled(place, record, space)
 
 
 def _check_space(folder: Path, record: Mapping[str, Any], space: Space) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, InputError
-from .predict import named, opened
+from .predict import fitting, named, opened
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,11 +59,12 @@ def predict_from_support(
             f"learner {learner}", f"one of {', '.join(ready)}", "one that is trained over episodes",
             "train it with nas.train_episodes and use its own save and load",
         )  # fmt: skip
-    examples = _examples(Path(support), task, record["facts"])
-    labels = [name for name, images in examples.items() for _ in images]
-    fitted = kind().fit(run(_joined(list(examples.values()))), labels)
-    inputs = task.load_input(Path(input_path), record["facts"])
-    chances = fitted.probabilities(run(inputs)).double().tolist()
+    with fitting(folder):
+        examples = _examples(Path(support), task, record["facts"])
+        labels = [name for name, images in examples.items() for _ in images]
+        fitted = kind().fit(run(_joined(list(examples.values()))), labels)
+        inputs = task.load_input(Path(input_path), record["facts"])
+        chances = fitted.probabilities(run(inputs)).double().tolist()
     answers = []
     for row in chances:
         by_class = dict(zip(fitted.classes_, row, strict=True))

@@ -221,6 +221,9 @@ def _normalisation(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
     dtype = torch.float64 if facts.get("dtype") == "float64" else torch.float32
     low, span = _black_and_span(facts)
     mean, std = (torch.tensor(facts[name], dtype=torch.float64) for name in ("mean", "std"))
+    if {mean.shape, std.shape} != {(facts["channels"],)}:
+        # What is short would be stretched without a word.
+        raise ValueError(f"{len(mean)} means and {len(std)} deviations")
     shift, scale = mean * span + low, 1 / (std * span)
     return shift.to(dtype)[:, None, None], scale.to(dtype)[:, None, None]
 

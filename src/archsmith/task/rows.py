@@ -84,7 +84,12 @@ def layout(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     code, mean, std = (
         torch.tensor(expansion[name], dtype=dtype) for name in ("code", "mean", "std")
     )
-    return torch.tensor(expansion["column"]), code, mean, std
+    column = torch.tensor(expansion["column"])
+    sizes = {tuple(each.shape) for each in (column, code, mean, std)}
+    if sizes != {(facts["features"],)} or column.dtype != torch.int64:
+        # What is short would be stretched without a word.
+        raise ValueError(f"statistics of shapes {sorted(sizes)} for {facts['features']} features")
+    return column, code, mean, std
 
 
 def expand(rows: Tensor, column: Tensor, code: Tensor, mean: Tensor, std: Tensor) -> Tensor:
