@@ -19,7 +19,8 @@ from archsmith.space.sketch import seeded
 from archsmith.study import check_shapes
 from archsmith.study.identity import check_identity, identify
 from archsmith.study.rehearsal import rehearse
-from archsmith.train import score, train
+from archsmith.task.base import Part
+from archsmith.train import parts, score, train
 from archsmith.trial import Fidelity
 from archsmith.weights import read, write
 
@@ -59,7 +60,11 @@ def test_it_is_tried_trained_kept_and_exported(digits, name, tmp_path):
     few = Fidelity(epochs=1, share=0.1)
     trained = train(model, task, data, setting.recipe, few, seed=0)
     assert measure_latency(model, setting.example(), seconds=0.01, runs=5).median > 0
-    inputs = task.prepare(data.validation.inputs[:8], data.facts)
+    few_inputs, few_targets = data.validation.inputs[:8], data.validation.targets[:8]
+    judged = parts(model, task, Part(few_inputs, few_targets), data.facts)
+    assert len(judged["accuracy"]) == 8
+    inputs = task.prepare(few_inputs, data.facts)
+    assert len(nas.Features(model)(inputs)) == 8
     expected = outputs(model, inputs)
     # A trial's file, an export's copy and an export's file: each fills a model that is built anew.
     write(tmp_path / "kept.safetensors", trained.best_state)
@@ -72,6 +77,14 @@ def test_it_is_tried_trained_kept_and_exported(digits, name, tmp_path):
     for other in (kept, copy, again):
         assert torch.allclose(outputs(other, inputs), expected, rtol=1e-5, atol=1e-6)
     assert data.digest() == before
+
+
+@pytest.mark.parametrize("name", [name for name in WORKING if "Slope" in name or name == "Masked"])
+def test_it_is_searched_to_its_end(name):
+    found = nas.search(WORKING[name], "digits", trials=1, epochs=1, share=0.1, final_epochs=1,
+                       finalists=1)  # fmt: skip
+    assert found.best is not None
+    assert found.best.test["accuracy"] > 0
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -145,7 +145,7 @@ def score(
     return meter.result()
 
 
-@torch.inference_mode()
+@torch.no_grad()  # as in score
 def parts(
     model: nn.Module,
     task: Task,

@@ -274,8 +274,7 @@ def _put(
 ) -> None:
     """Copy a batch's features to their place among all. They can take part in training."""
     if name not in made:
-        with torch.inference_mode(False):
-            made[name] = torch.empty((count, *part.shape[1:]))
+        made[name] = torch.empty((count, *part.shape[1:]))
     if made[name].shape[1:] != part.shape[1:]:
         raise InputError(
             "inputs", "batches whose features have one shape",

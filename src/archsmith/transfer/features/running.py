@@ -96,7 +96,7 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
         if home != device:
             model.to(device)
         model.eval()
-        with seeded(0, device), torch.inference_mode():
+        with seeded(0, device), torch.no_grad():  # as in score: it may call autograd
             yield
     finally:
         for module, mode in modes:

@@ -130,7 +130,7 @@ def projection(inside: int, outside: int, hidden: int) -> nn.Module:
 
 def applied(model: nn.Module, rows: Array) -> Array:
     """Outputs of ``model`` on rows, float64."""
-    with torch.inference_mode():
+    with torch.no_grad():
         out: Array = model(_tensor(rows)).numpy().astype(np.float64)
     return out
 

@@ -89,7 +89,7 @@ class TwoTower(nn.Module):
         """Scaled cosines of each image with each text, (images, texts)."""
         return self.scale * self.encode_images(images) @ self.encode_texts(texts).T
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def similarity(
         self, images: Tensor, classes: Classes, prompts: Sequence[str] = ("{}",), batch: int = 512
     ) -> Tensor:
