@@ -139,6 +139,8 @@ def _opened(folder: Path) -> Iterator[int | None]:
         yield None
         return
     except OSError as error:
+        if not os.path.lexists(folder):  # what holds it is no folder: whoever works there tells
+            raise
         raise _misplaced(folder, str(error.strerror)) from None
     try:
         yield place
