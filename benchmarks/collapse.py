@@ -33,10 +33,10 @@ import torch
 from torch import nn
 
 import archsmith as nas
+from archsmith.data.splits import TensorSplit
 from archsmith.setting import settle
 from archsmith.supernet import methods
 from archsmith.supernet.relax.collapse import Watch
-from archsmith.task.base import Part
 
 HEALTHY = ("darts", "drnas", "fair-darts", "gdas")
 PLANTED = ("heart", "skip")
@@ -61,7 +61,7 @@ def places(channels: int, classes: int) -> nn.Module:
     )  # fmt: skip
 
 
-def by_heart(train: Part, seed: int) -> Part:
+def by_heart(train: TensorSplit, seed: int) -> TensorSplit:
     """128 examples, four in ten with a wrong label."""
     generator = torch.Generator().manual_seed(seed)
     few = torch.randperm(len(train), generator=generator)[:128]
@@ -69,7 +69,7 @@ def by_heart(train: Part, seed: int) -> Part:
     wrong = torch.rand(128, generator=generator) < 0.4
     shift = torch.randint(1, 10, (128,), generator=generator)
     targets[wrong] = (targets + shift)[wrong] % 10
-    return Part(train.inputs[few], targets)
+    return TensorSplit(train.inputs[few], targets)
 
 
 def search(kind: str, method: str, seed: int, epochs: int) -> dict[str, Any]:

@@ -28,22 +28,23 @@ import torch
 from scipy.stats import kendalltau
 
 import archsmith as nas
+from archsmith.data.splits import TensorSplit
 from archsmith.setting import open_space
 from archsmith.task import task as find_task
-from archsmith.task.base import Data, Part, ReadOptions
+from archsmith.task.base import Data, ReadOptions
 from archsmith.train import score, train
 
 LOSSES = ("simclr", "barlow-twins")
 
 
-def drawn(data: Data, count: int, seed: int) -> Part:
+def drawn(data: Data, count: int, seed: int) -> TensorSplit:
     """So many training examples of each class."""
     rng = np.random.default_rng(seed)
     targets = data.train.targets.numpy()
     rows = np.concatenate(
         [rng.permutation(np.flatnonzero(targets == c))[:count] for c in np.unique(targets)]
     )
-    return Part(data.train.inputs[rows], data.train.targets[rows])
+    return TensorSplit(data.train.inputs[rows], data.train.targets[rows])
 
 
 def alone(options: argparse.Namespace, loss: str, seed: int, architecture: Any = None) -> Any:

@@ -110,13 +110,14 @@ def shared(net: nas.Supernet, x: Tensor, y: Tensor) -> Callable[[nas.Architectur
 
 def relaxed(space: nas.Space, method: str, x: Tensor, y: Tensor) -> Callable[[], None]:
     """One step of a differentiable method on given batches, as its training loop takes it."""
+    from archsmith.data.splits import TensorSplit
     from archsmith.supernet import methods
     from archsmith.supernet.session import start
     from archsmith.task import task
-    from archsmith.task.base import Data, Part
+    from archsmith.task.base import Data
 
     images = (x * 40 + 128).clamp(0, 255).to(torch.uint8)
-    doubled = Part(torch.cat([images, images]), torch.cat([y, y]))
+    doubled = TensorSplit(torch.cat([images, images]), torch.cat([y, y]))
     facts = {"channels": 3, "height": 32, "width": 32, "mean": [0.5] * 3, "std": [0.25] * 3,
              "classes": [str(i) for i in range(10)]}  # fmt: skip
     data = Data("noise", "noise", "image-classification", doubled, doubled, doubled, facts)

@@ -247,7 +247,8 @@ def few(found: dict[str, Any], seed: int, labels: int, test: int) -> Any:
     """Data with so many labelled pictures a class, on which the best epoch is chosen too."""
     import torch
 
-    from archsmith.task.base import Data, Part
+    from archsmith.data.splits import TensorSplit
+    from archsmith.task.base import Data
 
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(found["labels"]))
@@ -258,7 +259,9 @@ def few(found: dict[str, Any], seed: int, labels: int, test: int) -> Any:
     chosen = np.concatenate(each)
     judged = np.random.default_rng(1234).permutation(len(found["test_labels"]))[:test]
     train, held = (
-        Part(torch.from_numpy(found[f"{of}images"][at]), torch.from_numpy(found[f"{of}labels"][at]))
+        TensorSplit(
+            torch.from_numpy(found[f"{of}images"][at]), torch.from_numpy(found[f"{of}labels"][at])
+        )
         for of, at in (("", chosen), ("test_", judged))
     )
     return Data("transfer", "transfer", "image-classification", train, train, held, found["facts"])

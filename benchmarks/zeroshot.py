@@ -168,9 +168,10 @@ def features(
     """The problem of one split: features of a network that saw no unseen class."""
     import torch
 
+    from archsmith.data.splits import TensorSplit
     from archsmith.setting import open_space
     from archsmith.task import task
-    from archsmith.task.base import Data, Part
+    from archsmith.task.base import Data
     from archsmith.train import train
     from archsmith.transfer.zeroshot import ZeroShotData
     from archsmith.trial import Fidelity
@@ -179,9 +180,9 @@ def features(
     seen = [c for c in range(10) if c not in unseen]
     number = torch.full((10,), -1).index_copy(0, torch.tensor(seen), torch.arange(len(seen)))
 
-    def of_seen(part: Part, most: int) -> Part:
+    def of_seen(part: TensorSplit, most: int) -> TensorSplit:
         inside = torch.nonzero(number[part.targets] >= 0)[:most, 0]
-        return Part(part.inputs[inside], number[part.targets[inside]])
+        return TensorSplit(part.inputs[inside], number[part.targets[inside]])
 
     judge = task(data.task)
     facts = data.facts | {"classes": len(seen), "class_names": [str(c) for c in seen]}
@@ -200,7 +201,7 @@ def features(
     tests = min(len(data.test), 1500)
     fresh, labels = data.test.inputs[:tests], data.test.targets[:tests]
     if data.name == "digits":  # so few that all examples of unseen classes are tested on
-        unused = Part(
+        unused = TensorSplit(
             torch.cat([data.train.inputs, data.validation.inputs]),
             torch.cat([data.train.targets, data.validation.targets]),
         )

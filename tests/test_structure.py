@@ -15,7 +15,7 @@ ROOT = Path(archsmith.__file__).parent
 
 #: From the ground up; a module imports only from what stands before it.
 ORDER = [
-    "visible", "errors", "signing", "options", "allocator", "files", "weights", "space",
+    "visible", "errors", "signing", "options", "allocator", "files", "weights", "trees", "space",
     "objective", "paired", "agreement", "trial", "registry", "zoo", "tables", "data", "metric",
     "task", "train", "hardware", "proxy", "predictor", "strategy", "supernet", "transfer",
     "evaluate", "export", "console", "report", "trust", "study", "goals", "benchmarking", "setting",

@@ -11,10 +11,11 @@ import torch
 from torch import nn
 
 from archsmith.data.batches import batches
+from archsmith.data.splits import TensorSplit
 from archsmith.errors import InputError
 from archsmith.objective import Objective
 from archsmith.task import task
-from archsmith.task.base import Data, Part, ReadOptions, Recipe
+from archsmith.task.base import Data, ReadOptions, Recipe
 from archsmith.train import (
     Diverged,
     Guide,
@@ -164,7 +165,7 @@ def test_a_last_batch_of_one_joins_the_one_before(digits: Data) -> None:
     assert torch.cat(batches(torch.arange(9), 4)).tolist() == list(range(9))
     assert [len(b) for b in batches(torch.arange(1), 4)] == [1]
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.BatchNorm1d(10))
-    few = Part(digits.train.inputs[:65], digits.train.targets[:65])
+    few = TensorSplit(digits.train.inputs[:65], digits.train.targets[:65])
     train(model, IMAGES, replace(digits, train=few), RECIPE, Fidelity(1), seed=0)
 
 
@@ -202,7 +203,7 @@ def test_rates_are_scaled_all_along_the_schedule(digits: Data) -> None:
         convnet(), IMAGES, digits, RECIPE, Fidelity(1), 0, torch.device("cpu"), guide=Half()
     )
     for _ in range(3):
-        run.learn(torch.arange(8))
+        run.learn(run.train.head(8))
         rates = {group["scale"]: group["lr"] for group in run.optimizer.param_groups}
         assert rates == {0.5: pytest.approx(run.rate / 2), 1.0: run.rate}
 
@@ -260,7 +261,7 @@ def test_every_step_of_a_short_training_learns(warmup: float) -> None:
 
 
 def test_the_rate_of_each_step_reaches_the_optimiser(digits: Data) -> None:
-    few = replace(digits, train=Part(digits.train.inputs[:6], digits.train.targets[:6]))
+    few = replace(digits, train=TensorSplit(digits.train.inputs[:6], digits.train.targets[:6]))
     recipe = replace(RECIPE, epochs=1, batch_size=2, warmup=0.0, lr=0.4)
     run, rates = prepared(linear(), few, recipe), []
     run.optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
@@ -310,7 +311,7 @@ def test_the_gradient_is_clipped_before_it_reaches_the_optimiser(digits: Data, c
         norms.append(float(torch.cat([g.flatten() for g in gradients]).norm()))
 
     run.optimizer.register_step_pre_hook(note)
-    run.learn(torch.arange(32))
+    run.learn(run.train.head(32))
     if clip == 1e-3:
         assert norms == pytest.approx([1e-3], rel=1e-3)
     else:
@@ -337,7 +338,7 @@ def test_label_smoothing_reaches_the_loss(digits: Data, smoothing: float) -> Non
     total = math.log(sum(math.exp(z) for z in logits))
     mean = sum(total - z for z in logits) / 10
     expected = (1 - smoothing) * (total - logits[3]) + smoothing * mean
-    assert float(run.learn(batch)) == pytest.approx(expected, rel=1e-5)
+    assert float(run.learn(run.train.take(batch))) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -364,7 +365,7 @@ def test_mixed_precision_is_for_the_forward_pass_on_a_gpu(
     monkeypatch.setattr(torch, "autocast", autocast)
     run = prepared(Noting([0.0] * 10), digits, replace(RECIPE, amp=amp))
     run.device = torch.device(device)  # tensors stay where they are: there need be no GPU
-    run.learn(torch.arange(4))
+    run.learn(run.train.head(4))
     assert seen == [[("cuda", torch.bfloat16)] if half else []]
     assert inside == []
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .benchmarking import BenchmarkResult, benchmark, compare, picture, read_table
     from .data.episodes import Episodes, one_drawer_each
+    from .data.splits import Split, TensorSplit
     from .errors import ArchsmithError, InputError, SpaceError, WorkError
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
     from .found import Found, Listener, SearchResult
@@ -78,7 +79,7 @@ if TYPE_CHECKING:
     from .supernet.supernet import Supernet
     from .supernet.training import train_supernet
     from .supernet.uniform import SPOS
-    from .task.base import Data, Part, ReadOptions, Recipe, Task
+    from .task.base import Data, ReadOptions, Recipe, Task
     from .transfer.features import (
         Features,
         cka,
@@ -129,6 +130,8 @@ _PLACES = {
     "TrialFailed": "evaluate",
     "TrialPruned": "evaluate",
     "Watch": "evaluate",
+    "Split": "data.splits",
+    "TensorSplit": "data.splits",
     "Episodes": "data.episodes",
     "one_drawer_each": "data.episodes",
     "LatencyOptions": "hardware.options",
@@ -211,7 +214,6 @@ _PLACES = {
     "slice_rule": "supernet.slicing",
     "train_supernet": "supernet.training",
     "Data": "task.base",
-    "Part": "task.base",
     "ReadOptions": "task.base",
     "Recipe": "task.base",
     "Task": "task.base",
@@ -256,10 +258,19 @@ _PLACES = {
     "Trial": "trial",
 }
 
+#: Names of earlier versions, which still work.
+_RENAMED = {"Part": "TensorSplit"}
+
 __all__ = [*_PLACES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        import warnings
+
+        told = f"archsmith.{name} is archsmith.{_RENAMED[name]} now"
+        warnings.warn(told, DeprecationWarning, stacklevel=2)
+        return __getattr__(_RENAMED[name])
     if name not in _PLACES:
         raise AttributeError(f"module 'archsmith' has no attribute {name!r}")
     found = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .data import datasets
 from .errors import InputError
@@ -21,10 +21,13 @@ from .space import Space
 from .study.meta import same_decisions
 from .study.sameness import data_change
 from .task import task as find_task
-from .task.base import Data, Part, ReadOptions, Recipe, Task
+from .task.base import Data, ReadOptions, Recipe, Task
 from .trial import Fidelity
 from .weights import read, write
 from .zoo import spaces
+
+if TYPE_CHECKING:
+    from .data.splits import TensorSplit
 
 #: Numbers of an input, at most, where a record alone says so.
 _MOST = 1 << 28
@@ -89,10 +92,12 @@ def outline(meta: Mapping[str, Any], folder: Path, space: SpaceLike | None = Non
     """
     import torch
 
+    from .data.splits import TensorSplit
+
     _check_named(meta, space, None, str(folder), ("space",))
     facts = checked_facts(meta, str(folder))
     part = _kept_examples(folder, find_task(meta["task"]), facts)
-    part = part or Part(torch.empty(0), torch.empty(0))
+    part = part or TensorSplit(torch.empty(0), torch.empty(0))
     name, source, task, summary = meta["name"], meta["data"], meta["task"], tuple(meta["summary"])
     return _opened(
         meta, space, Data(name, source, task, part, part, part, facts, summary), str(folder)
@@ -209,17 +214,19 @@ def keep_examples(folder: Path, data: Data) -> None:
     """Keep what an export is checked on, so that it can do without the data; once."""
     path = _examples_path(folder)
     if not path.exists():
-        inputs, targets = data.validation.inputs[:EXAMPLES], data.validation.targets[:EXAMPLES]
+        inputs, targets = data.validation.head(EXAMPLES)
         write(path, {"inputs": inputs, "targets": targets})
 
 
-def _kept_examples(folder: Path, task: Task, facts: Mapping[str, Any]) -> Part | None:
+def _kept_examples(folder: Path, task: Task, facts: Mapping[str, Any]) -> TensorSplit | None:
     """What :func:`keep_examples` kept; ``None`` where it is not there or not such as it was."""
     import torch
 
+    from .data.splits import TensorSplit
+
     try:
         tensors, _ = read(_examples_path(folder))
-        part = Part(tensors["inputs"], tensors["targets"])
+        part = TensorSplit(tensors["inputs"], tensors["targets"])
         with torch.device("meta"):
             wanted = task.example(facts).shape[1:]
         shape = task.prepare(part.inputs[:2], facts).shape

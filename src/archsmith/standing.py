@@ -36,7 +36,7 @@ def predictions_of(setting: Setting, final: Final) -> bytes:
 
     task, data = setting.task, setting.data
     deployed = task.deployable(model_of(setting, final), data.facts).eval()
-    inputs, targets = data.validation.inputs[:512], data.validation.targets[:512]
+    inputs, targets = data.validation.head(512)
     with torch.no_grad():
         outputs = deployed(inputs.clone())
     buffer = io.BytesIO()

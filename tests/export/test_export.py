@@ -40,7 +40,7 @@ def trained(source: str, task_name: str, space_name: str):
     space = Space(builder, **{n: offered[n] for n in names if n in offered})
     model = space.build(space.default(), seed=0)
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for inputs, targets in chosen.batches(data.train, 64):
+    for inputs, targets in data.train.chunks(64):
         optimizer.zero_grad()
         chosen.loss(model(chosen.prepare(inputs, data.facts)), targets).backward()
         optimizer.step()

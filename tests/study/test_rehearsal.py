@@ -11,6 +11,7 @@ from odd_models import REFUSED, WORKING, Builder
 from torch import Tensor, nn
 
 import archsmith as nas
+from archsmith.data.splits import TensorSplit
 from archsmith.errors import SpaceError
 from archsmith.export import formats
 from archsmith.hardware.latency import measure_latency
@@ -19,7 +20,6 @@ from archsmith.space.sketch import seeded
 from archsmith.study import check_shapes
 from archsmith.study.identity import check_identity, identify
 from archsmith.study.rehearsal import rehearse
-from archsmith.task.base import Part
 from archsmith.train import parts, score, train
 from archsmith.trial import Fidelity
 from archsmith.weights import read, write
@@ -61,7 +61,7 @@ def test_it_is_tried_trained_kept_and_exported(digits, name, tmp_path):
     trained = train(model, task, data, setting.recipe, few, seed=0)
     assert measure_latency(model, setting.example(), seconds=0.01, runs=5).median > 0
     few_inputs, few_targets = data.validation.inputs[:8], data.validation.targets[:8]
-    judged = parts(model, task, Part(few_inputs, few_targets), data.facts)
+    judged = parts(model, task, TensorSplit(few_inputs, few_targets), data.facts)
     assert len(judged["accuracy"]) == 8
     inputs = task.prepare(few_inputs, data.facts)
     assert len(nas.Features(model)(inputs)) == 8

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from archsmith.data.splits import TensorSplit
 from archsmith.errors import InputError, UnknownNameError
 from archsmith.metric.distill import imitation
 from archsmith.space.architecture import Architecture
 from archsmith.supernet import methods
 from archsmith.supernet.method import Method, Path, SampledMethod
 from archsmith.supernet.slicing import PREFIX
-from archsmith.task.base import Part
 
 from .training_toys import (
     IMAGES,
@@ -183,7 +183,7 @@ def test_too_few_examples_to_hold_any_out() -> None:
 
     session = session_of()
     first = [int((digits().train.targets == c).nonzero()[0]) for c in range(10)]
-    few = Part(digits().train.inputs[first], digits().train.targets[first])
+    few = TensorSplit(digits().train.inputs[first], digits().train.targets[first])
     data = replace(digits(), train=few)
     with pytest.raises(InputError, match=r"hold 0\.1 of them out"):
         start(session.supernet, session.task, data, RECIPE, seed=0, holdout=0.1)

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
+from archsmith.data.splits import TensorSplit
 from archsmith.space.architecture import Architecture
 from archsmith.supernet.known import Survey
 from archsmith.supernet.method import Moment, Path, SampledMethod, Sampler
 from archsmith.supernet.session import Session, start
 from archsmith.supernet.supernet import Supernet
 from archsmith.task import task
-from archsmith.task.base import Data, Part, ReadOptions, Recipe
+from archsmith.task.base import Data, ReadOptions, Recipe
 
 IMAGES = task("image-classification")
 RECIPE = Recipe(epochs=4, batch_size=32, lr=5e-3)
@@ -84,7 +85,7 @@ def nested(channels: int = 1, classes: int = 10) -> nn.Module:
 def digits() -> Data:
     """The digits, with 160 to train on."""
     data = IMAGES.read("digits", ReadOptions())
-    few = Part(data.train.inputs[:160], data.train.targets[:160])
+    few = TensorSplit(data.train.inputs[:160], data.train.targets[:160])
     return replace(data, train=few)
 
 

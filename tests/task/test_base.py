@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from archsmith.data.splits import TensorSplit
 from archsmith.errors import InputError
-from archsmith.task.base import Data, Part, ReadOptions, Recipe
+from archsmith.task.base import Data, ReadOptions, Recipe
 
 
 @pytest.mark.parametrize(
@@ -65,8 +66,8 @@ def test_options_outside_their_ranges_are_refused(options: dict[str, object], sa
 
 
 def data(pixel: int = 0, target: float = 0.0, shape: tuple[int, ...] = (4, 2, 3)) -> Data:
-    def part(count: int) -> Part:
-        return Part(torch.zeros(count, *shape[1:], dtype=torch.uint8), torch.zeros(count))
+    def part(count: int) -> TensorSplit:
+        return TensorSplit(torch.zeros(count, *shape[1:], dtype=torch.uint8), torch.zeros(count))
 
     train, validation, test = part(shape[0]), part(2), part(2)
     test.inputs[-1, -1, -1] = pixel
@@ -88,4 +89,4 @@ def test_the_digest_does_not_depend_on_the_layout_in_memory() -> None:
     plain = data()
     turned = plain.train.inputs.transpose(1, 2).contiguous().transpose(1, 2)
     assert not turned.is_contiguous()
-    assert replace(plain, train=Part(turned, plain.train.targets)).digest() == plain.digest()
+    assert replace(plain, train=TensorSplit(turned, plain.train.targets)).digest() == plain.digest()

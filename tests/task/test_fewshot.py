@@ -10,6 +10,7 @@ from PIL import Image
 from torch import nn
 
 import archsmith as nas
+from archsmith.data.splits import TensorSplit
 from archsmith.errors import DataError, InputError, UnknownNameError
 from archsmith.evaluate.proxy import _drawn
 from archsmith.space import Space
@@ -198,14 +199,16 @@ def test_a_meter_of_one_batch_has_fewer_shots_too() -> None:
 
 def test_whole_classes_are_kept_back(few: FewShotImages) -> None:
     targets = torch.arange(14).repeat_interleave(7)
-    back = few.keep_back(targets, 0.1, seed=0)
+    train = TensorSplit(targets, targets)
+    back = few.keep_back(train, 0.1, seed=0)
     classes = targets[back].unique()
     assert len(classes) == few.options.ways
     assert len(back) == 7 * len(classes)
-    assert len(few.keep_back(targets, 0.5, seed=0)) == 49
-    assert len(few.keep_back(targets, 0.0, seed=0)) == 0
+    assert len(few.keep_back(train, 0.5, seed=0)) == 49
+    assert len(few.keep_back(train, 0.0, seed=0)) == 0
+    three = torch.arange(3).repeat_interleave(7)
     with pytest.raises(InputError, match="4 or more of two examples"):
-        few.keep_back(torch.arange(3).repeat_interleave(7), 0.1, seed=0)
+        few.keep_back(TensorSplit(three, three), 0.1, seed=0)
 
 
 @pytest.mark.parametrize("name", ["enas", "darts"])

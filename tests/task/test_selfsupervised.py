@@ -51,7 +51,7 @@ def test_the_views_are_fixed_and_differ(alone: SelfSupervisedImages, digits: Dat
 
 def test_a_batch_holds_every_image_twice(alone: SelfSupervisedImages, digits: Data) -> None:
     index = torch.arange(100)
-    chunks = alone.draw(index, digits.train.targets, 32, torch.Generator().manual_seed(0))
+    chunks = alone.draw(index, digits.train, 32, torch.Generator().manual_seed(0))
     assert [len(chunk) for chunk in chunks] == [32] * 6 + [8]
     for chunk in chunks:
         assert torch.equal(chunk[::2], chunk[1::2])

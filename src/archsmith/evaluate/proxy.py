@@ -168,9 +168,9 @@ def proxies_named(metrics: Iterable[str]) -> list[str]:
 def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
     """Training examples as the model takes them."""
     train = data.train
-    chosen = task.draw_one(train.targets, size, seed)
-    inputs = task.prepare(train.inputs[chosen], data.facts)
+    raw = train.take(task.draw_one(train, size, seed))
+    inputs = task.prepare(raw.inputs, data.facts)
     if not task.judged_as_is:
         inputs = task.augment(inputs, torch.Generator().manual_seed(seed), data.facts)
-    targets = task.prepare_targets(train.targets[chosen], data.facts)
+    targets = task.prepare_targets(raw.targets, data.facts)
     return Batch(inputs, targets, task.loss)

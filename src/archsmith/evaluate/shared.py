@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..data.split import strata, subset
+from ..data.split import subset
 from ..space.architecture import Architecture
 from ..supernet.recalibrate import recalibrate
 from ..supernet.supernet import Supernet
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Task
 from ..train import score
+from ..trees import move
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import digest_of, read_again
@@ -116,8 +117,9 @@ class SharedWeightsEvaluator(Evaluator):
         """The same training examples for every architecture, in proportion of the classes."""
         train, facts = self.data.train, self.data.facts
         share = min(1.0, count / len(train))
-        kept = torch.from_numpy(subset(strata(train.targets.numpy()), share, 0))
+        kept = torch.from_numpy(subset(train.strata(), share, 0))
         order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(0))
-        for chunk in torch.split(kept[order], _BATCH):
-            if len(chunk) > 1 or len(kept) == 1:
-                yield self.task.prepare(train.inputs[chunk].to(self.device), facts)
+        chunks = torch.split(kept[order], _BATCH)
+        several = [chunk for chunk in chunks if len(chunk) > 1 or len(kept) == 1]
+        for inputs, _ in train.batches(several):
+            yield self.task.prepare(move(inputs, self.device), facts)

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..hardware.cost import OnCall, tensors_in
+from ..hardware.cost import OnCall
+from ..trees import leaves
 
 #: Modules that only hold others, or do nothing: a network is the same with and without them.
 _BARE = (nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -56,7 +57,7 @@ class Trace:
             told.sort()
         mark = _digest(name, *told, *(f"{k}={self._told(v)}" for k, v in sorted(kwargs.items())))
         self._marks.append(mark)
-        for place, tensor in enumerate(tensors_in(result)):
+        for place, tensor in enumerate(leaves(result)):
             # Every tensor comes out of some operation, so an address that is used again is noted
             # again, and nothing has to be kept alive (it would count as memory).
             self._known[id(tensor)] = f"{mark}.{place}"

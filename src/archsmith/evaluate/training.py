@@ -108,7 +108,7 @@ class TrainingEvaluator(Evaluator):
         """The model, tried on two examples, so that shapes that do not fit fail at once."""
         try:
             model = self.space.build(architecture, seed=seed)
-            inputs, targets = data.validation.inputs[:2].clone(), data.validation.targets[:2]
+            inputs, targets = data.validation.head(2)
             with torch.no_grad():
                 outputs = model.eval()(task.prepare(inputs, data.facts))
             task.meter(data.facts).update(outputs, targets)

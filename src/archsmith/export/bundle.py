@@ -129,7 +129,7 @@ class _Writer:
         self.space, self.architecture = space, architecture
         self.deployable = task.deployable(model, data.facts)
         self.live = formats.live(self.deployable)
-        examples = data.validation.inputs[:_EXAMPLES]
+        examples = data.validation.head(_EXAMPLES).inputs
         self.batches = [examples, examples[:3], examples[:1]]
         self.checks: list[Any] = []
         self.absent: dict[str, str] = {}

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..errors import InputError
+from ..trees import leaves
 
 #: Names of what :func:`cost` gives.
 STATIC = ("params", "flops", "memory_mb", "weights_mb", "peak_mb")
@@ -190,7 +191,7 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
         formula = flop_registry.get(func.overloadpacket)
         if formula is not None:
             self.flops += formula(*args, **kwargs, out_val=result)
-        for tensor in tensors_in(result):
+        for tensor in leaves(result):
             self.add(tensor)
         if self._on_call is not None:
             self._on_call(func, args, kwargs, result)
@@ -250,15 +251,3 @@ def _reference(tensor: Tensor) -> StorageWeakRef:
 
 def _expired(reference: StorageWeakRef) -> bool:
     return bool(reference.expired())  # type: ignore[no-untyped-call]
-
-
-def tensors_in(value: object) -> Iterator[Tensor]:
-    """The tensors in a value, through tuples, lists and dictionaries."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from tensors_in(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from tensors_in(item)

@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..space.architecture import Answer
-from .cost import observed, quick, tensors_in
+from ..trees import leaves
+from .cost import observed, quick
 
 _ATEN = torch.ops.aten
 
@@ -118,7 +119,7 @@ def _operation(func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> 
     formula = flop_registry.get(func.overloadpacket)
     flops = float(formula(*args, **kwargs, out_val=result)) if formula is not None else 0.0
     read = [*_inside(args), *_inside(kwargs.values())]
-    moved = sum(_bytes(t) for t in (*read, *tensors_in(result)))
+    moved = sum(_bytes(t) for t in (*read, *leaves(result)))
     kind = _kind(func, args)
     given = ", ".join([*map(_spelled, args), *(f"{n}={_spelled(v)}" for n, v in kwargs.items())])
     plain = tuple(map(_on_meta, args)), {n: _on_meta(v) for n, v in kwargs.items()}
@@ -142,7 +143,7 @@ def _bytes(tensor: Tensor) -> int:
 
 def _inside(values: Iterable[Any]) -> Iterator[Tensor]:
     for value in values:
-        yield from tensors_in(value)
+        yield from leaves(value)
 
 
 def _spelled(value: Any) -> str:

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..trees import first_tensor
 from .base import Proxy
-from .layers import NORMS, TABLES, channels_last, channels_second, first_tensor, kaiming
+from .layers import NORMS, TABLES, channels_last, channels_second, kaiming
 from .passes import Passes
 
 _SMALL = 1e-6

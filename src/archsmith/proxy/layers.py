@@ -113,20 +113,6 @@ def replace(model: nn.Module, kinds: tuple[type, ...], by: type[nn.Module]) -> n
     return model
 
 
-def first_tensor(output: object) -> Tensor | None:
-    """The first tensor of what a module gave: of a recurrent layer, its outputs."""
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, dict):
-        output = tuple(output.values())
-    if isinstance(output, tuple | list):
-        for item in output:
-            found = first_tensor(item)
-            if found is not None:
-                return found
-    return None
-
-
 def samples_first(tensor: Tensor, count: int) -> Tensor | None:
     """The tensor with the batch of ``count`` examples first, ``None`` where it cannot be told.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+
+from ..trees import leaves
 
 _SUMS = frozenset((torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__))
 _SUMS_IN_PLACE = frozenset((Tensor.add_, Tensor.__iadd__))
@@ -33,7 +35,7 @@ class WithoutLinks(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        given = list(_tensors((*args, *kwargs.values())))
+        given = list(leaves((*args, *kwargs.values())))
         # Both operands, of one shape, and no factor: anything else is no link.
         linked = len(args) == len(given) == 2 and not kwargs and given[0].shape == given[1].shape
         terms: tuple[Tensor, ...] = ()
@@ -68,23 +70,13 @@ class WithoutLinks(TorchFunctionMode):
         sources = frozenset(map(id, given)).union(
             *(self._sources.get(id(tensor), frozenset()) for tensor in given)
         )
-        for tensor in _tensors((made,)):
+        for tensor in leaves((made,)):
             self._kept.append(tensor)
             self._sources[id(tensor)] = sources - {id(tensor)}
             if terms:
                 self._terms[id(tensor)] = terms
             else:
                 self._terms.pop(id(tensor), None)  # it was changed in place
-
-
-def _tensors(values: Any) -> Iterator[Tensor]:
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, tuple | list):
-            yield from _tensors(value)
-        elif isinstance(value, Mapping):
-            yield from _tensors(value.values())
 
 
 def _is_zero(operands: Any) -> bool:

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from ..trees import first_tensor
 from .base import Proxy
-from .layers import channels_last, first_tensor
+from .layers import channels_last
 from .passes import Passes
 
 

@@ -15,12 +15,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..allocator import keep_memory
+from ..trees import first_tensor
 from .base import Batch, CannotScore
 from .layers import (
     CONVOLUTIONS,
     TABLES,
     device_of,
-    first_tensor,
     samples_first,
     seeded,
     weights_of,

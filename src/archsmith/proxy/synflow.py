@@ -6,8 +6,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ..trees import first_tensor
 from .base import Proxy
-from .layers import NORMS, TABLES, first_tensor, replace, weights_of
+from .layers import NORMS, TABLES, replace, weights_of
 from .passes import Passes, gradient
 
 

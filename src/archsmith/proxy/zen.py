@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..trees import first_tensor
 from .base import Proxy
-from .layers import BATCH_NORMS, CONVOLUTIONS, first_tensor, gaussian
+from .layers import BATCH_NORMS, CONVOLUTIONS, gaussian
 from .links import WithoutLinks
 from .passes import Passes
 

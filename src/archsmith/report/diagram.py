@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..hardware.cost import tensors_in
+from ..trees import leaves
 from .describe import FUNCTIONS, JOINS, describe
 from .graph import Graph, Kind, Node, TreeLine
 
@@ -85,7 +85,7 @@ def _on_meta(model: nn.Module) -> nn.Module:
 
 
 def _shape(value: object) -> tuple[int, ...] | None:
-    first = next(tensors_in(value), None)
+    first = next(leaves(value), None)
     return None if first is None else tuple(first.shape[1:])
 
 
@@ -156,7 +156,7 @@ class _Follower(TorchFunctionMode):
 
     def _enter_leaf(self, module: nn.Module, args: Any, kwargs: Any) -> None:
         self.inside_leaf += 1
-        self.versions.append({id(t): t._version for t in tensors_in((args, kwargs))})
+        self.versions.append({id(t): t._version for t in leaves((args, kwargs))})
 
     def _leave_leaf(self, path: str) -> Callable[..., Any]:
         def hook(module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
@@ -188,7 +188,7 @@ class _Follower(TorchFunctionMode):
         name = str(func.__name__)
         sources = self._sources((args, kwargs))
         changed = args[0] if name == "__setitem__" else output
-        if not sources or next(tensors_in(changed), None) is None:
+        if not sources or next(leaves(changed), None) is None:
             return output
         if len(sources) > 1:
             shape = _shape(changed)
@@ -203,11 +203,11 @@ class _Follower(TorchFunctionMode):
 
     def _sources(self, value: object) -> list[int]:
         """The nodes that the tensors in a value came from, each once."""
-        found = (self.origin.get(id(tensor)) for tensor in tensors_in(value))
+        found = (self.origin.get(id(tensor)) for tensor in leaves(value))
         return list(dict.fromkeys(origin[1] for origin in found if origin is not None))
 
     def _mark(self, value: object, node: int) -> None:
-        for tensor in tensors_in(value):
+        for tensor in leaves(value):
             self.origin[id(tensor)] = (tensor, node)
 
     def _add(

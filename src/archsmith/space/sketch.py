@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from ..trees import leaves
+
 #: Numbers kept of an output, beside its mean and its mean size.
 _KEPT = 24
 #: What rounding on another machine may do to outputs, as a share of their size.
@@ -176,7 +178,7 @@ def seeded(seed: int) -> Iterator[None]:
 def _run(model: nn.Module, inputs: Tensor, seed: int) -> Tensor:
     """All tensors that the model gives for a copy of the inputs, as one row of float64."""
     with seeded(seed):
-        given = list(_tensors(model(inputs.clone())))
+        given = list(leaves(model(inputs.clone())))
     real = [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in given]
     return torch.cat([t.to_dense().double().flatten() for t in real])
 
@@ -202,17 +204,6 @@ def _nudged(inputs: Tensor) -> Tensor:
     return inputs + _NUDGE * values("nudge", torch.Size((inputs.numel(), 1))).reshape(
         inputs.shape
     ).to(inputs.dtype)
-
-
-def _tensors(value: object) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from _tensors(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _tensors(item)
 
 
 def _kept(model: nn.Module) -> dict[str, Tensor]:

@@ -35,7 +35,7 @@ def rehearse(space: Space, task: Task, data: Data, recipe: Recipe, device: str =
     where = f"{space.name} with {tell(architecture)}" if architecture else space.name
     with ordinary(), seeded(0):
         model = space.build(architecture, seed=0)
-        inputs = task.prepare(data.validation.inputs[:_EXAMPLES].clone(), data.facts)
+        inputs = task.prepare(data.validation.head(_EXAMPLES).inputs, data.facts)
         _check_training(where, task, model, inputs)
         _step(where, task, data, recipe, model, device)
         state = snapshot(model.to("cpu"))

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.overrides import TorchFunctionMode
 
-from ..hardware.cost import tensors_in
+from ..trees import leaves
 from .fused import MOVES
 from .joined import Run, Runs
 from .lending import Place, distinct
@@ -153,7 +153,7 @@ class _Following(TorchFunctionMode):
         if func in _CATS:
             self._cat(out, *args, **kwargs)
             return
-        known = [self._followed[id(t)][1] for t in tensors_in((args, kwargs))
+        known = [self._followed[id(t)][1] for t in leaves((args, kwargs))
                  if id(t) in self._followed]  # fmt: skip
         if not known or func in _MIXES:
             return

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..hardware.cost import tensors_in
+from ..trees import leaves
 from .lending import distinct
 from .slicing import rule_of
 
@@ -113,7 +113,7 @@ class _Following(TorchFunctionMode):
         elif first is not None and func in _STAYS and out.shape == first[0].shape:
             self._go_on(out, first[2], first[1])
         else:
-            for tensor in tensors_in((args, kwargs)):
+            for tensor in leaves((args, kwargs)):
                 if id(tensor) in self._followed:
                     _, layer, channels = self._followed[id(tensor)]
                     self._note(layer, channels)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import torch
 from torch import Tensor
 
+from ..data.splits import Batch
 from ..errors import ArchsmithError, SpaceError
 from ..objective import Limit, Objective
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError, tell
-from .session import Batch, Session, by_batch
+from .session import Session, by_batch
 
 if TYPE_CHECKING:
     from torch import nn

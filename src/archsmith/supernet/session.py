@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..allocator import keep_memory
+from ..data.splits import Batch, Split
 from ..objective import Limit, Objective
 from ..task.base import Data, Recipe, Task
 from ..train import is_norm, optimizer_of, precision, schedule
@@ -27,9 +28,6 @@ from ..train import is_norm, optimizer_of, precision, schedule
 if TYPE_CHECKING:
     from ..space.architecture import Architecture
     from .supernet import Supernet
-
-#: Raw inputs (uint8 images, float rows, ...) and raw targets, both (n, ...).
-Batch = tuple[Tensor, Tensor]
 
 
 @dataclass
@@ -110,7 +108,7 @@ class Session:
             number = self._number("augment", self.step if step is None else step)
             noise = torch.Generator(self.device).manual_seed(number)
             inputs = self.task.augment(inputs, noise, facts)
-        return inputs, self.task.prepare_targets(batch[1].to(self.device), facts)
+        return Batch(inputs, self.task.prepare_targets(batch[1].to(self.device), facts))
 
     def forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
         """The outputs for prepared inputs, in mixed precision where the recipe has it."""
@@ -155,11 +153,11 @@ class Session:
         index = self._parts.held if len(self._parts.held) else self._parts.kept
         generator = torch.Generator().manual_seed(self._number("probe", 0))
         drawn = self.task.draw(
-            index, self.data.train.targets, min(size, len(index)), generator, self.data.facts
+            index, self.data.train, min(size, len(index)), generator, self.data.facts
         )
         batches: list[Batch] = []
         for part in drawn:
-            raw = self._parts.take(part)
+            raw = self._parts.train.take(part)
             batches.append(self.prepare(raw, augment=not self.task.judged_as_is, step=0))
             count -= len(part)
             if count <= 0:
@@ -180,11 +178,11 @@ class Session:
         self.held_batches += 1
         if self._held[0] != cycle or not self._held[1]:
             self._held = cycle, self._draw(self._parts.held, "held", cycle)
-        return self._parts.take(self._held[1][place])
+        return self._parts.train.take(self._held[1][place])
 
     def epoch(self, number: int) -> Iterable[Batch]:
         """The raw batches of an epoch, from 1: each example that is not held out once."""
-        return map(self._parts.take, self._draw(self._parts.kept, "order", number))
+        return self._parts.train.batches(self._draw(self._parts.kept, "order", number))
 
     def reseed(self, epoch: int) -> None:
         """Start the global generators (dropout draws from them) of an epoch."""
@@ -247,8 +245,8 @@ class Session:
 
     def _draw(self, index: Tensor, purpose: str, number: int) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(self._number(purpose, number))
-        targets, size = self.data.train.targets, min(self.recipe.batch_size, len(index))
-        return self.task.draw(index, targets, size, generator, self.data.facts)
+        size = min(self.recipe.batch_size, len(index))
+        return self.task.draw(index, self.data.train, size, generator, self.data.facts)
 
     def _number(self, purpose: str, number: int) -> int:
         return zlib.crc32(f"{self.seed} {purpose} {number}".encode())
@@ -258,14 +256,9 @@ class Session:
 class _Parts:
     """The training part on the device, and which examples are held out."""
 
-    inputs: Tensor
-    targets: Tensor
+    train: Split
     kept: Tensor
     held: Tensor
-
-    def take(self, index: Tensor) -> Batch:
-        index = index.to(self.inputs.device)
-        return self.inputs[index], self.targets[index]
 
 
 def start(
@@ -294,17 +287,17 @@ def start(
     """
     keep_memory()
     device = supernet.device
-    held = task.keep_back(data.train.targets, holdout, seed)
+    held = task.keep_back(data.train, holdout, seed)
     inside = torch.ones(len(data.train), dtype=torch.bool)
     inside[held] = False
     kept = inside.nonzero().flatten()
-    parts = _Parts(data.train.inputs.to(device), data.train.targets.to(device), kept, held)
+    parts = _Parts(data.train.to(device), kept, held)
     count = recipe.epochs if epochs is None else epochs
     return Session(
         supernet, task, data, recipe, device, seed,
         steps=count
         * len(task.draw(
-                kept, data.train.targets, recipe.batch_size, torch.Generator(), data.facts
+                kept, data.train, recipe.batch_size, torch.Generator(), data.facts
             )),
         epochs=count,
         optimizer=optimizer_of(supernet.named_parameters(), recipe, _norms(supernet)),

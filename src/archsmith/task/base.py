@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -14,13 +14,14 @@ from ..objective import Metric
 from ..trial import Fidelity
 from .values import Data as Data
 from .values import Meter as Meter
-from .values import Part as Part
 from .values import Signature as Signature
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
     from torch import Tensor, nn
+
+    from ..data.splits import Split
 
 
 def _demand(owner: object, what: str, rules: Mapping[str, tuple[bool, str]]) -> None:
@@ -188,7 +189,7 @@ class Task(ABC):
     def draw(
         self,
         index: Tensor,
-        targets: Tensor,
+        train: Split,
         size: int,
         generator: torch.Generator,
         facts: Mapping[str, Any] | None = None,
@@ -200,7 +201,7 @@ class Task(ABC):
 
         Args:
             index: (n,) int64 indices of the examples that may be drawn.
-            targets: raw targets of all examples, by index.
+            train: the training part.
             size: the recipe's batch size.
             facts: of the data; without them nothing is known of classes but their numbers.
         """
@@ -208,27 +209,26 @@ class Task(ABC):
 
         return shuffled(index, size, generator)
 
-    def draw_one(self, targets: Tensor, size: int, seed: int) -> Tensor:
+    def draw_one(self, train: Split, size: int, seed: int) -> Tensor:
         """Indices of one batch that stands for all: in proportion of the classes.
 
         Tasks whose loss needs certain examples together give a batch of :meth:`draw`.
         """
         import torch
 
-        from ..data.split import strata, subset
+        from ..data.split import subset
 
-        share = min(1.0, size / len(targets))
-        kept = torch.from_numpy(subset(strata(targets.numpy()), share, seed))
+        share = min(1.0, size / len(train))
+        kept = torch.from_numpy(subset(train.strata(), share, seed))
         mixed = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
         return kept[mixed[:size]]
 
-    def keep_back(self, targets: Tensor, share: float, seed: int) -> Tensor:
+    def keep_back(self, train: Split, share: float, seed: int) -> Tensor:
         """Ascending indices of training examples that are not trained on but judged by.
 
         In proportion of the classes; a task that judges by other classes keeps back whole ones.
 
         Args:
-            targets: raw targets of all training examples.
             share: of the examples, from 0 up to, not including, 1.
 
         Raises:
@@ -236,14 +236,14 @@ class Task(ABC):
         """
         import torch
 
-        from ..data.split import strata, subset
+        from ..data.split import subset
 
-        inside = torch.zeros(len(targets), dtype=torch.bool)
-        inside[torch.from_numpy(subset(strata(targets.numpy()), 1.0 - share, seed))] = True
+        inside = torch.zeros(len(train), dtype=torch.bool)
+        inside[torch.from_numpy(subset(train.strata(), 1.0 - share, seed))] = True
         back = (~inside).nonzero().flatten()
         if share and len(back) < 2:
             wanted = f"enough examples to hold {share:g} of them out"
-            raise InputError("training data", wanted, f"{len(targets)}")
+            raise InputError("training data", wanted, f"{len(train)}")
         return back
 
     @abstractmethod
@@ -323,13 +323,3 @@ class Task(ABC):
         self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
     ) -> Image.Image:
         """What predictions look like: raw inputs, true targets, deployed outputs, as a picture."""
-
-    def batches(
-        self, part: Part, size: int, order: Sequence[int] | Tensor | None = None
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Raw batches in the given order of indices (in stored order without one)."""
-        import torch
-
-        index = torch.arange(len(part)) if order is None else torch.as_tensor(order)
-        for chunk in torch.split(index, size):
-            yield part.inputs[chunk], part.targets[chunk]

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..data.splits import Split
 from ..errors import DataError
 from ..objective import Metric
-from .base import Meter, Part
+from ..trees import Tree
+from .base import Meter
 
 METRICS = (Metric("accuracy", "", "maximize"), Metric("loss", "", "minimize"))
 
@@ -81,24 +83,31 @@ def describe_classes(outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str
     return answers
 
 
-def check_classes(train: Part, names: Sequence[str], where: str) -> None:
+def classes_of(part: Split) -> Tensor:
+    """The class (n,) of each example; of a part that has them."""
+    labels = part.labels
+    assert labels is not None
+    return labels
+
+
+def check_classes(train: Split, names: Sequence[str], where: str) -> None:
     """Raises DataError where a class has nothing to train on."""
-    counts = torch.bincount(train.targets, minlength=len(names)).tolist()
+    counts = torch.bincount(classes_of(train), minlength=len(names)).tolist()
     empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
     if empty:
         got = "none of " + ", ".join(map(repr, empty))
         raise DataError(where, "training examples of every class", got)
 
 
-def class_lines(train: Part, names: Sequence[str]) -> str:
+def class_lines(train: Split, names: Sequence[str]) -> str:
     """How many classes there are and how many training examples they have, for people."""
-    counts = torch.bincount(train.targets, minlength=len(names)).tolist()
+    counts = torch.bincount(classes_of(train), minlength=len(names)).tolist()
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     low, high = min(counts), max(counts)
     spread = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     return f"{len(names)} classes ({shown}), {spread} training examples each"
 
 
-def two(inputs: Tensor) -> Tensor:
+def two(part: Split) -> Tree:
     """The first two raw inputs; one is doubled, since an exporter takes batch 1 for a constant."""
-    return (inputs if len(inputs) > 1 else inputs.repeat(2, *[1] * (inputs.dim() - 1)))[:2].clone()
+    return part.take(torch.tensor([0, min(1, len(part) - 1)])).inputs

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..data.splits import Split
 from .base import Data, ReadOptions, Signature, Task
 from .image import ImageClassification
 
@@ -45,9 +46,9 @@ class EmbeddingImages(ImageClassification):
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         return super().arguments(facts) | {"classes": self.dim}
 
-    def draw_one(self, targets: Tensor, size: int, seed: int) -> Tensor:
+    def draw_one(self, train: Split, size: int, seed: int) -> Tensor:
         generator = torch.Generator().manual_seed(seed)
-        return self.draw(torch.arange(len(targets)), targets, size, generator)[0]
+        return self.draw(torch.arange(len(train)), train, size, generator)[0]
 
     def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
         expect_embeddings(outputs, len(outputs))

@@ -17,13 +17,15 @@ from ..data.raw import TEST, TRAIN, VALIDATION, Images
 from ..data.reclass import disjoint, group_of, mirrored, numbered, turned
 from ..data.source import locate, read_images
 from ..data.split import drawn_parts
+from ..data.splits import Split
 from ..errors import DataError, InputError
 from ..metric import loss_class
 from ..metric.distances import squared
 from ..metric.distill import relational
 from ..options import parse, told
 from ..trial import Fidelity
-from .base import Data, Meter, Part, ReadOptions, Recipe, Task
+from .base import Data, Meter, ReadOptions, Recipe, Task
+from .classify import classes_of
 from .embedding import EmbeddingImages, distorted, expect_embeddings
 from .image import ImageClassification, facts_of, part_of, sized
 
@@ -152,18 +154,21 @@ class FewShotImages(EmbeddingImages):
     def draw(
         self,
         index: Tensor,
-        targets: Tensor,
+        train: Split,
         size: int,
         generator: torch.Generator,
         facts: Mapping[str, Any] | None = None,
     ) -> Sequence[Tensor]:
         groups = torch.tensor(facts["groups"]) if facts and self.options.together else None
-        return balanced(index, targets, size, _EACH, generator, groups, self.options.together)
+        return balanced(
+            index, classes_of(train), size, _EACH, generator, groups, self.options.together
+        )
 
-    def keep_back(self, targets: Tensor, share: float, seed: int) -> Tensor:
+    def keep_back(self, train: Split, share: float, seed: int) -> Tensor:
         """Whole classes, as validation does, and enough of them for an episode if there are."""
         if not share:
             return torch.empty(0, dtype=torch.int64)
+        targets = classes_of(train)
         classes, counts = torch.unique(targets, return_counts=True)
         pairs = classes[counts >= 2]
         if len(pairs) < 4:
@@ -284,9 +289,9 @@ def _expect_pairs(targets: Tensor, where: str) -> None:
 
 
 def _summary(
-    raw: Images, parts: tuple[Part, Part, Part], options: FewShotOptions
+    raw: Images, parts: tuple[Split, Split, Split], options: FewShotOptions
 ) -> tuple[str, ...]:
-    counts = [len(np.unique(part.targets.numpy())) for part in parts]
+    counts = [len(np.unique(classes_of(part).numpy())) for part in parts]
     train, validation, test = counts
     return (
         sized(raw),

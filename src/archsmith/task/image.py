@@ -16,10 +16,11 @@ from ..data.names import shown
 from ..data.raw import ClassesBy, Images
 from ..data.source import image_options, kind_of, locate, read_images
 from ..data.split import drawn_parts, split
+from ..data.splits import TensorSplit
 from ..errors import DataError
 from ..trial import Fidelity
 from . import classify
-from .base import Data, Meter, Part, ReadOptions, Recipe, Signature, Task
+from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -141,7 +142,7 @@ class ImageClassification(Task):
         facts = data.facts
         size = f"{facts['channels']}, {facts['height']}, {facts['width']}"
         return Signature(
-            classify.two(data.validation.inputs),
+            classify.two(data.validation),
             "images",
             "probabilities",
             f"images: {_values(facts, size)}; probabilities: float32 (n, {facts['classes']})",
@@ -244,9 +245,9 @@ def _shifted(count: int, size: int, generator: torch.Generator, device: torch.de
     return (torch.arange(size, device=device) + shift).clamp_(0, size - 1)
 
 
-def part_of(raw: Images, index: NDArray[np.int64]) -> Part:
+def part_of(raw: Images, index: NDArray[np.int64]) -> TensorSplit:
     """The examples of these indices."""
-    return Part(torch.from_numpy(raw.images[index]), torch.from_numpy(raw.labels[index]))
+    return TensorSplit(torch.from_numpy(raw.images[index]), torch.from_numpy(raw.labels[index]))
 
 
 def facts_of(raw: Images, train: NDArray[np.int64]) -> dict[str, Any]:
@@ -299,7 +300,7 @@ def may_mirror(class_names: tuple[str, ...]) -> bool:
 
 
 def _summary(
-    facts: Mapping[str, Any], parts: tuple[Part, Part, Part], raw: Images
+    facts: Mapping[str, Any], parts: tuple[TensorSplit, TensorSplit, TensorSplit], raw: Images
 ) -> tuple[str, ...]:
     train, validation, test = map(len, parts)
     drawn = "as the source brings it" if (raw.parts != 0).any() else "stratified, by seed"

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..data.source import locate
+from ..data.splits import TensorSplit
 from ..data.text import SUFFIXES, UNKNOWN, coded, read_text
 from ..errors import DataError, InputError
 from ..options import parse, told
 from ..trial import Fidelity
-from .base import Data, Meter, Part, ReadOptions, Recipe, Signature, Task
+from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 from .classify import METRICS, Probabilities, expect_shape, two
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class MaskedPrediction(Task):
     def signature(self, data: Data) -> Signature:
         length, vocabulary = data.facts["length"], data.facts["vocabulary"]
         return Signature(
-            two(data.validation.inputs), "tokens", "probabilities",
+            two(data.validation), "tokens", "probabilities",
             f"tokens: int64 (n, {length}), places in the alphabet and {vocabulary - 1} for a mask; "
             f"probabilities: float32 (n, {length}, {vocabulary})",
         )  # fmt: skip
@@ -196,7 +197,7 @@ class MaskedPrediction(Task):
         guesses = outputs[..., : len(facts["alphabet"])].argmax(-1)
         return masked_lines(inputs, targets, guesses, facts["alphabet"])
 
-    def _masked(self, lines: Tensor, facts: Mapping[str, Any], seed: int) -> Part:
+    def _masked(self, lines: Tensor, facts: Mapping[str, Any], seed: int) -> TensorSplit:
         """Examples with characters asked for; each has one at least."""
         generator = torch.Generator().manual_seed(seed)
         asked = torch.rand(lines.shape, generator=generator) < self.options.share
@@ -207,7 +208,7 @@ class MaskedPrediction(Task):
         other = torch.randint(len(facts["alphabet"]), lines.shape, generator=generator)
         shown = torch.where(asked & (fate < 0.8), facts["vocabulary"] - 1, lines)
         shown = torch.where(asked & (fate >= 0.9), other, shown)
-        return Part(shown, torch.where(asked, lines, _NOT_ASKED))
+        return TensorSplit(shown, torch.where(asked, lines, _NOT_ASKED))
 
 
 class MaskedMeter(Meter):

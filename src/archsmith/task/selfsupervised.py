@@ -13,11 +13,12 @@ from torch.nn import functional as F
 
 from ..data.batches import shuffled
 from ..data.source import image_options
+from ..data.splits import Split, TensorSplit
 from ..errors import InputError, unknown
 from ..metric.distill import relational
 from ..metric.views import barlow_twins, found_partner, nt_xent
 from ..options import parse, told
-from .base import Data, Meter, Part, ReadOptions, Recipe
+from .base import Data, Meter, ReadOptions, Recipe
 from .embedding import EmbeddingImages, distorted, expect_embeddings
 
 if TYPE_CHECKING:
@@ -89,9 +90,11 @@ class SelfSupervisedImages(EmbeddingImages):
     def read(self, source: str, options: ReadOptions) -> Data:
         data = super().read(source, options)
         facts = data.facts | {"self_supervised": asdict(self.options)}
-        train = Part(data.train.inputs, torch.zeros(len(data.train), dtype=torch.int64))
+        train = TensorSplit(
+            data.train.head(len(data.train)).inputs, torch.zeros(len(data.train), dtype=torch.int64)
+        )
         validation, test = (
-            Part(*_paired(self, part.inputs, facts, seed))
+            TensorSplit(*_paired(self, part.head(len(part)).inputs, facts, seed))
             for seed, part in enumerate((data.validation, data.test))
         )
         return replace(
@@ -110,7 +113,7 @@ class SelfSupervisedImages(EmbeddingImages):
     def draw(
         self,
         index: Tensor,
-        targets: Tensor,
+        train: Split,
         size: int,
         generator: torch.Generator,
         facts: Mapping[str, Any] | None = None,

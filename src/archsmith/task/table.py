@@ -16,11 +16,12 @@ from ..data.numerals import number
 from ..data.raw import Kind, Table, labelled
 from ..data.source import kind_of, locate, read_table, table_options
 from ..data.split import drawn_parts, split, strata
+from ..data.splits import TensorSplit
 from ..errors import DataError
 from ..objective import Metric
 from ..trial import Fidelity
 from . import classify, rows
-from .base import Data, Meter, Part, ReadOptions, Recipe, Signature, Task
+from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +39,7 @@ class _Tabular(Task):
         """Targets (n,) and the facts about them."""
 
     @abstractmethod
-    def _target_line(self, train: Part, facts: Mapping[str, Any]) -> str:
+    def _target_line(self, train: TensorSplit, facts: Mapping[str, Any]) -> str:
         """The target in words."""
 
     def read(self, source: str, options: ReadOptions) -> Data:
@@ -49,7 +50,7 @@ class _Tabular(Task):
         )
         values = rows.raw(table)
         train, validation, test = (
-            Part(torch.from_numpy(values[i]), torch.from_numpy(targets[i])) for i in indices
+            TensorSplit(torch.from_numpy(values[i]), torch.from_numpy(targets[i])) for i in indices
         )
         facts = rows.facts(table, indices[0]) | target_facts | {"target": table.target_name}
         if "class_names" in facts:
@@ -132,7 +133,7 @@ class TabularClassification(_Tabular):
 
     def signature(self, data: Data) -> Signature:
         return Signature(
-            classify.two(data.validation.inputs),
+            classify.two(data.validation),
             "rows",
             "probabilities",
             f"rows: {rows.described(data.facts)}; "
@@ -157,7 +158,7 @@ class TabularClassification(_Tabular):
             raise DataError(where, "classes that repeat", got, _other_task(table))
         return labels, {"classes": len(names), "class_names": list(names)}
 
-    def _target_line(self, train: Part, facts: Mapping[str, Any]) -> str:
+    def _target_line(self, train: TensorSplit, facts: Mapping[str, Any]) -> str:
         return f"{facts['target']!r}: {classify.class_lines(train, facts['class_names'])}"
 
 
@@ -206,7 +207,7 @@ class TabularRegression(_Tabular):
 
     def signature(self, data: Data) -> Signature:
         return Signature(
-            classify.two(data.validation.inputs),
+            classify.two(data.validation),
             "rows",
             "values",
             f"rows: {rows.described(data.facts)}; values: float32 (n,), {data.facts['target']}",
@@ -244,7 +245,7 @@ class TabularRegression(_Tabular):
             raise DataError(where, "values that float32 tells apart", got, mend)
         return targets, {}
 
-    def _target_line(self, train: Part, facts: Mapping[str, Any]) -> str:
+    def _target_line(self, train: TensorSplit, facts: Mapping[str, Any]) -> str:
         low, high = float(train.targets.min()), float(train.targets.max())
         return f"{facts['target']!r}: values from {low:g} to {high:g}"
 

@@ -10,22 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Part:
-    """Raw inputs and targets of one part of the data, index for index.
-
-    Images: (n, channels, height, width), uint8, or float32 or float64 where bytes would lose
-    levels. Tables: (n, columns), float32, or float64 where that would lose digits, categories as
-    codes.
-    Targets: int64 class indices (n,), or float32 values (n,) for regression.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-
-    def __len__(self) -> int:
-        return len(self.targets)
+    from ..data.splits import Split
 
 
 @dataclass(frozen=True)
@@ -46,9 +31,9 @@ class Data:
     name: str
     source: str
     task: str
-    train: Part
-    validation: Part
-    test: Part
+    train: Split
+    validation: Split
+    test: Split
     facts: dict[str, Any]
     summary: tuple[str, ...] = field(default=())
     drawn: tuple[str, ...] | None = None
@@ -60,10 +45,7 @@ class Data:
         """
         seen = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
-            for tensor in (part.inputs, part.targets):
-                array = tensor.detach().cpu().contiguous().numpy()
-                seen.update(f"{array.dtype.str}{array.shape}".encode())
-                seen.update(array.reshape(-1).view("uint8").data)
+            part.update(seen)
         return seen.hexdigest()[:16]
 
 

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ..allocator import keep_memory, release_memory
-from ..data.split import strata, subset
+from ..data.split import subset
+from ..data.splits import Batch, Split
 from ..errors import InputError
 from ..objective import Objective
-from ..task.base import Data, Meter, Part, Recipe, Task
+from ..task.base import Data, Meter, Recipe, Task
+from ..trees import move
 from ..trial import Fidelity
 from ..weights import make_dense, snapshot
 from .optimising import norms_in, optimizer_of, precision, schedule
@@ -130,7 +132,7 @@ def train(
 def score(
     model: nn.Module,
     task: Task,
-    part: Part,
+    part: Split,
     facts: Mapping[str, Any],
     batch_size: int = 512,
     device: str = "cpu",
@@ -139,8 +141,8 @@ def score(
     mode = model.training
     model.to(device).eval()
     meter = task.meter(facts)
-    for inputs, targets in task.batches(part, batch_size):
-        judge(model, task, facts, meter, inputs.to(device), targets.to(device))
+    for inputs, targets in (move(batch, device) for batch in part.chunks(batch_size)):
+        judge(model, task, facts, meter, inputs, targets)
     model.train(mode)
     return meter.result()
 
@@ -149,7 +151,7 @@ def score(
 def parts(
     model: nn.Module,
     task: Task,
-    part: Part,
+    part: Split,
     facts: Mapping[str, Any],
     batch_size: int = 512,
     device: str = "cpu",
@@ -159,9 +161,9 @@ def parts(
     mode = model.training
     model.to(device).eval()
     found: dict[str, list[Tensor]] = {}
-    for inputs, targets in task.batches(part, batch_size):
-        outputs = model(task.prepare(inputs.to(device), facts))
-        for name, values in task.parts(outputs, targets.to(device), facts).items():
+    for inputs, targets in (move(batch, device) for batch in part.chunks(batch_size)):
+        outputs = model(task.prepare(inputs, facts))
+        for name, values in task.parts(outputs, targets, facts).items():
             found.setdefault(name, []).append(values.cpu())
         if not found:
             break
@@ -216,12 +218,11 @@ class Steps:
         if self.learned is not None:
             named += self.learned.named_parameters()
         self.optimizer = optimizer_of(named, recipe, norms_in(model), self.guide.scale)
-        self.inputs, self.targets = data.train.inputs.to(device), data.train.targets.to(device)
+        self.train = data.train.to(device)
         drawn = seed if subset_seed is None else subset_seed
-        groups = strata(data.train.targets.numpy())
-        self.kept = torch.from_numpy(subset(groups, fidelity.share, drawn))
+        self.kept = torch.from_numpy(subset(data.train.strata(), fidelity.share, drawn))
         self.order = torch.Generator().manual_seed(seed)
-        batches = len(self.batches(torch.Generator()))
+        batches = len(self.order_of(torch.Generator()))
         if not batches:
             raise InputError(
                 "fidelity", f"a share that leaves {task.name} examples to learn from",
@@ -235,31 +236,31 @@ class Steps:
         """Train on every example once; the mean training loss, without the guide's penalty."""
         self.guide.before(number)
         self.model.train()
-        chunks = self.batches(self.order)
-        total = torch.zeros((), device=self.inputs.device)
-        for position, batch in enumerate(chunks, start=1):
-            total += self.learn(batch.to(self.inputs.device))
+        chunks = self.order_of(self.order)
+        total = torch.zeros((), device=self.device)
+        for position, batch in enumerate(self.train.batches(chunks), start=1):
+            total += self.learn(batch)
             # A GPU must not wait for the loss of every step; NaN does not go away again.
             if (position % 16 == 0 or position == len(chunks)) and not math.isfinite(total):
                 raise Diverged(f"training loss {float(total):g} in epoch {number}", number)
         return float(total) / len(chunks)
 
-    def batches(self, generator: torch.Generator) -> Sequence[Tensor]:
+    def order_of(self, generator: torch.Generator) -> Sequence[Tensor]:
         """The examples of each step of an epoch."""
-        targets, size = self.data.train.targets, self.recipe.batch_size
-        return self.task.draw(self.kept, targets, size, generator, self.facts)
+        size = self.recipe.batch_size
+        return self.task.draw(self.kept, self.data.train, size, generator, self.facts)
 
-    def learn(self, batch: Tensor) -> Tensor:
-        """One step on the examples whose indices are ``batch``; the loss, detached."""
+    def learn(self, batch: Batch) -> Tensor:
+        """One step on a raw batch; the loss, detached."""
         recipe, facts = self.recipe, self.facts
         self.rate = recipe.lr * schedule(self.step, self.steps, recipe.warmup)
         self.step += 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group["scale"]
-        inputs = self.task.prepare(self.inputs[batch], facts)
+        inputs = self.task.prepare(batch.inputs, facts)
         if recipe.augment:
             inputs = self.task.augment(inputs, self.noise, facts)
-        targets = self.task.prepare_targets(self.targets[batch], facts)
+        targets = self.task.prepare_targets(batch.targets, facts)
         with precision(recipe, self.device):
             outputs = self.model(inputs)
         if self.learned is None:

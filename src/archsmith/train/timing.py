@@ -10,6 +10,7 @@ from torch import nn
 
 from ..allocator import keep_memory
 from ..task.base import Data, Recipe, Task
+from ..trees import move
 from ..trial import Fidelity
 from .loop import Steps, judge
 
@@ -44,8 +45,10 @@ def paces(
         torch.manual_seed(seed)
         run = Steps(model.to(on), task, data, recipe, Fidelity(), seed, on)
         model.train()
-        chunks = run.batches(run.order)
-        taken = _timed(lambda i: run.learn(chunks[i % len(chunks)].to(on)), steps, seconds, on)
+        chunks = run.order_of(run.order)
+        taken = _timed(
+            lambda i: run.learn(run.train.take(chunks[i % len(chunks)])), steps, seconds, on
+        )
         model.eval()
         each = _passes(model, task, data, seconds, steps, on)
     return taken, each
@@ -59,8 +62,7 @@ def _passes(
     part, meter = data.validation, task.meter(data.facts)
 
     def work(size: int) -> None:
-        inputs, targets = part.inputs[:size].clone().to(device), part.targets[:size].to(device)
-        judge(model, task, data.facts, meter, inputs, targets)
+        judge(model, task, data.facts, meter, *move(part.head(size), device))
 
     few, size = min(64, len(part)), min(512, len(part))
     work(few)  # allocates; is not counted

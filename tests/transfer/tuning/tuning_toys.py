@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 import archsmith as nas
+from archsmith.data.splits import TensorSplit
 from archsmith.task import task
-from archsmith.task.base import Data, Part, Recipe
+from archsmith.task.base import Data, Recipe
 from archsmith.train import train
 from archsmith.transfer.pretrained.base import Backbone, ImageInput
 from archsmith.transfer.tuning import as_backbone
@@ -26,7 +27,7 @@ def digits() -> Data:
 def of_classes(data: Data, wanted: list[int], few: int | None = None) -> Data:
     """The classes alone, numbered anew, with so many training examples of each."""
 
-    def part(given: Part, most: int | None) -> Part:
+    def part(given: TensorSplit, most: int | None) -> TensorSplit:
         kept = []
         for label in wanted:
             index = torch.nonzero(given.targets == label).flatten()
@@ -34,7 +35,7 @@ def of_classes(data: Data, wanted: list[int], few: int | None = None) -> Data:
         order = torch.cat(kept)
         new = torch.full((10,), -1)
         new[wanted] = torch.arange(len(wanted))
-        return Part(given.inputs[order], new[given.targets[order]])
+        return TensorSplit(given.inputs[order], new[given.targets[order]])
 
     facts = data.facts | {"classes": len(wanted), "class_names": [str(c) for c in wanted]}
     return Data(

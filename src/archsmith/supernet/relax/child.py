@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import SpaceError
-from ...hardware.cost import tensors_in
 from ...space.architecture import Answer, Architecture
 from ...space.building import BuilderError
 from ...space.decision import Decision, Subset
+from ...trees import leaves
 from ..lending import uninitialised
 from ..session import Session
 from .mixture import Mix, MixingWeights, Mixture
@@ -147,7 +147,7 @@ def silent_options(child: Child, inputs: Tensor) -> dict[str, frozenset[int]]:
         def hook(module: nn.Module, came: Any, out: Any) -> None:
             heard = any(bool(t.any()) for t in came if isinstance(t, Tensor))
             if heard:
-                gave[key] = gave.get(key, False) or any(bool(t.any()) for t in tensors_in(out))
+                gave[key] = gave.get(key, False) or any(bool(t.any()) for t in leaves(out))
 
         return hook
 
@@ -185,7 +185,7 @@ def reaches(model: nn.Module, inputs: Tensor) -> bool:
         devices = [inputs.device] if inputs.device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(0)  # the same noise, where there is some
-            seen.append(list(tensors_in(model(batch))))
+            seen.append(list(leaves(model(batch))))
     return not all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..session import Batch, Session, by_batch
+from ...data.splits import Batch
+from ..session import Session, by_batch
 from .child import unmoved
 
 #: A product with a symmetric matrix: (n,) to (n,).

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..session import Batch, Session
+from ...data.splits import Batch
+from ..session import Session
 from .child import Child, unmoved
 from .mixture import Mix
 from .reading import Relaxed

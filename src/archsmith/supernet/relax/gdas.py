@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ...data.splits import Batch
 from ...space.decision import Categorical
-from ..session import Batch, Session
+from ..session import Session
 from .mixture import Mix
 from .reading import Relaxed, size_of, taken
 from .relaxation import Relaxation

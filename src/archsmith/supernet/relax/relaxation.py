@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from ...data.splits import Batch
 from ...errors import InputError, SpaceError
 from ...objective import Limit, Objective, violation
 from ...space.architecture import Answer, Architecture
 from ...space.decision import Categorical, Decision
 from ..method import Costs, Method
-from ..session import Batch, Session
+from ..session import Session
 from .child import Child, even_mixes, joined_by, open_scales, questions, read_child
 from .collapse import Watch, entropy_share, free_share
 from .curvature import held_curvature

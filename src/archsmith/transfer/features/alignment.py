@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...trees import count_examples, take
 from .extract import Features, Progress
 from .layers import weighted
-from .running import as_inputs, count_of, mapped
+from .running import as_inputs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def similarity(
         InputError: too few examples, and what :class:`~.extract.Features` refuses.
     """
     given = as_inputs(inputs)
-    count = count_of(given)
+    count = count_examples(given)
     least = _LEAST if unbiased else 2
     if count < least or batch < least:
         raise InputError("inputs", f"{least} examples or more in a batch", f"{min(count, batch)}")
@@ -126,7 +126,7 @@ def similarity(
     total: list[NDArray[np.float64]] = []
     for part in parts:
         index = torch.from_numpy(part)
-        chosen = mapped(given, partial(torch.index_select, dim=0, index=index))
+        chosen = take(given, index)
         centred = [
             [_centred(f.flatten(1), unbiased) for f in reader.at(chosen, own).values()]
             for reader, own in zip(readers, names, strict=True)

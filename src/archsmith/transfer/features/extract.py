@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...trees import count_examples
 from .cache import Cache
 from .fingerprint import Digest, inputs_digest, model_digest
 from .layers import Layer, Met, Spot, candidates, check_met, look, spot
 from .normalising import Spread, check_normalise, normalised, spread_of
 from .pooling import check_pool
-from .running import Prepare, as_inputs, batch_of, call, count_of, evaluating
+from .running import Prepare, as_inputs, batch_of, evaluating, run
 from .tap import Tap
 
 #: Told after each batch: examples done, and examples in all.
@@ -176,9 +177,9 @@ class Features:
         inputs = as_inputs(given)
         if mask is not None:
             mask = torch.as_tensor(mask).bool()
-            if mask.dim() != 2 or len(mask) != count_of(inputs):
+            if mask.dim() != 2 or len(mask) != count_examples(inputs):
                 raise InputError(
-                    "mask", f"one row for each of {count_of(inputs)} examples (n, t)",
+                    "mask", f"one row for each of {count_examples(inputs)} examples (n, t)",
                     str(tuple(mask.shape)),
                 )  # fmt: skip
         if self._cache is None:
@@ -195,7 +196,7 @@ class Features:
                 self._cache.write(keys[name], features, self._spot(name).name)
             found |= made
         elif progress is not None:
-            progress(count_of(inputs), count_of(inputs))
+            progress(count_examples(inputs), count_examples(inputs))
         return found
 
     def _keys(
@@ -205,7 +206,7 @@ class Features:
         # Prepared inputs, because nothing tells what a function makes of raw ones.
         batches = (
             batch_of(inputs, slice(start, start + self.batch_size), self.prepare)
-            for start in range(0, count_of(inputs), self.batch_size)
+            for start in range(0, count_examples(inputs), self.batch_size)
         )
         content.add(inputs_digest(batches), model_digest(self.model), self.device.type, self.pool)
         content.value(mask, "mask")
@@ -223,7 +224,7 @@ class Features:
         if not self._met or (None in names and self._found is None) or not self._known(names):
             self._look(inputs)
         taps = {name: self._tap(name) for name in names}
-        count, made = count_of(inputs), dict[str | None, Tensor]()
+        count, made = count_examples(inputs), dict[str | None, Tensor]()
         with evaluating(self.model, self.device), ExitStack() as hooks:
             for tap in taps.values():
                 hooks.callback(tap.attach().remove)
@@ -235,7 +236,7 @@ class Features:
                     shown = shown[place]
                 for tap in taps.values():
                     tap.begin(own if shown is None else shown, mask is not None)
-                call(self.model, batch, self.device)
+                run(self.model, batch, self.device)
                 for name, tap in taps.items():
                     _put(made, name, tap.taken(place), place, count)
                 if progress is not None:

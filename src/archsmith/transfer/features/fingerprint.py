@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
-from .running import mapped, tensors_of
+from ...trees import leaves, map_tensors
 
 _PLAIN = (
     type(None),
@@ -169,9 +169,9 @@ def inputs_digest(batches: Iterable[Any]) -> str:
     """A digest of prepared inputs, which does not depend on how they are cut into batches."""
     frame, columns, last, count = Digest(), list[Digest](), "", 0
     for batch in batches:
-        tensors = tensors_of(batch)
+        tensors = list(leaves(batch))
         # What is around the tensors, and their shapes, which batches may pad in different ways.
-        around = repr(mapped(batch, lambda tensor: (tensor.dtype, tuple(tensor.shape[1:]))))
+        around = repr(map_tensors(lambda t: (t.dtype, tuple(t.shape[1:])), batch))
         if around != last:
             frame.add(count, around)
             last = around

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ...errors import InputError, UnknownNameError
+from ...trees import count_examples, map_tensors
 from .outputs import Axes, axes_of, channels_last, main_tensor
-from .running import Inputs, Prepare, batch_of, call, count_of, evaluating, hooked, mapped
+from .running import Inputs, Prepare, batch_of, evaluating, hooked, run
 
 #: After a layer's name: what goes into it, not what comes out.
 INPUT = ":input"
@@ -131,7 +132,7 @@ def look(
 
     Two examples and three are run. The axis whose length changes with them is that of examples.
     """
-    picked = torch.linspace(0, count_of(inputs) - 1, 3).round().long()
+    picked = torch.linspace(0, count_examples(inputs) - 1, 3).round().long()
     with evaluating(model, device):
         three_inputs = batch_of(inputs, picked, prepare)
         two, _ = _passed(model, batch_of(inputs, picked[:2], prepare), device)
@@ -162,7 +163,7 @@ def _passed(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[_Pa
         for module in model.modules():
             handles.append(module.register_forward_pre_hook(seen.entered, with_kwargs=True))
             handles.append(module.register_forward_hook(seen.left))
-        output = call(model, inputs, device)
+        output = run(model, inputs, device)
     return seen, output
 
 
@@ -212,9 +213,9 @@ def _all_through(
 ) -> bool:
     held: list[Any] = []
     with hooked([layer.register_forward_hook(lambda m, a, out: held.append(out))]):
-        call(model, inputs, device)
+        run(model, inputs, device)
     with hooked([layer.register_forward_hook(lambda m, a, out: held[0])]):
-        other = call(model, mapped(inputs, _others), device)
+        other = run(model, map_tensors(_others, inputs), device)
     one, two = main_tensor(output), main_tensor(other)
     if one is None or two is None or one.shape != two.shape:
         return False

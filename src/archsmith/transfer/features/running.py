@@ -13,32 +13,12 @@ from torch.utils.hooks import RemovableHandle
 
 from ...errors import InputError
 from ...proxy.layers import device_of, seeded
+from ...trees import call, clone, leaves, map_tensors, take
 
 #: What a model takes: a tensor, a tuple of them by position, or a mapping by keyword.
 Inputs = Any
 #: Raw inputs to what the model takes.
 Prepare = Callable[[Any], Inputs]
-
-
-def mapped(inputs: Inputs, change: Callable[[Tensor], Any]) -> Inputs:
-    """Inputs with each of their tensors changed."""
-    if isinstance(inputs, Mapping):
-        return {name: mapped(value, change) for name, value in inputs.items()}
-    if isinstance(inputs, tuple | list):
-        return tuple(mapped(value, change) for value in inputs)
-    return change(inputs) if isinstance(inputs, Tensor) else inputs
-
-
-def tensors_of(inputs: Inputs) -> list[Tensor]:
-    """The tensors in inputs, in order."""
-    found: list[Tensor] = []
-
-    def keep(tensor: Tensor) -> Tensor:
-        found.append(tensor)
-        return tensor
-
-    mapped(inputs, keep)
-    return found
 
 
 def as_inputs(given: Any) -> Inputs:
@@ -50,7 +30,7 @@ def as_inputs(given: Any) -> Inputs:
         inputs = {name: as_inputs(value) for name, value in given.items()}
     elif isinstance(given, tuple | list):
         inputs = tuple(as_inputs(value) for value in given)
-    sizes = sorted({len(tensor) if tensor.dim() else 0 for tensor in tensors_of(inputs)})
+    sizes = sorted({len(tensor) if tensor.dim() else 0 for tensor in leaves(inputs)})
     if len(sizes) != 1 or sizes[0] == 0:
         got = f"{type(given).__name__}" if not sizes else f"tensors of length {sizes}"
         expected = "tensors with the same number of examples (1 or more) in the first dimension"
@@ -58,30 +38,23 @@ def as_inputs(given: Any) -> Inputs:
     return inputs
 
 
-def count_of(inputs: Inputs) -> int:
-    return len(tensors_of(inputs)[0])
-
-
 def batch_of(inputs: Inputs, index: Tensor | slice, prepare: Prepare | None) -> Inputs:
     """Prepared inputs of some examples; what ``prepare`` gives is checked for their number."""
-    batch = mapped(inputs, lambda tensor: tensor[index])
+    batch = take(inputs, index)
     if prepare is None:
         return batch
     # A task prepares in place, and a slice shares memory with what the caller holds.
-    return prepare(mapped(batch, torch.clone))
+    return prepare(clone(batch))
 
 
-def call(model: nn.Module, inputs: Inputs, device: torch.device) -> Any:
+def run(model: nn.Module, inputs: Inputs, device: torch.device) -> Any:
     """The model's output for prepared inputs; floating-point ones as its weights are."""
     own = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
 
     def brought(tensor: Tensor) -> Tensor:
         return tensor.to(device, own if tensor.is_floating_point() else None)
 
-    moved = mapped(inputs, brought)
-    if isinstance(moved, Mapping):
-        return model(**moved)
-    return model(*moved) if isinstance(moved, tuple) else model(moved)
+    return call(model, map_tensors(brought, inputs))
 
 
 @contextmanager
