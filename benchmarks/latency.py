@@ -35,6 +35,7 @@ from archsmith.hardware.options import LatencyOptions
 from archsmith.hardware.predictor import LatencyPredictor, holds_for
 from archsmith.hardware.regress import Linear, held_out, relative_error
 from archsmith.hardware.sampling import distinct, measure_all
+from archsmith.trees import TensorSpec
 from archsmith.zoo.channel_bench import channel_bench
 from archsmith.zoo.convnet import convnet
 from archsmith.zoo.nasbench201 import EDGES, from_arch_str, nasbench201
@@ -95,7 +96,7 @@ def here(options: argparse.Namespace) -> list[dict[str, Any]]:
         drawn = distinct(space, options.samples + options.held)
         times = np.array(measure_all(space, drawn, shape, options=chosen))
         known, others = drawn[: options.samples], drawn[options.samples :]
-        made = LatencyPredictor(space, holds_for(space, shape, "float32", "cpu", chosen))
+        made = LatencyPredictor(space, holds_for(space, TensorSpec(shape), "cpu", chosen))
         if options.runtime != "onnx":
             made.blocks = measure_blocks([one for a in known for one in made.operations(a)])
         made.fit(known, times[: len(known)].tolist())

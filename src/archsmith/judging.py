@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .goals import Limits, limits_of, objectives_of
 from .objective import Limit, Objective
 from .setting import Setting
-from .timing import input_of, measuring
+from .timing import measuring
 
 if TYPE_CHECKING:
     from .evaluate import Evaluator
@@ -31,9 +31,10 @@ def evaluation(
     from .evaluate.cost import CostEvaluator
     from .evaluate.proxy import ProxyEvaluator, proxies_named
     from .evaluate.training import TrainingEvaluator
+    from .trees import spec_of
 
-    shape, dtype = input_of(setting)
-    parts: list[Evaluator] = [CostEvaluator(setting.space, shape, dtype)]
+    inputs = spec_of(setting.example())
+    parts: list[Evaluator] = [CostEvaluator(setting.space, inputs)]
     wanted = named_in(objectives, limits)
     if scored := proxies_named(wanted):
         parts.append(
@@ -48,9 +49,7 @@ def evaluation(
         from .evaluate.energy import EnergyEvaluator
 
         parts.append(
-            EnergyEvaluator(
-                setting.space, shape, dtype, device=setting.device, options=setting.latency
-            )
+            EnergyEvaluator(setting.space, inputs, device=setting.device, options=setting.latency)
         )
     parts.append(
         evaluator

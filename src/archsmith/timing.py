@@ -36,10 +36,10 @@ def measuring(setting: Setting) -> LatencyEvaluator:
         InputError: the device is not there, or has no such runtime.
     """
     from .evaluate.latency import LatencyEvaluator
+    from .trees import spec_of
 
-    shape, dtype = input_of(setting)
     return LatencyEvaluator(
-        setting.space, shape, dtype, device=setting.device, options=setting.latency
+        setting.space, spec_of(setting.example()), device=setting.device, options=setting.latency
     )
 
 
@@ -92,25 +92,20 @@ def confirm(setting: Setting, architecture: Architecture) -> Latency:
     return measuring(setting).measure(architecture, confirm=True)
 
 
-def input_of(setting: Setting) -> tuple[tuple[int, ...], str]:
-    """Shape and type of a model's input."""
-    example = setting.example()
-    return tuple(example.shape), str(example.dtype).removeprefix("torch.")
-
-
 def _predictor(
     setting: Setting, folder: Path | None, samples: int, on_measured: OnMeasured | None
 ) -> LatencyPredictor:
     from .hardware.predictor import LatencyPredictor, holds_for
+    from .trees import spec_of
 
-    shape, dtype = input_of(setting)
+    inputs = spec_of(setting.example())
     options = replace(setting.latency, samples=samples)
     if folder is not None and (folder / "study.db").is_file():
         with SqliteStore(folder, read=True) as store:
             known = store.record().notes.get(_NOTE)
         if known is not None:
-            held = holds_for(setting.space, shape, dtype, setting.device, options)
+            held = holds_for(setting.space, inputs, setting.device, options)
             return LatencyPredictor.from_json(setting.space, known, held)
     return LatencyPredictor.measure(
-        setting.space, shape, dtype, device=setting.device, options=options, on_done=on_measured
+        setting.space, inputs, device=setting.device, options=options, on_done=on_measured
     )

@@ -10,6 +10,7 @@ from archsmith.hardware.predictor import LatencyPredictor, holds_for
 from archsmith.hardware.sampling import distinct
 from archsmith.study import check_limits
 from archsmith.testing.evaluator import EvaluatorContract
+from archsmith.trees import TensorSpec
 from archsmith.zoo.convnet import convnet
 
 SPACE = nas.Space(convnet, channels=1, classes=10, height=8, width=8)
@@ -21,7 +22,7 @@ def params(architecture: nas.Architecture) -> float:
 
 def made() -> LatencyPredictor:
     options = LatencyOptions(batch=4, threads=2)
-    predictor = LatencyPredictor(SPACE, holds_for(SPACE, (1, 1, 8, 8), "float32", "cpu", options))
+    predictor = LatencyPredictor(SPACE, holds_for(SPACE, TensorSpec((1, 1, 8, 8)), "cpu", options))
     drawn = distinct(SPACE, 12)
     predictor.fit(drawn, [1.0 + params(a) / 1e4 for a in drawn])
     return predictor

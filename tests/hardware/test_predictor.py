@@ -20,6 +20,7 @@ from archsmith.hardware.predictor import LatencyPredictor, holds_for
 from archsmith.hardware.regress import Boosted, Linear, held_out, relative_error, table
 from archsmith.hardware.sampling import distinct, measure_all
 from archsmith.hardware.work import features, operations
+from archsmith.trees import TensorSpec
 
 SHAPE = (1, 3, 8, 8)
 OPTIONS = LatencyOptions(seconds=0.004)
@@ -50,7 +51,7 @@ DRAWN = distinct(SPACE, 90)
 
 def predictor(**options: int) -> LatencyPredictor:
     chosen = replace(OPTIONS, **options)
-    return LatencyPredictor(SPACE, holds_for(SPACE, SHAPE, "float32", "cpu", chosen))
+    return LatencyPredictor(SPACE, holds_for(SPACE, TensorSpec(SHAPE), "cpu", chosen))
 
 
 def planted(architecture: nas.Architecture) -> float:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.hardware.cost import example_of
 from archsmith.supernet import survey
 from archsmith.supernet.supernet import Supernet
 from archsmith.testing import supernet as promise
 from archsmith.testing.supernet import SupernetContract
+from archsmith.trees import as_spec, example_of
 from archsmith.zoo import spaces
 
 from . import families
@@ -40,7 +40,7 @@ def test_zoo_spaces_keep_the_promise(name, monkeypatch):
     monkeypatch.setattr(survey, "_QUIET", 4)  # a short look: what it misses is taken in later
     space, (_, shape, dtype) = families.zoo(name), families.ZOO[name]
     net, rng = Supernet(space), random.Random(0)
-    inputs = example_of(shape, dtype, batch=3, device="cpu")
+    inputs = example_of(as_spec(shape, dtype), 3)
 
     def run(model: nn.Module) -> Tensor:
         out = model(inputs)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..hardware.cost import STATIC, check_example, cost, example_of
+from ..hardware.cost import STATIC, cost
 from ..space import Space
 from ..space.architecture import Architecture
+from ..trees import Spec, as_spec, example_of
 from ..trial import Fidelity
 from .base import Evaluator, Price, Watch
 
@@ -16,9 +17,10 @@ class CostEvaluator(Evaluator):
 
     Args:
         space: builds the architectures.
-        shape: of one model input, the batch included: ``(1, channels, height, width)``. The batch
-            is always taken as 1.
-        dtype: name of the input's torch type, ``"float32"`` or ``"int64"``.
+        inputs: what the model takes: a spec (:func:`archsmith.trees.spec_of`), or the shape of one
+            input with the batch first: ``(1, channels, height, width)``. The batch is always taken
+            as 1.
+        dtype: name of the torch type of an input that is given by its shape.
 
     Raises:
         InputError: a shape or a type that no tensor has.
@@ -27,9 +29,8 @@ class CostEvaluator(Evaluator):
     name = "cost"
     price = Price.STATIC
 
-    def __init__(self, space: Space, shape: Sequence[int], dtype: str = "float32") -> None:
-        check_example(shape, dtype)
-        self.space, self.shape, self.dtype = space, tuple(shape), dtype
+    def __init__(self, space: Space, inputs: Spec | Sequence[int], dtype: str = "float32") -> None:
+        self.space, self.inputs = space, as_spec(inputs, dtype)
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -38,11 +39,11 @@ class CostEvaluator(Evaluator):
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
     ) -> dict[str, float]:
-        example = example_of(self.shape, self.dtype, batch=1, device="meta")
+        example = example_of(self.inputs, batch=1, device="meta")
         try:
             return cost(self.space.build(architecture, device="meta", seed=seed), example)
         except Exception:
             # Some models cannot be built or run on meta. One that is wrong fails here again, and
             # then with values, which makes the better message.
-            example = example_of(self.shape, self.dtype, batch=1, device="cpu")
+            example = example_of(self.inputs, batch=1)
             return cost(self.space.build(architecture, device="cpu", seed=seed), example)

@@ -8,6 +8,7 @@ from ..hardware.energy import measure_energy, meter
 from ..hardware.options import LatencyOptions
 from ..space import Space
 from ..space.architecture import Architecture
+from ..trees import Spec
 from ..trial import Fidelity
 from .base import Watch
 from .on_device import OnDevice
@@ -28,13 +29,13 @@ class EnergyEvaluator(OnDevice):
     def __init__(
         self,
         space: Space,
-        shape: Sequence[int],
+        inputs: Spec | Sequence[int],
         dtype: str = "float32",
         *,
         device: str = "cpu",
         options: LatencyOptions | None = None,
     ) -> None:
-        super().__init__(space, shape, dtype, device=device, options=options)
+        super().__init__(space, inputs, dtype, device=device, options=options)
         meter(device)
 
     @property

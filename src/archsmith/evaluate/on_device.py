@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..hardware.cost import check_example, example_of
 from ..hardware.latency import Probe
 from ..hardware.options import LatencyOptions
 from ..hardware.place import device_here
 from ..hardware.runtimes import check_runtime
 from ..space import Space
 from ..space.architecture import Architecture
+from ..trees import Spec, as_spec, example_of
 from .base import Evaluator, Price
 
 
@@ -19,8 +19,8 @@ class OnDevice(Evaluator):
 
     Args:
         space: builds the architectures.
-        shape: of one model input, the batch included; its first size is replaced by the batch.
-        dtype: name of the input's torch type.
+        inputs: what the model takes: a spec, or the shape of one input with the batch first.
+        dtype: name of the torch type of an input that is given by its shape.
         device: where the model runs.
         options: runtime, batch, threads, and how long one measurement takes.
 
@@ -34,14 +34,13 @@ class OnDevice(Evaluator):
     def __init__(
         self,
         space: Space,
-        shape: Sequence[int],
+        inputs: Spec | Sequence[int],
         dtype: str = "float32",
         *,
         device: str = "cpu",
         options: LatencyOptions | None = None,
     ) -> None:
-        check_example(shape, dtype)
-        self.space, self.shape, self.dtype = space, tuple(shape), dtype
+        self.space, self.inputs = space, as_spec(inputs, dtype)
         self.device, self.options = device, options or LatencyOptions()
         check_runtime(self.options.runtime, device_here(device))
 
@@ -50,7 +49,7 @@ class OnDevice(Evaluator):
         options = self.options
         return Probe(
             self.space.build(architecture, seed=seed).to(self.device),
-            example_of(self.shape, self.dtype, batch=1, device=self.device),
+            example_of(self.inputs, batch=1, device=self.device),
             device=self.device,
             runtime=options.runtime,
             batch=options.batch,

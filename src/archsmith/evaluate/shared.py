@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from ..data.split import subset
 from ..space.architecture import Architecture
@@ -18,7 +17,7 @@ from ..supernet.supernet import Supernet
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Task
 from ..train import score
-from ..trees import move
+from ..trees import Tree, move
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import digest_of, read_again
@@ -113,7 +112,7 @@ class SharedWeightsEvaluator(Evaluator):
         data = self.data
         return score(model, self.task, data.validation, data.facts, device=self.device)
 
-    def _batches(self, count: int) -> Iterator[Tensor]:
+    def _batches(self, count: int) -> Iterator[Tree]:
         """The same training examples for every architecture, in proportion of the classes."""
         train, facts = self.data.train, self.data.facts
         share = min(1.0, count / len(train))

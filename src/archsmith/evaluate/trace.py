@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..hardware.cost import OnCall
-from ..trees import leaves
+from ..trees import Tree, leaves
 
 #: Modules that only hold others, or do nothing: a network is the same with and without them.
 _BARE = (nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -32,11 +32,12 @@ class Trace:
         self._uses: dict[int, int] = {}
         self._marks: list[str] = []
 
-    def listen(self, state: Iterable[Tensor], example: Tensor) -> OnCall:
+    def listen(self, state: Iterable[Tensor], example: Tree) -> OnCall:
         """Begin anew; what :func:`cost` takes as ``listen``."""
         self._known = {id(tensor): f"own{_form(tensor)}" for tensor in state}
         self._uses = dict.fromkeys(self._known, 0)
-        self._known[id(example)] = f"input{_form(example)}"
+        for place, tensor in enumerate(leaves(example)):
+            self._known[id(tensor)] = f"input{place or ''}{_form(tensor)}"
         self._marks = []
         return self._take
 

@@ -12,6 +12,7 @@ from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
 from ..train import Diverged, train
+from ..trees import call
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import digest_of, read_again
@@ -110,7 +111,7 @@ class TrainingEvaluator(Evaluator):
             model = self.space.build(architecture, seed=seed)
             inputs, targets = data.validation.head(2)
             with torch.no_grad():
-                outputs = model.eval()(task.prepare(inputs, data.facts))
+                outputs = call(model.eval(), task.prepare(inputs, data.facts))
             task.meter(data.facts).update(outputs, targets)
         except Exception as error:
             # The builder is the user's code and may raise anything.

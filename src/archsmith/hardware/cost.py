@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -13,8 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ..errors import InputError
-from ..trees import leaves
+from ..trees import Tree, arguments, leaves, move
 
 #: Names of what :func:`cost` gives.
 STATIC = ("params", "flops", "memory_mb", "weights_mb", "peak_mb")
@@ -22,12 +21,12 @@ STATIC = ("params", "flops", "memory_mb", "weights_mb", "peak_mb")
 #: Told of each operation: the function, its arguments and what came out.
 OnCall = Callable[[Any, tuple[Any, ...], Mapping[str, Any], Any], None]
 #: Called before a pass with the tensors of the model, and the input.
-Listen = Callable[[Iterable[Tensor], Tensor], OnCall]
+Listen = Callable[[Iterable[Tensor], Tree], OnCall]
 
 _Mode = TypeVar("_Mode", bound=TorchDispatchMode)
 
 
-def cost(model: nn.Module, example: Tensor, listen: Listen | None = None) -> dict[str, float]:
+def cost(model: nn.Module, example: Tree, listen: Listen | None = None) -> dict[str, float]:
     """What a model costs before it is trained or timed.
 
     The forward pass runs in evaluation mode and without gradients on torch's ``meta`` device,
@@ -58,9 +57,10 @@ def cost(model: nn.Module, example: Tensor, listen: Listen | None = None) -> dic
         Exception: whatever the model raises on an input of this shape.
     """
 
-    def start(state: Iterable[Tensor], example: Tensor) -> _Count:
+    def start(state: Iterable[Tensor], example: Tree) -> _Count:
         count = _Count(state, listen(state, example) if listen else None)
-        count.add(example)
+        for tensor in leaves(example):
+            count.add(tensor)
         return count
 
     count = observed(model, example, start)
@@ -73,33 +73,6 @@ def cost(model: nn.Module, example: Tensor, listen: Listen | None = None) -> dic
 def weight_bytes(model: nn.Module) -> int:
     """Bytes of the parameters and buffers, one that is tied counted once."""
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
-
-
-def check_example(shape: Sequence[int], dtype: str) -> None:
-    """Refuse a shape or a type that no model input has.
-
-    Raises:
-        InputError: with what is wrong.
-    """
-    sizes = tuple(shape)
-    if not sizes or any(not isinstance(n, int) or n < 1 for n in sizes):
-        raise InputError("shape", "positive sizes, the batch first", repr(sizes))
-    if not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise InputError("dtype", "the name of a torch type", repr(dtype), "for example float32")
-
-
-def example_of(shape: Sequence[int], dtype: str, *, batch: int, device: str) -> Tensor:
-    """An input of ``shape`` with its first size replaced by ``batch``.
-
-    Floating-point inputs are normally distributed, the same every time; others are zeros, which
-    every embedding can look up.
-    """
-    sizes = (batch, *tuple(shape)[1:])
-    kind: torch.dtype = getattr(torch, dtype)
-    if device == "meta" or not kind.is_floating_point:
-        return torch.zeros(sizes, dtype=kind, device=device)
-    generator = torch.Generator().manual_seed(0)
-    return torch.randn(sizes, generator=generator).to(kind).to(device)
 
 
 @contextmanager
@@ -115,7 +88,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def observed(
-    model: nn.Module, example: Tensor, start: Callable[[Iterable[Tensor], Tensor], _Mode]
+    model: nn.Module, example: Tree, start: Callable[[Iterable[Tensor], Tree], _Mode]
 ) -> _Mode:
     """Run the forward pass under a dispatch mode, as :func:`cost` does; the mode afterwards.
 
@@ -127,23 +100,23 @@ def observed(
     on_meta = {name: t if t.is_meta else t.detach().to("meta") for name, t in state.items()}
     with evaluating(model):
         if all(t.is_meta for t in state.values()):
-            return _run(model, state, example.to("meta"), start)
+            return _run(model, state, move(example, "meta"), start)
         try:
-            return _run(model, on_meta, example.to("meta"), start)
+            return _run(model, on_meta, move(example, "meta"), start)
         except Exception:
             devices = {t.device for t in state.values() if not t.is_meta}
-            return _run(model, state, example.to(next(iter(devices))), start)
+            return _run(model, state, move(example, next(iter(devices))), start)
 
 
 def _run(
     model: nn.Module,
     state: Mapping[str, Tensor],
-    example: Tensor,
-    start: Callable[[Iterable[Tensor], Tensor], _Mode],
+    example: Tree,
+    start: Callable[[Iterable[Tensor], Tree], _Mode],
 ) -> _Mode:
     mode = start(state.values(), example)
     with torch.no_grad(), _unfused(), mode:
-        torch.func.functional_call(model, dict(state), (example,))
+        torch.func.functional_call(model, dict(state), *arguments(example))
     return mode
 
 

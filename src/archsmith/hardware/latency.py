@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import InputError
+from ..trees import Tree, map_tensors, move, take
 from .clock import Clock, Latency, quantiles, timed
 from .cost import evaluating
 from .place import as_deployed, device_here, device_name
@@ -19,7 +20,7 @@ from .runtimes import RUNTIMES, check_runtime
 
 def measure_latency(
     model: nn.Module,
-    example: Tensor,
+    example: Tree,
     *,
     device: str | torch.device = "cpu",
     runtime: str = "eager",
@@ -72,7 +73,7 @@ class Probe:
     def __init__(
         self,
         model: nn.Module,
-        example: Tensor,
+        example: Tree,
         *,
         device: str | torch.device = "cpu",
         runtime: str = "eager",
@@ -89,7 +90,8 @@ class Probe:
         if any(tensor.device != place for tensor in tensors):
             model = _moved(model, place)
         self.model = model
-        inputs = example[:1].repeat_interleave(batch, dim=0).to(place)
+        one = take(example, slice(1))
+        inputs = move(map_tensors(lambda t: t.repeat_interleave(batch, dim=0), one), place)
         #: A model that calls autograd in its forward pass cannot do so in inference mode.
         self.without: Callable[[], AbstractContextManager[object]] = torch.inference_mode
         with evaluating(model), as_deployed(threads):

@@ -14,8 +14,8 @@ import numpy as np
 from ..errors import InputError
 from ..space import Space
 from ..space.architecture import Architecture
+from ..trees import Spec, as_spec, example_of, spec_from_json, spec_to_json
 from .blocks import measure_blocks
-from .cost import example_of
 from .options import FEWEST_SAMPLES, LatencyOptions
 from .place import device_name
 from .regress import Array, held_out, relative_error
@@ -39,8 +39,7 @@ class Held:
         device: name of the processor, as the system gives it.
         runtime, batch, threads: see :class:`~.options.LatencyOptions`.
         space: fingerprint of the space.
-        shape: of a model's input, the batch as 1.
-        dtype: name of the input's torch type.
+        inputs: what a model takes, as :func:`~archsmith.trees.spec_to_json` has it.
     """
 
     device: str
@@ -48,8 +47,7 @@ class Held:
     batch: int
     threads: int
     space: str
-    shape: tuple[int, ...]
-    dtype: str
+    inputs: Any
 
     def check(self, wanted: Held) -> None:
         """Refuse to be used for something else.
@@ -59,7 +57,7 @@ class Held:
         """
         for name, value in asdict(self).items():
             other = getattr(wanted, name)
-            if tuple(value) != tuple(other) if name == "shape" else value != other:
+            if value != other:
                 raise InputError(
                     f"latency predictor, {name}", f"{other}", f"one made for {value}",
                     "make one here, or load it with anywhere=True if its error does not matter",
@@ -98,7 +96,7 @@ class LatencyPredictor:
     def measure(
         cls,
         space: Space,
-        shape: Sequence[int],
+        inputs: Spec | Sequence[int],
         dtype: str = "float32",
         *,
         device: str = "cpu",
@@ -110,7 +108,8 @@ class LatencyPredictor:
         """Measure architectures on this machine and fit to them.
 
         Args:
-            shape: of a model's input, the batch first; the batch is that of the options.
+            inputs: what a model takes: a spec, or the shape of one input with the batch first;
+                the batch is that of the options.
             options: runtime, batch, threads, seconds, and how many architectures (60 if not said).
             blocks: measure each different operation alone as well. Not for ONNX Runtime, whose
                 operations are others.
@@ -119,12 +118,12 @@ class LatencyPredictor:
             InputError: a space with too few architectures, or blocks for ONNX Runtime.
         """
         options = options or LatencyOptions()
-        held = holds_for(space, shape, dtype, device, options)
+        held = holds_for(space, as_spec(inputs, dtype), device, options)
         if blocks and options.runtime == "onnx":
             raise InputError("blocks", "the runtime eager or exported", "onnx", "leave blocks out")
         architectures = distinct(space, options.samples or _SAMPLES, seed)
         times = measure_all(
-            space, architectures, shape, dtype, device=device, options=options, seed=seed,
+            space, architectures, inputs, dtype, device=device, options=options, seed=seed,
             on_done=on_done,
         )  # fmt: skip
         predictor = cls(space, held)
@@ -171,13 +170,13 @@ class LatencyPredictor:
 
     def operations(self, architecture: Architecture) -> list[Operation]:
         """What a pass of an architecture does, at the batch that the predictor holds for."""
-        shape, dtype, batch = self.held.shape, self.held.dtype, self.held.batch
+        spec, batch = spec_from_json(self.held.inputs), self.held.batch
         with contextlib.suppress(Exception):
             model = self.space.build(architecture, device="meta", seed=0)
-            return operations(model, example_of(shape, dtype, batch=batch, device="meta"))
+            return operations(model, example_of(spec, batch, "meta"))
         # Some models cannot be built or run on meta.
         model = self.space.build(architecture, device="cpu", seed=0)
-        return operations(model, example_of(shape, dtype, batch=batch, device="cpu"))
+        return operations(model, example_of(spec, batch))
 
     def _see(self, architecture: Architecture) -> Seen:
         found = self.operations(architecture)
@@ -213,7 +212,7 @@ class LatencyPredictor:
         Raises:
             InputError: it was made for something else.
         """
-        held = Held(**{**values["held"], "shape": tuple(values["held"]["shape"])})
+        held = _held_in(values)
         if wanted is not None:
             held.check(wanted)
         predictor = cls(space, held, values["blocks"])
@@ -247,20 +246,25 @@ class LatencyPredictor:
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-            shape, dtype = values["held"]["shape"], values["held"]["dtype"]
+            spec = spec_from_json(_held_in(values).inputs)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(str(path), "a latency predictor", str(error)) from None
         wanted = None
         if not anywhere:
-            wanted = holds_for(space, shape, dtype, device, options or LatencyOptions())
+            wanted = holds_for(space, spec, device, options or LatencyOptions())
         return cls.from_json(space, values, wanted)
 
 
-def holds_for(
-    space: Space, shape: Sequence[int], dtype: str, device: str, options: LatencyOptions
-) -> Held:
+def _held_in(values: Mapping[str, Any]) -> Held:
+    told = dict(values["held"])
+    if "inputs" not in told:  # of an earlier version, which knew models of one input
+        told["inputs"] = {"shape": list(told.pop("shape")), "dtype": told.pop("dtype")}
+    return Held(**told)
+
+
+def holds_for(space: Space, inputs: Spec, device: str, options: LatencyOptions) -> Held:
     """What a predictor that is made here, now and with these options holds for."""
     return Held(
         device_name(device), options.runtime, options.batch, options.threads, space.fingerprint,
-        (1, *tuple(shape)[1:]), dtype,
+        spec_to_json(inputs),
     )  # fmt: skip

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..errors import InputError, MissingExtraError, unknown
+from ..trees import Tree, arguments, leaves
 from .options import NAMES
 from .place import wait
 
@@ -23,29 +24,32 @@ _LOUD = ("onnx", "fx", "export", "_export", "_dynamo")
 Pass = Callable[[], object]
 
 
-def eager(model: nn.Module, inputs: Tensor, threads: int) -> Pass:
+def eager(model: nn.Module, inputs: Tree, threads: int) -> Pass:
     """The module as it stands."""
 
+    device = next(leaves(inputs)).device
+    by_position, by_keyword = arguments(inputs)
+
     def run() -> None:
-        wait(inputs.device)
-        model(inputs)
-        wait(inputs.device)
+        wait(device)
+        model(*by_position, **by_keyword)
+        wait(device)
 
     return run
 
 
-def exported(model: nn.Module, inputs: Tensor, threads: int) -> Pass:
+def exported(model: nn.Module, inputs: Tree, threads: int) -> Pass:
     """The program that :func:`torch.export.export` makes of it, for inputs of this very shape.
 
     Raises:
         Exception: whatever torch raises where it cannot trace the model.
     """
     with quiet(), torch.no_grad():
-        program = torch.export.export(model, (inputs,)).module()
+        program = torch.export.export(model, *arguments(inputs)).module()
     return eager(program, inputs, threads)
 
 
-def onnx(model: nn.Module, inputs: Tensor, threads: int) -> Pass:
+def onnx(model: nn.Module, inputs: Tree, threads: int) -> Pass:
     """ONNX Runtime on the CPU, or on the GPU where ``inputs`` are there.
 
     The graph is the one that ``archsmith export`` writes, but for a batch of this very size.
@@ -55,24 +59,29 @@ def onnx(model: nn.Module, inputs: Tensor, threads: int) -> Pass:
         InputError: this onnxruntime has nothing for the device.
         Exception: whatever torch raises where an operation has no ONNX counterpart.
     """
-    check_onnx(inputs.device)
+    device = next(leaves(inputs)).device
+    check_onnx(device)
     import onnxruntime
 
+    by_position, by_keyword = arguments(inputs)
     with quiet(), torch.no_grad():
-        program: Any = torch.onnx.export(model, (inputs,), dynamo=True, verbose=False)
+        program: Any = torch.onnx.export(
+            model, by_position, kwargs=by_keyword, dynamo=True, verbose=False
+        )
         buffer = io.BytesIO()
         program.save(buffer)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(
-        buffer.getvalue(), sess_options=options, providers=[_provider(inputs.device)]
+        buffer.getvalue(), sess_options=options, providers=[_provider(device)]
     )
-    named = {session.get_inputs()[0].name: inputs.cpu().numpy()}
+    given = [tensor.cpu().numpy() for tensor in leaves(inputs)]
+    named = {taken.name: array for taken, array in zip(session.get_inputs(), given, strict=True)}
     return lambda: session.run(None, named)
 
 
 #: By the names that :class:`~.options.LatencyOptions` takes.
-RUNTIMES: dict[str, Callable[[nn.Module, Tensor, int], Pass]] = dict(
+RUNTIMES: dict[str, Callable[[nn.Module, Tree, int], Pass]] = dict(
     zip(NAMES, (eager, exported, onnx), strict=True)
 )
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from ..space import Space
 from ..space.architecture import Architecture
-from .cost import example_of, weight_bytes
+from ..trees import Spec, as_spec, example_of
+from .cost import weight_bytes
 from .latency import Probe
 from .options import LatencyOptions
 
@@ -34,7 +35,7 @@ def distinct(space: Space, count: int, seed: int = 0) -> list[Architecture]:
 def measure_all(
     space: Space,
     architectures: Sequence[Architecture],
-    shape: Sequence[int],
+    inputs: Spec | Sequence[int],
     dtype: str = "float32",
     *,
     device: str = "cpu",
@@ -55,7 +56,7 @@ def measure_all(
         on_done: called with how many of the measurements are done, and of how many.
     """
     options = options or LatencyOptions()
-    example = example_of(shape, dtype, batch=1, device=device)
+    example = example_of(as_spec(inputs, dtype), batch=1, device=device)
     rng = random.Random(seed)
     best: dict[int, float] = {}
     above: list[float] = []

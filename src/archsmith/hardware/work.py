@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..space.architecture import Answer
-from ..trees import leaves
+from ..trees import Tree, leaves
 from .cost import observed, quick
 
 _ATEN = torch.ops.aten
@@ -40,7 +40,7 @@ class Operation:
     named: Mapping[str, Any] = field(compare=False, repr=False)
 
 
-def operations(model: nn.Module, example: Tensor) -> list[Operation]:
+def operations(model: nn.Module, example: Tree) -> list[Operation]:
     """The operations of one forward pass, in order; views, which move no data, left out.
 
     The pass is observed on ``meta``, as :func:`~archsmith.hardware.cost.cost` does.
@@ -79,7 +79,7 @@ def features(
 ANSWER = "answer "
 
 
-def _start(state: Iterable[Tensor], example: Tensor) -> _Recorder:
+def _start(state: Iterable[Tensor], example: Tree) -> _Recorder:
     return _Recorder()
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from ..evaluate.base import Evaluator, Price, TrialFailed, Watch
 from ..evaluate.trace import Trace, alike
-from ..hardware.cost import STATIC, cost, example_of
+from ..hardware.cost import STATIC, cost
 from ..space import Architecture
 from ..study.faults import FaultFinder
+from ..trees import example_of, spec_of
 from ..trial import Fidelity
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ class Inspector(Evaluator):
 
     def __init__(self, setting: Setting, seed: int) -> None:
         self.space, self._seed = setting.space, seed
-        example = setting.example()
-        self.shape = tuple(example.shape)
-        self.dtype = str(example.dtype).removeprefix("torch.")
+        self.inputs = spec_of(setting.example())
         self.costs: dict[Architecture, dict[str, float]] = {}
         self._signatures: dict[Architecture, str] = {}
         self._alike: dict[frozenset[Architecture], bool] = {}
@@ -83,9 +82,9 @@ class Inspector(Evaluator):
     def _check(self, model: nn.Module, architecture: Architecture) -> None:
         device = next((t.device.type for t in model.parameters()), "cpu")
         if self.batched:
-            cost(model, example_of(self.shape, self.dtype, batch=_BATCH, device=device))
+            cost(model, example_of(self.inputs, _BATCH, device))
         trace = Trace()
-        example = example_of(self.shape, self.dtype, batch=1, device=device)
+        example = example_of(self.inputs, 1, device)
         self.costs[architecture] = cost(model, example, trace.listen)
         self._signatures[architecture] = trace.signature(model)
 

@@ -50,8 +50,7 @@ def measure_latency(
     found: dict[Architecture, dict[str, float]] = {}
     evaluator = LatencyEvaluator(
         setting.space,
-        inspector.shape,
-        inspector.dtype,
+        inspector.inputs,
         device=setting.device,
         options=LatencyOptions(seconds=_SECONDS),
     )

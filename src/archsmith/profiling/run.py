@@ -14,6 +14,7 @@ from ..space.counting import Size
 from ..space.ordinary import ordinary
 from ..study.faults import Visit
 from ..task.base import ReadOptions
+from ..trees import call
 from .advice import advise
 from .decisions import decision_facts, walked
 from .result import Likeness, LimitFacts, Profile, Sharing, Spread, Times
@@ -271,7 +272,7 @@ def _expect_outputs(setting: Setting) -> None:
     try:
         with torch.no_grad():
             model = setting.space.build(setting.space.default(), seed=0).eval()
-            outputs = model(setting.task.example(setting.data.facts, batch=2))
+            outputs = call(model, setting.task.example(setting.data.facts, batch=2))
     except Exception:
         return  # what does not build or run is told with the decisions that lead to it
     try:

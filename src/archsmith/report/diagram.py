@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..trees import leaves
+from ..trees import Tree, call, leaves, move
 from .describe import FUNCTIONS, JOINS, describe
 from .graph import Graph, Kind, Node, TreeLine
 
@@ -28,7 +28,7 @@ _CONTAINERS = (
 )
 
 
-def trace_graph(model: nn.Module, example: Tensor) -> Graph:
+def trace_graph(model: nn.Module, example: Tree) -> Graph:
     """The data flow of ``model`` for one input, by running a copy of it on ``meta``.
 
     Where a model does not run on ``meta`` the copy runs on the example's device; where it does not
@@ -43,7 +43,7 @@ def trace_graph(model: nn.Module, example: Tensor) -> Graph:
     for device in ("meta", None):
         try:
             follower = _Follower(_on_meta(model) if device else copy.deepcopy(model))
-            nodes, edges = follower.run(example.to(device) if device else example)
+            nodes, edges = follower.run(move(example, device) if device else example)
             return Graph(nodes, edges, tree, params, follower.note)
         except Exception:  # a stranger's forward may raise anything; the report must not
             continue
@@ -107,15 +107,17 @@ class _Follower(TorchFunctionMode):
         self.counted: set[int] = set()
         self.learned: list[str] = []
 
-    def run(self, example: Tensor) -> tuple[tuple[Node, ...], tuple[tuple[int, int], ...]]:
+    def run(self, example: Tree) -> tuple[tuple[Node, ...], tuple[tuple[int, int], ...]]:
         self._watch(self.model, "")
-        start = self._add("input", "input", "Input", [], shape=tuple(example.shape[1:]))
-        self._mark(example, start)
+        starts = []
+        for tensor in leaves(example):
+            starts.append(self._add("input", "input", "Input", [], shape=tuple(tensor.shape[1:])))
+            self._mark(tensor, starts[-1])
         with torch.no_grad(), self:
-            answer = self.model(example)
+            answer = call(self.model, example)
         self.scope.clear()
         sources = self._sources(answer)
-        if not sources or sources == [start]:
+        if not sources or set(sources) <= set(starts):
             raise ValueError("the output does not come from the layers that were seen")
         self._add("output", "output", "Output", sources, shape=_shape(answer))
         idle = self._idle()

@@ -18,7 +18,9 @@ from .naming import given_name, names_of, refuse_doubles
 from .reading import Policy, Reading, reading
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from ..trees import Spec, Tree
 
 _SHOWN = 12  # decisions named in an error message
 _LONG = 120  # characters of one of them
@@ -63,8 +65,8 @@ class Builder:
                 self.name, f"its arguments ({takes})", str(error),
                 f"nas.Space({self.name}, name=value, ...)",
             ) from None  # fmt: skip
-        #: Shape and type of an input, the batch first: lazy layers take their sizes from it.
-        self.example: tuple[tuple[int, ...], str] | None = None
+        #: What the model takes: lazy layers take their sizes from it.
+        self.inputs: Spec | None = None
         #: What was found out of the models of architectures, each once (``study.identity``).
         self.sketches: dict[Architecture, dict[str, Any]] = {}
         self._meta = True
@@ -74,13 +76,15 @@ class Builder:
     @property
     def parts(self) -> tuple[Callable[..., Any], dict[str, Any], Any]:
         """What it is made anew of in another process."""
-        return self.function, self.arguments, self.example
+        return self.function, self.arguments, self.inputs
 
-    def expect(self, example: Tensor) -> None:
+    def expect(self, example: Tree) -> None:
         """Know what an input is like, (batch, ...): models are materialised and looked at by it."""
-        known = tuple(example.shape), str(example.dtype).removeprefix("torch.")
-        if self.example != known:
-            self.example = known
+        from ..trees import spec_of
+
+        known = spec_of(example)
+        if self.inputs != known:
+            self.inputs = known
             self.sketches.clear()
 
     def ask(self, policy: Policy) -> list[tuple[Decision, Answer]]:
@@ -154,6 +158,8 @@ class Builder:
         import torch
         from torch.nn.parameter import is_lazy
 
+        from ..trees import call
+
         tensors = (*model.parameters(), *model.buffers())
         example = self.input(2)
         if example is None or not any(is_lazy(t) for t in tensors):
@@ -161,7 +167,7 @@ class Builder:
         model.eval()
         try:
             with torch.no_grad():
-                model(example)
+                call(model, example)
         except Exception as error:
             raise self._failure(
                 f"lazy layers, and in the pass that gives them their sizes {type(error).__name__}: "
@@ -169,14 +175,11 @@ class Builder:
             ) from error  # fmt: skip
         model.train()
 
-    def input(self, batch: int) -> Tensor | None:
+    def input(self, batch: int) -> Tree | None:
         """Zeros of the shape and type of an input, on torch's current device."""
-        import torch
+        from ..trees import zeros
 
-        if self.example is None:
-            return None
-        shape, dtype = self.example
-        return torch.zeros((batch, *shape[1:]), dtype=getattr(torch, dtype))
+        return None if self.inputs is None else zeros(self.inputs, batch)
 
     def _failure(self, got: str, run: Reading) -> BuilderError:
         error = BuilderError(

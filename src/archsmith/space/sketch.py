@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from ..trees import leaves
+from ..trees import Tree, call, clone, leaves, map_tensors
 
 #: Numbers kept of an output, beside its mean and its mean size.
 _KEPT = 24
@@ -99,22 +99,26 @@ def values(name: str, shape: torch.Size) -> Tensor:
     return even * (1.7 / width)
 
 
-def inputs_like(example: Tensor) -> Tensor:
-    """An input of the shape and type of an example; whole numbers are 0 and 1."""
-    even = values("input", torch.Size((example.numel(), 1))).reshape(example.shape)
-    if example.is_floating_point() or example.is_complex():
-        return even.to(example.dtype)
-    return (even > 0).to(example.dtype)
+def inputs_like(example: Tree) -> Tree:
+    """Inputs of the shapes and types of an example; whole numbers are 0 and 1."""
+
+    def like(tensor: Tensor) -> Tensor:
+        even = values("input", torch.Size((tensor.numel(), 1))).reshape(tensor.shape)
+        if tensor.is_floating_point() or tensor.is_complex():
+            return even.to(tensor.dtype)
+        return (even > 0).to(tensor.dtype)
+
+    return map_tensors(like, example)
 
 
-def outputs_at(model: nn.Module, inputs: Tensor) -> list[float | None]:
+def outputs_at(model: nn.Module, inputs: Tree) -> list[float | None]:
     """Numbers of what the model gives in evaluation mode."""
     model.eval()
     with torch.no_grad():
         return _numbers(_run(model, inputs, 0))
 
 
-def computed(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
+def computed(model: nn.Module, inputs: Tree) -> dict[str, Any]:
     """What the model gives in evaluation mode: numbers of its outputs, and how far they may move.
 
     Raises:
@@ -125,7 +129,7 @@ def computed(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
         return _noted(*(_run(model, x, 0) for x in (inputs, _nudged(inputs))))
 
 
-def trained(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
+def trained(model: nn.Module, inputs: Tree) -> dict[str, Any]:
     """As :func:`computed` in training mode, with the size of the gradient; ``drawn`` where it is
     random, as with dropout.
 
@@ -175,10 +179,10 @@ def seeded(seed: int) -> Iterator[None]:
             np.random.set_state(kept_numpy)
 
 
-def _run(model: nn.Module, inputs: Tensor, seed: int) -> Tensor:
+def _run(model: nn.Module, inputs: Tree, seed: int) -> Tensor:
     """All tensors that the model gives for a copy of the inputs, as one row of float64."""
     with seeded(seed):
-        given = list(leaves(model(inputs.clone())))
+        given = list(leaves(call(model, clone(inputs))))
     real = [torch.view_as_real(t.resolve_conj()) if t.is_complex() else t for t in given]
     return torch.cat([t.to_dense().double().flatten() for t in real])
 
@@ -198,12 +202,14 @@ def _numbers(outputs: Tensor) -> list[float | None]:
     return [float(f"{float(x):.7g}") if torch.isfinite(x) else None for x in found]
 
 
-def _nudged(inputs: Tensor) -> Tensor:
-    if not inputs.is_floating_point():
-        return inputs
-    return inputs + _NUDGE * values("nudge", torch.Size((inputs.numel(), 1))).reshape(
-        inputs.shape
-    ).to(inputs.dtype)
+def _nudged(inputs: Tree) -> Tree:
+    def nudge(tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point():
+            return tensor
+        by = values("nudge", torch.Size((tensor.numel(), 1))).reshape(tensor.shape)
+        return tensor + _NUDGE * by.to(tensor.dtype)
+
+    return map_tensors(nudge, inputs)
 
 
 def _kept(model: nn.Module) -> dict[str, Tensor]:

@@ -384,9 +384,9 @@ class Space:
         return found
 
 
-def _rebuild(builder: Any, arguments: dict[str, Any], example: Any, spelled: bool) -> Space:
+def _rebuild(builder: Any, arguments: dict[str, Any], inputs: Any, spelled: bool) -> Space:
     space = Space(builder, **arguments)
-    space._builder.example = example
+    space._builder.inputs = inputs
     space._builder.heard = True  # where it comes from
     if spelled:
         space._form = None

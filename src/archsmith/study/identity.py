@@ -13,10 +13,11 @@ from ..errors import RunFolderError
 from ..space.architecture import Architecture
 from ..space.building import BuilderError, tell
 from ..space.ordinary import ordinary
+from ..trees import Tree
 from .twice import built_twice, refuse_new_tensors, refuse_other_values
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from ..space import Space
 
@@ -167,7 +168,7 @@ def _sketched(space: Space, architecture: Architecture) -> dict[str, Any]:
 
 
 def _passes(
-    architecture: Architecture, one: nn.Module, two: nn.Module, example: Tensor
+    architecture: Architecture, one: nn.Module, two: nn.Module, example: Tree
 ) -> dict[str, Any]:
     """What two builds compute at the same weights, which has to be the same."""
     from ..space.sketch import (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArchsmithError, SpaceError
 from ..space.building import tell
 from ..space.ordinary import ordinary
+from ..trees import Tree, call, clone
 from .shapes import advice, told
 
 if TYPE_CHECKING:
@@ -88,13 +89,13 @@ def expect_one_output(outputs: object, task: Task) -> None:
         )
 
 
-def _check_training(where: str, task: Task, model: nn.Module, inputs: Tensor) -> None:
+def _check_training(where: str, task: Task, model: nn.Module, inputs: Tree) -> None:
     """One tensor comes out in training as in evaluation."""
     import torch
 
     with torch.no_grad():
         try:
-            outputs: Any = model.train()(inputs)
+            outputs: Any = call(model.train(), inputs)
         except Exception as error:
             raise _cannot(where, error) from error
     if not isinstance(outputs, torch.Tensor):
@@ -126,7 +127,7 @@ def _cannot(where: str, error: Exception) -> SpaceError:
     )  # fmt: skip
 
 
-def _apart(one: nn.Module, two: nn.Module, inputs: Tensor) -> float:
+def _apart(one: nn.Module, two: nn.Module, inputs: Tree) -> float:
     """How far the outputs of two models lie apart, as a share of the largest."""
     import torch
 
@@ -135,7 +136,7 @@ def _apart(one: nn.Module, two: nn.Module, inputs: Tensor) -> float:
     given = []
     for model in (one, two):
         with torch.no_grad(), seeded(0):
-            outputs: Tensor = model.eval()(inputs.clone())
+            outputs: Tensor = call(model.eval(), clone(inputs))
         given.append(outputs.detach().to("cpu"))
     first, second = given
     if first.shape != second.shape:

@@ -20,6 +20,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from ..space.architecture import Architecture
 from ..space.building import parameter_keys
+from ..trees import Tree, call, first_tensor, map_tensors
 from .lending import Place, distinct
 from .slicing import SlicingRule, aligned_by_default, take
 
@@ -67,7 +68,7 @@ def unclear(kernels: Iterable[Kernel]) -> bool:
 
 
 def alignment(
-    space: Space, small: Architecture, large: Architecture, example: Tensor | None
+    space: Space, small: Architecture, large: Architecture, example: Tree | None
 ) -> dict[str, Align]:
     """Where the kernels of one architecture lie in those of another, which differs in them alone.
 
@@ -124,7 +125,7 @@ def _pair(
 
 
 def _settings(
-    one: nn.Module, two: nn.Module, kernels: _Kernels, example: Tensor | None
+    one: nn.Module, two: nn.Module, kernels: _Kernels, example: Tree | None
 ) -> Iterator[tuple[nn.Module, nn.Module, Tensor]]:
     """Both models with an input; then the modules around their first kernel with noise."""
     noise = torch.Generator().manual_seed(0)
@@ -142,11 +143,15 @@ def _settings(
             yield inner_one, inner_two, torch.randn(shape, generator=noise)
 
 
-def noisy(example: Tensor, generator: torch.Generator) -> Tensor:
+def noisy(example: Tree, generator: torch.Generator) -> Tree:
     """Noise in the shape of an example, which may be all zeros; whole numbers stay."""
-    if not example.is_floating_point():
-        return example
-    return torch.randn(example.shape, generator=generator).to(example.dtype)
+
+    def noise(tensor: Tensor) -> Tensor:
+        if not tensor.is_floating_point():
+            return tensor
+        return torch.randn(tensor.shape, generator=generator).to(tensor.dtype)
+
+    return map_tensors(noise, example)
 
 
 def _around(model: nn.Module, names: list[str]) -> list[nn.Module]:
@@ -162,17 +167,18 @@ def _lay(kernels: _Kernels, align: Align) -> None:
             take(many, few.shape, SlicingRule(align)).copy_(few)
 
 
-def _same(one: nn.Module, two: nn.Module, example: Tensor) -> bool:
+def _same(one: nn.Module, two: nn.Module, example: Tree) -> bool:
     """Whether both compute the same; not, where one of them does not run."""
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            first = one(example)
+            first = call(one, example)
             torch.manual_seed(0)
-            second = two(example)
+            second = call(two, example)
     except Exception:
         return False
-    if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+    first, second = first_tensor(first), first_tensor(second)
+    if first is None or second is None:
         return False
     near = 1e-4 * float(first.abs().max().clamp(min=1e-6)) if first.numel() else 0.0
     return first.shape == second.shape and torch.allclose(first, second, rtol=1e-4, atol=near)

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.overrides import TorchFunctionMode
 
-from ..trees import leaves
+from ..trees import Tree, call, leaves
 from .fused import MOVES
 from .joined import Run, Runs
 from .lending import Place, distinct
@@ -39,7 +39,7 @@ _FOLDS = {
 }
 
 
-def joined_runs(model: nn.Module, keys: Mapping[str, str], example: Tensor) -> Runs:
+def joined_runs(model: nn.Module, keys: Mapping[str, str], example: Tree) -> Runs:
     """For each weight of layers that read channels, the dimension of them and their runs."""
     places = list(distinct(model, keys))
     follow = _Following(places)
@@ -52,7 +52,7 @@ def joined_runs(model: nn.Module, keys: Mapping[str, str], example: Tensor) -> R
     model.eval()
     try:
         with torch.no_grad(), follow:
-            model(example)
+            call(model, example)
     finally:
         model.train(was)
         for handle in handles:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..trees import leaves
+from ..trees import Tree, call, leaves
 from .lending import distinct
 from .slicing import rule_of
 
@@ -38,7 +38,7 @@ _STAYS = {
 }  # fmt: skip
 
 
-def fused_parts(model: nn.Module, keys: Mapping[str, str], example: Tensor) -> dict[str, int]:
+def fused_parts(model: nn.Module, keys: Mapping[str, str], example: Tree) -> dict[str, int]:
     """Number of equal parts that the outputs of linear layers and convolutions are read in.
 
     Args:
@@ -60,7 +60,7 @@ def fused_parts(model: nn.Module, keys: Mapping[str, str], example: Tensor) -> d
     model.eval()
     try:
         with torch.no_grad(), follow:
-            model(example)
+            call(model, example)
     finally:
         model.train(was)
         for handle in handles:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
+from ..trees import Tree, call, count_examples, move
 
 if TYPE_CHECKING:
     from .supernet import Supernet
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _COPIES = 4
 
 
-def saved_bytes(model: nn.Module, example: Tensor) -> int:
+def saved_bytes(model: nn.Module, example: Tree) -> int:
     """Bytes that a forward pass keeps for the backward pass, parameters left out.
 
     Args:
@@ -35,11 +36,11 @@ def saved_bytes(model: nn.Module, example: Tensor) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        model.train()(example)
+        call(model.train(), example)
     return sum(kept.values())
 
 
-def memory_needed(supernet: Supernet, example: Tensor, batch: int, paths: float = 1.0) -> int:
+def memory_needed(supernet: Supernet, example: Tree, batch: int, paths: float = 1.0) -> int:
     """Bytes that a training needs, estimated for the largest architecture.
 
     Args:
@@ -51,14 +52,14 @@ def memory_needed(supernet: Supernet, example: Tensor, batch: int, paths: float 
     weights = sum(p.numel() * p.element_size() for p in supernet.parameters())
     try:
         model = space.build(largest, device="meta")
-        one = saved_bytes(model, example.to("meta")) / len(example)
+        one = saved_bytes(model, move(example, "meta")) / count_examples(example)
     except Exception:  # what cannot run on meta is not worth a real pass here
         one = 0.0
     return int(_COPIES * weights + one * batch * paths)
 
 
 def check_memory(
-    supernet: Supernet, example: Tensor, batch: int, paths: float = 1.0
+    supernet: Supernet, example: Tree, batch: int, paths: float = 1.0
 ) -> tuple[int, int]:
     """Refuse a training that the memory cannot hold; arguments as :func:`memory_needed`.
 

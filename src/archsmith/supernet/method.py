@@ -22,6 +22,7 @@ from ..errors import ArchsmithError, SpaceError
 from ..objective import Limit, Objective
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError, tell
+from ..trees import Tree, count_examples, map_tensors, shapes, take
 from .session import Session, by_batch
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Method(ABC):
             InputError: saying what it cannot serve and what can.
         """
 
-    def try_out(self, supernet: Supernet, example: Tensor) -> None:  # noqa: B027
+    def try_out(self, supernet: Supernet, example: Tree) -> None:  # noqa: B027
         """Refuse what only shows when a model runs; called before any work.
 
         Args:
@@ -219,16 +220,16 @@ class SampledMethod(Method):
             (loss * share).backward()  # type: ignore[no-untyped-call]
             total += own.detach() / len(paths)
             if wanted and teacher is None:
-                teacher = outputs.detach()
+                teacher = map_tensors(Tensor.detach, outputs)
             self._visits.update(path.architecture.items())
         session.update()
         return total
 
-    def resized(self, session: Session, inputs: Tensor) -> Tensor:
+    def resized(self, session: Session, inputs: Tree) -> Tree:
         """The prepared inputs at the resolution of this step."""
         return inputs
 
-    def teach(self, session: Session, inputs: Tensor) -> Tensor | None:
+    def teach(self, session: Session, inputs: Tree) -> Any:
         """What soft paths imitate; ``None``: the outputs of the first path."""
         return None
 
@@ -244,7 +245,7 @@ class SampledMethod(Method):
         return Counter(self._visits)
 
     def _subnet(
-        self, session: Session, inputs: Tensor, targets: Tensor, paths: list[Path], place: int
+        self, session: Session, inputs: Tree, targets: Tree, paths: list[Path], place: int
     ) -> tuple[Path, nn.Module]:
         """A path's subnet; the path is drawn again where the builder refuses it.
 
@@ -262,18 +263,19 @@ class SampledMethod(Method):
         raise AssertionError("the last attempt returns or raises")
 
     def _moment(
-        self, session: Session, inputs: Tensor, targets: Tensor, purpose: str = "paths"
+        self, session: Session, inputs: Tree, targets: Tree, purpose: str = "paths"
     ) -> Moment:
         supernet = session.supernet
         # A part of a batch of views would part those that belong together.
-        count = self.scored if session.task.judged_as_is else len(inputs)
+        count = self.scored if session.task.judged_as_is else count_examples(inputs)
+        few = take(Batch(inputs, targets), slice(count))
 
         def score(architecture: Architecture) -> float:
             model = supernet.subnet(architecture, own_buffers=True)
             by_batch(model)
             with torch.no_grad():
-                outputs = _outputs(session, model, inputs[:count], architecture)
-                return float(session.task.loss(outputs, targets[:count]))
+                outputs = _outputs(session, model, few[0], architecture)
+                return float(session.task.loss(outputs, few[1]))
 
         def cost(architecture: Architecture) -> float:
             return float(sum(p.numel() for p in supernet.subnet(architecture).parameters()))
@@ -296,9 +298,7 @@ def accepted(draw: Callable[[], T]) -> T:
     return draw()
 
 
-def _outputs(
-    session: Session, model: nn.Module, inputs: Tensor, architecture: Architecture
-) -> Tensor:
+def _outputs(session: Session, model: nn.Module, inputs: Tree, architecture: Architecture) -> Any:
     """The outputs of a subnet; says which one where it does not run."""
     try:
         return session.forward(model, inputs)
@@ -307,7 +307,7 @@ def _outputs(
     except Exception as error:
         raise SpaceError(
             f"{session.supernet.space.name} with {tell(architecture)}",
-            f"a model that runs on inputs of shape {tuple(inputs.shape)}",
+            f"a model that runs on inputs {shapes(inputs)}",
             f"{type(error).__name__}: {' '.join(str(error).split())}",
             "mend the builder for these answers, or take an option away",
         ) from error  # fmt: skip

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from ..errors import InputError
 from ..space.architecture import Answer
 from ..space.decision import Decision
+from ..trees import Tree, move, shapes
 from .method import Batch, Moment, Path, SampledMethod, Sampler
 from .session import Session
 from .sorting import sort_channels
@@ -199,13 +200,13 @@ class OFA(SampledMethod):
             sort_channels(session.supernet, example, session.reorder)
         return super().step(session, batch)
 
-    def resized(self, session: Session, inputs: Tensor) -> Tensor:
+    def resized(self, session: Session, inputs: Tree) -> Tree:
         if not self.sides:
             return inputs
         side = session.rng("resolution").choice(self.sides)
         return resize(inputs, side)
 
-    def teach(self, session: Session, inputs: Tensor) -> Tensor | None:
+    def teach(self, session: Session, inputs: Tree) -> Any:
         if self._teacher is None:
             self._teacher = self._copy(session)
         with torch.no_grad():
@@ -229,11 +230,12 @@ class OFA(SampledMethod):
         return teacher.eval().requires_grad_(False)
 
     def _sides(self, session: Session) -> tuple[int, ...]:
-        shape = session.task.example(session.data.facts).shape
-        if len(shape) != 4:
+        example = session.task.example(session.data.facts)
+        if not isinstance(example, Tensor) or example.dim() != 4:
             if self.wanted:
-                raise InputError("ofa, resolutions", "images", f"inputs of shape {tuple(shape)}")
+                raise InputError("ofa, resolutions", "images", f"inputs {shapes(example)}")
             return ()
+        shape = example.shape
         side = min(shape[-2:])
         if self.wanted is not None:
             sides = tuple(self.wanted)
@@ -266,7 +268,7 @@ def _refusal(session: Session, side: int) -> str:
     """Why the largest architecture does not take images of this size; empty where it does."""
     supernet = session.supernet
     model = supernet.subnet(supernet.survey.largest, own_buffers=True).eval()
-    example = session.task.example(session.data.facts).to(session.device)
+    example = move(session.task.example(session.data.facts), session.device)
     try:
         with torch.no_grad():
             session.forward(model, resize(example, side))

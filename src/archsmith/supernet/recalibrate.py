@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from ..trees import call
+
 
 def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> bool:
     """Set the running statistics of a model's normalisation to those of some batches.
@@ -35,7 +37,7 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> bool:
         norm.train()
     with torch.no_grad():
         for batch in batches:
-            model(batch)
+            call(model, batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     model.eval()

@@ -13,7 +13,7 @@ import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from ..data.splits import Batch, Split
 from ..objective import Limit, Objective
 from ..task.base import Data, Recipe, Task
 from ..train import is_norm, optimizer_of, precision, schedule
+from ..trees import Tree, call, move
 
 if TYPE_CHECKING:
     from ..space.architecture import Architecture
@@ -103,18 +104,17 @@ class Session:
             step: augment as in this step, not as in the present one.
         """
         facts = self.data.facts
-        inputs = self.task.prepare(batch[0].to(self.device), facts)
+        inputs = self.task.prepare(move(batch.inputs, self.device), facts)
         if augment and self.recipe.augment:
             number = self._number("augment", self.step if step is None else step)
             noise = torch.Generator(self.device).manual_seed(number)
             inputs = self.task.augment(inputs, noise, facts)
-        return Batch(inputs, self.task.prepare_targets(batch[1].to(self.device), facts))
+        return Batch(inputs, self.task.prepare_targets(move(batch.targets, self.device), facts))
 
-    def forward(self, model: nn.Module, inputs: Tensor) -> Tensor:
+    def forward(self, model: nn.Module, inputs: Tree) -> Any:
         """The outputs for prepared inputs, in mixed precision where the recipe has it."""
         with precision(self.recipe, self.device):
-            outputs: Tensor = model(inputs)
-        return outputs
+            return call(model, inputs)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The training loss of a model on a raw batch, prepared and augmented."""
@@ -222,7 +222,7 @@ class Session:
         meter = self.task.meter(self.data.facts)
         with torch.no_grad():
             inputs, _ = self.prepare(batch, augment=not self.task.judged_as_is)
-            meter.update(self.forward(model, inputs), batch[1].to(self.device))
+            meter.update(self.forward(model, inputs), move(batch.targets, self.device))
         return meter.result()
 
     def _share_of_rate(self) -> float:

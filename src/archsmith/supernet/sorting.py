@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..space.building import parameter_keys
+from ..trees import Tree, call, first_tensor, move
 from .alignment import noisy
 from .channels import joined_runs, keeps_channels
 from .lending import Place, distinct
@@ -43,7 +44,7 @@ class _Use:
     mixes: bool = False
 
 
-def sort_channels(supernet: Supernet, example: Tensor, reorder: Reorder) -> list[str]:
+def sort_channels(supernet: Supernet, example: Tree, reorder: Reorder) -> list[str]:
     """Sort the channels whose number is chosen, as the largest architecture has them.
 
     Args:
@@ -60,9 +61,9 @@ def sort_channels(supernet: Supernet, example: Tensor, reorder: Reorder) -> list
         order = _order(supernet, uses)
         if order is None:
             continue
-        before = _output(supernet.extract(largest), example.to(supernet.device))
+        before = _output(supernet.extract(largest), move(example, supernet.device))
         _apply(supernet, uses, order, reorder)
-        after = _output(supernet.extract(largest), example.to(supernet.device))
+        after = _output(supernet.extract(largest), move(example, supernet.device))
         if _near(before, after):
             done.append(source)
         else:  # somebody else reads them, whom nobody saw
@@ -70,7 +71,7 @@ def sort_channels(supernet: Supernet, example: Tensor, reorder: Reorder) -> list
     return done
 
 
-def _groups(supernet: Supernet, example: Tensor) -> dict[str, list[_Use]]:
+def _groups(supernet: Supernet, example: Tree) -> dict[str, list[_Use]]:
     """For each weight with a chosen number of output channels, all places that these lie in."""
     survey = supernet.survey
     run, model = supernet.space.read(survey.largest, seed=0)
@@ -142,11 +143,10 @@ def _apply(supernet: Supernet, uses: list[_Use], order: Tensor, reorder: Reorder
         reorder(stored, use.dim, index)
 
 
-def _output(model: nn.Module, example: Tensor) -> Tensor | None:
+def _output(model: nn.Module, example: Tree) -> Tensor | None:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        out = model.eval()(example)
-    return out if isinstance(out, Tensor) else None
+        return first_tensor(call(model.eval(), example))
 
 
 def _near(one: Tensor | None, two: Tensor | None) -> bool:

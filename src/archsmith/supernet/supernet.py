@@ -15,6 +15,7 @@ from ..errors import SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import architecture_policy, parameter_keys, refuse_extra
 from ..space.reading import Reading
+from ..trees import Tree
 from .first import first_values
 from .header import FORMAT, check_header
 from .kernels import Sizes, elastic_kernels, matrices, name_of, shrink
@@ -74,7 +75,7 @@ class Supernet(Store):
         *,
         seed: int = 0,
         device: str | torch.device = "cpu",
-        example: Tensor | None = None,
+        example: Tree | None = None,
     ) -> None:
         super().__init__()
         self.space, self.seed, self._example = space, seed, example

@@ -19,6 +19,7 @@ from ..space.building import BuilderError, architecture_policy, parameter_keys, 
 from ..space.decision import Decision
 from ..space.reading import Reading
 from ..space.typical import typical_answers
+from ..trees import Tree
 from .alignment import Kernel, alignment, kernel_of, unclear
 from .effects import note_effects
 from .identity import Naming, identities
@@ -53,7 +54,7 @@ class Surveyor:
         SpaceError: weights cannot be shared in this space; with the decision and the parameter.
     """
 
-    def __init__(self, space: Space, seed: int = 0, example: Tensor | None = None) -> None:
+    def __init__(self, space: Space, seed: int = 0, example: Tree | None = None) -> None:
         self.space, self.example, self.survey = space, example, Survey()
         self._rng = random.Random(seed)
         self._naming = Naming()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from torch import Tensor
-
 from ..errors import InputError
 from ..space.architecture import Architecture
 from ..space.building import parameter_keys, tell
+from ..trees import Tree
 from .channels import joined_runs
 from .fused import fused_parts
 from .joined import Joined, Runs, join
@@ -33,7 +32,7 @@ class Tracing:
         InputError: an architecture does not take the example.
     """
 
-    def __init__(self, space: Space, survey: Survey, example: Tensor | None) -> None:
+    def __init__(self, space: Space, survey: Survey, example: Tree | None) -> None:
         self.space, self.survey, self.example = space, survey, example
         self._parts: dict[str, set[int]] = {}
         self._passed: set[Architecture] = set()
@@ -63,7 +62,7 @@ class Tracing:
             for key in joined.keys() & seen.shapes.keys():
                 self.survey.stored[key].hold_joined(joined[key], seen.shapes, seen.shapes[key])
 
-    def _pass(self, architectures: Iterable[Architecture], example: Tensor) -> None:
+    def _pass(self, architectures: Iterable[Architecture], example: Tree) -> None:
         widths = self._widths()
         for architecture in architectures:
             follow = widths and architecture not in self._runs

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from ..errors import SpaceError
-from ..hardware.cost import example_of
 from ..space import Space
 from ..space.architecture import Architecture
+from ..trees import as_spec, example_of
 
 
 class SpaceContract:
@@ -45,7 +45,8 @@ class SpaceContract:
 
     def inputs(self, batch: int, device: str = "cpu") -> Tensor:
         """Model inputs with this batch."""
-        return example_of(self.shape, self.dtype, batch=batch, device=device)
+        inputs: Tensor = example_of(as_spec(self.shape, self.dtype), batch, device)
+        return inputs
 
     def test_drawn_architectures_are_valid(self) -> None:
         for architecture in self.drawn():

@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ..hardware.cost import example_of
 from ..space import Space
 from ..space.architecture import Architecture
 from ..supernet.supernet import Supernet
+from ..trees import as_spec, example_of
 
 #: Calls a model and gives a tensor that the loss is made of.
 Call = Callable[[nn.Module], Tensor]
@@ -53,7 +53,7 @@ class SupernetContract:
 
     def run(self, model: nn.Module) -> Tensor:
         """The model's output, as one tensor."""
-        out: Any = model(example_of(self.shape, self.dtype, batch=self.batch, device="cpu"))
+        out: Any = model(example_of(as_spec(self.shape, self.dtype), self.batch))
         return out if isinstance(out, Tensor) else out[0]
 
     def net(self) -> Supernet:

@@ -17,7 +17,7 @@ from ..data.splits import Batch, Split
 from ..errors import InputError
 from ..objective import Objective
 from ..task.base import Data, Meter, Recipe, Task
-from ..trees import move
+from ..trees import Tree, call, move
 from ..trial import Fidelity
 from ..weights import make_dense, snapshot
 from .optimising import norms_in, optimizer_of, precision, schedule
@@ -162,7 +162,7 @@ def parts(
     model.to(device).eval()
     found: dict[str, list[Tensor]] = {}
     for inputs, targets in (move(batch, device) for batch in part.chunks(batch_size)):
-        outputs = model(task.prepare(inputs, facts))
+        outputs = call(model, task.prepare(inputs, facts))
         for name, values in task.parts(outputs, targets, facts).items():
             found.setdefault(name, []).append(values.cpu())
         if not found:
@@ -176,11 +176,11 @@ def judge(
     task: Task,
     facts: Mapping[str, Any],
     meter: Meter,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Tree,
+    targets: Tree,
 ) -> None:
     """One raw batch into the meter."""
-    meter.update(model(task.prepare(inputs, facts)), targets)
+    meter.update(call(model, task.prepare(inputs, facts)), targets)
 
 
 class Steps:
@@ -262,7 +262,7 @@ class Steps:
             inputs = self.task.augment(inputs, self.noise, facts)
         targets = self.task.prepare_targets(batch.targets, facts)
         with precision(recipe, self.device):
-            outputs = self.model(inputs)
+            outputs = call(self.model, inputs)
         if self.learned is None:
             loss = self.task.loss(outputs, targets, recipe.label_smoothing)
         else:
@@ -285,7 +285,7 @@ def _learned_loss(
     def dim() -> int:
         mode = model.training
         with torch.no_grad():
-            outputs: Tensor = model.eval()(task.example(facts, batch=2).to(device))
+            outputs: Tensor = call(model.eval(), move(task.example(facts, batch=2), device))
         model.train(mode)
         return outputs.shape[-1]
 

@@ -14,7 +14,7 @@ from ...errors import SpaceError
 from ...space.architecture import Answer, Architecture
 from ...space.building import BuilderError
 from ...space.decision import Decision, Subset
-from ...trees import leaves
+from ...trees import Tree, call, leaves, map_tensors
 from ..lending import uninitialised
 from ..session import Session
 from .mixture import Mix, MixingWeights, Mixture
@@ -132,7 +132,7 @@ def even_mixes(run: RelaxedReading, device: torch.device) -> dict[str, Mix]:
     }
 
 
-def silent_options(child: Child, inputs: Tensor) -> dict[str, frozenset[int]]:
+def silent_options(child: Child, inputs: Tree) -> dict[str, frozenset[int]]:
     """Places of the options that give zeros whatever comes, by decision: no edge, in a cell.
 
     They have no parameters; a block whose last scale begins at zero is not meant.
@@ -157,10 +157,11 @@ def silent_options(child: Child, inputs: Tensor) -> dict[str, frozenset[int]]:
         for place in child.run.free[mixture.decision]
         if isinstance(mixture, Mixture) or place == mixture.place
     ]
-    devices = [inputs.device] if inputs.device.type == "cuda" else []
+    device = next(leaves(inputs)).device
+    devices = [device] if device.type == "cuda" else []
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
-            child.model.eval()(inputs)
+            call(child.model.eval(), inputs)
     finally:
         for handle in handles:
             handle.remove()
@@ -172,7 +173,7 @@ def silent_options(child: Child, inputs: Tensor) -> dict[str, frozenset[int]]:
     }
 
 
-def reaches(model: nn.Module, inputs: Tensor) -> bool:
+def reaches(model: nn.Module, inputs: Tree) -> bool:
     """Whether anything of the inputs reaches the outputs: another order of examples shows there.
 
     Args:
@@ -181,11 +182,12 @@ def reaches(model: nn.Module, inputs: Tensor) -> bool:
     """
     model.eval()
     seen = []
-    for batch in (inputs, inputs.flip(0)):
-        devices = [inputs.device] if inputs.device.type == "cuda" else []
+    device = next(leaves(inputs)).device
+    for batch in (inputs, map_tensors(lambda tensor: tensor.flip(0), inputs)):
+        devices = [device] if device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(0)  # the same noise, where there is some
-            seen.append(list(leaves(model(batch))))
+            seen.append(list(leaves(call(model, batch))))
     return not all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
 
 

@@ -16,6 +16,7 @@ from ...errors import InputError, SpaceError
 from ...objective import Limit, Objective, violation
 from ...space.architecture import Answer, Architecture
 from ...space.decision import Categorical, Decision
+from ...trees import Tree, call, move
 from ..method import Costs, Method
 from ..session import Session
 from .child import Child, even_mixes, joined_by, open_scales, questions, read_child
@@ -133,13 +134,13 @@ class Relaxation(Method):
         # Beside the options are the channels that bypass them.
         return mean if self.partial == 1 else mean / self.partial + 1.0
 
-    def try_out(self, supernet: Supernet, example: Tensor) -> None:
+    def try_out(self, supernet: Supernet, example: Tree) -> None:
         """One pass of an example, which fails where options cannot be mixed."""
         run = RelaxedReading(self.source, partial=self.partial)
         model = supernet.lend(supernet.read(run), run).eval()
         self.source.set(even_mixes(run, supernet.device))
         with torch.no_grad():
-            model(example.to(supernet.device))
+            call(model, move(example, supernet.device))
 
     def begin(self, session: Session) -> None:
         super().begin(session)
