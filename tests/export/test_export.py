@@ -42,7 +42,7 @@ def trained(source: str, task_name: str, space_name: str):
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     for inputs, targets in data.train.chunks(64):
         optimizer.zero_grad()
-        chosen.loss(model(chosen.prepare(inputs, data.facts)), targets).backward()
+        chosen.criterion(model(chosen.prepare(inputs, data.facts)), targets).backward()
         optimizer.step()
     return chosen, data, space, model
 

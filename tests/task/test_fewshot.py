@@ -138,7 +138,7 @@ def test_training_makes_new_classes_easier(letters: str, loss: str) -> None:
 def test_a_learned_loss_trains_beside_the_model_alone(letters: str) -> None:
     few = task("few-shot:queries=5,loss=proxy-nca")
     with pytest.raises(InputError, match="points for each class"):
-        few.loss(torch.randn(4, 3), torch.tensor([0, 0, 1, 1]))
+        few.criterion(torch.randn(4, 3), torch.tensor([0, 0, 1, 1]))
 
 
 def net(channels: int, height: int, width: int, classes: int) -> nn.Module:

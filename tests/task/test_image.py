@@ -116,10 +116,10 @@ def test_loss_and_meter_agree_with_known_values(digits: Data) -> None:
     assert list(result) == [metric.name for metric in TASK.metrics]
     assert result["loss"] == pytest.approx(float(F.cross_entropy(outputs, targets)), abs=1e-6)
     assert result["accuracy"] == pytest.approx(float((outputs.argmax(1) == targets).float().mean()))
-    assert float(TASK.loss(outputs, targets)) == pytest.approx(result["loss"], abs=1e-6)
+    assert float(TASK.criterion(outputs, targets)) == pytest.approx(result["loss"], abs=1e-6)
     sure = F.one_hot(targets, 10) * 100.0
-    assert float(TASK.loss(sure, targets)) < 1e-6
-    assert float(TASK.loss(sure, targets, smoothing=0.1)) > 1
+    assert float(TASK.criterion(sure, targets)) < 1e-6
+    assert float(TASK.criterion(sure, targets, smoothing=0.1)) > 1
     with pytest.raises(ValueError, match=r"\(5, 9\), not \(5, 10\)"):
         meter.update(torch.zeros(5, 9), torch.zeros(5, dtype=torch.long))
 

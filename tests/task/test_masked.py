@@ -73,7 +73,7 @@ def test_the_meter_counts_what_is_asked_alone(masked: MaskedPrediction, data: Da
                 loss -= float(outputs[n, t].log_softmax(0)[targets[n, t]])
     assert meter.result()["accuracy"] == pytest.approx(right / total)
     assert meter.result()["loss"] == pytest.approx(loss / total, rel=1e-5)
-    assert float(masked.loss(outputs, targets)) == pytest.approx(loss / total, rel=1e-5)
+    assert float(masked.criterion(outputs, targets)) == pytest.approx(loss / total, rel=1e-5)
     with pytest.raises(ValueError, match="shape"):
         meter.update(outputs[:, 0], targets)
 
@@ -155,4 +155,6 @@ def test_smoothing_reaches_the_loss(masked: MaskedPrediction) -> None:
     targets = torch.tensor([[0, -100, 1], [3, -100, -100]])
     logits, truth = outputs.flatten(0, 1), targets.flatten()
     expected = F.cross_entropy(logits[truth >= 0], truth[truth >= 0], label_smoothing=0.1)
-    assert float(masked.loss(outputs, targets, 0.1)) == pytest.approx(float(expected), rel=1e-5)
+    assert float(masked.criterion(outputs, targets, 0.1)) == pytest.approx(
+        float(expected), rel=1e-5
+    )

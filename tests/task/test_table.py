@@ -76,7 +76,7 @@ def test_regression_metrics_are_in_the_users_units(regression: Data) -> None:
     assert result["mae"] == pytest.approx(offset, rel=1e-3)
     spread = float(part.targets.double().var(correction=0))
     assert result["r2"] == pytest.approx(1 - offset**2 / spread, abs=1e-4)
-    loss = task.loss(outputs, task.prepare_targets(part.targets, facts))
+    loss = task.criterion(outputs, task.prepare_targets(part.targets, facts))
     assert result["loss"] == pytest.approx(float(loss), rel=1e-3)
 
 

@@ -59,7 +59,7 @@ class DatasetSplit(Split):
         self._check()
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.dataset)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loader": None}  # its processes stay where they are

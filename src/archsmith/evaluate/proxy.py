@@ -169,8 +169,6 @@ def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
     """Training examples as the model takes them."""
     train = data.train
     raw = train.take(task.draw_one(train, size, seed))
-    inputs = task.prepare(raw.inputs, data.facts)
-    if not task.judged_as_is:
-        inputs = task.augment(inputs, torch.Generator().manual_seed(seed), data.facts)
-    targets = task.prepare_targets(raw.targets, data.facts)
-    return Batch(inputs, targets, task.loss)
+    noise = None if task.judged_as_is else torch.Generator().manual_seed(seed)
+    ready = task.prepare_batch(raw, data.facts, noise)
+    return Batch(ready.inputs, ready.targets, task.criterion)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..data.splits import Batch
 from ..objective import Objective
 from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
 from ..train import Diverged, train
-from ..trees import call
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import digest_of, read_again
@@ -111,8 +111,8 @@ class TrainingEvaluator(Evaluator):
             model = self.space.build(architecture, seed=seed)
             inputs, targets = data.validation.head(2)
             with torch.no_grad():
-                outputs = call(model.eval(), task.prepare(inputs, data.facts))
-            task.meter(data.facts).update(outputs, targets)
+                ready = Batch(task.prepare(inputs, data.facts), targets)
+                task.meter(data.facts).see(model.eval(), ready)
         except Exception as error:
             # The builder is the user's code and may raise anything.
             reason = f"{type(error).__name__}: {error}"

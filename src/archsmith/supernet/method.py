@@ -202,24 +202,23 @@ class SampledMethod(Method):
 
     def step(self, session: Session, batch: Batch) -> Tensor:
         inputs, targets = session.prepare(batch)
-        inputs = self.resized(session, inputs)
-        paths = self.sampler.paths(self._moment(session, inputs, targets))
+        ready = Batch(self.resized(session, inputs), targets)
+        paths = self.sampler.paths(self._moment(session, ready))
         share = 1.0 / len(paths) if self.sampler.averaged else 1.0
-        smoothing = session.recipe.label_smoothing
         wanted = any(path.soft for path in paths)
-        teacher = self.teach(session, inputs) if wanted else None
+        teacher = self.teach(session, ready.inputs) if wanted else None
         total = torch.zeros((), device=session.device)
         for place in range(len(paths)):
-            path, model = self._subnet(session, inputs, targets, paths, place)
-            outputs = _outputs(session, model, inputs, path.architecture)
-            loss = own = session.task.loss(outputs, targets, smoothing)
-            if path.soft and teacher is not None:
+            path, model = self._subnet(session, ready, paths, place)
+            loss, outputs = _loss(session, model, ready, path.architecture)
+            own = loss
+            if path.soft and teacher is not None and outputs is not None:
                 loss = session.task.imitation(outputs, teacher, targets)
                 if self.targets_too:
                     loss = loss + own
             (loss * share).backward()  # type: ignore[no-untyped-call]
             total += own.detach() / len(paths)
-            if wanted and teacher is None:
+            if wanted and teacher is None and outputs is not None:
                 teacher = map_tensors(Tensor.detach, outputs)
             self._visits.update(path.architecture.items())
         session.update()
@@ -245,7 +244,7 @@ class SampledMethod(Method):
         return Counter(self._visits)
 
     def _subnet(
-        self, session: Session, inputs: Tree, targets: Tree, paths: list[Path], place: int
+        self, session: Session, ready: Batch, paths: list[Path], place: int
     ) -> tuple[Path, nn.Module]:
         """A path's subnet; the path is drawn again where the builder refuses it.
 
@@ -258,24 +257,21 @@ class SampledMethod(Method):
             except SpaceError:
                 if attempt == _REFUSALS - 1 or supernet.builds(path.architecture):
                     raise
-            again = self.sampler.paths(self._moment(session, inputs, targets, f"again {attempt}"))
+            again = self.sampler.paths(self._moment(session, ready, f"again {attempt}"))
             path = again[min(place, len(again) - 1)]
         raise AssertionError("the last attempt returns or raises")
 
-    def _moment(
-        self, session: Session, inputs: Tree, targets: Tree, purpose: str = "paths"
-    ) -> Moment:
+    def _moment(self, session: Session, ready: Batch, purpose: str = "paths") -> Moment:
         supernet = session.supernet
         # A part of a batch of views would part those that belong together.
-        count = self.scored if session.task.judged_as_is else count_examples(inputs)
-        few = take(Batch(inputs, targets), slice(count))
+        count = self.scored if session.task.judged_as_is else count_examples(ready)
+        few = Batch(*take(tuple(ready), slice(count)))
 
         def score(architecture: Architecture) -> float:
             model = supernet.subnet(architecture, own_buffers=True)
             by_batch(model)
             with torch.no_grad():
-                outputs = _outputs(session, model, few[0], architecture)
-                return float(session.task.loss(outputs, few[1]))
+                return float(_loss(session, model, few, architecture, smoothing=0.0)[0])
 
         def cost(architecture: Architecture) -> float:
             return float(sum(p.numel() for p in supernet.subnet(architecture).parameters()))
@@ -298,19 +294,31 @@ def accepted(draw: Callable[[], T]) -> T:
     return draw()
 
 
-def _outputs(session: Session, model: nn.Module, inputs: Tree, architecture: Architecture) -> Any:
-    """The outputs of a subnet; says which one where it does not run."""
+def _loss(
+    session: Session,
+    model: nn.Module,
+    ready: Batch,
+    architecture: Architecture,
+    smoothing: float | None = None,
+) -> tuple[Tensor, Any]:
+    """The loss of a subnet, and its outputs, which are ``None`` where the loss does not call the
+    model as such; says which one where it does not run."""
+    given: list[Any] = []
+    hook = model.register_forward_hook(lambda module, inputs, outputs: given.append(outputs))
     try:
-        return session.forward(model, inputs)
+        loss = session.loss_of(model, ready, smoothing)
+        return loss, given[-1] if given else None
     except (ArchsmithError, torch.OutOfMemoryError):
         raise
     except Exception as error:
         raise SpaceError(
             f"{session.supernet.space.name} with {tell(architecture)}",
-            f"a model that runs on inputs {shapes(inputs)}",
+            f"a model that runs on inputs {shapes(ready.inputs)}",
             f"{type(error).__name__}: {' '.join(str(error).split())}",
             "mend the builder for these answers, or take an option away",
         ) from error  # fmt: skip
+    finally:
+        hook.remove()
 
 
 __all__ = [

@@ -103,13 +103,12 @@ class Session:
         Args:
             step: augment as in this step, not as in the present one.
         """
-        facts = self.data.facts
-        inputs = self.task.prepare(move(batch.inputs, self.device), facts)
+        noise = None
         if augment and self.recipe.augment:
             number = self._number("augment", self.step if step is None else step)
             noise = torch.Generator(self.device).manual_seed(number)
-            inputs = self.task.augment(inputs, noise, facts)
-        return Batch(inputs, self.task.prepare_targets(move(batch.targets, self.device), facts))
+        raw = Batch(*move(tuple(batch), self.device))
+        return self.task.prepare_batch(raw, self.data.facts, noise)
 
     def forward(self, model: nn.Module, inputs: Tree) -> Any:
         """The outputs for prepared inputs, in mixed precision where the recipe has it."""
@@ -118,9 +117,17 @@ class Session:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """The training loss of a model on a raw batch, prepared and augmented."""
-        inputs, targets = self.prepare(batch)
-        outputs = self.forward(model, inputs)
-        return self.task.loss(outputs, targets, self.recipe.label_smoothing)
+        return self.loss_of(model, self.prepare(batch))
+
+    def loss_of(self, model: nn.Module, ready: Batch, smoothing: float | None = None) -> Tensor:
+        """The loss of a model on a prepared batch, in mixed precision where the recipe has it.
+
+        Args:
+            smoothing: in place of the recipe's.
+        """
+        smoothing = self.recipe.label_smoothing if smoothing is None else smoothing
+        with precision(self.recipe, self.device):
+            return self.task.loss(model, ready, smoothing)
 
     def update(self) -> None:
         """One step of the weights' optimiser at the scheduled rate; then there are no gradients.
@@ -222,7 +229,8 @@ class Session:
         meter = self.task.meter(self.data.facts)
         with torch.no_grad():
             inputs, _ = self.prepare(batch, augment=not self.task.judged_as_is)
-            meter.update(self.forward(model, inputs), move(batch.targets, self.device))
+            with precision(self.recipe, self.device):
+                meter.see(model, Batch(inputs, move(batch.targets, self.device)))
         return meter.result()
 
     def _share_of_rate(self) -> float:

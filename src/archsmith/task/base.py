@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
-    from ..data.splits import Split
+    from ..data.splits import Batch, Split
 
 
 def _demand(owner: object, what: str, rules: Mapping[str, tuple[bool, str]]) -> None:
@@ -260,17 +260,40 @@ class Task(ABC):
         """
 
     def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
-        """Raw targets as :meth:`loss` takes them (regression standardises them here)."""
+        """Raw targets as :meth:`criterion` takes them (regression standardises them here)."""
         return targets
 
+    def prepare_batch(
+        self, batch: Batch, facts: Mapping[str, Any], noise: torch.Generator | None = None
+    ) -> Batch:
+        """A raw batch as :meth:`loss` takes it, on the device that it is on.
+
+        Tasks whose targets change with their inputs (masks, boxes) augment both here.
+
+        Args:
+            noise: what the augmentation draws from; none without.
+        """
+        from ..data.splits import Batch
+
+        inputs = self.prepare(batch.inputs, facts)
+        if noise is not None:
+            inputs = self.augment(inputs, noise, facts)
+        return Batch(inputs, self.prepare_targets(batch.targets, facts))
+
+    def loss(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
+        """Scalar training loss of a model on a prepared batch."""
+        from ..trees import call
+
+        return self.criterion(call(model, batch.inputs), batch.targets, smoothing)
+
     @abstractmethod
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Scalar training loss."""
+    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The loss as it follows from a model's outputs and prepared targets."""
 
     def learned_loss(self, facts: Mapping[str, Any], dim: Callable[[], int]) -> nn.Module | None:
         """A loss of outputs and targets with parameters of its own, if there is one.
 
-        It is trained beside the model, in place of :meth:`loss`, and dropped afterwards.
+        It is trained beside the model, in place of :meth:`criterion`, and dropped afterwards.
 
         Args:
             dim: tells the size of the model's outputs, (n, dim).

@@ -187,7 +187,7 @@ class FewShotImages(EmbeddingImages):
         mirror = bool(facts and facts.get("mirror")) and not others
         return distorted(inputs, generator, mirror=mirror, bend=0.03)
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         self.expect_shared()
         assert self._loss is not None
         loss: Tensor = self._loss(outputs, targets)

@@ -120,7 +120,7 @@ class ImageClassification(Task):
         moved = inputs.permute(0, 2, 3, 1)[picked, rows[:, :, None], columns[:, None, :]]
         return moved.permute(0, 3, 1, 2)
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         return classify.class_loss(outputs, targets, smoothing)
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:

@@ -143,7 +143,7 @@ class MaskedPrediction(Task):
     ) -> Tensor:
         return inputs
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         logits = outputs.float().flatten(0, 1)
         asked = targets.flatten()
         return F.cross_entropy(logits, asked, ignore_index=_NOT_ASKED, label_smoothing=smoothing)

@@ -132,7 +132,7 @@ class SelfSupervisedImages(EmbeddingImages):
         drawn = torch.rand(2, *shape, generator=generator, device=inputs.device) - 0.5
         return moved * (1 + 0.8 * drawn[0]) + 0.8 * drawn[1]
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         if self.options.loss == "simclr":
             return nt_xent(outputs, self.options.temperature)
         return barlow_twins(outputs)
@@ -162,7 +162,7 @@ class PartnerMeter(Meter):
         expect_embeddings(outputs, len(targets))
         outputs = F.normalize(outputs.float()) if self.task.options.loss == "simclr" else outputs
         self.found += float(found_partner(outputs).sum())
-        self.loss += float(self.task.loss(outputs, targets)) * len(outputs)
+        self.loss += float(self.task.criterion(outputs, targets)) * len(outputs)
         self.count += len(outputs)
 
     def result(self) -> dict[str, float]:

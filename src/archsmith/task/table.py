@@ -117,7 +117,7 @@ class TabularClassification(_Tabular):
     def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
         classify.expect_shape(outputs, (len(outputs), facts["classes"]))
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         return classify.class_loss(outputs, targets, smoothing)
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
@@ -187,7 +187,7 @@ class TabularRegression(_Tabular):
     def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
         classify.expect_shape(outputs, (len(outputs), 1))
 
-    def loss(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Mean squared error of outputs (n, 1) and standardised targets (n,)."""
         classify.expect_shape(outputs, (len(targets), 1))
         return F.mse_loss(outputs.float().squeeze(1), targets)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
-    from ..data.splits import Split
+    from ..data.splits import Batch, Split
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,15 @@ class Data:
 class Meter(ABC):
     """Adds up metrics over batches."""
 
+    def see(self, model: nn.Module, batch: Batch) -> None:
+        """Take in a batch of prepared inputs and raw targets; the model may be run in any way."""
+        from ..trees import call
+
+        self.update(call(model, batch.inputs), batch.targets)
+
     @abstractmethod
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        """Take in a batch of model outputs and its targets."""
+        """Take in a batch of model outputs and its raw targets."""
 
     @abstractmethod
     def result(self) -> dict[str, float]:

@@ -180,7 +180,7 @@ def judge(
     targets: Tree,
 ) -> None:
     """One raw batch into the meter."""
-    meter.update(call(model, task.prepare(inputs, facts)), targets)
+    meter.see(model, Batch(task.prepare(inputs, facts), targets))
 
 
 class Steps:
@@ -257,16 +257,14 @@ class Steps:
         self.step += 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group["scale"]
-        inputs = self.task.prepare(batch.inputs, facts)
-        if recipe.augment:
-            inputs = self.task.augment(inputs, self.noise, facts)
-        targets = self.task.prepare_targets(batch.targets, facts)
-        with precision(recipe, self.device):
-            outputs = call(self.model, inputs)
+        ready = self.task.prepare_batch(batch, facts, self.noise if recipe.augment else None)
         if self.learned is None:
-            loss = self.task.loss(outputs, targets, recipe.label_smoothing)
+            with precision(recipe, self.device):
+                loss = self.task.loss(self.model, ready, recipe.label_smoothing)
         else:
-            loss = self.learned(outputs, targets)
+            with precision(recipe, self.device):
+                outputs = call(self.model, ready.inputs)
+            loss = self.learned(outputs, ready.targets)
         penalty = self.guide.penalty()
         self.optimizer.zero_grad(set_to_none=True)
         (loss if penalty is None else loss + penalty).backward()  # type: ignore[no-untyped-call]

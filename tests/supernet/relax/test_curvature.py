@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import archsmith as nas
+from archsmith.data.splits import Batch
 from archsmith.supernet.relax.curvature import hessian_product, largest_eigenvalue
 from archsmith.supernet.relax.darts import DARTS
 from archsmith.supernet.relax.mixture import Mix
@@ -35,13 +36,13 @@ def test_the_hessian_of_a_network_is_exact_and_symmetric() -> None:
 
     def loss(batch: Any) -> Tensor:
         method.source.set({n: Mix(method.probabilities(d)) for n, d in method.relaxed.items()})
-        return session.task.loss(child.model(batch[0]), batch[1])
+        return session.task.loss(child.model, batch)
 
     def whole(flat: Tensor) -> Tensor:
         parts = zip(method.relaxed, flat.split(3), strict=True)
         method.source.set({name: Mix(torch.softmax(part, 0)) for name, part in parts})
-        both = [torch.cat(kind) for kind in zip(*halves, strict=True)]
-        return session.task.loss(child.model(both[0]), both[1])
+        both = Batch(*(torch.cat(kind) for kind in zip(*halves, strict=True)))
+        return session.task.loss(child.model, both)
 
     alphas = method.alphas.tensors()
     found = matrix(hessian_product([partial(loss, half) for half in halves], alphas), 9)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ...data.splits import Batch
-from ...trees import call
 from ..session import Session, by_batch
 from .child import unmoved
 
@@ -42,8 +41,7 @@ def held_curvature(
         mix()
         with torch.random.fork_rng(devices=devices):  # the same noise each time
             torch.manual_seed(session.seed)
-            outputs = call(model, batch.inputs)
-            return session.task.loss(outputs, batch.targets, session.recipe.label_smoothing)
+            return session.task.loss(model, batch, session.recipe.label_smoothing)
 
     losses = [partial(loss, batch) for batch in session.probe(_PROBE, _PART)]
     by_batch(model)
