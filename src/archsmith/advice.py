@@ -57,7 +57,7 @@ class ProxyAdvice:
 
         self.space, self.seed, self.on_scored = setting.space, seed, on_scored
         self.evaluator = ProxyEvaluator(
-            setting.space, setting.source, setting.options, setting.task.name, [proxy], EXAMPLES,
+            setting.space, setting.source, setting.options, setting.task, [proxy], EXAMPLES,
             device=setting.device, seed=seed, data=setting.data,
         )  # fmt: skip
         #: The proxy that ranks a set, where it is one.

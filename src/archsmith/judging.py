@@ -39,7 +39,7 @@ def evaluation(
     if scored := proxies_named(wanted):
         parts.append(
             ProxyEvaluator(
-                setting.space, setting.source, setting.options, setting.task.name, scored,
+                setting.space, setting.source, setting.options, setting.task, scored,
                 device=setting.device, data=setting.data,
             )
         )  # fmt: skip
@@ -57,7 +57,7 @@ def evaluation(
             setting.space,
             setting.source,
             setting.options,
-            setting.task.name,
+            setting.task,
             setting.recipe,
             setting.device,
             data=setting.data,

@@ -140,7 +140,7 @@ def evaluator_of(setting: Setting, folder: Path | None) -> SharedWeightsEvaluato
         weights_path(folder) if folder else "",
         setting.source,
         setting.options,
-        setting.task.name,
+        setting.task,
         setting.device,
         data=setting.data,
     )

@@ -46,6 +46,7 @@ class Run:
         space: in place of what the record names: where its builder cannot be imported, has moved,
             or is named by a record that a stranger may have written.
         data: likewise.
+        setting: what the study works on, where it is open already.
 
     Raises:
         RunFolderError: there is no study in the folder.
@@ -56,6 +57,8 @@ class Run:
         folder: str | Path,
         space: SpaceLike | None = None,
         data: str | Path | None = None,
+        *,
+        setting: Setting | None = None,
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / "study.db").is_file():
@@ -76,6 +79,8 @@ class Run:
         with self.undamaged():  # told now, not in the middle of a command
             kept_values(self.meta)
         self._space, self._data = space, data
+        if setting is not None:
+            self.__dict__["setting"] = self.__dict__["outline"] = setting
         #: What the last report had to leave out, and what the last training met, in words.
         self.left_out: list[str] = []
         self.problems: list[str] = []

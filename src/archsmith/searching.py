@@ -60,6 +60,7 @@ from .trial import Fidelity, History
 if TYPE_CHECKING:
     from .evaluate import Evaluator
     from .supernet.method import Method
+    from .task.own import Measure, OwnTask
 
 #: Trials of a search where neither their number nor a time is given.
 TRIALS = 24
@@ -70,9 +71,11 @@ FINALISTS = 2
 @ordinary()
 def search(
     space: SpaceLike | None = None,
-    data: str = "digits",
+    data: Any = "digits",
     *,
     task: str | None = None,
+    loss: Measure | None = None,
+    metrics: Mapping[str, Measure | tuple[Measure, str]] | None = None,
     strategy: str | Strategy | Method = "auto",
     proxy: str | None = None,
     evaluator: Evaluator | None = None,
@@ -105,7 +108,11 @@ def search(
     Args:
         space: a ready space by name, a builder, ``"module:function"``, or a :class:`Space`; the
             task's own if not given.
-        data: a name (``digits``, ``fashion-mnist``), a folder of class folders, an ``.npz``, a CSV.
+        data: a name (``digits``, ``fashion-mnist``), a folder of class folders, an ``.npz``, a CSV;
+            with ``loss`` the data itself: a torch ``Dataset``, a pair of inputs and targets, or
+            three of these (training, validation, test).
+        loss, metrics: what data given as objects is learned and judged by, see
+            :class:`~archsmith.task.own.OwnTask`. A study goes on when it is given the same again.
         strategy: a name, or a :class:`Strategy`. The name of a one-shot method (``spos``, ``enas``,
             ``darts``, …) or a :class:`Method` trains shared weights first and judges trials by
             them; ``"spos+nsga2"`` says which strategy searches on them.
@@ -159,7 +166,7 @@ def search(
     setting = settle(
         space,
         data,
-        task=task,
+        task=_own_task(task, loss, metrics),
         options=read,
         arguments=arguments,
         recipe=recipe,
@@ -212,8 +219,24 @@ def search(
         if not result.interrupted and finalists and ended.best is not None:
             _train_finalists(result, store, sharing, given, tell.final)
     if folder is not None:
-        _report(result, Run(folder, setting.space, setting.source))
+        _report(result, Run(folder, setting=setting))
     return result
+
+
+def _own_task(
+    task: str | None,
+    loss: Measure | None,
+    metrics: Mapping[str, Measure | tuple[Measure, str]] | None,
+) -> str | OwnTask | None:
+    if loss is None:
+        if metrics:
+            raise InputError("metrics", "a loss beside them", "none", "give loss=...")
+        return task
+    if task is not None:
+        raise InputError("loss", "no task by name beside a loss of one's own", repr(task))
+    from .task.own import OwnTask
+
+    return OwnTask(loss, metrics)
 
 
 def _as_begun(
@@ -387,5 +410,11 @@ def _call(given: Mapping[str, Any]) -> str:
         value = given[name]
         if name not in ("listener", "command") and value is not parameter.default:
             named = getattr(value, "__name__", None) if callable(value) else None
-            parts.append(f"{name}={named or repr(value)}")
+            parts.append(f"{name}={named or _short(value)}")
     return f"nas.search({', '.join(parts)})"
+
+
+def _short(value: Any) -> str:
+    """What repeats a value, where that is short; data given as objects is not."""
+    text = repr(value)
+    return text if len(text) <= 200 and "\n" not in text else f"<{type(value).__name__}>"

@@ -22,7 +22,9 @@ from .task.reading import expect_drawn, expect_used
 from .trial import Fidelity
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from .trees import Tree
 
 #: What names a space: a registered name, ``module:function``, a builder, or a space itself.
 SpaceLike = str | Callable[..., Any] | Space
@@ -69,7 +71,7 @@ class Setting:
         least = least_epochs(self.fidelity.share, len(self.data.train), self.recipe)
         return max(1, min(least, full - 1))
 
-    def example(self) -> Tensor:
+    def example(self) -> Tree:
         """A prepared input of one example."""
         return self.task.example(self.data.facts)
 
@@ -81,15 +83,17 @@ class Setting:
         """
         import torch
 
-        from .study.rehearsal import expect_one_input, expect_one_output
+        from .study.rehearsal import expect_inputs, expect_one_output
+        from .trees import call, move
 
         tensors = chain(model.parameters(), model.buffers())
         device = next((tensor.device for tensor in tensors), "cpu")
-        batch = self.task.example(self.data.facts, batch=2).to(device)
-        expect_one_input(model, batch)
+        batch = move(self.task.example(self.data.facts, batch=2), device)
+        expect_inputs(model, batch)
         with torch.no_grad():
-            outputs = model.eval()(batch)
-        expect_one_output(outputs, self.task)
+            outputs = call(model.eval(), batch)
+        if self.task.plain:
+            expect_one_output(outputs, self.task)
         self.task.expect_outputs(outputs, self.data.facts)
 
     def models(self, meta: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -138,9 +142,9 @@ class Setting:
 
 def settle(
     space: SpaceLike | None,
-    source: str | Path,
+    source: Any,
     *,
-    task: str | None = None,
+    task: str | Task | None = None,
     options: ReadOptions | None = None,
     arguments: Mapping[str, Any] | None = None,
     recipe: Recipe | None = None,
@@ -154,24 +158,22 @@ def settle(
     """Open data, task and space, and fill in what was left to defaults.
 
     Args:
+        source: a name, a path, or where the task is an :class:`~archsmith.task.own.OwnTask` the
+            data itself.
         recorded: the options are those of a study that goes on: what does nothing is let be.
 
     Raises:
         InputError: a name, a path, an option or the data is wrong.
     """
     options = options or ReadOptions()
-    source = _source(source)
     _check_arguments(space, arguments)
     device = pick_device(device)
-    found = find_task(task) if task else task_for(source, options)
     if isinstance(space, str):
         builder_of(space)  # a wrong name is told before the data is read
-    if not recorded:
-        expect_used(found, source, options)
-    data = found.read(source, options)
-    if not recorded:
-        expect_drawn(data, options)
+    found, data = _opened(source, task, options, recorded)
     wanted = space if space is not None else found.default_space
+    if not wanted:
+        raise InputError("space", "a builder or a space for data of one's own", "none")
     recipe = recipe or found.recipe(data)
     if final_epochs is not None:
         if final_epochs < 1:
@@ -191,6 +193,25 @@ def settle(
         device,
         latency or LatencyOptions(),
     )
+
+
+def _opened(
+    source: Any, task: str | Task | None, options: ReadOptions, recorded: bool
+) -> tuple[Task, Data]:
+    from .task.own import OwnTask
+
+    if isinstance(task, OwnTask):
+        from .data.given import parts_of
+
+        return task, task.data_of(parts_of(source, options.validation, options.test, options.seed))
+    source = _source(source)
+    found = find_task(task) if task else task_for(source, options)
+    if not recorded:
+        expect_used(found, source, options)
+    data = found.read(source, options)
+    if not recorded:
+        expect_drawn(data, options)
+    return found, data
 
 
 def merge(base: Fidelity, epochs: int | None, share: float | None) -> Fidelity:
@@ -291,7 +312,8 @@ def _source(source: object) -> str:
         return str(source)
     raise InputError(
         "data", "a name or a path, as a string or a Path", f"a value of type {_type_of(source)}",
-        "arrays go by a file: np.savez('data.npz', x=inputs, y=targets)",
+        "objects come with what they are judged by: nas.search(space, data=..., loss=..., "
+        "metrics={...}); or write a file: np.savez('data.npz', x=inputs, y=targets)",
     )  # fmt: skip
 
 

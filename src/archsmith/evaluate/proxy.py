@@ -16,7 +16,7 @@ from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Task
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
-from .reading import digest_of, read_again
+from .reading import carried, digest_of, read_again
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -54,7 +54,7 @@ class ProxyEvaluator(Evaluator):
         space: Space,
         source: str,
         options: ReadOptions,
-        task: str,
+        task: str | Task,
         proxies: Sequence[str | Proxy | SetProxy] = ("az-nas",),
         batch_size: int = BATCH,
         device: str = "cpu",
@@ -75,7 +75,11 @@ class ProxyEvaluator(Evaluator):
 
     def __getstate__(self) -> dict[str, Any]:
         digest = digest_of(self._data, self._digest)
-        return self.__dict__ | {"_data": None, "_batch": None, "_digest": digest}
+        return self.__dict__ | {
+            "_data": carried(self._data, self.source),
+            "_batch": None,
+            "_digest": digest,
+        }
 
     @property
     def task(self) -> Task:

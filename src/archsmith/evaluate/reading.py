@@ -6,6 +6,11 @@ from ..task.base import Data, ReadOptions, Task
 from .base import TrialFailed
 
 
+def carried(data: Data | None, source: str) -> Data | None:
+    """What of the data travels to a worker: nothing that can be read there again."""
+    return None if source else data
+
+
 def digest_of(data: Data | None, known: str) -> str:
     """The digest that travels to a worker in place of the data; empty where nothing was read."""
     return data.digest() if data is not None else known

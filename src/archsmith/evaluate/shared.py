@@ -20,7 +20,7 @@ from ..train import score
 from ..trees import Tree, move
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
-from .reading import digest_of, read_again
+from .reading import carried, digest_of, read_again
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -54,7 +54,7 @@ class SharedWeightsEvaluator(Evaluator):
         file: str | Path,
         source: str,
         options: ReadOptions,
-        task: str,
+        task: str | Task,
         device: str = "cpu",
         calibration: int = CALIBRATION,
         supernet: Supernet | None = None,
@@ -67,7 +67,11 @@ class SharedWeightsEvaluator(Evaluator):
 
     def __getstate__(self) -> dict[str, Any]:
         digest = digest_of(self._data, self._digest)
-        return self.__dict__ | {"_supernet": None, "_data": None, "_digest": digest}
+        return self.__dict__ | {
+            "_supernet": None,
+            "_data": carried(self._data, self.source),
+            "_digest": digest,
+        }
 
     @property
     def task(self) -> Task:

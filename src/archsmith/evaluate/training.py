@@ -15,7 +15,7 @@ from ..task.base import Data, ReadOptions, Recipe, Task
 from ..train import Diverged, train
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
-from .reading import digest_of, read_again
+from .reading import carried, digest_of, read_again
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +51,7 @@ class TrainingEvaluator(Evaluator):
         space: Space,
         source: str,
         options: ReadOptions,
-        task: str,
+        task: str | Task,
         recipe: Recipe,
         device: str = "cpu",
         threads: int | None = None,
@@ -66,7 +66,11 @@ class TrainingEvaluator(Evaluator):
         self.subset, self.least = subset, least
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_data": None, "_digest": digest_of(self._data, self._digest)}
+        return {
+            **self.__dict__,
+            "_data": carried(self._data, self.source),
+            "_digest": digest_of(self._data, self._digest),
+        }
 
     @property
     def provides(self) -> tuple[str, ...]:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArchsmithError, SpaceError
 from ..space.building import tell
 from ..space.ordinary import ordinary
-from ..trees import Tree, call, clone
+from ..trees import Tree, call, clone, leaves
 from .shapes import advice, told
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from ..space import Space
     from ..task.base import Data, Recipe, Task
@@ -63,16 +63,24 @@ def rehearse(space: Space, task: Task, data: Data, recipe: Recipe, device: str =
         )  # fmt: skip
 
 
-def expect_one_input(model: nn.Module, batch: Tensor) -> None:
+def expect_inputs(model: nn.Module, batch: Tree) -> None:
     """Raises ValueError where forward cannot be called with a batch alone."""
+    from ..trees import arguments, leaves
+
+    by_position, by_keyword = arguments(batch)
     try:
         taken = inspect.signature(model.forward)
-        taken.bind(batch)
+        taken.bind(*by_position, **by_keyword)
     except TypeError:
-        kind, shape = str(batch.dtype).removeprefix("torch."), ", ".join(map(str, batch.shape[1:]))
+        told = [
+            f"{str(t.dtype).removeprefix('torch.')} of shape "
+            f"(batch, {', '.join(map(str, t.shape[1:]))})"
+            for t in leaves(batch)
+        ]
+        count = "one input" if len(told) == 1 else f"{len(told)} inputs"
         raise ValueError(
-            f"forward takes {', '.join(taken.parameters) or 'nothing'}, and the task gives one "
-            f"input, {kind} of shape (batch, {shape}): make the others of it, or give defaults"
+            f"forward takes {', '.join(taken.parameters) or 'nothing'}, and the task gives "
+            f"{count}, {' and '.join(told)}: make the others of it, or give defaults"
         ) from None
     except ValueError:  # no signature to be had
         return
@@ -98,7 +106,7 @@ def _check_training(where: str, task: Task, model: nn.Module, inputs: Tree) -> N
             outputs: Any = call(model.train(), inputs)
         except Exception as error:
             raise _cannot(where, error) from error
-    if not isinstance(outputs, torch.Tensor):
+    if task.plain and not isinstance(outputs, torch.Tensor):
         raise SpaceError(
             where, f"one tensor in training too, which the loss of {task.name} takes",
             _kind_of(outputs),
@@ -136,8 +144,8 @@ def _apart(one: nn.Module, two: nn.Module, inputs: Tree) -> float:
     given = []
     for model in (one, two):
         with torch.no_grad(), seeded(0):
-            outputs: Tensor = call(model.eval(), clone(inputs))
-        given.append(outputs.detach().to("cpu"))
+            outputs = leaves(call(model.eval(), clone(inputs)))
+            given.append(torch.cat([each.detach().to("cpu").flatten() for each in outputs]))
     first, second = given
     if first.shape != second.shape:
         return float("inf")

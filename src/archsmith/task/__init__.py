@@ -23,14 +23,16 @@ tasks = Registry(
 )
 
 
-def task(name: str) -> Task:
+def task(name: str | Task) -> Task:
     """The task of this name; one that takes options has them behind a colon,
-    ``few-shot:ways=20,shots=5``.
+    ``few-shot:ways=20,shots=5``. A task is given back as it is.
 
     Raises:
         UnknownNameError: with the nearest name.
         InputError: options that the task does not take.
     """
+    if isinstance(name, Task):
+        return name
     name, _, options = name.partition(":")
     kind = tasks.get(name)
     if options and not inspect.signature(kind).parameters:

@@ -147,6 +147,8 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     #: Name of the ready space that fits when none is given.
     default_space: ClassVar[str]
+    #: Whether a model takes one tensor and gives one.
+    plain: ClassVar[bool] = True
     #: Whether a model can be judged on training examples that are not augmented.
     judged_as_is: ClassVar[bool] = True
 

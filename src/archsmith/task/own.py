@@ -1,0 +1,253 @@
+"""A task on the spot: a user's own data, loss and metrics, given as objects.
+
+``nas.search(space, data=(train, validation, test), loss=..., metrics={...})`` makes one. It has no
+name on the command line, since there is nothing that reads its data.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..data.splits import Batch, Split
+from ..errors import DataError, InputError
+from ..objective import Metric
+from ..trees import (
+    call,
+    clone,
+    count_examples,
+    first_tensor,
+    leaves,
+    spec_from_json,
+    spec_of,
+    spec_to_json,
+    zeros,
+)
+from ..trial import Fidelity
+from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Of outputs and targets, or of a model, inputs and targets: a number, or one for each example.
+Measure = Callable[..., Any]
+#: Metrics whose direction nobody has to say.
+_BETTER: dict[str, Literal["maximize", "minimize"]] = {
+    **dict.fromkeys(
+        ("accuracy", "auc", "bleu", "dice", "f1", "iou", "map", "psnr", "r2", "ssim"), "maximize"
+    ),
+    **dict.fromkeys(("error", "loss", "mae", "mse", "perplexity", "rmse"), "minimize"),
+}
+_EPOCHS = 10
+
+
+class OwnTask(Task):
+    """What a loss and metrics say, on data that brings its own inputs and targets.
+
+    Args:
+        loss: of ``(outputs, targets)``, or of ``(model, inputs, targets)`` where it calls the model
+            in its own way; a scalar tensor.
+        metrics: by name, each a function of the same arguments that gives a number or a tensor of
+            one number for each example; means are taken. Where the name does not tell which way is
+            better, a pair with ``"maximize"`` or ``"minimize"``. Without metrics the loss is what a
+            search minimises.
+
+    Raises:
+        InputError: no such functions, or a metric that may be better either way.
+    """
+
+    name = "own"
+    default_space = ""
+    plain = False
+
+    def __init__(
+        self,
+        loss: Measure,
+        metrics: Mapping[str, Measure | tuple[Measure, str]] | None = None,
+    ) -> None:
+        _arity("loss", loss)
+        self._loss = loss
+        self._measures: dict[str, Measure] = {}
+        known: list[Metric] = []
+        for name, given in (metrics or {}).items():
+            measure, direction = given if isinstance(given, tuple) else (given, _BETTER.get(name))
+            if direction not in ("maximize", "minimize"):
+                raise InputError(
+                    f"metric {name}", "which way is better", repr(direction),
+                    f"metrics={{{name!r}: (function, 'maximize')}}",
+                )  # fmt: skip
+            _arity(f"metric {name}", measure)
+            self._measures[name] = measure
+            known.append(Metric(name, "", direction))  # type: ignore[arg-type]
+        self.metrics = tuple(known) or (Metric("loss", "", "minimize"),)  # type: ignore[misc]
+
+    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
+        return False
+
+    def read(self, source: str, options: ReadOptions) -> Data:
+        raise InputError(
+            "data", "the objects that the study was begun with", "nothing that reads them again",
+            "give the same call again: nas.search(space, data=..., loss=...)",
+        )  # fmt: skip
+
+    def data_of(self, parts: Sequence[Split], name: str = "own data") -> Data:
+        """Training, validation and test part as data of this task."""
+        train, validation, test = parts
+        batch = train.head(2)
+        facts: dict[str, Any] = {"inputs": spec_to_json(spec_of(batch.inputs))}
+        labels = train.labels
+        whole = labels is not None and not labels.is_floating_point()
+        if labels is not None and whole and len(labels) and int(labels.min()) >= 0:
+            facts["classes"] = int(labels.max()) + 1
+        sizes = " · ".join(
+            f"{len(part):,} {which}"
+            for part, which in zip(parts, ("training", "validation", "test"), strict=True)
+        )
+        shapes = ", ".join(
+            f"{str(t.dtype).removeprefix('torch.')} {('n', *t.shape[1:])}".replace("'", "")
+            for t in leaves(batch.inputs)
+        )
+        summary = (f"inputs: {shapes}", sizes.replace(" · ", ", "))
+        return Data(name, "", self.name, train, validation, test, facts, summary)
+
+    def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        offered = {"classes": facts["classes"]} if "classes" in facts else {}
+        example = self.example(facts)
+        if isinstance(example, Tensor) and example.is_floating_point():
+            if example.dim() == 4:
+                names = ("channels", "height", "width")
+                offered |= dict(zip(names, example.shape[1:], strict=True))
+            if example.dim() == 2:
+                offered["features"] = example.shape[1]
+        return offered
+
+    def example(self, facts: Mapping[str, Any], batch: int = 1) -> Any:
+        return zeros(spec_from_json(facts["inputs"]), batch)
+
+    def recipe(self, data: Data) -> Recipe:
+        return Recipe(epochs=_EPOCHS)
+
+    def search_fidelity(self, data: Data) -> Fidelity:
+        return Fidelity(epochs=3)
+
+    def prepare(self, inputs: Any, facts: Mapping[str, Any]) -> Any:
+        return inputs
+
+    def augment(
+        self, inputs: Any, generator: torch.Generator, facts: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The inputs as they are: data sets of torch augment by themselves."""
+        return inputs
+
+    def loss(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
+        found: Tensor = _measured(self._loss, model, batch)
+        return found
+
+    def criterion(self, outputs: Any, targets: Any, smoothing: float = 0.0) -> Tensor:
+        if _arity("loss", self._loss) != 2:
+            raise InputError(
+                "loss", "a function of outputs and targets, which is all that is known here",
+                "one of a model, inputs and targets",
+            )  # fmt: skip
+        found: Tensor = self._loss(outputs, targets)
+        return found
+
+    def imitation(self, outputs: Any, teacher: Any, targets: Any) -> Tensor:
+        """The loss itself: what imitation is of outputs of any kind, nobody has said."""
+        if _arity("loss", self._loss) == 2:
+            return self.criterion(outputs, targets)
+        one, two = first_tensor(outputs), first_tensor(teacher)
+        assert one is not None
+        assert two is not None
+        return nn.functional.mse_loss(one, two)
+
+    def meter(self, facts: Mapping[str, Any]) -> Meter:
+        return OwnMeter({"loss": self._loss} | self._measures)
+
+    def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
+        return model
+
+    def signature(self, data: Data) -> Signature:
+        count = len(data.validation)
+        example = data.validation.take(torch.tensor([0, min(1, count - 1)])).inputs
+        return Signature(example, "inputs", "outputs", "what the model takes; what it gives")
+
+    def load_input(self, path: Path, facts: Mapping[str, Any]) -> Any:
+        raise DataError(
+            str(path), "an input that archsmith can read", "one of a study's own data",
+            "load the model in Python: archsmith.export.load_model(DIR, space=...)",
+        )  # fmt: skip
+
+    def describe(self, outputs: Any, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        rows = zip(*(tensor.detach().cpu().tolist() for tensor in leaves(outputs)), strict=True)
+        return [{"outputs": list(row)} for row in rows]
+
+    def picture(
+        self, inputs: Any, targets: Any, outputs: Any, facts: Mapping[str, Any]
+    ) -> Image.Image:
+        raise InputError("predictions", "a picture of them", "a task that has none")
+
+
+class OwnMeter(Meter):
+    """Means of the loss and of each metric over the examples."""
+
+    def __init__(self, measures: Mapping[str, Measure]) -> None:
+        self.measures = measures
+        self.totals = dict.fromkeys(measures, 0.0)
+        self.count = 0
+
+    def see(self, model: nn.Module, batch: Batch) -> None:
+        outputs: list[Any] = []
+        if any(_arity(name, measure) == 2 for name, measure in self.measures.items()):
+            outputs.append(call(model, batch.inputs))
+        for name, measure in self.measures.items():
+            if _arity(name, measure) == 2:
+                self._add(name, measure(outputs[0], batch.targets), batch)
+            else:
+                self._add(name, measure(model, clone(batch.inputs), batch.targets), batch)
+        self.count += count_examples(tuple(batch))
+
+    def update(self, outputs: Any, targets: Any) -> None:
+        batch = Batch(outputs, targets)
+        for name, measure in self.measures.items():
+            self._add(name, measure(outputs, targets), batch)
+        self.count += count_examples(targets)
+
+    def result(self) -> dict[str, float]:
+        return {name: total / max(1, self.count) for name, total in self.totals.items()}
+
+    def _add(self, name: str, value: Any, batch: Batch) -> None:
+        number = float(value.double().mean()) if isinstance(value, Tensor) else float(value)
+        self.totals[name] += number * count_examples(tuple(batch))
+
+
+def _measured(measure: Measure, model: nn.Module, batch: Batch) -> Any:
+    if _arity("loss", measure) == 2:
+        return measure(call(model, batch.inputs), batch.targets)
+    return measure(model, batch.inputs, batch.targets)
+
+
+def _arity(what: str, measure: Any) -> int:
+    """Of how many arguments a loss or metric is: two, or three with the model first.
+
+    Raises:
+        InputError: neither.
+    """
+    expected = "a function of (outputs, targets), or of (model, inputs, targets)"
+    if not callable(measure):
+        raise InputError(what, expected, f"a value of type {type(measure).__name__}")
+    function = measure.forward if isinstance(measure, nn.Module) else measure
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    try:
+        taken = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 2  # a function of torch, written in C
+    needed = [p for p in taken if p.kind in kinds and p.default is p.empty]
+    if len(needed) not in (2, 3):
+        raise InputError(what, expected, f"one that needs {len(needed)} arguments")
+    return len(needed)
