@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .benchmarking import BenchmarkResult, benchmark, compare, picture, read_table
+    from .data.dataset import DatasetSplit
     from .data.episodes import Episodes, one_drawer_each
     from .data.splits import Split, TensorSplit
     from .errors import ArchsmithError, InputError, SpaceError, WorkError
@@ -130,6 +131,7 @@ _PLACES = {
     "TrialFailed": "evaluate",
     "TrialPruned": "evaluate",
     "Watch": "evaluate",
+    "DatasetSplit": "data.dataset",
     "Split": "data.splits",
     "TensorSplit": "data.splits",
     "Episodes": "data.episodes",

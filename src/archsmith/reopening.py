@@ -211,9 +211,12 @@ def _check_named(
 
 
 def keep_examples(folder: Path, data: Data) -> None:
-    """Keep what an export is checked on, so that it can do without the data; once."""
+    """Keep what an export is checked on, so that it can do without the data; once.
+
+    Data that was given as objects is not kept: a study goes on when it is given again.
+    """
     path = _examples_path(folder)
-    if not path.exists():
+    if data.source and not path.exists():
         inputs, targets = data.validation.head(EXAMPLES)
         write(path, {"inputs": inputs, "targets": targets})
 

@@ -137,6 +137,13 @@ def spec_of(tree: Tree) -> Spec:
     )
 
 
+def specs(spec: Spec) -> Iterator[TensorSpec]:
+    """The parts of a spec, in order."""
+    found: list[TensorSpec] = []
+    _mapped(found.append, spec, TensorSpec)
+    return iter(found)
+
+
 def as_spec(given: Spec | Sequence[int], dtype: str = "float32") -> Spec:
     """A spec as it is, or that of a single tensor by its shape, the batch first.
 

@@ -14,6 +14,7 @@ from ..proxy.scoring import attempt, check_batch
 from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Task
+from ..trees import shapes
 from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
@@ -175,4 +176,9 @@ def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
     raw = train.take(task.draw_one(train, size, seed))
     noise = None if task.judged_as_is else torch.Generator().manual_seed(seed)
     ready = task.prepare_batch(raw, data.facts, noise)
+    for what, tree in zip(("inputs", "targets"), ready, strict=True):
+        if not isinstance(tree, torch.Tensor):
+            raise CannotScore(
+                "proxies", f"{what} of one tensor", shapes(tree), "search without a proxy"
+            )
     return Batch(ready.inputs, ready.targets, task.criterion)

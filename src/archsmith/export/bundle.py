@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..errors import InputError, WorkError
 from ..files import held, remove_folder, write_text
 from ..space.ordinary import ordinary
+from ..trees import Tree, spec_of, spec_to_json, take
 from .card import card
 from .parity import Parity, compare
 from .record import FORMAT, first_line, outputs_of, read_record
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from ..space import Space
     from ..space.architecture import Architecture
@@ -130,7 +131,7 @@ class _Writer:
         self.deployable = task.deployable(model, data.facts)
         self.live = formats.live(self.deployable)
         examples = data.validation.head(_EXAMPLES).inputs
-        self.batches = [examples, examples[:3], examples[:1]]
+        self.batches = [examples, take(examples, slice(3)), take(examples, slice(1))]
         self.checks: list[Any] = []
         self.absent: dict[str, str] = {}
         self.failures: list[str] = []
@@ -139,7 +140,7 @@ class _Writer:
         """The weights, read back into a module that the space builds anew."""
         from . import formats
 
-        def read(path: Path) -> Callable[[Tensor], Tensor]:
+        def read(path: Path) -> Callable[[Tree], Tree]:
             fresh = formats.read_safetensors(self.space.build(self.architecture), path)
             return formats.live(self.task.deployable(fresh, self.facts))
 
@@ -152,7 +153,7 @@ class _Writer:
         self,
         file: str,
         write: Callable[[nn.Module, Signature, Path], None],
-        read: Callable[[Path], Callable[[Tensor], Tensor]],
+        read: Callable[[Path], Callable[[Tree], Tree]],
         must: bool,
     ) -> None:
         """Write one file, read it back, compare; without ``must`` one that cannot be made is no
@@ -209,8 +210,7 @@ def _record(
         "signature": {
             "input_name": signature.input_name,
             "output_name": signature.output_name,
-            "shape": ["batch", *example.shape[1:]],
-            "dtype": str(example.dtype).removeprefix("torch."),
+            "inputs": spec_to_json(spec_of(example)),
             "description": signature.description,
         },
         "facts": data.facts,

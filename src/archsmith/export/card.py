@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..objective import COSTS, Metric
+from ..trees import Spec, TensorSpec, spec_from_json, specs
 from .parity import Parity
 
 _PT2 = """\
 ```python
 import torch
 model = torch.export.load("model.pt2").module()
-inputs = torch.zeros({shape}, dtype=torch.{dtype})  # your raw examples, any number of them
-print(model(inputs))
+inputs = {torch}  # your raw examples, any number of them
+print(model({call}inputs))
 ```
 """
 
@@ -21,8 +22,8 @@ _ONNX = """\
 ```python
 import numpy, onnxruntime
 session = onnxruntime.InferenceSession("model.onnx")
-inputs = numpy.zeros({shape}, dtype="{dtype}")  # your raw examples, any number of them
-print(session.run(None, {{"{name}": inputs}})[0])
+inputs = {numpy}  # your raw examples, any number of them
+print(session.run(None, {fed})[0])
 ```
 """
 
@@ -91,11 +92,17 @@ def _metrics(values: Mapping[str, float], known: tuple[Metric, ...]) -> list[str
 
 def _loading(record: Mapping[str, Any], files: set[str]) -> list[str]:
     signature = record["signature"]
-    shape = f"({', '.join(str(n) for n in (1, *signature['shape'][1:]))}"
+    taken = spec_from_json(signature["inputs"])
+    flat = list(specs(taken))
+    numpy = ", ".join(f'numpy.zeros({each.shape}, dtype="{each.dtype}")' for each in flat)
+    names = "(taken.name for taken in session.get_inputs())"
     words = {
-        "shape": shape + (",)" if len(signature["shape"]) == 1 else ")"),
-        "dtype": signature["dtype"],
-        "name": signature["input_name"],
+        "torch": _zeros(taken),
+        "call": "**" if isinstance(taken, Mapping) else "*" * isinstance(taken, tuple),
+        "numpy": numpy if isinstance(taken, TensorSpec) else f"[{numpy}]",
+        "fed": f'{{"{signature["input_name"]}": inputs}}'
+        if isinstance(taken, TensorSpec)
+        else f"dict(zip({names}, inputs))",
     }
     lines: list[str] = []
     if "model.pt2" in files:
@@ -114,6 +121,15 @@ def _loading(record: Mapping[str, Any], files: set[str]) -> list[str]:
         _WEIGHTS,
     ]
     return lines
+
+
+def _zeros(taken: Spec) -> str:
+    """Code that makes inputs."""
+    if isinstance(taken, TensorSpec):
+        return f"torch.zeros({taken.shape}, dtype=torch.{taken.dtype})"
+    if isinstance(taken, Mapping):
+        return f"dict({', '.join(f'{name}={_zeros(each)}' for name, each in taken.items())})"
+    return f"({', '.join(map(_zeros, taken))},)"
 
 
 def _agreement(parity: Parity) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..errors import WorkError
 from ..hardware.runtimes import quiet, require_onnx
 from ..task.base import Signature
+from ..trees import Tree, arguments, call, clone, leaves, map_tensors
 from ..weights import read, snapshot, write
 from .record import first_line
 
@@ -57,8 +58,8 @@ def write_pt2(deployable: nn.Module, signature: Signature, path: Path) -> None:
         torch.export.save(_traced(deployable, signature), path)
 
 
-def read_pt2(path: Path) -> Callable[[Tensor], Tensor]:
-    """The exported program as a function of raw inputs (n, ...).
+def read_pt2(path: Path) -> Callable[[Tree], Tree]:
+    """The exported program as a function of raw inputs, examples first.
 
     Only for files of one's own. Read in torch 2.13: ``torch.export.load`` unpickles sample inputs
     with ``weights_only=True`` but tries again without it when that fails, unpickles any weight or
@@ -78,22 +79,25 @@ def write_onnx(deployable: nn.Module, signature: Signature, path: Path) -> None:
         Exception: whatever torch raises where an operation has no ONNX counterpart.
     """
     require_onnx()
+    by_position, by_keyword = arguments(signature.example)
+    single = isinstance(signature.example, Tensor)
     with quiet():
         program: Any = torch.onnx.export(
             _traced(deployable, signature),
-            (signature.example,),
+            by_position,
+            kwargs=by_keyword,
             dynamo=True,
-            input_names=[signature.input_name],
-            output_names=[signature.output_name],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=[signature.input_name] if single else None,
+            output_names=[signature.output_name] if single else None,
+            dynamic_shapes=_dynamic(signature),
             opset_version=OPSET,
             verbose=False,
         )
         program.save(str(path))
 
 
-def read_onnx(path: Path) -> Callable[[Tensor], Tensor]:
-    """The ONNX graph on the CPU as a function of raw inputs (n, ...).
+def read_onnx(path: Path) -> Callable[[Tree], Tree]:
+    """The ONNX graph on the CPU as a function of raw inputs, examples first.
 
     Raises:
         MissingExtraError: onnxruntime is not installed.
@@ -106,15 +110,18 @@ def read_onnx(path: Path) -> Callable[[Tensor], Tensor]:
     session = onnxruntime.InferenceSession(
         str(path), sess_options=options, providers=["CPUExecutionProvider"]
     )
-    name = session.get_inputs()[0].name
+    names = [taken.name for taken in session.get_inputs()]
 
-    def run(inputs: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(None, {name: inputs.numpy()})[0])
+    def run(inputs: Tree) -> Tree:
+        arrays = [tensor.numpy() for tensor in leaves(inputs)]
+        outputs = session.run(None, dict(zip(names, arrays, strict=True)))
+        given = tuple(torch.from_numpy(array) for array in outputs)
+        return given[0] if len(given) == 1 else given
 
     return run
 
 
-def live(deployable: nn.Module) -> Callable[[Tensor], Tensor]:
+def live(deployable: nn.Module) -> Callable[[Tree], Tree]:
     """The model itself, as a function like those that the readers give."""
     return _inferring(deployable.eval())
 
@@ -149,15 +156,22 @@ def own_copy(model: nn.Module, space: Space, architecture: Architecture) -> nn.M
 
 
 def _traced(deployable: nn.Module, signature: Signature) -> torch.export.ExportedProgram:
-    shapes = ({0: torch.export.Dim("batch")},)
-    return torch.export.export(deployable.eval(), (signature.example,), dynamic_shapes=shapes)
+    by_position, by_keyword = arguments(signature.example)
+    return torch.export.export(
+        deployable.eval(), by_position, by_keyword, dynamic_shapes=_dynamic(signature)
+    )
 
 
-def _inferring(module: Callable[[Tensor], Any]) -> Callable[[Tensor], Tensor]:
-    def run(inputs: Tensor) -> Tensor:
+def _dynamic(signature: Signature) -> Any:
+    """The batch is dynamic in each tensor."""
+    batch = torch.export.Dim("batch")
+    by_position, by_keyword = arguments(signature.example)
+    return map_tensors(lambda _: {0: batch}, by_keyword or by_position)
+
+
+def _inferring(module: Any) -> Callable[[Tree], Tree]:
+    def run(inputs: Tree) -> Tree:
         with torch.no_grad():
-            outputs = module(inputs.clone())  # a model may change its input in place
-        assert isinstance(outputs, Tensor)
-        return outputs
+            return call(module, clone(inputs))  # a model may change its input in place
 
     return run

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..trees import Tree, count_examples, leaves
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -91,32 +93,36 @@ def _finite(value: float) -> float | None:
 
 def compare(
     file: str,
-    live: Callable[[Tensor], Tensor],
-    loaded: Callable[[Tensor], Tensor],
-    batches: Sequence[Tensor],
+    live: Callable[[Tree], Tree],
+    loaded: Callable[[Tree], Tree],
+    batches: Sequence[Tree],
 ) -> Check:
     """Run both on the same raw batches.
 
     Args:
         file: name for the check.
-        live, loaded: raw inputs (n, ...) to outputs (n, ...).
+        live, loaded: raw inputs to outputs, examples first.
         batches: raw inputs, of different sizes.
     """
     differences: list[float] = []
     seen: list[Tensor] = []
     scale, same, ranked = 0.0, 0, 0
     for inputs in batches:
-        expected, got = live(inputs), loaded(inputs)
-        seen.append(expected)
-        if expected.shape != got.shape:
+        outputs, reloaded = (list(leaves(run(inputs))) for run in (live, loaded))
+        if len(outputs) != len(reloaded) or not outputs:
             differences.append(math.inf)
             continue
-        differences.append(float((expected.double() - got.double()).abs().max()))
-        scale = max(scale, float(expected.abs().max()))
-        if expected.dim() == 2 and expected.shape[1] > 1:
-            same += int((expected.argmax(1) == got.argmax(1)).sum())
-            ranked += len(expected)
-    sizes = tuple(len(inputs) for inputs in batches)
+        for expected, got in zip(outputs, reloaded, strict=True):
+            seen.append(expected)
+            if expected.shape != got.shape:
+                differences.append(math.inf)
+                continue
+            differences.append(float((expected.double() - got.double()).abs().max()))
+            scale = max(scale, float(expected.abs().max()))
+            if expected.dim() == 2 and expected.shape[1] > 1:
+                same += int((expected.argmax(1) == got.argmax(1)).sum())
+                ranked += len(expected)
+    sizes = tuple(count_examples(inputs) for inputs in batches)
     if all(_probabilities(outputs) for outputs in seen):
         scale = 1.0
     # max() alone would drop a NaN.

@@ -12,10 +12,11 @@ from ..signing import check_arguments
 from .record import check_outputs, first_line, outputs_of, read_record
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from ..space import Space
     from ..task.base import Task
+    from ..trees import Tree
 
 
 #: What to do about an export that is damaged.
@@ -73,7 +74,7 @@ def named(task: Task, path: Path, answers: list[dict[str, Any]]) -> list[dict[st
 
 def opened(
     folder: str | Path, space: Space | None = None
-) -> tuple[dict[str, Any], Task, Callable[[Tensor], Tensor]]:
+) -> tuple[dict[str, Any], Task, Callable[[Tree], Tree]]:
     """The record of an export, its task, and the deployed model as a function of raw inputs.
 
     Raises:
@@ -90,7 +91,7 @@ def opened(
 
 def _runner(
     folder: Path, record: Mapping[str, Any], task: Task, space: Space | None
-) -> Callable[[Tensor], Tensor]:
+) -> Callable[[Tree], Tree]:
     from . import formats
 
     space = space or _registered(record)
@@ -108,7 +109,7 @@ def _runner(
 
 def _built(
     folder: Path, record: Mapping[str, Any], task: Task, space: Space
-) -> Callable[[Tensor], Tensor]:
+) -> Callable[[Tree], Tree]:
     from . import formats
 
     return formats.live(task.deployable(_filled(folder, record, space), record["facts"]))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from ..data.splits import Batch, Split
+    from ..trees import Tree
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,13 @@ class Signature:
     """What an exported model takes and gives.
 
     Attributes:
-        example: raw inputs as the deployed model takes them (batch of 2; the batch is dynamic).
+        example: raw inputs as the deployed model takes them (batch of 2; the batch is dynamic): a
+            tensor, or a tuple or mapping of them.
         input_name, output_name: names in the exported graph.
         description: one line for the model card.
     """
 
-    example: Tensor
+    example: Tree
     input_name: str
     output_name: str
     description: str
