@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 # Two processes of tests on two cores: a second thread of each, and of what they start, only waits.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -20,6 +21,10 @@ torch.set_num_threads(1)
 # own, and so has what they start.
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="archsmith-settings-")
 atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
+
+# How long an example takes says how loaded the machine is.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @dataclass

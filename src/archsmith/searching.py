@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ from .oneshot import (
     one_shot,
     trials_of,
 )
+from .options import call_of
 from .reopening import signature_of
 from .run import Run, open_store
 from .setting import Setting, SpaceLike, settle
@@ -60,7 +60,8 @@ from .trial import Fidelity, History
 if TYPE_CHECKING:
     from .evaluate import Evaluator
     from .supernet.method import Method
-    from .task.own import Measure, OwnTask
+    from .task.base import Task
+    from .task.own import Measure, Measures
 
 #: Trials of a search where neither their number nor a time is given.
 TRIALS = 24
@@ -75,7 +76,7 @@ def search(
     *,
     task: str | None = None,
     loss: Measure | None = None,
-    metrics: Mapping[str, Measure | tuple[Measure, str]] | None = None,
+    metrics: Measures | None = None,
     strategy: str | Strategy | Method = "auto",
     proxy: str | None = None,
     evaluator: Evaluator | None = None,
@@ -166,7 +167,7 @@ def search(
     setting = settle(
         space,
         data,
-        task=_own_task(task, loss, metrics),
+        task=_task(task, loss, metrics),
         options=read,
         arguments=arguments,
         recipe=recipe,
@@ -223,20 +224,12 @@ def search(
     return result
 
 
-def _own_task(
-    task: str | None,
-    loss: Measure | None,
-    metrics: Mapping[str, Measure | tuple[Measure, str]] | None,
-) -> str | OwnTask | None:
-    if loss is None:
-        if metrics:
-            raise InputError("metrics", "a loss beside them", "none", "give loss=...")
+def _task(task: str | None, loss: Measure | None, metrics: Measures | None) -> str | Task | None:
+    if loss is None and not metrics:
         return task
-    if task is not None:
-        raise InputError("loss", "no task by name beside a loss of one's own", repr(task))
-    from .task.own import OwnTask
+    from .task.own import own_task
 
-    return OwnTask(loss, metrics)
+    return own_task(task, loss, metrics)
 
 
 def _as_begun(
@@ -284,7 +277,7 @@ def _meta(
         "signature": signature_of(named) if given["run"] is not None else "",
         "models": setting.models(store.meta(), str(store.folder)),
         "strategy": chosen.name,
-        "command": given["command"] or _call(given),
+        "command": given["command"] or call_of(search, given, ("listener", "command")),
         "trials": trials,
         "time": seconds,
         "finalists": given["finalists"],
@@ -401,20 +394,3 @@ def _train_finalists(
     result.best = found_of(result.setting, winner) if winner else None
     result.default = found_of(result.setting, default) if default else None
     result.comparison, result.problems = finals.comparison, finals.problems
-
-
-def _call(given: Mapping[str, Any]) -> str:
-    """The Python call that repeats a search, of what differs from the defaults."""
-    parts = []
-    for name, parameter in inspect.signature(search).parameters.items():
-        value = given[name]
-        if name not in ("listener", "command") and value is not parameter.default:
-            named = getattr(value, "__name__", None) if callable(value) else None
-            parts.append(f"{name}={named or _short(value)}")
-    return f"nas.search({', '.join(parts)})"
-
-
-def _short(value: Any) -> str:
-    """What repeats a value, where that is short; data given as objects is not."""
-    text = repr(value)
-    return text if len(text) <= 200 and "\n" not in text else f"<{type(value).__name__}>"

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: Of outputs and targets, or of a model, inputs and targets: a number, or one for each example.
 Measure = Callable[..., Any]
+#: By name; with ``"maximize"`` or ``"minimize"`` where the name does not tell.
+Measures = Mapping[str, Measure | tuple[Measure, str]]
 #: Metrics whose direction nobody has to say.
 _BETTER: dict[str, Literal["maximize", "minimize"]] = {
     **dict.fromkeys(
@@ -68,7 +70,7 @@ class OwnTask(Task):
     def __init__(
         self,
         loss: Measure,
-        metrics: Mapping[str, Measure | tuple[Measure, str]] | None = None,
+        metrics: Measures | None = None,
     ) -> None:
         _arity("loss", loss)
         self._loss = loss
@@ -191,6 +193,23 @@ class OwnTask(Task):
         self, inputs: Any, targets: Any, outputs: Any, facts: Mapping[str, Any]
     ) -> Image.Image:
         raise InputError("predictions", "a picture of them", "a task that has none")
+
+
+def own_task(
+    task: str | None,
+    loss: Measure | None,
+    metrics: Measures | None,
+) -> OwnTask:
+    """The task of a loss and metrics.
+
+    Raises:
+        InputError: no loss, or a task by name beside it.
+    """
+    if loss is None:
+        raise InputError("metrics", "a loss beside them", "none", "give loss=...")
+    if task is not None:
+        raise InputError("loss", "no task by name beside a loss of one's own", repr(task))
+    return OwnTask(loss, metrics)
 
 
 class OwnMeter(Meter):
