@@ -368,6 +368,8 @@ class Run:
         if winner is None:
             return None
         setting = self.setting  # says of space and data what is missing, before the outline does
+        if not setting.task.pictured:
+            return None
         final = self._final(winner.architecture)
         return predictions_of(setting, final) if final else None
 

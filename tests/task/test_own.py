@@ -118,7 +118,9 @@ def test_two_inputs_are_searched_reported_and_exported(tmp_path: Path) -> None:
     assert not found.problems
     assert found.best.test["accuracy"] > 0.1
     assert found.best.metrics["flops"] > 0
-    assert (tmp_path / "run" / "report.html").exists()
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert "no predictions" not in page
+    assert "no diagram" not in page
     parity = found.best.export(tmp_path / "out")
     assert parity.ok
     assert not parity.absent

@@ -149,6 +149,8 @@ class Task(ABC):
     default_space: ClassVar[str]
     #: Whether a model takes one tensor and gives one.
     plain: ClassVar[bool] = True
+    #: Whether predictions can be shown as a picture.
+    pictured: ClassVar[bool] = True
     #: Whether a model can be judged on training examples that are not augmented.
     judged_as_is: ClassVar[bool] = True
 

@@ -66,6 +66,7 @@ class OwnTask(Task):
     name = "own"
     default_space = ""
     plain = False
+    pictured = False
 
     def __init__(
         self,
