@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from .errors import InputError, unknown
 
 T = TypeVar("T")
+_FUNCTION = re.compile(r"<function (\S+) at 0x[0-9a-f]+>")
 _WORDS = {"yes": True, "true": True, "no": False, "false": False}
 _KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
 
@@ -73,7 +75,7 @@ def call_of(
         value = given[name]
         if name not in without and value is not parameter.default:
             named = getattr(value, "__name__", None) if callable(value) else None
-            text = named or repr(value)
+            text = named or _FUNCTION.sub(r"\1", repr(value))
             short = len(text) <= 200 and "\n" not in text
             parts.append(f"{name}={text if short else f'<{type(value).__name__}>'}")
     return f"nas.{function.__name__}({', '.join(parts)})"
