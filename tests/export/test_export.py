@@ -96,6 +96,7 @@ def test_the_record_says_what_it_is(exported, digits):
     assert record["facts"] == json.loads(json.dumps(data.facts))
     assert record["signature"]["shape"] == ["batch", 1, 8, 8]
     assert record["signature"]["dtype"] == "uint8"
+    assert record["signature"]["inputs"] == {"shape": [1, 1, 8, 8], "dtype": "uint8"}
     assert record["metrics"] == {"accuracy": 0.9, "params": 7514.0, "latency_ms": 0.25}
     assert record["versions"]["torch"] == torch.__version__
     assert record["params"] == sum(p.numel() for p in model.parameters())

@@ -192,7 +192,6 @@ def _record(
 ) -> dict[str, Any]:
     import torch
 
-    example = signature.example
     return {
         "format": FORMAT,
         "name": name or f"{data.name}: {space.name}",
@@ -207,12 +206,7 @@ def _record(
         },
         "params": sum(p.numel() for p in model.parameters()),
         "metrics": {n: v for n, v in (metrics or {}).items() if math.isfinite(v)},
-        "signature": {
-            "input_name": signature.input_name,
-            "output_name": signature.output_name,
-            "inputs": spec_to_json(spec_of(example)),
-            "description": signature.description,
-        },
+        "signature": _told(signature),
         "facts": data.facts,
         "computes": outputs_of(model, task, data.facts),
         "data": {"name": data.name, "summary": list(data.summary)},
@@ -222,6 +216,22 @@ def _record(
             "python": platform.python_version(),
         },
     }
+
+
+def _told(signature: Signature) -> dict[str, Any]:
+    import torch
+
+    example = signature.example
+    told: dict[str, Any] = {
+        "input_name": signature.input_name,
+        "output_name": signature.output_name,
+        "description": signature.description,
+        "inputs": spec_to_json(spec_of(example)),
+    }
+    if isinstance(example, torch.Tensor):  # as in records from before models had several inputs
+        told["shape"] = ["batch", *example.shape[1:]]
+        told["dtype"] = told["inputs"]["dtype"]
+    return told
 
 
 def _write_json(path: Path, value: Any) -> None:
