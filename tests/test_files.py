@@ -157,3 +157,10 @@ def test_an_export_killed_between_the_old_one_and_the_new_comes_back(tmp_path):
         raise ZeroDivisionError
     assert (tmp_path / "out" / "model.pt2").read_text() == "whole"
     assert not old.exists()
+
+
+def test_weights_can_be_read_by_whom_other_files_can(tmp_path):
+    (tmp_path / "plain").write_text("as the user's mask has it")
+    weights.write(tmp_path / "weights.safetensors", {"a": torch.ones(2)})
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1

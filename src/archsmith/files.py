@@ -31,8 +31,11 @@ def replacing(path: Path) -> Iterator[Path]:
     half.unlink(missing_ok=True)
     # Whoever writes next opens a file that is new, not one that somebody had put a link to there.
     os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    mode = stat.S_IMODE(os.stat(half).st_mode)
     try:
         yield half
+        # safetensors puts a file of its own there, which nobody else may read.
+        os.chmod(half, mode)
         os.replace(half, path)
     except BaseException:
         half.unlink(missing_ok=True)
