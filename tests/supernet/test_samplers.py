@@ -187,8 +187,7 @@ def test_attentive_scores_leave_no_trace() -> None:
     session = session_of(elastic)
     method = AttentiveNAS()
     batch = first_batch(session)
-    inputs, targets = session.prepare(batch)
-    now = method._moment(session, inputs, targets)
+    now = method._moment(session, session.prepare(batch))
     before = values(session)
     losses = [now.score(session.supernet.survey.largest) for _ in range(2)]
     assert losses[0] == losses[1] > 0

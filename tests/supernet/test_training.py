@@ -188,10 +188,10 @@ def test_rows_of_epochs_and_what_is_learned() -> None:
     # 144 are left to train on, in 5 batches; the last rate is that of the last of 60 steps.
     assert session.steps == session.step == 60
     assert session.rate == rows[-1]["lr"] == pytest.approx(2e-2 * schedule(59, 60, 0.1))
-    batch = digits().validation.inputs, digits().validation.targets
+    validation = digits().validation
     trained = go(made("bignas"), recipe=recipe)
     assert trained.curve[-1]["train_loss"] < 0.7 * trained.curve[0]["train_loss"]
-    metrics = trained.judge(trained.supernet.survey.largest, batch)
+    metrics = trained.judge(trained.supernet.survey.largest, validation.head(len(validation)))
     assert metrics["accuracy"] > 0.6
 
 
