@@ -225,6 +225,13 @@ def test_one_part_is_split_without_overlap(data) -> None:
             assert torch.equal(first, second)
 
 
+def test_arrays_become_float32_unless_that_would_round_them() -> None:
+    seconds = 1.7e9 + np.arange(20.0)
+    parts = parts_of((np.stack([seconds, seconds], 1), np.arange(20) % 2), 0.2, 0.2, 0)
+    assert parts[0].head(1).inputs.dtype == torch.float64
+    assert parts_of((PIXELS, LABELS), 0.2, 0.2, 0)[0].head(1).inputs.dtype == torch.float32
+
+
 def test_three_parts_stay_as_they_are() -> None:
     three = (PAIR, (PAIR[0], DIGITS), nas.TensorSplit(PAIR[0], DIGITS))
     assert [len(part) for part in parts_of(three, 0.2, 0.2, 0)] == [600, 600, 600]
@@ -232,7 +239,14 @@ def test_three_parts_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [3, [HALF], (HALF, DIGITS[:5]), (np.array(["a", "b"]), np.arange(2)), (HALF, torch.tensor(1))],
+    [
+        3,
+        [HALF],
+        (HALF, DIGITS[:5]),
+        (np.array(["a", "b"]), np.arange(2)),
+        (HALF, torch.tensor(1)),
+        (np.full((20, 2), np.nan), np.arange(20) % 2),
+    ],
 )
 def test_what_is_no_data_is_told(data) -> None:
     with pytest.raises(InputError):

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, Subset
 from ..errors import InputError
 from ..trees import Tree, leaves, take
 from .dataset import DatasetSplit
+from .numerals import narrowed
 from .split import split
 from .splits import Split, TensorSplit
 
@@ -75,7 +76,10 @@ def _tensors(given: Any, what: str) -> Tree:
         return given
     array = given.to_numpy() if hasattr(given, "to_numpy") else np.asarray(given)
     if array.dtype.kind == "f":
-        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+        if not np.isfinite(array).all():
+            raise InputError(what, "finite numbers", "NaN or infinity among them", "fill them in")
+        kept = narrowed(array) if array.dtype == np.float64 else array.astype(np.float32)
+        return torch.from_numpy(np.ascontiguousarray(kept))
     if array.dtype.kind in "iub":
         kept = array if array.dtype == np.uint8 else array.astype(np.int64)
         return torch.from_numpy(np.ascontiguousarray(kept))

@@ -73,8 +73,8 @@ class OwnTask(Task):
         loss: Measure,
         metrics: Measures | None = None,
     ) -> None:
-        _arity("loss", loss)
-        self._loss = loss
+        # Signatures are slow to read; a loss is called at each step.
+        self._loss, self._of_outputs = loss, _arity("loss", loss) == 2
         self._measures: dict[str, Measure] = {}
         known: list[Metric] = []
         for name, given in (metrics or {}).items():
@@ -107,15 +107,12 @@ class OwnTask(Task):
         whole = labels is not None and not labels.is_floating_point()
         if labels is not None and whole and len(labels) and int(labels.min()) >= 0:
             facts["classes"] = int(labels.max()) + 1
-        sizes = " · ".join(
-            f"{len(part):,} {which}"
-            for part, which in zip(parts, ("training", "validation", "test"), strict=True)
-        )
+        sizes = f"{len(train):,} training, {len(validation):,} validation, {len(test):,} test"
         shapes = ", ".join(
             f"{str(t.dtype).removeprefix('torch.')} {('n', *t.shape[1:])}".replace("'", "")
             for t in leaves(batch.inputs)
         )
-        summary = (f"inputs: {shapes}", sizes.replace(" · ", ", "))
+        summary = (f"inputs: {shapes}", sizes)
         return Data(name, "", self.name, train, validation, test, facts, summary)
 
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,11 +145,12 @@ class OwnTask(Task):
         return inputs
 
     def loss(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
-        found: Tensor = _measured(self._loss, model, batch)
+        given = (call(model, batch.inputs),) if self._of_outputs else (model, batch.inputs)
+        found: Tensor = self._loss(*given, batch.targets)
         return found
 
     def criterion(self, outputs: Any, targets: Any, smoothing: float = 0.0) -> Tensor:
-        if _arity("loss", self._loss) != 2:
+        if not self._of_outputs:
             raise InputError(
                 "loss", "a function of outputs and targets, which is all that is known here",
                 "one of a model, inputs and targets",
@@ -162,7 +160,7 @@ class OwnTask(Task):
 
     def imitation(self, outputs: Any, teacher: Any, targets: Any) -> Tensor:
         """The loss itself: what imitation is of outputs of any kind, nobody has said."""
-        if _arity("loss", self._loss) == 2:
+        if self._of_outputs:
             return self.criterion(outputs, targets)
         one, two = first_tensor(outputs), first_tensor(teacher)
         assert one is not None
@@ -218,16 +216,15 @@ class OwnMeter(Meter):
 
     def __init__(self, measures: Mapping[str, Measure]) -> None:
         self.measures = measures
+        self.of_outputs = {n: _arity(n, measure) == 2 for n, measure in measures.items()}
         self.totals = dict.fromkeys(measures, 0.0)
         self.count = 0
 
     def see(self, model: nn.Module, batch: Batch) -> None:
-        outputs: list[Any] = []
-        if any(_arity(name, measure) == 2 for name, measure in self.measures.items()):
-            outputs.append(call(model, batch.inputs))
+        outputs = call(model, batch.inputs) if any(self.of_outputs.values()) else None
         for name, measure in self.measures.items():
-            if _arity(name, measure) == 2:
-                self._add(name, measure(outputs[0], batch.targets), batch)
+            if self.of_outputs[name]:
+                self._add(name, measure(outputs, batch.targets), batch)
             else:
                 self._add(name, measure(model, clone(batch.inputs), batch.targets), batch)
         self.count += count_examples(tuple(batch))
@@ -244,12 +241,6 @@ class OwnMeter(Meter):
     def _add(self, name: str, value: Any, batch: Batch) -> None:
         number = float(value.double().mean()) if isinstance(value, Tensor) else float(value)
         self.totals[name] += number * count_examples(tuple(batch))
-
-
-def _measured(measure: Measure, model: nn.Module, batch: Batch) -> Any:
-    if _arity("loss", measure) == 2:
-        return measure(call(model, batch.inputs), batch.targets)
-    return measure(model, batch.inputs, batch.targets)
 
 
 def _arity(what: str, measure: Any) -> int:
