@@ -126,7 +126,7 @@ class Scores:
 
 def cell(table: Any, name: str, variant: str, scores: Scores, options: Any) -> dict[str, Any]:
     """One variant on one table."""
-    from archsmith.benchmarking import benchmark
+    from archsmith.bench import benchmark
     from archsmith.strategy import strategies
     from archsmith.strategy.advised import Advised
 
@@ -189,7 +189,7 @@ def report(cells: list[dict[str, Any]], variants: Sequence[str]) -> str:
 def main() -> None:
     import torch
 
-    from archsmith.benchmarking import read_table
+    from archsmith.bench import read_table
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--tables", nargs="+", default=list(SPECS), choices=list(SPECS))

@@ -34,9 +34,9 @@ from torch import nn
 
 import archsmith as nas
 from archsmith.data.splits import TensorSplit
-from archsmith.setting import settle
 from archsmith.supernet import methods
 from archsmith.supernet.relax.collapse import Watch
+from archsmith.task.problem import settle
 
 HEALTHY = ("darts", "drnas", "fair-darts", "gdas")
 PLANTED = ("heart", "skip")

@@ -28,11 +28,11 @@ from typing import Any
 import numpy as np
 
 from archsmith.evaluate.base import Evaluator, Price, Watch
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trial import Fidelity, History, Proposal, State
 from archsmith.space import Architecture, Space, choose
 from archsmith.strategy.base import Strategy
 from archsmith.study import CurveStop, MedianStop, Stopper, Study
-from archsmith.trial import Fidelity, History, Proposal, State
 
 FILE = "nas_bench_nlp_wikitext2.parquet"
 

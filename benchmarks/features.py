@@ -48,11 +48,11 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     """One network: its speed, and the accuracies of probes by layer."""
     import torch
 
-    from archsmith.setting import open_space
+    from archsmith.history.trial import Fidelity
     from archsmith.task import task_for
     from archsmith.task.base import ReadOptions
+    from archsmith.task.problem import open_space
     from archsmith.train import score, train
-    from archsmith.trial import Fidelity
 
     torch.set_num_threads(1)
     task = task_for(options.data)

@@ -27,8 +27,8 @@ from typing import Any
 import numpy as np
 from picked import same_as_auto
 
-from archsmith.benchmarking import benchmark, read_table
-from archsmith.objective import Metric, Objective
+from archsmith.bench import benchmark, read_table
+from archsmith.history.objective import Metric, Objective
 from archsmith.strategy import named
 from archsmith.study.processes import cores
 from archsmith.tables import Table

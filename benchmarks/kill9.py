@@ -24,9 +24,9 @@ from typing import Any
 
 import psutil
 
-from archsmith.errors import RunFolderError
+from archsmith._support.errors import RunFolderError
+from archsmith.history.trial import State, as_json
 from archsmith.study import Record, SqliteStore
-from archsmith.trial import State, as_json
 
 #: Share of the kills that do not wait for trials, so that some fall into the start.
 EARLY = 0.2

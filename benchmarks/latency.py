@@ -29,13 +29,13 @@ from typing import Any
 import numpy as np
 
 import archsmith as nas
+from archsmith._support.trees import TensorSpec
 from archsmith.hardware.blocks import measure_blocks
 from archsmith.hardware.latency import Probe
 from archsmith.hardware.options import LatencyOptions
 from archsmith.hardware.predictor import LatencyPredictor, holds_for
 from archsmith.hardware.regress import Linear, held_out, relative_error
 from archsmith.hardware.sampling import distinct, measure_all
-from archsmith.trees import TensorSpec
 from archsmith.zoo.channel_bench import channel_bench
 from archsmith.zoo.convnet import convnet
 from archsmith.zoo.nasbench201 import EDGES, from_arch_str, nasbench201

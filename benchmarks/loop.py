@@ -31,12 +31,12 @@ from pathlib import Path
 from typing import Any
 
 from archsmith.evaluate.base import Evaluator, Price, Watch
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trial import Fidelity
 from archsmith.space import Space
 from archsmith.space.architecture import Architecture
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.study import MemoryStore, SqliteStore, Store, Study
-from archsmith.trial import Fidelity
 from archsmith.zoo.nasbench201 import nasbench201
 
 POPULATION, TOURNAMENT = 10, 3

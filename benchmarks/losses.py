@@ -23,10 +23,10 @@ from typing import Any
 from embedding_search import judged
 
 from archsmith.metric import losses
-from archsmith.setting import open_space
 from archsmith.space import Architecture
 from archsmith.task import task as find_task
 from archsmith.task.base import ReadOptions
+from archsmith.task.problem import open_space
 from archsmith.train import train
 
 ANGLES = ("contrastive", "proxy-anchor", "proxy-nca", "supervised-contrastive")

@@ -41,9 +41,9 @@ from torch import Tensor
 
 import archsmith as nas
 from archsmith.data.text import coded
-from archsmith.setting import open_space
 from archsmith.task import task as find_task
 from archsmith.task.base import Data, ReadOptions
+from archsmith.task.problem import open_space
 from archsmith.train import train
 
 SIDES = ((2, 2), (1, 2), (2, 1), (1, 1), (1, 0), (0, 1), (0, 0))

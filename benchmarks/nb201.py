@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 from picked import same_as_auto
 
-from archsmith.benchmarking import BenchmarkResult, benchmark, read_table
+from archsmith.bench import BenchmarkResult, benchmark, read_table
 from archsmith.strategy import named
 from archsmith.strategy.reinforce import Reinforce
 from archsmith.study.processes import cores
@@ -102,7 +102,7 @@ def main() -> None:
                 options.json.write_text(json.dumps(everything, indent=1))
         print(report(dataset, results))
         if options.picture:
-            from archsmith.benchmarking import picture
+            from archsmith.bench import picture
 
             place = options.picture.with_name(f"{options.picture.name}-{dataset}.svg")
             place.write_text(picture(results), encoding="utf-8")

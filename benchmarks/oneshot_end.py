@@ -26,10 +26,10 @@ from typing import Any
 import torch
 
 import archsmith as nas
-from archsmith.oneshot import OnSharedWeights, one_shot
-from archsmith.setting import Setting, settle
+from archsmith.history.trial import Fidelity
+from archsmith.task.problem import Setting, settle
 from archsmith.train import score, train
-from archsmith.trial import Fidelity
+from archsmith.workflow.oneshot import OnSharedWeights, one_shot
 
 STRATEGIES = ("default", "random", "evolution", "spos", "bignas", "bignas/inherit")
 

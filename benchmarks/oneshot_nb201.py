@@ -81,13 +81,13 @@ def one(method: str, seed: int, options: argparse.Namespace, file: Path) -> dict
     import torch
 
     import archsmith as nas
-    from archsmith.benchmarking import read_table
+    from archsmith.bench import read_table
     from archsmith.evaluate.base import Stages
     from archsmith.evaluate.shared import SharedWeightsEvaluator
-    from archsmith.objective import Objective
-    from archsmith.setting import settle
+    from archsmith.history.objective import Objective
     from archsmith.study import Study
     from archsmith.supernet import methods
+    from archsmith.task.problem import settle
 
     torch.set_num_threads(1)
     table = read_table("nb201", None, "cifar10")
@@ -158,8 +158,8 @@ def trained_within(
 def ranking(judge: Any, table: Any, count: int) -> dict[str, Any]:
     """How the shared weights rank random cells, the same for all methods and seeds."""
     from archsmith.evaluate.base import Watch
-    from archsmith.trial import Fidelity
-    from archsmith.trust import rank_agreement
+    from archsmith.history.agreement import rank_agreement
+    from archsmith.history.trial import Fidelity
 
     rng, space = random.Random(1000), judge.space
     cells = list({space.canonical(a): a for a in (space.sample(rng) for _ in range(2000))}.values())
@@ -289,7 +289,7 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
 
 def random_cells(count: int) -> float:
     """Mean recorded test accuracy of the best by validation of so many random cells."""
-    from archsmith.benchmarking import read_table
+    from archsmith.bench import read_table
 
     table, rng = read_table("nb201", None, "cifar10"), np.random.default_rng(0)
     valid, test = table.values[table.select.metric], table.values[table.report]

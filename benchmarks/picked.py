@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from archsmith.benchmarking import benchmark
-from archsmith.objective import Objective
+from archsmith.bench import benchmark
+from archsmith.history.objective import Objective
+from archsmith.history.trial import History
 from archsmith.strategy.auto import pick
 from archsmith.tables import Table
-from archsmith.trial import History
 
 
 def same_as_auto(

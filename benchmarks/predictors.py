@@ -36,7 +36,7 @@ FIGURES = ("tau", "rho", "coverage", "mae", "validated_tau", "seconds")
 @lru_cache(maxsize=1)
 def graphs(name: str) -> tuple[Any, list[int]]:
     """A table and one row for each different graph."""
-    from archsmith.benchmarking import read_table
+    from archsmith.bench import read_table
 
     table, _, dataset = name.partition(":")
     read = read_table(table, None, dataset or None)

@@ -30,11 +30,11 @@ from typing import Any
 
 import torch
 
-from archsmith.errors import ArchsmithError
-from archsmith.objective import Objective
+from archsmith._support.errors import ArchsmithError
+from archsmith.history.objective import Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.space import Architecture, Space
 from archsmith.strategy import Strategy, named
-from archsmith.trial import History, State, Trial
 from archsmith.zoo.nasbench201 import OPS, edge_names, nasbench201
 
 #: Milliseconds that the project promises.
@@ -268,9 +268,9 @@ PEERS: Sequence[tuple[str, str, Callable[[int, int], dict[str, Any]]]] = (
 _MEMORY = """
 import random, sys
 import psutil
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
 from archsmith.space import Space
-from archsmith.trial import History, State, Trial
+from archsmith.history.trial import History, State, Trial
 from archsmith.zoo.nasbench201 import nasbench201
 space = Space(nasbench201, channels=3, classes=10)
 space.size()

@@ -263,7 +263,7 @@ def values_of(records: list[dict[str, Any]], name: str) -> Any:
 
 def measures(values: Any, accuracy: Any) -> dict[str, Any]:
     """Tau with its interval, recall of the top tenth, accuracy of the pick (mean where tied)."""
-    from archsmith.trust import rank_agreement
+    from archsmith.history.agreement import rank_agreement
 
     tau = rank_agreement(list(values), list(accuracy)).tau
     tenth = max(1, math.ceil(len(values) / 10))

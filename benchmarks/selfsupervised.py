@@ -29,9 +29,9 @@ from scipy.stats import kendalltau
 
 import archsmith as nas
 from archsmith.data.splits import TensorSplit
-from archsmith.setting import open_space
 from archsmith.task import task as find_task
 from archsmith.task.base import Data, ReadOptions
+from archsmith.task.problem import open_space
 from archsmith.train import score, train
 
 LOSSES = ("simclr", "barlow-twins")

@@ -32,10 +32,10 @@ from scipy.stats import spearmanr
 from torch import nn
 
 import archsmith as nas
-from archsmith.setting import Setting, settle
+from archsmith.history.trial import Fidelity
 from archsmith.space.architecture import Architecture
+from archsmith.task.problem import Setting, settle
 from archsmith.train import train
-from archsmith.trial import Fidelity
 
 
 def cifar10(folder: Path, images: int = 12_000) -> Path:

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 import archsmith as nas
 from archsmith.evaluate.shared import SharedWeightsEvaluator
-from archsmith.setting import settle
 from archsmith.supernet.session import Session
+from archsmith.task.problem import settle
 
 
 def elastic(channels: int, classes: int) -> nn.Module:

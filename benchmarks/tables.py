@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 from picked import same_as_auto
 
-from archsmith.benchmarking import benchmark, read_table
-from archsmith.errors import ArchsmithError
+from archsmith._support.errors import ArchsmithError
+from archsmith.bench import benchmark, read_table
 from archsmith.strategy import named
 from archsmith.study.processes import cores
 from archsmith.tables import Table

@@ -338,7 +338,7 @@ def curves(rows: list[dict[str, Any]]) -> dict[str, dict[str, dict[int, list[flo
 
 
 def picture(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
-    from archsmith.benchmarking.learning import learning_picture
+    from archsmith.bench.learning import learning_picture
 
     return learning_picture(
         curves(rows),
@@ -349,7 +349,7 @@ def picture(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
 
 def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     """A Markdown table for each task: test accuracy in percent, mean ± standard error."""
-    from archsmith.benchmarking.learning import mean_and_error
+    from archsmith.bench.learning import mean_and_error
 
     lines = [
         f"{options.seeds} seeds, {options.steps} steps; source network: {options.source} pictures "

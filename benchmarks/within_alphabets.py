@@ -24,11 +24,11 @@ import torch
 from embedding_search import judged, within
 from torch import Tensor, nn
 
-from archsmith.setting import open_space
 from archsmith.space import Architecture
 from archsmith.task import task as find_task
 from archsmith.task.base import ReadOptions
 from archsmith.task.embedding import distorted
+from archsmith.task.problem import open_space
 from archsmith.train import train
 from archsmith.transfer.fewshot import learners
 

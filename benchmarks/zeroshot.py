@@ -169,12 +169,12 @@ def features(
     import torch
 
     from archsmith.data.splits import TensorSplit
-    from archsmith.setting import open_space
+    from archsmith.history.trial import Fidelity
     from archsmith.task import task
     from archsmith.task.base import Data
+    from archsmith.task.problem import open_space
     from archsmith.train import train
     from archsmith.transfer.zeroshot import ZeroShotData
-    from archsmith.trial import Fidelity
     from archsmith.zoo.convnet import convnet
 
     seen = [c for c in range(10) if c not in unseen]

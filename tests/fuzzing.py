@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 import archsmith as nas
-from archsmith.errors import ArchsmithError
+from archsmith._support.errors import ArchsmithError
 
 SECONDS = 20  # a case that takes longer is a fault of its own
 WORDS = [b"", b"\0" * 8, b"\xff" * 8, b"-1", b"99999999999999999999", b"nan", b"[" * 500, b'"',
@@ -111,7 +111,7 @@ class Seeds:
         self._images(rng)
         self._idx(rng, y)
         self._mat(rng)
-        from archsmith import weights
+        from archsmith._support import weights
 
         weights.write(folder / "w.safetensors", {"a": nas_tensor(x)}, {"format": "1"})
         (folder / "c.toml").write_text('trials = 0\nepochs = 1\nlimit = ["params<=1M"]\n')
@@ -162,7 +162,7 @@ class Seeds:
 
 def features(model: Path) -> None:
     """What the command ``features`` does with an export."""
-    from archsmith.cli_features import features as run
+    from archsmith.cli.features import features as run
 
     run(folder=model, data="iris", to=model.parent / "out.npz")
 
@@ -195,7 +195,7 @@ def read_features(path: Path) -> None:
 
 
 def read_weights(path: Path) -> None:
-    from archsmith import weights
+    from archsmith._support import weights
 
     weights.read(path)
 
@@ -223,7 +223,7 @@ def read_config(path: Path) -> None:
 
 
 def open_run(path: Path) -> None:
-    from archsmith.output import print_summary, study_json
+    from archsmith.cli.output import print_summary, study_json
     from archsmith.report.page import render
 
     run = nas.Run(path)

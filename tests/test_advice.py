@@ -9,8 +9,8 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.advice import FILE, ProxyAdvice
-from archsmith.setting import settle
+from archsmith.task.problem import settle
+from archsmith.workflow.advice import FILE, ProxyAdvice
 
 
 def net(channels, classes):

@@ -12,7 +12,7 @@ import pytest
 _PROGRAM = """
 import resource, sys
 import torch
-from archsmith.allocator import keep_memory, ordinary_memory, release_memory
+from archsmith._support.allocator import keep_memory, ordinary_memory, release_memory
 
 torch.set_num_threads(1)
 

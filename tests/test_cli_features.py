@@ -14,11 +14,11 @@ from torch import nn
 
 import archsmith as nas
 from archsmith.export import export, load_model
-from archsmith.setting import open_space
+from archsmith.history.trial import Fidelity
 from archsmith.space import Space
 from archsmith.task import ReadOptions, task
+from archsmith.task.problem import open_space
 from archsmith.train import train
-from archsmith.trial import Fidelity
 from archsmith.zoo.convnet import convnet
 
 OWN = """

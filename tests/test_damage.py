@@ -18,9 +18,9 @@ import pytest
 
 import archsmith as nas
 import fuzzing
-from archsmith import run as run_module
+from archsmith._support.errors import ArchsmithError, DamagedError, DataError
 from archsmith.data import levels
-from archsmith.errors import ArchsmithError, DamagedError, DataError
+from archsmith.workflow import run as run_module
 
 
 @pytest.fixture(scope="module")

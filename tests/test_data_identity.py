@@ -12,13 +12,13 @@ import pytest
 import torch
 
 import archsmith as nas
-from archsmith.errors import InputError, RunFolderError
+from archsmith._support.errors import InputError, RunFolderError
 from archsmith.evaluate.base import TrialFailed, Watch
 from archsmith.evaluate.training import TrainingEvaluator
 from archsmith.export import load_model
-from archsmith.setting import settle
+from archsmith.history.trial import Fidelity
 from archsmith.study.sameness import data_change
-from archsmith.trial import Fidelity
+from archsmith.task.problem import settle
 
 SMALL = {"trials": 1, "epochs": 1, "final_epochs": 2, "finalists": 1}
 
@@ -50,7 +50,7 @@ def here(begun: Path, tmp_path: Path) -> Path:
     with sqlite3.connect(tmp_path / "moved" / "run" / "study.db") as db:
         old = str(tmp_path / "old" / "t.csv")
         db.execute("UPDATE meta SET value = ? WHERE name = 'data'", (json.dumps(old),))
-    from archsmith.reopening import signature_of
+    from archsmith.workflow.reopening import signature_of
 
     with sqlite3.connect(tmp_path / "moved" / "run" / "study.db") as db:
         signed = signature_of(nas.Run(tmp_path / "moved" / "run").meta)
@@ -156,7 +156,7 @@ def test_facts_that_no_task_can_use_are_refused(name, value, begun, tmp_path):
 
 @pytest.mark.parametrize("damage", ["gone", "bytes", "shape"])
 def test_examples_that_are_damaged_are_not_used(damage, begun, tmp_path):
-    from archsmith.weights import write as write_tensors
+    from archsmith._support.weights import write as write_tensors
 
     shutil.copytree(begun / "run", tmp_path / "run")
     path = tmp_path / "run" / "final" / "examples.safetensors"

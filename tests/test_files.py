@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from archsmith import files, weights
-from archsmith.errors import InputError, RunFolderError
+from archsmith._support import files, weights
+from archsmith._support.errors import InputError, RunFolderError
 from archsmith.export import bundle
 from archsmith.study import SqliteStore, checkpoint_path
 from archsmith.study.checkpoints import sweep

@@ -10,11 +10,11 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith import finals
 from archsmith.evaluate import Price
-from archsmith.final import Final, train_to_end
 from archsmith.strategy.random import RandomSearch
 from archsmith.study import SqliteStore, Study
+from archsmith.workflow import finalists as finals
+from archsmith.workflow.finalist import Final, train_to_end
 
 BUDGET = {"trials": 4, "epochs": 1, "final_epochs": 1}
 

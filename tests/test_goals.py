@@ -6,11 +6,11 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.finals import finalists
-from archsmith.goals import limits_of, objectives_of, seconds_of
-from archsmith.setting import open_space, settle
+from archsmith.history.trial import History, State, Trial
 from archsmith.task import task
-from archsmith.trial import History, State, Trial
+from archsmith.task.goals import limits_of, objectives_of, seconds_of
+from archsmith.task.problem import open_space, settle
+from archsmith.workflow.finalists import finalists
 
 IMAGES = task("image-classification")
 
@@ -62,7 +62,7 @@ def test_a_builder_gets_what_it_asks_for_by_name():
 def test_settings_are_json_that_opens_again():
     import json
 
-    from archsmith.reopening import reopen
+    from archsmith.workflow.reopening import reopen
 
     first = settle(None, "iris", epochs=3)
     plain = json.loads(json.dumps(first.to_json() | {"arguments": first.space.arguments}))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archsmith as nas
-from archsmith.objective import hypervolume
+from archsmith.history.objective import hypervolume
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith import searching
+from archsmith.history.trial import State
 from archsmith.study import check_limits
-from archsmith.trial import State
+from archsmith.workflow import search as searching
 
 BUDGET = {"epochs": 1, "final_epochs": 1, "finalists": 0, "seed": 3}
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import archsmith as nas
-from archsmith.objective import crowding, dominates, nondominated, nondominated_fronts
-from archsmith.trial import History, State, Trial
+from archsmith.history.objective import crowding, dominates, nondominated, nondominated_fronts
+from archsmith.history.trial import History, State, Trial
 
 vectors = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=25)
 
@@ -130,7 +130,7 @@ def test_front_and_best_of_a_history():
 def test_two_objectives_are_swept_into_the_same_fronts():
     import random
 
-    from archsmith.objective import dominates, nondominated_fronts
+    from archsmith.history.objective import dominates, nondominated_fronts
 
     for seed in range(60):
         rng = random.Random(seed)

@@ -14,15 +14,15 @@ import pytest
 import torch
 
 import archsmith as nas
-from archsmith.errors import InputError, UnknownNameError, WorkError
-from archsmith.final import train_to_end
-from archsmith.found import Listener
-from archsmith.oneshot import OnSharedWeights, one_shot
-from archsmith.run import Run
+from archsmith._support.errors import InputError, UnknownNameError, WorkError
+from archsmith._support.weights import read, write
+from archsmith.history.trial import State
 from archsmith.supernet import methods
-from archsmith.trial import State
-from archsmith.trusting import measure_trust
-from archsmith.weights import read, write
+from archsmith.workflow.finalist import train_to_end
+from archsmith.workflow.oneshot import OnSharedWeights, one_shot
+from archsmith.workflow.result import Listener
+from archsmith.workflow.run import Run
+from archsmith.workflow.trust import measure_trust
 from moments import set_clock, wait_until
 
 SPACE = f"{Path(__file__).parent / 'oneshot_space.py'}:small"
@@ -340,7 +340,7 @@ def test_random_search_did_not_find_what_diverged(tmp_path, monkeypatch):
     def trained(self: object, architecture: nas.Architecture) -> dict[str, float]:
         return {"accuracy": next(alone), "seconds": 0.0}
 
-    monkeypatch.setattr("archsmith.trusting._Judging._train", trained)
+    monkeypatch.setattr("archsmith.workflow.trust._Judging._train", trained)
     found = measure_trust(Run(run), 4, epochs=1)
     assert found.random is not None
     assert found.random.value == 0.75

@@ -8,7 +8,7 @@ from scipy import stats
 from torch import nn
 
 import archsmith as nas
-from archsmith.paired import Comparison, bootstrap, compare, mcnemar
+from archsmith.history.paired import Comparison, bootstrap, compare, mcnemar
 
 
 @pytest.mark.parametrize(("won", "lost"), [(25, 12), (5, 5), (0, 6), (13, 1), (40, 21)])
@@ -41,7 +41,7 @@ def test_the_bootstrap_agrees_with_the_normal_interval_of_a_mean():
 
 
 def test_intervals_of_rmse_cover_the_truth_about_as_often_as_they_say(monkeypatch):
-    monkeypatch.setattr("archsmith.paired._RESAMPLES", 400)
+    monkeypatch.setattr("archsmith.history.paired._RESAMPLES", 400)
     rng, covered = np.random.default_rng(0), 0
     for _ in range(200):
         shared = rng.normal(0, 1, 150)  # most of an error is that of the example
@@ -104,8 +104,8 @@ def test_a_search_compares_on_the_test_part_what_it_tells(data, metric, how, tmp
 
 
 def test_several_seeds_are_trained_tested_and_told(tmp_path, archsmith, monkeypatch):
-    from archsmith import finals
-    from archsmith.final import Final, train_to_end
+    from archsmith.workflow import finalists as finals
+    from archsmith.workflow.finalist import Final, train_to_end
 
     trained: list[tuple[str, int]] = []
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import archsmith as nas
-from archsmith import signing
-from archsmith.errors import InputError
+from archsmith._support import signing
+from archsmith._support.errors import InputError
 from archsmith.export import predict
 
 SMALL = {"trials": 1, "epochs": 1, "final_epochs": 1, "finalists": 1}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from archsmith.history.trial import Fidelity, State, Trial
 from archsmith.space import Architecture
-from archsmith.standing import progress_of
 from archsmith.study.record import Record, Session
-from archsmith.trial import Fidelity, State, Trial
+from archsmith.workflow.standing import progress_of
 
 ALL = "all 10 architectures were seen"
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.reopening import reopen, signature_of
-from archsmith.setting import Setting, builder_of, open_space, settle
 from archsmith.study import check_shapes
+from archsmith.task.problem import Setting, builder_of, open_space, settle
+from archsmith.workflow.reopening import reopen, signature_of
 
 GOOD = """\
 from torch import nn

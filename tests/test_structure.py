@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,71 +14,84 @@ import archsmith
 
 ROOT = Path(archsmith.__file__).parent
 
-#: From the ground up; a module imports only from what stands before it.
+#: From the ground up; a package imports only from what stands before it.
 ORDER = [
-    "visible", "errors", "signing", "options", "allocator", "files", "weights", "trees", "space",
-    "objective", "paired", "agreement", "trial", "registry", "zoo", "tables", "data", "metric",
-    "task", "train", "hardware", "proxy", "predictor", "strategy", "supernet", "transfer",
-    "evaluate", "export", "console", "report", "trust", "study", "goals", "benchmarking", "setting",
-    "reopening", "timing", "judging", "final", "finals", "oneshot", "advice", "found", "standing",
-    "run", "trusting", "searching", "profiling", "output", "screen", "cli_benchmark",
-    "cli_features", "cli_list", "cli_profile", "cli_zeroshot", "cli",
+    "_support", "space", "history", "zoo", "tables", "data", "metric", "hardware", "task", "train",
+    "proxy", "predictor", "strategy", "supernet", "transfer", "evaluate", "study", "export",
+    "report", "workflow", "profiling", "bench", "cli",
 ]  # fmt: skip
 #: The contract suites may use everything; the package's front door names everything.
 FREE = {"testing", "__init__"}
 #: The one module that reads files of torch.save: tensors and plain values alone.
 CHECKPOINTS = "transfer/pretrained/checkpoint.py"
 #: The zoo's builders ask the registry for nothing; tasks read data.
-NO_TORCH = ["space", "strategy", "study", "objective", "trial", "goals", "cli"]
+NO_TORCH = ["space", "strategy", "study", "history", "cli"]
 
 
 def modules() -> list[Path]:
     return sorted(ROOT.rglob("*.py"))
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_parts(path: Path) -> set[str]:
-    """Parts of archsmith that a module imports, wherever in the file, but for type checkers."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    checking = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
-    package = ["archsmith", *path.relative_to(ROOT).parts[:-1]]
+NAMES = {name_of(path) for path in modules()}
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of archsmith that one imports, wherever in the file, type checkers' too."""
+    parts = name_of(path).split(".")
+    package = parts if path.name == "__init__.py" else parts[:-1]
     found = set()
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.ImportFrom) or id(node) in checking:
-            continue
-        base = package[: len(package) - node.level + 1] if node.level else []
-        target = [*base, *(node.module.split(".") if node.module else [])]
-        if target[:1] != ["archsmith"]:
-            continue
-        names = [target[1]] if len(target) > 1 else [alias.name for alias in node.names]
-        found.update(names)
-    return found
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            target = ".".join([*base, *([node.module] if node.module else [])])
+            for alias in node.names:
+                inner = f"{target}.{alias.name}"
+                found.add(inner if inner in NAMES else target)
+    return found & NAMES
+
+
+def parts_imported(path: Path) -> set[str]:
+    return {name.split(".")[1] for name in imported(path) if "." in name}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_go_one_way(path):
-    part = part_of(path)
+    part = path.relative_to(ROOT).parts[0].removesuffix(".py")
     if part in FREE:
         return
     assert part in ORDER, f"{part} has no place in ORDER"
-    before = set(ORDER[: ORDER.index(part) + 1])
-    wrong = {name for name in imported_parts(path) if name in ORDER} - before
+    wrong = parts_imported(path) - set(ORDER[: ORDER.index(part) + 1])
     assert not wrong, f"{part} stands below {sorted(wrong)}"
+    assert "archsmith" not in imported(path), "the front door is for users"
+
+
+def test_no_imports_in_circles():
+    """Modules that import each other, however far around, are one module in pieces."""
+    graph = {name_of(path): imported(path) - {"archsmith"} for path in modules()}
+    del graph["archsmith"]  # names everything, when it is asked for
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def test_the_top_floor_has_packages_alone():
+    top = {path.name for path in ROOT.iterdir() if path.name != "__pycache__"}
+    assert top == {"__init__.py", "py.typed", *ORDER, "testing"}
 
 
 def test_strategies_and_evaluators_do_not_know_each_other():
     for path in (ROOT / "evaluate").glob("*.py"):
-        assert "strategy" not in imported_parts(path)
+        assert "strategy" not in parts_imported(path)
     for path in (ROOT / "strategy").glob("*.py"):
-        assert "evaluate" not in imported_parts(path)
+        assert "evaluate" not in parts_imported(path)
 
 
 def test_importing_archsmith_is_light():

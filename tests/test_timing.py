@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith import finals, oneshot, timing
-from archsmith.errors import InputError, RunFolderError
-from archsmith.final import noise
+from archsmith._support.errors import InputError, RunFolderError
 from archsmith.hardware.clock import Latency
 from archsmith.hardware.predictor import LatencyPredictor
-from archsmith.trial import History, State, Trial
+from archsmith.history.trial import History, State, Trial
+from archsmith.workflow import finalists as finals
+from archsmith.workflow import latency as timing
+from archsmith.workflow import oneshot
+from archsmith.workflow.finalist import noise
 
 OPTIONS = nas.LatencyOptions(seconds=0.004)
 SPACE = f"{Path(__file__).parent / 'oneshot_space.py'}:small"
@@ -184,7 +186,7 @@ def test_a_clock_that_stayed_noisy_is_told():
 
 
 def test_confirm_measures_as_the_setting_says(monkeypatch):
-    from archsmith.setting import settle
+    from archsmith.task.problem import settle
 
     setting = settle(net, "iris", device="cpu", latency=nas.LatencyOptions("exported", 2, 1))
     found = timing.confirm(setting, setting.space.default())

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from archsmith._support.errors import InputError
 from archsmith.data.batches import batches
 from archsmith.data.splits import TensorSplit
-from archsmith.errors import InputError
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trial import Fidelity
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions, Recipe
 from archsmith.train import (
@@ -26,7 +27,6 @@ from archsmith.train import (
     train,
 )
 from archsmith.train.loop import Steps
-from archsmith.trial import Fidelity
 
 IMAGES = task("image-classification")
 RECIPE = Recipe(epochs=3, batch_size=64, lr=5e-3, label_smoothing=0.05)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from archsmith.trees import (
+from archsmith._support.trees import (
     call,
     clone,
     count_examples,

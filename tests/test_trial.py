@@ -7,10 +7,10 @@ from collections import Counter
 
 import pytest
 
-from archsmith.objective import Limit, Objective
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import Fidelity, History, State, Trial
 from archsmith.space.architecture import Architecture
 from archsmith.study.incumbent import Incumbents
-from archsmith.trial import Fidelity, History, State, Trial
 
 ACCURACY = Objective("accuracy", "maximize")
 PARAMS = Objective("params", "minimize")

@@ -12,16 +12,16 @@ import pytest
 from torch import nn
 
 import archsmith as nas
+from archsmith._support.errors import RunFolderError
 from archsmith.data.split import strata, subset
-from archsmith.errors import RunFolderError
-from archsmith.judging import evaluation, goals
-from archsmith.setting import settle
+from archsmith.history.trial import Fidelity
 from archsmith.strategy.rungs import ladder
 from archsmith.study.fidelity import offered
 from archsmith.task.base import Recipe
 from archsmith.task.fidelity import LEAST_STEPS, enough, steps_of
+from archsmith.task.problem import settle
 from archsmith.train import loop as training
-from archsmith.trial import Fidelity
+from archsmith.workflow.evaluator import evaluation, goals
 
 
 def net(features: int, outputs: int) -> nn.Module:

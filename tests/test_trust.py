@@ -12,19 +12,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsmith.agreement import resampled, top_fifth
-from archsmith.errors import InputError
-from archsmith.objective import Objective
-from archsmith.trust import (
-    Agreement,
-    Coefficient,
-    Judged,
-    Outcome,
-    Trust,
-    Visits,
-    rank_agreement,
-    tally,
-)
+from archsmith._support.errors import InputError
+from archsmith.history.agreement import Agreement, Coefficient, rank_agreement, resampled, top_fifth
+from archsmith.history.objective import Objective
+from archsmith.history.trust import Trust
+from archsmith.history.trust_facts import Judged, Outcome, Visits, tally
 
 ACCURACY = Objective("accuracy", "maximize")
 LOSS = Objective("loss", "minimize")

@@ -12,16 +12,16 @@ from rich.progress import Progress, TextColumn
 from rich.table import Table
 
 import archsmith as nas
-from archsmith import output
-from archsmith.console import PlainConsole
-from archsmith.errors import DataError
-from archsmith.files import write_text
-from archsmith.objective import Objective
+from archsmith._support.console import PlainConsole
+from archsmith._support.errors import DataError
+from archsmith._support.files import write_text
+from archsmith._support.visible import one_line, visible
+from archsmith.cli import output
+from archsmith.cli.screen import Screen
+from archsmith.history.objective import Objective
+from archsmith.history.trial import Fidelity, State, Trial
 from archsmith.report.progress import SearchProgress
-from archsmith.screen import Screen
 from archsmith.space import Architecture
-from archsmith.trial import Fidelity, State, Trial
-from archsmith.visible import one_line, visible
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b1m\r\u202etxt.exe\udce4[/bold][red]"
 SHOWN = r"\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b1m\x0d\u202etxt.exe\xe4[/bold][red]"

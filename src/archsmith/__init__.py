@@ -11,24 +11,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .benchmarking import BenchmarkResult, benchmark, compare, picture, read_table
+    from ._support.errors import ArchsmithError, InputError, SpaceError, WorkError
+    from .bench import BenchmarkResult, benchmark, compare, picture, read_table
     from .data.dataset import DatasetSplit
     from .data.episodes import Episodes, one_drawer_each
     from .data.splits import Split, TensorSplit
-    from .errors import ArchsmithError, InputError, SpaceError, WorkError
     from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
-    from .found import Found, Listener, SearchResult
     from .hardware.options import LatencyOptions
-    from .objective import Limit, Metric, Objective
+    from .history.objective import Limit, Metric, Objective
+    from .history.trial import Fidelity, History, Proposal, State, Trial
     from .predictor import Prediction, Predictor, Validation, cross_validate, fit_on
     from .predictor.curves import CurveModel
     from .profiling import Profile, profile
     from .proxy import Batch, CannotScore, Proxy, SetProxy, rank_by_proxies, score_proxies
     from .report.heat import similarity_picture
     from .report.plane import map_picture
-    from .run import Run
-    from .searching import search
-    from .setting import open_space
     from .space import (
         Architecture,
         Size,
@@ -81,6 +78,7 @@ if TYPE_CHECKING:
     from .supernet.training import train_supernet
     from .supernet.uniform import SPOS
     from .task.base import Data, ReadOptions, Recipe, Task
+    from .task.problem import open_space
     from .transfer.features import (
         Features,
         cka,
@@ -113,20 +111,22 @@ if TYPE_CHECKING:
     from .transfer.zeroshot.text import ZeroShotText, describe_classes
     from .transfer.zeroshot.towers import TwoTower
     from .transfer.zeroshot.words import WordTower
-    from .trial import Fidelity, History, Proposal, State, Trial
+    from .workflow.result import Found, Listener, SearchResult
+    from .workflow.run import Run
+    from .workflow.search import search
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "ArchsmithError": "errors",
-    "InputError": "errors",
-    "SpaceError": "errors",
-    "WorkError": "errors",
-    "BenchmarkResult": "benchmarking",
-    "benchmark": "benchmarking",
-    "compare": "benchmarking",
-    "picture": "benchmarking",
-    "read_table": "benchmarking",
+    "ArchsmithError": "_support.errors",
+    "InputError": "_support.errors",
+    "SpaceError": "_support.errors",
+    "WorkError": "_support.errors",
+    "BenchmarkResult": "bench",
+    "benchmark": "bench",
+    "compare": "bench",
+    "picture": "bench",
+    "read_table": "bench",
     "Evaluator": "evaluate",
     "TrialFailed": "evaluate",
     "TrialPruned": "evaluate",
@@ -137,9 +137,9 @@ _PLACES = {
     "Episodes": "data.episodes",
     "one_drawer_each": "data.episodes",
     "LatencyOptions": "hardware.options",
-    "Limit": "objective",
-    "Metric": "objective",
-    "Objective": "objective",
+    "Limit": "history.objective",
+    "Metric": "history.objective",
+    "Objective": "history.objective",
     "Prediction": "predictor",
     "Predictor": "predictor",
     "Validation": "predictor",
@@ -155,12 +155,12 @@ _PLACES = {
     "profile": "profiling",
     "map_picture": "report.plane",
     "similarity_picture": "report.heat",
-    "Run": "run",
-    "Found": "found",
-    "Listener": "found",
-    "SearchResult": "found",
-    "search": "searching",
-    "open_space": "setting",
+    "Run": "workflow.run",
+    "Found": "workflow.result",
+    "Listener": "workflow.result",
+    "SearchResult": "workflow.result",
+    "search": "workflow.search",
+    "open_space": "task.problem",
     "Architecture": "space",
     "Size": "space",
     "Space": "space",
@@ -253,11 +253,11 @@ _PLACES = {
     "evaluate_zero_shot": "transfer.zeroshot",
     "read_zero_shot": "transfer.zeroshot",
     "train_pairs": "transfer.zeroshot.pairs",
-    "Fidelity": "trial",
-    "History": "trial",
-    "Proposal": "trial",
-    "State": "trial",
-    "Trial": "trial",
+    "Fidelity": "history.trial",
+    "History": "history.trial",
+    "Proposal": "history.trial",
+    "State": "history.trial",
+    "Trial": "history.trial",
 }
 
 #: Names of earlier versions, which still work.

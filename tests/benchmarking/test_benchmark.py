@@ -10,16 +10,16 @@ from functools import partial
 import numpy as np
 import pytest
 
-from archsmith.benchmarking import benchmark, compare, read_table
-from archsmith.benchmarking.goals import _front, front_volume, goal_of
-from archsmith.benchmarking.repeat import Goal, Within, repeat
-from archsmith.errors import InputError, LimitError, UnknownNameError, WorkError
-from archsmith.objective import Limit, Objective, nondominated_fronts
+from archsmith._support.errors import InputError, LimitError, UnknownNameError, WorkError
+from archsmith.bench import benchmark, compare, read_table
+from archsmith.bench.goals import _front, front_volume, goal_of
+from archsmith.bench.repeat import Goal, Within, repeat
+from archsmith.history.objective import Limit, Objective, nondominated_fronts
+from archsmith.history.trial import Fidelity, Proposal
 from archsmith.strategy import Strategy, strategies
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.random import RandomSearch
 from archsmith.tables.nb201 import NB201
-from archsmith.trial import Fidelity, Proposal
 from benchmarking.small import columns, short_schedule, small_table, write
 
 LOW_COST = Objective("flops_M", "minimize")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import archsmith as nas
-from archsmith.benchmarking import benchmark
-from archsmith.benchmarking.goals import goal_of
-from archsmith.errors import InputError, LimitError, UnknownNameError
-from archsmith.objective import Limit, Objective
+from archsmith._support.errors import InputError, LimitError, UnknownNameError
+from archsmith.bench import benchmark
+from archsmith.bench.goals import goal_of
+from archsmith.history.objective import Limit, Objective
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.random import RandomSearch
 from benchmarking.small import columns, small_table, write

@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from archsmith.benchmarking.learning import learning_picture, mean_and_error
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
+from archsmith.bench.learning import learning_picture, mean_and_error
 
 SVG = "{http://www.w3.org/2000/svg}"
 PANELS = {

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archsmith.benchmarking import Reference, compare, picture
-from archsmith.errors import InputError
-from archsmith.objective import Limit, Objective
+from archsmith._support.errors import InputError
+from archsmith.bench import Reference, compare, picture
+from archsmith.history.objective import Limit, Objective
 from archsmith.report.svg import text_width
 from benchmarking.small import small_table
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from archsmith.benchmarking import compare
-from archsmith.benchmarking.text import summary
-from archsmith.objective import Limit, Objective
+from archsmith.bench import compare
+from archsmith.bench.text import summary
+from archsmith.history.objective import Limit, Objective
 from benchmarking.small import small_table
 
 

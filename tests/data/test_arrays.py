@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from archsmith._support.errors import DataError
 from archsmith.data.arrays import kind_of, load_one, read_images, read_table
 from archsmith.data.raw import TEST, TRAIN, VALIDATION
-from archsmith.errors import DataError
 
 PIXELS = np.arange(6 * 5 * 4, dtype=np.uint8).reshape(6, 5, 4)
 LABELS = np.array([0, 1, 0, 1, 0, 1])

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from archsmith._support.errors import DataError, InputError
 from archsmith.data.dataset import DatasetSplit
-from archsmith.errors import DataError, InputError
 
 
 class Squares(Dataset):

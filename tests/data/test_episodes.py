@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from archsmith._support.errors import DataError, InputError
 from archsmith.data.episodes import Episodes, one_drawer_each, without_replacement
-from archsmith.errors import DataError, InputError
 
 
 @settings(max_examples=50, deadline=None)

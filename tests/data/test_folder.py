@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from archsmith._support.errors import DataError
 from archsmith.data.folder import read_images
 from archsmith.data.raw import TEST, TRAIN, VALIDATION
-from archsmith.errors import DataError
 
 
 def save(path: Path, size: tuple[int, int] = (6, 5), value: int = 100, mode: str = "L") -> None:

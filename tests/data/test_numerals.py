@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archsmith._support.errors import DataError
 from archsmith.data import lines
 from archsmith.data.numerals import Notation, decide, narrowed, notations
 from archsmith.data.tables import kind_of, read_table
-from archsmith.errors import DataError
 from archsmith.task import task_for
 from archsmith.task.base import ReadOptions
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from archsmith._support.errors import DataError
 from archsmith.data.omniglot import read_packed
 from archsmith.data.raw import TEST, TRAIN, VALIDATION, Images
 from archsmith.data.reclass import disjoint, group_of, mirrored, numbered, resized, turned
 from archsmith.data.source import read_images
-from archsmith.errors import DataError
 
 
 def toy(names: list[str], each: int = 4, side: int = 6) -> Images:

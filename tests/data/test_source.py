@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from archsmith._support.errors import DataError, UnknownNameError
 from archsmith.data import datasets, idx
 from archsmith.data.raw import TEST
 from archsmith.data.source import kind_of, locate, read_images, read_table
-from archsmith.errors import DataError, UnknownNameError
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from archsmith._support.errors import DataError
 from archsmith.data.raw import TEST, TRAIN
 from archsmith.data.split import split, strata, subset
-from archsmith.errors import DataError
 
 
 def test_split_is_stratified_disjoint_and_complete() -> None:

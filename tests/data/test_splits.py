@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import archsmith as nas
+from archsmith._support.trees import leaves
 from archsmith.data.split import strata
 from archsmith.data.splits import TensorSplit
-from archsmith.trees import leaves
 
 
 def split(count: int = 10) -> TensorSplit:

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from archsmith._support.errors import DataError, UnknownNameError
 from archsmith.data import lines
 from archsmith.data.lines import open_rows
 from archsmith.data.tables import kind_of, read_table
-from archsmith.errors import DataError, UnknownNameError
 
 TABLE = "size,colour,id,label\n1.5,red,a,yes\n2,blue,b,no\n-3e2,red,c,yes\n"
 

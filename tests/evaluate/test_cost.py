@@ -5,14 +5,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from archsmith.errors import InputError, SpaceError
+from archsmith._support.errors import InputError, SpaceError
 from archsmith.evaluate import Watch, evaluators
 from archsmith.evaluate.cost import CostEvaluator
 from archsmith.hardware.cost import cost
+from archsmith.history.trial import Fidelity
 from archsmith.space import Space, choose
 from archsmith.space.architecture import Architecture
 from archsmith.testing.evaluator import EvaluatorContract
-from archsmith.trial import Fidelity
 from archsmith.zoo.convnet import convnet
 
 DIGITS = Space(convnet, channels=1, classes=10, height=8, width=8)

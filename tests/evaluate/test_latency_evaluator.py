@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from archsmith.errors import InputError, MissingExtraError
+from archsmith._support.errors import InputError, MissingExtraError
 from archsmith.evaluate import Price, Watch, evaluators
 from archsmith.evaluate.latency import LatencyEvaluator
 from archsmith.hardware import runtimes
 from archsmith.hardware.options import LatencyOptions
+from archsmith.history.trial import Fidelity
 from archsmith.space import Space
 from archsmith.testing.evaluator import EvaluatorContract
-from archsmith.trial import Fidelity
 from archsmith.zoo.convnet import convnet
 
 DIGITS = Space(convnet, channels=1, classes=10, height=8, width=8)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.evaluate import Watch, evaluators
 from archsmith.evaluate.predicted import PredictorEvaluator
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trial import Fidelity, History, State, Trial
 from archsmith.testing.evaluator import EvaluatorContract
 from archsmith.testing.predictor import drawn, layered, size
-from archsmith.trial import Fidelity, History, State, Trial
 
 SPACE = nas.Space(layered)
 KNOWN = drawn(SPACE, 40)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import archsmith as nas
+from archsmith._support.trees import TensorSpec
 from archsmith.evaluate import Price, Stages, evaluators
 from archsmith.evaluate.predicted_latency import PredictedLatencyEvaluator
 from archsmith.hardware.options import LatencyOptions
@@ -10,7 +11,6 @@ from archsmith.hardware.predictor import LatencyPredictor, holds_for
 from archsmith.hardware.sampling import distinct
 from archsmith.study import check_limits
 from archsmith.testing.evaluator import EvaluatorContract
-from archsmith.trees import TensorSpec
 from archsmith.zoo.convnet import convnet
 
 SPACE = nas.Space(convnet, channels=1, classes=10, height=8, width=8)

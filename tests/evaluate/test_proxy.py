@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import archsmith as nas
+from archsmith._support.errors import InputError
 from archsmith.data.split import strata
-from archsmith.errors import InputError
 from archsmith.evaluate import (
     Evaluator,
     Price,
@@ -21,13 +21,13 @@ from archsmith.evaluate import (
     evaluators,
 )
 from archsmith.evaluate.proxy import ProxyEvaluator
+from archsmith.history.trial import Fidelity
 from archsmith.proxy import CannotScore, score_proxies
 from archsmith.proxy.activations import SWAP
 from archsmith.proxy.vote import Vote
 from archsmith.space import Space, choose, one_of
 from archsmith.task import task
 from archsmith.testing.evaluator import EvaluatorContract
-from archsmith.trial import Fidelity
 from archsmith.zoo.convnet import convnet
 
 READ = nas.ReadOptions()

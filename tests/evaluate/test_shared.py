@@ -11,10 +11,10 @@ from torch import nn
 import archsmith as nas
 from archsmith.evaluate.base import TrialFailed, Watch
 from archsmith.evaluate.shared import SharedWeightsEvaluator
+from archsmith.history.trial import Fidelity
 from archsmith.task.base import ReadOptions
 from archsmith.testing.evaluator import EvaluatorContract
 from archsmith.train import score
-from archsmith.trial import Fidelity
 
 
 def builder(channels: int = 1, classes: int = 10) -> nn.Module:

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from archsmith.evaluate.base import TrialFailed, TrialPruned, Watch
 from archsmith.evaluate.training import TrainingEvaluator
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trial import Fidelity
 from archsmith.space import Space, choose
 from archsmith.space.architecture import Architecture
 from archsmith.task.base import ReadOptions, Recipe
 from archsmith.train import train
-from archsmith.trial import Fidelity
 
 SHORT = Fidelity(2, 0.5)
 

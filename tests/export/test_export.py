@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archsmith.errors import InputError, MissingExtraError, WorkError
+from archsmith._support.errors import InputError, MissingExtraError, WorkError
 from archsmith.export import export, formats
 from archsmith.export.bundle import read_record
 from archsmith.hardware import runtimes

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.export import export, load_model, predict
 from archsmith.export.record import first_line
 from archsmith.space import Space, choose

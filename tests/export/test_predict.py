@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from archsmith.errors import DataError, InputError
+from archsmith._support.errors import DataError, InputError
 from archsmith.export import export, predict
 from archsmith.space import Space, choose
 from archsmith.task import ReadOptions, task

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import archsmith as nas
+from archsmith._support.errors import DataError, InputError, UnknownNameError
 from archsmith.data.bundled import DIGITS
-from archsmith.errors import DataError, InputError, UnknownNameError
 from archsmith.export import predict, predict_from_support
 from archsmith.task.base import ReadOptions, Recipe
 

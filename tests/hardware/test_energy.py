@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.evaluate.energy import EnergyEvaluator
 from archsmith.hardware import energy
 from archsmith.hardware.energy import NvidiaSmi, Rapl, measure_energy, meter

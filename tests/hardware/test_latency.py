@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archsmith.errors import InputError, MissingExtraError, UnknownNameError
+from archsmith._support.errors import InputError, MissingExtraError, UnknownNameError
 from archsmith.hardware import runtimes
 from archsmith.hardware.latency import Probe, measure_latency
 from archsmith.hardware.options import NAMES, LatencyOptions

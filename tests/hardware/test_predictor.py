@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
+from archsmith._support.trees import TensorSpec
 from archsmith.hardware import sampling
 from archsmith.hardware.blocks import BlockSum, measure_blocks
 from archsmith.hardware.options import LatencyOptions
@@ -20,7 +21,6 @@ from archsmith.hardware.predictor import LatencyPredictor, holds_for
 from archsmith.hardware.regress import Boosted, Linear, held_out, relative_error, table
 from archsmith.hardware.sampling import distinct, measure_all
 from archsmith.hardware.work import features, operations
-from archsmith.trees import TensorSpec
 
 SHAPE = (1, 3, 8, 8)
 OPTIONS = LatencyOptions(seconds=0.004)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from archsmith.errors import InputError, UnknownNameError
+from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.metric import loss_class, losses
 from archsmith.metric.distances import squared
 from archsmith.metric.pairwise import (

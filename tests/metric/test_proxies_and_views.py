@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from archsmith.errors import InputError, MissingExtraError
+from archsmith._support.errors import InputError, MissingExtraError
 from archsmith.metric import loss_class
 from archsmith.metric.distill import relational
 from archsmith.metric.proxies import ProxyAnchor, ProxyNCA
@@ -105,7 +105,7 @@ def test_losses_of_pytorch_metric_learning() -> None:
         with pytest.raises(MissingExtraError, match=r"archsmith\[metric\]"):
             loss_class("pml:TripletMarginLoss")
         pytest.skip("pip install 'archsmith[metric]' for the rest")
-    from archsmith.errors import UnknownNameError
+    from archsmith._support.errors import UnknownNameError
 
     ours = loss_class("contrastive")()
     theirs = loss_class("pml:ContrastiveLoss")()

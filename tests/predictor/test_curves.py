@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.predictor.curves import _NOISE, CurveModel
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from archsmith.predictor.features import Features, features_of
 from archsmith.space import Space, choose, graph_form
 from archsmith.space.architecture import Architecture
+from archsmith.space.listed import ListedSpace
 from archsmith.testing.strategy import flat, nested
 
 
@@ -76,7 +77,7 @@ def test_what_the_space_was_used_for_changes_nothing():
 def test_a_listed_space_has_the_rows_of_the_whole_one():
     space = Space(nested)
     some = [space.sample(random.Random(i)) for i in range(20)]
-    listed = space.restrict(list(dict.fromkeys(some))).restrict(some[:1])
+    listed = ListedSpace(ListedSpace(space, list(dict.fromkeys(some))), some[:1])
     assert Features(listed).names == Features(space).names
     np.testing.assert_array_equal(Features(listed).matrix(some), Features(space).matrix(some))
 

@@ -9,8 +9,9 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError, UnknownNameError
-from archsmith.objective import Objective
+from archsmith._support.errors import InputError, UnknownNameError
+from archsmith.history.objective import Objective
+from archsmith.history.trial import Fidelity, History, State, Trial
 from archsmith.predictor import cross_validate, fit_on, predictors
 from archsmith.predictor.base import Predictor, Scale
 from archsmith.predictor.blocks import blocks_of, distances
@@ -23,7 +24,6 @@ from archsmith.predictor.mlp import MLPEnsemble
 from archsmith.predictor.process import GaussianPredictor
 from archsmith.predictor.table import Rows
 from archsmith.testing.predictor import PredictorContract, drawn, layered, size
-from archsmith.trial import Fidelity, History, State, Trial
 
 
 class TestLinear(PredictorContract):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import archsmith as nas
-from archsmith.errors import SpaceError
+from archsmith._support.errors import SpaceError
 
 
 def test_a_profile_refuses_outputs_that_are_none_of_the_task() -> None:

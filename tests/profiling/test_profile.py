@@ -11,9 +11,9 @@ import pytest
 import torch
 
 import archsmith as nas
-from archsmith.errors import InputError, SpaceError, UnknownNameError
-from archsmith.report.profile_page import render_profile
-from archsmith.report.profile_text import profile_text
+from archsmith._support.errors import InputError, SpaceError, UnknownNameError
+from archsmith.profiling.page import render_profile
+from archsmith.profiling.text import profile_text
 
 LONG = 600.0  # seconds: nothing is cut short, however busy the machine is
 

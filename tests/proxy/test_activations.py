@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.proxy import Batch, CannotScore
 from archsmith.proxy.activations import NASWOT, SWAP
 from archsmith.testing.proxy import ProxyContract

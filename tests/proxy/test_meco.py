@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.proxy import CannotScore
 from archsmith.proxy.meco import MeCo
 from archsmith.testing.proxy import ProxyContract

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError, UnknownNameError
+from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.proxy import (
     Batch,
     CannotScore,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.proxy.vote import AZNAS, Vote
 
 SCORES = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.proxy import CannotScore
 from archsmith.proxy.zico import ZiCo
 from archsmith.testing.proxy import ProxyContract

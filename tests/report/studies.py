@@ -9,12 +9,13 @@ import random
 import torch
 from PIL import Image, ImageDraw
 
-from archsmith.objective import Limit, Metric, Objective
+from archsmith.history.objective import Limit, Metric, Objective
+from archsmith.history.trial import Fidelity, History, State, Trial
+from archsmith.history.trust import Trust
+from archsmith.history.trust_facts import Judged, Outcome
 from archsmith.report.content import Finalist, ReportContent, SupernetFacts, decision_rows
 from archsmith.report.diagram import trace_graph
 from archsmith.space.architecture import Architecture
-from archsmith.trial import Fidelity, History, State, Trial
-from archsmith.trust import Judged, Outcome, Trust
 
 from .models import ResNet
 

@@ -7,14 +7,14 @@ import re
 
 import pytest
 
-from archsmith.objective import Limit, Objective, nondominated_fronts
+from archsmith.history.objective import Limit, Objective, nondominated_fronts
+from archsmith.history.trial import State, Trial
 from archsmith.report.axes import NARROW, WIDE
 from archsmith.report.charts import best_so_far, search_figure
 from archsmith.report.content import Finalist, ReportContent
 from archsmith.report.curves import sparkline, training_figures
 from archsmith.report.tradeoff import front_of, staircase, tradeoff_figures
 from archsmith.space.architecture import Architecture
-from archsmith.trial import State, Trial
 
 from .studies import ACCURACY, LATENCY, study
 

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from archsmith.objective import Metric
-from archsmith.report.numbers import axis_title, change, duration, short, with_unit
+from archsmith.history.numbers import axis_title, change, duration, short, with_unit
+from archsmith.history.objective import Metric
 
 
 @pytest.mark.parametrize(

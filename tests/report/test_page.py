@@ -14,12 +14,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from archsmith.objective import Limit, Objective
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import State, Trial
 from archsmith.report.content import DecisionRow, Finalist, ReportContent, decision_rows
 from archsmith.report.diagram import trace_graph
 from archsmith.report.page import compared, lead, render, stats
 from archsmith.space.architecture import Architecture
-from archsmith.trial import State, Trial
 
 from .studies import ACCURACY, LATENCY, study, trial
 

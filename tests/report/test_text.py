@@ -9,11 +9,11 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from archsmith.objective import Limit
+from archsmith.history.objective import Limit
+from archsmith.history.trial import State, Trial
 from archsmith.report.content import ReportContent
 from archsmith.report.text import SearchProgress, summary
 from archsmith.space.architecture import Architecture
-from archsmith.trial import State, Trial
 
 from .studies import ACCURACY, LATENCY, study
 

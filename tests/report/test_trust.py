@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trust import Trust
+from archsmith.history.trust_facts import Judged, Outcome
 from archsmith.report.content import ReportContent, SupernetFacts, measuring
 from archsmith.report.page import render
 from archsmith.report.text import summary
 from archsmith.report.trust_figures import agreement_figure, supernet_figures, visit_bars
 from archsmith.report.trust_section import trust_section
-from archsmith.trust import Judged, Outcome, Trust
 
 from .studies import ACCURACY, study, supernet, trust
 from .test_browser import opened

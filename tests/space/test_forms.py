@@ -10,12 +10,13 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import SpaceError
+from archsmith._support.errors import SpaceError
 from archsmith.evaluate.base import Evaluator, Price
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
 from archsmith.space import Space, graph_form
 from archsmith.space.architecture import Architecture
 from archsmith.space.forms import form_of
+from archsmith.space.listed import ListedSpace
 from archsmith.strategy.random import RandomSearch
 from archsmith.study import Study
 
@@ -66,10 +67,10 @@ def test_forms_survive_pickling_and_restriction():
     space = Space(summed, most=2)
     again = pickle.loads(pickle.dumps(space))
     some = list(space.enumerate())[1:]
-    for spelled in (space.spelled(), space.restrict(some).spelled()):
+    for spelled in (space.spelled(), ListedSpace(space, some).spelled()):
         for other in (spelled, pickle.loads(pickle.dumps(spelled))):
             assert [other.canonical(a) for a in some] == [a.id for a in some]
-    for other in (again, space.restrict(some)):
+    for other in (again, ListedSpace(space, some)):
         assert [other.canonical(a) for a in some] == [space.canonical(a) for a in some]
         assert other.graph_features(some[0]) == space.graph_features(some[0])
 

@@ -9,14 +9,15 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from archsmith.errors import SpaceError
-from archsmith.objective import Objective
+from archsmith._support.errors import SpaceError
+from archsmith.history.objective import Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.space import Space
 from archsmith.space.architecture import Architecture
 from archsmith.space.decision import Decision
+from archsmith.space.listed import ListedSpace
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.random import RandomSearch
-from archsmith.trial import History, State, Trial
 
 from . import builders
 
@@ -39,7 +40,7 @@ def listed(name: str, seed: int = 0) -> tuple[Space, list[Architecture]]:
     found: dict[Architecture, None] = {}
     while len(found) < count:
         found.setdefault(whole.sample(rng))
-    return whole.restrict(list(found), f"{count} of it"), list(found)
+    return ListedSpace(whole, list(found), f"{count} of it"), list(found)
 
 
 @pytest.fixture(params=CASES)
@@ -141,7 +142,7 @@ def test_default_and_complete_give_the_nearest():
         apart = [np.abs(whole.encode(a) - whole.encode(answers)).sum() for a in listing]
         mine = np.abs(whole.encode(found) - whole.encode(answers)).sum()
         assert mine == min(apart)
-    inside = Space(builders.chain).restrict([whole.default(), wanted])
+    inside = ListedSpace(Space(builders.chain), [whole.default(), wanted])
     assert inside.default() == whole.default()
 
 
@@ -179,7 +180,7 @@ def test_a_child_is_near_both():
     alike = [sum(c[k] in (listing[0][k], listing[1][k]) for k in c) for c in children]
     anyone = [sum(c[k] in (listing[0][k], listing[1][k]) for k in c) for c in listing]
     assert np.mean(alike) > np.mean(anyone) + 1
-    two = Space(builders.chain).restrict(listing[:2])
+    two = ListedSpace(Space(builders.chain), listing[:2])
     assert two.cross(listing[0], listing[1], rng) in listing[:2]
 
 
@@ -199,13 +200,13 @@ def test_fingerprints_tell_lists_apart():
     space, listing = listed("chain")
     whole = Space(builders.chain)
     assert space.fingerprint != whole.fingerprint
-    assert whole.restrict(listing[:-1]).fingerprint != space.fingerprint
-    assert whole.restrict(listing[::-1]).fingerprint == space.fingerprint
+    assert ListedSpace(whole, listing[:-1]).fingerprint != space.fingerprint
+    assert ListedSpace(whole, listing[::-1]).fingerprint == space.fingerprint
 
 
 def test_the_same_space_twice_gives_the_same_draws(case):
     space, listing = case
-    other = space._inner.restrict(listing, space.note)
+    other = ListedSpace(space._inner, listing, space.note)
     a, b = random.Random(3), random.Random(3)
     for _ in range(20):
         one, two = space.sample(a), other.sample(b)
@@ -261,7 +262,7 @@ def test_an_architecture_that_is_not_listed_does_not_belong():
 
 def test_a_list_of_one():
     whole = Space(builders.chain)
-    space = whole.restrict([whole.default()])
+    space = ListedSpace(whole, [whole.default()])
     assert space.default() == space.sample(random.Random(0)) == whole.default()
     assert list(space.neighbours(whole.default())) == []
     with pytest.raises(SpaceError, match="two listed"):
@@ -272,14 +273,14 @@ def test_a_list_of_one():
 def test_what_cannot_be_listed():
     whole = Space(builders.chain)
     with pytest.raises(SpaceError, match="at least one"):
-        whole.restrict([])
+        ListedSpace(whole, [])
     with pytest.raises(SpaceError, match="1 twice"):
-        whole.restrict([whole.default(), whole.default()])
+        ListedSpace(whole, [whole.default(), whole.default()])
 
 
 def test_a_list_of_a_list():
     space, listing = listed("looped")
-    fewer = space.restrict(listing[:7], "seven")
+    fewer = ListedSpace(space, listing[:7], "seven")
     assert list(fewer.enumerate()) == listing[:7]
     assert fewer.walk(lambda decision, _: decision.default) in listing[:7]
     assert fewer.note == "seven"

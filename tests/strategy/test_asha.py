@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import archsmith as nas
+from archsmith.history.trial import State, Trial
 from archsmith.strategy.asha import ASHA
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import State, Trial
 
 from .toys import EPOCHS, Play, chain, pair, uneven
 

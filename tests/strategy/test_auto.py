@@ -8,14 +8,14 @@ import re
 import pytest
 
 import archsmith as nas
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.strategy.auto import Auto, pick
 from archsmith.strategy.bayesian import BayesianOptimization
 from archsmith.strategy.genetic import GeneticAlgorithm
 from archsmith.strategy.nsga2 import NSGA2
 from archsmith.testing.landscape import height, hills
 from archsmith.testing.strategy import StrategyContract, flat, generated
-from archsmith.trial import History, State, Trial
 
 ONE = (Objective("accuracy", "maximize"),)
 BOTH = (*ONE, Objective("params", "minimize"))

@@ -10,13 +10,13 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
-from archsmith.objective import Limit, Objective
+from archsmith._support.errors import InputError
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.predictor.ensemble import Ensemble
 from archsmith.predictor.feedforward import FeedForward
 from archsmith.strategy.bananas import Bananas, LinearThompson
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import History, State, Trial
 
 from .toys import BEST, SCORE, TRADE, against_random, best, milliseconds, play, stack, worth
 

@@ -9,12 +9,12 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
-from archsmith.objective import Objective
+from archsmith._support.errors import InputError
+from archsmith.history.objective import Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.space import Space, graph_form
 from archsmith.strategy import Memo, Strategy, fresh, strategies
 from archsmith.strategy.random import RandomSearch
-from archsmith.trial import History, State, Trial
 
 GOAL = [Objective("x", "maximize")]
 

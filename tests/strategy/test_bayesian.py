@@ -8,15 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from archsmith.errors import InputError
-from archsmith.objective import Limit, Objective
+from archsmith._support.errors import InputError
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.predictor.blocks import Blocks, listing
 from archsmith.space import Space, choose, graph_form, real
 from archsmith.space.architecture import Architecture
 from archsmith.strategy.bayesian import BayesianOptimization
 from archsmith.strategy.surrogate import limits
 from archsmith.testing.strategy import StrategyContract, flat, nested
-from archsmith.trial import History, State, Trial
 
 from .toys import slowness
 

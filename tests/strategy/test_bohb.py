@@ -10,10 +10,10 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.objective import Limit
+from archsmith.history.objective import Limit
+from archsmith.history.trial import Fidelity, History, State, Trial
 from archsmith.strategy.bohb import BOHB
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import Fidelity, History, State, Trial
 
 from .toys import ACCURACY, EPOCHS, Play, chain, total, uneven
 

@@ -9,11 +9,11 @@ import pytest
 from torch import nn
 
 import archsmith as nas
+from archsmith.history.trial import History, State, Trial
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.random import RandomSearch
 from archsmith.strategy.start import StartFrom
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import History, State, Trial
 
 from .toys import ACCURACY, chain, play, total
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from archsmith.evaluate.base import Evaluator, Price, Stages
-from archsmith.objective import Limit, Objective
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import History, KnownCosts, State, Trial
 from archsmith.space import Space, choose
 from archsmith.strategy.bayesian import BayesianOptimization
 from archsmith.strategy.exact import Exact
 from archsmith.study.reach import known_costs
-from archsmith.trial import History, KnownCosts, State, Trial
 
 ACCURACY = Objective("accuracy", "maximize")
 BOTH = (ACCURACY, Objective("params", "minimize"))

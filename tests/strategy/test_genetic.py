@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 
 import archsmith as nas
-from archsmith.objective import hypervolume
+from archsmith.history.objective import hypervolume
+from archsmith.history.trial import History, Trial
 from archsmith.strategy.genetic import GeneticAlgorithm
 from archsmith.strategy.population import breed, offspring
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import History, Trial
 
 from .toys import BOTH, against_random, best, edges, sized
 from .toys import play as play_any

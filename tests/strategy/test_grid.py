@@ -11,11 +11,12 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.space.decision import Integer, Real
+from archsmith.space.listed import ListedSpace
 from archsmith.strategy.grid import GridSearch, grid, points
 from archsmith.testing.strategy import StrategyContract, flat, nested
-from archsmith.trial import History, State, Trial
 
 ACCURACY = (Objective("accuracy", "maximize"),)
 
@@ -123,7 +124,7 @@ def test_a_restricted_space():
     space = nas.Space(flat)
     listed = [space.sample(random.Random(i)) for i in range(20)]
     listed = list(dict.fromkeys(listed))
-    part = space.restrict(listed, "a few")
+    part = ListedSpace(space, listed, "a few")
     assert {t.architecture for t in run(part, GridSearch()).trials} == set(listed)
 
 

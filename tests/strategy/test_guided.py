@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import archsmith as nas
-from archsmith.errors import InputError, UnknownNameError
-from archsmith.objective import Limit
+from archsmith._support.errors import InputError, UnknownNameError
+from archsmith.history.objective import Limit
+from archsmith.history.trial import State
 from archsmith.predictor.linear import LinearEnsemble
 from archsmith.strategy.guided import PredictorGuided
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import State
 
 from .toys import BEST, SCORE, TRADE, best, edges, params, play, stack, worth
 

@@ -10,13 +10,14 @@ from scipy.stats import kendalltau
 from torch import nn
 
 import archsmith as nas
+from archsmith.history.trial import History, State, Trial
 from archsmith.predictor.blocks import blocks_of
+from archsmith.space.listed import ListedSpace
 from archsmith.strategy import strategies
 from archsmith.strategy.advised import Advised
 from archsmith.strategy.learned_advice import with_advice
 from archsmith.strategy.random import RandomSearch
 from archsmith.strategy.surrogate import Rising
-from archsmith.trial import History, State, Trial
 from archsmith.zoo.nasbench201 import nasbench201
 
 
@@ -92,7 +93,7 @@ def test_described_keeps_the_features_and_graphs_of_a_form():
     cell = space.default()
     assert told.graph_features(cell) == {**space.graph_features(cell), "mine": 1.0}
     assert told.canonical(cell) == space.canonical(cell)
-    few = nas.described(space.restrict(pool_of(space, 3)), lambda _: {"mine": 1.0})
+    few = nas.described(ListedSpace(space, pool_of(space, 3)), lambda _: {"mine": 1.0})
     assert few.size().count == 3
     assert few.graph_features(cell)["mine"] == 1.0
 

@@ -13,11 +13,11 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.objective import hypervolume
+from archsmith.history.objective import hypervolume
+from archsmith.history.trial import History, State, Trial
 from archsmith.space import graph_form
 from archsmith.strategy.local_search import LocalSearch
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import History, State, Trial
 
 from .toys import ACCURACY, BOTH, accuracy, against_random, best, edges, sized
 from .toys import play as play_any

@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 
 import archsmith as nas
-from archsmith.objective import hypervolume
+from archsmith.history.objective import hypervolume
+from archsmith.history.trial import History, State, Trial
 from archsmith.strategy.nsga2 import NSGA2
 from archsmith.strategy.population import Survivors
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import History, State, Trial
 
 from .toys import BOTH, accuracy, against_random, edges, params, sized
 from .toys import play as play_any

@@ -10,14 +10,14 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.objective import Limit, Objective
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.space.decision import Categorical, Integer, Real, Subset
 from archsmith.strategy import optuna as adapter
 from archsmith.strategy.optuna import SAMPLERS, OptunaSampler, by_name
 from archsmith.strategy.random import RandomSearch
 from archsmith.strategy.suggestions import parameters, read, write
 from archsmith.testing.strategy import StrategyContract, continuous
-from archsmith.trial import History, State, Trial
 
 from .toys import ACCURACY, chain, play, total
 

@@ -13,14 +13,14 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.objective import Limit, Objective
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.space.decision import Categorical, Integer, Real, Subset
 from archsmith.strategy.controller import LSTMPolicy
 from archsmith.strategy.questions import Question, ask, told
 from archsmith.strategy.random import RandomSearch
 from archsmith.strategy.reinforce import Reinforce, Rewards, TablePolicy, standardised
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import History, State, Trial
 
 from .toys import ACCURACY, chain, play, total
 

@@ -9,13 +9,13 @@ import time
 import pytest
 
 import archsmith as nas
-from archsmith.objective import Limit, Objective
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import Fidelity, History, State, Trial
 from archsmith.strategy.asha import ASHA
 from archsmith.strategy.bohb import BOHB
 from archsmith.strategy.hyperband import Hyperband
 from archsmith.strategy.rungs import Rung, ladder, leftover, rung_of, survivors
 from archsmith.strategy.successive_halving import SuccessiveHalving
-from archsmith.trial import Fidelity, History, State, Trial
 
 from .toys import ACCURACY, chain
 

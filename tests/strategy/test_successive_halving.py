@@ -7,11 +7,11 @@ import random
 import pytest
 
 import archsmith as nas
-from archsmith.objective import Limit, Objective
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import History, State, Trial
 from archsmith.strategy.hyperband import Hyperband
 from archsmith.strategy.successive_halving import SuccessiveHalving
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import History, State, Trial
 
 from .toys import ACCURACY, EPOCHS, Play, chain, look, pair, total, uneven
 

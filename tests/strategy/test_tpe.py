@@ -12,13 +12,13 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
-from archsmith.objective import Limit, nondominated_fronts
+from archsmith._support.errors import InputError
+from archsmith.history.objective import Limit, nondominated_fronts
+from archsmith.history.trial import History, State, Trial
 from archsmith.strategy.random import RandomSearch
 from archsmith.strategy.ranking import Ranking, by_fronts, pareto
 from archsmith.strategy.tpe import TPE
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import History, State, Trial
 
 from .toys import (
     BEST,

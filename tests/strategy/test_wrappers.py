@@ -8,6 +8,7 @@ import random
 import pytest
 
 import archsmith as nas
+from archsmith.history.trial import History, Proposal, State, Trial
 from archsmith.space import Space, choose, graph_form, integer
 from archsmith.strategy.advised import Advised
 from archsmith.strategy.distinct import Distinct
@@ -17,7 +18,6 @@ from archsmith.strategy.keep_limits import KeepLimits
 from archsmith.strategy.random import RandomSearch
 from archsmith.strategy.start import StartFrom
 from archsmith.testing.strategy import StrategyContract
-from archsmith.trial import History, Proposal, State, Trial
 
 ACCURACY = [nas.Objective("accuracy", "maximize")]
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 import archsmith as nas
-from archsmith.objective import Limit, Objective
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import Fidelity, History, State, Trial
 from archsmith.strategy.base import Strategy
 from archsmith.strategy.random import RandomSearch
 from archsmith.testing.landscape import sign_test
-from archsmith.trial import Fidelity, History, State, Trial
 
 ACCURACY = Objective("accuracy", "maximize")
 BOTH = (ACCURACY, Objective("params", "minimize"))

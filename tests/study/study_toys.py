@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from archsmith.evaluate.base import Evaluator, Price, TrialFailed, TrialPruned, Watch
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trial import Fidelity, History, Proposal
 from archsmith.space import Space, choose
 from archsmith.space.architecture import Architecture
 from archsmith.strategy.base import Strategy
-from archsmith.trial import Fidelity, History, Proposal
 
 if TYPE_CHECKING:
     from torch import nn

@@ -17,7 +17,8 @@ import study_toys as toys
 from study_toys import ACCURACY, BOTH, Climb, Deadly, Scripted, Spread, Threads, Toy
 from test_study import script, wait_for
 
-from archsmith.errors import InputError, StoreError
+from archsmith._support.errors import InputError, StoreError
+from archsmith.history.trial import State
 from archsmith.study import (
     Executor,
     Inline,
@@ -31,7 +32,6 @@ from archsmith.study import (
 )
 from archsmith.study.executor import one_line
 from archsmith.study.processes import cores
-from archsmith.trial import State
 from moments import PATIENCE, wait_until
 
 #: Trials of a study that is stopped long before, however slow whoever stops it is.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from study_toys import ACCURACY, BOTH, space
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.evaluate.base import Evaluator, Price
+from archsmith.history.trial import Fidelity, Proposal
 from archsmith.strategy.random import RandomSearch
 from archsmith.study import Study
 from archsmith.study.fidelity import asked, offered
-from archsmith.trial import Fidelity, Proposal
 
 
 class Epochs(Evaluator):

@@ -17,16 +17,16 @@ from study_toys import ACCURACY, Each
 from torch import nn
 from wild_toys import Own, Wild
 
-from archsmith.errors import SpaceError, StoreError, WorkError
-from archsmith.objective import Limit
-from archsmith.output import interruptible
+from archsmith._support.errors import SpaceError, StoreError, WorkError
+from archsmith.cli.output import interruptible
+from archsmith.history.objective import Limit
+from archsmith.history.trial import State
 from archsmith.space import Space, choose
 from archsmith.space.architecture import Architecture
 from archsmith.space.guard import Guard
 from archsmith.study import Processes, SqliteStore, Store, Study, StudyResult
 from archsmith.study.lock import RunLock
 from archsmith.study.shapes import check_shapes
-from archsmith.trial import State
 
 
 def run(what: str, store: Store | None = None, **options: Any) -> StudyResult:
@@ -107,7 +107,7 @@ def test_a_store_whose_files_were_closed_writes_nothing(tmp_path: Path) -> None:
     code = """
 import os, sys
 from pathlib import Path
-from archsmith.errors import StoreError
+from archsmith._support.errors import StoreError
 from archsmith.study import SqliteStore
 store = SqliteStore(Path(sys.argv[1]))
 store.begin({})

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.errors import RunFolderError, SpaceError
-from archsmith.run import Run
+from archsmith._support.errors import RunFolderError, SpaceError
 from archsmith.study import SqliteStore
 from archsmith.study.identity import check_identity, identify
+from archsmith.workflow.run import Run
 
 
 def space_of(builder: Callable[..., nn.Module]) -> nas.Space:

@@ -16,14 +16,14 @@ import pytest
 import study_toys as toys
 from study_toys import ACCURACY, Each, Toy
 
-from archsmith.errors import InputError, WorkError
+from archsmith._support.errors import InputError, WorkError
 from archsmith.evaluate.base import Watch
+from archsmith.history.trial import Fidelity, State
 from archsmith.space import Space, choose
 from archsmith.space.architecture import Architecture
 from archsmith.study import MemoryStore, Processes, SqliteStore, Study, StudyResult
 from archsmith.study import patience as module
 from archsmith.study.patience import Patience, Since
-from archsmith.trial import Fidelity, State
 from moments import Clock
 
 if TYPE_CHECKING:

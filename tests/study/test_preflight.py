@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.errors import LimitError, SpaceError
+from archsmith._support.errors import LimitError, SpaceError
 from archsmith.evaluate.base import Evaluator, Price, Stages, Watch
-from archsmith.objective import Limit
+from archsmith.history.objective import Limit
+from archsmith.history.trial import Fidelity
 from archsmith.space import Space, choose, integer, one_of, repeat
 from archsmith.space.architecture import Architecture
 from archsmith.study import check_limits, check_shapes
 from archsmith.study.preflight import Reach, static_parts
-from archsmith.trial import Fidelity
 
 
 def stack() -> nn.Module:

@@ -11,18 +11,18 @@ from odd_models import REFUSED, WORKING, Builder
 from torch import Tensor, nn
 
 import archsmith as nas
+from archsmith._support.errors import SpaceError
+from archsmith._support.weights import read, write
 from archsmith.data.splits import TensorSplit
-from archsmith.errors import SpaceError
 from archsmith.export import formats
 from archsmith.hardware.latency import measure_latency
-from archsmith.setting import Setting, settle
+from archsmith.history.trial import Fidelity
 from archsmith.space.sketch import seeded
 from archsmith.study import check_shapes
 from archsmith.study.identity import check_identity, identify
 from archsmith.study.rehearsal import rehearse
+from archsmith.task.problem import Setting, settle
 from archsmith.train import parts, score, train
-from archsmith.trial import Fidelity
-from archsmith.weights import read, write
 
 
 @pytest.fixture(scope="module")

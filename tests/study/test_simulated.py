@@ -10,12 +10,12 @@ from torch import nn
 
 import archsmith as nas
 from archsmith.evaluate.base import Evaluator, Price
-from archsmith.objective import Objective
+from archsmith.history.objective import Objective
+from archsmith.history.trial import Proposal
 from archsmith.space import Space
 from archsmith.strategy.random import RandomSearch
 from archsmith.study import Study
 from archsmith.study.simulated import Simulated
-from archsmith.trial import Proposal
 
 
 def numbered() -> nn.Module:

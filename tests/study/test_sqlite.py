@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from archsmith.errors import RunFolderError, StoreError
+from archsmith._support.errors import RunFolderError, StoreError
+from archsmith.history.trial import State, Trial
 from archsmith.study import SqliteStore, sqlite
 from archsmith.testing.store import META, trial
-from archsmith.trial import State, Trial
 
 
 def filled(folder: Path, trials: int = 3) -> SqliteStore:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import pytest
 from study_toys import ACCURACY, BOTH, EPOCHS, Curves, Spread, level, space
 
-from archsmith.errors import InputError, RunFolderError, UnknownNameError
-from archsmith.objective import Limit, Objective
+from archsmith._support.errors import InputError, RunFolderError, UnknownNameError
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import Fidelity, History, State, Trial
 from archsmith.space.architecture import Architecture
 from archsmith.study import (
     CurveStop,
@@ -23,7 +24,6 @@ from archsmith.study import (
 )
 from archsmith.study.fidelity import worth
 from archsmith.study.stopping import stopper_of
-from archsmith.trial import Fidelity, History, State, Trial
 
 
 def study(stop: Stopper | None, trials: int = 30, seed: int = 0, **options: object) -> Study:

@@ -10,14 +10,14 @@ import sys
 import pytest
 from study_toys import Climb, Each, Spread
 
-from archsmith.errors import SpaceError
+from archsmith._support.errors import SpaceError
+from archsmith.history.trial import Fidelity, History, Proposal
 from archsmith.space import Space
 from archsmith.space.architecture import Architecture
 from archsmith.strategy.base import Strategy
 from archsmith.strategy.grid import GridSearch
 from archsmith.testing.landscape import OPTIMUM, height, hills, look, reached, search, sign_test
 from archsmith.testing.strategy import StrategyContract, flat
-from archsmith.trial import Fidelity, History, Proposal
 
 
 class TestClimb(StrategyContract):

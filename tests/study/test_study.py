@@ -16,7 +16,7 @@ import pytest
 import study_toys as toys
 from study_toys import ACCURACY, BOTH, Always, Climb, Each, Scripted, Spread, Toy
 
-from archsmith.errors import (
+from archsmith._support.errors import (
     InputError,
     RunFolderError,
     SpaceError,
@@ -25,7 +25,8 @@ from archsmith.errors import (
     WorkError,
 )
 from archsmith.evaluate.base import Stages, TrialPruned
-from archsmith.objective import Limit, Objective
+from archsmith.history.objective import Limit, Objective
+from archsmith.history.trial import State, Trial
 from archsmith.space import Space
 from archsmith.strategy.base import Strategy
 from archsmith.strategy.evolution import RegularizedEvolution
@@ -43,7 +44,6 @@ from archsmith.study.incumbent import Incumbents
 from archsmith.study.meta import arguments_of
 from archsmith.study.patience import PROCESS_DEATHS
 from archsmith.study.record import ALL_FAILED
-from archsmith.trial import State, Trial
 from moments import PATIENCE, Clock, wait_until
 
 SCRIPT = Path(__file__).with_name("study_script.py")

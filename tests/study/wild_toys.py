@@ -13,8 +13,8 @@ import study_toys as toys
 from study_toys import Toy
 
 from archsmith.evaluate.base import Watch
+from archsmith.history.trial import Fidelity
 from archsmith.space.architecture import Architecture
-from archsmith.trial import Fidelity
 
 
 class Own(BaseException):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.space.architecture import Architecture
 from archsmith.supernet.enas import ENAS, reward_of
 from archsmith.supernet.session import Session

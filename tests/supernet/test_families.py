@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
+from archsmith._support.trees import as_spec, example_of
 from archsmith.supernet import survey
 from archsmith.supernet.supernet import Supernet
 from archsmith.testing import supernet as promise
 from archsmith.testing.supernet import SupernetContract
-from archsmith.trees import as_spec, example_of
 from archsmith.zoo import spaces
 
 from . import families

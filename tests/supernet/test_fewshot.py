@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import archsmith as nas
-from archsmith.errors import InputError, SpaceError
+from archsmith._support.errors import InputError, SpaceError
 from archsmith.supernet.fewshot import FewShotNAS, splitting
 
 from .training_toys import elastic, first_batch, nested, operations, session_of, space_of, values

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.supernet import memory
 from archsmith.supernet.memory import check_memory, saved_bytes
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.data.splits import TensorSplit
-from archsmith.errors import InputError, UnknownNameError
 from archsmith.metric.distill import imitation
 from archsmith.space.architecture import Architecture
 from archsmith.supernet import methods

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.errors import InputError, SpaceError, StoreError
-from archsmith.objective import Limit
+from archsmith._support.errors import InputError, SpaceError, StoreError
+from archsmith._support.weights import read, write
+from archsmith.history.objective import Limit
 from archsmith.space.architecture import Answer
 from archsmith.space.decision import Decision
 from archsmith.supernet import checkpoint, methods
@@ -27,7 +28,6 @@ from archsmith.supernet.relax.relaxation import Relaxation
 from archsmith.supernet.supernet import Supernet
 from archsmith.supernet.survey import Surveyor
 from archsmith.supernet.training import train_supernet
-from archsmith.weights import read, write
 
 from .training_toys import (
     IMAGES,

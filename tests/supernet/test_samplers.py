@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.space.architecture import Architecture
 from archsmith.supernet.attentive import Attentive, AttentiveNAS
 from archsmith.supernet.fair import Fair, FairNAS

@@ -199,7 +199,7 @@ def test_splits_and_growth_are_saved_in_their_order(tmp_path):
     # One that had gone on in another way takes the file over as it is.
     other = Supernet(space, seed=0)
     other.subnet(nas.Architecture({**rare, "twice": True}))
-    from archsmith.weights import read
+    from archsmith._support.weights import read
 
     other.restore(*read(tmp_path / "net.safetensors"), "net")
     assert dict(other.stored()).keys() == dict(net.stored()).keys()

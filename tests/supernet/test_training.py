@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.supernet import checkpoint as disk
 from archsmith.supernet import methods
 from archsmith.supernet import session as sessions

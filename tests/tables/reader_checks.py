@@ -9,7 +9,7 @@ import pytest
 
 from archsmith.evaluate import Watch
 from archsmith.evaluate.cost import CostEvaluator
-from archsmith.trial import Fidelity
+from archsmith.history.trial import Fidelity
 
 
 def real(name: str) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archsmith.errors import InputError, UnknownNameError
+from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.tables.graph import NASBenchGraph
 from archsmith.zoo.nasbench_graph import GRAPHS, to_row
 

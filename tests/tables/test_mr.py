@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archsmith.errors import InputError, UnknownNameError
+from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.tables.mr import NASBenchMR
 from archsmith.zoo.hrnet import code_names
 

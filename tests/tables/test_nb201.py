@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archsmith.benchmarking import benchmark
-from archsmith.errors import InputError, UnknownNameError
+from archsmith._support.errors import InputError, UnknownNameError
+from archsmith.bench import benchmark
 from archsmith.evaluate.base import TrialFailed, Watch
 from archsmith.evaluate.table import TableEvaluator
+from archsmith.history.trial import Fidelity
 from archsmith.tables.nb201 import NB201
-from archsmith.trial import Fidelity
 from archsmith.zoo.nasbench201 import OPS
 from benchmarking.small import columns, short_schedule, write
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from archsmith.errors import InputError, UnknownNameError
+from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.tables.macro import ChannelBench, NBMacro
 from archsmith.zoo import channel_bench, nasbench_macro
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from archsmith.errors import InputError, UnknownNameError
+from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.space import Space
 from archsmith.tables.nb101 import NB101
 from archsmith.zoo.nasbench101 import nasbench101

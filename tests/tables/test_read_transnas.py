@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from archsmith.errors import InputError, UnknownNameError
+from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.space import Space
 from archsmith.tables.transnas import TransnasMacro, TransnasMicro
 from archsmith.zoo.transnas import transnas_macro, transnas_micro

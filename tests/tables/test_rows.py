@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archsmith.errors import InputError, SpaceError
+from archsmith._support.errors import InputError, SpaceError
 from archsmith.space import Architecture
 from archsmith.tables.base import relative
 from archsmith.tables.rows import Rows, metrics, whole_numbers

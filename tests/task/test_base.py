@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from archsmith._support.errors import InputError
 from archsmith.data.splits import TensorSplit
-from archsmith.errors import InputError
 from archsmith.task.base import Data, ReadOptions, Recipe
 
 

@@ -10,9 +10,10 @@ from PIL import Image
 from torch import nn
 
 import archsmith as nas
+from archsmith._support.errors import DataError, InputError, UnknownNameError
 from archsmith.data.splits import TensorSplit
-from archsmith.errors import DataError, InputError, UnknownNameError
 from archsmith.evaluate.proxy import _drawn
+from archsmith.history.trial import Fidelity
 from archsmith.space import Space
 from archsmith.supernet import methods
 from archsmith.supernet.training import train_supernet
@@ -21,7 +22,6 @@ from archsmith.task.base import Data, ReadOptions, Recipe
 from archsmith.task.embedding import distorted
 from archsmith.task.fewshot import EpisodeMeter, FewShotImages
 from archsmith.train import paces, score, train
-from archsmith.trial import Fidelity
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
-from archsmith.errors import DataError, UnknownNameError
+from archsmith._support.errors import DataError, UnknownNameError
 from archsmith.task import task, task_for, tasks
 from archsmith.task.base import Data, ReadOptions
 from archsmith.task.image import ImageClassification, may_mirror

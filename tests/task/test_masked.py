@@ -10,12 +10,12 @@ import torch
 from torch.nn import functional as F
 
 import archsmith as nas
-from archsmith.errors import DataError, InputError
-from archsmith.setting import open_space
+from archsmith._support.errors import DataError, InputError
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions, Recipe
 from archsmith.task.gallery import masked_lines
 from archsmith.task.masked import MaskedPrediction
+from archsmith.task.problem import open_space
 from archsmith.train import score, train
 
 WORDS = ["the cat ", "sat on ", "a mat ", "and saw ", "the dog ", "run off "]

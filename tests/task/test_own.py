@@ -16,11 +16,11 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 import archsmith as nas
+from archsmith._support.errors import InputError, RunFolderError
+from archsmith._support.trees import leaves
 from archsmith.data.given import parts_of
 from archsmith.data.splits import Batch
-from archsmith.errors import InputError, RunFolderError
 from archsmith.task.own import OwnTask
-from archsmith.trees import leaves
 
 SHORT = {"trials": 2, "epochs": 1, "final_epochs": 1, "finalists": 1}
 PIXELS, LABELS = load_digits(return_X_y=True)

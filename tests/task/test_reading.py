@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archsmith.errors import InputError
-from archsmith.reopening import reopen
-from archsmith.setting import settle
+from archsmith._support.errors import InputError
 from archsmith.task.base import ReadOptions
+from archsmith.task.problem import settle
+from archsmith.workflow.reopening import reopen
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import DataError, InputError, UnknownNameError
-from archsmith.setting import open_space
+from archsmith._support.errors import DataError, InputError, UnknownNameError
+from archsmith.history.trial import Fidelity
 from archsmith.supernet.session import start
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions
+from archsmith.task.problem import open_space
 from archsmith.task.selfsupervised import SelfSupervisedImages
 from archsmith.train import train
-from archsmith.trial import Fidelity
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.errors import DataError
+from archsmith._support.errors import DataError
 from archsmith.task import task_for
 from archsmith.task.base import Data, ReadOptions
 from archsmith.task.picture import _ticks, scatter

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 import archsmith as nas
+from archsmith._support.errors import DataError, InputError, WorkError
 from archsmith.data.episodes import Episodes
-from archsmith.errors import DataError, InputError, WorkError
 from archsmith.testing.fewshot import clouds
 from archsmith.transfer.fewshot.centroids import Prototypical, SimpleShot
 from archsmith.transfer.fewshot.maml import MAML
@@ -243,7 +243,7 @@ def test_a_file_is_enough_in_a_fresh_process(tmp_path):
 
 
 def test_other_files_are_refused(tmp_path):
-    from archsmith import weights
+    from archsmith._support import weights
 
     path = tmp_path / "file.safetensors"
     with pytest.raises(InputError, match="a file of weights"):

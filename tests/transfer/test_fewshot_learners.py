@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 from torch import nn
 from torch.nn import functional as F
 
-from archsmith.errors import DataError, InputError
+from archsmith._support.errors import DataError, InputError
 from archsmith.transfer.fewshot import FewShotLearner, learners
 from archsmith.transfer.fewshot.centroids import Prototypical, SimpleShot
 from archsmith.transfer.fewshot.distances import class_logsumexp, within_span

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 from train_checks import random_ones_train_a_step
 
-from archsmith.errors import SpaceError
+from archsmith._support.errors import SpaceError
 from archsmith.space import Space
 from archsmith.testing.space import SpaceContract
 from archsmith.zoo.channel_bench import WIDTHS, channel_bench, from_digits, to_digits

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from archsmith.errors import SpaceError
+from archsmith._support.errors import SpaceError
 from archsmith.evaluate import Watch
 from archsmith.evaluate.cost import CostEvaluator
+from archsmith.history.trial import Fidelity
 from archsmith.space import Space
 from archsmith.testing.space import SpaceContract
-from archsmith.trial import Fidelity
 from archsmith.zoo import spaces
 from archsmith.zoo.nasbench201 import (
     EDGES,

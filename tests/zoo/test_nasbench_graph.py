@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from archsmith.errors import InputError, SpaceError
+from archsmith._support.errors import InputError, SpaceError
 from archsmith.space import Space
 from archsmith.testing.space import SpaceContract
 from archsmith.zoo.graph_layers import Arma, Cheb, Edges, Gat, Gcn, Gin, KGnn, Sage

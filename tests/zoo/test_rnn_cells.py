@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from archsmith.errors import SpaceError
+from archsmith._support.errors import SpaceError
 from archsmith.space import Space
 from archsmith.testing.space import SpaceContract
 from archsmith.zoo.cell_graph import from_recipe, to_recipe

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from train_checks import random_ones_train_a_step
 
-from archsmith.errors import SpaceError
+from archsmith._support.errors import SpaceError
 from archsmith.space import Space
 from archsmith.testing.space import SpaceContract
 from archsmith.zoo.transnas import (

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..cli_benchmark import benchmark
-from ..cli_features import features
-from ..cli_list import list_
-from ..cli_profile import profile
-from ..cli_zeroshot import zeroshot
-from ..errors import InputError
-from ..output import (
+from .._support.errors import InputError
+from .benchmark import benchmark
+from .ending import show_result
+from .features import features
+from .list import list_
+from .output import (
     figures,
     goes_on,
     interruptible,
@@ -27,10 +26,11 @@ from ..output import (
     say,
     study_json,
 )
-from .ending import show_result
+from .profile import profile
+from .zeroshot import zeroshot
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..workflow.run import Run
 
 app = typer.Typer(
     name="archsmith",
@@ -78,7 +78,7 @@ def _config(context: typer.Context, path: Path | None) -> Path | None:
     known = {param.name: param for param in context.command.params}
     for name in values:
         if name not in known or name == "config":
-            from ..errors import unknown
+            from .._support.errors import unknown
 
             raise unknown(f"option in {path.name}", name, [n for n in known if n and n != "config"])
     for name, value in values.items():
@@ -163,9 +163,9 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Search for the best architecture, train it, compare it with the default, write a report."""
-    from ..screen import Screen
-    from ..searching import search as run_search
     from ..task.base import ReadOptions
+    from ..workflow.search import search as run_search
+    from .screen import Screen
 
     folder = run or _default_folder(data, space)
     with interruptible(goes_on(folder)), only_json(as_json), Screen() as screen:
@@ -250,7 +250,7 @@ def train(
     as_json: Json = False,
 ) -> None:
     """Train a found architecture to the end; the winner is scored on the test part as well."""
-    from ..screen import Screen
+    from .screen import Screen
 
     with interruptible(goes_on(run)), only_json(as_json), Screen() as screen:
         opened = _open(run, space, data)
@@ -284,9 +284,9 @@ def trust(
     as_json: Json = False,
 ) -> None:
     """Measure whether shared weights rank architectures as training alone does."""
-    from ..benchmarking import read_table
-    from ..screen import Screen
-    from ..trusting import measure_trust
+    from ..bench import read_table
+    from ..workflow.trust import measure_trust
+    from .screen import Screen
 
     for option, value in (("--file", file), ("--dataset", dataset)):
         if value is not None and table is None:
@@ -366,15 +366,15 @@ app.command(name="list")(list_)
 
 
 def _open(folder: Path, space: str | None = None, data: str | None = None) -> Run:
-    from ..run import Run
+    from ..workflow.run import Run
 
     return Run(folder, space, data)
 
 
 def _exported_space(folder: Path, space: str) -> Any:
+    from .._support.signing import check_arguments
     from ..export.bundle import read_record
-    from ..setting import open_space
-    from ..signing import check_arguments
+    from ..task.problem import open_space
 
     arguments = read_record(folder)["space"]["arguments"]
     check_arguments(f"{folder}, architecture.json", arguments)

@@ -8,9 +8,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ..errors import ArchsmithError, InputError
-from ..output import say
+from .._support.errors import ArchsmithError, InputError
 from .commands import app
+from .output import say
 
 #: What a disk or a machine does to us; all else that a system refuses is about the path given.
 _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..output import print_json, print_summary, say, study_json
+from .output import print_json, print_summary, say, study_json
 
 if TYPE_CHECKING:
-    from ..found import SearchResult
+    from ..workflow.result import SearchResult
 
 
 def show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
     """Show what a search came to, or that it was interrupted."""
-    from ..run import Run
+    from ..workflow.run import Run
 
     if as_json:
         print_json(study_json(Run(folder, result.setting.space)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import Registry
+from .._support.registry import Registry
 
 #: Data sets that are known by name; each place holds a :class:`archsmith.data.raw.Dataset`.
 datasets = Registry(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from .._support.errors import DataError
 from . import pixels
 from .names import shown
 from .pixels import channels_first, stored

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from ..errors import DataError, InputError
-from ..trees import count_examples, leaves
+from .._support.errors import DataError, InputError
+from .._support.trees import count_examples, leaves
 from .splits import Batch, Split
 
 #: Examples that a digest reads, spread over all: reading all may take as long as an epoch.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, InputError
+from .._support.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

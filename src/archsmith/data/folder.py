@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from .._support.errors import DataError
 from .levels import DEEP, deep_white, open_image
 from .names import shown
 from .pixels import Stored, stored

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from ..errors import InputError
-from ..trees import Tree, leaves, take
+from .._support.errors import InputError
+from .._support.trees import Tree, leaves, take
 from .dataset import DatasetSplit
 from .numerals import narrowed
 from .split import split

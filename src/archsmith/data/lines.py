@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import DataError, MissingExtraError
+from .._support.errors import DataError, MissingExtraError
 from .header import is_data
 
 #: Rows by which the header is told.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import DataError
+from .._support.errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

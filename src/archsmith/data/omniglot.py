@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import DataError
+from .._support.errors import DataError
 from .arrays import load, open_archive
 from .raw import Dataset, Images, labelled
 from .reclass import resized

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import DataError
+from .._support.errors import DataError
 from .numerals import narrowed
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DataError
+from .._support.errors import DataError
 from .raw import TEST, TRAIN, VALIDATION, Images, expect_room
 
 if TYPE_CHECKING:

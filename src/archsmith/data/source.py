@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import DataError, unknown
+from .._support.errors import DataError, unknown
 from . import datasets
 from .numerals import Decimal
 from .pixels import Layout

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError
+from .._support.errors import DataError
 from .raw import TEST, TRAIN, VALIDATION
 
 if TYPE_CHECKING:

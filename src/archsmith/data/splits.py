@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..trees import Tree, leaves, move, take
+from .._support.trees import Tree, leaves, move, take
 from .split import strata
 
 if TYPE_CHECKING:

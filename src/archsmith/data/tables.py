@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, unknown
+from .._support.errors import DataError, unknown
 from . import numerals
 from .lines import Rows, open_rows
 from .names import shown

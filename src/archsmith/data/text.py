@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import DataError
+from .._support.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import Registry
+from .._support.registry import Registry
 from .base import Evaluator, Price, Stages, TrialFailed, TrialPruned, Watch
 
 #: Evaluators by name. Plug-ins register in the entry-point group ``archsmith.evaluators``.

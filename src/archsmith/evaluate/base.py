@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
-from ..objective import Limit, violation
+from ..history.objective import Limit, violation
+from ..history.trial import Fidelity
 from ..space.architecture import Architecture
-from ..trial import Fidelity
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._support.trees import Spec, as_spec, example_of
 from ..hardware.cost import STATIC, cost
+from ..history.trial import Fidelity
 from ..space import Space
 from ..space.architecture import Architecture
-from ..trees import Spec, as_spec, example_of
-from ..trial import Fidelity
 from .base import Evaluator, Price, Watch
 
 
@@ -17,9 +17,9 @@ class CostEvaluator(Evaluator):
 
     Args:
         space: builds the architectures.
-        inputs: what the model takes: a spec (:func:`archsmith.trees.spec_of`), or the shape of one
-            input with the batch first: ``(1, channels, height, width)``. The batch is always taken
-            as 1.
+        inputs: what the model takes: a spec (:func:`~archsmith._support.trees.spec_of`), or the
+            shape of one input with the batch first: ``(1, channels, height, width)``. The batch is
+            always taken as 1.
         dtype: name of the torch type of an input that is given by its shape.
 
     Raises:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._support.trees import Spec
 from ..hardware.energy import measure_energy, meter
 from ..hardware.options import LatencyOptions
+from ..history.trial import Fidelity
 from ..space import Space
 from ..space.architecture import Architecture
-from ..trees import Spec
-from ..trial import Fidelity
 from .base import Watch
 from .on_device import OnDevice
 

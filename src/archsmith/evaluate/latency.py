@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..hardware.clock import METRICS, Latency, confirmed, steadied
+from ..history.trial import Fidelity
 from ..space.architecture import Architecture
-from ..trial import Fidelity
 from .base import Watch
 from .on_device import OnDevice
 

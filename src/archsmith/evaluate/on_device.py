@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .._support.trees import Spec, as_spec, example_of
 from ..hardware.latency import Probe
 from ..hardware.options import LatencyOptions
 from ..hardware.place import device_here
 from ..hardware.runtimes import check_runtime
 from ..space import Space
 from ..space.architecture import Architecture
-from ..trees import Spec, as_spec, example_of
 from .base import Evaluator, Price
 
 

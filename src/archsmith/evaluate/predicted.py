@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from .._support.errors import InputError
+from ..history.trial import Fidelity, History
 from ..predictor.base import Predictor
-from ..predictor.validation import Validation, known_values, predictor_of
+from ..predictor.fitting import known_values, predictor_of
+from ..predictor.validation import Validation
 from ..space.architecture import Architecture
-from ..trial import Fidelity, History
 from .base import Evaluator, Price, Watch
 
 if TYPE_CHECKING:

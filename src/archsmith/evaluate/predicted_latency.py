@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..hardware.predictor import LatencyPredictor
+from ..history.trial import Fidelity
 from ..space.architecture import Architecture
-from ..trial import Fidelity
 from .base import Evaluator, Price, Watch
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..objective import COSTS, Metric
+from .._support.trees import shapes
+from ..history.objective import COSTS, Metric
+from ..history.trial import Fidelity
 from ..proxy import Batch, CannotScore, Proxy, SetProxy, check_scores, proxies
 from ..proxy.base import named
 from ..proxy.scoring import attempt, check_batch
 from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Task
-from ..trees import shapes
-from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 

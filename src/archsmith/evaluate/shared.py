@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from .._support.trees import Tree, move
 from ..data.split import subset
+from ..history.trial import Fidelity
 from ..space.architecture import Architecture
 from ..supernet.recalibrate import recalibrate
 from ..supernet.supernet import Supernet
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Task
 from ..train import score
-from ..trees import Tree, move
-from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 

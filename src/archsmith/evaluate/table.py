@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..history.trial import Fidelity
 from ..space.architecture import Architecture
 from ..tables.base import Table
-from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
 
 #: Simulated seconds of an evaluation, beside the table's own metrics.

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._support.trees import Tree, leaves
 from ..hardware.cost import OnCall
-from ..trees import Tree, leaves
 
 #: Modules that only hold others, or do nothing: a network is the same with and without them.
 _BARE = (nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..data.splits import Batch
-from ..objective import Objective
+from ..history.objective import Objective
+from ..history.trial import Fidelity
 from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
 from ..train import Diverged, train
-from ..trial import Fidelity
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 

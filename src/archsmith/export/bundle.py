@@ -13,10 +13,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..errors import InputError, WorkError
-from ..files import held, remove_folder, write_text
+from .._support.errors import InputError, WorkError
+from .._support.files import held, remove_folder, write_text
+from .._support.trees import Tree, spec_of, spec_to_json, take
 from ..space.ordinary import ordinary
-from ..trees import Tree, spec_of, spec_to_json, take
 from .card import card
 from .parity import Parity, compare
 from .record import FORMAT, first_line, outputs_of, read_record

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..objective import COSTS, Metric
-from ..trees import Spec, TensorSpec, spec_from_json, specs
+from .._support.trees import Spec, TensorSpec, spec_from_json, specs
+from ..history.objective import COSTS, Metric
 from .parity import Parity
 
 _PT2 = """\

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import WorkError
+from .._support.errors import WorkError
+from .._support.trees import Tree, arguments, call, clone, leaves, map_tensors
+from .._support.weights import read, snapshot, write
 from ..hardware.runtimes import quiet, require_onnx
 from ..task.base import Signature
-from ..trees import Tree, arguments, call, clone, leaves, map_tensors
-from ..weights import read, snapshot, write
 from .record import first_line
 
 if TYPE_CHECKING:

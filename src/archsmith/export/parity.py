@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..trees import Tree, count_examples, leaves
+from .._support.trees import Tree, count_examples, leaves
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,16 +7,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, undamaged
-from ..signing import check_arguments
+from .._support.errors import InputError, undamaged
+from .._support.signing import check_arguments
 from .record import check_outputs, first_line, outputs_of, read_record
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from .._support.trees import Tree
     from ..space import Space
     from ..task.base import Task
-    from ..trees import Tree
 
 
 #: What to do about an export that is damaged.

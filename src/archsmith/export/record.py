@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
+from .._support.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, InputError
+from .._support.errors import DataError, InputError
 from .predict import fitting, named, opened
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from ..trees import Tree, arguments, leaves, move
+from .._support.trees import Tree, arguments, leaves, move
 
 #: Names of what :func:`cost` gives.
 STATIC = ("params", "flops", "memory_mb", "weights_mb", "peak_mb")

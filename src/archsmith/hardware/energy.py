@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import InputError
+from .._support.errors import InputError
 from .clock import Clock
 from .latency import Probe
 from .place import device_here

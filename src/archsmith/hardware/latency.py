@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import nn
 
-from ..errors import InputError
-from ..trees import Tree, map_tensors, move, take
+from .._support.errors import InputError
+from .._support.trees import Tree, map_tensors, move, take
 from .clock import Clock, Latency, quantiles, timed
 from .cost import evaluating
 from .place import as_deployed, device_here, device_name

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import InputError, unknown
-from ..options import parse
+from .._support.errors import InputError, unknown
+from .._support.options import parse
 
 #: Runtimes by name.
 NAMES = ("eager", "exported", "onnx")

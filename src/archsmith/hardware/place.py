@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from ..allocator import ordinary_memory
-from ..errors import InputError
+from .._support.allocator import ordinary_memory
+from .._support.errors import InputError
 
 
 def device_name(device: str | torch.device) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from .._support.errors import InputError
+from .._support.trees import Spec, as_spec, example_of, spec_from_json, spec_to_json
 from ..space import Space
 from ..space.architecture import Architecture
-from ..trees import Spec, as_spec, example_of, spec_from_json, spec_to_json
 from .blocks import measure_blocks
 from .options import FEWEST_SAMPLES, LatencyOptions
 from .place import device_name
@@ -39,7 +39,7 @@ class Held:
         device: name of the processor, as the system gives it.
         runtime, batch, threads: see :class:`~.options.LatencyOptions`.
         space: fingerprint of the space.
-        inputs: what a model takes, as :func:`~archsmith.trees.spec_to_json` has it.
+        inputs: what a model takes, as :func:`~archsmith._support.trees.spec_to_json` has it.
     """
 
     device: str

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import InputError, MissingExtraError, unknown
-from ..trees import Tree, arguments, leaves
+from .._support.errors import InputError, MissingExtraError, unknown
+from .._support.trees import Tree, arguments, leaves
 from .options import NAMES
 from .place import wait
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
+from .._support.trees import Spec, as_spec, example_of
 from ..space import Space
 from ..space.architecture import Architecture
-from ..trees import Spec, as_spec, example_of
 from .cost import weight_bytes
 from .latency import Probe
 from .options import LatencyOptions

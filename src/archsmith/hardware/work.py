@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from .._support.trees import Tree, leaves
 from ..space.architecture import Answer
-from ..trees import Tree, leaves
 from .cost import observed, quick
 
 _ATEN = torch.ops.aten

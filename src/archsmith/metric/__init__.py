@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..registry import Registry
+from .._support.registry import Registry
 
 if TYPE_CHECKING:
     from .pairwise import EmbeddingLoss

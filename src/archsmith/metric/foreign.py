@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..errors import InputError, MissingExtraError, unknown
+from .._support.errors import InputError, MissingExtraError, unknown
 from .pairwise import EmbeddingLoss
 
 

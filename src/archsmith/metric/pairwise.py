@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import InputError
+from .._support.errors import InputError
 from .distances import same_class, squared
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import InputError
+from .._support.errors import InputError
 
 
 def nt_xent(outputs: Tensor, temperature: float = 0.2) -> Tensor:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from ..errors import InputError
+from .._support.errors import InputError
 from ..space.architecture import Architecture
 from .calibration import Calibration
 from .folds import OutOfFold, folds_of

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space.architecture import Architecture
 from .features import Features, features_of
 from .gaussian import squared_distances

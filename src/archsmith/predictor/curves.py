@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
+from .._support.errors import InputError
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 

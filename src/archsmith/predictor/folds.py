@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..agreement import rank_agreement
+from ..history.agreement import rank_agreement
 from .calibration import Calibration
-
-if TYPE_CHECKING:
-    from .validation import Validation
+from .validation import Validation
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Places = np.ndarray[Any, np.dtype[np.int64]]
@@ -43,8 +41,6 @@ class OutOfFold:
 
     def validation(self, name: str, values: Array, seed: int) -> Validation:
         """How well the values were predicted."""
-        from .validation import Validation
-
         found = rank_agreement(self.mean.tolist(), values.tolist(), seed=seed)
         residuals = values - self.mean
         return Validation(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
+from .._support.errors import InputError
 from ..space.architecture import Architecture
 from .base import Predictor
 

@@ -6,14 +6,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..objective import Limit, Objective
-from ..report.numbers import duration
+from ..history.numbers import duration
+from ..history.objective import Limit, Objective
 from ..space import Size
 from ..study.faults import Fault
-from .result import Advice, Idle, LimitFacts, Sharing, Times
+from .facts import Advice, Idle, LimitFacts, Sharing, Times
 
 if TYPE_CHECKING:
-    from ..setting import Setting
+    from ..task.problem import Setting
 
 #: A search that ends within this many seconds needs no shortcut.
 _PATIENCE = 3600.0

@@ -8,12 +8,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import SpaceError
-from ..report.content import answer_text
+from .._support.errors import SpaceError
 from ..space import Architecture
-from ..space.architecture import Answer
+from ..space.architecture import Answer, answer_text
 from ..space.decision import Decision, Integer
-from .result import DecisionFacts
+from .facts import DecisionFacts
 
 if TYPE_CHECKING:
     from ..space import Space

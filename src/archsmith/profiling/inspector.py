@@ -5,18 +5,18 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+from .._support.trees import example_of, spec_of
 from ..evaluate.base import Evaluator, Price, TrialFailed, Watch
 from ..evaluate.trace import Trace, alike
 from ..hardware.cost import STATIC, cost
+from ..history.trial import Fidelity
 from ..space import Architecture
 from ..study.faults import FaultFinder
-from ..trees import example_of, spec_of
-from ..trial import Fidelity
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..setting import Setting
+    from ..task.problem import Setting
 
 #: Examples of a pass that must run as well: some models work for a batch of one alone.
 _BATCH = 2

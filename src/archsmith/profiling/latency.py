@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from ..evaluate.base import Watch
 from ..evaluate.latency import LatencyEvaluator
 from ..hardware.options import LatencyOptions
+from ..history.trial import Fidelity
 from ..space import Architecture
-from ..trial import Fidelity
-from .result import Example, Spread
+from .facts import Example, Spread
 from .sample import Sample, spread
 
 if TYPE_CHECKING:
-    from ..setting import Setting
+    from ..task.problem import Setting
     from .inspector import Inspector
 
 #: Architectures of the sample that are measured where a limit or an objective is about latency.

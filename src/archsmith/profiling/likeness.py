@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from typing import TYPE_CHECKING
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space import Architecture
 from ..space.architecture import Answer
 from ..space.decision import Decision
 from ..space.typical import typical_answers
 from ..study.faults import Visit
-from .result import Idle, Likeness
+from .facts import Idle, Likeness
 
 if TYPE_CHECKING:
     from .inspector import Inspector

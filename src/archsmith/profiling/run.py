@@ -6,18 +6,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, SpaceError
-from ..goals import Limits, limits_of, objectives_of, seconds_of
-from ..objective import Limit, Objective
-from ..setting import Setting, SpaceLike, settle
+from .._support.errors import InputError, SpaceError
+from .._support.trees import call
+from ..history.objective import Limit, Objective
 from ..space.counting import Size
 from ..space.ordinary import ordinary
 from ..study.faults import Visit
 from ..task.base import ReadOptions
-from ..trees import call
+from ..task.goals import Limits, limits_of, objectives_of, seconds_of
+from ..task.problem import Setting, SpaceLike, settle
 from .advice import advise
 from .decisions import decision_facts, walked
-from .result import Likeness, LimitFacts, Profile, Sharing, Spread, Times
+from .facts import Likeness, LimitFacts, Sharing, Spread, Times
+from .result import Profile
 from .sample import Sample, draw, limit_facts, spreads
 
 if TYPE_CHECKING:

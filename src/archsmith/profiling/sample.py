@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from ..errors import SpaceError
-from ..objective import COSTS, Limit
+from .._support.errors import SpaceError
+from ..history.objective import COSTS, Limit
 from ..space import Architecture
 from ..strategy.seeking import seek
 from ..study.reach import Look
-from .result import Example, LimitFacts, Share, Spread
+from .facts import Example, LimitFacts, Share, Spread
 
 if TYPE_CHECKING:
     from ..space import Space

@@ -8,12 +8,12 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from .result import Sharing
+from .._support.errors import InputError
+from .facts import Sharing
 
 if TYPE_CHECKING:
-    from ..setting import Setting
     from ..supernet.supernet import Supernet
+    from ..task.problem import Setting
 
 #: Methods that are timed, each for those that work as it does.
 TIMED = {

@@ -9,20 +9,20 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from ..evaluate.shared import CALIBRATION
-from ..oneshot import DERIVED, derives, epochs_of
-from ..oneshot import TRIALS as ON_SHARED
-from ..searching import FINALISTS, TRIALS
+from ..history.trial import Fidelity
 from ..strategy import strategies
 from ..supernet import methods
 from ..task.fidelity import steps_of
 from ..train import paces
-from ..trial import Fidelity
-from .result import Estimate, Pace, Spread, Times
+from ..workflow.oneshot import DERIVED, derives, epochs_of
+from ..workflow.oneshot import TRIALS as ON_SHARED
+from ..workflow.search import FINALISTS, TRIALS
+from .facts import Estimate, Pace, Spread, Times
 from .sharing import TIMED
 
 if TYPE_CHECKING:
-    from ..setting import Setting
     from ..space import Architecture
+    from ..task.problem import Setting
 
 #: Strategies that spend the same budget on many short looks and few long ones.
 _OVER_EPOCHS = ("asha", "abohb", "hyperband", "bohb", "successive-halving")

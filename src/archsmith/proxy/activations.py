@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .base import CannotScore, Proxy
+from .._support.errors import InputError
+from .base import Proxy
+from .batch import CannotScore
 from .passes import Passes
 
 

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from ..errors import InputError
-
-if TYPE_CHECKING:
-    from .passes import Passes
+from .batch import Batch, CannotScore
+from .passes import Passes
 
 #: Proxies that score whatever has weights and runs backwards.
 GENERAL = ("params", "flops", "l2_norm", "grad_norm", "snip", "plain", "synflow")
-
-
-class CannotScore(InputError):
-    """A model, or a batch, that a proxy is not defined for: why, and what can be done instead."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What proxies look at.
-
-    Attributes:
-        inputs: prepared model inputs, (n, ...), as in training.
-        targets: prepared targets, (n, ...), as ``loss`` takes them.
-        loss: of outputs and targets, a scalar tensor.
-    """
-
-    inputs: Tensor
-    targets: Tensor
-    loss: Callable[[Tensor, Tensor], Tensor]
-
-    def __len__(self) -> int:
-        return len(self.inputs)
 
 
 class Proxy(ABC):
@@ -72,9 +48,40 @@ class Proxy(ABC):
 
     def score(self, model: nn.Module, batch: Batch, seed: int = 0) -> float:
         """The score of a model, as :func:`archsmith.proxy.score_proxies` gives it."""
-        from .scoring import score_proxies
+        batch.check()
+        self.check(batch)
+        return self.read(Passes(model, batch, seed, self.needs))
 
-        return score_proxies(model, batch, [self], seed)[self.name]
+    def read(self, passes: Passes) -> float:
+        """The score, which is a finite number.
+
+        Raises:
+            CannotScore: it is none, or the proxy is not defined for this model.
+        """
+        value = self.value(passes)
+        if not math.isfinite(value):
+            raise self.refuse("a finite score", f"{value:g}")
+        return float(value)
+
+    def check(self, batch: Batch) -> None:
+        """Refuse a batch that this proxy cannot read.
+
+        Raises:
+            CannotScore: with what it needs.
+        """
+        if len(batch) < self.smallest:
+            expected = f"a batch of {self.smallest} examples or more"
+            got, hint = str(len(batch)), "take a larger batch"
+            raise CannotScore(f"proxy {self.name}", expected, got, hint)
+        targets = batch.targets
+        classes = not targets.is_floating_point()
+        if self.labelled and classes and bool((targets == targets.flatten()[0]).all()):
+            raise CannotScore(
+                f"proxy {self.name}",
+                "a batch with two classes or more",
+                "a single class",
+                "draw the batch at random, or score by proxies that need no targets",
+            )
 
     def refuse(self, expected: str, got: str, mend: str | None = None) -> CannotScore:
         """The error of a model that this proxy is not defined for."""
@@ -111,6 +118,6 @@ def named(names: Sequence[str | Any]) -> list[Any]:
     Raises:
         UnknownNameError: with the nearest name.
     """
-    from . import proxies
+    from .registry import proxies
 
     return [proxies.get(name)() if isinstance(name, str) else name for name in names]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from ..trees import leaves
+from .._support.trees import leaves
 
 _SUMS = frozenset((torch.add, Tensor.add, Tensor.__add__, Tensor.__radd__))
 _SUMS_IN_PLACE = frozenset((Tensor.add_, Tensor.__iadd__))

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..errors import InputError
-from ..trees import first_tensor
+from .._support.errors import InputError
+from .._support.trees import first_tensor
 from .base import Proxy
 from .layers import channels_last
 from .passes import Passes

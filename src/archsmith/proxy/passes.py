@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ..allocator import keep_memory
-from ..trees import first_tensor
-from .base import Batch, CannotScore
+from .._support.allocator import keep_memory
+from .._support.trees import first_tensor
+from .batch import Batch, CannotScore
 from .layers import (
     CONVOLUTIONS,
     TABLES,

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..errors import InputError
-from .base import Batch, CannotScore, Proxy, SetProxy, named
+from .._support.errors import InputError
+from .base import Proxy, SetProxy, named
+from .batch import Batch, CannotScore
 from .passes import Passes
 
 
@@ -37,7 +37,7 @@ def score_proxies(
     chosen = _single(named(proxies))
     check_batch(batch, chosen)
     passes = Passes(model, batch, seed, frozenset().union(*(proxy.needs for proxy in chosen)))
-    return {proxy.name: _finite(proxy, proxy.value(passes)) for proxy in chosen}
+    return {proxy.name: proxy.read(passes) for proxy in chosen}
 
 
 def rank_by_proxies(
@@ -84,7 +84,7 @@ def attempt(
     found: dict[str, float | CannotScore] = {}
     for proxy in chosen:
         try:
-            found[proxy.name] = _finite(proxy, proxy.value(passes))
+            found[proxy.name] = proxy.read(passes)
         except CannotScore as refusal:
             found[proxy.name] = refusal
     return found
@@ -96,26 +96,9 @@ def check_batch(batch: Batch, proxies: Sequence[Proxy]) -> None:
     Raises:
         CannotScore: with the proxy and what it needs.
     """
-    count = len(batch)
-    if len(batch.targets) != count:
-        raise CannotScore("batch", f"{count} targets, one for each input", str(len(batch.targets)))
-    if batch.inputs.is_floating_point() and not bool(torch.isfinite(batch.inputs).all()):
-        raise CannotScore(
-            "batch", "inputs that are finite numbers", "NaN or infinity among them",
-            "prepare the inputs as for training",
-        )  # fmt: skip
+    batch.check()
     for proxy in proxies:
-        if count < proxy.smallest:
-            raise CannotScore(
-                f"proxy {proxy.name}", f"a batch of {proxy.smallest} examples or more",
-                str(count), "take a larger batch",
-            )  # fmt: skip
-        classes = not batch.targets.is_floating_point()
-        if proxy.labelled and classes and bool((batch.targets == batch.targets.flatten()[0]).all()):
-            raise CannotScore(
-                f"proxy {proxy.name}", "a batch with two classes or more", "a single class",
-                "draw the batch at random, or score by proxies that need no targets",
-            )  # fmt: skip
+        proxy.check(batch)
 
 
 def check_scores(scores: Mapping[str, Sequence[float]], members: Sequence[str]) -> None:
@@ -154,9 +137,3 @@ def _single(proxies: Sequence[Proxy | SetProxy]) -> list[Proxy]:
             )  # fmt: skip
         found.append(proxy)
     return found
-
-
-def _finite(proxy: Proxy, value: float) -> float:
-    if not math.isfinite(value):
-        raise proxy.refuse("a finite score", f"{value:g}")
-    return float(value)

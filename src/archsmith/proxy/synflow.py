@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..trees import first_tensor
+from .._support.trees import first_tensor
 from .base import Proxy
 from .layers import NORMS, TABLES, replace, weights_of
 from .passes import Passes, gradient

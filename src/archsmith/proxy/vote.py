@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from .._support.errors import InputError
 from .base import SetProxy
 from .scoring import check_scores
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..trees import first_tensor
+from .._support.trees import first_tensor
 from .base import Proxy
 from .layers import BATCH_NORMS, CONVOLUTIONS, gaussian
 from .links import WithoutLinks

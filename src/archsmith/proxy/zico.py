@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import torch
 
-from ..errors import InputError
+from .._support.errors import InputError
 from .base import Proxy
 from .layers import weights_of
 from .passes import Passes, gradient

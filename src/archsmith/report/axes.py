@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from .numbers import short
+from ..history.numbers import short
 from .svg import joined, px, tag, text_width
 
 _FONT = 11.0

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from ..objective import Objective
-from ..trial import State
+from ..history.numbers import axis_title, capital, metric_name, short
+from ..history.objective import Objective
+from ..history.trial import State
 from .axes import NARROW, WIDE, Axis, Frame, Size, needs_log, span, without_stragglers
 from .content import ReportContent
 from .marks import WORDS, Figure, best_mark, beyond, crowd, finite, kind_of, mark, tip
-from .numbers import axis_title, capital, metric_name, short
 from .svg import px, tag
 
 _STRIP = 22.0  # below the curve, for trials without a value

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from ..objective import COSTS, Limit, Metric, Objective, violation
-from ..space.architecture import Answer
-from ..trial import State, Trial
+from ..history.objective import COSTS, Limit, Metric, Objective, violation
+from ..history.trial import State, Trial
+from ..space.architecture import Answer, answer_text
 
 if TYPE_CHECKING:
-    from ..paired import Comparison
-    from ..trust import Trust
+    from ..history.paired import Comparison
+    from ..history.trust import Trust
     from .graph import Graph
 
 
@@ -24,7 +24,6 @@ _MEASURED_WITH = ("latency_batch", "latency_threads", "latency_error")
 _DERIVED = ("weights_mb", "peak_mb")
 
 #: Said where there are shared weights and nobody compared them with stand-alone training.
-UNMEASURED = "Nobody has measured whether the shared weights rank architectures rightly."
 #: The word for each level of a verdict on shared weights.
 LEVELS = {"good": "good", "fair": "fair", "poor": "poor", "unknown": "not known"}
 _SAMPLE = 20  # architectures that the suggested command judges
@@ -44,15 +43,6 @@ class DecisionRow:
     @property
     def changed(self) -> bool:
         return self.default is not None and self.default != self.answer
-
-
-def answer_text(answer: Answer) -> str:
-    """An answer as people write it: ``(3, 5)`` for tuples, ``yes`` and ``no`` for booleans."""
-    if isinstance(answer, bool):
-        return "yes" if answer else "no"
-    if isinstance(answer, tuple):
-        return "(" + ", ".join(answer_text(item) for item in answer) + ")"
-    return f"{answer:g}" if isinstance(answer, float) else str(answer)
 
 
 def decision_rows(

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from ..trial import Trial
+from ..history.numbers import axis_title, capital, metric_name, with_unit
+from ..history.trial import Trial
 from .axes import LOW, NARROW, Axis, Frame, Scale, Size, needs_log, span, without_stragglers
 from .content import ReportContent
 from .marks import Figure
-from .numbers import axis_title, capital, metric_name, with_unit
 from .svg import px, tag
 
 #: CSS classes of the lines in a chart.

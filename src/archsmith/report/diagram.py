@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..trees import Tree, call, leaves, move
+from .._support.trees import Tree, call, leaves, move
 from .describe import FUNCTIONS, JOINS, describe
 from .graph import Graph, Kind, Node, TreeLine
 

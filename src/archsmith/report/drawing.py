@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from ..history.numbers import short
 from .graph import shape_text
 from .layout import Extent, Layout, layered
-from .numbers import short
 from .picture import Block, Box, Picture
 from .svg import joined, px, tag, text_width
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from .numbers import fixed
+from ..history.numbers import fixed
 from .plane import shortened
 from .sheet import HEAD, MARGIN, sheet
 from .svg import joined, px, tag, text_width

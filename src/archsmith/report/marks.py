@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from ..trial import State, Trial
+from ..history.numbers import metric_name, with_unit
+from ..history.trial import State, Trial
 from .axes import Frame
 from .content import ReportContent
-from .numbers import metric_name, with_unit
 from .svg import joined, px, tag, text_width
 
 #: Kinds of marks with their words in a legend, in the order of the legend.

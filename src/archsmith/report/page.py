@@ -10,15 +10,24 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..objective import COSTS
-from ..trial import State, Trial
+from ..history.numbers import (
+    axis_title,
+    change,
+    duration,
+    metric_name,
+    metric_unit,
+    short,
+    with_unit,
+)
+from ..history.objective import COSTS
+from ..history.trial import State, Trial
+from ..space.architecture import answer_text
 from .charts import search_figure
-from .content import ReportContent, answer_text
+from .content import ReportContent
 from .curves import sparkline, training_figures
 from .drawing import draw
 from .grouping import group
 from .marks import Figure
-from .numbers import axis_title, change, duration, metric_name, metric_unit, short, with_unit
 from .rendering import rendered, text_of
 from .tradeoff import tradeoff_figures
 from .trust_section import trust_section

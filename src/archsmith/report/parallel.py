@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from ..trial import State, Trial
+from ..history.numbers import axis_title, short
+from ..history.trial import State, Trial
 from .axes import NARROW, WIDE, Scale, Size, without_stragglers
 from .content import ReportContent
 from .marks import Figure, finite, tip
-from .numbers import axis_title, short
 from .svg import px, tag
 
 _MOST = 400  # lines behind the front; more only blacken the picture

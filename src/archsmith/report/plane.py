@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from .numbers import short
+from ..history.numbers import short
 from .sheet import HEAD, HUES, MARGIN, sheet
 from .svg import joined, px, tag, text_width
 

@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from ..console import PlainConsole
-from ..objective import Limit, Metric, Objective
-from ..trial import History, State, Trial
-from ..visible import one_line, visible
-from .numbers import duration, metric_name, with_unit
+from .._support.console import PlainConsole
+from .._support.visible import one_line, visible
+from ..history.numbers import duration, metric_name, with_unit
+from ..history.objective import Limit, Metric, Objective
+from ..history.trial import History, State, Trial
 
 
 class Event(Protocol):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..trial import State, Trial
-from .content import LEVELS, UNMEASURED, ReportContent, measuring
-from .numbers import axis_title, duration, metric_name, short, with_unit
+from ..history.numbers import axis_title, duration, metric_name, short, with_unit
+from ..history.trial import State, Trial
+from ..history.verdict import UNMEASURED
+from .content import LEVELS, ReportContent, measuring
 from .progress import SearchProgress
 
 if TYPE_CHECKING:

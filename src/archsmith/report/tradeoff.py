@@ -9,12 +9,12 @@ from itertools import combinations
 
 from markupsafe import Markup
 
-from ..objective import COSTS, Objective
-from ..trial import State, Trial
+from ..history.numbers import axis_title, capital, metric_name
+from ..history.objective import COSTS, Objective
+from ..history.trial import State, Trial
 from .axes import NARROW, WIDE, Axis, Frame, Size, needs_log, span, without_stragglers
 from .content import ReportContent
 from .marks import WORDS, Figure, best_mark, beyond, crowd, finite, kind_of, mark, tip
-from .numbers import axis_title, capital, metric_name
 from .parallel import parallel_figure
 from .svg import px, tag
 

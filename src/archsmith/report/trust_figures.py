@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from ..history.numbers import capital, metric_name, metric_unit, with_unit
 from .axes import LOW, NARROW, WIDE, Axis, Frame, Size, needs_log, span, without_stragglers
 from .content import ReportContent, SupernetFacts
 from .curves import LINES, by_epoch, epoch_texts, series
 from .marks import WORDS, Figure, best_mark, beyond
-from .numbers import capital, metric_name, metric_unit, with_unit
 from .svg import px, tag
 
 if TYPE_CHECKING:
-    from ..trust import Judged, Trust
+    from ..history.trust import Trust
+    from ..history.trust_facts import Judged
 
 _BARS = (132.0, 30.0)  # size of a picture of visits
 _MOST_CURVES = 4

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from .content import LEVELS, UNMEASURED, ReportContent, measuring
+from ..history.numbers import change, duration, fixed, metric_name, metric_unit, short, with_unit
+from ..history.verdict import UNMEASURED
+from .content import LEVELS, ReportContent, measuring
 from .marks import Figure
-from .numbers import change, duration, fixed, metric_name, metric_unit, short, with_unit
 from .trust_figures import agreement_figure, supernet_figures, visit_bars
 
 if TYPE_CHECKING:
-    from ..trust import Agreement, Coefficient, Outcome, Trust
+    from ..history.agreement import Agreement, Coefficient
+    from ..history.trust import Trust
+    from ..history.trust_facts import Outcome
 
 _OPEN = 12  # decisions whose visits are shown at once
 

@@ -3,7 +3,8 @@
 from .architecture import Answer, Architecture
 from .choices import choose, integer, one_of, real, repeat, subset
 from .decision import Categorical, Decision, Integer, Real, Subset
-from .forms import described, graph_form
+from .describing import described
+from .forms import graph_form
 from .naming import weight_names
 from .scopes import module_scopes, scope
 from .space import Size, Space

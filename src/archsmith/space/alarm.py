@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from ..errors import Unwind
+from .._support.errors import Unwind
 
 #: Code whose time is over is told so again after so many seconds, where it went on all the same.
 _AGAIN = 5.0

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 
 #: An answer to a decision. Sequences are tuples here and lists in JSON.
 Answer = None | bool | int | float | str | tuple["Answer", ...]
@@ -87,3 +87,12 @@ def _answer(name: str, value: Any) -> Answer:
     if isinstance(value, list | tuple):
         return tuple(_answer(name, item) for item in value)
     raise SpaceError(name, "a JSON scalar or a list of them", type(value).__name__)
+
+
+def answer_text(answer: Answer) -> str:
+    """An answer as people write it: ``(3, 5)`` for tuples, ``yes`` and ``no`` for booleans."""
+    if isinstance(answer, bool):
+        return "yes" if answer else "no"
+    if isinstance(answer, tuple):
+        return "(" + ", ".join(answer_text(item) for item in answer) + ")"
+    return f"{answer:g}" if isinstance(answer, float) else str(answer)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArchsmithError, SpaceError
+from .._support.errors import ArchsmithError, SpaceError
 from .architecture import Answer, Architecture
 from .decision import Decision
 from .guard import Escaped, Guard, Hung
@@ -20,7 +20,7 @@ from .reading import Policy, Reading, reading
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..trees import Spec, Tree
+    from .._support.trees import Spec, Tree
 
 _SHOWN = 12  # decisions named in an error message
 _LONG = 120  # characters of one of them
@@ -80,7 +80,7 @@ class Builder:
 
     def expect(self, example: Tree) -> None:
         """Know what an input is like, (batch, ...): models are materialised and looked at by it."""
-        from ..trees import spec_of
+        from .._support.trees import spec_of
 
         known = spec_of(example)
         if self.inputs != known:
@@ -158,7 +158,7 @@ class Builder:
         import torch
         from torch.nn.parameter import is_lazy
 
-        from ..trees import call
+        from .._support.trees import call
 
         tensors = (*model.parameters(), *model.buffers())
         example = self.input(2)
@@ -177,7 +177,7 @@ class Builder:
 
     def input(self, batch: int) -> Tree | None:
         """Zeros of the shape and type of an input, on torch's current device."""
-        from ..trees import zeros
+        from .._support.trees import zeros
 
         return None if self.inputs is None else zeros(self.inputs, batch)
 

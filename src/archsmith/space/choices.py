@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from .architecture import Answer
 from .decision import Categorical, Integer, Real, Subset, check_name
 from .plain import plain

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from .architecture import Answer
 from .plain import as_json
 

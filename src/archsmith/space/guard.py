@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from ..errors import Unwind
+from .._support.errors import Unwind
 from .alarm import Alarm, TimeIsUp
 
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from .architecture import Answer, Architecture
 from .counting import Size
 from .decision import Categorical, Decision
@@ -42,7 +42,7 @@ class ListedSpace(Space):
             found when it is met: looking at each one would make large tables slow to open.
     """
 
-    def __init__(self, space: Space, architectures: Sequence[Architecture], note: str) -> None:
+    def __init__(self, space: Space, architectures: Sequence[Architecture], note: str = "") -> None:
         if not architectures:
             raise SpaceError(space.name, "at least one listed architecture", "none")
         self._inner, self._listed = space, tuple(architectures)

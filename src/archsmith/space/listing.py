@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..errors import Unwind
+from .._support.errors import Unwind
 from .architecture import Answer, Architecture
 from .building import BuilderError
 from .decision import Decision

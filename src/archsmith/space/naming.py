@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from .architecture import Architecture
 
 if TYPE_CHECKING:

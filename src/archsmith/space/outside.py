@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _INLINE = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}

@@ -9,15 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from .architecture import Answer, Architecture
+from .construction import ModuleScopes
 from .decision import Decision
 from .outside import refuse_outside
-
-if TYPE_CHECKING:
-    from .scopes import ModuleScopes
 
 #: Answers a decision, knowing the answers so far.
 Policy = Callable[[Decision, Mapping[str, Answer]], Answer]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from ..trees import Tree, call, clone, leaves, map_tensors
+from .._support.trees import Tree, call, clone, leaves, map_tensors
 
 #: Numbers kept of an output, beside its mean and its mean size.
 _KEPT = 24

@@ -6,10 +6,10 @@ import contextlib
 import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from .architecture import Answer, Architecture
 from .building import (
     Builder,
@@ -168,20 +168,6 @@ class Space:
     def spelled(self) -> Space:
         """This space without its graph form: each architecture counts as a graph of its own."""
         return _rebuild(*self._builder.parts, spelled=True)
-
-    def restrict(self, architectures: Sequence[Architecture], note: str = "") -> Space:
-        """This space with these architectures alone, as a partial benchmark table has it.
-
-        Args:
-            architectures: without repetitions.
-            note: how and why, for people.
-
-        Raises:
-            SpaceError: none, one twice, or one that does not belong here (found when it is met).
-        """
-        from .listed import ListedSpace
-
-        return ListedSpace(self, architectures, note)
 
     def default(self) -> Architecture:
         """The architecture in which every decision has its default answer."""

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from .architecture import Answer
 from .decision import Decision
 from .numbering import Cursor, Plan, Relative, find_plan

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..registry import Registry
+from .._support.registry import Registry
 from .base import Memo, Strategy, fresh
 
 #: Name to :class:`Strategy` class.

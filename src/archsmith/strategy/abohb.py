@@ -7,7 +7,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from ..trial import History, Proposal
+from ..history.trial import History, Proposal
 from .asha import ASHA
 from .bohb import Density
 

@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, SpaceError
+from .._support.errors import InputError, SpaceError
+from ..history.trial import History, Proposal
 from ..space.architecture import Architecture
-from ..trial import History, Proposal
 from .base import Strategy, check_whole
 from .learned_advice import with_advice
 

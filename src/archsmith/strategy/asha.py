@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ..history.trial import Fidelity, History, Proposal, Trial
 from ..space.architecture import Architecture
-from ..trial import Fidelity, History, Proposal, Trial
 from .base import Memo, Strategy, fresh
 from .rungs import (
     Rung,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from ..errors import InputError, SpaceError
+from .._support.errors import InputError, SpaceError
+from ..history.trial import History, Proposal, Trial
 from ..predictor.ensemble import Array, Ensemble
 from ..predictor.features import Features, features_of
 from ..predictor.feedforward import FeedForward
 from ..space.architecture import Architecture
-from ..trial import History, Proposal, Trial
 from .base import Memo, Strategy, fresh
 from .ranking import Ranking, normal_scores
 

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 from weakref import ref
 
-from ..errors import InputError, SpaceError
+from .._support.errors import InputError, SpaceError
+from ..history.trial import History, Proposal, Trial
 from ..space.architecture import Architecture
-from ..trial import History, Proposal, Trial
 
 if TYPE_CHECKING:
     from ..space import Space

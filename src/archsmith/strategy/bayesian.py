@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
+from .._support.errors import InputError
+from ..history.trial import History, Proposal, Trial
 from ..predictor.blocks import blocks_of
 from ..space.architecture import Architecture
-from ..trial import History, Proposal, Trial
 from .acquisition import (
     chebyshev,
     hypervolume_improvement,

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, SpaceError
+from .._support.errors import InputError, SpaceError
+from ..history.trial import History, Proposal, State, Trial
 from ..space.architecture import Architecture
-from ..trial import History, Proposal, State, Trial
 from .base import Memo
 from .hyperband import Hyperband
 from .parzen import Parzen

@@ -7,8 +7,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..history.trial import Fidelity, History, Proposal, Trial
 from ..space.architecture import Architecture
-from ..trial import Fidelity, History, Proposal, Trial
 from .base import Memo, Strategy, fresh
 from .rungs import check_ladder, finished, ladder, leftover, promotion, rung_of, survivors
 

@@ -8,11 +8,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
+from ..history.trial import History
 from ..predictor.blocks import listing
 from ..space.architecture import Architecture
 from ..space.listed import ListedSpace
-from ..trial import History
 from .ranking import Ranking
 
 if TYPE_CHECKING:

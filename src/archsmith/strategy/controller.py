@@ -16,8 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ..space.architecture import Answer
-from .questions import Question
-from .reinforce import Path
+from .questions import Draws, Question
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -57,9 +56,9 @@ class LSTMPolicy:
         self._moments = [(torch.zeros_like(w), torch.zeros_like(w)) for w in parameters]
         self._places: dict[tuple[str, Answer], int] = {}
         self._count = 0
-        self._drawn: dict[Path, tuple[Array, Array]] = {}
+        self._drawn: dict[Draws, tuple[Array, Array]] = {}
 
-    def logits(self, path: Path, question: Question) -> list[float]:
+    def logits(self, path: Draws, question: Question) -> list[float]:
         places = self._known(question)
         hidden, _ = self._state(path)
         rows = self.rows[places]
@@ -101,7 +100,7 @@ class LSTMPolicy:
                 root = (v / (1 - second**self._count)).sqrt_().add_(1e-8)
                 weight.addcdiv_(m, root, value=self.learning_rate / (1 - first**self._count))
 
-    def _state(self, path: Path) -> tuple[Array, Array]:
+    def _state(self, path: Draws) -> tuple[Array, Array]:
         """Hidden and cell state after a path, kept until the next lesson."""
         known = self._drawn.get(path)
         if known is None:

@@ -7,8 +7,8 @@ from collections.abc import Hashable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from ..trial import History, Proposal, Trial
+from .._support.errors import InputError
+from ..history.trial import History, Proposal, Trial
 from .base import Memo, Strategy, check_whole, fresh
 
 if TYPE_CHECKING:

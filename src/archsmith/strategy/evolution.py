@@ -6,8 +6,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from ..trial import History, Proposal
+from .._support.errors import InputError
+from ..history.trial import History, Proposal
 from .base import Strategy, check_whole, fresh
 from .population import offspring
 

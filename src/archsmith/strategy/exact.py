@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ..objective import Limit
+from ..history.objective import Limit
+from ..history.trial import History
 from ..space.architecture import Architecture
-from ..trial import History
 
 Array = np.ndarray[Any, np.dtype[Any]]
 #: For each known metric its value of some candidates, (n,); NaN where it cannot be told.

@@ -7,10 +7,10 @@ import random
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, SpaceError, Unwind
+from .._support.errors import InputError, SpaceError, Unwind
+from ..history.trial import History, Proposal, Trial
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision, Integer, Real
-from ..trial import History, Proposal, Trial
 from .base import Memo, Strategy, check_whole, fresh
 
 if TYPE_CHECKING:

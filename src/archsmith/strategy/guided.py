@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..objective import Limit
+from .._support.errors import InputError
+from ..history.objective import Limit
+from ..history.trial import History, Proposal, Trial
 from ..predictor.base import FEWEST, Prediction, Predictor
-from ..predictor.validation import predictor_of, told
+from ..predictor.fitting import predictor_of
+from ..predictor.validation import told
 from ..space.architecture import Architecture
-from ..trial import History, Proposal, Trial
 from .acquisition import chebyshev, expected_improvement, probability_below
 from .base import Memo, Strategy, fresh
 from .candidates import drawn, new

@@ -8,9 +8,9 @@ import math
 import random
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, SpaceError
+from .._support.errors import InputError, SpaceError
+from ..history.trial import History, Proposal
 from ..space.architecture import Architecture
-from ..trial import History, Proposal
 from .base import Costs, Strategy, check_whole
 from .seeking import seek
 

@@ -10,7 +10,7 @@ import numpy as np
 from ..predictor import predictors
 from ..predictor.blocks import ADVICE, listing
 from ..space.architecture import Architecture
-from ..space.forms import described
+from ..space.describing import described
 from .ranking import normal_scores
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from functools import lru_cache
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import InputError
-from ..objective import dominates
+from .._support.errors import InputError
+from ..history.objective import dominates
+from ..history.trial import History, Proposal, Trial
 from ..space.architecture import Architecture
-from ..trial import History, Proposal, Trial
 from .base import Memo, Strategy, check_whole, fresh
 from .population import comparable
 

@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError, MissingExtraError, unknown
-from ..objective import Limit
+from .._support.errors import InputError, MissingExtraError, unknown
+from ..history.objective import Limit
+from ..history.trial import History, Proposal, State, Trial
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision, Integer, Real
-from ..trial import History, Proposal, State, Trial
 from .base import Memo, Strategy, fresh
 from .suggestions import parameters, read, write
 

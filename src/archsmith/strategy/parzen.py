@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision, Integer, Real, Subset
 

@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from .._support.errors import InputError
+from ..history.trial import History, State, Trial
 from ..space.architecture import Architecture
-from ..trial import History, State, Trial
 from .base import fresh
 
 if TYPE_CHECKING:

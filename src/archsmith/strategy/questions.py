@@ -29,6 +29,9 @@ class Question(NamedTuple):
     prior: tuple[float, ...]
 
 
+#: What was drawn before: keys and arms.
+Draws = tuple[tuple[str, Answer], ...]
+
 #: Gives the place of an arm.
 Choose = Callable[[Question], int]
 

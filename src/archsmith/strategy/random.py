@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from ..trial import History, Proposal
+from ..history.trial import History, Proposal
 from .base import Strategy, fresh
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..objective import crowding
-from ..trial import History, State, Trial
+from ..history.objective import crowding
+from ..history.trial import History, State, Trial
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -23,7 +23,7 @@ _PAIRS = 1000
 
 
 class Ranking:
-    """Orders trials as :meth:`~archsmith.trial.History.ranked` does, fast for hundreds of them.
+    """Orders trials as :meth:`~archsmith.history.trial.History.ranked` does, fast for many.
 
     It reads the metrics of each trial once; a strategy keeps it in a
     :class:`~archsmith.strategy.base.Memo`.

@@ -14,12 +14,12 @@ from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import InputError
+from .._support.errors import InputError
+from ..history.trial import History, Proposal, State, Trial
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision
-from ..trial import History, Proposal, State, Trial
 from .base import Memo, Strategy, fresh
-from .questions import Question, ask, told
+from .questions import Draws, Question, ask, told
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -31,14 +31,11 @@ _QUARTILES = 1.349
 #: Draws of a proposal made by the policy as it is; the later ones grow more even.
 _COOL = 16
 
-#: What was drawn before: keys and arms.
-Path = tuple[tuple[str, Answer], ...]
-
 
 class Policy(Protocol):
     """Gives logits to the arms of questions, and learns."""
 
-    def logits(self, path: Path, question: Question) -> Sequence[float]:
+    def logits(self, path: Draws, question: Question) -> Sequence[float]:
         """One for each arm, after this path; the question's prior comes on top of them."""
 
     def learn(self, draws: Sequence[tuple[Question, int]], advantage: float) -> None:
@@ -168,7 +165,7 @@ class Learner:
 
     def draw(self, rng: random.Random, heat: float = 1.0) -> Architecture:
         """An architecture from the policy, its logits divided by ``heat``."""
-        path: Path = ()
+        path: Draws = ()
 
         def choose(question: Question) -> int:
             nonlocal path
@@ -237,7 +234,7 @@ class TablePolicy:
         self.table: dict[tuple[str, Answer], float] = {}
         self.moments: dict[tuple[str, Answer], tuple[float, float, int]] = {}
 
-    def logits(self, path: Path, question: Question) -> list[float]:
+    def logits(self, path: Draws, question: Question) -> list[float]:
         return [self.table.get((question.key, arm), 0.0) for arm in question.arms]
 
     def learn(self, draws: Sequence[tuple[Question, int]], advantage: float) -> None:

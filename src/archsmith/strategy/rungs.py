@@ -7,10 +7,10 @@ import math
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
-from ..errors import InputError
-from ..objective import crowding, dominates
+from .._support.errors import InputError
+from ..history.objective import crowding, dominates
+from ..history.trial import Fidelity, History, Proposal, State, Trial
 from ..space.architecture import Architecture
-from ..trial import Fidelity, History, Proposal, State, Trial
 from .base import check_whole
 
 

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space.architecture import Architecture
 
 if TYPE_CHECKING:

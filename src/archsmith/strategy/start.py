@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ..history.trial import History, Proposal
 from ..space.architecture import Architecture
-from ..trial import History, Proposal
 from .base import Strategy
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..errors import InputError
+from .._support.errors import InputError
 from .brackets import Shape, Synchronous
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ..objective import COSTS, Limit
+from ..history.objective import COSTS, Limit
+from ..history.trial import History, State, Trial
 from ..predictor.blocks import Blocks, distances
 from ..predictor.gaussian import GaussianProcess, Kernel, fit, robust
 from ..space.architecture import Architecture
-from ..trial import History, State, Trial
 from .acquisition import probability_below
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError, SpaceError
+from .._support.errors import InputError, SpaceError
+from ..history.trial import History, Proposal, Trial
 from ..space.architecture import Architecture
-from ..trial import History, Proposal, Trial
 from .base import Memo, Strategy, fresh
 from .parzen import Parzen
 from .ranking import Ranking

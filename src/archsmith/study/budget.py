@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from ..trial import State
+from ..history.trial import State
 from .checks import why_pruned
-
-if TYPE_CHECKING:
-    from .study import Study
+from .state import StudyState
 
 #: The study stops when so many trials were pruned for each that was wanted.
 PRUNED = 50
@@ -18,7 +14,7 @@ PRUNED_FIRST, PRUNED_IN_TIME = 400, 2000
 _SLACK = 1e-9
 
 
-def over(study: Study, waiting: bool) -> str:
+def over(study: StudyState, waiting: bool) -> str:
     """Why no further trial shall start; empty where one shall.
 
     ``waiting`` says that trials came back and have their place in the budget already.

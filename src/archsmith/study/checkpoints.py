@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from ..files import sweep as sweep_files
-from ..files import sweep_halves
+from .._support.files import sweep as sweep_files
+from .._support.files import sweep_halves
 
 #: Names under which weights are kept, and half written; nothing else is ever deleted.
 _OWN = re.compile(r"\d{5,}\.safetensors(\.\d+\.tmp)?")

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import InputError, WorkError, unknown
+from .._support.errors import InputError, WorkError, unknown
 from ..evaluate.base import Evaluator
-from ..objective import Limit, Objective
-from ..trial import History, State
+from ..history.objective import Limit, Objective
+from ..history.trial import History, State
 from .record import Record
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _LISTED = 100_000
 def check_budget(
     trials: int | None, seconds: float | None, trial_time: float | None = None
 ) -> None:
-    """Raise :class:`~archsmith.errors.InputError` unless there is a budget, and a positive one."""
+    """Refuse a study without a budget, or with one that is not positive."""
     if trials is None and seconds is None:
         raise InputError("budget", "a number of trials, a time, or both", "neither")
     if trials is not None and trials < 1:

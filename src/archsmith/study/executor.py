@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ArchsmithError, StoreError, Unwind
+from .._support.errors import ArchsmithError, StoreError, Unwind
+from .._support.weights import write
 from ..evaluate.base import Evaluator, TrialFailed, TrialPruned, Watch
+from ..history.trial import Fidelity, State, Trial
 from ..space.alarm import Alarm, TimeIsUp
 from ..space.architecture import Architecture
 from ..space.guard import Escaped, Guard, Streams
-from ..trial import Fidelity, State, Trial
-from ..weights import write
 from .checkpoints import checkpoint_path
 from .stopping import Rule
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError
 from ..space.decision import Decision

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..evaluate.base import Evaluator
-from ..trial import Fidelity, State, Trial
+from ..history.trial import Fidelity, State, Trial
 from .record import Record
 
 

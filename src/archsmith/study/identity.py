@@ -9,11 +9,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RunFolderError
+from .._support.errors import RunFolderError
+from .._support.trees import Tree
 from ..space.architecture import Architecture
 from ..space.building import BuilderError, tell
 from ..space.ordinary import ordinary
-from ..trees import Tree
 from .twice import built_twice, refuse_new_tensors, refuse_other_values
 
 if TYPE_CHECKING:
@@ -206,3 +206,23 @@ def _machine() -> dict[str, str]:
 
     kind = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     return {"torch": torch.__version__, "processor": kind}
+
+
+def models_of(space: Space, meta: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What the space builds, for the ``models`` of a study that goes on, or of a new one.
+
+    Args:
+        meta: of the study in ``where``; empty for a new one. One of an older archsmith has no
+            models: they are kept from now on.
+
+    Raises:
+        RunFolderError: the space builds other models than the study's.
+        SpaceError: it does not build the same model twice.
+    """
+    known: dict[str, Any] | None = meta.get("models")
+    if known is None:
+        return identify(space)
+    # Other decisions are told when the study begins, with whatever else differs.
+    if meta.get("fingerprint") == space.fingerprint:
+        check_identity(space, known, where)
+    return known

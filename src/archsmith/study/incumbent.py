@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from bisect import insort
 
-from ..objective import dominates
-from ..trial import History, State, Trial
+from ..history.objective import dominates
+from ..history.trial import History, State, Trial
 
 
 class Incumbents:

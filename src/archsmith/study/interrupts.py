@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from ..errors import Unwind
+from .._support.errors import Unwind
 
 #: Seconds between looks whether somebody has taken the signals for himself.
 _LOOK = 1.0

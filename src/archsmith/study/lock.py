@@ -6,7 +6,7 @@ import os
 import weakref
 from pathlib import Path
 
-from ..errors import RunFolderError, StoreError
+from .._support.errors import RunFolderError, StoreError
 
 #: Locks that this process holds.
 _HELD: weakref.WeakSet[RunLock] = weakref.WeakSet()

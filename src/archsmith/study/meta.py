@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DamagedError, RunFolderError, undamaged
+from .._support.errors import DamagedError, RunFolderError, undamaged
 from ..evaluate.base import Evaluator, Stages
-from ..objective import Limit, Objective
+from ..history.objective import Limit, Objective
 from ..strategy.base import Strategy
 from ..strategy.keep_limits import KeepLimits
 from ..strategy.start import StartFrom

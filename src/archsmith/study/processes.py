@@ -16,7 +16,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
-from ..errors import InputError, WorkError
+from .._support.errors import InputError, WorkError
 from ..evaluate.base import Evaluator
 from .executor import NEVER, Ended, EpochDone, Executor, Job, Late, Lost, Report
 from .worker import CannotLoad, CannotWrite, Hello, Ready, work

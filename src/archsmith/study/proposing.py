@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
+from ..history.trial import History, Proposal
 from ..strategy.base import Strategy
-from ..trial import History, Proposal
 from .interrupts import Interrupted
 from .seeds import seed_of
 

@@ -11,13 +11,13 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ..errors import LimitError, SpaceError
+from .._support.errors import LimitError, SpaceError
 from ..evaluate.base import Evaluator, Price, Stages, TrialFailed, Watch
-from ..objective import COSTS, Limit, violation
+from ..history.objective import COSTS, Limit, violation
+from ..history.trial import Fidelity, KnownCosts
 from ..space.architecture import Architecture
 from ..space.guard import Guard
 from ..strategy.seeking import seek
-from ..trial import Fidelity, KnownCosts
 
 if TYPE_CHECKING:
     from ..space import Space

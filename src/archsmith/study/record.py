@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from ..errors import MISFITS, DamagedError
-from ..objective import Limit, Objective
+from .._support.errors import MISFITS, DamagedError
+from ..history.objective import Limit, Objective
+from ..history.trial import Fidelity, History, State, Trial
 from ..space.architecture import Architecture
-from ..trial import Fidelity, History, State, Trial
 
 #: Reason of a return at which nobody said why: the process was killed, or ran out of memory.
 GONE = "the process that ran it is gone"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArchsmithError, SpaceError
+from .._support.errors import ArchsmithError, SpaceError
+from .._support.trees import Tree, call, clone, leaves
 from ..space.building import tell
 from ..space.ordinary import ordinary
-from ..trees import Tree, call, clone, leaves
+from ..task.outputs import kind_of
 from .shapes import advice, told
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ def rehearse(space: Space, task: Task, data: Data, recipe: Recipe, device: str =
     Raises:
         SpaceError: it cannot be trained, or its state dict is not all of it; with how to go on.
     """
+    from .._support.weights import apart, snapshot
     from ..space.sketch import seeded
-    from ..weights import apart, snapshot
 
     architecture = space.default()
     where = f"{space.name} with {tell(architecture)}" if architecture else space.name
@@ -63,40 +63,6 @@ def rehearse(space: Space, task: Task, data: Data, recipe: Recipe, device: str =
         )  # fmt: skip
 
 
-def expect_inputs(model: nn.Module, batch: Tree) -> None:
-    """Raises ValueError where forward cannot be called with a batch alone."""
-    from ..trees import arguments, leaves
-
-    by_position, by_keyword = arguments(batch)
-    try:
-        taken = inspect.signature(model.forward)
-        taken.bind(*by_position, **by_keyword)
-    except TypeError:
-        told = [
-            f"{str(t.dtype).removeprefix('torch.')} of shape "
-            f"(batch, {', '.join(map(str, t.shape[1:]))})"
-            for t in leaves(batch)
-        ]
-        count = "one input" if len(told) == 1 else f"{len(told)} inputs"
-        raise ValueError(
-            f"forward takes {', '.join(taken.parameters) or 'nothing'}, and the task gives "
-            f"{count}, {' and '.join(told)}: make the others of it, or give defaults"
-        ) from None
-    except ValueError:  # no signature to be had
-        return
-
-
-def expect_one_output(outputs: object, task: Task) -> None:
-    """Raises ValueError where a model gives something else than a tensor."""
-    import torch
-
-    if not isinstance(outputs, torch.Tensor):
-        raise ValueError(
-            f"the model gave {_kind_of(outputs)}, and the loss of {task.name} takes one tensor of "
-            "outputs: return the main one alone"
-        )
-
-
 def _check_training(where: str, task: Task, model: nn.Module, inputs: Tree) -> None:
     """One tensor comes out in training as in evaluation."""
     import torch
@@ -109,7 +75,7 @@ def _check_training(where: str, task: Task, model: nn.Module, inputs: Tree) -> N
     if task.plain and not isinstance(outputs, torch.Tensor):
         raise SpaceError(
             where, f"one tensor in training too, which the loss of {task.name} takes",
-            _kind_of(outputs),
+            kind_of(outputs),
             "give the main output alone in both modes; auxiliary outputs have no part in the loss",
         )  # fmt: skip
 
@@ -153,10 +119,3 @@ def _apart(one: nn.Module, two: nn.Module, inputs: Tree) -> float:
         return 0.0
     size = float(first.abs().max()) or 1.0
     return float((first - second).abs().max()) / size
-
-
-def _kind_of(value: object) -> str:
-    if isinstance(value, dict):
-        return f"a {type(value).__name__} of {len(value)} ({', '.join(map(str, value))})"
-    inside = f" of {len(value)}" if isinstance(value, tuple | list) else ""
-    return f"a {type(value).__name__}{inside}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..trial import History, Trial
+from ..history.trial import History, Trial
 
 INTERRUPTED = "interrupted"
 #: Why a session closed in which the study was only made ready.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import combinations, islice
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ArchsmithError, SpaceError
+from .._support.errors import ArchsmithError, SpaceError
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError
 from ..space.guard import Guard

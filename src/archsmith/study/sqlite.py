@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ..errors import MISFITS, DamagedError, RunFolderError, StoreError
-from ..files import check_links
+from .._support.errors import MISFITS, DamagedError, RunFolderError, StoreError
+from .._support.files import check_links
 from .lock import RunLock
 from .meta import versions
 from .record import Event

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..errors import InputError
-from ..objective import Objective
+from .._support.errors import InputError
+from .._support.registry import Registry
+from ..history.objective import Objective
+from ..history.trial import History, Trial
 from ..predictor.curves import CurveModel
-from ..registry import Registry
-from ..trial import History, Trial
 
 Curve = Sequence[Mapping[str, float]]
 

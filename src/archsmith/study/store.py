@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import RunFolderError
-from ..trial import History, State, Trial
+from .._support.errors import RunFolderError
+from ..history.trial import History, State, Trial
 from .meta import check_same, goals, renewed
 from .record import GONE, Event, Record, as_history, replay
 

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..errors import StoreError, WorkError
+from .._support.errors import StoreError, WorkError
 from ..evaluate.base import Evaluator
-from ..objective import Limit, Objective
+from ..history.objective import Limit, Objective
+from ..history.trial import Fidelity, History, State, Trial
 from ..strategy.base import Strategy
-from ..trial import Fidelity, History, State, Trial
 from .budget import over
 from .checkpoints import remove_weights, sweep
 from .checks import all_failed, check_budget, check_metrics, flaw, last_reason, nothing_new
@@ -24,7 +24,7 @@ from .incumbent import Incumbents
 from .interrupts import Interrupts
 from .meta import check_same, describe
 from .patience import GIVEN_UP, Patience, Since, hopeless
-from .progress import Progress, tell
+from .progress import Progress
 from .proposing import propose
 from .reach import known_costs
 from .record import ALL_FAILED, Record, as_history
@@ -32,6 +32,7 @@ from .result import INTERRUPTED, PREPARED, StudyResult
 from .seeds import seed_of as seed_of
 from .stopping import Stopper
 from .store import MemoryStore, Store
+from .telling import tell
 
 if TYPE_CHECKING:
     from ..space import Space

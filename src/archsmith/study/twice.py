@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space.architecture import Architecture
 from ..space.building import BuilderError, tell
 

@@ -12,7 +12,7 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-from ..errors import ArchsmithError, StoreError
+from .._support.errors import ArchsmithError, StoreError
 from ..space.guard import Streams
 from .executor import evaluate, one_line
 

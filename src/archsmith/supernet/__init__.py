@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import Registry
+from .._support.registry import Registry
 
 #: Name to :class:`~archsmith.supernet.method.Method` class.
 methods = Registry(

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
+from .._support.trees import Tree, call, first_tensor, map_tensors
 from ..space.architecture import Architecture
 from ..space.building import parameter_keys
-from ..trees import Tree, call, first_tensor, map_tensors
 from .lending import Place, distinct
 from .slicing import SlicingRule, aligned_by_default, take
 

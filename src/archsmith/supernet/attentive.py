@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_left
 
-from ..errors import InputError
+from .._support.errors import InputError
 from ..space.architecture import Architecture
 from .method import Moment, SampledMethod, accepted
 from .sandwich import Sandwich

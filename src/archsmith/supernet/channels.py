@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.overrides import TorchFunctionMode
 
-from ..trees import Tree, call, leaves
+from .._support.trees import Tree, call, leaves
 from .fused import MOVES
 from .joined import Run, Runs
 from .lending import Place, distinct

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError, StoreError
-from ..files import check_folder, remove_folder
-from ..weights import read, write
+from .._support.errors import InputError, StoreError
+from .._support.files import check_folder, remove_folder
+from .._support.weights import read, write
 
 if TYPE_CHECKING:
     from .method import Method

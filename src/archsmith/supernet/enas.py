@@ -6,8 +6,8 @@ import math
 import random
 from typing import Any
 
-from ..errors import InputError
-from ..objective import violation
+from .._support.errors import InputError
+from ..history.objective import violation
 from ..space.architecture import Architecture
 from ..strategy.controller import LSTMPolicy
 from ..strategy.reinforce import Learner

@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import InputError
+from .._support.errors import InputError
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision
 from .method import Moment, Path, SampledMethod, Sampler

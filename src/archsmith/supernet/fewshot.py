@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..errors import InputError, SpaceError
-from ..objective import Limit, Objective
+from .._support.errors import InputError, SpaceError
+from ..history.objective import Limit, Objective
 from ..space import Space
 from ..space.architecture import Answer
 from ..space.decision import Decision

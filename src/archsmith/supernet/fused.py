@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from ..trees import Tree, call, leaves
+from .._support.trees import Tree, call, leaves
 from .lending import distinct
 from .slicing import rule_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from .._support.errors import InputError
 
 if TYPE_CHECKING:
     from ..space import Space

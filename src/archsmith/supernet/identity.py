@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from torch import nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space.reading import Reading
 from .made import Line, Lines, Made
 

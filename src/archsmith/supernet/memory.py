@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
-from ..trees import Tree, call, count_examples, move
+from .._support.errors import InputError
+from .._support.trees import Tree, call, count_examples, move
 
 if TYPE_CHECKING:
     from .supernet import Supernet

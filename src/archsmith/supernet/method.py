@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import torch
 from torch import Tensor
 
+from .._support.errors import ArchsmithError, SpaceError
+from .._support.trees import Tree, count_examples, map_tensors, shapes, take
 from ..data.splits import Batch
-from ..errors import ArchsmithError, SpaceError
-from ..objective import Limit, Objective
+from ..history.objective import Limit, Objective
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError, tell
-from ..trees import Tree, count_examples, map_tensors, shapes, take
 from .session import Session, by_batch
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..errors import InputError
+from .._support.errors import InputError
+from .._support.trees import Tree, move, shapes
 from ..space.architecture import Answer
 from ..space.decision import Decision
-from ..trees import Tree, move, shapes
 from .method import Batch, Moment, Path, SampledMethod, Sampler
 from .session import Session
 from .sorting import sort_channels

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from ..trees import call
+from .._support.trees import call
 
 
 def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> bool:

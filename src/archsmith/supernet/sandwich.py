@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import InputError
+from .._support.errors import InputError
 from ..space.architecture import Architecture
 from .method import Moment, Path, SampledMethod, Sampler
 

@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..allocator import keep_memory
+from .._support.allocator import keep_memory
+from .._support.trees import Tree, call, move
 from ..data.splits import Batch, Split
-from ..objective import Limit, Objective
+from ..history.objective import Limit, Objective
 from ..task.base import Data, Recipe, Task
 from ..train import is_norm, optimizer_of, precision, schedule
-from ..trees import Tree, call, move
 
 if TYPE_CHECKING:
     from ..space.architecture import Architecture

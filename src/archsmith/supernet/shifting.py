@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space.architecture import Answer
 
 _NUMBERED = re.compile(r"(.*?)(\d+)$")

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from ..errors import InputError
+from .._support.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)

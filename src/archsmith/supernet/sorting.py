@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from .._support.trees import Tree, call, first_tensor, move
 from ..space.building import parameter_keys
-from ..trees import Tree, call, first_tensor, move
 from .alignment import noisy
 from .channels import joined_runs, keeps_channels
 from .lending import Place, distinct

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space.architecture import Architecture
 from ..space.building import architecture_policy, parameter_keys, tell
 from ..space.reading import Reading

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError
+from .._support.errors import InputError
 from .slicing import Layout, SlicingRule, take
 
 #: Torch's names must not hold dots, which become slashes; slashes, which labels may hold, this.

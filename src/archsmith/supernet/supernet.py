@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
+from .._support.trees import Tree
 from ..space.architecture import Answer, Architecture
 from ..space.building import architecture_policy, parameter_keys, refuse_extra
 from ..space.reading import Reading
-from ..trees import Tree
 from .first import first_values
 from .header import FORMAT, check_header
 from .kernels import Sizes, elastic_kernels, matrices, name_of, shrink
@@ -249,7 +249,7 @@ class Supernet(Store):
 
     def save(self, path: str | Path) -> None:
         """Write the weights as a safetensors file, whole or not at all."""
-        from ..weights import write
+        from .._support.weights import write
 
         write(Path(path), dict(self.stored()), self._meta())
 
@@ -262,7 +262,7 @@ class Supernet(Store):
         Raises:
             InputError: no such file, one of another kind, or of another space.
         """
-        from ..weights import read
+        from .._support.weights import read
 
         tensors, meta = read(Path(path))
         check_header(meta, space, str(path))
@@ -277,7 +277,7 @@ class Supernet(Store):
         Raises:
             InputError: as :meth:`load`.
         """
-        from ..weights import header
+        from .._support.weights import header
 
         check_header(header(Path(path)), space, str(path))
 

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
+from .._support.trees import Tree
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError, architecture_policy, parameter_keys, tell
 from ..space.decision import Decision
 from ..space.reading import Reading
 from ..space.typical import typical_answers
-from ..trees import Tree
 from .alignment import Kernel, alignment, kernel_of, unclear
 from .effects import note_effects
 from .identity import Naming, identities

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from .._support.errors import InputError
+from .._support.trees import Tree
 from ..space.architecture import Architecture
 from ..space.building import parameter_keys, tell
-from ..trees import Tree
 from .channels import joined_runs
 from .fused import fused_parts
 from .joined import Joined, Runs, join

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..errors import InputError
-from ..objective import Limit, Objective
+from .._support.errors import InputError
+from ..history.objective import Limit, Objective
 from ..task.base import Data, Recipe, Task
 from ..train import Diverged
 from . import checkpoint as disk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import Registry
+from .._support.registry import Registry
 from .base import Table
 
 #: Modules with ``read(path, dataset)``, ``datasets(path)`` and ``FILE``, by the table's name.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ..errors import InputError
-from ..objective import Metric, Objective
+from .._support.errors import InputError
+from ..history.objective import Metric, Objective
 from ..space import Architecture, Space
 
 if TYPE_CHECKING:

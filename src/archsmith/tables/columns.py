@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, MissingExtraError, unknown
+from .._support.errors import InputError, MissingExtraError, unknown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
-from ..objective import Objective
+from .._support.errors import InputError
+from ..history.objective import Objective
 from ..space import Space
+from ..space.listed import ListedSpace
 from ..zoo.nasbench_graph import GRAPHS, from_row, nasbench_graph
 from .base import Table, TableReader, metric, relative
 from .columns import need, numbers, pick, read_columns, refuse_twice
@@ -58,7 +59,7 @@ class NASBenchGraph(TableReader):
         whole = f"{_WHOLE}{_ROWS:,}"
         part = f"{len(rows):,} of the {_ROWS:,} networks of the benchmark are recorded"
         note = f"{whole if len(rows) == _ROWS else part}; {_TIME}"
-        space = Space(nasbench_graph, **GRAPHS[dataset]).restrict(architectures, note)
+        space = ListedSpace(Space(nasbench_graph, **GRAPHS[dataset]), architectures, note)
         metrics = metric("valid_accuracy", "maximize") | metric("test_accuracy", "maximize")
         metrics |= metric("latency_s", "minimize", "s") | metric("params_M", "minimize")
         return Table(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import InputError
-from ..objective import Metric, Objective
+from .._support.errors import InputError
+from ..history.objective import Metric, Objective
 from ..space import Space
+from ..space.listed import ListedSpace
 from ..zoo.gpt import SCALES, VOCABULARY, from_arch, gpt
 from .base import Table, TableReader, relative
 from .columns import need, numbers, pick, read_columns, refuse_twice
@@ -61,7 +62,7 @@ class HWGPT(TableReader):
             "shared in a supernet; simulated time goes by MACs"
         )
         return Table(
-            self.name, dataset, space.restrict(architectures, note), architectures,
+            self.name, dataset, ListedSpace(space, architectures, note), architectures,
             {name: _metric(name) for name in values}, values,
             select=Objective("perplexity", "minimize"), report="perplexity",
             seconds=relative(f"{path}, macs", values["macs"]), note=note,

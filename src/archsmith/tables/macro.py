@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..objective import Objective
+from ..history.objective import Objective
 from ..space import Architecture, Space
+from ..space.listed import ListedSpace
 from ..zoo import channel_bench as channel
 from ..zoo import nasbench_macro as macro
 from .base import Table, TableReader, relative
@@ -52,7 +53,7 @@ class _Bench(TableReader):
         space, note = Space(type(self).builder, channels=3, classes=10), _NOTE
         if len(architectures) < self.whole:
             missing = f"{len(architectures):,} of {self.whole:,} architectures are recorded"
-            space, note = space.restrict(architectures, missing), f"{missing}; {note}"
+            space, note = ListedSpace(space, architectures, missing), f"{missing}; {note}"
         return Table(
             self.name, dataset, space, architectures,
             metrics(values, "params", "flops"), values,

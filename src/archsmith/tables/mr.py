@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import InputError
-from ..objective import Metric, Objective
+from .._support.errors import InputError
+from ..history.objective import Metric, Objective
 from ..space import Space
+from ..space.listed import ListedSpace
 from ..zoo.hrnet import from_code as read_code
 from ..zoo.hrnet import hrnet, to_code
 from .base import Table, TableReader, relative
@@ -70,7 +71,7 @@ class NASBenchMR(TableReader):
         if dataset.startswith("video"):
             note += "; the built network takes single images"
         return Table(
-            self.name, dataset, space.restrict(architectures, note), architectures, metrics,
+            self.name, dataset, ListedSpace(space, architectures, note), architectures, metrics,
             values, select=Objective(main, "maximize"), report=main,
             seconds=relative(f"{path}, flops_G", values["flops_G"]), note=note,
         )  # fmt: skip

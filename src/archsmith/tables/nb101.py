@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import SpaceError
-from ..objective import Objective
+from .._support.errors import SpaceError
+from ..history.objective import Objective
 from ..space import Architecture, Space
+from ..space.listed import ListedSpace
 from ..zoo.nasbench101 import nasbench101
 from ..zoo.nasbench101_graph import canonical, from_matrix
 from .base import Table, TableReader, relative
@@ -67,7 +68,7 @@ class NB101(TableReader):
         for name, column in rows.others(taken).items():
             values[name] = _means(column, groups)
         note = _note(len(spelled), len(groups))
-        space = Space(nasbench101, channels=3, classes=10).restrict(architectures, note)
+        space = ListedSpace(Space(nasbench101, channels=3, classes=10), architectures, note)
         return Table(
             self.name, dataset,
             space, architectures,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, SpaceError
-from ..objective import Metric, Objective
+from .._support.errors import InputError, SpaceError
+from ..history.objective import Metric, Objective
 from ..space import Architecture, Space
+from ..space.listed import ListedSpace
 from ..zoo.nasbench201 import OPS, from_arch_str, nasbench201
 from .base import Table, TableReader, relative
 from .columns import identifier, numbers, pick, read_columns, refuse_twice, texts
@@ -63,7 +64,7 @@ class NB201(TableReader):
         notes = []
         if len(architectures) < len(OPS) ** _EDGES:
             notes = [f"{len(architectures):,} of {len(OPS) ** _EDGES:,} cells are recorded"]
-            space = space.restrict(architectures, notes[0])
+            space = ListedSpace(space, architectures, notes[0])
         as_spelled, told = _spellings(space, architectures, values[_SELECT])
         space = space.spelled() if as_spelled else space
         cheap = f"valid_acc_{_SHORT}" in values and f"test_acc_{_SHORT}" in values

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError
-from ..objective import Metric, Objective
+from .._support.errors import InputError
+from ..history.objective import Metric, Objective
 from ..space import Architecture, Space
+from ..space.listed import ListedSpace
 from ..zoo.cell_graph import Cell, from_recipe
 from ..zoo.rnn_cells import from_cell, rnn_cells
 from .base import Table, TableReader
@@ -109,7 +110,7 @@ class NASBenchNLP(TableReader):
             f"are averaged, {recorded - whole} runs that diverged or stopped early are left out; "
             "seconds are the recorded wall times"
         )
-        space = Space(rnn_cells, vocabulary=_TOKENS).restrict(architectures, note)
+        space = ListedSpace(Space(rnn_cells, vocabulary=_TOKENS), architectures, note)
         return Table(
             self.name, _DATASET, space, architectures, _METRICS, values,
             select=Objective("valid_perplexity", "minimize"), report="test_perplexity",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..errors import InputError, SpaceError
+from .._support.errors import InputError, SpaceError
 
 T = TypeVar("T")
 R = TypeVar("R")

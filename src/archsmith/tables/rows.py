@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, SpaceError
-from ..objective import Metric
+from .._support.errors import InputError, SpaceError
+from ..history.objective import Metric
 from ..space import Architecture
 from .columns import identifier, need, numbers
 

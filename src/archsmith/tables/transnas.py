@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..objective import Objective
+from ..history.objective import Objective
 from ..space import Architecture, Space
+from ..space.listed import ListedSpace
 from ..zoo import transnas
 from ..zoo.nasbench201 import edge_names
 from .base import Table, TableReader, relative
@@ -59,7 +60,7 @@ class _Transnas(TableReader):
         recorded = f"{len(architectures):,} of {self.whole:,} architectures are recorded"
         space = Space(type(self).builder, channels=3, classes=_CLASSES.get(dataset, 10))
         if len(architectures) < self.whole:
-            space = space.restrict(architectures, recorded)
+            space = ListedSpace(space, architectures, recorded)
         return Table(
             self.name, dataset, space, architectures,
             metrics(values, "params", "flops"), values,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 
-from ..errors import DataError, InputError
-from ..registry import Registry
+from .._support.errors import DataError, InputError
+from .._support.registry import Registry
 from .base import ReadOptions, Task
 
 #: Tasks; each place holds a subclass of :class:`~archsmith.task.base.Task`.

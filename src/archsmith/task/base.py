@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..errors import InputError
-from ..objective import Metric
-from ..trial import Fidelity
+from .._support.errors import InputError
+from ..history.objective import Metric
+from ..history.trial import Fidelity
 from .values import Data as Data
 from .values import Meter as Meter
 from .values import Signature as Signature
@@ -160,7 +160,7 @@ class Task(ABC):
 
     @abstractmethod
     def read(self, source: str, options: ReadOptions) -> Data:
-        """Read and split the data. Raises :class:`~archsmith.errors.DataError`."""
+        """Read and split the data. Raises :class:`~archsmith._support.errors.DataError`."""
 
     def uses(self, source: str) -> frozenset[str] | None:
         """Names of the :class:`ReadOptions` that it reads such a source by, beside those of the
@@ -286,7 +286,7 @@ class Task(ABC):
 
     def loss(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
         """Scalar training loss of a model on a prepared batch."""
-        from ..trees import call
+        from .._support.trees import call
 
         return self.criterion(call(model, batch.inputs), batch.targets, smoothing)
 

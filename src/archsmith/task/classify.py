@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._support.errors import DataError
+from .._support.trees import Tree
 from ..data.splits import Split
-from ..errors import DataError
-from ..objective import Metric
-from ..trees import Tree
+from ..history.objective import Metric
 from .base import Meter
 
 METRICS = (Metric("accuracy", "", "maximize"), Metric("loss", "", "minimize"))

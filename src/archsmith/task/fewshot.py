@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._support.errors import DataError, InputError
+from .._support.options import parse, told
 from ..data.batches import balanced
 from ..data.episodes import Episodes
 from ..data.raw import TEST, TRAIN, VALIDATION, Images
@@ -18,12 +20,10 @@ from ..data.reclass import disjoint, group_of, mirrored, numbered, turned
 from ..data.source import locate, read_images
 from ..data.split import drawn_parts
 from ..data.splits import Split
-from ..errors import DataError, InputError
+from ..history.trial import Fidelity
 from ..metric import loss_class
 from ..metric.distances import squared
 from ..metric.distill import relational
-from ..options import parse, told
-from ..trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Task
 from .classify import classes_of
 from .embedding import EmbeddingImages, distorted, expect_embeddings

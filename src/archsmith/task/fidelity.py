@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from ..trial import Fidelity
+from ..history.trial import Fidelity
 from .base import Recipe
 
 #: Steps of the optimiser in a trial, by default and on the lowest rung of a ladder. Measured by

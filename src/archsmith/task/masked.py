@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._support.errors import DataError, InputError
+from .._support.options import parse, told
 from ..data.source import locate
 from ..data.splits import TensorSplit
 from ..data.text import SUFFIXES, UNKNOWN, coded, read_text
-from ..errors import DataError, InputError
-from ..options import parse, told
-from ..trial import Fidelity
+from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 from .classify import METRICS, Probabilities, expect_shape, two
 

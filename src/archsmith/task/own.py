@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..data.splits import Batch, Split
-from ..errors import DataError, InputError
-from ..objective import Metric
-from ..trees import (
+from .._support.errors import DataError, InputError
+from .._support.trees import (
     call,
     clone,
     count_examples,
@@ -28,7 +26,9 @@ from ..trees import (
     spec_to_json,
     zeros,
 )
-from ..trial import Fidelity
+from ..data.splits import Batch, Split
+from ..history.objective import Metric
+from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from ..errors import InputError
+from .._support.errors import InputError
 
 if TYPE_CHECKING:
     from .base import Data, ReadOptions, Task

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .._support.errors import DataError
 from ..data import arrays, lines
 from ..data.numerals import Notation, decide, is_missing, narrowed
 from ..data.raw import Table
-from ..errors import DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

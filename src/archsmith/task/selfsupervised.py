@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from .._support.errors import InputError, unknown
+from .._support.options import parse, told
 from ..data.batches import shuffled
 from ..data.source import image_options
 from ..data.splits import Split, TensorSplit
-from ..errors import InputError, unknown
 from ..metric.distill import relational
 from ..metric.views import barlow_twins, found_partner, nt_xent
-from ..options import parse, told
 from .base import Data, Meter, ReadOptions, Recipe
 from .embedding import EmbeddingImages, distorted, expect_embeddings
 

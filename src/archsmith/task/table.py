@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .._support.errors import DataError
 from ..data.numerals import number
 from ..data.raw import Kind, Table, labelled
 from ..data.source import kind_of, locate, read_table, table_options
 from ..data.split import drawn_parts, split, strata
 from ..data.splits import TensorSplit
-from ..errors import DataError
-from ..objective import Metric
-from ..trial import Fidelity
+from ..history.objective import Metric
+from ..history.trial import Fidelity
 from . import classify, rows
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 

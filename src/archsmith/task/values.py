@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from .._support.trees import Tree
     from ..data.splits import Batch, Split
-    from ..trees import Tree
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Meter(ABC):
 
     def see(self, model: nn.Module, batch: Batch) -> None:
         """Take in a batch of prepared inputs and raw targets; the model may be run in any way."""
-        from ..trees import call
+        from .._support.trees import call
 
         self.update(call(model, batch.inputs), batch.targets)
 

@@ -14,11 +14,11 @@ from typing import ClassVar
 
 import torch
 
-from ..errors import ArchsmithError
+from .._support.errors import ArchsmithError
 from ..evaluate import Evaluator, Price, TrialFailed, Watch
+from ..history.trial import Fidelity
 from ..space import Space
 from ..space.architecture import Architecture
-from ..trial import Fidelity
 
 
 class EvaluatorContract:

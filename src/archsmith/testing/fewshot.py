@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from .._support.errors import InputError
 from ..data.episodes import Episodes
-from ..errors import InputError
 from ..transfer.fewshot import FewShotLearner, evaluate_episodes, train_episodes
 
 __all__ = ["FewShotContract"]

@@ -8,12 +8,12 @@ import random
 from functools import cache
 from typing import Any
 
-from ..objective import Objective
+from ..history.objective import Objective
+from ..history.trial import Fidelity, History, State, Trial
 from ..space import Space, choose
 from ..space.architecture import Architecture
 from ..strategy.base import Strategy
 from ..strategy.random import RandomSearch
-from ..trial import Fidelity, History, State, Trial
 
 #: The answers of the optimum: neither the first nor the last option throughout.
 OPTIMUM = (2, 0, 3, 1, 2, 0)

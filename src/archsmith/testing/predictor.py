@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from ..errors import InputError
+from .._support.errors import InputError
 from ..predictor.base import Predictor
 from ..space import Space, choose
 from ..space.architecture import Architecture

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ..errors import InputError
+from .._support.errors import InputError
 from ..proxy import Batch, CannotScore, Proxy, score_proxies
 
 #: Run beside the proxy under test, so that passes are shared.

@@ -17,10 +17,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
+from .._support.trees import as_spec, example_of
 from ..space import Space
 from ..space.architecture import Architecture
-from ..trees import as_spec, example_of
 
 
 class SpaceContract:

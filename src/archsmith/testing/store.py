@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ..errors import RunFolderError
-from ..objective import Limit, Objective
+from .._support.errors import RunFolderError
+from ..history.objective import Limit, Objective
+from ..history.trial import Fidelity, State, Trial, as_json
 from ..space.architecture import Architecture
 from ..study.record import Event
 from ..study.store import Store
-from ..trial import Fidelity, State, Trial, as_json
 
 #: A description as :func:`archsmith.study.meta.describe` gives one.
 META: dict[str, Any] = {

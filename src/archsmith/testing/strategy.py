@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from ..history.trial import State, as_json
 from ..space import Space
 from ..space.architecture import Architecture
 from ..strategy.base import Strategy
-from ..trial import State, as_json
 from .elsewhere import told_elsewhere
 from .landscape import reached, reached_by_random, search, sign_test
 from .walk import BUILDERS, Walk, continuous, flat, generated, nested, single, tiny

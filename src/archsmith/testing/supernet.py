@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from .._support.trees import as_spec, example_of
 from ..space import Space
 from ..space.architecture import Architecture
 from ..supernet.supernet import Supernet
-from ..trees import as_spec, example_of
 
 #: Calls a model and gives a tensor that the loss is made of.
 Call = Callable[[nn.Module], Tensor]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from ..objective import Limit, Objective
+from ..history.objective import Limit, Objective
+from ..history.trial import Fidelity, History, Proposal, State, Trial
 from ..space import Space, choose, integer, one_of, real, repeat, subset
 from ..space.architecture import Architecture
 from ..strategy.base import Strategy
-from ..trial import Fidelity, History, Proposal, State, Trial
 
 
 def _nothing() -> Any:

@@ -11,15 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..allocator import keep_memory, release_memory
+from .._support.allocator import keep_memory, release_memory
+from .._support.errors import InputError
+from .._support.trees import Tree, call, move
+from .._support.weights import make_dense, snapshot
 from ..data.split import subset
 from ..data.splits import Batch, Split
-from ..errors import InputError
-from ..objective import Objective
+from ..history.objective import Objective
+from ..history.trial import Fidelity
 from ..task.base import Data, Meter, Recipe, Task
-from ..trees import Tree, call, move
-from ..trial import Fidelity
-from ..weights import make_dense, snapshot
 from .optimising import norms_in, optimizer_of, precision, schedule
 
 

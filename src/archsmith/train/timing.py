@@ -8,10 +8,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ..allocator import keep_memory
+from .._support.allocator import keep_memory
+from .._support.trees import move
+from ..history.trial import Fidelity
 from ..task.base import Data, Recipe, Task
-from ..trees import move
-from ..trial import Fidelity
 from .loop import Steps, judge
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..registry import Registry
+from .._support.registry import Registry
 
 #: Builders by name. Plug-ins register in the entry-point group ``archsmith.spaces``.
 spaces = Registry(

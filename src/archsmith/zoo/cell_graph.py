@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 
 #: Operations with the numbers of inputs that they take.
 OPS: dict[str, tuple[int, ...]] = {

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space import choose
 from ..space.architecture import Answer, Architecture
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space import Answer, Architecture, choose, repeat
 
 #: Builder arguments of the benchmark's scales.

@@ -10,7 +10,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space.architecture import Answer, Architecture
 from .paths import path_features
 

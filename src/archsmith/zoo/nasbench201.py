@@ -15,7 +15,7 @@ from functools import partial, reduce
 import torch
 from torch import Tensor, nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space import graph_form, one_of
 from ..space.architecture import Answer, Architecture
 from .paths import path_features

@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..errors import InputError, SpaceError
+from .._support.errors import InputError, SpaceError
 from ..space import Answer, Architecture, choose, graph_form, one_of
 from .graph_layers import Arma, Cheb, Dense, Edges, Gat, Gcn, Gin, KGnn, Sage, Skip
 

@@ -11,7 +11,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space import graph_form, one_of
 from ..space.architecture import Answer, Architecture
 

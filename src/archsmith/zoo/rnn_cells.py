@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space import Answer, Architecture, choose, graph_form, scope, subset
 from .cell_graph import MOST_STATES, OPS, Cell, source_names
 

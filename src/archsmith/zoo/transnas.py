@@ -15,7 +15,7 @@ from functools import partial, reduce
 import torch
 from torch import Tensor, nn
 
-from ..errors import SpaceError
+from .._support.errors import SpaceError
 from ..space import choose, graph_form, one_of, subset
 from ..space.architecture import Answer, Architecture
 from .nasbench201 import EDGES, ReLUConvBN, edge_names

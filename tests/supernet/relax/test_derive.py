@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import WorkError
+from archsmith._support.errors import WorkError
 from archsmith.space.architecture import Answer, Architecture
 from archsmith.space.decision import Categorical, Decision, Subset
 from archsmith.supernet.relax.derive import best_first, derive, rank_subset

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.errors import InputError, SpaceError, WorkError
-from archsmith.objective import Limit
+from archsmith._support.errors import InputError, SpaceError, WorkError
+from archsmith.history.objective import Limit
 from archsmith.space.architecture import Architecture
 from archsmith.supernet.relax.darts import DARTS
 from archsmith.supernet.relax.derive import derive

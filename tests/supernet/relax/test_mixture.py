@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith.errors import SpaceError
+from archsmith._support.errors import SpaceError
 from archsmith.space.architecture import Architecture
 from archsmith.space.building import parameter_keys
 from archsmith.space.decision import Subset

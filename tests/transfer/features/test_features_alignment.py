@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 
 
 def data(n: int, d: int, seed: int) -> torch.Tensor:

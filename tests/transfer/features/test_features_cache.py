@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.space import Architecture, Space
 from archsmith.transfer.features import Features
 from archsmith.transfer.features.fingerprint import model_digest
@@ -137,8 +137,8 @@ def test_a_damaged_file_is_computed_anew(rows, tmp_path, harm):
 
 
 def test_a_full_disk_costs_a_warning(rows, tmp_path, monkeypatch):
-    from archsmith import weights
-    from archsmith.errors import StoreError
+    from archsmith._support import weights
+    from archsmith._support.errors import StoreError
 
     def full(path, *_):
         raise StoreError(str(path), "room on the disk", "none")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import archsmith as nas
-from archsmith.errors import DataError, InputError, MissingExtraError, StoreError
+from archsmith._support.errors import DataError, InputError, MissingExtraError, StoreError
 from archsmith.task import ReadOptions, task
 
 X = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))

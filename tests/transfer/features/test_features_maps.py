@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import archsmith as nas
-from archsmith.errors import InputError, MissingExtraError, UnknownNameError
+from archsmith._support.errors import InputError, MissingExtraError, UnknownNameError
 from archsmith.report.heat import shade, similarity_picture
 from archsmith.report.plane import map_picture
 from archsmith.report.sheet import HUES

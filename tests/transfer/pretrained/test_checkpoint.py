@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.transfer.pretrained.checkpoint import read_checkpoint
 
 STATE = {"weight": torch.arange(6.0).view(2, 3), "bias": torch.ones(2)}

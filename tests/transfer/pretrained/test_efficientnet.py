@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from archsmith.errors import InputError, UnknownNameError
+from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.transfer.pretrained import ImageInput, backbone
 from archsmith.transfer.pretrained.efficientnet import SameConv2d
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.errors import InputError, MissingExtraError, UnknownNameError
+from archsmith._support.errors import InputError, MissingExtraError, UnknownNameError
 from archsmith.transfer.pretrained import backbone, base
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.transfer.pretrained.fit import fit_checkpoint, head_name
 
 

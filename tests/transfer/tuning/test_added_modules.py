@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.transfer.tuning import Adapted, LowRank, add_adapters, add_lora, merge
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.task.base import Recipe
 from archsmith.train import score, train
 from archsmith.transfer.tuning import FineTuning, fine_tune

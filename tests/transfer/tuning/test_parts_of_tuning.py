@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.transfer.pretrained import backbone
 from archsmith.transfer.pretrained.minilm import MiniLM
 from archsmith.transfer.tuning import (

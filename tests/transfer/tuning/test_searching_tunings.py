@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.export.bundle import export
+from archsmith.history.trial import Fidelity
 from archsmith.task.base import Recipe
 from archsmith.train import train
 from archsmith.transfer.pretrained.base import Backbone
 from archsmith.transfer.tuning import Adapted, LowRank, merge, thawed, tuned
-from archsmith.trial import Fidelity
 
 from .tuning_toys import IMAGES, digits, pretrained, small_backbone
 

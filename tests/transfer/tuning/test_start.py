@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.errors import InputError
+from archsmith._support.errors import InputError
 from archsmith.task.base import Recipe
 from archsmith.transfer.tuning import FineTuning, fine_tune, start_from
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
 
-from archsmith.errors import DataError
+from archsmith._support.errors import DataError
 from archsmith.transfer.zeroshot import evaluate_zero_shot, read_zero_shot
 
 NAMES = ["ant", "bee", "cow", "dog", "eel", "fox"]

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from archsmith.errors import DataError, InputError
+from archsmith._support.errors import DataError, InputError
 from archsmith.transfer.zeroshot import ZeroShotData, evaluate_zero_shot
 from archsmith.transfer.zeroshot.evaluate import choose_gamma
 from archsmith.transfer.zeroshot.measure import (

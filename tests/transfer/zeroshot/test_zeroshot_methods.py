@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.linalg import solve_sylvester
 from scipy.optimize import minimize
 
-from archsmith.errors import DataError, InputError
+from archsmith._support.errors import DataError, InputError
 from archsmith.transfer.zeroshot import ZeroShotClassifier, ZeroShotData, zero_shot
 from archsmith.transfer.zeroshot.dem import DEM
 from archsmith.transfer.zeroshot.eszsl import ESZSL

@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from archsmith.errors import DataError, InputError
+from archsmith._support.errors import DataError, InputError
 from archsmith.task.base import Recipe
 from archsmith.train import Diverged
 from archsmith.transfer.zeroshot.measure import class_accuracy

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from ..session import Session
 from .darts import DARTS
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from ...errors import SpaceError
+from ..._support.errors import SpaceError
+from ..._support.trees import Tree, call, leaves, map_tensors
 from ...space.architecture import Answer, Architecture
 from ...space.building import BuilderError
 from ...space.decision import Decision, Subset
-from ...trees import Tree, call, leaves, map_tensors
 from ..lending import uninitialised
 from ..session import Session
 from .mixture import Mix, MixingWeights, Mixture

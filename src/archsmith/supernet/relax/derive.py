@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ...errors import SpaceError, WorkError
+from ..._support.errors import SpaceError, WorkError
 from ...space.architecture import Answer, Architecture
 from ...space.building import tell
 from ...space.decision import Decision, Subset

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_iter
 
-from ...errors import SpaceError
+from ..._support.errors import SpaceError
 
 #: Names that a module's child cannot have.
 _TAKEN = frozenset(dir(nn.Module())) | {"decision", "labels", "source", "names", "mend", "option"}

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
-from ...errors import SpaceError
+from ..._support.errors import SpaceError
 from .mixture import MixingWeights, Mixture
 
 _CHANNELS_FIRST = (_ConvNd, _NormBase, nn.GroupNorm)

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ...errors import SpaceError
+from ..._support.errors import SpaceError
 from ...space.architecture import Answer
 from ...space.decision import Categorical, Decision, Subset
 from ...space.reading import Policy, Reading

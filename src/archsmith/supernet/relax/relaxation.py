@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from ..._support.errors import InputError, SpaceError
+from ..._support.trees import Tree, call, move
 from ...data.splits import Batch
-from ...errors import InputError, SpaceError
-from ...objective import Limit, Objective, violation
+from ...history.objective import Limit, Objective, violation
 from ...space.architecture import Answer, Architecture
 from ...space.decision import Categorical, Decision
-from ...trees import Tree, call, move
 from ..method import Costs, Method
 from ..session import Session
 from .child import Child, even_mixes, joined_by, open_scales, questions, read_child

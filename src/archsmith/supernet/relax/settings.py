@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from ..method import Costs
 
 

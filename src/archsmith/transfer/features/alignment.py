@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
-from ...trees import count_examples, take
+from ..._support.errors import InputError
+from ..._support.trees import count_examples, take
 from .extract import Features, Progress
 from .layers import weighted
 from .running import as_inputs

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ... import weights
-from ...errors import InputError, StoreError
+from ..._support import weights
+from ..._support.errors import InputError, StoreError
 
 #: Changes when features of one key would come out otherwise.
 _FORMAT = "1"

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
-from ...trees import count_examples
+from ..._support.errors import InputError
+from ..._support.trees import count_examples
 from .cache import Cache
 from .fingerprint import Digest, inputs_digest, model_digest
 from .layers import Layer, Met, Spot, candidates, check_met, look, spot

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..._support.errors import DataError, InputError, MissingExtraError, StoreError
+from ..._support.files import replacing
 from ...data.arrays import load, open_archive
-from ...errors import DataError, InputError, MissingExtraError, StoreError
-from ...files import replacing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
-from ...trees import leaves, map_tensors
+from ..._support.errors import InputError
+from ..._support.trees import leaves, map_tensors
 
 _PLAIN = (
     type(None),

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ...errors import InputError, UnknownNameError
-from ...trees import count_examples, map_tensors
+from ..._support.errors import InputError, UnknownNameError
+from ..._support.trees import count_examples, map_tensors
 from .outputs import Axes, axes_of, channels_last, main_tensor
 from .running import Inputs, Prepare, batch_of, evaluating, hooked, run
 

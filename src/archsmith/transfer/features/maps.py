@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from ..._support.errors import InputError, MissingExtraError, unknown
 from ...data.split import strata, subset
-from ...errors import InputError, MissingExtraError, unknown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError, unknown
+from ..._support.errors import InputError, unknown
 
 NORMALISATIONS = ("l2", "standard", "power")
 _TINY = 1e-12

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ...errors import InputError, unknown
+from ..._support.errors import InputError, unknown
 from .outputs import Axes
 
 #: How positions of images and sequences become one; what each gives is in docs/features.md.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import InputError, unknown
+from ..._support.errors import InputError, unknown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from ...errors import InputError
+from ..._support.errors import InputError
+from ..._support.trees import call, clone, leaves, map_tensors, take
 from ...proxy.layers import device_of, seeded
-from ...trees import call, clone, leaves, map_tensors, take
 
 #: What a model takes: a tensor, a tuple of them by position, or a mapping by keyword.
 Inputs = Any

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .layers import Spot
 from .outputs import Axes, final_hidden, main_tensor, packed_mask
 from .pooling import pooled

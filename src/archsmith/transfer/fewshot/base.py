@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ... import weights
-from ...errors import DataError, InputError
+from ..._support import weights
+from ..._support.errors import DataError, InputError
 
 #: Written into files of fitted learners; a newer one is refused.
 FORMAT = 1
@@ -202,7 +202,7 @@ class FewShotLearner(nn.Module, ABC):
         Raises:
             InputError: no such file, or one that holds something else.
         """
-        from . import learners
+        from .registry import learners
 
         tensors, header = weights.read(Path(path))
         try:

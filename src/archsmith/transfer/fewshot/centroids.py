@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .base import FewShotLearner
 from .distances import METRICS, class_means, similarity
 

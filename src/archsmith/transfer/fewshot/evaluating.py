@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..._support.errors import DataError
 from ...data.episodes import Episodes
-from ...errors import DataError
 from .base import FewShotLearner, evaluating
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .base import FewShotLearner
 
 

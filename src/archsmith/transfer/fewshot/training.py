@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..._support.errors import DataError, InputError, WorkError
 from ...data.episodes import Episodes
-from ...errors import DataError, InputError, WorkError
 from ...train import schedule as cosine
 from .base import FewShotLearner
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...registry import Registry, load
+from ..._support.registry import Registry, load
 from .base import Backbone, ImageInput
 
 #: Backbones by name; each is a function that gives a :class:`Backbone`. Plug-ins register in the

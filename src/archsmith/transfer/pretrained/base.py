@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch.nn import functional as F
 
-from ...errors import InputError, MissingExtraError
+from ..._support.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

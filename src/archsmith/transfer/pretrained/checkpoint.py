@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ... import weights as files
-from ...errors import InputError
+from ..._support import weights as files
+from ..._support.errors import InputError
 
 #: Keys that training programs keep a state dict under; of several the first one that is there.
 NESTED = ("state_dict", "model_state_dict", "model", "net", "module", "weights")

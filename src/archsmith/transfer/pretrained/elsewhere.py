@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError, MissingExtraError, unknown
+from ..._support.errors import InputError, MissingExtraError, unknown
 from .base import Backbone, ImageInput, require
 from .checkpoint import read_checkpoint
 from .fit import fit_checkpoint

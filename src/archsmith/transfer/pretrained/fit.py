@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .checkpoint import read_checkpoint
 
 #: A function of a name, or beginnings of names to what stands in their place.

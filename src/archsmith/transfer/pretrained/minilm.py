@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...weights import read
+from ..._support.weights import read
 from .base import Backbone, require, texts_of
 
 _WIDTH, _LAYERS, _HEADS, _HIDDEN = 384, 6, 12, 1536

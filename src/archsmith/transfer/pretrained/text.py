@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from . import backbone
 from .base import texts_of
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .blocks import no_match
 from .lora import inside
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from ...train import Guide
 from .adapters import add_adapters
 from .blocks import Block, layers_in_order

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from ...train import is_norm
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from ..pretrained.base import Backbone, ImageInput
 from ..pretrained.fit import head_name
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .blocks import no_match
 
 

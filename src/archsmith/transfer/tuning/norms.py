@@ -8,7 +8,7 @@ from typing import Literal, Self
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...errors import InputError
+from ..._support.errors import InputError
 
 NormMode = Literal["train", "frozen", "adapt"]
 MODES = ("train", "frozen", "adapt")

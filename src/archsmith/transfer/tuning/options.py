@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .norms import MODES, NormMode
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ..._support.errors import InputError
 
 
 class L2SP:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .blocks import Block, layers_in_order
 
 

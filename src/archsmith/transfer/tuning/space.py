@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from ...space import choose
 from ..pretrained import backbone as find_backbone
 from ..pretrained.base import Backbone, ImageInput

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ... import weights as files
-from ...errors import InputError
-from ...registry import load
-from ...signing import check_arguments
+from ..._support import weights as files
+from ..._support.errors import InputError
+from ..._support.registry import load
+from ..._support.signing import check_arguments
 from ...space import Space
 from ...supernet.supernet import Supernet
 from ..pretrained.checkpoint import read_checkpoint

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from ...task.base import Data, Recipe, Task
 from ...train import Trained, train
 from ..pretrained.base import Backbone
@@ -22,7 +22,7 @@ from .norms import thawed
 from .options import FineTuning
 
 if TYPE_CHECKING:
-    from ...objective import Objective
+    from ...history.objective import Objective
 
 
 @dataclass

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ...errors import DataError, InputError
+from ..._support.errors import DataError, InputError
 from .checks import (
     Array,
     Indices,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import DataError
+from ..._support.errors import DataError
 from .checks import Array, Indices, class_numbers, descriptions_of, listed, refuse_overlap, rows
 
 

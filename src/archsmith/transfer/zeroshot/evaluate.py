@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .base import ZeroShotClassifier
 from .checks import Indices
 from .data import ZeroShotData
@@ -94,7 +94,7 @@ def evaluate_zero_shot(
         InputError: fewer than two unseen classes.
     """
     if isinstance(classifier, str):
-        from . import zero_shot
+        from .registry import zero_shot
 
         classifier = zero_shot.get(classifier)(seed=seed)
     assert isinstance(classifier, ZeroShotClassifier)

@@ -14,7 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...errors import DataError
+from ..._support.errors import DataError
 
 _EXPECTED = "a MATLAB file of version 5 to 7"
 #: Bytes a value of the numeric element types.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .checks import Array, Indices
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from ...errors import DataError
+from ..._support.errors import DataError
 from .base import ZeroShotClassifier
 from .checks import Array, Indices, class_numbers, descriptions_of, rows
 from .folds import Scorer, Solver

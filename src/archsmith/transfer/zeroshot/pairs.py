@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 
+from ..._support.errors import DataError
 from ...data.batches import batches
-from ...errors import DataError
 from ...task.base import Recipe
 from ...train import Diverged, norms_in, optimizer_of, schedule
 from .towers import Texts, TwoTower, contrastive_loss

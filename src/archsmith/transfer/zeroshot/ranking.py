@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .base import ZeroShotClassifier
 from .checks import Array, Indices
 from .descent import minimise

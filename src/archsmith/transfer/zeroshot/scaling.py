@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .checks import Array
 
 Scale = Literal["none", "unit", "centre", "standard"]

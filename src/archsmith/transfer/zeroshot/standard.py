@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ..._support.errors import DataError
 from ...data.arrays import load, open_archive
-from ...errors import DataError
 from .checks import Indices
 from .data import ZeroShotData
 from .matfile import load_mat

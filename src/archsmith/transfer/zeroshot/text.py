@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import DataError, InputError
+from ..._support.errors import DataError, InputError
 from .checks import Array, Indices, refuse_alike, rows
 from .scaling import unit
 

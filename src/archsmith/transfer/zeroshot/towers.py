@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...errors import InputError
+from ..._support.errors import InputError
 from .text import Classes, class_texts, describe_classes
 
 #: What the text tower takes: texts, or a tensor with a row a text.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ...errors import InputError
+from ..._support.errors import InputError
 
 
 def words_of(text: str) -> list[str]:

@@ -1,0 +1,141 @@
+"""Many runs of a strategy on a table, in parallel processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from .._support.errors import InputError
+from ..history.objective import Objective
+from ..tables import Table, tables
+from ..task.goals import Limits
+from .goals import front_volume, goal_of
+from .makers import Strategies, makers_of
+from .many import Work, all_runs
+from .repeat import Repeat
+from .result import BenchmarkResult, gather
+
+
+def benchmark(
+    table: str | Table,
+    strategy: Strategies = "auto",
+    *,
+    file: str | Path | None = None,
+    dataset: str | None = None,
+    queries: int = 100,
+    repeats: int = 20,
+    seed: int = 0,
+    workers: int = 1,
+    objectives: Sequence[Objective] = (),
+    maximize: str | Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
+    limits: Limits = (),
+    processes: int | None = None,
+    on_repeat: Callable[[int, int], None] | None = None,
+) -> BenchmarkResult:
+    """Run a strategy on a benchmark table again and again, each time with another seed.
+
+    A query is one full evaluation; one at fewer epochs counts as its share. Run *r* is the study of
+    seed ``seed + r``. The same call gives the same result, whatever the number of processes.
+
+    Args:
+        table: a name (``"nb201"``) or a table that was read already.
+        strategy: a name, a strategy (each run gets a copy), or what makes one (it must pickle
+            unless ``processes=1``: a class, or a ``partial``).
+        file: the table's file; in the folder that ``ARCHSMITH_DATA`` names where not given.
+        dataset: one of the file's; the first where not given.
+        queries: full evaluations of a run.
+        workers: simulated ones, that evaluate side by side.
+        objectives, maximize, minimize: more of them, as values or by name, beside the table's own.
+        limits: what results must keep: ``{"params_M": 0.5}``, or ``["params_M<=0.5"]``.
+        processes: how many run at once. Where not given, runs that are quick stay in this process,
+            and slow ones get a process for each core.
+        on_repeat: called with how many of how many runs are done.
+
+    Raises:
+        InputError: the file, the strategy, a metric, a number or a limit cannot serve.
+    """
+    (result,) = compare(
+        table, [strategy], file=file, dataset=dataset, queries=queries, repeats=repeats, seed=seed,
+        workers=workers, objectives=objectives, maximize=maximize, minimize=minimize,
+        limits=limits, processes=processes, on_repeat=on_repeat,
+    )  # fmt: skip
+    return result
+
+
+def compare(
+    table: str | Table,
+    strategies: Sequence[Strategies],
+    *,
+    file: str | Path | None = None,
+    dataset: str | None = None,
+    queries: int = 100,
+    repeats: int = 20,
+    seed: int = 0,
+    workers: int = 1,
+    objectives: Sequence[Objective] = (),
+    maximize: str | Sequence[str] = (),
+    minimize: str | Sequence[str] = (),
+    limits: Limits = (),
+    processes: int | None = None,
+    on_repeat: Callable[[int, int], None] | None = None,
+) -> list[BenchmarkResult]:
+    """:func:`benchmark` for several strategies, all of them checked before the first one runs.
+
+    Those of one name are told apart by a number: ``"tpe"``, ``"tpe 2"``.
+
+    Args:
+        on_repeat: called with how many of how many runs are done, those of all strategies.
+    """
+    _check_whole("seed", seed, None)
+    numbers = [("queries", queries), ("repeats", repeats), ("workers", workers)]
+    for name, number in [*numbers, *([("processes", processes)] if processes is not None else [])]:
+        _check_whole(name, number, 1)
+    read = table if isinstance(table, Table) else read_table(table, file, dataset)
+    goal = goal_of(read, objectives, limits, maximize, minimize)
+    front = front_volume(read, goal)
+    chosen = [strategies] if isinstance(strategies, str) else strategies
+    makers = makers_of(read, chosen, goal, queries, workers, portably=processes != 1)
+    results = []
+    for place, maker in enumerate(makers):
+        work = Work(read, maker.make, goal, queries, workers)
+        runs: dict[int, Repeat] = {}
+        for position, run in all_runs(work, seed, repeats, processes):
+            runs[position] = run
+            if on_repeat:
+                on_repeat(place * repeats + len(runs), len(makers) * repeats)
+        ordered = [runs[position] for position in range(repeats)]
+        result = gather(read, maker.name, goal, ordered, workers=workers, seed=seed, front=front)
+        results.append(replace(result, says=maker.says))
+    return results
+
+
+def _check_whole(name: str, number: object, least: int | None) -> None:
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    if not whole or (least is not None and isinstance(number, int) and number < least):
+        expected = "a whole number" if least is None else f"a whole number, {least} or more"
+        raise InputError(name, expected, repr(number))
+
+
+def read_table(name: str, file: str | Path | None = None, dataset: str | None = None) -> Table:
+    """Read a registered benchmark.
+
+    Raises:
+        InputError: no file is given and ``ARCHSMITH_DATA`` is not set; or the file is wrong.
+    """
+    reader = tables.get(name)()
+    if file is None:
+        folder = os.environ.get("ARCHSMITH_DATA")
+        if not folder:
+            raise InputError(
+                "file", f"the path of {reader.file}", "none",
+                "give --file PATH, or set ARCHSMITH_DATA to the folder that holds it",
+            )  # fmt: skip
+        if not Path(folder).is_dir():
+            raise InputError("ARCHSMITH_DATA", "a folder that is there", folder)
+        file = Path(folder) / reader.file
+    path = Path(file)
+    found: Table = reader.read(path, dataset or reader.datasets(path)[0])
+    return found

@@ -1,0 +1,130 @@
+"""What commands print: a JSON document alone, a summary, a line where they are interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._support.errors import WorkError
+from .._support.visible import visible
+from ..space.plain import finite
+
+if TYPE_CHECKING:
+    from .._support.console import PlainConsole
+    from ..workflow.run import Run
+
+
+def say(text: object = "", *, error: bool = False) -> None:
+    """Print a text on standard output, or standard error, safe for a terminal."""
+    print(visible(str(text)), file=sys.stderr if error else sys.stdout)
+
+
+def results_console(width: int) -> PlainConsole:
+    """For tables on standard output; a file or a pipe has no edge at which lines would break."""
+    from .._support.console import PlainConsole
+
+    return PlainConsole() if sys.stdout.isatty() else PlainConsole(width=width)
+
+
+@contextlib.contextmanager
+def interruptible(after: str) -> Iterator[None]:
+    """Ctrl-C wherever it falls: one line, of what is left ``after`` that, and status 130."""
+    from typer import Exit
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"interrupted: {after}", error=True)
+        raise Exit(130) from None
+    except SystemExit as error:
+        # Commands end by Exit. This one comes out of code of the user's that no trial guards; its
+        # status would say that all is done.
+        raise WorkError(
+            "the command", "builders and models that return", f"SystemExit: {error.code}",
+            "take sys.exit out of them",
+        ) from error  # fmt: skip
+
+
+def goes_on(folder: Path) -> str:
+    """What is left after a search was interrupted."""
+    return f"the same command goes on with {folder}"
+
+
+@contextlib.contextmanager
+def only_json(wanted: bool) -> Iterator[None]:
+    """Keep standard output for the document: what builders and workers print goes to stderr."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def print_json(document: Any) -> None:
+    say(json.dumps(finite(document), indent=2, allow_nan=False))
+
+
+def figures(metrics: dict[str, float], prefix: str = "") -> str:
+    from ..history.numbers import metric_name, with_unit
+
+    return ", ".join(f"{prefix}{metric_name(n)} {with_unit(n, v)}" for n, v in metrics.items())
+
+
+def print_summary(run: Run) -> None:
+    from .._support.console import PlainConsole
+    from ..report.text import summary
+
+    console = PlainConsole()
+    with run.undamaged():
+        shown = summary(run.content(pictures=False), console.width)
+    console.print(shown)
+
+
+def study_json(run: Run) -> dict[str, Any]:
+    with run.undamaged():
+        return _study_json(run)
+
+
+def _study_json(run: Run) -> dict[str, Any]:
+    from ..history.trial import as_json
+
+    objectives, limits = run.goals
+    best = run.history.best()
+    notes = run.record.notes
+    return {
+        "space": run.meta["space"],
+        "data": run.meta["data"],
+        "strategy": run.meta["strategy"],
+        "seed": run.meta["seed"],
+        "objectives": [{"metric": o.metric, "direction": o.direction} for o in objectives],
+        "limits": [str(limit) for limit in limits],
+        "seconds": round(run.record.seconds, 3),
+        "best": as_json(best) if best else None,
+        "front": [trial.number for trial in run.history.front()],
+        "winner": notes.get(f"final.{notes.get('winner')}"),
+        "default": notes.get(f"final.{notes.get('default')}"),
+        "seeds": {
+            role: [
+                {"seed": one.seed, "validation": one.validation, "test": one.test}
+                for one in run.repeats(role)
+            ]
+            for role in ("winner", "default")
+        },
+        "comparison": run.comparison.to_json() if run.comparison else None,
+        "problems": notes.get("problems") or [],
+        "supernet": notes.get("supernet"),
+        "trust": run.trust.to_json() if run.trust else None,
+        "trials": [as_json(trial) for trial in run.history.trials],
+    }

@@ -1,0 +1,185 @@
+"""What the command line shows on standard error while it works."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from .._support.console import PlainConsole
+from .._support.visible import visible
+from ..history.numbers import duration, metric_name, short
+from ..report.progress import SearchProgress
+from ..study import Progress
+from ..study.meta import name_of
+
+if TYPE_CHECKING:
+    from ..study import Study
+    from ..task.problem import Setting
+    from ..workflow.result import Listener
+
+_EVERY = 10.0  # seconds between lines about a training, where there is no terminal
+
+
+class Screen:
+    """Progress of a search and of trainings to the end; a context manager."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or PlainConsole(stderr=True)
+        self._search: SearchProgress | None = None
+        self._opened = False
+        self._status = self.console.status("")
+        self._said = 0.0
+        self._epochs: int | None = None
+        self._began: dict[str, float] = {}
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close_search()
+        self._status.stop()
+
+    def listener(self, folder: Path) -> Listener:
+        """What a search tells, shown here."""
+        from ..workflow.result import Listener
+
+        def ready(setting: Setting, study: Study) -> None:
+            self._introduce(setting, study, folder)
+
+        return Listener(
+            ready, self._event, self.shared, self.final, self.scored, self._measured, self._print
+        )
+
+    def shared(self, metrics: Mapping[str, float], epochs: int) -> None:
+        """Show an epoch of a supernet."""
+        self._told("training the shared weights", metrics, epochs)
+
+    def training(self, label: str, epochs: int | None = None) -> Callable[..., None]:
+        """A listener for one training to the end."""
+
+        def told(metrics: Mapping[str, float]) -> None:
+            self.final(label, metrics, epochs)
+
+        return told
+
+    def final(self, label: str, metrics: Mapping[str, float], epochs: int | None = None) -> None:
+        """Show an epoch of a training to the end."""
+        self._close_search()
+        self._told(f"training {label} to the end", metrics, epochs or self._epochs)
+
+    def scored(self, done: int, total: int) -> None:
+        """Show how far the scores of a proxy are, where that takes long."""
+        now = time.monotonic()
+        began = self._began.setdefault("proxy", now) if done > 1 else now
+        if done == 1:
+            self._began["proxy"] = self._said = now
+        elif now - self._said > _EVERY:
+            self._said = now
+            left = duration((now - began) / (done - 1) * (total - done))
+            self._print(f"untrained architectures scored: {done}/{total}  eta {left}")
+
+    def judged(self, done: int, total: int, line: str) -> None:
+        """Show how far the sample of a trust page is."""
+        began = self._began.setdefault("sample", time.monotonic())
+        left = ""
+        if done > 1:
+            each = (time.monotonic() - began) / (done - 1)
+            left = f"  eta {duration(each * (total - done))}"
+        self._print(f"sample {done}/{total}  {line}{left}")
+
+    def _measured(self, done: int, total: int) -> None:
+        """Show how far the sample behind a latency predictor is."""
+        text = f"measuring latency for a predictor: {done} of {total}"
+        if self.console.is_terminal:
+            self._status.update(Text(visible(text)))
+            self._status.start()
+        elif done in (1, total):
+            self._print(text)
+
+    def step(self, text: str) -> None:
+        """Show what is done now, in one line that changes; nothing where there is no terminal."""
+        if self.console.is_terminal and text:
+            self._status.update(Text(visible(text)))
+            self._status.start()
+
+    def _told(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
+        began = self._began.setdefault(label, time.monotonic())
+        epoch = int(metrics["epoch"])
+        left = ""
+        if epochs and epoch > 1:
+            each = (time.monotonic() - began) / (epoch - 1)
+            left = f"  eta {duration(each * (epochs - epoch))}"
+        quality = next(
+            (n for n in metrics if n not in ("epoch", "train_loss", "lr", "seconds")), ""
+        )
+        value = f"  {metric_name(quality)} {short(metrics[quality], 4)}" if quality else ""
+        of = f"/{epochs}" if epochs else ""
+        text = f"{label}  epoch {epoch}{of}{value}{left}"
+        if self.console.is_terminal:
+            self._status.update(Text(visible(text)))
+            self._status.start()
+        elif time.monotonic() - self._said > _EVERY or epoch == epochs:
+            self._said = time.monotonic()
+            self._print(text)
+
+    def _introduce(self, setting: Setting, study: Study, folder: Path) -> None:
+        self._epochs = setting.recipe.epochs
+        for line in setting.data.summary:
+            self._print(line)
+        goals = ", ".join(f"{o.direction} {o.metric}" for o in study.objectives)
+        limits = "".join(f", {limit}" for limit in study.limits)
+        self._print(f"space {setting.space.name}: {setting.space.size()} architectures")
+        fidelity = setting.fidelity
+        self._print(f"strategy {study.says}")
+        share = f"{fidelity.share:.0%} of the training part"
+        trial = f"a trial trains {fidelity.epochs} epochs on {share}"
+        shared = "shared-weights" in name_of(study.evaluator)
+        if shared:
+            trial = f"shared weights train {fidelity.epochs} epochs at most, and judge each trial"
+        self._print(
+            f"{goals}{limits}; {trial}, a finalist trains {setting.recipe.epochs} epochs; "
+            f"run folder {folder}"
+        )
+        record = study.store.record()
+        if record.ended:
+            self._print(f"resumed: {len(record.ended)} trials had ended before")
+        self._search = SearchProgress(
+            study.objectives,
+            study.trials,
+            study.limits,
+            setting.task.metrics,
+            self.console,
+            done=len(record.ended),
+        )
+        if not shared:
+            self._open_search()
+
+    def _open_search(self) -> None:
+        if self._search is not None and not self._opened:
+            self._status.stop()
+            self._search.__enter__()
+            self._opened = True
+
+    def _event(self, progress: Progress) -> None:
+        self._open_search()
+        if self._search is not None:
+            self._search.listen(progress)
+
+    def _close_search(self) -> None:
+        if self._search is not None and self._opened:
+            self._search.__exit__(None, None, None)
+        self._search = None
+
+    def _print(self, text: str) -> None:
+        self.console.print(Text(visible(text)), soft_wrap=True)

@@ -1,0 +1,85 @@
+"""What a search goes by, and how its architectures are evaluated for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..history.objective import Limit, Objective
+from ..task.goals import Limits, limits_of, objectives_of
+from ..task.problem import Setting
+from .latency import measuring
+
+if TYPE_CHECKING:
+    from ..evaluate import Evaluator
+
+
+def evaluation(
+    setting: Setting,
+    objectives: Sequence[Objective],
+    limits: Sequence[Limit],
+    evaluator: Evaluator | None = None,
+    latency: Evaluator | None = None,
+) -> Evaluator:
+    """Costs; proxies, latency and energy where they are asked for; and training: one evaluator.
+
+    Args:
+        evaluator: in place of training.
+        latency: tells the latency; it is measured without.
+    """
+    from .._support.trees import spec_of
+    from ..evaluate import Stages
+    from ..evaluate.cost import CostEvaluator
+    from ..evaluate.proxy import ProxyEvaluator, proxies_named
+    from ..evaluate.training import TrainingEvaluator
+
+    inputs = spec_of(setting.example())
+    parts: list[Evaluator] = [CostEvaluator(setting.space, inputs)]
+    wanted = named_in(objectives, limits)
+    if scored := proxies_named(wanted):
+        parts.append(
+            ProxyEvaluator(
+                setting.space, setting.source, setting.options, setting.task, scored,
+                device=setting.device, data=setting.data,
+            )
+        )  # fmt: skip
+    if any(name.startswith("latency") for name in wanted):
+        parts.append(latency or measuring(setting))
+    if "energy_mj" in wanted:
+        from ..evaluate.energy import EnergyEvaluator
+
+        parts.append(
+            EnergyEvaluator(setting.space, inputs, device=setting.device, options=setting.latency)
+        )
+    parts.append(
+        evaluator
+        or TrainingEvaluator(
+            setting.space,
+            setting.source,
+            setting.options,
+            setting.task,
+            setting.recipe,
+            setting.device,
+            data=setting.data,
+            goal=objectives[0],
+            subset=setting.subset,
+            least=setting.least_epochs,
+        )
+    )
+    return Stages(parts, limits)
+
+
+def goals(
+    setting: Setting, maximize: str | Sequence[str], minimize: str | Sequence[str], limits: Limits
+) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
+    """What is searched for: the task's metrics, costs, and scores of proxies may be named."""
+    from ..evaluate.proxy import metrics_of_proxies
+
+    scores = metrics_of_proxies()
+    objectives = objectives_of(setting.task, maximize, minimize, scores)
+    return objectives, limits_of(setting.task, limits, scores)
+
+
+def named_in(objectives: Sequence[Objective], limits: Sequence[Limit]) -> set[str]:
+    """The metrics that are aimed at or limited."""
+    return {goal.metric for goal in objectives} | {limit.metric for limit in limits}

@@ -1,0 +1,318 @@
+"""Finalists of a study: trained once, kept with the study, compared with the default."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .._support.errors import InputError, StoreError, undamaged
+from .._support.weights import read, write
+from ..history.objective import Limit, Objective, violation
+from ..history.paired import Comparison
+from ..history.trial import History, Trial
+from ..space import Architecture
+from ..study import Store
+from ..study.meta import RESTORE
+from ..study.study import seed_of
+from ..task.problem import Setting
+from .finalist import Final, compared, key_of, look_at_test, parts_path, train_to_end, weights_path
+from .latency import confirm
+from .reopening import keep_examples
+
+#: Gives the weights that the training of an architecture starts from.
+Start = Callable[[Architecture], Mapping[str, Any]]
+#: Called with what is trained (``"trial 7"``) and an epoch's metrics.
+OnFinal = Callable[[str, Mapping[str, float]], None]
+#: Trials that may take the turn of finalists that fail.
+SPARE = 3
+#: Trials whose latency is measured again at most.
+_MEASURED = 50
+
+
+class Finals:
+    """Trains architectures to the end under one recipe and the same seeds, each once.
+
+    ``start`` gives weights to begin with, those of a supernet; else each begins with new ones.
+    With ``seeds`` each is trained so often; the training that is best on the validation part is
+    the one that is used, and finalists are compared by the mean of theirs. With a store that has a
+    folder, figures are notes of the study and weights are files, so what was trained before an
+    interruption is not trained again.
+    """
+
+    def __init__(
+        self,
+        setting: Setting,
+        store: Store,
+        seed: int,
+        goal: Objective | None = None,
+        start: Start | None = None,
+        seeds: int = 1,
+    ) -> None:
+        self.seeds = seeds
+        self.setting, self.store, self.seed, self.goal = setting, store, seed, goal
+        self.start = start
+        self.notes: dict[str, Any] = store.record().notes
+        self.problems: list[str] = []
+        #: Of the winner with the default, once both were looked at.
+        self.comparison: Comparison | None = None
+        #: Weights that were kept and are damaged or gone, by their keys, in words.
+        self.damaged: dict[str, str] = {}
+        self._live: dict[str, Final] = {}
+
+    def known(self, architecture: Architecture) -> Final | None:
+        """The architecture's final figures and weights, if it was trained to the end.
+
+        Of several trainings the one that is best on the validation part. Where its weights are no
+        longer what training left, :attr:`damaged` says so.
+        """
+        kept = self.repeats(architecture)
+        return self._load(min(kept, key=self._validated)) if kept else None
+
+    def repeats(self, architecture: Architecture) -> list[Final]:
+        """All trainings of an architecture so far, without weights."""
+        return repeats_of(self.notes, architecture)
+
+    def train(
+        self,
+        architecture: Architecture,
+        number: int,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+    ) -> Final:
+        """The architecture trained to the end, from the record where it was before."""
+        for repeat in range(self.seeds):
+            kept = self.repeats(architecture)[repeat : repeat + 1]
+            if not kept or self._load(kept[0]) is None:
+                self._train(architecture, number, repeat, on_epoch)
+        final = self.known(architecture)
+        if final is None:  # one of an earlier session with more seeds, which is damaged
+            best = min(self.repeats(architecture), key=self._validated)
+            final = self._train(architecture, number, best.repeat, on_epoch)
+        return final
+
+    def _train(
+        self,
+        architecture: Architecture,
+        number: int,
+        repeat: int,
+        on_epoch: Callable[[Mapping[str, float]], None] | None,
+    ) -> Final:
+        # The same seeds for all, so that winner and default differ in nothing but the architecture.
+        final = train_to_end(
+            self.setting,
+            architecture,
+            number,
+            seed_of(self.seed, repeat, "final"),
+            on_epoch,
+            self.goal,
+            self.start,
+        )
+        final.repeat = repeat
+        self._keep(final)
+        if damage := self.damaged.pop(final.key, None):
+            label = f"trial {number}" if number >= 0 else "the default"
+            self.problems.append(f"{label} was trained to the end again: {damage}")
+        return final
+
+    def _load(self, final: Final) -> Final | None:
+        """The same with its weights; ``None`` where they are damaged or were never kept."""
+        folder, key = self.store.folder, final.key
+        if key in self._live or folder is None:
+            return self._live.get(key)
+        try:
+            final.weights, _ = read(weights_path(folder, key), final.checksum)
+        except InputError as error:
+            self.damaged[key] = f"{error.where}: expected {error.expected}, got {error.got}"
+            return None
+        with contextlib.suppress(InputError):  # it is looked at again
+            final.parts, _ = read(parts_path(folder, key), final.parts_checksum)
+        self._live[key] = final
+        return final
+
+    def _validated(self, final: Final) -> tuple[float, float]:
+        goal = self.goal.loss(final.metrics) if self.goal else 0.0
+        return goal, final.metrics.get("loss", 0.0)
+
+    def _order(self, history: History) -> Callable[[Final], tuple[float, ...]]:
+        """Which finalist is better: by limits, then by objectives on the mean of its trainings."""
+
+        def key(final: Final) -> tuple[float, ...]:
+            mean = mean_of([repeat.metrics for repeat in self.repeats(final.architecture)])
+            losses = (objective.loss(mean) for objective in history.objectives)
+            # Ties go to the lower loss, as they do in a history.
+            return (violation(final.metrics, history.limits), *losses, mean.get("loss", 0.0))
+
+        return key
+
+    def test(self, final: Final) -> Final:
+        """Look at the test part, once, and keep what was seen."""
+        seen = bool(final.test)
+        if seen and final.parts:
+            return final
+        look_at_test(self.setting, final)
+        if seen and not final.parts:  # a task that tells none
+            return final
+        if self.store.folder is not None and final.parts:
+            path = parts_path(self.store.folder, final.key)
+            final.parts_checksum = write(path, final.parts)
+        self._note(final)
+        return final
+
+    def decide(
+        self,
+        history: History,
+        count: int,
+        on_final: OnFinal | None = None,
+        first: Sequence[Architecture] = (),
+    ) -> tuple[Final | None, Final | None]:
+        """Train the best ``count`` trials and the default to the end; the winner and the default.
+
+        The winner is the finalist that keeps the limits and is best on the validation part by the
+        first objective. Then winner and default, nobody else, are scored on the test part. Where a
+        finalist fails, or none keeps the limits any more, the next best trials take their turn.
+        Latency is measured anew before a finalist is trained: one that breaks its limit now gives
+        its turn away, and where none of 50 keeps it, the nearest is trained all the same. What
+        went wrong stands in :attr:`problems`. Trials of the architectures in ``first`` are
+        finalists before the others, whatever their figures.
+        """
+        default = self.setting.space.default()
+        done: list[Final] = []
+        for tried, trial in enumerate(self._candidates(history, count, first)):
+            kept = any(self._keeps(final, history) for final in done)
+            if (len(done) >= count and kept) or tried >= count + SPARE:
+                break
+            label = f"trial {trial.number}"
+            final = self._try(trial.architecture, trial.number, label, on_final)
+            done += [final] if final else []
+        numbers = {t.architecture: t.number for t in history.trials}
+        baseline = self._try(default, numbers.get(default, -1), "the default", on_final)
+        # The default has been trained as well: where nothing beats it, it stays the best.
+        trained = [*done, baseline] if done and baseline is not None else done
+        winner = min(trained, key=self._order(history), default=None)
+        if winner is not None and not self._keeps(winner, history):
+            broken = [limit for limit in history.limits if limit.violation(winner.metrics) > 0]
+            told = ", ".join(f"{lim} ({winner.metrics[lim.metric]:g})" for lim in broken)
+            self.problems.append(f"trained to the end, no finalist keeps {told}")
+        for name, final in (("winner", winner), ("default", baseline)):
+            if final is not None:
+                for repeat in map(self._load, self.repeats(final.architecture)):
+                    if repeat is not None:
+                        self.test(repeat)
+                self.store.note(name, final.key)
+        if winner is not None and baseline is not None:
+            goal = history.objectives[0]
+            self.comparison = compared(winner, baseline, goal, self.setting.task.metrics)
+        self.store.note("comparison", self.comparison.to_json() if self.comparison else None)
+        self.store.note("problems", self.problems)
+        return winner, baseline
+
+    def _candidates(
+        self, history: History, count: int, first: Sequence[Architecture]
+    ) -> Iterator[Trial]:
+        """Trials for training to the end, best first; measured again where latency is limited."""
+        clocked = [limit for limit in history.limits if limit.metric == "latency_ms"]
+        if not clocked:
+            yield from finalists(history, count + SPARE, first)
+            return
+        nearest: tuple[float, Trial] | None = None
+        front = finalists(history, _MEASURED, first)
+        # Of several objectives the front alone may have nobody who keeps the limit.
+        within = [t for t in history.full if history.violation(t.metrics) == 0]
+        order: dict[Architecture, Trial] = {}
+        for trial in [*front, *history.ranked(within)]:
+            order.setdefault(trial.architecture, trial)
+        for trial in [*order.values()][:_MEASURED]:
+            latency = self._measured(trial, clocked)
+            if latency is None:
+                continue
+            over = violation({"latency_ms": latency}, clocked)
+            if over == 0:
+                nearest = (0.0, trial)
+                yield trial
+            elif nearest is None or over < nearest[0]:
+                nearest = (over, trial)
+        if nearest is not None and nearest[0] > 0:
+            yield nearest[1]
+
+    def _measured(self, trial: Trial, limits: Sequence[Limit]) -> float | None:
+        """The latency of a trial, measured now; ``None`` where that fails."""
+        known = self.known(trial.architecture)
+        try:
+            latency = (
+                known.costs["latency_ms"]
+                if known is not None
+                else confirm(self.setting, trial.architecture).median
+            )
+        except Exception as error:
+            self.problems.append(f"trial {trial.number} could not be measured again: {error}")
+            return None
+        if violation({"latency_ms": latency}, limits) > 0:
+            told = ", ".join(map(str, limits))
+            self.problems.append(
+                f"trial {trial.number}, measured again, takes {latency:.3g} ms and breaks {told}"
+            )
+        return latency
+
+    def _try(
+        self, architecture: Architecture, number: int, label: str, on_final: OnFinal | None
+    ) -> Final | None:
+        def told(metrics: Mapping[str, float]) -> None:
+            if on_final is not None:
+                on_final(label, metrics)
+
+        try:
+            return self.train(architecture, number, told)
+        except StoreError:
+            raise
+        except Exception as error:
+            # One architecture that cannot be trained to the end must not cost the others.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            self.problems.append(f"{label} failed when trained to the end: {reason[:200]}")
+            return None
+
+    def _keeps(self, final: Final, history: History) -> bool:
+        return violation(final.metrics, history.limits) == 0.0
+
+    def _keep(self, final: Final) -> None:
+        self._live[final.key] = final
+        if self.store.folder is not None:
+            keep_examples(self.store.folder, self.setting.data)
+            path = weights_path(self.store.folder, final.key)
+            final.checksum = write(path, final.weights)
+        self._note(final)
+
+    def _note(self, final: Final) -> None:
+        name = f"final.{final.key}"
+        self.notes[name] = final.to_json()
+        self.store.note(name, self.notes[name])
+
+
+def finalists(history: History, count: int, first: Sequence[Architecture] = ()) -> list[Trial]:
+    """The trials worth training to the end, best first; each architecture once.
+
+    Those of ``first`` that finished and keep the limits come before the others.
+    """
+    best = history.front()
+    if len(history.objectives) == 1:
+        kept = [t for t in history.full if history.violation(t.metrics) == 0]
+        best = history.ranked(kept)
+    unique = {trial.architecture: trial for trial in reversed(best)}
+    ordered = sorted(unique.values(), key=best.index)
+    done = [t for t in history.full if history.violation(t.metrics) == 0]
+    ahead = [t for a in first for t in done if t.architecture == a][:count]
+    return (ahead + [t for t in ordered if t.architecture not in first])[:count]
+
+
+def repeats_of(notes: Mapping[str, Any], architecture: Architecture) -> list[Final]:
+    """The trainings of an architecture that notes tell of, without weights."""
+    found: list[Final] = []
+    while note := notes.get(f"final.{key_of(architecture, len(found))}"):
+        with undamaged(f"note {len(found)} of {architecture.id}", "a training to the end", RESTORE):
+            found.append(Final.from_json(note))
+    return found
+
+
+def mean_of(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean of each metric that all of them have."""
+    names = [name for name in metrics[0] if all(name in other for other in metrics)]
+    return {name: sum(one[name] for one in metrics) / len(metrics) for name in names}

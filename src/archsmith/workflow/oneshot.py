@@ -1,0 +1,351 @@
+"""Searching with shared weights: a supernet is trained once, then trials are judged by it."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._support.errors import InputError, RunFolderError, WorkError, unknown
+from ..history.trial import Fidelity, History, Proposal
+from ..history.trust_facts import tally
+from ..space import Architecture
+from ..strategy import Strategy, named, strategies
+from ..supernet import methods
+from .latency import confirm
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..evaluate import Evaluator
+    from ..evaluate.shared import SharedWeightsEvaluator
+    from ..space import Space
+    from ..study import Store, Study
+    from ..study.stopping import Stopper
+    from ..supernet.method import Method, Session
+    from ..supernet.supernet import Supernet
+    from ..task.problem import Setting
+
+#: Trials on shared weights where no number is given: each costs a pass over the validation part.
+TRIALS = 100
+#: Architectures that a method derives by itself.
+DERIVED = 10
+#: Share of a time budget that goes into the supernet.
+TRAINING = 0.75
+#: Epochs of a supernet, in those of one network: its weights are shared by many.
+_LONGER = 2
+#: Steps that a supernet has at least, on little data too.
+_STEPS = 4000
+#: Upper bound of the epochs where time decides.
+_MOST = 100
+
+#: Called with each row of the supernet's curve and the planned number of epochs.
+OnShared = Callable[[Mapping[str, float], int], None]
+
+
+class OnSharedWeights(Strategy):
+    """What a one-shot method derives comes first; then a strategy searches on its weights.
+
+    Args:
+        method: trains the supernet.
+        then: searches on it.
+    """
+
+    def __init__(self, method: Method, then: Strategy) -> None:
+        self.method, self.then = method, then
+        self.name = f"{method.name}+{then.name}"  # type: ignore[misc]
+        self.derived: list[Architecture] = []
+        self._evaluator: SharedWeightsEvaluator | None = None
+
+    @property
+    def evaluator(self) -> SharedWeightsEvaluator:
+        """Judges by the weights; set once the setting is known."""
+        assert self._evaluator is not None
+        return self._evaluator
+
+    @evaluator.setter
+    def evaluator(self, evaluator: SharedWeightsEvaluator) -> None:
+        self._evaluator = evaluator
+
+    def check(self, space: Space, history: History) -> None:
+        self.method.check(space, history.objectives, history.limits)
+        self.then.check(space, history)
+
+    def describe(self, space: Space, history: History) -> str:
+        then = self.then.describe(space, history)
+        return f"{self.method.name} trains shared weights; on them {then}"
+
+    def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        for place, architecture in enumerate(self.derived):
+            if history.new(architecture):
+                return Proposal(architecture, note=f"number {place + 1} of {self.method.name}")
+        return self.then.propose(space, history, rng)
+
+
+def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
+    """What a strategy's name or value means, where it is a one-shot method; ``None`` where not.
+
+    ``"spos"`` is the method with the default strategy on its weights, ``"spos+nsga2"`` another.
+
+    Raises:
+        UnknownNameError: a name that is neither, or one on either side of the ``+``.
+    """
+    if isinstance(strategy, OnSharedWeights):
+        return strategy
+    if isinstance(strategy, Strategy):
+        return None
+    if isinstance(strategy, str):
+        first, plus, then = strategy.partition("+")
+        if not plus and first not in methods.names():
+            if ":" not in first and first not in strategies.names():
+                raise unknown("strategy", first, [*strategies.names(), *methods.names()])
+            return None
+        return OnSharedWeights(methods.get(first)(), named(then or "auto")())
+    return OnSharedWeights(strategy, named("auto")())
+
+
+def epochs_of(setting: Setting, given: int | None, timed: bool) -> int:
+    """Epochs of the supernet: as given, or longer than one network's, or as time allows."""
+    if given is not None:
+        return given
+    recipe = setting.recipe
+    steps = max(1, len(setting.data.train) // recipe.batch_size)
+    usual = max(_LONGER * recipe.epochs, math.ceil(_STEPS / steps))
+    return _MOST * usual if timed else usual
+
+
+def trials_of(method: Method, trials: int | None, timed: bool) -> int | None:
+    """Trials on shared weights: as given; else some, or as many as time allows."""
+    if trials is not None or timed:
+        return trials
+    return DERIVED + 1 if derives(method) else TRIALS
+
+
+def derives(method: Method) -> bool:
+    """Whether a method finds architectures by itself."""
+    from ..supernet.method import Method as Base
+
+    return type(method).derive is not Base.derive
+
+
+def evaluator_of(setting: Setting, folder: Path | None) -> SharedWeightsEvaluator:
+    """Judges by the supernet of a run folder."""
+    from ..evaluate.shared import SharedWeightsEvaluator
+
+    return SharedWeightsEvaluator(
+        setting.space,
+        weights_path(folder) if folder else "",
+        setting.source,
+        setting.options,
+        setting.task,
+        setting.device,
+        data=setting.data,
+    )
+
+
+def weights_path(folder: Path) -> Path:
+    """Where a run folder keeps the shared weights."""
+    return folder / "supernet.safetensors"
+
+
+def check_weights(evaluator: SharedWeightsEvaluator, whole: bool = True) -> None:
+    """Refuse shared weights that are damaged, gone, or not those of the space.
+
+    Args:
+        whole: read them, which the evaluator needs before its first trial; else the header alone.
+
+    Raises:
+        InputError: what is wrong with the file, and how to have it made again.
+    """
+    from ..supernet.supernet import Supernet
+
+    try:
+        Supernet.check(evaluator.file, evaluator.space)
+        if whole:
+            _ = evaluator.supernet
+    except InputError as error:
+        raise InputError(
+            error.where, error.expected, error.got,
+            "delete the file if it is there and give the search's command again, which trains "
+            "the shared weights anew",
+        ) from None  # fmt: skip
+
+
+def check_inherit(store: Store, inherit: bool) -> None:
+    """Refuse to go on where finalists have been trained from other weights than are wanted now.
+
+    Raises:
+        RunFolderError: each is trained once, so it would not be done again.
+    """
+    before = store.meta().get("inherit", inherit)
+    if before != inherit and any(name.startswith("final.") for name in store.record().notes):
+        begin = ("new weights", "the shared weights")
+        raise RunFolderError(
+            str(store.folder or "store"), f"finalists that begin with {begin[before]}, as those "
+            "trained there did", begin[inherit],
+            "give the options of the first run again, or another run folder",
+        )  # fmt: skip
+
+
+def _forget_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a training whose end is kept."""
+    from ..supernet.checkpoint import remove
+
+    remove(folder / "supernet")
+
+
+@dataclass
+class Sharing:
+    """Trains the shared weights of a study before its first trial, once."""
+
+    setting: Setting
+    strategy: OnSharedWeights
+    study: Study
+    budget: float | None
+    on_epoch: OnShared | None = None
+    _known: dict[Architecture, Mapping[str, float]] = field(default_factory=dict)
+
+    def prepare(self) -> None:
+        """Train, or take what an earlier session trained; then the study can begin.
+
+        Raises:
+            WorkError: the training diverged.
+            InputError: weights of this space cannot be shared, or memory is too small.
+        """
+        self.study.check_store()
+        record, folder = self.study.store.record(), self.study.store.folder
+        known = record.notes.get("supernet")
+        if known and folder and weights_path(folder).exists():
+            _forget_checkpoints(folder)
+            wanted = self.study.trials
+            check_weights(self.strategy.evaluator, wanted is None or len(record.ended) < wanted)
+            found = [Architecture.from_json(values) for values in known["derived"]]
+            self.strategy.derived = found
+            return
+        net = self._supernet()  # what is refused here leaves the folder free for another study
+        self.study.prepare(lambda: self._train(net))
+
+    def _supernet(self) -> Supernet:
+        from ..supernet.memory import check_memory
+        from ..supernet.supernet import Supernet
+
+        setting, method = self.setting, self.strategy.method
+        example = setting.task.example(setting.data.facts, batch=2)
+        net = Supernet(setting.space, seed=self.study.seed, device=setting.device, example=example)
+        check_memory(net, example, setting.recipe.batch_size, method.paths(setting.space))
+        method.try_out(net, example)
+        return net
+
+    def _train(self, net: Supernet) -> None:
+        from ..supernet.training import train_supernet
+        from ..train import Diverged
+
+        setting, study, method = self.setting, self.study, self.strategy.method
+        epochs = setting.fidelity.epochs or setting.recipe.epochs
+        folder = study.store.folder
+        seconds = None if self.budget is None else TRAINING * self.budget
+        method.costs = self._costs
+        try:
+            session = train_supernet(
+                net, method, setting.task, setting.data, setting.recipe,
+                seed=study.seed, epochs=epochs, seconds=seconds,
+                objectives=study.objectives, limits=study.limits,
+                checkpoint=folder / "supernet" if folder else None,
+                on_epoch=lambda row: self.on_epoch(row, epochs) if self.on_epoch else None,
+            )  # fmt: skip
+        except Diverged as error:
+            raise WorkError(
+                f"the supernet of {method.name}", "a training that converges", error.reason,
+                "a lower learning rate (recipe)",
+            ) from error  # fmt: skip
+        problem = self._derive(session)
+        self.strategy.evaluator.take(net)
+        if folder:
+            net.save(weights_path(folder))
+        study.store.note("supernet", self._facts(session, net) | {"problem": problem})
+        if folder:
+            _forget_checkpoints(folder)
+
+    def _derive(self, session: Session) -> str:
+        """Take what the method derives; why it derives nothing, if so."""
+        clocked = any(limit.metric.startswith("latency") for limit in self.study.limits)
+        predicted = "latency_error" in self.study.evaluator.provides
+        self.strategy.method.confirmed = self._confirmed if clocked and predicted else None
+        try:
+            self.strategy.derived = self.strategy.method.derive(session, DERIVED)
+        except WorkError as error:
+            # The strategy that follows keeps limits as well.
+            return f"{self.strategy.method.name} derives nothing: {error.expected}, got {error.got}"
+        return ""
+
+    def _costs(self, architecture: Architecture) -> Mapping[str, float]:
+        """What an architecture costs, by the study's evaluators that need no training."""
+        from ..evaluate.base import Price, Stages, Watch
+
+        if architecture not in self._known:
+            whole = self.study.evaluator
+            parts = whole.evaluators if isinstance(whole, Stages) else [whole]
+            found: dict[str, float] = {}
+            for part in parts:
+                if part.price < Price.TRAINED:
+                    found |= part.evaluate(architecture, Fidelity(), 0, Watch())
+            self._known[architecture] = found
+        return self._known[architecture]
+
+    def _confirmed(self, architecture: Architecture) -> Mapping[str, float]:
+        """What it costs, its latency measured now; nothing where it cannot be measured."""
+        try:
+            return {"latency_ms": confirm(self.setting, architecture).median}
+        except Exception:
+            return {"latency_ms": math.inf}  # a predictor told its latency, but it does not run
+
+    def _facts(self, session: Session, net: Supernet) -> dict[str, Any]:
+        method = self.strategy.method
+        decisions = {d.name: d for s in net.survey.seen.values() for d in s.decisions.values()}
+        options = {name: list(d.answers()) for name, d in decisions.items() if d.listed}
+        return {
+            "method": method.name,
+            "epochs": len(session.curve),
+            "seconds": session.spent,
+            "curve": session.curve,
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "stopped": method.stopped,
+            "visits": tally(method.visits(), options),
+            "derived": [a.to_json() for a in self.strategy.derived],
+        }
+
+
+def inherited(
+    evaluator: SharedWeightsEvaluator,
+) -> Callable[[Architecture], Mapping[str, Tensor]]:
+    """Gives the state dict that an architecture has in the supernet."""
+    return lambda architecture: evaluator.supernet.extract(architecture).state_dict()
+
+
+def check_options(
+    folder: Path | None,
+    workers: int,
+    share: float | None,
+    evaluator: Evaluator | None,
+    stop: Stopper | None,
+) -> None:
+    """Refuse options that make no sense with shared weights.
+
+    Raises:
+        InputError: which, and what to do instead.
+    """
+    if workers > 1 and folder is None:
+        raise InputError("workers", "a run folder, from which workers read the weights", "none",
+                         "run='runs/name', or workers=1")  # fmt: skip
+    if share is not None:
+        raise InputError("share", "nothing: shared weights train on the whole training part",
+                         str(share), "epochs or time shorten the training")  # fmt: skip
+    if evaluator is not None:
+        raise InputError("evaluator", "none beside a one-shot method, which brings its own",
+                         evaluator.name)  # fmt: skip
+    if stop is not None:
+        raise InputError("stop", "nothing: a trial on shared weights is not trained", stop.name,
+                         "a strategy whose trials are trained, such as auto")  # fmt: skip
