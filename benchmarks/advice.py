@@ -148,15 +148,19 @@ def cell(table: Any, name: str, variant: str, scores: Scores, options: Any) -> d
     ]
     regret = np.nan_to_num(result.regret / scale, nan=1.0)
     return {
-        "table": name, "variant": variant, "queries": queries, "repeats": options.repeats,
-        "to_optimum": statistics.median(first), "at_optimum": float(np.mean(result.optimum[:, -1])),
+        "table": name,
+        "variant": variant,
+        "queries": queries,
+        "repeats": options.repeats,
+        "to_optimum": statistics.median(first),
+        "at_optimum": float(np.mean(result.optimum[:, -1])),
         "regret": {str(q): float(regret[:, min(q, queries) - 1].mean()) for q in AT},
         "regret_sem": {
             str(q): float(regret[:, min(q, queries) - 1].std(ddof=1) / math.sqrt(options.repeats))
             for q in AT
         },
         "seconds": time.perf_counter() - began,
-    }  # fmt: skip
+    }
 
 
 def report(cells: list[dict[str, Any]], variants: Sequence[str]) -> str:
@@ -175,8 +179,11 @@ def report(cells: list[dict[str, Any]], variants: Sequence[str]) -> str:
             told = f"> {most}" if median > most else f"{median:.0f}"
             row.append(f"{told} ({100 * found['at_optimum']:.0f} %)")
         lines.append(f"| {table} | " + " | ".join(row) + " |")
-    lines += ["", "| regret, mean of the tables, after | " + " | ".join(variants) + " |",
-              "|---|" + "---|" * len(variants)]  # fmt: skip
+    lines += [
+        "",
+        "| regret, mean of the tables, after | " + " | ".join(variants) + " |",
+        "|---|" + "---|" * len(variants),
+    ]
     for query in AT:
         row = []
         for variant in variants:
@@ -214,8 +221,9 @@ def main() -> None:
                 f"{name:26} {variant:24} optimum after {done['to_optimum']:.0f} "
                 f"({100 * done['at_optimum']:.0f} %), {done['seconds']:.0f} s, "
                 f"of which scores {scores.spent:.0f} s",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+                file=sys.stderr,
+                flush=True,
+            )
             scores.spent = 0.0
             if options.json:
                 told = {key: str(value) for key, value in vars(options).items()}

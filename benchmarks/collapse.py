@@ -36,7 +36,7 @@ import archsmith as nas
 from archsmith.data.splits import TensorSplit
 from archsmith.supernet import methods
 from archsmith.supernet.relax.collapse import Watch
-from archsmith.task.problem import settle
+from archsmith.task.problem import open_problem
 
 HEALTHY = ("darts", "drnas", "fair-darts", "gdas")
 PLANTED = ("heart", "skip")
@@ -51,14 +51,19 @@ def conv(kernel: int) -> nn.Module:
 def places(channels: int, classes: int) -> nn.Module:
     """Three choices in a row, between a convolution and a head."""
     options = {
-        "conv3": lambda: conv(3), "conv1": lambda: conv(1), "skip": nn.Identity,
+        "conv3": lambda: conv(3),
+        "conv1": lambda: conv(1),
+        "skip": nn.Identity,
         "pool": lambda: nn.AvgPool2d(3, 1, 1, count_include_pad=False),
-    }  # fmt: skip
+    }
     return nn.Sequential(
-        nn.Conv2d(channels, WIDTH, 3, padding=1), nn.BatchNorm2d(WIDTH),
+        nn.Conv2d(channels, WIDTH, 3, padding=1),
+        nn.BatchNorm2d(WIDTH),
         *(nas.one_of(f"op{place}", options) for place in range(3)),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * WIDTH, classes),
-    )  # fmt: skip
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * WIDTH, classes),
+    )
 
 
 def by_heart(train: TensorSplit, seed: int) -> TensorSplit:
@@ -74,7 +79,7 @@ def by_heart(train: TensorSplit, seed: int) -> TensorSplit:
 
 def search(kind: str, method: str, seed: int, epochs: int) -> dict[str, Any]:
     """One search to its end, with the signs of each epoch."""
-    setting = settle(nas.Space(places, channels=1, classes=10), "digits")
+    setting = open_problem(nas.Space(places, channels=1, classes=10), "digits")
     data, recipe = setting.data, replace(setting.recipe, epochs=epochs, batch_size=48)
     if kind == "heart":
         data = replace(data, train=by_heart(data.train, seed))
@@ -101,15 +106,24 @@ def search(kind: str, method: str, seed: int, epochs: int) -> dict[str, Any]:
 
     began = time.process_time()
     nas.train_supernet(
-        nas.Supernet(setting.space, seed=seed), chosen, setting.task, data, recipe, seed=seed,
+        nas.Supernet(setting.space, seed=seed),
+        chosen,
+        setting.task,
+        data,
+        recipe,
+        seed=seed,
         on_epoch=noted,
-    )  # fmt: skip
+    )
     seconds = time.process_time() - began
     signs = ("eigenvalue", "probe_loss", "free_share", "entropy", "train_loss")
     return {
-        "kind": kind, "method": method, "seed": seed, "seconds": seconds,
-        "share": spent[0] / seconds, **{name: [row[name] for row in rows] for name in signs},
-    }  # fmt: skip
+        "kind": kind,
+        "method": method,
+        "seed": seed,
+        "seconds": seconds,
+        "share": spent[0] / seconds,
+        **{name: [row[name] for row in rows] for name in signs},
+    }
 
 
 def verdict(row: dict[str, Any]) -> tuple[int, str]:

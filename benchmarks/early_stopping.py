@@ -32,7 +32,7 @@ from archsmith.history.objective import Objective
 from archsmith.history.trial import Fidelity, History, Proposal, State
 from archsmith.space import Architecture, Space, choose
 from archsmith.strategy.base import Strategy
-from archsmith.study import CurveStop, MedianStop, Stopper, Study
+from archsmith.study import CurveStop, MedianStop, Pruner, Study
 
 FILE = "nas_bench_nlp_wikitext2.parquet"
 
@@ -97,7 +97,7 @@ def space_of(runs: int) -> Space:
 
 
 def play(
-    space: Space, losses: np.ndarray, order: Sequence[int], stop: Stopper | None, trials: int
+    space: Space, losses: np.ndarray, order: Sequence[int], stop: Pruner | None, trials: int
 ) -> History:
     goal = [Objective("loss", "minimize")]
     study = Study(space, InOrder(order), Recorded(losses), goal, trials=trials, stop=stop)
@@ -161,8 +161,10 @@ def main() -> None:
     space = space_of(len(losses))
     repeats = [repeat(space, losses, walls, given.trials, seed) for seed in range(given.repeats)]
     summary = {rule: mean(repeats, rule) for rule in ("full", "median", "curve")}
-    print(f"{len(losses)} curves of {losses.shape[1]} epochs, {given.trials} trials, "
-          f"{given.repeats} repeats; losses in nats, optimum {losses.min():.3f}")  # fmt: skip
+    print(
+        f"{len(losses)} curves of {losses.shape[1]} epochs, {given.trials} trials, "
+        f"{given.repeats} repeats; losses in nats, optimum {losses.min():.3f}"
+    )
     print("| | seconds saved | epochs saved | best kept | loss given up | regret at equal epochs |")
     print("|---|---|---|---|---|---|")
     print(f"| full training | 0 % | 0 % | 100 % | 0 | {summary['full']['regret']:.4f} |")

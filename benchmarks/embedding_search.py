@@ -98,10 +98,17 @@ def main() -> None:
     text = ",".join(filter(None, [f"few-shot:turned=yes,loss={options.loss}", options.options]))
     conv4 = {"omniglot": 111_680}.get(options.data)
     result = nas.search(
-        "embedder", options.data, task=text, strategy=options.strategy, trials=options.trials,
-        epochs=options.epochs, final_epochs=options.final_epochs, finalists=options.finalists,
-        limits=[f"params<={conv4}"] if conv4 else (), run=run,
-    )  # fmt: skip
+        "embedder",
+        options.data,
+        task=text,
+        strategy=options.strategy,
+        trials=options.trials,
+        epochs=options.epochs,
+        final_epochs=options.final_epochs,
+        finalists=options.finalists,
+        limits=[f"params<={conv4}"] if conv4 else (),
+        run=run,
+    )
     spent = time.process_time() - began
     setting, best, default = result.setting, result.best, result.default
     assert best is not None
@@ -112,12 +119,14 @@ def main() -> None:
             model = found.model if seed == 0 else again(setting, found.architecture, seed)
             rows.append(
                 {
-                    "name": name, "seed": seed, "params": found.metrics["params"],
+                    "name": name,
+                    "seed": seed,
+                    "params": found.metrics["params"],
                     "flops": found.metrics["flops"],
                     "architecture": found.architecture.to_json(),
                     "found": judged(model, setting, options.episodes),
                 }
-            )  # fmt: skip
+            )
             print(name, seed, rows[-1]["found"], file=sys.stderr, flush=True)
     print(table(rows, options, spent))
     if options.json:
@@ -145,8 +154,9 @@ def table(rows: list[dict[str, Any]], options: argparse.Namespace, spent: float)
         ]
         lines.append(
             f"| {name} | {own[0]['params']:,.0f} | {own[0]['flops'] / 1e6:.1f} | "
-            + " | ".join(cells) + " |"
-        )  # fmt: skip
+            + " | ".join(cells)
+            + " |"
+        )
     return "\n".join(lines)
 
 

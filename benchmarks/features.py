@@ -37,8 +37,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     runs = [measure(options, seed) for seed in range(options.seeds)]
-    document = {"machine": platform.platform(), "options": vars(options) | {"json": None},
-                "runs": runs}  # fmt: skip
+    document = {
+        "machine": platform.platform(),
+        "options": vars(options) | {"json": None},
+        "runs": runs,
+    }
     if options.json:
         options.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
     print(report(runs, options))
@@ -71,12 +74,17 @@ def measure(options: argparse.Namespace, seed: int) -> dict[str, Any]:
     before = probes(model, prepare, known, held, options)
     if options.epochs:
         train(
-            model, task, data, task.recipe(data), Fidelity(epochs=options.epochs), seed=seed,
+            model,
+            task,
+            data,
+            task.recipe(data),
+            Fidelity(epochs=options.epochs),
+            seed=seed,
             on_epoch=lambda row: print(
                 f"seed {seed}: epoch {row['epoch']}, accuracy {row['accuracy']:.4f}",
                 file=sys.stderr,
             ),
-        )  # fmt: skip
+        )
     after = probes(model, prepare, known, held, options)
     return {
         "seed": seed,

@@ -53,10 +53,16 @@ def net(channels: int, classes: int) -> nn.Module:
     width = nas.choose("width", [8, 12, 16])
     act = nas.one_of("act", {"relu": nn.ReLU, "silu": nn.SiLU})
     return nn.Sequential(
-        nn.Conv2d(channels, width, 3, stride=2, padding=1), nn.BatchNorm2d(width), act,
-        nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.BatchNorm2d(2 * width), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2 * width, classes),
-    )  # fmt: skip
+        nn.Conv2d(channels, width, 3, stride=2, padding=1),
+        nn.BatchNorm2d(width),
+        act,
+        nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
+        nn.BatchNorm2d(2 * width),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(2 * width, classes),
+    )
 
 
 def write_pictures(root: Path, count: int) -> None:
@@ -111,17 +117,25 @@ def measured(data: Any, options: argparse.Namespace) -> dict[str, Any]:
                 at_trials.append(memory.now())
 
         found = nas.search(
-            net, data, loss=F.cross_entropy,
+            net,
+            data,
+            loss=F.cross_entropy,
             metrics={"accuracy": lambda outputs, targets: (outputs.argmax(1) == targets).float()},
-            trials=options.trials, epochs=1, finalists=0, listener=nas.Listener(event=note),
-        )  # fmt: skip
+            trials=options.trials,
+            epochs=1,
+            finalists=0,
+            listener=nas.Listener(event=note),
+        )
         seconds = time.perf_counter() - began
     best = found.history.best()
     assert best is not None
     return {
-        "before_mb": before, "peak_mb": memory.peak, "trials_mb": at_trials,
-        "seconds_a_trial": seconds / options.trials, "accuracy": best.metrics["accuracy"],
-    }  # fmt: skip
+        "before_mb": before,
+        "peak_mb": memory.peak,
+        "trials_mb": at_trials,
+        "seconds_a_trial": seconds / options.trials,
+        "accuracy": best.metrics["accuracy"],
+    }
 
 
 def main() -> None:

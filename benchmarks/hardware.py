@@ -31,17 +31,31 @@ from archsmith.bench import benchmark, read_table
 from archsmith.history.objective import Metric, Objective
 from archsmith.strategy import named
 from archsmith.study.processes import cores
-from archsmith.tables import Table
+from archsmith.tables import BenchmarkTable
 from archsmith.tables.columns import numbers, read_columns
 
 #: Column of ``nb201_hw.npz``: a desktop GPU, a server GPU with a batch, a server CPU, two phones,
 #: a Raspberry Pi 5.
 DEVICES = (
-    "help_1080ti_1_ms", "help_titan_rtx_256_ms", "help_gold_6226_ms", "help_pixel3_ms",
-    "help_samsung_a50_ms", "hw360_pi5_onnx_cifar100_lat_ms",
-)  # fmt: skip
-STRATEGIES = ("random", "evolution", "genetic", "local-search", "nsga2", "tpe", "bananas",
-              "linear-thompson", "bayesian", "auto")  # fmt: skip
+    "help_1080ti_1_ms",
+    "help_titan_rtx_256_ms",
+    "help_gold_6226_ms",
+    "help_pixel3_ms",
+    "help_samsung_a50_ms",
+    "hw360_pi5_onnx_cifar100_lat_ms",
+)
+STRATEGIES = (
+    "random",
+    "evolution",
+    "genetic",
+    "local-search",
+    "nsga2",
+    "tpe",
+    "bananas",
+    "linear-thompson",
+    "bayesian",
+    "auto",
+)
 AT = (30, 50, 100, 200)
 
 
@@ -67,7 +81,7 @@ def main() -> None:
     print(report(cells, options))
 
 
-def with_latency(table: Table, device: str) -> Table:
+def with_latency(table: BenchmarkTable, device: str) -> BenchmarkTable:
     """The table with the device's latency as a metric."""
     path = Path(os.environ["ARCHSMITH_DATA"]) / "nb201_hw.npz"
     columns = read_columns(path)
@@ -96,12 +110,19 @@ def _device(device: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     return cells
 
 
-def _cell(table: Table, device: str, strategy: str, options: argparse.Namespace) -> dict[str, Any]:
+def _cell(
+    table: BenchmarkTable, device: str, strategy: str, options: argparse.Namespace
+) -> dict[str, Any]:
     def run(repeats: int, seed: int) -> Any:
         return benchmark(
-            table, named(strategy), queries=options.queries, repeats=repeats, seed=seed,
-            objectives=[Objective("latency_ms", "minimize")], processes=1,
-        )  # fmt: skip
+            table,
+            named(strategy),
+            queries=options.queries,
+            repeats=repeats,
+            seed=seed,
+            objectives=[Objective("latency_ms", "minimize")],
+            processes=1,
+        )
 
     run(1, 10_000)  # what is learned once a process is not counted
     began = time.perf_counter()
@@ -112,13 +133,13 @@ def _cell(table: Table, device: str, strategy: str, options: argparse.Namespace)
     print(f"{device:32} {strategy:14} {repeats:4} runs, {each:.2f} s each", file=sys.stderr)
     at = [q for q in AT if q <= options.queries]
     return {
-        "device": device, "strategy": strategy, "repeats": repeats,
+        "device": device,
+        "strategy": strategy,
+        "repeats": repeats,
         "missing": {str(q): float(1 - result.volume[:, q - 1].mean()) for q in at},
-        "sem": {
-            str(q): float(result.volume[:, q - 1].std(ddof=1) / np.sqrt(repeats)) for q in at
-        },
+        "sem": {str(q): float(result.volume[:, q - 1].std(ddof=1) / np.sqrt(repeats)) for q in at},
         "ms_per_trial": 1000 * result.seconds_per_trial,
-    }  # fmt: skip
+    }
 
 
 def report(cells: Sequence[dict[str, Any]], options: argparse.Namespace) -> str:

@@ -88,9 +88,14 @@ def reached(process: subprocess.Popen[bytes], folder: Path, wanted: int) -> bool
 
 
 def kill(
-    command: list[str], folder: Path, acknowledged: dict[int, dict[str, Any]], rng: random.Random,
-    worker_too: bool, longest: float, most: int,
-) -> Kill | None:  # fmt: skip
+    command: list[str],
+    folder: Path,
+    acknowledged: dict[int, dict[str, Any]],
+    rng: random.Random,
+    worker_too: bool,
+    longest: float,
+    most: int,
+) -> Kill | None:
     """Start, kill, look. ``None`` where the search ended before its moment came."""
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -117,15 +122,17 @@ def kill(
     record = read(folder)
     running = sum(trial.state is State.RUNNING for trial in record.trials)
     gone = lost(acknowledged, record)
-    return Kill(
-        moment, worker_too, len(before), len(record.ended), running, len(left), len(gone)
-    )  # fmt: skip
+    return Kill(moment, worker_too, len(before), len(record.ended), running, len(left), len(gone))
 
 
 def verdict(
-    kills: list[Kill], wanted: int, planned: int, acknowledged: dict[int, dict[str, Any]],
-    record: Record, status: int,
-) -> dict[str, bool]:  # fmt: skip
+    kills: list[Kill],
+    wanted: int,
+    planned: int,
+    acknowledged: dict[int, dict[str, Any]],
+    record: Record,
+    status: int,
+) -> dict[str, bool]:
     """What must hold at the end."""
     states = [trial.state for trial in record.trials]
     counted = states.count(State.FINISHED) + states.count(State.FAILED)
@@ -154,14 +161,29 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run"
         command = [
-            str(Path(sys.executable).with_name("archsmith")), "search", "digits",
-            "--workers", "2", "--trials", str(given.trials), "--run", str(folder),
-            "--epochs", "2", "--final-epochs", "2", "--finalists", "1", *given.options,
-        ]  # fmt: skip
+            str(Path(sys.executable).with_name("archsmith")),
+            "search",
+            "digits",
+            "--workers",
+            "2",
+            "--trials",
+            str(given.trials),
+            "--run",
+            str(folder),
+            "--epochs",
+            "2",
+            "--final-epochs",
+            "2",
+            "--finalists",
+            "1",
+            *given.options,
+        ]
         acknowledged: dict[int, dict[str, Any]] = {}
         kills: list[Kill] = []
-        print(f"{'kill':>4} {'at, s':>6} {'worker':>6} {'ended':>6} {'after':>6} {'running':>7} "
-              f"{'orphans':>7} {'lost':>4}")  # fmt: skip
+        print(
+            f"{'kill':>4} {'at, s':>6} {'worker':>6} {'ended':>6} {'after':>6} {'running':>7} "
+            f"{'orphans':>7} {'lost':>4}"
+        )
         for number in range(given.kills):
             done = kill(
                 command, folder, acknowledged, rng, bool(number % 2), given.longest, given.most
@@ -170,9 +192,12 @@ def main() -> int:
                 print("the search ended before its next kill; give it more --trials")
                 break
             kills.append(done)
-            print(f"{number + 1:4} {done.moment:6.2f} {done.worker_too!s:>6} "
-                  f"{done.ended_before:6} {done.ended_after:6} {done.running_after:7} "
-                  f"{done.orphans:7} {done.lost:4}", flush=True)  # fmt: skip
+            print(
+                f"{number + 1:4} {done.moment:6.2f} {done.worker_too!s:>6} "
+                f"{done.ended_before:6} {done.ended_after:6} {done.running_after:7} "
+                f"{done.orphans:7} {done.lost:4}",
+                flush=True,
+            )
         status = subprocess.run(command, stdout=subprocess.DEVNULL).returncode
         record = read(folder)
     checks = verdict(kills, given.kills, given.trials, acknowledged, record, status)
@@ -180,10 +205,13 @@ def main() -> int:
         print(f"{'yes' if holds else 'NO':>4}  {name}")
     if given.json:
         document = {
-            "command": command[1:], "kills": [asdict(k) for k in kills],
-            "acknowledged": len(acknowledged), "ended": len(record.ended),
-            "attempts": sum(trial.attempts for trial in record.trials), "checks": checks,
-        }  # fmt: skip
+            "command": command[1:],
+            "kills": [asdict(k) for k in kills],
+            "acknowledged": len(acknowledged),
+            "ended": len(record.ended),
+            "attempts": sum(trial.attempts for trial in record.trials),
+            "checks": checks,
+        }
         given.json.write_text(json.dumps(document, indent=2) + "\n")
     return 0 if all(checks.values()) else 1
 

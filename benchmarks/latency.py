@@ -43,26 +43,54 @@ from archsmith.zoo.nasbench201 import EDGES, from_arch_str, nasbench201
 PARTS = ("here", "devices", "limits")
 SPACES: dict[str, tuple[nas.Space, tuple[int, ...]]] = {
     "nasbench201 (8 channels, 2 cells)": (
-        nas.Space(nasbench201, channels=3, classes=10, cells=2, width=8), (1, 3, 32, 32),
+        nas.Space(nasbench201, channels=3, classes=10, cells=2, width=8),
+        (1, 3, 32, 32),
     ),
     "convnet (28x28)": (
-        nas.Space(convnet, channels=1, classes=10, height=28, width=28), (1, 1, 28, 28),
+        nas.Space(convnet, channels=1, classes=10, height=28, width=28),
+        (1, 1, 28, 28),
     ),
     "channel_bench (elastic widths)": (
-        nas.Space(channel_bench, channels=3, classes=10, width=16), (1, 3, 32, 32),
+        nas.Space(channel_bench, channels=3, classes=10, width=16),
+        (1, 3, 32, 32),
     ),
-}  # fmt: skip
+}
 DEVICES = (
-    "help_1080ti_1_ms", "help_1080ti_256_ms", "help_2080ti_32_ms", "help_titan_rtx_1_ms",
-    "help_titanx_1_ms", "help_gold_6226_ms", "help_gold_6240_ms", "help_silver_4114_ms",
-    "help_silver_4210r_ms", "help_pixel3_ms", "help_samsung_a50_ms", "help_samsung_s7_ms",
-    "help_essential_ph_1_ms", "hw360_pi5_litert_cifar100_lat_ms",
-    "hw360_pi5_onnx_cifar100_lat_ms", "hw360_pi5_torchmobile_cifar100_lat_ms",
-)  # fmt: skip
+    "help_1080ti_1_ms",
+    "help_1080ti_256_ms",
+    "help_2080ti_32_ms",
+    "help_titan_rtx_1_ms",
+    "help_titanx_1_ms",
+    "help_gold_6226_ms",
+    "help_gold_6240_ms",
+    "help_silver_4114_ms",
+    "help_silver_4210r_ms",
+    "help_pixel3_ms",
+    "help_samsung_a50_ms",
+    "help_samsung_s7_ms",
+    "help_essential_ph_1_ms",
+    "hw360_pi5_litert_cifar100_lat_ms",
+    "hw360_pi5_onnx_cifar100_lat_ms",
+    "hw360_pi5_torchmobile_cifar100_lat_ms",
+)
 STRATEGIES = (
-    "random", "evolution", "bayesian", "nsga2", "hyperband", "spos", "fairnas", "bignas", "ofa",
-    "enas", "few-shot-nas", "darts", "pc-darts", "gdas", "snas", "drnas",
-)  # fmt: skip
+    "random",
+    "evolution",
+    "bayesian",
+    "nsga2",
+    "hyperband",
+    "spos",
+    "fairnas",
+    "bignas",
+    "ofa",
+    "enas",
+    "few-shot-nas",
+    "darts",
+    "pc-darts",
+    "gdas",
+    "snas",
+    "drnas",
+)
 
 
 def main() -> None:
@@ -78,8 +106,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     work: dict[str, Callable[[argparse.Namespace], list[dict[str, Any]]]] = {
-        "here": here, "devices": devices, "limits": limits,
-    }  # fmt: skip
+        "here": here,
+        "devices": devices,
+        "limits": limits,
+    }
     found = {}
     for part in options.parts:
         found[part] = work[part](options)
@@ -101,12 +131,19 @@ def here(options: argparse.Namespace) -> list[dict[str, Any]]:
             made.blocks = measure_blocks([one for a in known for one in made.operations(a)])
         made.fit(known, times[: len(known)].tolist())
         error = relative_error(made.predict(others), times[len(known) :])
-        rows.append({
-            "space": name, "runtime": options.runtime, "measured": len(known),
-            "held out": len(others), "ms": f"{times.min():.2f} to {times.max():.2f}",
-            "way": made.way, "own error %": 100 * made.error, "MAPE %": 100 * error,
-            **{f"{way} %": 100 * e for way, e in made.errors.items()},
-        })  # fmt: skip
+        rows.append(
+            {
+                "space": name,
+                "runtime": options.runtime,
+                "measured": len(known),
+                "held out": len(others),
+                "ms": f"{times.min():.2f} to {times.max():.2f}",
+                "way": made.way,
+                "own error %": 100 * made.error,
+                "MAPE %": 100 * error,
+                **{f"{way} %": 100 * e for way, e in made.errors.items()},
+            }
+        )
         print(rows[-1], file=sys.stderr)
     return rows
 
@@ -138,10 +175,14 @@ def devices(options: argparse.Namespace) -> list[dict[str, Any]]:
             taken[way] += 1
             guess = model.predict([seen[i] for i in rest])
             values.append(float(spearmanr(guess, times[rest])[0]))
-        rows.append({
-            "device": device, "Spearman": float(np.mean(values)), "least": min(values),
-            "ways": ", ".join(f"{way} {n}" for way, n in taken.most_common()),
-        })  # fmt: skip
+        rows.append(
+            {
+                "device": device,
+                "Spearman": float(np.mean(values)),
+                "least": min(values),
+                "ways": ", ".join(f"{way} {n}" for way, n in taken.most_common()),
+            }
+        )
         print(rows[-1], file=sys.stderr)
     return rows
 
@@ -193,19 +234,31 @@ def limits(options: argparse.Namespace) -> list[dict[str, Any]]:
     for strategy in options.strategies:
         began = time.perf_counter()
         result = nas.search(
-            space, "digits", strategy=strategy, limits={"latency_ms": bound}, trials=6, epochs=3,
-            final_epochs=1, finalists=2, latency=replace(chosen, samples=None),
-        )  # fmt: skip
+            space,
+            "digits",
+            strategy=strategy,
+            limits={"latency_ms": bound},
+            trials=6,
+            epochs=3,
+            final_epochs=1,
+            finalists=2,
+            latency=replace(chosen, samples=None),
+        )
         assert result.best is not None, result.problems
         probe = Probe(result.best.model, torch.zeros(1, 1, 8, 8))
         again = [probe.measure().median for _ in range(5)]
-        rows.append({
-            "strategy": strategy, "limit ms": bound, "winner ms": result.best.metrics["latency_ms"],
-            "again ms": float(np.median(again)),
-            "share of 5 that keep": float(np.mean(np.array(again) <= bound)),
-            "keeps": float(np.median(again)) <= bound, "seconds": time.perf_counter() - began,
-            "problems": len(result.problems),
-        })  # fmt: skip
+        rows.append(
+            {
+                "strategy": strategy,
+                "limit ms": bound,
+                "winner ms": result.best.metrics["latency_ms"],
+                "again ms": float(np.median(again)),
+                "share of 5 that keep": float(np.mean(np.array(again) <= bound)),
+                "keeps": float(np.median(again)) <= bound,
+                "seconds": time.perf_counter() - began,
+                "problems": len(result.problems),
+            }
+        )
         print(rows[-1], file=sys.stderr)
     return rows
 

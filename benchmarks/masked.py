@@ -77,11 +77,16 @@ def told_characters(options: argparse.Namespace) -> list[dict[str, Any]]:
     book = Path(os.environ["ARCHSMITH_DATA"]) / "tinyshakespeare.txt.gz"
     began = time.process_time()
     result = nas.search(
-        data=str(book), task="masked-prediction", strategy=options.strategy,
-        trials=options.trials, limits=[options.limit], finalists=1,
-        final_epochs=options.final_epochs, arguments={"widths": (64, 96), "depths": (1, 2, 3)},
+        data=str(book),
+        task="masked-prediction",
+        strategy=options.strategy,
+        trials=options.trials,
+        limits=[options.limit],
+        finalists=1,
+        final_epochs=options.final_epochs,
+        arguments={"widths": (64, 96), "depths": (1, 2, 3)},
         run=options.run or Path(tempfile.mkdtemp()) / "run",
-    )  # fmt: skip
+    )
     spent = time.process_time() - began
     assert result.best is not None
     rows = counted(result.setting.data, book)
@@ -89,10 +94,13 @@ def told_characters(options: argparse.Namespace) -> list[dict[str, Any]]:
         if found is not None:
             rows.append(
                 {
-                    "name": name, "accuracy": found.test["accuracy"], "loss": found.test["loss"],
-                    "params": found.metrics["params"], "architecture": found.architecture.to_json(),
+                    "name": name,
+                    "accuracy": found.test["accuracy"],
+                    "loss": found.test["loss"],
+                    "params": found.metrics["params"],
+                    "architecture": found.architecture.to_json(),
                 }
-            )  # fmt: skip
+            )
     rows.append({"name": "seconds of a core for all", "seconds": spent})
     return rows
 
@@ -191,12 +199,15 @@ def probed(
     texts, labels = known["text"].tolist(), known["label"].to_numpy().astype(np.int64)
     asked, truth = test["text"].tolist(), test["label"].to_numpy().astype(np.int64)
     draws = {
-        (seed, count): np.concatenate([
-            np.random.default_rng(seed).permutation(np.flatnonzero(labels == c))[:count]
-            for c in np.unique(labels)
-        ])
-        for seed in range(options.seeds) for count in options.labels
-    }  # fmt: skip
+        (seed, count): np.concatenate(
+            [
+                np.random.default_rng(seed).permutation(np.flatnonzero(labels == c))[:count]
+                for c in np.unique(labels)
+            ]
+        )
+        for seed in range(options.seeds)
+        for count in options.labels
+    }
     # Only what some draw needs is read.
     wanted = np.unique(np.concatenate(list(draws.values())))
     counts = TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 4), sublinear_tf=True, min_df=2)
@@ -215,11 +226,16 @@ def probed(
     for name, (seen, tested) in features.items():
         for (seed, count), chosen in draws.items():
             found = nas.probe(
-                seen[[place[int(i)] for i in chosen]], labels[chosen], tested, truth,
-                kinds=["linear"], seed=seed,
-            )  # fmt: skip
-            rows.append({"features": name, "seed": seed, "labels": count,
-                         "accuracy": found[0].accuracy})  # fmt: skip
+                seen[[place[int(i)] for i in chosen]],
+                labels[chosen],
+                tested,
+                truth,
+                kinds=["linear"],
+                seed=seed,
+            )
+            rows.append(
+                {"features": name, "seed": seed, "labels": count, "accuracy": found[0].accuracy}
+            )
     return rows
 
 

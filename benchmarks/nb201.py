@@ -35,10 +35,25 @@ from archsmith.strategy.reinforce import Reinforce
 from archsmith.study.processes import cores
 
 STRATEGIES = (
-    "random", "evolution", "reinforce", "reinforce as published", "local-search", "genetic",
-    "nsga2", "tpe", "bananas", "linear-thompson",
-    "bayesian", "auto", "successive-halving", "hyperband", "asha", "bohb", "abohb", "grid",
-)  # fmt: skip
+    "random",
+    "evolution",
+    "reinforce",
+    "reinforce as published",
+    "local-search",
+    "genetic",
+    "nsga2",
+    "tpe",
+    "bananas",
+    "linear-thompson",
+    "bayesian",
+    "auto",
+    "successive-halving",
+    "hyperband",
+    "asha",
+    "bohb",
+    "abohb",
+    "grid",
+)
 #: Mean test accuracy and its spread, and after how many queries.
 PUBLISHED: dict[str, dict[str, tuple[float, float, str]]] = {
     "cifar10": {
@@ -90,10 +105,14 @@ def main() -> None:
             repeats = options.repeats if strategy not in SLOW else min(options.repeats, FEWER)
             results.append(
                 benchmark(
-                    table, make, queries=options.queries, repeats=repeats,
-                    workers=options.workers, processes=options.processes,
+                    table,
+                    make,
+                    queries=options.queries,
+                    repeats=repeats,
+                    workers=options.workers,
+                    processes=options.processes,
                 )
-            )  # fmt: skip
+            )
             results[-1] = replace(results[-1], strategy=strategy)
             took = time.perf_counter() - began
             print(f"{dataset} {strategy}: {took:.0f} s", file=sys.stderr)

@@ -47,11 +47,15 @@ class Inverted(nn.Module):
         hidden = CHANNELS * nas.choose("expansion", [1, 2, 4])
         kernel = nas.choose("kernel", [3, 5])
         self.body = nn.Sequential(
-            nn.Conv2d(CHANNELS, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU(),
+            nn.Conv2d(CHANNELS, hidden, 1, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(),
             nn.Conv2d(hidden, hidden, kernel, padding=kernel // 2, groups=hidden, bias=False),
-            nn.BatchNorm2d(hidden), nn.ReLU(),
-            nn.Conv2d(hidden, CHANNELS, 1, bias=False), nn.BatchNorm2d(CHANNELS),
-        )  # fmt: skip
+            nn.BatchNorm2d(hidden),
+            nn.ReLU(),
+            nn.Conv2d(hidden, CHANNELS, 1, bias=False),
+            nn.BatchNorm2d(CHANNELS),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.body(x)
@@ -60,10 +64,14 @@ class Inverted(nn.Module):
 
 def net(channels: int = 1, classes: int = 10) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(channels, CHANNELS, 3, padding=1), nn.BatchNorm2d(CHANNELS), nn.ReLU(),
+        nn.Conv2d(channels, CHANNELS, 3, padding=1),
+        nn.BatchNorm2d(CHANNELS),
+        nn.ReLU(),
         nas.repeat("depth", [1, 2, 3], lambda i: Inverted()),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * CHANNELS, classes),
-    )  # fmt: skip
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * CHANNELS, classes),
+    )
 
 
 def judged(supernet: nas.Supernet, architecture: nas.Architecture, data: Any) -> float:

@@ -47,16 +47,25 @@ SETTINGS = ((5, 1), (5, 5), (20, 1), (20, 5))
 ADAPTING = ("maml", "fomaml", "anil")
 OWN = ("matching", "relation", "siamese", "ridge")
 FEATURES = (
-    "prototypical", "nearest-neighbour", "simpleshot", "simpleshot-cl2n", "fine-tuning",
-    "baseline++", "mahalanobis", "label-propagation",
-)  # fmt: skip
+    "prototypical",
+    "nearest-neighbour",
+    "simpleshot",
+    "simpleshot-cl2n",
+    "fine-tuning",
+    "baseline++",
+    "mahalanobis",
+    "label-propagation",
+)
 METHODS = ("pixels", *FEATURES, *OWN, *ADAPTING)
 #: Accuracies in % as published, on the whole of Omniglot: 5-way and 20-way, 1 and 5 shots.
 PUBLISHED = {
-    "prototypical": (98.8, 99.7, 96.0, 98.9), "matching": (98.1, 98.9, 93.8, 98.5),
-    "relation": (99.6, 99.8, 97.6, 99.1), "siamese": (97.3, 98.4, 88.2, 97.0),
-    "maml": (98.7, 99.9, 95.8, 98.9), "ridge": (98.6, 99.7, 94.7, 98.9),
-}  # fmt: skip
+    "prototypical": (98.8, 99.7, 96.0, 98.9),
+    "matching": (98.1, 98.9, 93.8, 98.5),
+    "relation": (99.6, 99.8, 97.6, 99.1),
+    "siamese": (97.3, 98.4, 88.2, 97.0),
+    "maml": (98.7, 99.9, 95.8, 98.9),
+    "ridge": (98.6, 99.7, 94.7, 98.9),
+}
 
 
 @dataclass
@@ -219,9 +228,11 @@ class Benchmark:
         episodes = nas.Episodes(self.train.labels, ways, 1, options.queries)
         began, steps = time.perf_counter(), options.steps
         settings = {
-            "batch": batch, "lr": options.lr, "seed": options.seed,
+            "batch": batch,
+            "lr": options.lr,
+            "seed": options.seed,
             "augment": None if options.plain else bend,
-        }  # fmt: skip
+        }
         if options.seconds:
             kept = {name: value.clone() for name, value in learner.state_dict().items()}
             nas.train_episodes(learner, self.train.images, episodes, steps=10, **settings)
@@ -237,8 +248,10 @@ class Benchmark:
                 print(
                     f"\r{learner.name}, {ways} ways: {step['step']} of {steps} steps, {spent:.0f} "
                     f"s, accuracy {np.mean(recent[-200:]):.3f} ",
-                    end="", file=sys.stderr, flush=True,
-                )  # fmt: skip
+                    end="",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
         nas.train_episodes(
             learner, self.train.images, episodes, steps=steps, on_step=tell, **settings
@@ -260,16 +273,24 @@ class Benchmark:
             if way not in ways:
                 continue
             result = nas.evaluate_episodes(
-                learner, test, self.test.labels, ways=way, shots=shot,
-                queries=5 if learner.adapts and way == 20 else 15, episodes=options.episodes,
+                learner,
+                test,
+                self.test.labels,
+                ways=way,
+                shots=shot,
+                queries=5 if learner.adapts and way == 20 else 15,
+                episodes=options.episodes,
                 seed=options.seed,
-            )  # fmt: skip
+            )
             self.keep(method, "unseen alphabets", result, training)
         if 20 in ways:
             drawn = nas.one_drawer_each(
-                self.within.character, self.within.drawer, self.within.alphabet,
-                count=options.pairs, rng=options.seed,
-            )  # fmt: skip
+                self.within.character,
+                self.within.drawer,
+                self.within.alphabet,
+                count=options.pairs,
+                rng=options.seed,
+            )
             result = nas.evaluate_episodes(learner, within, self.within.character, drawn=drawn)
             self.keep(method, "within alphabets", result, training)
 

@@ -27,7 +27,7 @@ import torch
 
 import archsmith as nas
 from archsmith.history.trial import Fidelity
-from archsmith.task.problem import Setting, settle
+from archsmith.task.problem import Problem, open_problem
 from archsmith.train import score, train
 from archsmith.workflow.oneshot import OnSharedWeights, one_shot
 
@@ -38,7 +38,7 @@ def one(strategy: str, seed: int, options: argparse.Namespace) -> dict[str, Any]
     """Search and train within the budget."""
     began, budget = time.perf_counter(), 60.0 * options.minutes
     name, _, inherit = strategy.partition("/")
-    setting = settle(options.space, options.data)
+    setting = open_problem(options.space, options.data)
     architecture, start, trials = setting.space.default(), None, 0
     if name != "default":
         chosen: Any = one_shot(name) or name
@@ -58,14 +58,19 @@ def one(strategy: str, seed: int, options: argparse.Namespace) -> dict[str, Any]
     trained = train(model, setting.task, setting.data, recipe, seed=seed, device=setting.device)
     test = score(model, setting.task, setting.data.test, setting.data.facts, device=setting.device)
     return {
-        "strategy": strategy, "seed": seed, "test": test["accuracy"],
-        "validation": trained.metrics["accuracy"], "epochs": epochs, "trials": trials,
+        "strategy": strategy,
+        "seed": seed,
+        "test": test["accuracy"],
+        "validation": trained.metrics["accuracy"],
+        "epochs": epochs,
+        "trials": trials,
         "params": sum(p.numel() for p in model.parameters()),
-        "seconds": time.perf_counter() - began, "architecture": dict(architecture),
-    }  # fmt: skip
+        "seconds": time.perf_counter() - began,
+        "architecture": dict(architecture),
+    }
 
 
-def affordable(setting: Setting, model: Any, seconds: float) -> int:
+def affordable(setting: Problem, model: Any, seconds: float) -> int:
     """Epochs that fit, by the time of a twentieth of one on a copy and of a validation pass."""
     copy, data = deepcopy(model), setting.data
     began = time.perf_counter()

@@ -45,15 +45,34 @@ from unittest.mock import patch
 import numpy as np
 
 METHODS = (
-    "spos", "fairnas", "bignas", "ofa", "attentive", "few-shot-nas", "enas", "darts", "darts-2nd",
-    "pc-darts", "gdas", "snas", "drnas", "fair-darts", "beta-darts",
-)  # fmt: skip
+    "spos",
+    "fairnas",
+    "bignas",
+    "ofa",
+    "attentive",
+    "few-shot-nas",
+    "enas",
+    "darts",
+    "darts-2nd",
+    "pc-darts",
+    "gdas",
+    "snas",
+    "drnas",
+    "fair-darts",
+    "beta-darts",
+)
 #: CIFAR-10 test accuracy of what the method found, as quoted by later papers; one supernet each.
 PUBLISHED = {
-    "spos": "–", "fairnas": "93.23", "enas": "54.30 (93.76 in a rerun)", "darts": "54.30",
-    "darts-2nd": "54.30", "pc-darts": "93.41", "gdas": "93.61", "drnas": "94.36",
+    "spos": "–",
+    "fairnas": "93.23",
+    "enas": "54.30 (93.76 in a rerun)",
+    "darts": "54.30",
+    "darts-2nd": "54.30",
+    "pc-darts": "93.41",
+    "gdas": "93.61",
+    "drnas": "94.36",
     "beta-darts": "94.36",
-}  # fmt: skip
+}
 #: Published Kendall tau of shared with true accuracies, full size and long training.
 TAU = {"spos": "0.55–0.60", "fairnas": "0.54–0.61", "few-shot-nas": "0.65–0.70"}
 
@@ -87,19 +106,26 @@ def one(method: str, seed: int, options: argparse.Namespace, file: Path) -> dict
     from archsmith.history.objective import Objective
     from archsmith.study import Study
     from archsmith.supernet import methods
-    from archsmith.task.problem import settle
+    from archsmith.task.problem import open_problem
 
     torch.set_num_threads(1)
     table = read_table("nb201", None, "cifar10")
     read = nas.ReadOptions(validation=options.validation, test=0.02)
     recipe = nas.Recipe(
-        epochs=1000, batch_size=64, optimizer=options.optimizer, lr=options.lr,
-        weight_decay=options.decay, augment=True,
-    )  # fmt: skip
-    setting = settle(
-        "nasbench201", file, options=read, recipe=recipe,
+        epochs=1000,
+        batch_size=64,
+        optimizer=options.optimizer,
+        lr=options.lr,
+        weight_decay=options.decay,
+        augment=True,
+    )
+    setting = open_problem(
+        "nasbench201",
+        file,
+        options=read,
+        recipe=recipe,
         arguments={"width": options.width, "cells": options.cells},
-    )  # fmt: skip
+    )
     space = setting.space
     net = nas.Supernet(space, seed=seed)
     chosen = methods.get(method)()
@@ -108,10 +134,14 @@ def one(method: str, seed: int, options: argparse.Namespace, file: Path) -> dict
         space, "", setting.source, read, setting.task.name, supernet=net, data=setting.data
     )
     row: dict[str, Any] = {
-        "method": method, "seed": seed, "seconds": session.spent, "steps": session.step,
-        "epochs": len(session.curve), "train_loss": session.curve[-1]["train_loss"],
+        "method": method,
+        "seed": seed,
+        "seconds": session.spent,
+        "steps": session.step,
+        "epochs": len(session.curve),
+        "train_loss": session.curve[-1]["train_loss"],
         "stopped": chosen.stopped,
-    }  # fmt: skip
+    }
     derived = chosen.derive(session, 1)
     if derived:
         return row | {"found": dict(derived[0]), "test": recorded(table, derived[0])}
@@ -148,9 +178,14 @@ def trained_within(
     watch = (lambda: float(done[0])) if options.updates else time.process_time
     with patch.object(session, "time", SimpleNamespace(perf_counter=watch)):
         ended = nas.train_supernet(
-            net, method, setting.task, setting.data, setting.recipe, seed=seed,
+            net,
+            method,
+            setting.task,
+            setting.data,
+            setting.recipe,
+            seed=seed,
             seconds=options.updates or options.seconds,
-        )  # fmt: skip
+        )
         ended.elapsed, ended._began = ended.spent, time.perf_counter()
     return ended
 
@@ -175,13 +210,15 @@ def ranking(judge: Any, table: Any, count: int) -> dict[str, Any]:
         return rank_agreement(values, truth, direction="maximize").to_json()
 
     return {
-        "seconds_each": each, "agreement": agreement(shared, true),
+        "seconds_each": each,
+        "agreement": agreement(shared, true),
         "agreement_by_loss": agreement([-metrics["loss"] for metrics in judged], true),
         "tau_before_recalibration": agreement(raw, true[:60]),
         "tau_after_on_same": agreement(shared[:60], true[:60]),
-        "shared_mean": statistics.mean(shared), "raw_mean": statistics.mean(raw),
+        "shared_mean": statistics.mean(shared),
+        "raw_mean": statistics.mean(raw),
         "best_by_shared_in_sample": true[int(np.argmax(shared))],
-    }  # fmt: skip
+    }
 
 
 def recorded(table: Any, architecture: Any) -> float:
@@ -226,9 +263,7 @@ def main() -> None:
             rows.append(row)
             print(f"{method} {seed}: test {row['test']:.2f}", file=sys.stderr, flush=True)
             if options.json:
-                document = {
-                    "machine": platform.platform(), "options": told(options), "rows": rows
-                }  # fmt: skip
+                document = {"machine": platform.platform(), "options": told(options), "rows": rows}
                 options.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
     print(report(rows, options))
 

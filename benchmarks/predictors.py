@@ -27,8 +27,14 @@ from pathlib import Path
 from typing import Any
 
 TABLES = (
-    "nb201:cifar10", "nb201:cifar100", "nb101", "nbmacro", "channelbench", "hwgpt", "tnb101-micro",
-)  # fmt: skip
+    "nb201:cifar10",
+    "nb201:cifar100",
+    "nb101",
+    "nbmacro",
+    "channelbench",
+    "hwgpt",
+    "tnb101-micro",
+)
 PREDICTORS = ("linear", "gaussian", "boosted", "mlp", "graph")
 FIGURES = ("tau", "rho", "coverage", "mae", "validated_tau", "seconds")
 
@@ -65,7 +71,10 @@ def judge(name: str, predictor: str, trained: int, seed: int, held_out: int) -> 
     found, true = model.predict(architectures[trained:]), values[trained:]
     inside = np.abs(true - found.mean) <= 1.2815515655446004 * found.std
     return {
-        "table": name, "predictor": predictor, "trained": trained, "seed": seed,
+        "table": name,
+        "predictor": predictor,
+        "trained": trained,
+        "seed": seed,
         "held_out": len(true),
         "tau": float(kendalltau(found.mean, true).statistic),
         "rho": float(spearmanr(found.mean, true).statistic),
@@ -74,7 +83,7 @@ def judge(name: str, predictor: str, trained: int, seed: int, held_out: int) -> 
         "validated_tau": validation.tau.value,
         "believed": validation.believed,
         "seconds": seconds,
-    }  # fmt: skip
+    }
 
 
 def work(job: tuple[Any, ...]) -> dict[str, Any]:
@@ -146,8 +155,9 @@ def main() -> None:
             runs.append(run)
             print(
                 f"{run['table']} {run['predictor']} {run['trained']} seed {run['seed']}: "
-                f"tau {run['tau']:.3f}, {run['seconds']:.1f} s", file=sys.stderr,
-            )  # fmt: skip
+                f"tau {run['tau']:.3f}, {run['seconds']:.1f} s",
+                file=sys.stderr,
+            )
     by_cell: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for run in runs:
         by_cell.setdefault((run["table"], run["predictor"], run["trained"]), []).append(run)

@@ -39,14 +39,35 @@ from archsmith.zoo.nasbench201 import OPS, edge_names, nasbench201
 
 #: Milliseconds that the project promises.
 TARGETS = {
-    "random": 0.1, "evolution": 0.1, "local-search": 0.1, "reinforce": 20.0, "tpe": 20.0,
-    "bohb": 20.0, "bananas": 100.0, "linear-thompson": 100.0, "bayesian": 100.0, "auto": 100.0,
-}  # fmt: skip
+    "random": 0.1,
+    "evolution": 0.1,
+    "local-search": 0.1,
+    "reinforce": 20.0,
+    "tpe": 20.0,
+    "bohb": 20.0,
+    "bananas": 100.0,
+    "linear-thompson": 100.0,
+    "bayesian": 100.0,
+    "auto": 100.0,
+}
 STRATEGIES = (
-    "random", "evolution", "local-search", "genetic", "nsga2", "reinforce", "tpe", "bananas",
-    "linear-thompson", "bayesian", "auto", "asha", "hyperband", "bohb",
-    "optuna:TPESampler", "optuna:GPSampler",
-)  # fmt: skip
+    "random",
+    "evolution",
+    "local-search",
+    "genetic",
+    "nsga2",
+    "reinforce",
+    "tpe",
+    "bananas",
+    "linear-thompson",
+    "bayesian",
+    "auto",
+    "asha",
+    "hyperband",
+    "bohb",
+    "optuna:TPESampler",
+    "optuna:GPSampler",
+)
 #: These get a history of their own making: they read the past as steps of theirs.
 OWN = ("local-search", "asha", "hyperband", "bohb")
 MEGABYTES = 500
@@ -147,9 +168,11 @@ def _strategy(name: str, trials: int, proposals: int) -> dict[str, Any]:
         if sum(times) > 20_000:
             break
     return {
-        "name": name, "median": statistics.median(times[1:] or times), "slowest": max(times),
+        "name": name,
+        "median": statistics.median(times[1:] or times),
+        "slowest": max(times),
         "again": again,
-    }  # fmt: skip
+    }
 
 
 def _timed(ask: Callable[[], Any], tell: Callable[[Any], None], proposals: int) -> dict[str, Any]:
@@ -202,9 +225,15 @@ def _hyperopt(trials: int, proposals: int) -> dict[str, Any]:
 
     def more(algorithm: Any, count: int) -> None:
         fmin(
-            loss, space, algo=algorithm, max_evals=len(record) + count, trials=record,
-            rstate=np.random.default_rng(len(record)), show_progressbar=False, verbose=False,
-        )  # fmt: skip
+            loss,
+            space,
+            algo=algorithm,
+            max_evals=len(record) + count,
+            trials=record,
+            rstate=np.random.default_rng(len(record)),
+            show_progressbar=False,
+            verbose=False,
+        )
 
     more(rand.suggest, trials)
     return _timed(lambda: 1, lambda count: more(tpe.suggest, count), proposals)

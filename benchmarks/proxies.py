@@ -41,10 +41,14 @@ import numpy as np
 
 #: Kendall tau on CIFAR-10 and CIFAR-100, one set of runs (AZ-NAS, arXiv:2403.19232).
 PUBLISHED = {
-    "snip": (0.455, 0.461), "grasp": (0.318, 0.329), "synflow": (0.571, 0.562),
-    "naswot": (0.557, 0.579), "zico": (0.589, 0.620), "swap": (0.634, 0.649),
+    "snip": (0.455, 0.461),
+    "grasp": (0.318, 0.329),
+    "synflow": (0.571, 0.562),
+    "naswot": (0.557, 0.579),
+    "zico": (0.589, 0.620),
+    "swap": (0.634, 0.649),
     "az-nas": (0.741, 0.723),
-}  # fmt: skip
+}
 #: Names of columns in the reference scores that differ from ours.
 COLUMNS = {"naswot": "nwot", "epe-nas": "epe_nas"}
 #: What sees neither the classifier nor labels.
@@ -221,9 +225,12 @@ class Scorer:
 
 
 def judge(
-    records: dict[tuple[str, int], dict[str, Any]], table: Any, dataset: str, kind: str,
+    records: dict[tuple[str, int], dict[str, Any]],
+    table: Any,
+    dataset: str,
+    kind: str,
     rows: list[int],
-) -> list[dict[str, Any]]:  # fmt: skip
+) -> list[dict[str, Any]]:
     """One result for each proxy, and for those that combine them."""
     from archsmith.proxy import SetProxy, proxies
 
@@ -270,10 +277,13 @@ def measures(values: Any, accuracy: Any) -> dict[str, Any]:
     best = set(np.argsort(-accuracy, kind="stable")[:tenth])
     liked = set(np.argsort(-values, kind="stable")[:tenth])
     return {
-        "tau": tau.value, "low": tau.low, "high": tau.high,
+        "tau": tau.value,
+        "low": tau.low,
+        "high": tau.high,
         "recall": len(best & liked) / tenth,
-        "picked": float(accuracy[values == values.max()].mean()), "best": float(accuracy.max()),
-    }  # fmt: skip
+        "picked": float(accuracy[values == values.max()].mean()),
+        "best": float(accuracy.max()),
+    }
 
 
 def theirs(dataset: str, rows: list[int]) -> dict[str, Any]:

@@ -31,9 +31,15 @@ def one(contender: str, seed: int, options: argparse.Namespace) -> dict[str, Any
     name, _, advised = contender.partition("/")
     began = time.process_time()
     result = nas.search(
-        options.space, options.data, strategy=name, proxy=options.proxy if advised else None,
-        limits=[options.limit], trials=options.trials, finalists=0, seed=seed,
-    )  # fmt: skip
+        options.space,
+        options.data,
+        strategy=name,
+        proxy=options.proxy if advised else None,
+        limits=[options.limit],
+        trials=options.trials,
+        finalists=0,
+        seed=seed,
+    )
     best, curve, told = 0.0, [], []
     for trial in result.history.finished:
         if result.history.violation(trial.metrics) == 0:
@@ -41,9 +47,12 @@ def one(contender: str, seed: int, options: argparse.Namespace) -> dict[str, Any
         curve.append(best)
         told.append({"metrics": dict(trial.metrics), "note": trial.note})
     return {
-        "contender": contender, "seed": seed, "curve": curve, "trials": told,
+        "contender": contender,
+        "seed": seed,
+        "curve": curve,
+        "trials": told,
         "processor_seconds": time.process_time() - began,
-    }  # fmt: skip
+    }
 
 
 def reached(curve: list[float], aim: float) -> int:

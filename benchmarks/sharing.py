@@ -43,11 +43,15 @@ class Inverted(nn.Module):
         hidden = inside * nas.choose("expansion", [2, 3, 4])
         kernel = nas.choose("kernel", [3, 5, 7])
         self.body = nn.Sequential(
-            nn.Conv2d(inside, hidden, 1, bias=False), nn.BatchNorm2d(hidden), nn.ReLU6(),
+            nn.Conv2d(inside, hidden, 1, bias=False),
+            nn.BatchNorm2d(hidden),
+            nn.ReLU6(),
             nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False),
-            nn.BatchNorm2d(hidden), nn.ReLU6(),
-            nn.Conv2d(hidden, outside, 1, bias=False), nn.BatchNorm2d(outside),
-        )  # fmt: skip
+            nn.BatchNorm2d(hidden),
+            nn.ReLU6(),
+            nn.Conv2d(hidden, outside, 1, bias=False),
+            nn.BatchNorm2d(outside),
+        )
         self.residual = stride == 1 and inside == outside
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,15 +122,25 @@ def relaxed(space: nas.Space, method: str, x: Tensor, y: Tensor) -> Callable[[],
 
     images = (x * 40 + 128).clamp(0, 255).to(torch.uint8)
     doubled = TensorSplit(torch.cat([images, images]), torch.cat([y, y]))
-    facts = {"channels": 3, "height": 32, "width": 32, "mean": [0.5] * 3, "std": [0.25] * 3,
-             "classes": [str(i) for i in range(10)]}  # fmt: skip
+    facts = {
+        "channels": 3,
+        "height": 32,
+        "width": 32,
+        "mean": [0.5] * 3,
+        "std": [0.25] * 3,
+        "classes": [str(i) for i in range(10)],
+    }
     data = Data("noise", "noise", "image-classification", doubled, doubled, doubled, facts)
     recipe = nas.Recipe(epochs=100, batch_size=len(y), optimizer="sgd", lr=0.01, clip=0.0)
     chosen = methods.get(method)()
     session = start(
-        nas.Supernet(space), task("image-classification"), data, recipe, seed=0,
+        nas.Supernet(space),
+        task("image-classification"),
+        data,
+        recipe,
+        seed=0,
         holdout=chosen.holdout,
-    )  # fmt: skip
+    )
     chosen.begin(session)
     batch = (images, y)
 
@@ -159,10 +173,12 @@ def pairs(space: nas.Space, count: int, x: Tensor, y: Tensor) -> dict[str, Any]:
             inside.append(b)
     ratios = [b / a for a, b in zip(alone, inside, strict=True)]
     return {
-        "ratio": statistics.median(ratios), "ratios": ratios,
-        "fixed_ms": 1000 * statistics.median(alone), "shared_ms": 1000 * statistics.median(inside),
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "fixed_ms": 1000 * statistics.median(alone),
+        "shared_ms": 1000 * statistics.median(inside),
         "building_ms": 1000 * statistics.median(building),
-    }  # fmt: skip
+    }
 
 
 def mixed(space: nas.Space, method: str, count: int, x: Tensor, y: Tensor) -> dict[str, Any]:
@@ -176,9 +192,11 @@ def mixed(space: nas.Space, method: str, count: int, x: Tensor, y: Tensor) -> di
         inside.append(timed(step))
     ratios = [b / a for a, b in zip(alone, inside, strict=True)]
     return {
-        "ratio": statistics.median(ratios), "ratios": ratios,
-        "fixed_ms": 1000 * statistics.median(alone), "shared_ms": 1000 * statistics.median(inside),
-    }  # fmt: skip
+        "ratio": statistics.median(ratios),
+        "ratios": ratios,
+        "fixed_ms": 1000 * statistics.median(alone),
+        "shared_ms": 1000 * statistics.median(inside),
+    }
 
 
 def peak(name: str, kind: str, x: Tensor, y: Tensor) -> None:
@@ -210,8 +228,17 @@ def high_water() -> float:
 
 def measured_peak(name: str, kind: str, options: argparse.Namespace) -> float:
     """Median of three processes: what the allocator keeps differs by 20 % from one to the next."""
-    command = [sys.executable, __file__, "--peak", name, kind, "--batch", str(options.batch),
-               "--threads", str(options.threads)]  # fmt: skip
+    command = [
+        sys.executable,
+        __file__,
+        "--peak",
+        name,
+        kind,
+        "--batch",
+        str(options.batch),
+        "--threads",
+        str(options.threads),
+    ]
     peaks = []
     for _ in range(3):
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -239,8 +266,11 @@ def main() -> None:
         weights = sum(p.numel() for p in nas.Supernet(space).parameters()) * 4 / 1e6
         row = pairs(space, options.pairs, x, y)
         base = measured_peak(name, "fixed", options)
-        row |= {"memory_mb": measured_peak(name, "shared", options), "fixed_memory_mb": base,
-                "weights_mb": weights}  # fmt: skip
+        row |= {
+            "memory_mb": measured_peak(name, "shared", options),
+            "fixed_memory_mb": base,
+            "weights_mb": weights,
+        }
         found[f"{name}/single path"] = row
         rows.append((name, "single path", row))
         for method in ("darts", "pc-darts") if name == "nasbench201" else ():

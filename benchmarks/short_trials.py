@@ -34,7 +34,7 @@ from torch import nn
 import archsmith as nas
 from archsmith.history.trial import Fidelity
 from archsmith.space.architecture import Architecture
-from archsmith.task.problem import Setting, settle
+from archsmith.task.problem import Problem, open_problem
 from archsmith.train import train
 
 
@@ -63,7 +63,7 @@ def small(channels: int, classes: int, height: int) -> nn.Module:
 
 
 def loss_of(
-    setting: Setting, architecture: Architecture, steps: int, seed: int, subset: int | None
+    setting: Problem, architecture: Architecture, steps: int, seed: int, subset: int | None
 ) -> float:
     """Validation loss after a training of so many steps."""
     size, whole = setting.recipe.batch_size, len(setting.data.train)
@@ -71,13 +71,18 @@ def loss_of(
     epochs = max(1, round(steps * size / (share * whole)))
     model = setting.space.build(architecture, seed=seed)
     trained = train(
-        model, setting.task, setting.data, setting.recipe, Fidelity(epochs, share), seed=seed,
+        model,
+        setting.task,
+        setting.data,
+        setting.recipe,
+        Fidelity(epochs, share),
+        seed=seed,
         subset_seed=subset,
-    )  # fmt: skip
+    )
     return trained.curve[-1]["loss"]
 
 
-def table(setting: Setting, options: argparse.Namespace) -> dict[str, Any]:
+def table(setting: Problem, options: argparse.Namespace) -> dict[str, Any]:
     """Rank correlation and spread by number of steps and kind of subset."""
     rng = random.Random(0)
     tried = [setting.space.default()]
@@ -86,13 +91,15 @@ def table(setting: Setting, options: argparse.Namespace) -> dict[str, Any]:
     rows = {}
     for steps in options.steps:
         for kind in ("common", "own"):
-            losses = np.array([
+            losses = np.array(
                 [
-                    loss_of(setting, a, steps, seed, 0 if kind == "common" else seed)
-                    for seed, a in enumerate(tried, 100 * repeat)
+                    [
+                        loss_of(setting, a, steps, seed, 0 if kind == "common" else seed)
+                        for seed, a in enumerate(tried, 100 * repeat)
+                    ]
+                    for repeat in range(options.repeats)
                 ]
-                for repeat in range(options.repeats)
-            ])  # fmt: skip
+            )
             agreement = statistics.mean(float(spearmanr(row, long)[0]) for row in losses)
             spread = float(losses.std(axis=0, ddof=1).mean()) if options.repeats > 1 else None
             rows[f"{steps} {kind}"] = {"rank_correlation": agreement, "spread": spread}
@@ -113,7 +120,7 @@ def main() -> None:
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         source = cifar10(Path(folder)) if options.data == "cifar10" else options.data
-        found = table(settle(small, source), options)
+        found = table(open_problem(small, source), options)
     found["processor_seconds"] = round(time.process_time() - began)
     print(f"{found['processor_seconds']} s of processor time")
     if options.json:

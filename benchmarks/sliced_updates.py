@@ -25,7 +25,7 @@ from torch import Tensor, nn
 import archsmith as nas
 from archsmith.evaluate.shared import SharedWeightsEvaluator
 from archsmith.supernet.session import Session
-from archsmith.task.problem import settle
+from archsmith.task.problem import open_problem
 
 
 def elastic(channels: int, classes: int) -> nn.Module:
@@ -34,13 +34,21 @@ def elastic(channels: int, classes: int) -> nn.Module:
     first, second = (nas.choose(f"kernel{i}", [1, 3, 5]) for i in range(2))
 
     def conv(inside: int, outside: int, kernel: int) -> list[nn.Module]:
-        return [nn.Conv2d(inside, outside, kernel, padding=kernel // 2),
-                nn.BatchNorm2d(outside), nn.ReLU()]  # fmt: skip
+        return [
+            nn.Conv2d(inside, outside, kernel, padding=kernel // 2),
+            nn.BatchNorm2d(outside),
+            nn.ReLU(),
+        ]
 
     return nn.Sequential(
-        *conv(channels, one, 3), *conv(one, two, first), nn.MaxPool2d(2),
-        *conv(two, three, second), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(three, classes),
-    )  # fmt: skip
+        *conv(channels, one, 3),
+        *conv(one, two, first),
+        nn.MaxPool2d(2),
+        *conv(two, three, second),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(three, classes),
+    )
 
 
 class Held(torch.optim.Optimizer):
@@ -83,13 +91,18 @@ class Single(nas.SPOS):
 def one(optimizer: str, held: bool, seed: int, epochs: int) -> dict[str, float]:
     rate, decay = (0.05, 5e-4) if optimizer == "sgd" else (6e-3, 0.05)
     recipe = nas.Recipe(epochs=epochs, optimizer=optimizer, lr=rate, weight_decay=decay)  # type: ignore[arg-type]
-    setting = settle(elastic, "digits", recipe=recipe, options=nas.ReadOptions(seed=seed))
+    setting = open_problem(elastic, "digits", recipe=recipe, options=nas.ReadOptions(seed=seed))
     net = nas.Supernet(setting.space, seed=seed)
     nas.train_supernet(net, Single(held), setting.task, setting.data, recipe, seed=seed)
     judge = SharedWeightsEvaluator(
-        setting.space, "", setting.source, setting.options, setting.task.name,
-        supernet=net, data=setting.data,
-    )  # fmt: skip
+        setting.space,
+        "",
+        setting.source,
+        setting.options,
+        setting.task.name,
+        supernet=net,
+        data=setting.data,
+    )
     rng = random.Random(0)
     drawn = [judge.judge(setting.space.sample(rng), 1024)["accuracy"] for _ in range(40)]
     ends = {

@@ -36,19 +36,37 @@ from archsmith._support.errors import ArchsmithError
 from archsmith.bench import benchmark, read_table
 from archsmith.strategy import named
 from archsmith.study.processes import cores
-from archsmith.tables import Table
+from archsmith.tables import BenchmarkTable
 
 #: Table and data set.
 TABLES = (
-    "nb201/cifar10", "nbmacro", "channelbench",
-    "tnb101-micro/class_scene", "tnb101-macro/class_scene",
-    "nb101", "mr/cls-50-1000", "mr/seg", "graph/cora", "graph/arxiv",
-    "hwgpt/s", "nlp",
-)  # fmt: skip
+    "nb201/cifar10",
+    "nbmacro",
+    "channelbench",
+    "tnb101-micro/class_scene",
+    "tnb101-macro/class_scene",
+    "nb101",
+    "mr/cls-50-1000",
+    "mr/seg",
+    "graph/cora",
+    "graph/arxiv",
+    "hwgpt/s",
+    "nlp",
+)
 SINGLE = (
-    "auto", "bayesian", "bananas", "linear-thompson", "tpe", "genetic", "nsga2", "local-search",
-    "reinforce", "evolution", "random", "grid",
-)  # fmt: skip
+    "auto",
+    "bayesian",
+    "bananas",
+    "linear-thompson",
+    "tpe",
+    "genetic",
+    "nsga2",
+    "local-search",
+    "reinforce",
+    "evolution",
+    "random",
+    "grid",
+)
 #: Only where a table was recorded at several fidelities.
 FIDELITY = ("successive-halving", "hyperband", "asha", "bohb", "abohb")
 AT = (30, 100, 300)
@@ -114,13 +132,23 @@ def _job(name: str, workers: int, options: argparse.Namespace) -> list[dict[str,
 
 
 def _cell(
-    table: Table, name: str, strategy: str, queries: int, workers: int, options: argparse.Namespace
+    table: BenchmarkTable,
+    name: str,
+    strategy: str,
+    queries: int,
+    workers: int,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     def run(repeats: int, seed: int) -> Any:
         return benchmark(
-            table, named(strategy), queries=queries, repeats=repeats, seed=seed, workers=workers,
+            table,
+            named(strategy),
+            queries=queries,
+            repeats=repeats,
+            seed=seed,
+            workers=workers,
             processes=1,
-        )  # fmt: skip
+        )
 
     run(1, 10_000)  # what is learned once a process is not counted
     began = time.perf_counter()
@@ -146,11 +174,17 @@ def _cell(
         }
     print(f"{name:28} {workers} {strategy:20} {repeats:4} runs, {each:.2f} s each", file=sys.stderr)
     return {
-        "table": name, "strategy": strategy, "workers": workers, "repeats": repeats,
-        "queries": queries, "graphs": table.graphs, "note": table.note, "at": at,
+        "table": name,
+        "strategy": strategy,
+        "workers": workers,
+        "repeats": repeats,
+        "queries": queries,
+        "graphs": table.graphs,
+        "note": table.note,
+        "at": at,
         "ms_per_trial": 1000 * result.seconds_per_trial,
         "simulated_seconds": float(result.clock[:, -1].mean()),
-    }  # fmt: skip
+    }
 
 
 def ranks(cells: Sequence[dict[str, Any]], query: int) -> dict[str, list[float]]:
@@ -168,10 +202,11 @@ def ranks(cells: Sequence[dict[str, Any]], query: int) -> dict[str, list[float]]
 def summary(cells: Sequence[dict[str, Any]], strategies: Sequence[str]) -> str:
     """Mean rank, mean regret and share at the optimum over the tables, as Markdown."""
     lines = [
-        "| strategy | tables | " + " | ".join(
-            f"rank @{q} | regret @{q} | optimum @{q}" for q in AT) + " | ms a trial |",
+        "| strategy | tables | "
+        + " | ".join(f"rank @{q} | regret @{q} | optimum @{q}" for q in AT)
+        + " | ms a trial |",
         "|---|---|" + "---|" * (3 * len(AT) + 1),
-    ]  # fmt: skip
+    ]
     ranked = {query: ranks(cells, query) for query in AT}
     for strategy in strategies:
         mine = [cell for cell in cells if cell["strategy"] == strategy]

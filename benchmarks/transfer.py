@@ -46,13 +46,12 @@ from typing import Any
 
 import numpy as np
 
-SOURCE, TARGET = ("airplane", "automobile", "cat", "deer", "frog", "truck"), (
-    "bird", "dog", "horse", "ship",
-)  # fmt: skip
+SOURCE, TARGET = (
+    ("airplane", "automobile", "cat", "deer", "frog", "truck"),
+    ("bird", "dog", "horse", "ship"),
+)
 TASKS = ("cifar10-classes", "fashion-to-digits", "digits-to-fashion")
-METHODS = (
-    "from nothing", "fine-tuned", "gradual", "lora", "linear probe", "EfficientNet-Lite0",
-)  # fmt: skip
+METHODS = ("from nothing", "fine-tuned", "gradual", "lora", "linear probe", "EfficientNet-Lite0")
 #: What a row depends on beside its own task, method, labels and seed.
 SETTINGS = ("source", "source_epochs", "steps", "test", "side")
 
@@ -153,7 +152,7 @@ def trained(data: Any, task: str, seed: int, method: str, settings: tuple[int, .
                 lr=6e-3, layer_decay=0.7, unfreeze=max(1, epochs // (2 * blocks))
             ),
             "lora": FineTuning(lr=6e-3, batchnorm="adapt", adapter="lora"),
-        }[method]  # fmt: skip
+        }[method]
         start = source_network(task, seed, settings)
         model = fine_tune(start, images_task(), data, tuning, recipe=recipe, seed=seed).model
     return 100 * score(model, images_task(), data.test, data.facts)["accuracy"]
@@ -283,15 +282,24 @@ def pictures(task: str, of: str = "target") -> dict[str, Any]:
         (images, labels), (test_images, test_labels) = registered(name)
     scaled = images[:5000].astype(np.float64) / 255
     facts = {
-        "channels": images.shape[1], "height": images.shape[2], "width": images.shape[3],
-        "classes": len(names), "class_names": list(names),
-        "mean": scaled.mean((0, 2, 3)).tolist(), "std": scaled.std((0, 2, 3)).tolist(),
-        "low": 0.0, "high": 255.0, "mirror": task == "cifar10-classes",
-    }  # fmt: skip
+        "channels": images.shape[1],
+        "height": images.shape[2],
+        "width": images.shape[3],
+        "classes": len(names),
+        "class_names": list(names),
+        "mean": scaled.mean((0, 2, 3)).tolist(),
+        "std": scaled.std((0, 2, 3)).tolist(),
+        "low": 0.0,
+        "high": 255.0,
+        "mirror": task == "cifar10-classes",
+    }
     return {
-        "images": images, "labels": labels, "test_images": test_images,
-        "test_labels": test_labels, "facts": facts,
-    }  # fmt: skip
+        "images": images,
+        "labels": labels,
+        "test_images": test_images,
+        "test_labels": test_labels,
+        "facts": facts,
+    }
 
 
 @lru_cache(maxsize=2)
@@ -358,9 +366,10 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> str:
     for task, methods in curves(rows).items():
         heads = [f"{k} label{'s' * (k > 1)}" for k in options.labels]
         lines += [
-            f"\n{task}\n", f"| method | {' | '.join(heads)} | s each |",
+            f"\n{task}\n",
+            f"| method | {' | '.join(heads)} | s each |",
             "|---" * (len(heads) + 2) + "|",
-        ]  # fmt: skip
+        ]
         for method, line in methods.items():
             cells = ["{:.1f} ± {:.1f}".format(*mean_and_error(line[k])) for k in options.labels]
             own = [r["seconds"] for r in rows if (r["task"], r["method"]) == (task, method)]

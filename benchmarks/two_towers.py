@@ -42,9 +42,12 @@ from transfer import cifar, lite
 
 PROMPTS = ("a {}", "a photo of a {}", "this is a {}", "one {} on black", "picture of the {}")
 COLOURS = {
-    "red": (1.0, 0.1, 0.1), "green": (0.1, 1.0, 0.1), "blue": (0.2, 0.2, 1.0),
-    "yellow": (1.0, 1.0, 0.1), "white": (1.0, 1.0, 1.0),
-}  # fmt: skip
+    "red": (1.0, 0.1, 0.1),
+    "green": (0.1, 1.0, 0.1),
+    "blue": (0.2, 0.2, 1.0),
+    "yellow": (1.0, 1.0, 0.1),
+    "white": (1.0, 1.0, 1.0),
+}
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NAMES = {"digits": DIGITS, "fashion-mnist": None}
 DATA = ("digits", "fashion-mnist", "cifar10")
@@ -70,8 +73,10 @@ def main() -> None:
             spent = time.process_time() - began
             print(f"{name}, seed {seed}: {results[-1]}, {spent:.0f} s", file=sys.stderr, flush=True)
         columns = ("unseen", "u", "s", "H")
-        rows.append({"data": name, "each": results, "chance": results[0]["chance"]}
-                    | {c: mean([r[c] for r in results]) for c in columns})  # fmt: skip
+        rows.append(
+            {"data": name, "each": results, "chance": results[0]["chance"]}
+            | {c: mean([r[c] for r in results]) for c in columns}
+        )
     if options.json:
         kept = {name: str(value) for name, value in vars(options).items()}
         document = {"machine": platform.platform(), "options": kept, "rows": rows}
@@ -105,9 +110,12 @@ def tinted(name: str, seed: int, options: argparse.Namespace) -> dict[str, float
     torch.manual_seed(seed)
     model = nas.TwoTower(image_tower(), nas.WordTower(said, 64), dim=64)
     nas.train_pairs(
-        model, images[torch.from_numpy(shown)], said,
-        nas.Recipe(epochs=options.epochs, batch_size=128, lr=3e-3), seed=seed,
-    )  # fmt: skip
+        model,
+        images[torch.from_numpy(shown)],
+        said,
+        nas.Recipe(epochs=options.epochs, batch_size=128, lr=3e-3),
+        seed=seed,
+    )
     tested, labels, colour = coloured(data.test, 2000)
     unseen = np.arange(len(classes)) * len(COLOURS) + held
     cosines = model.similarity(tested, names, PROMPTS).numpy()
@@ -134,9 +142,12 @@ def cifar10(name: str, seed: int, options: argparse.Namespace) -> dict[str, floa
     torch.manual_seed(seed)
     model = nas.TwoTower(nn.Dropout(0.2), nn.Dropout(0.2), dim=128)
     nas.train_pairs(
-        model, rows[torch.from_numpy(known)], said,
-        nas.Recipe(epochs=options.epochs, batch_size=128, lr=1e-3, weight_decay=0.1), seed=seed,
-    )  # fmt: skip
+        model,
+        rows[torch.from_numpy(known)],
+        said,
+        nas.Recipe(epochs=options.epochs, batch_size=128, lr=1e-3, weight_decay=0.1),
+        seed=seed,
+    )
     model.eval()
     with torch.inference_mode():
         pictures = model.encode_images(rows[count:])
@@ -187,9 +198,12 @@ def judged(cosines: Any, truth: Any, unseen: Any) -> dict[str, float]:
 
     u, s = averaged(every, hidden), averaged(every, ~hidden)
     return {
-        "unseen": averaged(among, hidden), "u": u, "s": s, "H": 2 * u * s / max(u + s, 1e-9),
+        "unseen": averaged(among, hidden),
+        "u": u,
+        "s": s,
+        "H": 2 * u * s / max(u + s, 1e-9),
         "chance": 1 / len(unseen),
-    }  # fmt: skip
+    }
 
 
 def report(rows: list[dict[str, Any]]) -> str:

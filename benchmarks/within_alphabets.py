@@ -42,7 +42,7 @@ CONTENDERS: dict[str, dict[str, Any]] = {
 }
 
 
-class Setting:
+class Problem:
     """What :func:`embedding_search.judged` asks for."""
 
     def __init__(self, task: Any, data: Any) -> None:
@@ -87,11 +87,15 @@ def main() -> None:
         model = space.build(Architecture(architecture), seed=options.seed)
         began = time.process_time()
         train(
-            model, task, data, recipe, seed=options.seed,
+            model,
+            task,
+            data,
+            recipe,
+            seed=options.seed,
             on_epoch=lambda row: print(row, file=sys.stderr, flush=True),
-        )  # fmt: skip
+        )
         spent = time.process_time() - began
-        found = judged(model, Setting(task, data), options.episodes)
+        found = judged(model, Problem(task, data), options.episodes)
         inputs = task.prepare(data.test.inputs, data.facts)
         averaged = learners.get("prototypical")(Views(model, options.views).eval())
         found["the same, views averaged"] = within(averaged, inputs, data, options.episodes)

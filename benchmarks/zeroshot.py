@@ -32,37 +32,88 @@ import numpy as np
 DIGITS: dict[str, dict[str, float]] = {
     "0": {"one large loop": 1, "curved top": 1, "curved bottom": 1, "straight sides": 0.5},
     "1": {"one long vertical stroke": 1, "narrow": 1, "straight sides": 1},
-    "2": {"curved top": 1, "open to the left above": 1, "open to the right below": 1,
-          "bar at the bottom": 1, "slanted stroke": 1},
-    "3": {"curved top": 1, "curved bottom": 1, "open to the left above": 1,
-          "open to the left below": 1, "bar in the middle": 0.5},
-    "4": {"bar in the middle": 1, "one long vertical stroke": 0.5, "slanted stroke": 0.5,
-          "open at the top": 1, "straight sides": 0.5},
-    "5": {"bar at the top": 1, "curved bottom": 1, "open to the right above": 1,
-          "open to the left below": 1},
-    "6": {"loop below": 1, "curved bottom": 1, "open to the right above": 1,
-          "open at the top": 0.5},
-    "7": {"bar at the top": 1, "slanted stroke": 1, "open to the left below": 1,
-          "bar in the middle": 0.5, "narrow": 0.5},
+    "2": {
+        "curved top": 1,
+        "open to the left above": 1,
+        "open to the right below": 1,
+        "bar at the bottom": 1,
+        "slanted stroke": 1,
+    },
+    "3": {
+        "curved top": 1,
+        "curved bottom": 1,
+        "open to the left above": 1,
+        "open to the left below": 1,
+        "bar in the middle": 0.5,
+    },
+    "4": {
+        "bar in the middle": 1,
+        "one long vertical stroke": 0.5,
+        "slanted stroke": 0.5,
+        "open at the top": 1,
+        "straight sides": 0.5,
+    },
+    "5": {
+        "bar at the top": 1,
+        "curved bottom": 1,
+        "open to the right above": 1,
+        "open to the left below": 1,
+    },
+    "6": {
+        "loop below": 1,
+        "curved bottom": 1,
+        "open to the right above": 1,
+        "open at the top": 0.5,
+    },
+    "7": {
+        "bar at the top": 1,
+        "slanted stroke": 1,
+        "open to the left below": 1,
+        "bar in the middle": 0.5,
+        "narrow": 0.5,
+    },
     "8": {"loop above": 1, "loop below": 1, "curved top": 1, "curved bottom": 1, "narrow": 0.5},
-    "9": {"loop above": 1, "curved top": 1, "open to the left below": 1,
-          "one long vertical stroke": 0.5},
-}  # fmt: skip
+    "9": {
+        "loop above": 1,
+        "curved top": 1,
+        "open to the left below": 1,
+        "one long vertical stroke": 0.5,
+    },
+}
 FASHION: dict[str, dict[str, float]] = {
     "T-shirt/top": {"worn on the torso": 1, "short sleeves": 1, "wide": 1},
     "Trouser": {"covers the legs": 1, "two legs": 1, "long": 1, "narrow": 1},
     "Pullover": {"worn on the torso": 1, "long sleeves": 1, "wide": 1, "thick": 0.5},
-    "Dress": {"worn on the torso": 1, "covers the legs": 0.5, "long": 1, "narrow": 0.5,
-              "short sleeves": 0.5, "waist": 1},
-    "Coat": {"worn on the torso": 1, "long sleeves": 1, "opens at the front": 1, "long": 0.5,
-             "wide": 1, "collar": 0.5, "thick": 1},
+    "Dress": {
+        "worn on the torso": 1,
+        "covers the legs": 0.5,
+        "long": 1,
+        "narrow": 0.5,
+        "short sleeves": 0.5,
+        "waist": 1,
+    },
+    "Coat": {
+        "worn on the torso": 1,
+        "long sleeves": 1,
+        "opens at the front": 1,
+        "long": 0.5,
+        "wide": 1,
+        "collar": 0.5,
+        "thick": 1,
+    },
     "Sandal": {"footwear": 1, "flat and low": 1, "gaps": 1, "heel": 0.5},
-    "Shirt": {"worn on the torso": 1, "long sleeves": 0.5, "short sleeves": 0.5,
-              "opens at the front": 1, "wide": 1, "collar": 1},
+    "Shirt": {
+        "worn on the torso": 1,
+        "long sleeves": 0.5,
+        "short sleeves": 0.5,
+        "opens at the front": 1,
+        "wide": 1,
+        "collar": 1,
+    },
     "Sneaker": {"footwear": 1, "flat and low": 1, "closed toe": 1},
     "Bag": {"handle": 1, "wide": 1, "flat and low": 0.5, "a box": 1},
     "Ankle boot": {"footwear": 1, "covers the ankle": 1, "closed toe": 1, "heel": 0.5},
-}  # fmt: skip
+}
 DESCRIBED = {"digits": DIGITS, "fashion-mnist": FASHION}
 
 #: What stands for the classes of a text data set: names, and sentences of its kind.
@@ -80,10 +131,12 @@ TEXTS: dict[str, dict[str, list[str]]] = {
     },
     "MR": {
         "names": ["negative", "positive"],
-        "sentences": ["a negative film review: this film is bad, boring and a waste of time",
-                      "a positive film review: this film is good, moving and worth seeing"],
+        "sentences": [
+            "a negative film review: this film is bad, boring and a waste of time",
+            "a positive film review: this film is good, moving and worth seeing",
+        ],
     },
-}  # fmt: skip
+}
 TEXTS["SST2"] = TEXTS["MR"]
 #: Prompts whose embeddings are averaged, for names.
 PROMPTS = {
@@ -112,9 +165,15 @@ def main() -> None:
     texts = [row for name in options.texts for row in of_texts(name, options)]
     if options.json:
         told = {name: str(value) for name, value in vars(options).items()}
-        document = {"machine": platform.platform(), "options": told, "images": images,
-                    "texts": texts, "attributes": DESCRIBED, "prompts": PROMPTS,
-                    "sentences": TEXTS}  # fmt: skip
+        document = {
+            "machine": platform.platform(),
+            "options": told,
+            "images": images,
+            "texts": texts,
+            "attributes": DESCRIBED,
+            "prompts": PROMPTS,
+            "sentences": TEXTS,
+        }
         options.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
     print(report(images, texts))
 
@@ -157,8 +216,11 @@ def of_images(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for method, size in itertools.product(methods, (2, 3)):
         own = [r for r in results if r["method"] == method and len(r["unseen"]) == size]
-        rows.append({"data": name, "method": method, "unseen": size, "splits": len(own),
-                     "chance": 1 / size} | summary(own) | {"each": own})  # fmt: skip
+        rows.append(
+            {"data": name, "method": method, "unseen": size, "splits": len(own), "chance": 1 / size}
+            | summary(own)
+            | {"each": own}
+        )
     return rows
 
 
@@ -187,9 +249,14 @@ def features(
     judge = task(data.task)
     facts = data.facts | {"classes": len(seen), "class_names": [str(c) for c in seen]}
     small = Data(
-        data.name, data.source, data.task, of_seen(data.train, options.examples),
-        of_seen(data.validation, 1000), of_seen(data.test, 1000), facts,
-    )  # fmt: skip
+        data.name,
+        data.source,
+        data.task,
+        of_seen(data.train, options.examples),
+        of_seen(data.validation, 1000),
+        of_seen(data.test, 1000),
+        facts,
+    )
     space = open_space(convnet, judge.arguments(facts))
     model = space.build(space.default(), seed=options.seed)
     epochs = options.epochs or (8 if data.name == "digits" else 4)
@@ -216,9 +283,14 @@ def features(
     tested = np.arange(count, len(numbers))
     out = np.isin(numbers[tested], unseen)
     return ZeroShotData(
-        rows.numpy(), numbers, described, tuple(DESCRIBED[data.name]),
-        np.arange(count), tested[~out], tested[out],
-    )  # fmt: skip
+        rows.numpy(),
+        numbers,
+        described,
+        tuple(DESCRIBED[data.name]),
+        np.arange(count),
+        tested[~out],
+        tested[out],
+    )
 
 
 def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -226,9 +298,12 @@ def summary(results: list[dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, path in {
         "accuracy": ("accuracy",),
-        **{f"{kind}_{part}": (kind, part) for kind in ("generalised", "calibrated")
-           for part in ("unseen", "seen", "harmonic")},
-    }.items():  # fmt: skip
+        **{
+            f"{kind}_{part}": (kind, part)
+            for kind in ("generalised", "calibrated")
+            for part in ("unseen", "seen", "harmonic")
+        },
+    }.items():
         values = [value_at(result, path) for result in results]
         found[key] = mean([v for v in values if v is not None])
     found["ausuc"] = mean([result["ausuc"] for result in results])
@@ -279,8 +354,15 @@ def of_texts(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
         classes = ZeroShotText(own, encode, prompts)
         classes.encoder = lambda _: known  # encoded once
         accuracy = class_accuracy(classes.predict(texts), labels)
-        rows.append({"data": name, "way": way, "texts": len(texts), "chance": 1 / len(own),
-                     "accuracy": accuracy._asdict()})  # fmt: skip
+        rows.append(
+            {
+                "data": name,
+                "way": way,
+                "texts": len(texts),
+                "chance": 1 / len(own),
+                "accuracy": accuracy._asdict(),
+            }
+        )
     return rows
 
 

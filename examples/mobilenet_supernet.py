@@ -61,12 +61,18 @@ def mobilenet(channels: int, classes: int) -> nn.Module:
     scale = nas.choose("scale", [0.5, 0.75, 1.0])
     first, second, last = (round(width * scale) for width in (16, 24, 64))
     return nn.Sequential(
-        nn.Conv2d(channels, first, 3, padding=1, bias=False), nn.BatchNorm2d(first), nn.Hardswish(),
+        nn.Conv2d(channels, first, 3, padding=1, bias=False),
+        nn.BatchNorm2d(first),
+        nn.Hardswish(),
         stage("stage1", first, first, 1),
         stage("stage2", first, second, 2),
-        nn.Conv2d(second, last, 1), nn.Hardswish(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.1), nn.Linear(last, classes),
-    )  # fmt: skip
+        nn.Conv2d(second, last, 1),
+        nn.Hardswish(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(0.1),
+        nn.Linear(last, classes),
+    )
 
 
 if __name__ == "__main__":

@@ -35,11 +35,14 @@ class Conditional(nn.Module):
 
 
 def net() -> nn.Module:
-    inner = nas.one_of("inner", {
-        "relu": nn.ReLU,
-        "deep": lambda: nn.Sequential(nn.ReLU(), nn.Linear(32, 32), nn.GELU()),
-        "tanh": nn.Tanh,
-    })  # fmt: skip
+    inner = nas.one_of(
+        "inner",
+        {
+            "relu": nn.ReLU,
+            "deep": lambda: nn.Sequential(nn.ReLU(), nn.Linear(32, 32), nn.GELU()),
+            "tanh": nn.Tanh,
+        },
+    )
     return Conditional(inner, 32, nas.choose("code", [2, 4, 8]))
 
 
@@ -60,10 +63,17 @@ if __name__ == "__main__":
     images, labels = load_digits(return_X_y=True)
     pixels, digits = torch.tensor(images / 16, dtype=torch.float32), torch.tensor(labels)
     found = nas.search(
-        net, data=({"pixels": pixels, "digit": digits}, pixels), loss=loss,
-        metrics={"distance": (distance, "minimize")}, limits={"params": 12_000}, strategy="spos",
-        epochs=6, trials=9, final_epochs=6, finalists=1,
-    )  # fmt: skip
+        net,
+        data=({"pixels": pixels, "digit": digits}, pixels),
+        loss=loss,
+        metrics={"distance": (distance, "minimize")},
+        limits={"params": 12_000},
+        strategy="spos",
+        epochs=6,
+        trials=9,
+        final_epochs=6,
+        finalists=1,
+    )
     assert found.best is not None
     print(found.best.architecture, found.best.test)
     with tempfile.TemporaryDirectory() as folder:

@@ -46,10 +46,13 @@ class Bottleneck(nn.Module):
 class Residual(nn.Module):
     def __init__(self, inside: int, outside: int, stride: int):
         super().__init__()
-        self.body = nas.one_of("block", {
-            "basic": lambda: BasicBlock(inside, outside, stride),
-            "bottleneck": lambda: Bottleneck(inside, outside, stride),
-        })  # fmt: skip
+        self.body = nas.one_of(
+            "block",
+            {
+                "basic": lambda: BasicBlock(inside, outside, stride),
+                "bottleneck": lambda: Bottleneck(inside, outside, stride),
+            },
+        )
         self.shortcut = None
         if stride != 1 or inside != outside:
             projection = conv(inside, outside, 1, stride)

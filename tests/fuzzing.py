@@ -36,8 +36,21 @@ import archsmith as nas
 from archsmith._support.errors import ArchsmithError
 
 SECONDS = 20  # a case that takes longer is a fault of its own
-WORDS = [b"", b"\0" * 8, b"\xff" * 8, b"-1", b"99999999999999999999", b"nan", b"[" * 500, b'"',
-         b",", b"\n", b"\x1b[31m", b"\xe4", b"1e999"]  # fmt: skip
+WORDS = [
+    b"",
+    b"\0" * 8,
+    b"\xff" * 8,
+    b"-1",
+    b"99999999999999999999",
+    b"nan",
+    b"[" * 500,
+    b'"',
+    b",",
+    b"\n",
+    b"\x1b[31m",
+    b"\xe4",
+    b"1e999",
+]
 
 
 def any_bytes(rng: random.Random, whole: bytes) -> bytes:
@@ -64,9 +77,30 @@ def any_bytes(rng: random.Random, whole: bytes) -> bytes:
 
 def hostile(rng: random.Random) -> Any:
     return rng.choice(
-        [None, True, 0, -1, 10**30, 1e308, float("nan"), float("inf"), "", "x" * 5000, [], {},
-         [[]], {"": 0}, "\x1b[31m", "\ud800", "../../etc/passwd", "1", [1, "a"], 2**63, 0.5]
-    )  # fmt: skip
+        [
+            None,
+            True,
+            0,
+            -1,
+            10**30,
+            1e308,
+            float("nan"),
+            float("inf"),
+            "",
+            "x" * 5000,
+            [],
+            {},
+            [[]],
+            {"": 0},
+            "\x1b[31m",
+            "\ud800",
+            "../../etc/passwd",
+            "1",
+            [1, "a"],
+            2**63,
+            0.5,
+        ]
+    )
 
 
 def any_value(rng: random.Random, value: Any, depth: int = 0) -> Any:
@@ -121,8 +155,9 @@ class Seeds:
         assert result.best is not None
         result.best.export(folder / "model", onnx=False)
         (folder / "model" / "model.pt2").unlink(missing_ok=True)  # never opened
-        names = [f"{n} (cm)" for n in ("sepal length", "sepal width", "petal length",
-                                       "petal width")]  # fmt: skip
+        names = [
+            f"{n} (cm)" for n in ("sepal length", "sepal width", "petal length", "petal width")
+        ]
         (folder / "r.csv").write_text(f"{','.join(names)}\n5.1,3.5,1.4,0.2\n")
 
     def _images(self, rng: np.random.Generator) -> None:
@@ -151,13 +186,17 @@ class Seeds:
 
         labels = (np.arange(40) % 4 + 1).astype(float)[:, None]
         seen = np.flatnonzero(labels[:, 0] < 4) + 1
-        savemat(self.folder / "z.mat", {
-            "features": rng.normal(size=(5, 40)), "labels": labels,
-            "att": rng.normal(size=(3, 4)),
-            "trainval_loc": seen[:20, None].astype(float),
-            "test_seen_loc": seen[20:, None].astype(float),
-            "test_unseen_loc": (np.flatnonzero(labels[:, 0] == 4) + 1)[:, None].astype(float),
-        })  # fmt: skip
+        savemat(
+            self.folder / "z.mat",
+            {
+                "features": rng.normal(size=(5, 40)),
+                "labels": labels,
+                "att": rng.normal(size=(3, 4)),
+                "trainval_loc": seen[:20, None].astype(float),
+                "test_seen_loc": seen[20:, None].astype(float),
+                "test_unseen_loc": (np.flatnonzero(labels[:, 0] == 4) + 1)[:, None].astype(float),
+            },
+        )
 
 
 def features(model: Path) -> None:
@@ -346,16 +385,19 @@ def attempt(case: Case, seed: str) -> tuple[str, str]:
         try:
             quiet = io.StringIO()
             with (
-                within(SECONDS), redirect_stdout(quiet), redirect_stderr(quiet),
+                within(SECONDS),
+                redirect_stdout(quiet),
+                redirect_stderr(quiet),
                 warnings.catch_warnings(),
-            ):  # fmt: skip
+            ):
                 warnings.simplefilter("ignore")
                 door(path)
         except ArchsmithError:
             return "told", ""
         except Exception as error:
-            places = [f for f in traceback.extract_tb(error.__traceback__) if "archsmith" in
-                      f.filename]  # fmt: skip
+            places = [
+                f for f in traceback.extract_tb(error.__traceback__) if "archsmith" in f.filename
+            ]
             where = f"{Path(places[-1].filename).name}:{places[-1].lineno}" if places else "?"
             return "fault", f"{type(error).__name__} at {where}: {str(error)[:100]}"
     return "ok", ""

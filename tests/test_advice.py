@@ -9,7 +9,7 @@ import pytest
 from torch import nn
 
 import archsmith as nas
-from archsmith.task.problem import settle
+from archsmith.task.problem import open_problem
 from archsmith.workflow.advice import FILE, ProxyAdvice
 
 
@@ -34,7 +34,7 @@ def plain(channels, classes):
 
 @pytest.fixture(scope="module")
 def setting():
-    return settle(net, "digits")
+    return open_problem(net, "digits")
 
 
 def all_of(setting):
@@ -81,7 +81,7 @@ def test_scores_are_remembered_and_a_torn_line_is_passed_over(setting, tmp_path)
 def test_a_proxy_that_tells_nothing_apart_gives_no_advice():
     from archsmith.proxy.vote import Vote
 
-    alike = settle(plain, "digits")
+    alike = open_problem(plain, "digits")
     advice = ProxyAdvice(alike, Vote(["params", "l2_norm"]))
     assert advice(all_of(alike)) == [0.0, 0.0, 0.0]
 
@@ -91,9 +91,16 @@ def test_a_search_starts_from_what_the_proxy_likes_and_resumes(tmp_path):
 
     def run(trials):
         return nas.search(
-            net, "digits", strategy="random", proxy="params", trials=trials, epochs=1,
-            finalists=0, run=tmp_path, listener=nas.Listener(scored=lambda *n: told.append(n)),
-        )  # fmt: skip
+            net,
+            "digits",
+            strategy="random",
+            proxy="params",
+            trials=trials,
+            epochs=1,
+            finalists=0,
+            run=tmp_path,
+            listener=nas.Listener(scored=lambda *n: told.append(n)),
+        )
 
     first = run(3)
     notes = [trial.note for trial in first.history.trials]
@@ -135,9 +142,14 @@ def test_a_limit_on_a_proxy_filters_before_training(setting):
     true = {a: judge.scores(a)["synflow"] for a in all_of(setting)}
     middle = sorted(true.values())[4]
     result = nas.search(
-        net, "digits", strategy="grid", limits=[f"synflow>={middle!r}"], trials=9, epochs=1,
+        net,
+        "digits",
+        strategy="grid",
+        limits=[f"synflow>={middle!r}"],
+        trials=9,
+        epochs=1,
         finalists=0,
-    )  # fmt: skip
+    )
     trials = result.history.trials
     assert {t.architecture: t.metrics["synflow"] for t in trials} == pytest.approx(true)
     trained = {t.architecture for t in trials if "accuracy" in t.metrics}

@@ -40,9 +40,12 @@ print(*told)
 
 def faults(**environment: str) -> list[int]:
     ran = subprocess.run(
-        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", _PROGRAM],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, **environment},
-    )  # fmt: skip
+    )
     return [int(n) for n in ran.stdout.split()]
 
 

@@ -77,8 +77,9 @@ def test_a_search_leaves_a_study_a_report_and_a_winner(archsmith, finished_run):
     assert done.status == 0
     shown = json.loads(done.out)
     assert [o["metric"] for o in shown["objectives"]] == ["accuracy", "params"]
-    assert all(t["metrics"]["params"] <= 60_000 for t in shown["trials"] if t["number"] in
-               shown["front"])  # fmt: skip
+    assert all(
+        t["metrics"]["params"] <= 60_000 for t in shown["trials"] if t["number"] in shown["front"]
+    )
     assert 0.05 < shown["winner"]["test"]["accuracy"] <= 1.0
     assert shown["default"]["test"].keys() == shown["winner"]["test"].keys()
     text = archsmith("show", finished_run)
@@ -106,8 +107,12 @@ def test_train_export_predict(archsmith, finished_run, tmp_path):
     done = archsmith("export", finished_run, "--trial", 1, "--to", tmp_path / "model")
     assert done.status == 0, done.err
     assert {p.name for p in (tmp_path / "model").iterdir()} >= {
-        "README.md", "architecture.json", "model.pt2", "model.safetensors", "parity.json",
-    }  # fmt: skip
+        "README.md",
+        "architecture.json",
+        "model.pt2",
+        "model.safetensors",
+        "parity.json",
+    }
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "digit.png")
     done = archsmith("predict", tmp_path / "model", tmp_path / "digit.png")
     assert done.status == 0, done.err
@@ -125,9 +130,16 @@ def test_report_goes_where_it_is_told(archsmith, finished_run, tmp_path):
 
 def test_a_space_of_ones_own_from_a_file(archsmith, model, tmp_path):
     done = archsmith(
-        "search", "digits", *QUICK[:-2], "--trials", 2, "--space", f"{model}:good",
-        "--run", tmp_path / "run",
-    )  # fmt: skip
+        "search",
+        "digits",
+        *QUICK[:-2],
+        "--trials",
+        2,
+        "--space",
+        f"{model}:good",
+        "--run",
+        tmp_path / "run",
+    )
     assert done.status == 0, done.err
     # The space has two architectures, so the winner and the default need no more.
     assert len(nas.Run(tmp_path / "run").history.trials) == 2
@@ -176,9 +188,19 @@ def test_a_table_end_to_end(archsmith, tmp_path):
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("x", "kind", "price"), *rows])
     done = archsmith(
-        "search", tmp_path / "t.csv", "--target", "price", "--trials", 2, "--epochs", 1,
-        "--final-epochs", 2, "--run", tmp_path / "run",
-    )  # fmt: skip
+        "search",
+        tmp_path / "t.csv",
+        "--target",
+        "price",
+        "--trials",
+        2,
+        "--epochs",
+        1,
+        "--final-epochs",
+        2,
+        "--run",
+        tmp_path / "run",
+    )
     assert done.status == 0, done.err
     opened = nas.Run(tmp_path / "run")
     assert opened.meta["task"] == "tabular-regression"
@@ -187,9 +209,12 @@ def test_a_table_end_to_end(archsmith, tmp_path):
 
 def test_lists(archsmith):
     for kind, name in [
-        ("spaces", "nasbench201"), ("strategies", "evolution"), ("tasks", "tabular-regression"),
-        ("datasets", "fashion-mnist"), ("evaluators", "latency"),
-    ]:  # fmt: skip
+        ("spaces", "nasbench201"),
+        ("strategies", "evolution"),
+        ("tasks", "tabular-regression"),
+        ("datasets", "fashion-mnist"),
+        ("evaluators", "latency"),
+    ]:
         done = archsmith("list", kind)
         assert done.status == 0
         assert name in done.out
@@ -368,10 +393,12 @@ def command(run: Path) -> list[str]:
 
 def start(run: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "archsmith.cli", *command(run)], text=True,
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        [sys.executable, "-m", "archsmith.cli", *command(run)],
+        text=True,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env={**os.environ, "OMP_NUM_THREADS": "1", "HELD_RUN": str(run)},
-    )  # fmt: skip
+    )
 
 
 def wait_for_trials(run: Path, count: int, process: subprocess.Popen[str]) -> None:

@@ -15,9 +15,17 @@ from benchmarking.small import columns, write
 from moments import PATIENCE
 
 FIXED = {
-    "table", "dataset", "strategy", "queries", "repeats", "valid_mean", "test_mean", "test_std",
-    "optimum_share", "seconds_per_trial",
-}  # fmt: skip
+    "table",
+    "dataset",
+    "strategy",
+    "queries",
+    "repeats",
+    "valid_mean",
+    "test_mean",
+    "test_std",
+    "optimum_share",
+    "seconds_per_trial",
+}
 QUICK = ["--queries", 12, "--repeats", 3, "--processes", 1]
 
 
@@ -28,15 +36,27 @@ def file(tmp_path):
 
 def test_one_json_document_and_nothing_else(archsmith, file):
     done = archsmith(
-        "benchmark", "nb201", "--file", file, "--dataset", "flowers", "--strategy", "evolution",
-        *QUICK, "--seed", 7, "--json",
-    )  # fmt: skip
+        "benchmark",
+        "nb201",
+        "--file",
+        file,
+        "--dataset",
+        "flowers",
+        "--strategy",
+        "evolution",
+        *QUICK,
+        "--seed",
+        7,
+        "--json",
+    )
     assert done.status == 0, done.err
     found = json.loads(done.out)
     assert set(found) >= FIXED
     assert (found["table"], found["dataset"], found["strategy"]) == (
-        "nb201", "flowers", "evolution",
-    )  # fmt: skip
+        "nb201",
+        "flowers",
+        "evolution",
+    )
     assert (found["queries"], found["repeats"], found["seed"]) == (12, 3, 7)
     assert 0 <= found["optimum_share"] <= 1
     assert found["test_std"] > 0
@@ -51,9 +71,16 @@ def test_one_json_document_and_nothing_else(archsmith, file):
 def test_several_strategies(archsmith, file, tmp_path):
     picture = tmp_path / "p.svg"
     arguments = [
-        "benchmark", "nb201", "--file", file, "--strategy", "random", "--strategy", "evolution",
+        "benchmark",
+        "nb201",
+        "--file",
+        file,
+        "--strategy",
+        "random",
+        "--strategy",
+        "evolution",
         *QUICK,
-    ]  # fmt: skip
+    ]
     done = archsmith(*arguments, "--json")
     assert [r["strategy"] for r in json.loads(done.out)["results"]] == ["random", "evolution"]
     done = archsmith(*arguments, "--picture", picture)
@@ -67,10 +94,25 @@ def test_several_strategies(archsmith, file, tmp_path):
 
 def test_text_of_one_strategy_with_a_limit_and_two_objectives(archsmith, file):
     done = archsmith(
-        "benchmark", "nb201", "--file", file, "--strategy", "random", "--queries", 90,
-        "--repeats", 2, "--minimize", "flops_M", "--limit", "size<=4", "--workers", 4,
-        "--processes", 1,
-    )  # fmt: skip
+        "benchmark",
+        "nb201",
+        "--file",
+        file,
+        "--strategy",
+        "random",
+        "--queries",
+        90,
+        "--repeats",
+        2,
+        "--minimize",
+        "flops_M",
+        "--limit",
+        "size<=4",
+        "--workers",
+        4,
+        "--processes",
+        1,
+    )
     assert done.status == 0, done.err
     assert "maximize valid_acc_200, minimize flops_M, size<=4" in done.out
     assert "4 simulated workers" in done.out
@@ -134,10 +176,23 @@ def test_list_tables(archsmith, monkeypatch, tmp_path):
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_ctrl_c_ends_it_with_one_line(file, processes):
     command = [
-        sys.executable, "-m", "archsmith.cli", "benchmark", "nb201", "--file", str(file),
-        "--strategy", "random", "--queries", "60", "--repeats", "100000",
-        "--processes", processes, "--json",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "archsmith.cli",
+        "benchmark",
+        "nb201",
+        "--file",
+        str(file),
+        "--strategy",
+        "random",
+        "--queries",
+        "60",
+        "--repeats",
+        "100000",
+        "--processes",
+        processes,
+        "--json",
+    ]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )

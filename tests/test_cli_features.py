@@ -85,13 +85,33 @@ def test_features_are_those_of_the_model(archsmith, folder):
 
 
 def test_a_map_probes_and_layers(archsmith, folder, tmp_path):
-    command = ["features", folder / "digits", "digits", "--map", "m.svg", "--probe", "--layers",
-               "--layer", "stage2", "--pool", "mean+max", "--normalise", "standard",
-               "--cache", "kept"]  # fmt: skip
+    command = [
+        "features",
+        folder / "digits",
+        "digits",
+        "--map",
+        "m.svg",
+        "--probe",
+        "--layers",
+        "--layer",
+        "stage2",
+        "--pool",
+        "mean+max",
+        "--normalise",
+        "standard",
+        "--cache",
+        "kept",
+    ]
     done = archsmith(*command)
     assert done.status == 0, done.err
-    for text in ("1,797 examples, 64 features of stage2", "probe linear", "probe knn",
-                 "stage1.0.body.0", "Conv2d", "map: m.svg"):  # fmt: skip
+    for text in (
+        "1,797 examples, 64 features of stage2",
+        "probe linear",
+        "probe knn",
+        "stage1.0.body.0",
+        "Conv2d",
+        "map: m.svg",
+    ):
         assert text in done.out
     assert ET.parse("m.svg").getroot().get("role") == "img"
     assert len(list((tmp_path / "kept").iterdir())) == 2
@@ -140,8 +160,9 @@ def test_a_space_of_ones_own_is_asked_for(archsmith, folder, monkeypatch):
     assert done.status == 2
     assert "--space features_own_net:net" in done.err
     monkeypatch.syspath_prepend(str(folder))
-    done = archsmith("features", folder / "own", "digits", "--to", "f.npz",
-                     "--space", "features_own_net:net")  # fmt: skip
+    done = archsmith(
+        "features", folder / "own", "digits", "--to", "f.npz", "--space", "features_own_net:net"
+    )
     assert done.status == 0, done.err
     assert nas.load_features("f.npz").features.shape[0] == 1797
 

@@ -79,10 +79,16 @@ def test_options_from_a_damaged_file(archsmith, tmp_path, content):
 
 @pytest.mark.parametrize(
     "arguments",
-    [("search", "iris", "--run", ""), ("search", "iris", "--run="), ("export", "r", "--to", ""),
-     ("search", "iris", "--device", "meta"), ("show", "x" * 300), ("predict", "x" * 300, "r.csv"),
-     ("search", "x" * 300)],
-)  # fmt: skip
+    [
+        ("search", "iris", "--run", ""),
+        ("search", "iris", "--run="),
+        ("export", "r", "--to", ""),
+        ("search", "iris", "--device", "meta"),
+        ("show", "x" * 300),
+        ("predict", "x" * 300, "r.csv"),
+        ("search", "x" * 300),
+    ],
+)
 def test_values_that_name_nothing(archsmith, tmp_path, monkeypatch, arguments):
     monkeypatch.chdir(tmp_path)
     told(archsmith(*arguments))
@@ -175,8 +181,9 @@ def test_a_failing_report_costs_no_result(tmp_path, monkeypatch):
         raise UnicodeEncodeError("utf-8", "\udce4", 0, 1, "surrogates not allowed")
 
     monkeypatch.setattr(run_module.Run, "report", fails)
-    result = nas.search(data="iris", trials=1, epochs=1, final_epochs=1, finalists=1,
-                        run=tmp_path / "run")  # fmt: skip
+    result = nas.search(
+        data="iris", trials=1, epochs=1, final_epochs=1, finalists=1, run=tmp_path / "run"
+    )
     assert result.best is not None
     assert result.report is None
     assert "no report: UnicodeEncodeError" in result.problems[-1]
@@ -206,8 +213,11 @@ def test_ctrl_c_while_the_command_line_is_imported(tmp_path):
         "archsmith.cli.main()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    )
     assert done.returncode == 130
     assert done.stderr == "archsmith: interrupted\n"

@@ -18,7 +18,7 @@ from archsmith.evaluate.training import TrainingEvaluator
 from archsmith.export import load_model
 from archsmith.history.trial import Fidelity
 from archsmith.study.sameness import data_change
-from archsmith.task.problem import settle
+from archsmith.task.problem import open_problem
 
 SMALL = {"trials": 1, "epochs": 1, "final_epochs": 2, "finalists": 1}
 
@@ -126,11 +126,15 @@ def test_data_that_changes_in_its_place_is_refused(tmp_path, archsmith):
 
 def test_a_worker_that_reads_other_data_trains_on_none_of_it(tmp_path):
     write(tmp_path / "t.csv")
-    setting = settle("mlp", tmp_path / "t.csv")
+    setting = open_problem("mlp", tmp_path / "t.csv")
     made = TrainingEvaluator(
-        setting.space, setting.source, setting.options, setting.task.name, setting.recipe,
+        setting.space,
+        setting.source,
+        setting.options,
+        setting.task.name,
+        setting.recipe,
         data=setting.data,
-    )  # fmt: skip
+    )
     worker = TrainingEvaluator.__new__(TrainingEvaluator)
     worker.__dict__.update(made.__getstate__())
     default = setting.space.default()

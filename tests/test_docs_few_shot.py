@@ -21,9 +21,12 @@ def test_the_example_runs(tmp_path):
     )
     (tmp_path / "example.py").write_text(code)
     done = subprocess.run(
-        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "example.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     accuracy = re.search(r"4-way 1-shot: ([\d.]+) \+- [\d.]+ % over 1000 episodes", done.stdout)
     assert accuracy

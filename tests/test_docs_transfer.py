@@ -16,9 +16,12 @@ def test_the_first_run_runs(tmp_path):
     (code,) = re.findall(pattern, PAGE, re.DOTALL)
     (tmp_path / "example.py").write_text(code)
     done = subprocess.run(
-        [sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True,
+        [sys.executable, "example.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     accuracies, blocks = done.stdout.strip().splitlines()
     assert all(float(accuracy) > 0.5 for accuracy in accuracies.split())  # chance is a half

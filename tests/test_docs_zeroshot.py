@@ -26,8 +26,11 @@ def run(code: str, folder: Path, *more: str) -> str:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, *more, "example.py"],
-        cwd=folder, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -45,17 +48,22 @@ def test_attributes(tmp_path):
     assert percent(out, "AUSUC") > 0.4
     done = subprocess.run(
         [sys.executable, "-m", "archsmith.cli", "zeroshot", "segments.npz"],
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert "of 3 unseen classes" in done.stdout
 
 
 def test_texts_with_an_encoder_of_its_own(tmp_path):
     line = next(line for line in MARKED[1].splitlines() if "text_encoder  " in line)
-    code = MARKED[1].replace(line, ENCODER).replace(
-        '"a question about a place"', '"where: a question about a place"'
-    ).replace('"a question about a person"', '"who: a question about a person"')  # fmt: skip
+    code = (
+        MARKED[1]
+        .replace(line, ENCODER)
+        .replace('"a question about a place"', '"where: a question about a place"')
+        .replace('"a question about a person"', '"who: a question about a person"')
+    )
     assert run(code, tmp_path).strip() == "['place', 'person']"
 
 

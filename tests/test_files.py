@@ -119,8 +119,13 @@ def test_checkpoints_of_a_supernet_leave_what_is_not_theirs(tmp_path, dear):
     assert checkpoint.latest(folder) == folder / "epoch-00001"
     checkpoint.remove(folder)
     left = {str(path.relative_to(folder)) for path in folder.rglob("*")}
-    assert left == {"epoch-00001", "epoch-00001/notes.txt", "epoch-backup", "epoch-00003",
-                    "epoch-backup/supernet.safetensors"}  # fmt: skip
+    assert left == {
+        "epoch-00001",
+        "epoch-00001/notes.txt",
+        "epoch-backup",
+        "epoch-00003",
+        "epoch-backup/supernet.safetensors",
+    }
     assert len(list(dear.iterdir())) == 3
     link = tmp_path / "link"
     link.symlink_to(folder)

@@ -128,10 +128,7 @@ def test_the_test_part_is_looked_at_for_winner_and_default_alone(tmp_path):
     assert len(notes) >= 3
     tested = {v["id"] for v in notes.values() if v["test"]}
     assert tested == {result.best.architecture.id, result.default.architecture.id}
-    other = next(
-        t for t in opened.history.trials
-        if t.architecture.id not in tested
-    )  # fmt: skip
+    other = next(t for t in opened.history.trials if t.architecture.id not in tested)
     assert not nas.Run(run).train(other.number).test
     assert nas.Run(run).train(other.number, test=True).test
 
@@ -157,9 +154,13 @@ def test_a_folder_of_a_bare_study_is_refused_by_name(tmp_path, archsmith):
 
     with SqliteStore(tmp_path / "bare") as store:
         Study(
-            nas.Space(net, features=4, classes=3), RandomSearch(), Constant(),
-            [nas.Objective("accuracy", "maximize")], store=store, trials=2,
-        ).run()  # fmt: skip
+            nas.Space(net, features=4, classes=3),
+            RandomSearch(),
+            Constant(),
+            [nas.Objective("accuracy", "maximize")],
+            store=store,
+            trials=2,
+        ).run()
     done = archsmith("show", tmp_path / "bare")
     assert done.status == 2
     assert "nas.search" in done.err

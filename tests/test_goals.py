@@ -9,7 +9,7 @@ import archsmith as nas
 from archsmith.history.trial import History, State, Trial
 from archsmith.task import task
 from archsmith.task.goals import limits_of, objectives_of, seconds_of
-from archsmith.task.problem import open_space, settle
+from archsmith.task.problem import open_problem, open_space
 from archsmith.workflow.finalists import finalists
 
 IMAGES = task("image-classification")
@@ -19,8 +19,9 @@ def test_the_tasks_own_metric_comes_first_where_none_is_named():
     assert objectives_of(IMAGES) == (nas.Objective("accuracy", "maximize"),)
     assert [o.metric for o in objectives_of(IMAGES, minimize="params")] == ["accuracy", "params"]
     assert [o.metric for o in objectives_of(IMAGES, minimize=["loss", "params"])] == [
-        "loss", "params",
-    ]  # fmt: skip
+        "loss",
+        "params",
+    ]
     with pytest.raises(nas.InputError, match="one direction"):
         objectives_of(IMAGES, "accuracy", "accuracy")
 
@@ -64,7 +65,7 @@ def test_settings_are_json_that_opens_again():
 
     from archsmith.workflow.reopening import reopen
 
-    first = settle(None, "iris", epochs=3)
+    first = open_problem(None, "iris", epochs=3)
     plain = json.loads(json.dumps(first.to_json() | {"arguments": first.space.arguments}))
     again = reopen(plain)
     assert again.fidelity == first.fidelity

@@ -32,8 +32,9 @@ SHORT = ("--epochs", 1, "--trials", 4, "--final-epochs", 1, "--finalists", 1)
 @pytest.mark.parametrize("method", methods.names())
 def test_every_method_searches_from_the_command_line(archsmith, tmp_path, method):
     run = tmp_path / "run"
-    done = archsmith("search", "digits", "--space", SPACE, "--strategy", method, *SHORT,
-                     "--run", run, "--json")  # fmt: skip
+    done = archsmith(
+        "search", "digits", "--space", SPACE, "--strategy", method, *SHORT, "--run", run, "--json"
+    )
     assert done.status == 0, done.err
     told = json.loads(done.out)
     assert told["strategy"] == f"{method}+auto"
@@ -70,9 +71,16 @@ def test_names_say_what_searches_on_the_weights():
 
 def test_several_objectives_and_limits(tmp_path):
     result = nas.search(
-        SPACE, "digits", strategy="spos+nsga2", minimize="params", limits={"params": 1500},
-        epochs=1, trials=6, finalists=0, run=tmp_path / "run",
-    )  # fmt: skip
+        SPACE,
+        "digits",
+        strategy="spos+nsga2",
+        minimize="params",
+        limits={"params": 1500},
+        epochs=1,
+        trials=6,
+        finalists=0,
+        run=tmp_path / "run",
+    )
     finished = result.history.finished
     assert finished
     assert all(trial.metrics["params"] <= 1500 for trial in finished)
@@ -82,9 +90,15 @@ def test_several_objectives_and_limits(tmp_path):
 @pytest.mark.parametrize("method", ["darts", "gdas"])
 def test_limits_hold_for_what_a_method_derives(tmp_path, method):
     result = nas.search(
-        SPACE, "digits", strategy=method, limits={"params": 1500}, epochs=1, trials=3,
-        finalists=0, run=tmp_path / "run",
-    )  # fmt: skip
+        SPACE,
+        "digits",
+        strategy=method,
+        limits={"params": 1500},
+        epochs=1,
+        trials=3,
+        finalists=0,
+        run=tmp_path / "run",
+    )
     derived = [t for t in result.history.trials if "number" in t.note]
     assert derived
     assert all(trial.metrics["params"] <= 1500 for trial in derived)
@@ -93,8 +107,9 @@ def test_limits_hold_for_what_a_method_derives(tmp_path, method):
 def test_a_finished_search_is_not_trained_again(tmp_path):
     def search() -> tuple[nas.SearchResult, dict[str, object]]:
         run = tmp_path / "run"
-        result = nas.search(SPACE, "digits", strategy="spos", epochs=1, trials=3, finalists=0,
-                            run=run)  # fmt: skip
+        result = nas.search(
+            SPACE, "digits", strategy="spos", epochs=1, trials=3, finalists=0, run=run
+        )
         return result, Run(run).record.notes["supernet"]
 
     (first, facts), (second, again) = search(), search()
@@ -108,9 +123,16 @@ def test_the_winner_may_inherit_its_weights(tmp_path):
     found = {}
     for inherit in (False, True):
         result = nas.search(
-            SPACE, "digits", strategy="spos", epochs=12, trials=2, final_epochs=1, finalists=1,
-            inherit=inherit, run=tmp_path / f"run-{inherit}",
-        )  # fmt: skip
+            SPACE,
+            "digits",
+            strategy="spos",
+            epochs=12,
+            trials=2,
+            final_epochs=1,
+            finalists=1,
+            inherit=inherit,
+            run=tmp_path / f"run-{inherit}",
+        )
         assert result.best is not None
         found[inherit] = result.best.curve[0]["loss"]
     assert found[True] < found[False]
@@ -168,10 +190,10 @@ def test_a_killed_supernet_goes_on(tmp_path):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert list((run / "supernet").glob("epoch-*"))
-    resumed = nas.search(SPACE, "digits", strategy="spos", epochs=5, trials=3, finalists=0,
-                         run=run)  # fmt: skip
-    straight = nas.search(SPACE, "digits", strategy="spos", epochs=5, trials=3, finalists=0,
-                          run=tmp_path / "straight")  # fmt: skip
+    resumed = nas.search(SPACE, "digits", strategy="spos", epochs=5, trials=3, finalists=0, run=run)
+    straight = nas.search(
+        SPACE, "digits", strategy="spos", epochs=5, trials=3, finalists=0, run=tmp_path / "straight"
+    )
     assert [t.metrics["loss"] for t in resumed.history.trials] == [
         t.metrics["loss"] for t in straight.history.trials
     ]
@@ -207,9 +229,15 @@ def test_workers_read_the_weights_from_the_run_folder(tmp_path):
     told = {}
     for workers in (1, 2):
         result = nas.search(
-            SPACE, "digits", strategy="spos+grid", epochs=1, trials=4, finalists=0,
-            workers=workers, run=tmp_path / f"{workers}",
-        )  # fmt: skip
+            SPACE,
+            "digits",
+            strategy="spos+grid",
+            epochs=1,
+            trials=4,
+            finalists=0,
+            workers=workers,
+            run=tmp_path / f"{workers}",
+        )
         told[workers] = {t.architecture: t.metrics["loss"] for t in result.history.finished}
     assert told[1].keys() == told[2].keys()
     for architecture, loss in told[1].items():
@@ -228,9 +256,15 @@ def test_ctrl_c_while_the_weights_are_trained_loses_nothing(tmp_path):
 
     def search() -> nas.SearchResult:
         return nas.search(
-            SPACE, "digits", strategy="spos", epochs=4, trials=3, finalists=0,
-            run=tmp_path / "run", listener=nas.Listener(shared=interrupt),
-        )  # fmt: skip
+            SPACE,
+            "digits",
+            strategy="spos",
+            epochs=4,
+            trials=3,
+            finalists=0,
+            run=tmp_path / "run",
+            listener=nas.Listener(shared=interrupt),
+        )
 
     first = search()
     assert first.interrupted
@@ -243,9 +277,7 @@ def test_ctrl_c_while_the_weights_are_trained_loses_nothing(tmp_path):
 
 def test_time_is_shared_between_weights_and_search(tmp_path, monkeypatch):
     set_clock(monkeypatch, 0.01)
-    result = nas.search(
-        SPACE, "digits", strategy="spos", time=8, finalists=0, run=tmp_path / "run"
-    )  # fmt: skip
+    result = nas.search(SPACE, "digits", strategy="spos", time=8, finalists=0, run=tmp_path / "run")
     seconds = Run(tmp_path / "run").record.notes["supernet"]["seconds"]
     assert 5 < seconds < 12
     assert result.seconds < 20
@@ -255,20 +287,34 @@ def test_time_is_shared_between_weights_and_search(tmp_path, monkeypatch):
 def test_what_cannot_be_shared_leaves_the_folder_free(archsmith, tmp_path):
     """The message says to take another method: the same folder has to serve it."""
     space, run = SPACE.replace("small", "unlike"), tmp_path / "run"
-    refused = archsmith("search", "digits", "--space", space, "--strategy", "darts", *SHORT,
-                        "--run", run)  # fmt: skip
+    refused = archsmith(
+        "search", "digits", "--space", space, "--strategy", "darts", *SHORT, "--run", run
+    )
     assert refused.status == 2
     assert "one output shape" in refused.err
-    done = archsmith("search", "digits", "--space", space, "--strategy", "spos", *SHORT,
-                     "--run", run)  # fmt: skip
+    done = archsmith(
+        "search", "digits", "--space", space, "--strategy", "spos", *SHORT, "--run", run
+    )
     assert done.status == 0, done.err
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "other shapes"])
 def test_weights_that_cannot_be_read_are_told_before_the_work(archsmith, tmp_path, damage):
     run = tmp_path / "run"
-    command = ["search", "digits", "--space", SPACE, "--strategy", "spos", "--epochs", 1,
-               "--finalists", 0, "--run", run]  # fmt: skip
+    command = [
+        "search",
+        "digits",
+        "--space",
+        SPACE,
+        "--strategy",
+        "spos",
+        "--epochs",
+        1,
+        "--finalists",
+        0,
+        "--run",
+        run,
+    ]
     assert archsmith(*command, "--trials", 2).status == 0
     file = run / "supernet.safetensors"
     if damage == "cut":
@@ -302,8 +348,17 @@ def test_trust_in_a_search_that_was_stopped_says_how_to_go_on(archsmith, tmp_pat
     def stop(row: Mapping[str, float], epochs: int) -> None:
         raise KeyboardInterrupt
 
-    nas.search(SPACE, "digits", strategy="spos", epochs=2, trials=2, finalists=0, run=run,
-               command="archsmith search digits", listener=Listener(shared=stop))  # fmt: skip
+    nas.search(
+        SPACE,
+        "digits",
+        strategy="spos",
+        epochs=2,
+        trials=2,
+        finalists=0,
+        run=run,
+        command="archsmith search digits",
+        listener=Listener(shared=stop),
+    )
     done = archsmith("trust", run, "--sample", 2)
     assert done.status == 2
     assert "stopped before" in done.err

@@ -78,9 +78,11 @@ DOORS: list[tuple[str, int]] = [("show", 0), ("report", 0), ("export", 2), ("tra
 @pytest.mark.parametrize(("door", "status"), DOORS)
 def test_a_strangers_reference_is_not_called(door, status, plain, tmp_path, archsmith):
     touched = tmp_path / "executed"
-    gift = copied(plain, tmp_path / "gift", {
-        "reference": "os:system", "arguments": {"command": f"touch {touched}"},
-    })  # fmt: skip
+    gift = copied(
+        plain,
+        tmp_path / "gift",
+        {"reference": "os:system", "arguments": {"command": f"touch {touched}"}},
+    )
     to = ["--to", tmp_path / "out"] if door == "export" else []
     done = archsmith(door, gift, *to)
     assert done.status == status, done.err
@@ -104,8 +106,10 @@ def test_a_strangers_file_is_not_imported_nor_its_data_read(
     (settings / "archsmith" / "key").unlink()  # as on a machine of somebody else
     os.mkfifo(tmp_path / "pipe.csv")  # reading it would never end
     with sqlite3.connect(run / "study.db") as db:
-        db.execute("UPDATE meta SET value = ? WHERE name = 'data'",
-                   (json.dumps(str(tmp_path / "pipe.csv")),))  # fmt: skip
+        db.execute(
+            "UPDATE meta SET value = ? WHERE name = 'data'",
+            (json.dumps(str(tmp_path / "pipe.csv")),),
+        )
     to = ["--to", tmp_path / "out"] if door == "export" else []
     done = archsmith(door, run, *to)
     assert done.status == (0 if door == "report" else 2)
@@ -172,10 +176,20 @@ def test_any_change_makes_a_record_a_strangers(
 
 @pytest.mark.parametrize(
     "hostile",
-    [10**12, float("inf"), "/etc/passwd", "../secret", "os:system", "model.py", ["a/b"],
-     {"../x": 1}, [[[[[1]]]]], [1] * 2000],
+    [
+        10**12,
+        float("inf"),
+        "/etc/passwd",
+        "../secret",
+        "os:system",
+        "model.py",
+        ["a/b"],
+        {"../x": 1},
+        [[[[[1]]]]],
+        [1] * 2000,
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_registered_space_is_not_called_with_anything(hostile, plain, tmp_path, archsmith):
     gift = copied(plain, tmp_path / "gift", {"arguments": {"features": 4, "outputs": hostile}})
     done = archsmith("train", gift)

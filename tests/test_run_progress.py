@@ -6,7 +6,7 @@ import pytest
 
 from archsmith.history.trial import Fidelity, State, Trial
 from archsmith.space import Architecture
-from archsmith.study.record import Record, Session
+from archsmith.study.record import Record, SessionRecord
 from archsmith.workflow.standing import progress_of
 
 ALL = "all 10 architectures were seen"
@@ -18,7 +18,10 @@ def record(epochs, closed, winner=True):
         for i, e in enumerate(epochs)
     ]
     return Record(
-        trials, trials, [Session(0, 1, "host", 0.0, 1.0, closed)], {"winner": "a"} if winner else {}
+        trials,
+        trials,
+        [SessionRecord(0, 1, "host", 0.0, 1.0, closed)],
+        {"winner": "a"} if winner else {},
     )
 
 
@@ -28,11 +31,15 @@ def record(epochs, closed, winner=True):
         ([4] * 20, "20 trials are done", True, ("finished", "20 of 20 trials")),
         ([4] * 10, ALL, True, ("finished", f"10 of 20 trials, since {ALL}")),
         ([4] * 10, ALL, False, ("stopped", f"10 of 20 trials, stopped: {ALL}")),
-        ([1] * 72 + [4] * 2, "20 trials are done", True,
-         ("finished", "74 trials, worth 20 of 20 full ones")),
+        (
+            [1] * 72 + [4] * 2,
+            "20 trials are done",
+            True,
+            ("finished", "74 trials, worth 20 of 20 full ones"),
+        ),
         ([1, 1, 4], "", False, ("running", "3 trials, worth 1.5 of 20 full ones")),
     ],
-)  # fmt: skip
+)
 def testprogress_of(epochs, closed, winner, said):
     meta = {"fidelity": {"epochs": 4, "share": 1.0}, "trials": 20}
     assert progress_of(record(epochs, closed, winner), meta) == said

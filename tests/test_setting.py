@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import archsmith as nas
 from archsmith.study import check_shapes
-from archsmith.task.problem import Setting, builder_of, open_space, settle
+from archsmith.task.problem import Problem, builder_of, open_problem, open_space
 from archsmith.workflow.reopening import reopen, signature_of
 
 GOOD = """\
@@ -45,7 +45,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
 def test_a_file_is_known_by_its_absolute_path(write, monkeypatch, tmp_path):
     path = write("archsmith_good.py", GOOD)
     monkeypatch.chdir(tmp_path)
-    setting = settle("archsmith_good.py:net", "iris")
+    setting = open_problem("archsmith_good.py:net", "iris")
     assert setting.reference == f"{path}:net"
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -111,27 +111,27 @@ def test_data_is_a_name_or_a_path(tmp_path):
     table = tmp_path / "table.csv"
     rows = "".join(f"{i},{i % 7},{'ab'[i % 2]}\n" for i in range(40))
     table.write_text(f"u,v,label\n{rows}", encoding="utf-8")
-    assert settle(net, table).source == settle(net, str(table)).source == str(table)
+    assert open_problem(net, table).source == open_problem(net, str(table)).source == str(table)
     for wrong in ((torch.zeros(2, 3), torch.zeros(2)), None, 3, torch.zeros(2, 3)):
         with pytest.raises(nas.InputError, match="a name or a path"):
-            settle(net, wrong)  # type: ignore[arg-type]
+            open_problem(net, wrong)  # type: ignore[arg-type]
 
 
 def test_arguments_are_the_builders_and_go_with_a_builder_alone():
     space = nas.Space(net, features=4, outputs=3)
     with pytest.raises(nas.SpaceError, match="arguments inside a Space"):
-        settle(space, "iris", arguments={"width": 8})
+        open_problem(space, "iris", arguments={"width": 8})
     with pytest.raises(nas.SpaceError, match="arguments inside a Space"):
         open_space(space, {}, {"width": 8})
     with pytest.raises(nas.SpaceError, match="names among: features, outputs, width, got 'widht'"):
-        settle(net, "iris", arguments={"widht": 8})
+        open_problem(net, "iris", arguments={"widht": 8})
     with pytest.raises(nas.SpaceError, match="a mapping"):
-        settle(net, "iris", arguments=["width"])  # type: ignore[arg-type]
-    assert settle(net, "iris", arguments={"width": 8}).space.arguments["width"] == 8
+        open_problem(net, "iris", arguments=["width"])  # type: ignore[arg-type]
+    assert open_problem(net, "iris", arguments={"width": 8}).space.arguments["width"] == 8
 
 
 def test_a_study_opens_again_with_a_live_space_and_its_device(monkeypatch):
-    setting = settle(net, "iris", arguments={"width": 8}, device="cpu")
+    setting = open_problem(net, "iris", arguments={"width": 8}, device="cpu")
     meta = setting.to_json() | {"arguments": setting.space.plain_arguments()}
     # A machine with a GPU, as far as "auto" is concerned.
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -167,8 +167,8 @@ def reading(features: int, outputs: int, early: bool, wrong: int = 0) -> nn.Modu
     return Reads(features + off, outputs, early)
 
 
-def opened(builder: Callable[..., nn.Module], **arguments: object) -> Setting:
-    return settle(builder, "iris", arguments=arguments)
+def opened(builder: Callable[..., nn.Module], **arguments: object) -> Problem:
+    return open_problem(builder, "iris", arguments=arguments)
 
 
 @pytest.mark.parametrize("early", [True, False])

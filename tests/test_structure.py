@@ -16,10 +16,30 @@ ROOT = Path(archsmith.__file__).parent
 
 #: From the ground up; a package imports only from what stands before it.
 ORDER = [
-    "_support", "space", "history", "zoo", "tables", "data", "metric", "hardware", "task", "train",
-    "proxy", "predictor", "strategy", "supernet", "transfer", "evaluate", "study", "export",
-    "report", "workflow", "profiling", "bench", "cli",
-]  # fmt: skip
+    "_support",
+    "space",
+    "history",
+    "zoo",
+    "tables",
+    "data",
+    "metric",
+    "hardware",
+    "task",
+    "train",
+    "proxy",
+    "predictor",
+    "strategy",
+    "supernet",
+    "transfer",
+    "evaluate",
+    "study",
+    "export",
+    "report",
+    "workflow",
+    "profiling",
+    "bench",
+    "cli",
+]
 #: The contract suites may use everything; the package's front door names everything.
 FREE = {"testing", "__init__"}
 #: The one module that reads files of torch.save: tensors and plain values alone.

@@ -51,9 +51,16 @@ def test_a_finalist_that_breaks_its_limit_when_measured_again_is_not_trained(mon
     monkeypatch.setattr(finals, "confirm", confirm)
     monkeypatch.setattr(finals, "train_to_end", train)
     result = nas.search(
-        net, "iris", limits={"latency_ms": 50}, trials=5, epochs=1, final_epochs=1, finalists=1,
-        strategy="random", latency=OPTIONS,
-    )  # fmt: skip
+        net,
+        "iris",
+        limits={"latency_ms": 50},
+        trials=5,
+        epochs=1,
+        final_epochs=1,
+        finalists=1,
+        strategy="random",
+        latency=OPTIONS,
+    )
     assert result.best is not None
     assert measured[2] == trained[0]
     assert not set(measured[:2]) & set(trained) - {result.default.architecture["width"]}
@@ -73,9 +80,16 @@ def test_where_nobody_keeps_the_limit_again_the_nearest_is_trained_and_told(monk
 
     monkeypatch.setattr(finals, "train_to_end", train)
     result = nas.search(
-        net, "iris", limits={"latency_ms": 50}, trials=5, epochs=1, final_epochs=1, finalists=1,
-        strategy="random", latency=OPTIONS,
-    )  # fmt: skip
+        net,
+        "iris",
+        limits={"latency_ms": 50},
+        trials=5,
+        epochs=1,
+        final_epochs=1,
+        finalists=1,
+        strategy="random",
+        latency=OPTIONS,
+    )
     assert trained[0] == min(t.architecture["width"] for t in result.history.finished)
     assert any("no finalist keeps latency_ms<=50" in problem for problem in result.problems)
 
@@ -93,10 +107,17 @@ def test_a_predictor_is_kept_with_its_study_and_goes_on(monkeypatch, tmp_path):
 
     def search(trials: int, **more):
         return nas.search(
-            net, "iris", minimize="latency_ms", trials=trials, epochs=1, finalists=0,
-            run=tmp_path / "run", strategy="random",
-            latency=nas.LatencyOptions(seconds=0.004, samples=10), **more,
-        )  # fmt: skip
+            net,
+            "iris",
+            minimize="latency_ms",
+            trials=trials,
+            epochs=1,
+            finalists=0,
+            run=tmp_path / "run",
+            strategy="random",
+            latency=nas.LatencyOptions(seconds=0.004, samples=10),
+            **more,
+        )
 
     search(2, listener=nas.Listener(measured=lambda *d: told.append(d)))
     again = search(4)
@@ -108,8 +129,17 @@ def test_a_predictor_is_kept_with_its_study_and_goes_on(monkeypatch, tmp_path):
     assert "predicted" in content.surroundings["latency of a trial"]
     assert "latency_error" not in content.columns()
     with pytest.raises(RunFolderError, match="latency"):
-        nas.search(net, "iris", minimize="latency_ms", trials=4, epochs=1, finalists=0,
-                   run=tmp_path / "run", strategy="random", latency="batch=2")  # fmt: skip
+        nas.search(
+            net,
+            "iris",
+            minimize="latency_ms",
+            trials=4,
+            epochs=1,
+            finalists=0,
+            run=tmp_path / "run",
+            strategy="random",
+            latency="batch=2",
+        )
 
 
 def test_a_space_too_small_for_a_predictor_is_measured_or_refused():
@@ -142,9 +172,15 @@ def test_one_shot_searches_keep_a_limit_by_a_predictor(monkeypatch, strategy):
 
     monkeypatch.setattr(oneshot, "confirm", confirm)
     result = nas.search(
-        SPACE, "digits", strategy=strategy, limits={"latency_ms": 2.1}, trials=3, epochs=1,
-        finalists=0, latency=OPTIONS,
-    )  # fmt: skip
+        SPACE,
+        "digits",
+        strategy=strategy,
+        limits={"latency_ms": 2.1},
+        trials=3,
+        epochs=1,
+        finalists=0,
+        latency=OPTIONS,
+    )
     assert result.history.finished
     assert all(cost(t.architecture) <= 2.1 for t in result.history.finished)
     assert all("latency_error" in t.metrics for t in result.history.finished)
@@ -167,9 +203,15 @@ def test_a_derived_architecture_that_breaks_its_limit_by_the_clock_gives_way(mon
 
     monkeypatch.setattr(oneshot, "confirm", confirm)
     result = nas.search(
-        SPACE, "digits", strategy="darts", limits={"latency_ms": 2.0}, trials=3, epochs=1,
-        finalists=0, latency=OPTIONS,
-    )  # fmt: skip
+        SPACE,
+        "digits",
+        strategy="darts",
+        limits={"latency_ms": 2.0},
+        trials=3,
+        epochs=1,
+        finalists=0,
+        latency=OPTIONS,
+    )
     derived = [t.architecture for t in result.history.trials if "number" in t.note]
     assert derived
     assert slow[0] not in derived
@@ -186,9 +228,9 @@ def test_a_clock_that_stayed_noisy_is_told():
 
 
 def test_confirm_measures_as_the_setting_says(monkeypatch):
-    from archsmith.task.problem import settle
+    from archsmith.task.problem import open_problem
 
-    setting = settle(net, "iris", device="cpu", latency=nas.LatencyOptions("exported", 2, 1))
+    setting = open_problem(net, "iris", device="cpu", latency=nas.LatencyOptions("exported", 2, 1))
     found = timing.confirm(setting, setting.space.default())
     assert (found.runtime, found.batch, found.threads) == ("exported", 2, 1)
     assert torch.get_num_threads() >= 1

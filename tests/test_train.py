@@ -19,7 +19,7 @@ from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions, Recipe
 from archsmith.train import (
     Diverged,
-    Guide,
+    TrainingCallback,
     norms_in,
     optimizer_of,
     schedule,
@@ -170,7 +170,7 @@ def test_a_last_batch_of_one_joins_the_one_before(digits: Data) -> None:
 
 
 def test_a_guide_is_asked_for_rates_epochs_and_a_penalty(digits: Data) -> None:
-    class Slow(Guide):
+    class Slow(TrainingCallback):
         def __init__(self) -> None:
             self.epochs: list[int] = []
 
@@ -190,12 +190,12 @@ def test_a_guide_is_asked_for_rates_epochs_and_a_penalty(digits: Data) -> None:
     assert guide.epochs == [1, 2]
     assert guided.curve[0]["train_loss"] < 10  # the penalty is no loss of the task
     assert guided.curve != plain.curve
-    same = train(convnet(), IMAGES, digits, RECIPE, Fidelity(2), seed=0, guide=Guide())
+    same = train(convnet(), IMAGES, digits, RECIPE, Fidelity(2), seed=0, guide=TrainingCallback())
     assert [r["loss"] for r in same.curve] == [r["loss"] for r in plain.curve]
 
 
 def test_rates_are_scaled_all_along_the_schedule(digits: Data) -> None:
-    class Half(Guide):
+    class Half(TrainingCallback):
         def scale(self, name: str) -> float:
             return 0.5 if name.startswith("0.") else 1.0
 

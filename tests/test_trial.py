@@ -79,10 +79,13 @@ def test_incumbents_are_the_front_at_every_moment(seed):
     for number in range(60):
         state = rng.choices([State.FINISHED, State.FAILED, State.PRUNED], [8, 1, 1])[0]
         metrics = {
-            "accuracy": rng.choice([rng.randint(0, 5) / 5, float("nan")] if number % 9 == 0
-                                   else [rng.randint(0, 5) / 5]),
+            "accuracy": rng.choice(
+                [rng.randint(0, 5) / 5, float("nan")]
+                if number % 9 == 0
+                else [rng.randint(0, 5) / 5]
+            ),
             "params": float(rng.randint(1, 9)),
-        }  # fmt: skip
+        }
         if rng.random() < 0.5:
             metrics["loss"] = rng.choice([0.1, 0.2, float("nan")])
         epochs = rng.choices([1, 3, 9, None], [60, 12, 4, 1])[0]

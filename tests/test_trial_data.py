@@ -19,9 +19,9 @@ from archsmith.strategy.rungs import ladder
 from archsmith.study.fidelity import offered
 from archsmith.task.base import Recipe
 from archsmith.task.fidelity import LEAST_STEPS, enough, steps_of
-from archsmith.task.problem import settle
+from archsmith.task.problem import open_problem
 from archsmith.train import loop as training
-from archsmith.workflow.evaluator import evaluation, goals
+from archsmith.workflow.evaluator import build_evaluator, objectives_for
 
 
 def net(features: int, outputs: int) -> nn.Module:
@@ -114,7 +114,7 @@ def test_trials_on_large_pictures_take_enough_steps(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 255, (400, 128, 128, 3), dtype=np.uint8)
     np.savez(tmp_path / "large.npz", x=x, y=np.arange(400) % 2)
-    setting = settle(None, tmp_path / "large.npz")
+    setting = open_problem(None, tmp_path / "large.npz")
     assert setting.fidelity.epochs is not None
     seen = round(setting.fidelity.share * len(setting.data.train))
     steps = setting.fidelity.epochs * steps_of(seen, setting.recipe.batch_size)
@@ -122,21 +122,21 @@ def test_trials_on_large_pictures_take_enough_steps(tmp_path: Path) -> None:
 
 
 def test_ladders_start_where_there_are_enough_steps() -> None:
-    setting = settle(None, "digits", epochs=27)
-    objectives, limits = goals(setting, (), (), ())
+    setting = open_problem(None, "digits", epochs=27)
+    objectives, limits = objectives_for(setting, (), (), ())
     setting.subset = 0
-    known = offered(evaluation(setting, objectives, limits), setting.fidelity)
+    known = offered(build_evaluator(setting, objectives, limits), setting.fidelity)
     rungs = ladder("hyperband", known, eta=3, min_epochs=1)
     each = steps_of(len(setting.data.train), setting.recipe.batch_size)
     assert rungs == (9, 27)
     assert known[0] * each >= LEAST_STEPS > (known[0] - 1) * each
     setting.subset = None  # an older study keeps its ladder
-    known = offered(evaluation(setting, objectives, limits), setting.fidelity)
+    known = offered(build_evaluator(setting, objectives, limits), setting.fidelity)
     assert ladder("hyperband", known, eta=3, min_epochs=1) == (1, 3, 9, 27)
 
 
 def test_a_short_full_training_has_one_rung_below_it_all_the_same() -> None:
-    setting = settle(None, "digits", epochs=2)
+    setting = open_problem(None, "digits", epochs=2)
     setting.subset = 0
     assert setting.least_epochs == 1
     setting.fidelity = Fidelity(5)

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from .strategy.successive_halving import SuccessiveHalving
     from .strategy.tpe import TPE
     from .study import Study
-    from .study.stopping import CurveStop, MedianStop, Stopper
+    from .study.stopping import CurveStop, MedianStop, Pruner
     from .supernet.attentive import AttentiveNAS
     from .supernet.enas import ENAS
     from .supernet.fair import FairNAS
@@ -202,7 +202,7 @@ _PLACES = {
     "CurveModel": "predictor.curves",
     "CurveStop": "study.stopping",
     "MedianStop": "study.stopping",
-    "Stopper": "study.stopping",
+    "Pruner": "study.stopping",
     "AttentiveNAS": "supernet.attentive",
     "BigNAS": "supernet.sandwich",
     "ENAS": "supernet.enas",
@@ -261,7 +261,7 @@ _PLACES = {
 }
 
 #: Names of earlier versions, which still work.
-_RENAMED = {"Part": "TensorSplit"}
+_RENAMED = {"Part": "TensorSplit", "Stopper": "Pruner"}
 
 __all__ = [*_PLACES, "__version__"]
 

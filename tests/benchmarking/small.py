@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from archsmith.tables import Table
+from archsmith.tables import BenchmarkTable
 from archsmith.tables.nb201 import NB201
 from archsmith.zoo.nasbench201 import EDGES, OPS, canonical, from_arch_str, to_arch_str
 
@@ -52,7 +52,9 @@ def write(path: Path, found: dict[str, Any]) -> Path:
     return path
 
 
-def small_table(folder: Path, rows: int = 200, *, epochs: bool = False, seed: int = 0) -> Table:
+def small_table(
+    folder: Path, rows: int = 200, *, epochs: bool = False, seed: int = 0
+) -> BenchmarkTable:
     found = columns(rows, seed=seed)
     path = write(folder / "small.npz", short_schedule(found) if epochs else found)
     return NB201().read(path, "flowers")

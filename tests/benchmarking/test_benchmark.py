@@ -149,8 +149,15 @@ def test_the_front_is_the_front(objectives):
 @pytest.mark.parametrize("few", [1, 2, 3])
 def test_few_that_keep_the_limits_still_span_a_volume(little, few):
     bound = float(np.sort(little.values["flops_M"])[few - 1])
-    result = benchmark(little, "random", queries=40, repeats=1, processes=1,
-                       objectives=[LOW_COST], limits=[Limit("flops_M", "<=", bound)])  # fmt: skip
+    result = benchmark(
+        little,
+        "random",
+        queries=40,
+        repeats=1,
+        processes=1,
+        objectives=[LOW_COST],
+        limits=[Limit("flops_M", "<=", bound)],
+    )
     assert result.volume is not None
     assert result.volume[0, -1] == pytest.approx(1.0)
 
@@ -281,7 +288,7 @@ BAD = [
     ({"limits": [Limit("valid_acc_200", ">=", 101)]}, LimitError, "the greatest valid_acc_200"),
     ({"strategy": "evolutoin"}, UnknownNameError, "did you mean 'evolution'"),
     ({"strategy": One, "objectives": [LOW_COST]}, InputError, "one objective"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("changed", "error", "words"), BAD)
@@ -303,8 +310,14 @@ def test_all_strategies_are_checked_before_the_first_runs(little):
     with pytest.raises(UnknownNameError):
         compare(little, ["random", "evolutoin"], on_repeat=lambda *a: told.append(a))
     assert not told
-    compare(little, ["random", "evolution"], queries=5, repeats=2, processes=1,
-            on_repeat=lambda *a: told.append(a))  # fmt: skip
+    compare(
+        little,
+        ["random", "evolution"],
+        queries=5,
+        repeats=2,
+        processes=1,
+        on_repeat=lambda *a: told.append(a),
+    )
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
@@ -355,9 +368,17 @@ def test_every_strategy_runs(early, name):
     assert np.isfinite(result.valid[:, -1]).all()
     found = result.to_json()
     assert {
-        "table", "dataset", "strategy", "queries", "repeats", "valid_mean", "test_mean",
-        "test_std", "optimum_share", "seconds_per_trial",
-    } <= set(found)  # fmt: skip
+        "table",
+        "dataset",
+        "strategy",
+        "queries",
+        "repeats",
+        "valid_mean",
+        "test_mean",
+        "test_std",
+        "optimum_share",
+        "seconds_per_trial",
+    } <= set(found)
 
 
 def test_what_a_run_holds_does_not_go_by_lucky_short_trainings(early):

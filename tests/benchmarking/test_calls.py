@@ -52,9 +52,7 @@ def test_strategies_are_names_instances_or_makers(tmp_path, little):
     run = partial(nas.compare, queries=12, repeats=3, processes=1)
     given = ["evolution", own, RegularizedEvolution, partial(RegularizedEvolution, 6, 2)]
     found = run("nb201", given, file=path)
-    assert [r.strategy for r in found] == [
-        "evolution", "evolution 2", "evolution 3", "evolution 4",
-    ]  # fmt: skip
+    assert [r.strategy for r in found] == ["evolution", "evolution 2", "evolution 3", "evolution 4"]
     assert np.array_equal(found[0].valid, found[2].valid)
     assert np.array_equal(found[1].valid, found[3].valid), "no run learns from another one"
     assert vars(own) == before
@@ -90,8 +88,9 @@ class Counted(RandomSearch):
 
 def test_one_run_warms_up_before_those_that_count(little):
     told = []
-    benchmark(little, Counted, queries=3, repeats=2, processes=1,
-              on_repeat=lambda *a: told.append(a))  # fmt: skip
+    benchmark(
+        little, Counted, queries=3, repeats=2, processes=1, on_repeat=lambda *a: told.append(a)
+    )
     # One check before all runs, the run that warms up, and two that count.
     assert Counted.runs == 4
     assert told == [(1, 2), (2, 2)]

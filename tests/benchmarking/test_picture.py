@@ -51,9 +51,21 @@ def legend(root):
 
 def named(results, count):
     names = [
-        "auto", "random", "grid", "local-search", "evolution", "genetic", "nsga2", "reinforce",
-        "bayesian", "bananas", "tpe", "successive-halving", "optuna:GPSampler", "hyperband",
-    ]  # fmt: skip
+        "auto",
+        "random",
+        "grid",
+        "local-search",
+        "evolution",
+        "genetic",
+        "nsga2",
+        "reinforce",
+        "bayesian",
+        "bananas",
+        "tpe",
+        "successive-halving",
+        "optuna:GPSampler",
+        "hyperband",
+    ]
     return [replace(results[i % len(results)], strategy=names[i]) for i in range(count)]
 
 
@@ -89,8 +101,9 @@ def test_a_line_ends_where_its_numbers_say(results):
 
 
 def test_references_and_the_reported_metric(results):
-    text = picture(results, [(20, 70.0, "published <1>"), Reference(30, 60.0, "other")],
-                   left="report")  # fmt: skip
+    text = picture(
+        results, [(20, 70.0, "published <1>"), Reference(30, 60.0, "other")], left="report"
+    )
     root = read(text)
     said = [t.text for t in root.iter(f"{SVG}text") if (t.get("class") or "").startswith("said")]
     assert said == ["published <1>", "other"]
@@ -98,8 +111,14 @@ def test_references_and_the_reported_metric(results):
 
 
 def test_several_objectives_show_the_hypervolume(table):
-    made = compare(table, ["random"], queries=60, repeats=2, processes=1,
-                   objectives=[Objective("flops_M", "minimize")])  # fmt: skip
+    made = compare(
+        table,
+        ["random"],
+        queries=60,
+        repeats=2,
+        processes=1,
+        objectives=[Objective("flops_M", "minimize")],
+    )
     text = picture(made)
     read(text)
     assert "hypervolume (%), log scale" in text
@@ -131,8 +150,12 @@ def test_results_of_several_tables_are_refused(results):
 
 
 def test_a_long_run_has_no_more_points_than_pixels(results):
-    many = replace(results[0], queries=5000, **{
-        name: np.tile(getattr(results[0], name)[:, -1:], (1, 5000))
-        for name in ("valid", "test", "regret", "optimum", "clock")
-    })  # fmt: skip
+    many = replace(
+        results[0],
+        queries=5000,
+        **{
+            name: np.tile(getattr(results[0], name)[:, -1:], (1, 5000))
+            for name in ("valid", "test", "regret", "optimum", "clock")
+        },
+    )
     assert len(picture([many])) < 60_000

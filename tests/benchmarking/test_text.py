@@ -44,9 +44,14 @@ def test_nothing_is_cut_off(table, width, count):
 def test_several_objectives_and_a_limit_that_is_not_kept_yet(table):
     least = float(table.values["flops_M"].min())
     results = compare(
-        table, ["random"], queries=2, repeats=2, processes=1,
-        objectives=[Objective("flops_M", "minimize")], limits=[Limit("flops_M", "<=", least)],
-    )  # fmt: skip
+        table,
+        ["random"],
+        queries=2,
+        repeats=2,
+        processes=1,
+        objectives=[Objective("flops_M", "minimize")],
+        limits=[Limit("flops_M", "<=", least)],
+    )
     shown = text(results, 110)
     assert "none keeps the limits" in shown
     assert "hypervolume" in shown
@@ -55,8 +60,14 @@ def test_several_objectives_and_a_limit_that_is_not_kept_yet(table):
 
 @pytest.mark.parametrize("width", [80, 240])
 def test_of_how_many_runs_a_mean_is(table, width):
-    results = compare(table, ["random"], queries=3, repeats=4, processes=1,
-                      limits={"flops_M": float(np.median(table.values["flops_M"]))})  # fmt: skip
+    results = compare(
+        table,
+        ["random"],
+        queries=3,
+        repeats=4,
+        processes=1,
+        limits={"flops_M": float(np.median(table.values["flops_M"]))},
+    )
     valid = results[0].valid.copy()
     valid[:3] = np.nan
     shown = text([replace(results[0], valid=valid)], width)

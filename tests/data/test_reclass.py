@@ -120,9 +120,10 @@ def test_folders_right_above_the_images_are_the_classes(tmp_path: Path) -> None:
 def write(path: Path, **changed: object) -> Path:
     bits = np.random.RandomState(0).rand(6, 5 * 7) < 0.5
     arrays = {
-        "images_packed": np.packbits(bits, axis=1), "image_shape": np.array([5, 7]),
+        "images_packed": np.packbits(bits, axis=1),
+        "image_shape": np.array([5, 7]),
         "character": np.array(["A/1"] * 3 + ["A/2"] * 3),
-    } | changed  # fmt: skip
+    } | changed
     np.savez(path / "o.npz", **{k: v for k, v in arrays.items() if v is not None})
     return path / "o.npz"
 

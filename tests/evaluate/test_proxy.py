@@ -89,9 +89,11 @@ def test_it_stays_small_when_it_travels():
 def kinds(channels: int, classes: int) -> nn.Module:
     options = {"relu": nn.ReLU, "tanh": nn.Tanh}
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(64 * channels, 80), one_of("activation", options),
+        nn.Flatten(),
+        nn.Linear(64 * channels, 80),
+        one_of("activation", options),
         nn.Linear(80, classes),
-    )  # fmt: skip
+    )
 
 
 def test_an_architecture_that_a_proxy_refuses_fails_with_what_the_others_gave():

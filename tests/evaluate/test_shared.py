@@ -20,9 +20,12 @@ from archsmith.train import score
 def builder(channels: int = 1, classes: int = 10) -> nn.Module:
     width = nas.choose("width", [4, 8])
     return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU(), nn.Flatten(),
+        nn.Conv2d(channels, width, 3, padding=1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Flatten(),
         nn.Linear(64 * width, classes),
-    )  # fmt: skip
+    )
 
 
 def plain(channels: int = 1, classes: int = 10) -> nn.Module:

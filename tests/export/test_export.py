@@ -271,8 +271,9 @@ def test_a_model_that_cannot_be_traced_keeps_its_weights(digits, tmp_path):
         assert parity.absent[file].isprintable()
         assert len(parity.absent[file]) < 400
     with pytest.raises(WorkError, match=r"model\.onnx.*data-dependent"):
-        export(space.build(space.default()), chosen, data, space, space.default(), target,
-               onnx=True)  # fmt: skip
+        export(
+            space.build(space.default()), chosen, data, space, space.default(), target, onnx=True
+        )
 
 
 def test_onnx_is_asked_for_without_the_extra(digits, tmp_path, monkeypatch):

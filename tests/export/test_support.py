@@ -29,10 +29,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export of an embedding of digits, and folders of digits that it was not trained on."""
     root = tmp_path_factory.mktemp("support")
     nas.search(
-        "embedder", "digits", task="few-shot:ways=2,queries=5,episodes=50", trials=1, finalists=1,
-        epochs=1, run=root / "run", recipe=Recipe(epochs=4, batch_size=64, lr=3e-3),
+        "embedder",
+        "digits",
+        task="few-shot:ways=2,queries=5,episodes=50",
+        trials=1,
+        finalists=1,
+        epochs=1,
+        run=root / "run",
+        recipe=Recipe(epochs=4, batch_size=64, lr=3e-3),
         read=ReadOptions(validation=0.2, test=0.3),
-    )  # fmt: skip
+    )
     nas.Run(root / "run").export(root / "model", None, False)
     data = nas.Run(root / "run").setting.data
     raw = DIGITS.read()
@@ -62,10 +68,20 @@ def test_new_classes_are_told_apart(place: Path, learner: str) -> None:
 def test_the_command_line_in_a_fresh_process(place: Path) -> None:
     one = sorted((place / "query").iterdir())[0]
     ran = subprocess.run(
-        [sys.executable, "-m", "archsmith.cli", "predict", str(place / "model"), str(one),
-         "--support", str(place / "support")],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "archsmith.cli",
+            "predict",
+            str(place / "model"),
+            str(one),
+            "--support",
+            str(place / "support"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     (answer,) = json.loads(ran.stdout)
     assert answer["class"] in answer["probabilities"]
     assert len(predict(place / "model", one)[0]["embedding"]) > 1
@@ -99,9 +115,14 @@ def test_a_model_that_gives_classes_has_no_embeddings(place: Path, tmp_path: Pat
 def test_features_read_labelled_data_again(place: Path, tmp_path: Path, archsmith) -> None:
     """Neither episodes nor parts without a class in common are a matter of features."""
     done = archsmith(
-        "features", str(place / "model"), "digits", "--to", str(tmp_path / "f.npz"), "--probe",
+        "features",
+        str(place / "model"),
+        "digits",
+        "--to",
+        str(tmp_path / "f.npz"),
+        "--probe",
         "--json",
-    )  # fmt: skip
+    )
     assert done.status == 0, done.err
     document = json.loads(done.out)
     assert document["examples"] == 1797

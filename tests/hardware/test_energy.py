@@ -75,9 +75,11 @@ def test_energy_of_a_pass_is_what_was_used_by_the_number_of_passes():
 
     # Eight watts; a pass takes a quarter of a second.
     found = measure_energy(
-        Probe(Model(), torch.zeros(1, 4)), seconds=2.0, count=lambda: 8e3 * moment[0],
+        Probe(Model(), torch.zeros(1, 4)),
+        seconds=2.0,
+        count=lambda: 8e3 * moment[0],
         clock=lambda: moment[0],
-    )  # fmt: skip
+    )
     assert found == pytest.approx(8e3 * 0.25)
 
 

@@ -125,9 +125,14 @@ def test_trees_written_as_json_predict_as_scikit_learn_does():
     times = np.array([1.0 + row["a"] * row["b"] for row in rows])
     base = Linear((), 1.0, ())
     learner = GradientBoostingRegressor(
-        n_estimators=100, max_depth=2, learning_rate=0.1, subsample=0.8, min_samples_leaf=3,
-        init="zero", random_state=0,
-    ).fit(table(rows, ("a", "b")), np.log(times))  # fmt: skip
+        n_estimators=100,
+        max_depth=2,
+        learning_rate=0.1,
+        subsample=0.8,
+        min_samples_leaf=3,
+        init="zero",
+        random_state=0,
+    ).fit(table(rows, ("a", "b")), np.log(times))
     again = Boosted.from_json(json.loads(json.dumps(Boosted.fit(base, rows, times).to_json())))
     assert again.predict(rows) == pytest.approx(np.exp(learner.predict(table(rows, ("a", "b")))))
 

@@ -49,9 +49,10 @@ def test_swap_counts_different_columns(model, batch):
 
 @pytest.mark.parametrize("count", [7, 8, 64, 65, 130])
 def test_swap_tells_patterns_of_any_length_apart(count):
-    model, batch = seeded(lambda: nn.Sequential(nn.Linear(2, 40), nn.ReLU(), nn.Linear(40, 3))), (
-        numbers(count, (2,))
-    )  # fmt: skip
+    model, batch = (
+        seeded(lambda: nn.Sequential(nn.Linear(2, 40), nn.ReLU(), nn.Linear(40, 3))),
+        (numbers(count, (2,))),
+    )
     patterns = {tuple(column) for column in codes(model, batch).T}
     assert SWAP().score(model, batch) == len(patterns)
 

@@ -32,10 +32,13 @@ def chain(last=6):
     """Three convolutions, the third at half the resolution."""
     return seeded(
         lambda: nn.Sequential(
-            nn.Conv2d(2, 4, 3, padding=1, bias=False), nn.Conv2d(4, 4, 3, padding=1, bias=False),
-            nn.Conv2d(4, last, 2, stride=2, bias=False), nn.Flatten(), nn.Linear(4 * last, 3),
+            nn.Conv2d(2, 4, 3, padding=1, bias=False),
+            nn.Conv2d(4, 4, 3, padding=1, bias=False),
+            nn.Conv2d(4, last, 2, stride=2, bias=False),
+            nn.Flatten(),
+            nn.Linear(4 * last, 3),
         )
-    )  # fmt: skip
+    )
 
 
 def drawn(model, batch, seed=0):

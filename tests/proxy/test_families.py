@@ -26,12 +26,14 @@ ZOO = {
     "hrnet": ({"channels": 2, "classes": 4, "widths": (4, 8), "counts": (1,)}, (2, 32, 32), set()),
     "mlp": ({"features": 9, "outputs": 4}, (9,), {"zen", "meco"}),
     "nasbench101": (
-        {"channels": 2, "classes": 4, "width": 4, "stacks": 2, "cells": 1}, (2, 8, 8), set(),
+        {"channels": 2, "classes": 4, "width": 4, "stacks": 2, "cells": 1},
+        (2, 8, 8),
+        set(),
     ),
     "nasbench201": ({"channels": 2, "classes": 4, "width": 4, "cells": 1}, (2, 8, 8), set()),
     "nasbench_macro": ({"channels": 2, "classes": 4, "width": 2}, (2, 16, 16), set()),
     "transnas_micro": ({"channels": 2, "classes": 4, "width": 4}, (2, 32, 32), set()),
-}  # fmt: skip
+}
 
 
 def refused(model: nn.Module, batch: Batch) -> set[str]:

@@ -102,10 +102,17 @@ def test_other_sums_stay(name):
 
 def test_the_zen_score_of_a_residual_network_is_that_of_the_plain_one():
     def net(join):
-        return seeded(lambda: nn.Sequential(
-            nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), Block(join, body()),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3),
-        ))  # fmt: skip
+        return seeded(
+            lambda: nn.Sequential(
+                nn.Conv2d(2, 3, 3),
+                nn.BatchNorm2d(3),
+                nn.ReLU(),
+                Block(join, body()),
+                nn.AdaptiveAvgPool2d(1),
+                nn.Flatten(),
+                nn.Linear(3, 3),
+            )
+        )
 
     linked, plain = (Zen().score(net(join), pictures(4)) for join in (torch.add, lambda x, y: y))
     assert linked == pytest.approx(plain, rel=1e-9)

@@ -33,9 +33,12 @@ def smallest(images):
 
 def build():
     return nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Conv2d(2, 3, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
         nn.Linear(3, 3),
-    )  # fmt: skip
+    )
 
 
 def test_every_layer_gives_its_smallest_eigenvalue():
@@ -65,7 +68,11 @@ def test_independent_channels_have_eigenvalue_one():
 
 
 def test_a_layer_with_more_channels_than_positions_has_no_part():
-    wide = seeded(lambda: nn.Sequential(nn.Conv2d(2, 200, 3), nn.Conv2d(200, 3, 1), nn.Flatten(), nn.Linear(27, 3)))  # fmt: skip  # noqa: E501
+    wide = seeded(
+        lambda: nn.Sequential(
+            nn.Conv2d(2, 200, 3), nn.Conv2d(200, 3, 1), nn.Flatten(), nn.Linear(27, 3)
+        )
+    )
     images = noise(4, (2, 5, 5))
     expected = smallest(wide[1](wide[0](images)))
     assert MeCo().score(wide, pictures()) == pytest.approx(expected, abs=1e-9)

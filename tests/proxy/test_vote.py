@@ -7,9 +7,11 @@ from archsmith._support.errors import InputError
 from archsmith.proxy.vote import AZNAS, Vote
 
 SCORES = {
-    "expressivity": [1.0, 2.0, 3.0], "progressivity": [0.1, 0.1, 0.2],
-    "trainability": [-1.0, -2.0, -3.0], "flops": [10.0, 30.0, 20.0],
-}  # fmt: skip
+    "expressivity": [1.0, 2.0, 3.0],
+    "progressivity": [0.1, 0.1, 0.2],
+    "trainability": [-1.0, -2.0, -3.0],
+    "flops": [10.0, 30.0, 20.0],
+}
 
 
 def test_az_nas_adds_up_logarithms_of_ranks():

@@ -25,11 +25,17 @@ def convnet() -> nn.Module:
     """Images (n, 2, 5, 5) to three logits, with BatchNorm."""
     return seeded(
         lambda: nn.Sequential(
-            nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(),
-            nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3),
+            nn.Conv2d(2, 3, 3, padding=1, bias=False),
+            nn.BatchNorm2d(3),
+            nn.ReLU(),
+            nn.Conv2d(3, 4, 3, padding=1),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4, 3),
         )
-    )  # fmt: skip
+    )
 
 
 def numbers(count=6, shape=(5,), classes=3, seed=1) -> Batch:

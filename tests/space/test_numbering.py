@@ -132,9 +132,10 @@ def flat_builders(draw: st.DrawFn) -> Callable[[], nn.Module]:
 
     def block(number: int) -> int:
         if inner == "one_of":
-            nas.one_of(f"block{number}", {
-                "conv": lambda: nn.Linear(1, nas.choose("width", [1, 2])), "skip": nn.Identity,
-            })  # fmt: skip
+            nas.one_of(
+                f"block{number}",
+                {"conv": lambda: nn.Linear(1, nas.choose("width", [1, 2])), "skip": nn.Identity},
+            )
             return 1
         with nas.scope(f"block{number}"):
             first = nas.choose("op", ["a", "b"])

@@ -55,10 +55,15 @@ def net() -> nn.Module:
 
 
 NAMES = [
-    "Net0.Stage2_0.Block0.kernel", "Net0.Stage2_0.tail", "Net0.Stage2_0.tail.block.Block0.kernel",
-    "Net0.Stage2_1.Block0.kernel", "Net0.Stage2_1.Block1.kernel", "Net0.Stage2_1.tail",
-    "Net0.Stage2_1.tail.block.Block0.kernel", "Net0.neck.Block0.kernel",
-]  # fmt: skip
+    "Net0.Stage2_0.Block0.kernel",
+    "Net0.Stage2_0.tail",
+    "Net0.Stage2_0.tail.block.Block0.kernel",
+    "Net0.Stage2_1.Block0.kernel",
+    "Net0.Stage2_1.Block1.kernel",
+    "Net0.Stage2_1.tail",
+    "Net0.Stage2_1.tail.block.Block0.kernel",
+    "Net0.neck.Block0.kernel",
+]
 
 
 def test_each_block_decides_for_itself():
@@ -93,9 +98,7 @@ def test_a_part_of_a_builder_can_be_scoped():
         return nn.Sequential(*body, Block(4))
 
     # The first block asks nothing, and is counted: if it starts to, the others keep their names.
-    assert list(nas.Space(part).default()) == [
-        "body.Block1.kernel", "body.Block2.kernel", "kernel",
-    ]  # fmt: skip
+    assert list(nas.Space(part).default()) == ["body.Block1.kernel", "body.Block2.kernel", "kernel"]
     assert isinstance(part(), nn.Module), "called by hand"
 
 

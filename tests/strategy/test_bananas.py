@@ -160,9 +160,10 @@ def test_the_papers_ensemble_is_fitted_after_every_ten(space, monkeypatch):
     fitted = []
     real = Bananas.ensemble
     monkeypatch.setattr(
-        Bananas, "ensemble", lambda self, rows, scores: fitted.append(len(scores)) or real(
-            self, rows, scores)
-    )  # fmt: skip
+        Bananas,
+        "ensemble",
+        lambda self, rows, scores: fitted.append(len(scores)) or real(self, rows, scores),
+    )
     search(Bananas(candidates=10), space, 35, 0, objectives=[SCORE])
     assert fitted == [10, 20, 30]
 

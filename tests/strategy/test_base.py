@@ -13,7 +13,7 @@ from archsmith._support.errors import InputError
 from archsmith.history.objective import Objective
 from archsmith.history.trial import History, State, Trial
 from archsmith.space import Space, graph_form
-from archsmith.strategy import Memo, Strategy, fresh, strategies
+from archsmith.strategy import HistoryCache, Strategy, fresh, strategies
 from archsmith.strategy.random import RandomSearch
 
 GOAL = [Objective("x", "maximize")]
@@ -55,7 +55,7 @@ def end(history: History, trial: Trial, state: State = State.FINISHED) -> None:
 
 def test_a_memo_catches_up_in_order_of_ending():
     space, history = Space(unordered), History(GOAL)
-    memo: Memo[Seen] = Memo(Seen)
+    memo: HistoryCache[Seen] = HistoryCache(Seen)
     assert memo.at(space, history).taken == []
     a, b, c, d = begun(history, space, 4)
     end(history, c)
@@ -74,7 +74,7 @@ def test_a_memo_of_another_history_or_space_is_made_anew():
     for where in (history, other):
         for trial in begun(where, space, 3):
             end(where, trial)
-    memo: Memo[Seen] = Memo(Seen)
+    memo: HistoryCache[Seen] = HistoryCache(Seen)
     first = memo.at(space, history)
     second = memo.at(space, other)
     assert second is not first
@@ -85,7 +85,7 @@ def test_a_memo_of_another_history_or_space_is_made_anew():
 
 
 def test_a_memo_holds_no_history_alive():
-    space, memo = Space(unordered), Memo(Seen)
+    space, memo = Space(unordered), HistoryCache(Seen)
     before = Seen.made
     for count in (2, 5):
         history = History(GOAL)
@@ -144,7 +144,7 @@ def test_a_memo_learns_anew_after_an_error():
     space, history = Space(unordered), History(GOAL)
     for trial in begun(history, space, 3):
         end(history, trial)
-    memo: Memo[Fails] = Memo(Fails)
+    memo: HistoryCache[Fails] = HistoryCache(Fails)
     with pytest.raises(nas.SpaceError):
         memo.at(space, history)
     Fails.failing = False

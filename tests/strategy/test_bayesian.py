@@ -122,9 +122,10 @@ def test_two_objectives_cover_the_front():
 
 def test_three_objectives():
     goals = (
-        Objective("accuracy", "maximize"), Objective("flops", "minimize"),
+        Objective("accuracy", "maximize"),
+        Objective("flops", "minimize"),
         Objective("depth", "minimize"),
-    )  # fmt: skip
+    )
 
     def three(architecture: Architecture) -> dict[str, float]:
         deep = sum(a not in ("none", "skip") for a in architecture.values())

@@ -81,8 +81,10 @@ def test_points_of_long_ranges_are_answers():
     assert got[-1] == 8 + 7 * ((1000 - 8) // 7)
     narrow = Real("x", 1.0, low=1.0, high=1.0)
     assert list(points(narrow, 4)) == [1.0]
-    assert all(Real("r", 0.3, low=0.1, high=0.3, log=True).accepts(v) for v in
-               points(Real("r", 0.3, low=0.1, high=0.3, log=True), 7))  # fmt: skip
+    assert all(
+        Real("r", 0.3, low=0.1, high=0.3, log=True).accepts(v)
+        for v in points(Real("r", 0.3, low=0.1, high=0.3, log=True), 7)
+    )
 
 
 def same_either_way() -> nn.Module:

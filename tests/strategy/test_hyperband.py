@@ -32,9 +32,12 @@ def test_rounds_follow_each_other():
 def test_a_straggler_makes_no_bracket_wrong(slow):
     """It may be an entrant of any bracket, or have risen; the best of each bracket still rise."""
     play = Play(
-        Hyperband, nas.Space(chain), epochs=900, workers=4,
+        Hyperband,
+        nas.Space(chain),
+        epochs=900,
+        workers=4,
         seconds=lambda t: 30.0 if t.number == slow else 1.0,
-    )  # fmt: skip
+    )
     assert play.idle == 0
     for start, count in ((1, 9), (3, 5)):
         brackets = play.brackets(start, count)

@@ -115,9 +115,11 @@ def test_scores_that_say_nothing_are_no_feature(scores):
     space, rng = nas.Space(widths), random.Random(3)
     pool = pool_of(space, 0 if scores == "none" else 40)
     given = {
-        "noise": [rng.random() for _ in pool], "equal": [1.0 for _ in pool], "none": [],
+        "noise": [rng.random() for _ in pool],
+        "equal": [1.0 for _ in pool],
+        "none": [],
         "infinite": [-np.inf for _ in pool],
-    }[scores]  # fmt: skip
+    }[scores]
     assert with_advice(space, pool, given, "total") is space
 
 

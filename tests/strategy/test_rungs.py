@@ -54,8 +54,8 @@ def test_one_fidelity_alone_is_refused(kind):
     for epochs in ((), (9,)):
         with pytest.raises(nas.InputError, match=kind.name) as error:
             kind().check(space, History([ACCURACY], epochs=epochs))
-        assert "evaluator" in error.value.mend
-        assert "evolution" in error.value.mend
+        assert "evaluator" in error.value.hint
+        assert "evolution" in error.value.hint
     kind().check(space, History([ACCURACY], epochs=(1, 9)))
 
 

@@ -59,9 +59,12 @@ def test_entrants_may_be_more_than_bring_one_to_the_end(space):
 
 def test_a_straggler_at_the_entry_falls_to_a_later_bracket(space):
     play = Play(
-        SuccessiveHalving, space, epochs=400, workers=3,
+        SuccessiveHalving,
+        space,
+        epochs=400,
+        workers=3,
         seconds=lambda t: 40.0 if t.number == 4 else 1.0,
-    )  # fmt: skip
+    )
     assert play.idle == 0
     brackets = play.brackets(1, 9)
     assert [t.number for t in brackets[0]] == [0, 1, 2, 3, 5, 6, 7, 8, 9]
@@ -75,9 +78,12 @@ def test_a_straggler_that_rose_holds_up_its_bracket_and_nobody_else(space):
     """The first of three that rise takes as long as two brackets."""
     first = Play(SuccessiveHalving, space, epochs=400, workers=3).at(3)[0].number
     play = Play(
-        SuccessiveHalving, space, epochs=400, workers=3,
+        SuccessiveHalving,
+        space,
+        epochs=400,
+        workers=3,
         seconds=lambda t: 40.0 if t.number == first else 1.0,
-    )  # fmt: skip
+    )
     assert play.idle == 0
     bracket, *others = play.brackets(1, 9)
     middle, (full,) = play.risen(bracket, 3), play.risen(bracket, 9)

@@ -202,8 +202,9 @@ class Double(Head):
 
 
 def _lazy(width: int) -> nn.Module:
-    return nn.Sequential(nn.LazyConv2d(width, 3), nn.LazyBatchNorm2d(), nn.Flatten(),
-                         nn.LazyLinear(CLASSES))  # fmt: skip
+    return nn.Sequential(
+        nn.LazyConv2d(width, 3), nn.LazyBatchNorm2d(), nn.Flatten(), nn.LazyLinear(CLASSES)
+    )
 
 
 def _old_norm(width: int) -> nn.Module:
@@ -225,8 +226,9 @@ def _parametrised(width: int) -> nn.Module:
 
 
 def _channels_last(width: int) -> nn.Module:
-    layers = nn.Sequential(nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(),
-                           nn.Linear(36 * width, CLASSES))  # fmt: skip
+    layers = nn.Sequential(
+        nn.Conv2d(1, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36 * width, CLASSES)
+    )
     return layers.to(memory_format=torch.channels_last)
 
 
@@ -319,10 +321,26 @@ def _of(kind: Callable[[int], nn.Module]) -> Builder:
 WORKING: dict[str, Builder] = {
     kind.__name__.strip("_"): _of(kind)
     for kind in (
-        Counts, Ranges, Spectrum, Bag, Slope, Masked, Holding, Tied, Fixed, Binary, InPlace,
-        Switching, Noisy, Double, _lazy, _old_norm, _parametrised, _channels_last,
+        Counts,
+        Ranges,
+        Spectrum,
+        Bag,
+        Slope,
+        Masked,
+        Holding,
+        Tied,
+        Fixed,
+        Binary,
+        InPlace,
+        Switching,
+        Noisy,
+        Double,
+        _lazy,
+        _old_norm,
+        _parametrised,
+        _channels_last,
     )
-}  # fmt: skip
+}
 
 REFUSED: dict[str, tuple[Builder, str]] = {
     "Aux": (_of(Aux), r"one tensor in training too.*got a tuple of 2.*main output alone"),

@@ -40,9 +40,13 @@ ENDLESS = 1_000_000
 
 def run(**options: object) -> StudyResult:
     known = {
-        "space": toys.space(), "strategy": Climb(), "evaluator": Toy(), "objectives": ACCURACY,
-        "trials": 12, "executor": Processes(2),
-    }  # fmt: skip
+        "space": toys.space(),
+        "strategy": Climb(),
+        "evaluator": Toy(),
+        "objectives": ACCURACY,
+        "trials": 12,
+        "executor": Processes(2),
+    }
     return Study(**{**known, **options}).run()  # type: ignore[arg-type]
 
 
@@ -170,8 +174,11 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     return subprocess.run(
         [sys.executable, *arguments],
-        env=environment, capture_output=True, text=True, timeout=PATIENCE,
-    )  # fmt: skip
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
 
 
 def test_no_worker_at_all() -> None:

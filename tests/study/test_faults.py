@@ -49,8 +49,10 @@ def explore(broken, draws=60):
 def test_every_answer_of_every_decision_is_tried():
     finder, visits, faults = explore(lambda a: "", draws=0)
     assert {(v.decision.name, v.answer) for v in visits} == {
-        *((f"d{i}", j) for i in range(8) for j in range(4)), ("extra", "fine"), ("extra", "bad"),
-    }  # fmt: skip
+        *((f"d{i}", j) for i in range(8) for j in range(4)),
+        ("extra", "fine"),
+        ("extra", "bad"),
+    }
     assert faults == []
     assert finder.unexplained == 0
 

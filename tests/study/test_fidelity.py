@@ -46,9 +46,7 @@ class Rungs(RandomSearch):
 
 def run(fidelity=None, trials=3):
     evaluator, strategy = Epochs(), Rungs()
-    result = Study(
-        space(), strategy, evaluator, ACCURACY, trials=trials, fidelity=fidelity
-    ).run()  # fmt: skip
+    result = Study(space(), strategy, evaluator, ACCURACY, trials=trials, fidelity=fidelity).run()
     return evaluator, strategy, result
 
 

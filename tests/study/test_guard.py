@@ -38,11 +38,17 @@ def run(what: str, store: Store | None = None, **options: Any) -> StudyResult:
 
 
 RAISING = {
-    "exit": "SystemExit: 0", "own": "Own: x", "generator": "GeneratorExit",
-    "ctrl-c": "KeyboardInterrupt", "memory": "MemoryError", "nothing": "expected metrics",
-    "text": "could not convert", "no_params": "params is missing", "numbered": "expected metrics",
+    "exit": "SystemExit: 0",
+    "own": "Own: x",
+    "generator": "GeneratorExit",
+    "ctrl-c": "KeyboardInterrupt",
+    "memory": "MemoryError",
+    "nothing": "expected metrics",
+    "text": "could not convert",
+    "no_params": "params is missing",
+    "numbered": "expected metrics",
     "huge": "OverflowError",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("what", "reason"), RAISING.items())

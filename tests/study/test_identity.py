@@ -56,13 +56,20 @@ def net(
     more: int = 0,
 ) -> nn.Module:
     width = nas.choose("width", [4, 6])
-    op = nas.one_of("op", {
-        "act": lambda: Act(act), "other": lambda: Act(seldom), "pool": lambda: nn.AvgPool2d(1),
-    })  # fmt: skip
+    op = nas.one_of(
+        "op",
+        {"act": lambda: Act(act), "other": lambda: Act(seldom), "pool": lambda: nn.AvgPool2d(1)},
+    )
     return nn.Sequential(
-        nn.Conv2d(3, width, 3, bias=bias), nn.BatchNorm2d(width), op, nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(), nn.Dropout(drop), *[nn.Identity() for _ in range(more)], Branch(width, aside),
-    )  # fmt: skip
+        nn.Conv2d(3, width, 3, bias=bias),
+        nn.BatchNorm2d(width),
+        op,
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Dropout(drop),
+        *[nn.Identity() for _ in range(more)],
+        Branch(width, aside),
+    )
 
 
 def made(**changed: object) -> nas.Space:
@@ -226,14 +233,16 @@ def test_an_edited_model_is_refused_by_every_door_of_the_run_folder(tmp_path):
     def small(act: Callable[[Tensor], Tensor]) -> Callable[..., nn.Module]:
         def builder(channels: int, classes: int) -> nn.Module:
             width = nas.choose("width", [4, 6])
-            return nn.Sequential(nn.Flatten(), nn.Linear(64, width), Act(act),
-                                 nn.Linear(width, classes))  # fmt: skip
+            return nn.Sequential(
+                nn.Flatten(), nn.Linear(64, width), Act(act), nn.Linear(width, classes)
+            )
 
         return builder
 
     def search(builder: Callable[..., nn.Module]) -> nas.SearchResult:
-        return nas.search(builder, "digits", trials=1, epochs=1, share=0.1, final_epochs=1,
-                          finalists=1, run=run)  # fmt: skip
+        return nas.search(
+            builder, "digits", trials=1, epochs=1, share=0.1, final_epochs=1, finalists=1, run=run
+        )
 
     run, edited = tmp_path / "run", small(lambda x: torch.sin(9 * x))
     first, again = search(small(torch.relu)), search(small(torch.relu))

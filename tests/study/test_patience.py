@@ -46,9 +46,12 @@ class Hanging(Toy):
     """
 
     def __init__(
-        self, folder: Path | None = None, times: int = 0, how: str = "wait",
+        self,
+        folder: Path | None = None,
+        times: int = 0,
+        how: str = "wait",
         passes: tuple[Clock, float] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(pause=1.0 if passes else 0.0, epochs=1 if passes else 0)
         self.passes = passes
         self.folder, self.times, self.how = folder, times, how
@@ -91,9 +94,12 @@ class Hanging(Toy):
 
 def run(**options: object) -> StudyResult:
     known = {
-        "space": Space(toys.tiny), "strategy": Each(), "evaluator": Hanging(),
-        "objectives": ACCURACY, "trials": 4,
-    }  # fmt: skip
+        "space": Space(toys.tiny),
+        "strategy": Each(),
+        "evaluator": Hanging(),
+        "objectives": ACCURACY,
+        "trials": 4,
+    }
     return Study(**{**known, **options}).run()  # type: ignore[arg-type]
 
 
@@ -167,8 +173,10 @@ def test_the_budget_of_time_holds_inside_a_trial(tmp_path: Path, clock: Clock) -
         result = run(evaluator=evaluator, trials=None, seconds=30, store=store)
     assert result.stopped == "30 seconds are over"
     assert [t.state for t in result.history.trials] == [
-        State.FINISHED, State.FINISHED, State.PROPOSED,
-    ]  # fmt: skip
+        State.FINISHED,
+        State.FINISHED,
+        State.PROPOSED,
+    ]
     assert signal.getsignal(signal.SIGALRM) is before
     with SqliteStore(tmp_path) as store:
         resumed = run(evaluator=Toy(), store=store)
@@ -205,9 +213,11 @@ def test_a_worker_that_hangs_is_replaced_with_what_it_started(
     monkeypatch.setattr(time, "monotonic", lambda: real() + 3600 * child.exists())
     monkeypatch.setattr("archsmith.study.processes._LOOK", 0.05)
     result = run(
-        evaluator=Hanging(tmp_path, times=1, how="child"), executor=Processes(1), trial_time=3600,
+        evaluator=Hanging(tmp_path, times=1, how="child"),
+        executor=Processes(1),
+        trial_time=3600,
         trials=3,
-    )  # fmt: skip
+    )
     assert len(failed(result)) == 1
     assert len(result.history.finished) == 2
     with contextlib.suppress(psutil.NoSuchProcess):  # where nobody asks how it ended, it lingers
@@ -220,9 +230,11 @@ def test_a_worker_that_stands_stopped_is_replaced(
     monkeypatch.setattr("archsmith.study.processes._LOOK", 0.05)
     store = MemoryStore()
     result = run(
-        evaluator=Hanging(tmp_path, times=1, how="stop"), executor=Processes(1), trials=3,
+        evaluator=Hanging(tmp_path, times=1, how="stop"),
+        executor=Processes(1),
+        trials=3,
         store=store,
-    )  # fmt: skip
+    )
     assert len(result.history.finished) == 3
     assert result.history.trials[2].attempts == 2
     returned = [e.data["reason"] for e in store.events() if e.kind == "returned"]

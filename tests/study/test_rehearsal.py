@@ -21,23 +21,23 @@ from archsmith.space.sketch import seeded
 from archsmith.study import check_shapes
 from archsmith.study.identity import check_identity, identify
 from archsmith.study.rehearsal import rehearse
-from archsmith.task.problem import Setting, settle
+from archsmith.task.problem import Problem, open_problem
 from archsmith.train import parts, score, train
 
 
 @pytest.fixture(scope="module")
-def digits() -> Setting:
-    setting = settle(WORKING["Tied"], "digits")
+def digits() -> Problem:
+    setting = open_problem(WORKING["Tied"], "digits")
     return replace(setting, recipe=replace(setting.recipe, batch_size=16))
 
 
-def of(setting: Setting, builder: Builder) -> Setting:
+def of(setting: Problem, builder: Builder) -> Problem:
     space = nas.Space(builder)
     space.builder.expect(setting.example())
     return replace(setting, space=space)
 
 
-def try_out(setting: Setting) -> None:
+def try_out(setting: Problem) -> None:
     """As a search does before its first trial."""
     check_shapes(setting.space, setting.forward_on_meta, samples=2)
     rehearse(setting.space, setting.task, setting.data, setting.recipe)
@@ -81,8 +81,9 @@ def test_it_is_tried_trained_kept_and_exported(digits, name, tmp_path):
 
 @pytest.mark.parametrize("name", [name for name in WORKING if "Slope" in name or name == "Masked"])
 def test_it_is_searched_to_its_end(name):
-    found = nas.search(WORKING[name], "digits", trials=1, epochs=1, share=0.1, final_epochs=1,
-                       finalists=1)  # fmt: skip
+    found = nas.search(
+        WORKING[name], "digits", trials=1, epochs=1, share=0.1, final_epochs=1, finalists=1
+    )
     assert found.best is not None
     assert found.best.test["accuracy"] > 0
 
@@ -112,8 +113,9 @@ def test_what_the_caller_has_set_in_torch_is_put_aside_and_comes_back(around):
         return WORKING["old_norm"]()
 
     def search() -> nas.SearchResult:
-        return nas.search(plain, "digits", trials=1, epochs=1, share=0.1, final_epochs=1,
-                          finalists=1)  # fmt: skip
+        return nas.search(
+            plain, "digits", trials=1, epochs=1, share=0.1, final_epochs=1, finalists=1
+        )
 
     expected = search()
     assert expected.best is not None
@@ -157,8 +159,9 @@ def test_a_finalist_whose_weights_fit_no_second_build_costs_no_other(tmp_path):
         op = nas.one_of("op", {"plain": nn.Identity, "late": Late}, default="plain")
         return nn.Sequential(nn.Flatten(), op, nn.Linear(64, classes))
 
-    result = nas.search(net, "digits", strategy="grid", trials=2, epochs=1, share=0.1,
-                        final_epochs=3, finalists=2)  # fmt: skip
+    result = nas.search(
+        net, "digits", strategy="grid", trials=2, epochs=1, share=0.1, final_epochs=3, finalists=2
+    )
     assert result.best is not None
     assert result.best.architecture["op"] == "plain"
     assert any("weights that fit a second build" in problem for problem in result.problems)

@@ -56,9 +56,13 @@ class InOrder(RandomSearch):
 def study(seconds, workers, trials, strategy=None):
     simulated = Simulated(workers)
     made = Study(
-        Space(numbered), strategy or InOrder(), Takes(seconds), [Objective("score", "maximize")],
-        executor=simulated, trials=trials,
-    )  # fmt: skip
+        Space(numbered),
+        strategy or InOrder(),
+        Takes(seconds),
+        [Objective("score", "maximize")],
+        executor=simulated,
+        trials=trials,
+    )
     return made, simulated
 
 
@@ -106,9 +110,12 @@ def test_equal_ends_come_in_the_order_of_numbers_and_none_takes_a_second():
 def test_one_worker_is_the_plain_study():
     made, _ = study([1.0] * 64, 1, 10, RandomSearch())
     plain = Study(
-        Space(numbered), RandomSearch(), Takes([1.0] * 64), [Objective("score", "maximize")],
+        Space(numbered),
+        RandomSearch(),
+        Takes([1.0] * 64),
+        [Objective("score", "maximize")],
         trials=10,
-    )  # fmt: skip
+    )
     assert [t.architecture for t in made.run().history.trials] == [
         t.architecture for t in plain.run().history.trials
     ]

@@ -58,9 +58,8 @@ def test_another_process_is_refused_and_the_lock_dies_with_its_holder(tmp_path: 
         "s = SqliteStore(sys.argv[1]); print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert holder.stdout is not None
     assert holder.stdout.readline() == b"held\n"
     with pytest.raises(RunFolderError, match=f"process {holder.pid}"):

@@ -18,15 +18,15 @@ from archsmith.study import (
     MedianStop,
     MemoryStore,
     Processes,
+    Pruner,
     SqliteStore,
-    Stopper,
     Study,
 )
 from archsmith.study.fidelity import worth
-from archsmith.study.stopping import stopper_of
+from archsmith.study.stopping import pruner_of
 
 
-def study(stop: Stopper | None, trials: int = 30, seed: int = 0, **options: object) -> Study:
+def study(stop: Pruner | None, trials: int = 30, seed: int = 0, **options: object) -> Study:
     return Study(
         space(), Spread(), Curves(), ACCURACY, seed=seed, trials=trials, stop=stop, **options
     )  # type: ignore[arg-type]
@@ -34,10 +34,13 @@ def study(stop: Stopper | None, trials: int = 30, seed: int = 0, **options: obje
 
 def finished(number: int, values: Sequence[float], epochs: int = 4) -> Trial:
     return Trial(
-        number, Architecture({"x": number}), Fidelity(epochs), state=State.FINISHED,
+        number,
+        Architecture({"x": number}),
+        Fidelity(epochs),
+        state=State.FINISHED,
         metrics={"accuracy": max(values)},
         curve=[{"epoch": i + 1, "accuracy": v} for i, v in enumerate(values)],
-    )  # fmt: skip
+    )
 
 
 def history(*curves: Sequence[float], objectives: Sequence[Objective] = ACCURACY) -> History:
@@ -62,8 +65,8 @@ def test_the_median_rule_by_hand():
     known = history([1 / 8, 3 / 8, 0.4, 0.5], [1 / 4, 1 / 2, 0.5, 0.6], [1 / 2, 3 / 4, 0.7, 0.8])
     rule = MedianStop(startup=3).rule(known, started())
     assert rule is not None
-    assert rule.hopeless(told([0.375, 0.1])) == ""
-    why = rule.hopeless(told([0.29, 0.1]))
+    assert rule.should_prune(told([0.375, 0.1])) == ""
+    why = rule.should_prune(told([0.29, 0.1]))
     assert "after 2 of 4 epochs" in why
     assert "0.29" in why
     assert "0.375," in why
@@ -72,8 +75,8 @@ def test_the_median_rule_by_hand():
 def test_the_median_rule_knows_losses():
     known = history([4, 2, 2, 2], [3, 1, 1, 1], objectives=[Objective("accuracy", "minimize")])
     rule = MedianStop(startup=2).rule(known, started())
-    assert rule.hopeless(told([2.5, 9.0])) == ""  # the median of 3 and 2
-    assert rule.hopeless(told([2.6, 2.6])) != ""
+    assert rule.should_prune(told([2.5, 9.0])) == ""  # the median of 3 and 2
+    assert rule.should_prune(told([2.6, 2.6])) != ""
 
 
 @pytest.mark.parametrize("stop", [MedianStop(startup=2), CurveStop(startup=2)])
@@ -81,9 +84,9 @@ def test_nothing_is_stopped_at_the_start_in_grace_and_at_the_last_epoch(stop):
     good = [0.5, 0.6, 0.7, 0.8]
     assert stop.rule(history(good), started()) is None
     rule = stop.rule(history(good, good), started())
-    assert rule.hopeless(told([0.0] * 4)) == ""
+    assert rule.should_prune(told([0.0] * 4)) == ""
     patient = type(stop)(startup=2, grace=0.75)
-    assert patient.rule(history(good, good), started()).hopeless(told([0.0] * 2)) == ""
+    assert patient.rule(history(good, good), started()).should_prune(told([0.0] * 2)) == ""
 
 
 def test_only_trials_at_the_same_fidelity_are_compared():
@@ -158,7 +161,7 @@ def test_a_rule_travels():
         rule = stop.rule(known, started())
         there = pickle.loads(pickle.dumps(rule))
         curve = told([0.0, 0.01, 0.01])
-        assert there.hopeless(curve) == rule.hopeless(curve) != ""
+        assert there.should_prune(curve) == rule.should_prune(curve) != ""
 
 
 def test_a_limit_that_was_stopped_at_is_not_broken():
@@ -179,7 +182,7 @@ def test_several_objectives_are_refused():
 
 def test_wrong_arguments_are_refused():
     with pytest.raises(UnknownNameError, match="median"):
-        stopper_of("medain")
+        pruner_of("medain")
     for wrong in ({"startup": 0}, {"grace": 1.0}):
         with pytest.raises(InputError):
             MedianStop(**wrong)

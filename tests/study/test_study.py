@@ -51,9 +51,12 @@ SCRIPT = Path(__file__).with_name("study_script.py")
 
 def run(**options: object) -> StudyResult:
     known = {
-        "space": toys.space(), "strategy": Climb(), "evaluator": Toy(), "objectives": ACCURACY,
+        "space": toys.space(),
+        "strategy": Climb(),
+        "evaluator": Toy(),
+        "objectives": ACCURACY,
         "trials": 20,
-    }  # fmt: skip
+    }
     return Study(**{**known, **options}).run()  # type: ignore[arg-type]
 
 
@@ -107,8 +110,10 @@ def script(folder: Path, workers: int, trials: int, **options: object) -> subpro
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parent)}
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), json.dumps(settings)],
-        env=environment, start_new_session=True, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def wait_for(folder: Path, ended: int, process: subprocess.Popen[bytes]) -> None:
@@ -429,9 +434,14 @@ def test_ties_go_to_the_lower_loss(tmp_path: Path) -> None:
 
     with SqliteStore(tmp_path) as store:
         study = Study(
-            toys.space(), Spread(), Coarse(epochs=1, weights=True), ACCURACY, store=store,
-            trials=30, on_event=compare,
-        )  # fmt: skip
+            toys.space(),
+            Spread(),
+            Coarse(epochs=1, weights=True),
+            ACCURACY,
+            store=store,
+            trials=30,
+            on_event=compare,
+        )
         result = study.run()
     finished = result.history.finished
     top = [t for t in finished if t.metrics["accuracy"] == 1.0]
@@ -470,9 +480,13 @@ def test_unknown_metrics_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [({"trials": 0}, "trials"), ({"seconds": 0.0}, "seconds"), ({"trials": None}, "budget"),
-     ({"objectives": []}, "objectives")],
-)  # fmt: skip
+    [
+        ({"trials": 0}, "trials"),
+        ({"seconds": 0.0}, "seconds"),
+        ({"trials": None}, "budget"),
+        ({"objectives": []}, "objectives"),
+    ],
+)
 def test_budgets_must_make_sense(options: dict[str, object], word: str) -> None:
     with pytest.raises(InputError, match=word):
         run(**options)
@@ -539,9 +553,12 @@ def test_weights_of_the_front_alone_are_kept(tmp_path: Path) -> None:
     for trials in (6, 12):
         with SqliteStore(tmp_path) as store:
             result = run(
-                evaluator=Toy(epochs=1, weights=True), trials=trials, objectives=BOTH, store=store,
+                evaluator=Toy(epochs=1, weights=True),
+                trials=trials,
+                objectives=BOTH,
+                store=store,
                 strategy=Spread(),
-            )  # fmt: skip
+            )
         files = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
         first = {result.history.losses(t): t for t in reversed(result.front)}
         kept = sorted(t.number for t in first.values())

@@ -36,26 +36,35 @@ ZOO: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
     "embedder": ({"channels": 1, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
     "gpt": (
         {"vocabulary": 11, "widths": (8, 16), "depths": (1, 2), "heads": (1, 2), "head_size": 8},
-        (1, 7), "int64",
+        (1, 7),
+        "int64",
     ),
     "hrnet": (
-        {"channels": 2, "classes": 3, "widths": (4, 8), "counts": (1,)}, (1, 2, 32, 32), "float32",
+        {"channels": 2, "classes": 3, "widths": (4, 8), "counts": (1,)},
+        (1, 2, 32, 32),
+        "float32",
     ),
     "mlp": ({"features": 13, "outputs": 3}, (1, 13), "float32"),
     "nasbench101": (
-        {"channels": 2, "classes": 4, "width": 4, "stacks": 2, "cells": 1}, (1, 2, 8, 8), "float32",
+        {"channels": 2, "classes": 4, "width": 4, "stacks": 2, "cells": 1},
+        (1, 2, 8, 8),
+        "float32",
     ),
     "nasbench201": (
-        {"channels": 2, "classes": 4, "width": 4, "cells": 1}, (1, 2, 8, 8), "float32",
+        {"channels": 2, "classes": 4, "width": 4, "cells": 1},
+        (1, 2, 8, 8),
+        "float32",
     ),
     "nasbench_graph": ({"features": 5, "classes": 3, "width": 8}, (1, 6, 11), "float32"),
     "nasbench_macro": ({"channels": 2, "classes": 4, "width": 2}, (1, 2, 16, 16), "float32"),
     "rnn_cells": (
-        {"vocabulary": 11, "embedding": 4, "hidden": 4, "layers": 1}, (1, 5), "int64",
+        {"vocabulary": 11, "embedding": 4, "hidden": 4, "layers": 1},
+        (1, 5),
+        "int64",
     ),
     "transnas_macro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),
     "transnas_micro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),
-}  # fmt: skip
+}
 
 
 def zoo(name: str) -> nas.Space:

@@ -20,13 +20,16 @@ _counts = st.lists(st.integers(0, 2), min_size=1, max_size=3, unique=True).map(t
 
 _leaves = st.one_of(
     st.tuples(
-        st.just("conv"), _few, _odd, st.sampled_from(["dense", "each", "two", "chosen"]),
+        st.just("conv"),
+        _few,
+        _odd,
+        st.sampled_from(["dense", "each", "two", "chosen"]),
         st.booleans(),
     ),
     st.tuples(st.just("norm"), st.sampled_from(["batch", "group", "instance", "layer"])),
     st.tuples(st.just("linear"), _few),
     st.sampled_from([("act",), ("drop",), ("pool",)]),
-)  # fmt: skip
+)
 
 
 def _nested(inner: st.SearchStrategy[Recipe]) -> st.SearchStrategy[Recipe]:

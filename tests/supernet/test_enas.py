@@ -118,10 +118,14 @@ def test_derive_gives_no_more_than_there_are() -> None:
 @pytest.mark.parametrize(
     "options",
     [
-        {"controller_steps": 0}, {"learning_rate": 0.0}, {"baseline": 1.0}, {"entropy": -1.0},
-        {"draws": 0}, {"derive_batches": 0},
+        {"controller_steps": 0},
+        {"learning_rate": 0.0},
+        {"baseline": 1.0},
+        {"entropy": -1.0},
+        {"draws": 0},
+        {"derive_batches": 0},
     ],
-)  # fmt: skip
+)
 def test_options_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"enas, {next(iter(options))}"):
         ENAS(**options)

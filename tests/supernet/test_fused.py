@@ -27,7 +27,7 @@ CUTS = {
     "heads": lambda y, w: [
         part.view(*y.shape[:2], HEADS, -1).transpose(1, 2).flatten(1, 2) for part in y.chunk(3, -1)
     ],
-}  # fmt: skip
+}
 
 
 class Cut(nn.Module):
@@ -66,9 +66,15 @@ class Others(nn.Module):
         query, rest = self.unequal(x).split([8, 4], -1)
         normed = F.layer_norm(self.whole(x), [12])
         outs = [
-            value * gate.sigmoid(), F.glu(self.glu(x)), q * k * v, a * b * c, query.relu(),
-            rest.exp(), normed.chunk(2, -1)[0], self.first(x)[:, 0],
-        ]  # fmt: skip
+            value * gate.sigmoid(),
+            F.glu(self.glu(x)),
+            q * k * v,
+            a * b * c,
+            query.relu(),
+            rest.exp(),
+            normed.chunk(2, -1)[0],
+            self.first(x)[:, 0],
+        ]
         return torch.stack([out.sum() for out in outs])
 
 

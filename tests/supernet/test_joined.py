@@ -68,7 +68,7 @@ KERNELS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "ahead": (lambda: Causal(kernel(), "ahead"), (0,)),
     "rows": (lambda: nn.Sequential(nn.Identity(), Down(kernel())), (-1, "middle")),
     "even": (lambda: Even(kernel()), ("middle",)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("with_example", [False, True], ids=["noise", "example"])
@@ -145,9 +145,11 @@ class Dense(nn.Module):
         self.stem = nn.Conv2d(1, width, 3, padding=1)
         self.layers = nn.ModuleList()
         for _ in range(depth):
-            self.layers.append(nn.Sequential(
-                nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, growth, 3, padding=1),
-            ))  # fmt: skip
+            self.layers.append(
+                nn.Sequential(
+                    nn.BatchNorm2d(width), nn.ReLU(), nn.Conv2d(width, growth, 3, padding=1)
+                )
+            )
             width += growth
         self.head = nn.Linear(width, 5)
 

@@ -25,11 +25,14 @@ def kernels(channels: int = 1, classes: int = 10) -> nn.Module:
     width, k = nas.choose("width", [2, 4]), nas.choose("kernel", [1, 3, 5])
     groups = nas.choose("groups", [1, 2])
     return nn.Sequential(
-        nn.Conv2d(channels, width, k, padding=k // 2), nn.BatchNorm2d(width),
+        nn.Conv2d(channels, width, k, padding=k // 2),
+        nn.BatchNorm2d(width),
         nn.Conv2d(width, width, k, padding=k // 2, groups=width),
         nn.Conv2d(width, 4, k, padding=k // 2, groups=groups),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, classes),
-    )  # fmt: skip
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, classes),
+    )
 
 
 def run(model: nn.Module) -> Tensor:
@@ -94,9 +97,15 @@ def test_a_training_with_matrices_goes_on_as_if_it_had_not_been_stopped(tmp_path
     def train(folder, on_epoch=None) -> Supernet:
         net = Supernet(nas.Space(kernels, channels=1, classes=10))
         train_supernet(
-            net, OFA(), toys.IMAGES, toys.digits(), toys.RECIPE, seed=0, checkpoint=folder,
+            net,
+            OFA(),
+            toys.IMAGES,
+            toys.digits(),
+            toys.RECIPE,
+            seed=0,
+            checkpoint=folder,
             on_epoch=on_epoch,
-        )  # fmt: skip
+        )
         return net
 
     whole = train(tmp_path / "whole")

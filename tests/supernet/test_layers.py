@@ -128,11 +128,15 @@ def embedding_bag() -> nn.Module:
 def norms() -> nn.Module:
     w = nas.choose("width", [4, 8])
     return nn.Sequential(
-        nn.Conv2d(2, w, 1), nn.BatchNorm2d(w), nn.GroupNorm(2, w), nn.PReLU(w),
+        nn.Conv2d(2, w, 1),
+        nn.BatchNorm2d(w),
+        nn.GroupNorm(2, w),
+        nn.PReLU(w),
         nn.InstanceNorm2d(w, affine=True, track_running_stats=True),
-        nn.BatchNorm2d(w, affine=False, momentum=None), nn.LayerNorm([w, 5, 5]),
+        nn.BatchNorm2d(w, affine=False, momentum=None),
+        nn.LayerNorm([w, 5, 5]),
         nn.LocalResponseNorm(2),
-    )  # fmt: skip
+    )
 
 
 def recurrent(kind: Any, **options: Any) -> Callable[[], nn.Module]:
@@ -153,8 +157,9 @@ for kind in (nn.LSTM, nn.GRU, nn.RNN):
             )
             CASES[name] = builder, noise(2, 5, 3)
 CASES["lstm_projected"] = (
-    recurrent(nn.LSTM, num_layers=2, proj_size=2, bidirectional=True), noise(2, 5, 3),
-)  # fmt: skip
+    recurrent(nn.LSTM, num_layers=2, proj_size=2, bidirectional=True),
+    noise(2, 5, 3),
+)
 
 
 class Cells(nn.Module):
@@ -221,9 +226,12 @@ def transformer_decoder() -> nn.Module:
 
 
 NORMALISED = {
-    "weight_norm": weight_norm, "spectral_norm": spectral_norm, "orthogonal": orthogonal,
-    "old_weight_norm": old_weight_norm, "old_spectral_norm": old_spectral_norm,
-}  # fmt: skip
+    "weight_norm": weight_norm,
+    "spectral_norm": spectral_norm,
+    "orthogonal": orthogonal,
+    "old_weight_norm": old_weight_norm,
+    "old_spectral_norm": old_spectral_norm,
+}
 
 
 def normalised(wrap: Any) -> Callable[[], nn.Module]:
@@ -233,9 +241,11 @@ def normalised(wrap: Any) -> Callable[[], nn.Module]:
         places = {"plain": lambda: nn.Conv2d(w, w, 5, padding=2), "skip": nn.Identity}
         places["normalised"] = lambda: wrap(nn.Conv2d(w, w, 1))
         return nn.Sequential(
-            wrap(nn.Conv2d(2, w, k, padding=k // 2)), nas.one_of("op", places),
-            nn.Flatten(), wrap(nn.Linear(25 * w, 3)),
-        )  # fmt: skip
+            wrap(nn.Conv2d(2, w, k, padding=k // 2)),
+            nas.one_of("op", places),
+            nn.Flatten(),
+            wrap(nn.Linear(25 * w, 3)),
+        )
 
     return build
 

@@ -13,7 +13,7 @@ from archsmith.data.splits import TensorSplit
 from archsmith.metric.distill import imitation
 from archsmith.space.architecture import Architecture
 from archsmith.supernet import methods
-from archsmith.supernet.method import Method, Path, SampledMethod
+from archsmith.supernet.method import Method, SampledMethod, SampledPath
 from archsmith.supernet.slicing import PREFIX
 
 from .training_toys import (
@@ -84,13 +84,13 @@ def test_what_is_off_the_path_does_not_move(optimizer: Any) -> None:
     recipe = replace(RECIPE, optimizer=optimizer, weight_decay=0.1)
     session = session_of(recipe=recipe)
     everything = [ops(label, label, label) for label in ("conv3", "conv1", "skip")]
-    warm = Trains(Fixed(*map(Path, everything)))
+    warm = Trains(Fixed(*map(SampledPath, everything)))
     for _ in range(3):  # until all have momentum
         warm.step(session, first_batch(session))
     assert len(session.optimizer.state) == len(list(session.supernet.parameters()))
     before = values(session)
     alone = ops("conv3", "skip", "conv1")
-    method = Trains(Fixed(Path(alone)))
+    method = Trains(Fixed(SampledPath(alone)))
     for _ in range(3):
         method.step(session, first_batch(session))
     used = set(session.supernet.space.parameter_keys(alone).values())
@@ -101,7 +101,7 @@ def test_what_is_off_the_path_does_not_move(optimizer: Any) -> None:
 
 
 def test_the_same_path_twice_averages_to_one_and_adds_up_to_two() -> None:
-    path = Path(ops("conv3", "conv1", "skip"))
+    path = SampledPath(ops("conv3", "conv1", "skip"))
     one = gradients(session_of(), Trains(Fixed(path)))
     mean = gradients(session_of(), Trains(Fixed(path, path)))
     both = gradients(session_of(), Trains(Summed(path, path)))
@@ -113,19 +113,25 @@ def test_the_same_path_twice_averages_to_one_and_adds_up_to_two() -> None:
 
 def test_a_soft_path_that_equals_its_teacher_learns_nothing() -> None:
     architecture = ops("conv3", "conv1", "skip")
-    one = gradients(session_of(), Trains(Fixed(Path(architecture))))
-    pair = gradients(session_of(), Trains(Fixed(Path(architecture), Path(architecture, soft=True))))
+    one = gradients(session_of(), Trains(Fixed(SampledPath(architecture))))
+    pair = gradients(
+        session_of(), Trains(Fixed(SampledPath(architecture), SampledPath(architecture, soft=True)))
+    )
     for key in one:
         assert torch.allclose(pair[key], one[key] / 2, rtol=1e-4, atol=1e-6)
-    other = Path(ops("skip", "conv1", "skip"), soft=True)
-    mixed = gradients(session_of(), Trains(Fixed(Path(architecture), other)))
+    other = SampledPath(ops("skip", "conv1", "skip"), soft=True)
+    mixed = gradients(session_of(), Trains(Fixed(SampledPath(architecture), other)))
     assert any(not torch.allclose(mixed[key], one[key] / 2, atol=1e-4) for key in one)
 
 
 def test_the_loss_that_is_told_is_that_on_the_targets() -> None:
     hard, soft = ops("conv3", "conv1", "skip"), ops("skip", "skip", "skip")
     losses = []
-    for paths in ([Path(hard)], [Path(soft)], [Path(hard), Path(soft, soft=True)]):
+    for paths in (
+        [SampledPath(hard)],
+        [SampledPath(soft)],
+        [SampledPath(hard), SampledPath(soft, soft=True)],
+    ):
         session = session_of()
         losses.append(float(Trains(Fixed(*paths)).step(session, first_batch(session))))
     assert losses[2] == pytest.approx((losses[0] + losses[1]) / 2, rel=1e-5)
@@ -133,13 +139,16 @@ def test_the_loss_that_is_told_is_that_on_the_targets() -> None:
 
 def test_visits_count_every_answer_of_every_path() -> None:
     session = session_of()
-    paths = [Path(ops("conv3", "conv1", "skip")), Path(ops("conv3", "skip", "skip"))]
+    paths = [SampledPath(ops("conv3", "conv1", "skip")), SampledPath(ops("conv3", "skip", "skip"))]
     method = Trains(Fixed(*paths))
     for _ in range(3):
         method.step(session, first_batch(session))
     assert method.visits() == {
-        ("op0", "conv3"): 6, ("op1", "conv1"): 3, ("op1", "skip"): 3, ("op2", "skip"): 6,
-    }  # fmt: skip
+        ("op0", "conv3"): 6,
+        ("op1", "conv1"): 3,
+        ("op1", "skip"): 3,
+        ("op2", "skip"): 6,
+    }
 
 
 def test_paths_of_a_step_see_the_same_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,7 +223,7 @@ def test_random_numbers_depend_on_seed_purpose_and_step_alone() -> None:
 
 def test_parameters_that_join_are_sorted_and_those_that_leave_are_forgotten() -> None:
     session = session_of(elastic)
-    method = Trains(Fixed(Path(session.supernet.survey.largest)))
+    method = Trains(Fixed(SampledPath(session.supernet.survey.largest)))
     method.step(session, first_batch(session))
     old = list(session.supernet.parameters())  # kept alive, since an id may come again
     session.supernet.split("width")
@@ -231,7 +240,7 @@ def test_parameters_that_join_are_sorted_and_those_that_leave_are_forgotten() ->
 
 def test_a_tensor_that_grew_begins_with_new_moments() -> None:
     session = session_of()
-    method = Trains(Fixed(Path(ops("conv3", "conv1", "skip"))))
+    method = Trains(Fixed(SampledPath(ops("conv3", "conv1", "skip"))))
     method.step(session, first_batch(session))
     key, old = next((k, p) for k, p in session.supernet.stored() if p.shape == (10,))
     others = set(session.optimizer.state) - {old}
@@ -249,9 +258,7 @@ def test_a_tensor_that_grew_begins_with_new_moments() -> None:
 
 def test_norms_of_any_dimension_are_not_decayed() -> None:
     def builder(channels: int, classes: int) -> nn.Module:
-        return nn.Sequential(
-            nn.LayerNorm((1, 8, 8)), operations(channels, classes),
-        )  # fmt: skip
+        return nn.Sequential(nn.LayerNorm((1, 8, 8)), operations(channels, classes))
 
     session = session_of(builder)
     decayed, free = session.optimizer.param_groups

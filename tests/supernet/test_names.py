@@ -560,9 +560,12 @@ def test_files_that_are_none_are_refused(file, tmp_path):
     whole = file.read_bytes()
     net = Supernet(nas.Space(small))
     wrong = {
-        "truncated": whole[:-5], "header": whole[:20], "empty": b"", "text": b"hello there",
+        "truncated": whole[:-5],
+        "header": whole[:20],
+        "empty": b"",
+        "text": b"hello there",
         "pickle": pickle.dumps({"weights": [1, 2]}),
-    }  # fmt: skip
+    }
     torch.save(net.state_dict(), tmp_path / "torch")
     for name, content in wrong.items():
         (tmp_path / name).write_bytes(content)

@@ -14,9 +14,14 @@ from archsmith.supernet.recalibrate import recalibrate
 def net(channels: int = 2, classes: int = 3) -> nn.Module:
     width = nas.choose("width", [4, 8])
     return nn.Sequential(
-        nn.Conv2d(channels, width, 1), nn.BatchNorm2d(width), nn.Dropout(0.5), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes),
-    )  # fmt: skip
+        nn.Conv2d(channels, width, 1),
+        nn.BatchNorm2d(width),
+        nn.Dropout(0.5),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(width, classes),
+    )
 
 
 def test_statistics_are_the_mean_over_the_batches():
@@ -34,8 +39,9 @@ def test_statistics_are_the_mean_over_the_batches():
 
 
 def test_a_model_without_such_statistics_is_left_alone():
-    model = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2), nn.BatchNorm1d(2, affine=False,
-                          track_running_stats=False))  # fmt: skip
+    model = nn.Sequential(
+        nn.Linear(2, 2), nn.LayerNorm(2), nn.BatchNorm1d(2, affine=False, track_running_stats=False)
+    )
     assert not recalibrate(model, [torch.randn(4, 2)])
 
 

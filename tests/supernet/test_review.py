@@ -6,7 +6,7 @@ import contextlib
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from pathlib import SampledPath
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from archsmith.history.objective import Limit
 from archsmith.space.architecture import Answer
 from archsmith.space.decision import Decision
 from archsmith.supernet import checkpoint, methods
-from archsmith.supernet.method import Path as Drawn
+from archsmith.supernet.method import SampledPath as Drawn
 from archsmith.supernet.relax.darts import DARTS, SecondOrderDARTS
 from archsmith.supernet.relax.drnas import DrNAS
 from archsmith.supernet.relax.mixture import Mix, MixingWeights, Scaled
@@ -61,7 +61,7 @@ class Named(nn.Module):
         )
 
 
-def test_any_name_can_be_stored(tmp_path: Path) -> None:
+def test_any_name_can_be_stored(tmp_path: SampledPath) -> None:
     space = nas.Space(Named)
     net = Supernet(space)
     assert {"split", "seed", "inner=a|b.weight"} <= {key for key, _ in net.stored()}
@@ -109,9 +109,12 @@ class Edges(nn.Module):
 
 def edged(channels: int = 1, classes: int = 10) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(channels, 4, 3, padding=1), Edges(4), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Conv2d(channels, 4, 3, padding=1),
+        Edges(4),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
         nn.Linear(16, classes),
-    )  # fmt: skip
+    )
 
 
 def test_a_candidate_that_is_not_drawn_is_left_untouched() -> None:
@@ -139,7 +142,7 @@ class Stopped(Exception):
     """Ends a training from outside."""
 
 
-def test_gdas_over_subsets_resumes_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+def test_gdas_over_subsets_resumes_as_if_it_had_not_stopped(tmp_path: SampledPath) -> None:
     def stop(row: Mapping[str, float]) -> None:
         if row["epoch"] == 1:
             raise Stopped
@@ -197,9 +200,7 @@ def test_a_method_can_be_used_again(name: str) -> None:
     few = replace(SHORT, epochs=2)
 
     def work(method: Any, builder: Any) -> Any:
-        return train_supernet(
-            Supernet(space_of(builder)), method, IMAGES, digits(), few, seed=0
-        )  # fmt: skip
+        return train_supernet(Supernet(space_of(builder)), method, IMAGES, digits(), few, seed=0)
 
     work(used, edged)  # leaves decks, teachers, splits, rewards behind
     used.stopped = "a reason from before"
@@ -218,8 +219,10 @@ def grouped(channels: int = 1, classes: int = 10) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(channels, width, 3, padding=1),
         nn.Conv2d(width, width, 3, padding=1, groups=groups),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, classes),
-    )  # fmt: skip
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * width, classes),
+    )
 
 
 @pytest.mark.parametrize("name", [n for n in methods.names() if n not in RELAXED])
@@ -249,9 +252,8 @@ def shrinking(channels: int = 1, classes: int = 10) -> nn.Module:
     """Builds with all answers, and runs with most."""
     kernel = nas.choose("kernel", [3, 9])
     return nn.Sequential(
-        nn.Conv2d(channels, 4, kernel), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-        nn.Linear(4, classes),
-    )  # fmt: skip
+        nn.Conv2d(channels, 4, kernel), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, classes)
+    )
 
 
 def test_a_path_that_does_not_run_is_named() -> None:
@@ -261,7 +263,7 @@ def test_a_path_that_does_not_run_is_named() -> None:
     method.begin(session)
     with pytest.raises(SpaceError, match=r"kernel=9.*inputs of shape.*[Kk]ernel size") as told:
         method.step(session, first_batch(session))
-    assert told.value.mend is not None
+    assert told.value.hint is not None
 
 
 def test_alphas_go_by_the_steps_that_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +318,7 @@ def test_a_relaxation_is_tried_out_before_any_training() -> None:
     methods.get("spos")().try_out(net, example)
 
 
-def test_files_of_another_format_or_half_a_file_are_refused(tmp_path: Path) -> None:
+def test_files_of_another_format_or_half_a_file_are_refused(tmp_path: SampledPath) -> None:
     space, path = space_of(elastic), tmp_path / "net.safetensors"
     Supernet(space).save(path)
     Supernet.check(path, space)
@@ -334,25 +336,30 @@ def test_files_of_another_format_or_half_a_file_are_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("file", ["training.json", "supernet.safetensors", "method.safetensors"])
-def test_a_damaged_checkpoint_is_told_with_its_mend(tmp_path: Path, file: str) -> None:
+def test_a_damaged_checkpoint_is_told_with_its_mend(tmp_path: SampledPath, file: str) -> None:
     def work() -> None:
         train_supernet(
-            Supernet(space_of(operations)), methods.get("spos")(), IMAGES, digits(),
-            replace(SHORT, epochs=1), seed=0, checkpoint=tmp_path,
-        )  # fmt: skip
+            Supernet(space_of(operations)),
+            methods.get("spos")(),
+            IMAGES,
+            digits(),
+            replace(SHORT, epochs=1),
+            seed=0,
+            checkpoint=tmp_path,
+        )
 
     work()
     path = next(tmp_path.glob("epoch-*")) / file
     path.write_bytes(path.read_bytes()[:7])
     with pytest.raises(InputError, match="a whole checkpoint") as told:
         work()
-    assert str(tmp_path) in str(told.value.mend)
+    assert str(tmp_path) in str(told.value.hint)
     path.unlink()
     with pytest.raises(InputError, match="a whole checkpoint"):
         work()
 
 
-def test_a_checkpoint_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_told(tmp_path: SampledPath) -> None:
     folder = tmp_path / "taken"
     folder.write_text("a file where the folder should be")
     session, method = session_of(operations), methods.get("spos")()

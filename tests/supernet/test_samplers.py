@@ -14,7 +14,7 @@ from archsmith.space.architecture import Architecture
 from archsmith.supernet.attentive import Attentive, AttentiveNAS
 from archsmith.supernet.fair import Fair, FairNAS
 from archsmith.supernet.known import Survey
-from archsmith.supernet.method import Moment, Path, Sampler
+from archsmith.supernet.method import Moment, SampledPath, Sampler
 from archsmith.supernet.progressive import OFA, PAPER, Progressive, downwards, resize
 from archsmith.supernet.sandwich import BigNAS, Sandwich
 from archsmith.supernet.supernet import Supernet
@@ -34,7 +34,7 @@ from .training_toys import (
 )
 
 
-def counts(paths: list[Path]) -> dict[str, Counter[Any]]:
+def counts(paths: list[SampledPath]) -> dict[str, Counter[Any]]:
     """How often each answer of each decision is on the paths."""
     found: dict[str, Counter[Any]] = {}
     for path in paths:
@@ -43,7 +43,7 @@ def counts(paths: list[Path]) -> dict[str, Counter[Any]]:
     return found
 
 
-def updates(sampler: Sampler, space: nas.Space, number: int) -> list[list[Path]]:
+def updates(sampler: Sampler, space: nas.Space, number: int) -> list[list[SampledPath]]:
     return [sampler.paths(moment(space, step=step)) for step in range(number)]
 
 
@@ -67,7 +67,7 @@ def test_one_update_trains_each_answer_exactly_once() -> None:
 
 
 def test_fewer_answers_are_never_two_draws_apart() -> None:
-    seen: list[Path] = []
+    seen: list[SampledPath] = []
     for paths in updates(Fair(), space_of(elastic), 25):
         assert len(paths) == 3
         assert counts(paths)["width"] == {2: 1, 4: 1, 8: 1}
@@ -78,7 +78,7 @@ def test_fewer_answers_are_never_two_draws_apart() -> None:
 
 
 def test_fairness_where_decisions_have_conditions() -> None:
-    seen: list[Path] = []
+    seen: list[SampledPath] = []
     for paths in updates(Fair(), space_of(nested), 40):
         seen += paths
         kernels = counts(seen).get("op.deep.kernel", Counter())
@@ -118,8 +118,8 @@ def test_a_sandwich_has_both_ends_and_the_largest_teaches() -> None:
     assert survey.smallest["width"] == 2
     for step in range(10):
         first, second, *rest = Sandwich(3).paths(moment(space, survey, step=step))
-        assert first == Path(survey.largest)
-        assert second == Path(survey.smallest, soft=True)
+        assert first == SampledPath(survey.largest)
+        assert second == SampledPath(survey.smallest, soft=True)
         assert len(rest) == 3
         assert all(path.soft for path in rest)
         for path in rest:
@@ -208,11 +208,17 @@ def test_phases_free_kernel_then_depth_then_width_step_by_step() -> None:
     assert survey.effects["kernel"] == "kernel"
     # A phase lasts 0.2. Kernel and width have a stage of a sixth of it and the rest, depth has one.
     table = {
-        0.40: (2, 1, 1), 0.43: (2, 1, 1), 0.44: (None, 1, 1), 0.59: (None, 1, 1),
-        0.61: (None, None, 1), 0.79: (None, None, 1),
-        0.80: (None, None, 2), 0.83: (None, None, 2), 0.84: (None, None, None),
+        0.40: (2, 1, 1),
+        0.43: (2, 1, 1),
+        0.44: (None, 1, 1),
+        0.59: (None, 1, 1),
+        0.61: (None, None, 1),
+        0.79: (None, None, 1),
+        0.80: (None, None, 2),
+        0.83: (None, None, 2),
+        0.84: (None, None, None),
         1.0: (None, None, None),
-    }  # fmt: skip
+    }
     for progress, (kernel, depth, width) in table.items():
         expected = {"kernel": kernel, "depth": depth, "width": width}
         assert allowed(progress, space, survey) == expected, progress
@@ -222,7 +228,7 @@ def test_shrinking_draws_what_is_allowed_and_all_of_it() -> None:
     space = space_of(elastic)
     survey = Supernet(space).survey
     alone = Progressive(alone=0.4).paths(moment(space, survey, progress=0.39))
-    assert alone == [Path(survey.largest)]
+    assert alone == [SampledPath(survey.largest)]
 
     def drawn(progress: float) -> dict[str, set[Any]]:
         sampler = Progressive(alone=0.4, count=60)

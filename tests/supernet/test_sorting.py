@@ -25,10 +25,16 @@ def bottleneck(channels: int = 1, classes: int = 10) -> nn.Module:
     width = nas.choose("width", [2, 4, WIDTH])
     kernel = nas.choose("kernel", [1, 3])
     return nn.Sequential(
-        nn.Conv2d(channels, width, 1), nn.BatchNorm2d(width), nn.ReLU(),
-        nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width), nn.PReLU(width),
-        nn.Conv2d(width, 3, 1), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, classes),
-    )  # fmt: skip
+        nn.Conv2d(channels, width, 1),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width),
+        nn.PReLU(width),
+        nn.Conv2d(width, 3, 1),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(12, classes),
+    )
 
 
 class Skipping(nn.Module):

@@ -11,7 +11,7 @@ from torch import nn
 
 import archsmith as nas
 from archsmith.supernet.slicing import PREFIX, SlicingRule, take
-from archsmith.supernet.store import Store, beyond, filled
+from archsmith.supernet.store import WeightStore, beyond, filled
 from archsmith.supernet.supernet import Supernet
 
 
@@ -22,7 +22,7 @@ def small(width: int = 4) -> nn.Module:
 
 
 def test_keys_may_hold_what_names_of_torch_must_not():
-    store = Store()
+    store = WeightStore()
     keys = ["a.b.weight", "a/b.weight", "op=x/y.c|d.weight"]
     for place, key in enumerate(keys):
         store.put(key, torch.tensor([float(place)]), trained=place % 2 == 0)
@@ -45,7 +45,7 @@ GROWN = [
 
 @pytest.mark.parametrize(("before", "after", "rule"), GROWN)
 def test_what_was_there_stays_where_its_architecture_finds_it(before, after, rule):
-    store, values = Store(), torch.randn(before)
+    store, values = WeightStore(), torch.randn(before)
     store.put("w", values, trained=True)
     old = store.get("w")
     store.grow("w", torch.zeros(after), rule)

@@ -43,9 +43,15 @@ def go(
 ) -> Session:
     supernet = Supernet(space_of(builder))
     return train_supernet(
-        supernet, method or SPOS(), IMAGES, digits(), recipe,
-        seed=options.pop("seed", 3), checkpoint=folder, **options,
-    )  # fmt: skip
+        supernet,
+        method or SPOS(),
+        IMAGES,
+        digits(),
+        recipe,
+        seed=options.pop("seed", 3),
+        checkpoint=folder,
+        **options,
+    )
 
 
 def made(name: str) -> Method:
@@ -154,8 +160,11 @@ def test_files_of_a_checkpoint_are_safetensors_and_json(tmp_path: Path) -> None:
     found = latest(tmp_path)
     assert found is not None
     assert sorted(path.name for path in found.iterdir()) == [
-        "method.safetensors", "optimizer.safetensors", "supernet.safetensors", "training.json",
-    ]  # fmt: skip
+        "method.safetensors",
+        "optimizer.safetensors",
+        "supernet.safetensors",
+        "training.json",
+    ]
     told = json.loads((found / "training.json").read_text())
     assert told["epoch"] == 4
     assert told["over"] is True
@@ -308,8 +317,11 @@ def test_states_of_methods_survive_packing() -> None:
         "alphas": {"edge.0": torch.arange(3.0), "edge.1": torch.zeros(2, dtype=torch.int64)},
         "moments": {0: {"step": torch.tensor(3.0), "rate": 0.1}, 1: {}},
         "seen": [("op", "conv3", 4), ("sub", ("a", "b"), 1)],
-        "nothing": None, "yes": True, "dict": "a word", "tensor": {"tensor": "0"},
-    }  # fmt: skip
+        "nothing": None,
+        "yes": True,
+        "dict": "a word",
+        "tensor": {"tensor": "0"},
+    }
     tensors: dict[str, Tensor] = {}
     text = json.dumps(pack(state, tensors))
     back = unpack(json.loads(text), tensors)

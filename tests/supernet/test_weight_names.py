@@ -171,9 +171,7 @@ def asked() -> bool:
 
 
 def test_one_attribute_made_alike_at_two_lines_is_one_weight():
-    assert keys(lambda: Up(8, asked())) == {
-        "conv.weight", "conv.bias", "up.weight", "up.bias",
-    }  # fmt: skip
+    assert keys(lambda: Up(8, asked())) == {"conv.weight", "conv.bias", "up.weight", "up.bias"}
 
 
 def listed(kind: str) -> nn.Module:
@@ -188,10 +186,15 @@ def listed(kind: str) -> nn.Module:
     elif kind == "one line":
         layers.append(nn.Conv2d(8, 8, 3 if small else 5, padding=1 if small else 2))
     else:
-        layers.append(nas.one_of("conv", {
-            "one": lambda: nn.Conv2d(8, 8, 3, padding=1),
-            "two": lambda: nn.Conv2d(8, 8, 5, padding=2),
-        }))  # fmt: skip
+        layers.append(
+            nas.one_of(
+                "conv",
+                {
+                    "one": lambda: nn.Conv2d(8, 8, 3, padding=1),
+                    "two": lambda: nn.Conv2d(8, 8, 5, padding=2),
+                },
+            )
+        )
     return nn.Sequential(*layers)
 
 
@@ -225,8 +228,7 @@ CASES = {
     "classes": (
         lambda: nn.Sequential(nas.choose("block", {"a": Block, "b": Wide})(8)),
         ["a Conv2d of a Block (0)", "a Conv2d of a Wide (0)", "nas.choose of a class, does not"],
-        [lambda: nn.Sequential(
-            nas.one_of("block", {"a": lambda: Block(8), "b": lambda: Wide(8)}))],
+        [lambda: nn.Sequential(nas.one_of("block", {"a": lambda: Block(8), "b": lambda: Wide(8)}))],
     ),
     "the whole model": (
         lambda: (Wide if asked() else Block)(4),
@@ -238,7 +240,7 @@ CASES = {
         ["nas.one_of('se'", "a container", "nas.weight_names"],
         [lambda: moved("one_of"), lambda: moved("container"), moved_named],
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -14,7 +14,7 @@ import archsmith as nas
 from archsmith.data.splits import TensorSplit
 from archsmith.space.architecture import Architecture
 from archsmith.supernet.known import Survey
-from archsmith.supernet.method import Moment, Path, SampledMethod, Sampler
+from archsmith.supernet.method import Moment, SampledMethod, SampledPath, Sampler
 from archsmith.supernet.session import Session, start
 from archsmith.supernet.supernet import Supernet
 from archsmith.task import task
@@ -45,9 +45,12 @@ def operations(channels: int = 1, classes: int = 10) -> nn.Module:
         return nas.one_of(f"op{place}", options)
 
     return nn.Sequential(
-        nn.Conv2d(channels, width, 3, padding=1), *(cell(i) for i in range(3)),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, classes),
-    )  # fmt: skip
+        nn.Conv2d(channels, width, 3, padding=1),
+        *(cell(i) for i in range(3)),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * width, classes),
+    )
 
 
 def elastic(channels: int = 1, classes: int = 10) -> nn.Module:
@@ -63,8 +66,10 @@ def elastic(channels: int = 1, classes: int = 10) -> nn.Module:
         nn.Conv2d(channels, width, 3, padding=1),
         nas.repeat("depth", [1, 2], block),
         nas.one_of("pool", {"mean": lambda: nn.AvgPool2d(2), "most": lambda: nn.MaxPool2d(2)}),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, classes),
-    )  # fmt: skip
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * width, classes),
+    )
 
 
 def nested(channels: int = 1, classes: int = 10) -> nn.Module:
@@ -77,8 +82,11 @@ def nested(channels: int = 1, classes: int = 10) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(channels, 4, 3, padding=1),
         nas.one_of("op", {"deep": deep, "plain": lambda: _conv(4, 1), "skip": nn.Identity}),
-        nn.Dropout(rate), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, classes),
-    )  # fmt: skip
+        nn.Dropout(rate),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, classes),
+    )
 
 
 @lru_cache(maxsize=1)
@@ -107,10 +115,10 @@ def first_batch(session: Session) -> tuple[Tensor, Tensor]:
 class Fixed(Sampler):
     """Always the same paths."""
 
-    def __init__(self, *paths: Path) -> None:
+    def __init__(self, *paths: SampledPath) -> None:
         self.fixed = list(paths)
 
-    def paths(self, now: Moment) -> list[Path]:
+    def paths(self, now: Moment) -> list[SampledPath]:
         return self.fixed
 
 

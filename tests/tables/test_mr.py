@@ -53,12 +53,16 @@ def write(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "metric", "best"),
     [
-        ("cls-50-1000", "top1", 86.16), ("cls-50-100", "top1", 57.24),
-        ("cls-10-1000", "top1", 90.4), ("cls-10c", "top1", 67.96),
-        ("seg", "mIoU", 79.1), ("seg-4x", "mIoU", 68.74),
-        ("video", "top1", 28.292), ("video-p", "top1", 40.391),
+        ("cls-50-1000", "top1", 86.16),
+        ("cls-50-100", "top1", 57.24),
+        ("cls-10-1000", "top1", 90.4),
+        ("cls-10c", "top1", 67.96),
+        ("seg", "mIoU", 79.1),
+        ("seg-4x", "mIoU", 68.74),
+        ("video", "top1", 28.292),
+        ("video-p", "top1", 40.391),
     ],
-)  # fmt: skip
+)
 def test_the_real_file(real, setting, metric, best):
     assert setting in READER.datasets(real)
     table = READER.read(real, setting)

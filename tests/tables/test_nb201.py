@@ -34,8 +34,12 @@ def test_a_table_of_the_same_form_with_other_numbers(tmp_path):
     assert "200 of 15,625 cells are recorded" in table.note
     assert table.space.note in table.note
     assert set(table.values) == {
-        "valid_acc_200", "test_acc_200", "flops_M", "size", "device_latency_ms",
-    }  # fmt: skip
+        "valid_acc_200",
+        "test_acc_200",
+        "flops_M",
+        "size",
+        "device_latency_ms",
+    }
     assert table.metrics["device_latency_ms"].direction == "minimize"
     assert table.metrics["flops_M"].direction == "minimize"
     assert table.metrics["valid_acc_200"].direction == "maximize"
@@ -51,10 +55,12 @@ def test_a_table_of_the_same_form_with_other_numbers(tmp_path):
 def test_another_spelling_of_a_recorded_graph_is_found(tmp_path):
     found = columns(2)
     # none on every way out of node 1: what leads into it does not matter
-    found["arch_str"] = np.array([
-        "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|skip_connect~0|none~1|none~2|",
-        "|skip_connect~0|+|skip_connect~0|none~1|+|nor_conv_3x3~0|none~1|none~2|",
-    ])  # fmt: skip
+    found["arch_str"] = np.array(
+        [
+            "|nor_conv_3x3~0|+|skip_connect~0|none~1|+|skip_connect~0|none~1|none~2|",
+            "|skip_connect~0|+|skip_connect~0|none~1|+|nor_conv_3x3~0|none~1|none~2|",
+        ]
+    )
     table = NB201().read(write(tmp_path / "t.npz", found), "flowers")
     from archsmith.zoo.nasbench201 import from_arch_str
 
@@ -118,8 +124,11 @@ def spelled_often(spread):
     # Nothing leads out of node 1: what leads into it is of no consequence.
     texts = [
         f"|{a}~0|+|{b}~0|none~1|+|{c}~0|none~1|{d}~2|"
-        for b in ops for c in ops for d in ops for a in OPS
-    ]  # fmt: skip
+        for b in ops
+        for c in ops
+        for d in ops
+        for a in OPS
+    ]
     valid = 50.0 + np.repeat(np.arange(27), 5) + spread * rng.normal(0, 1, 135)
     return {"arch_str": np.array(texts), "new_valid_acc_200": valid, "new_test_acc_200": valid}
 
@@ -161,9 +170,7 @@ def test_columns_that_cannot_be_metrics_are_kept_in_mind(tmp_path):
     found["flowers_holes"] = np.array([1.0] * 4 + [np.nan] * 6)
     found["flowers_short"] = np.ones(9)
     table = NB201().read(write(tmp_path / "t.npz", found), "flowers")
-    assert table.left_out == {
-        "holes": "nan in row 4", "short": "9 rows for 10 architectures",
-    }  # fmt: skip
+    assert table.left_out == {"holes": "nan in row 4", "short": "9 rows for 10 architectures"}
     with pytest.raises(InputError, match=r"holes of nb201.*finite.*nan in row 4"):
         benchmark(table, "random", minimize="holes", queries=2, repeats=1)
     with pytest.raises(InputError, match=r"short of nb201.*9 rows"):
@@ -217,8 +224,7 @@ REFUSED = {
     "no test column": (broken(flowers_test_acc_200=GONE), ["flowers_test_acc_200"]),
     "no valid column": (broken(flowers_valid_acc_200=GONE), ["NAME_valid_acc_200"]),
     "unknown op": (
-        broken(arch_str=text_at(
-            7, "|conv_9x9~0|+|none~0|none~1|+|none~0|none~1|none~2|")),
+        broken(arch_str=text_at(7, "|conv_9x9~0|+|none~0|none~1|+|none~0|none~1|none~2|")),
         ["row 7", "conv_9x9", "nor_conv_3x3"],
     ),
     "wrong notation": (broken(arch_str=text_at(3, "012345")), ["row 3", "three nodes", "|op~0|"]),
@@ -227,21 +233,28 @@ REFUSED = {
     "NaN": (broken(flowers_valid_acc_200=nan_at(11)), ["valid_acc_200", "row 11", "finite"]),
     "NaN in test": (broken(flowers_test_acc_200=nan_at(2)), ["test_acc_200", "row 2"]),
     "too few rows": (broken(flowers_valid_acc_200=lambda c: c[:-1]), ["20 rows", "19"]),
-    "too many rows": (
-        broken(flowers_test_acc_200=lambda c: np.append(c, 1.0)), ["20 rows", "21"]),
+    "too many rows": (broken(flowers_test_acc_200=lambda c: np.append(c, 1.0)), ["20 rows", "21"]),
     "text for numbers": (
-        broken(flowers_test_acc_200=lambda c: np.array(["good"] * 20)), ["numbers"]),
-    "a matrix": (
-        broken(flowers_valid_acc_200=lambda c: np.stack([c, c], 1)), ["one number a row"]),
+        broken(flowers_test_acc_200=lambda c: np.array(["good"] * 20)),
+        ["numbers"],
+    ),
+    "a matrix": (broken(flowers_valid_acc_200=lambda c: np.stack([c, c], 1)), ["one number a row"]),
     "a matrix of texts": (broken(arch_str=lambda c: np.stack([c, c], 1)), ["one", "arch_str"]),
     "a single text": (broken(arch_str=lambda c: np.array("none")), ["arch_str"]),
     "bytes": (broken(arch_str=lambda c: np.arange(20)), ["row 0"]),
-    "nothing": (broken(arch_str=lambda c: c[:0], flowers_valid_acc_200=lambda c: c[:0],
-                       flowers_test_acc_200=lambda c: c[:0]), ["arch_str"]),
+    "nothing": (
+        broken(
+            arch_str=lambda c: c[:0],
+            flowers_valid_acc_200=lambda c: c[:0],
+            flowers_test_acc_200=lambda c: c[:0],
+        ),
+        ["arch_str"],
+    ),
     "pickled objects": (
         broken(arch_str=lambda c: np.array(c.tolist(), dtype=object)),
-        ["column arch_str", "readable"]),
-}  # fmt: skip
+        ["column arch_str", "readable"],
+    ),
+}
 
 
 @pytest.mark.parametrize("case", REFUSED, ids=str)

@@ -15,16 +15,49 @@ from .reader_checks import cost, real, write
 #: Input, two inner vertices in a row, output; and the same with a vertex that leads nowhere.
 CHAIN = (0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 4, 2, 1)
 DANGLING = (
-    0, 1, 1, 0, 0,  0, 0, 0, 1, 0,  0, 0, 0, 0, 0,  0, 0, 0, 0, 1,  0, 0, 0, 0, 0,  0, 4, 3, 2, 1,
-)  # fmt: skip
+    0,
+    1,
+    1,
+    0,
+    0,
+    0,
+    0,
+    0,
+    1,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    1,
+    0,
+    0,
+    0,
+    0,
+    0,
+    0,
+    4,
+    3,
+    2,
+    1,
+)
 DIRECT = (0, 1, 0, 0, 0, 1)
 
 
 def row(arch, **changed):
     return {
-        "dataset": "cifar10", "arch": str(arch), "val_accuracy": 90.0, "params": 1.25,
-        "flops": 100.0, "snip": 3.0,
-    } | changed  # fmt: skip
+        "dataset": "cifar10",
+        "arch": str(arch),
+        "val_accuracy": 90.0,
+        "params": 1.25,
+        "flops": 100.0,
+        "snip": 3.0,
+    } | changed
 
 
 @pytest.fixture(scope="module")
@@ -53,17 +86,23 @@ def test_params_are_exactly_those_of_the_networks_and_flops_nearly(table):
 
 
 def test_rows_of_one_graph_are_its_trainings(tmp_path):
-    rows = [row(CHAIN), row(DIRECT), row(DANGLING, val_accuracy=92.0, snip=5.0),
-            row((0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1), dataset="other")]  # fmt: skip
+    rows = [
+        row(CHAIN),
+        row(DIRECT),
+        row(DANGLING, val_accuracy=92.0, snip=5.0),
+        row((0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 1), dataset="other"),
+    ]
     table = NB101().read(write(tmp_path, rows), "cifar10")
     assert [graph_of(a) for a in table.architectures] == [
         ({1: "conv3x3", 2: "maxpool3x3"}, ((0, 1), (1, 2), (2, OUTPUT))),
         ({}, ((0, OUTPUT),)),
     ]
     assert {name: values.tolist() for name, values in table.values.items()} == {
-        "accuracy": [91.0, 90.0], "params": [1.25e6, 1.25e6], "flops": [2e8, 2e8],
+        "accuracy": [91.0, 90.0],
+        "params": [1.25e6, 1.25e6],
+        "flops": [2e8, 2e8],
         "snip": [4.0, 3.0],
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,15 @@ FACTS = {
 
 def row(kind="tnb101_micro", arch="(3, 0, 2, 3, 0, 1)", task="class_scene", **changed):
     return {
-        "space": kind, "dataset": task, "arch": arch, "val_accuracy": 50.0, "params": 1.5,
-        "flops": 100.0, "snip": 3.0, "snip_time_s": 1.0,
-    } | changed  # fmt: skip
+        "space": kind,
+        "dataset": task,
+        "arch": arch,
+        "val_accuracy": 50.0,
+        "params": 1.5,
+        "flops": 100.0,
+        "snip": 3.0,
+        "snip_time_s": 1.0,
+    } | changed
 
 
 @pytest.mark.parametrize(("name", "task"), FACTS)
@@ -81,11 +87,19 @@ def test_a_cell_and_a_network_are_read(tmp_path):
     path = write(tmp_path, [row(), row("tnb101_macro", "(1, 4, 2, 3, 0, 0)")])
     table = TransnasMicro().read(path, "class_scene")
     assert list(table.architectures[0].values()) == [
-        "nor_conv_3x3", "none", "nor_conv_1x1", "nor_conv_3x3", "none", "skip_connect",
-    ]  # fmt: skip
+        "nor_conv_3x3",
+        "none",
+        "nor_conv_1x1",
+        "nor_conv_3x3",
+        "none",
+        "skip_connect",
+    ]
     assert {name: values.tolist() for name, values in table.values.items()} == {
-        "accuracy": [50.0], "params": [1.5e6], "flops": [2e8], "snip": [3.0]
-    }  # fmt: skip
+        "accuracy": [50.0],
+        "params": [1.5e6],
+        "flops": [2e8],
+        "snip": [3.0],
+    }
     table = TransnasMacro().read(path, "class_scene")
     assert dict(table.architectures[0]) == {"modules": 4, "wider": (2, 3), "smaller": (2, 4)}
 

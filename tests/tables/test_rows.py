@@ -73,14 +73,18 @@ def test_unknown_and_repeated_architectures_are_told_by_their_rows():
 
 def test_other_columns_are_those_of_finite_numbers():
     more = columns(
-        snip=np.array([np.nan, 1.0, 2.0, 3.0]), flat=np.array([1, 2, 3, 4]),
-        jacov=np.array([1.0, 2.0, np.nan, 4.0]), snip_time_s=np.ones(4),
-    )  # fmt: skip
+        snip=np.array([np.nan, 1.0, 2.0, 3.0]),
+        flat=np.array([1, 2, 3, 4]),
+        jacov=np.array([1.0, 2.0, np.nan, 4.0]),
+        snip_time_s=np.ones(4),
+    )
     more["lat (ms)"] = np.arange(4.0)
     found = Rows(PATH, more, task="b").others(("acc",), ending="_time_s")
     assert {name: column.tolist() for name, column in found.items()} == {
-        "snip": [1.0, 2.0, 3.0], "flat": [2.0, 3.0, 4.0], "lat_ms": [1.0, 2.0, 3.0]
-    }  # fmt: skip
+        "snip": [1.0, 2.0, 3.0],
+        "flat": [2.0, 3.0, 4.0],
+        "lat_ms": [1.0, 2.0, 3.0],
+    }
     left_out = Rows(PATH, more, task="b").left_out(("acc",), ending="_time_s")
     assert left_out == {"jacov": "nan in row 2"}
 

@@ -145,18 +145,26 @@ def net(channels: int, height: int, width: int, classes: int) -> nn.Module:
     hidden = nas.choose("hidden", [8, 16, 32])
     size = nas.choose("embedding", [4, classes])
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(channels * height * width, hidden), nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(channels * height * width, hidden),
+        nn.ReLU(),
         nn.Linear(hidden, size),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("strategy", ["random", "bignas+random"])
 def test_a_search_and_its_export(letters: str, tmp_path: Path, strategy: str) -> None:
     result = nas.search(
-        net, letters, task="few-shot:queries=5,episodes=100,dim=24", strategy=strategy, trials=3,
-        epochs=4, run=tmp_path / "run", recipe=Recipe(epochs=30, lr=0.01, batch_size=48),
+        net,
+        letters,
+        task="few-shot:queries=5,episodes=100,dim=24",
+        strategy=strategy,
+        trials=3,
+        epochs=4,
+        run=tmp_path / "run",
+        recipe=Recipe(epochs=30, lr=0.01, batch_size=48),
         read=ReadOptions(validation=0.25, test=0.25),
-    )  # fmt: skip
+    )
     assert result.best is not None
     assert result.best.test["accuracy"] > 0.5
     assert dict(result.best.architecture)["embedding"] in (4, 24)
@@ -200,15 +208,15 @@ def test_a_meter_of_one_batch_has_fewer_shots_too() -> None:
 def test_whole_classes_are_kept_back(few: FewShotImages) -> None:
     targets = torch.arange(14).repeat_interleave(7)
     train = TensorSplit(targets, targets)
-    back = few.keep_back(train, 0.1, seed=0)
+    back = few.holdout_indices(train, 0.1, seed=0)
     classes = targets[back].unique()
     assert len(classes) == few.options.ways
     assert len(back) == 7 * len(classes)
-    assert len(few.keep_back(train, 0.5, seed=0)) == 49
-    assert len(few.keep_back(train, 0.0, seed=0)) == 0
+    assert len(few.holdout_indices(train, 0.5, seed=0)) == 49
+    assert len(few.holdout_indices(train, 0.0, seed=0)) == 0
     three = torch.arange(3).repeat_interleave(7)
     with pytest.raises(InputError, match="4 or more of two examples"):
-        few.keep_back(TensorSplit(three, three), 0.1, seed=0)
+        few.holdout_indices(TensorSplit(three, three), 0.1, seed=0)
 
 
 @pytest.mark.parametrize("name", ["enas", "darts"])
@@ -263,9 +271,13 @@ def test_a_loss_with_points_is_refused_over_shared_weights_before_a_run_begins(
 ) -> None:
     with pytest.raises(InputError, match="over shared weights"):
         nas.search(
-            "embedder", "digits", task="few-shot:ways=2,queries=5,loss=proxy-nca",
-            strategy="spos", trials=1, run=tmp_path / "run",
-        )  # fmt: skip
+            "embedder",
+            "digits",
+            task="few-shot:ways=2,queries=5,loss=proxy-nca",
+            strategy="spos",
+            trials=1,
+            run=tmp_path / "run",
+        )
     assert not (tmp_path / "run").exists()
 
 
@@ -317,6 +329,8 @@ def test_fine_tuning_gives_embeddings_of_the_size_asked_for(data: Data) -> None:
 def _small(channels: int, classes: int, height: int, width: int) -> nn.Module:
     ops = {"relu": nn.ReLU, "tanh": nn.Tanh}
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(channels * height * width, 32), nas.one_of("op", ops),
+        nn.Flatten(),
+        nn.Linear(channels * height * width, 32),
+        nas.one_of("op", ops),
         nn.Linear(32, classes),
-    )  # fmt: skip
+    )

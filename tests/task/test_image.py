@@ -282,8 +282,15 @@ def test_a_hot_pixel_does_not_flatten_what_a_model_sees(tmp_path: Path, scale: f
     inputs = TASK.load_input(tmp_path / "raw.npz", data.facts)
     assert inputs.shape == (60, 1, 8, 8)
     assert torch.allclose(program(inputs), deployed(inputs), atol=1e-6)
-    assert TASK.picture(inputs, torch.zeros(60, dtype=torch.long), deployed(inputs).detach(),
-                        data.facts | {"class_names": ["a", "b"]}).width > 0  # fmt: skip
+    assert (
+        TASK.picture(
+            inputs,
+            torch.zeros(60, dtype=torch.long),
+            deployed(inputs).detach(),
+            data.facts | {"class_names": ["a", "b"]},
+        ).width
+        > 0
+    )
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
     with pytest.raises(DataError, match="expected an array of 1 channels"):
         TASK.load_input(tmp_path / "a.png", data.facts)

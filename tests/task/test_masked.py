@@ -103,10 +103,16 @@ def test_masked_places_see_both_sides(masked: MaskedPrediction, data: Data) -> N
 
 def test_a_search_its_export_and_an_answer(text: Path, tmp_path: Path) -> None:
     result = nas.search(
-        None, str(text), task="masked-prediction:length=24,copies=1", trials=2, share=0.3,
-        arguments={"widths": (16, 32), "depths": (1, 2)}, finalists=1, final_epochs=1,
+        None,
+        str(text),
+        task="masked-prediction:length=24,copies=1",
+        trials=2,
+        share=0.3,
+        arguments={"widths": (16, 32), "depths": (1, 2)},
+        finalists=1,
+        final_epochs=1,
         run=tmp_path / "run",
-    )  # fmt: skip
+    )
     assert result.best is not None
     nas.Run(tmp_path / "run").export(tmp_path / "model", None, False)
     from archsmith.export import predict

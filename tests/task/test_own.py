@@ -111,10 +111,15 @@ PAIR = ((HALF[:, :32], HALF[:, 32:]), DIGITS)
 
 def test_two_inputs_are_searched_reported_and_exported(tmp_path: Path) -> None:
     found = nas.search(
-        halves, PAIR, loss=F.cross_entropy, metrics={"accuracy": accuracy},
-        limits={"params": 5000}, minimize="latency_ms", run=tmp_path / "run",
+        halves,
+        PAIR,
+        loss=F.cross_entropy,
+        metrics={"accuracy": accuracy},
+        limits={"params": 5000},
+        minimize="latency_ms",
+        run=tmp_path / "run",
         **SHORT | {"final_epochs": 20},
-    )  # fmt: skip
+    )
     assert found.best is not None
     assert not found.problems
     assert found.best.test["accuracy"] > 0.5  # chance is 0.1
@@ -132,8 +137,9 @@ def test_two_inputs_are_searched_reported_and_exported(tmp_path: Path) -> None:
     card = (tmp_path / "out" / "README.md").read_text()
     for code in card.split("```python\n")[1:]:
         script = code.split("```")[0]
-        done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path / "out",
-                              capture_output=True, text=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path / "out", capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
 
 
@@ -149,10 +155,13 @@ def test_a_mapping_comes_out_by_every_kind_of_strategy(strategy: str) -> None:
 @pytest.mark.parametrize("strategy", ["random", "spos"])
 def test_a_loss_may_call_the_model_itself(strategy: str) -> None:
     found = nas.search(
-        letters, Counting(), loss=lambda model, tokens, targets: model(tokens, targets)[1],
+        letters,
+        Counting(),
+        loss=lambda model, tokens, targets: model(tokens, targets)[1],
         metrics={"accuracy": lambda model, tokens, targets: accuracy(model(tokens)[0], targets)},
-        strategy=strategy, **SHORT,
-    )  # fmt: skip
+        strategy=strategy,
+        **SHORT,
+    )
     assert found.best is not None
     assert 0 <= found.best.test["accuracy"] <= 1
 

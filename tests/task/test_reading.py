@@ -8,7 +8,7 @@ from PIL import Image
 
 from archsmith._support.errors import InputError
 from archsmith.task.base import ReadOptions
-from archsmith.task.problem import settle
+from archsmith.task.problem import open_problem
 from archsmith.workflow.reopening import reopen
 
 
@@ -17,8 +17,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     images, labels = np.zeros((40, 8, 8), np.uint8), np.arange(40) % 2
     np.savez("x.npz", x=images, y=labels)
-    parts = {f"{n}_{part}": v for n, v in (("x", images), ("y", labels)) for part in
-             ("train", "val", "test")}  # fmt: skip
+    parts = {
+        f"{n}_{part}": v
+        for n, v in (("x", images), ("y", labels))
+        for part in ("train", "val", "test")
+    }
     np.savez("parts.npz", **parts)  # type: ignore[arg-type]
     np.savez("rows.npz", x=np.random.RandomState(0).rand(40, 3), y=labels)
     Path("t.csv").write_text("a,label\n" + "".join(f"{i}.5,{i % 2}\n" for i in range(40)))
@@ -53,7 +56,7 @@ def test_an_option_that_would_do_nothing_is_refused(
     here: Path, source: str, task: str | None, options: dict[str, object], flag: str
 ) -> None:
     with pytest.raises(InputError, match=rf"(?s)would do nothing\n.*leave {flag} out"):
-        settle(None, source, task=task, options=ReadOptions(**options))  # type: ignore[arg-type]
+        open_problem(None, source, task=task, options=ReadOptions(**options))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -69,12 +72,12 @@ def test_an_option_that_would_do_nothing_is_refused(
 def test_an_option_that_does_something_is_taken(
     here: Path, source: str, options: dict[str, object]
 ) -> None:
-    setting = settle(None, source, options=ReadOptions(**options))  # type: ignore[arg-type]
+    setting = open_problem(None, source, options=ReadOptions(**options))  # type: ignore[arg-type]
     assert len(setting.data.train) > 0
 
 
 def test_a_study_of_before_goes_on_with_the_options_that_it_had(here: Path) -> None:
-    meta = settle(None, "t.csv").to_json()
+    meta = open_problem(None, "t.csv").to_json()
     assert "decimal" not in meta["read"]
     kept = meta | {"read": meta["read"] | {"image_size": 16}, "arguments": {}}
     assert reopen(kept, data="t.csv").options.image_size == 16

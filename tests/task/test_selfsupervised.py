@@ -92,9 +92,16 @@ def test_features_learned_without_labels_tell_digits(loss: str) -> None:
 
 def test_any_space_is_searched_without_labels(tmp_path: Path) -> None:
     result = nas.search(
-        "convnet", "digits", task="self-supervised:dim=32", trials=2, epochs=2, final_epochs=2,
-        finalists=1, run=tmp_path / "run", limits=["params<=100k"],
-    )  # fmt: skip
+        "convnet",
+        "digits",
+        task="self-supervised:dim=32",
+        trials=2,
+        epochs=2,
+        final_epochs=2,
+        finalists=1,
+        run=tmp_path / "run",
+        limits=["params<=100k"],
+    )
     assert result.best is not None
     assert 0 < result.best.test["accuracy"] <= 1
     nas.Run(tmp_path / "run").export(tmp_path / "model", None, False)

@@ -306,13 +306,13 @@ def test_a_refused_task_names_one_that_takes_the_target(
             task.read(str(path), ReadOptions())
             taken.append(name)
         except DataError as error:
-            advice.append(error.mend or "")
+            advice.append(error.hint or "")
     assert taken == ([helps] if helps else [])
-    for mend in advice:
+    for hint in advice:
         if helps:
-            assert helps in mend or "regression task" in mend
+            assert helps in hint or "regression task" in hint
         else:
-            assert "choose tabular-classification" not in mend
-            assert "tabular-regression" not in mend or "mend these cells" in mend
+            assert "choose tabular-classification" not in hint
+            assert "tabular-regression" not in hint or "mend these cells" in hint
     if helps:
         assert task_for(str(path)).name == helps

@@ -252,9 +252,13 @@ def test_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="saved by archsmith"):
         nas.FewShotLearner.load(path)
     meta = {
-        "format": 1, "learner": "prototypical", "classes": ["a", "b"], "dim": None, "shape": [3],
+        "format": 1,
+        "learner": "prototypical",
+        "classes": ["a", "b"],
+        "dim": None,
+        "shape": [3],
         "settings": {},
-    }  # fmt: skip
+    }
     tensors = {"support": torch.zeros(2, 3), "members": torch.eye(2)}
     weights.write(path, tensors, {"archsmith": json.dumps(meta)})
     assert nas.FewShotLearner.load(path).classes_ == ["a", "b"]

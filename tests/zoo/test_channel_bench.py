@@ -28,8 +28,18 @@ def test_digits_are_the_widths_of_the_published_listing():
     model = Space(channel_bench, channels=3, classes=10).build(architecture, device="meta")
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
     assert [c.out_channels for c in convolutions] == [
-        64, 256, 64, 192, 64, 256, 128, 512, 128, 384, 128,
-    ]  # fmt: skip
+        64,
+        256,
+        64,
+        192,
+        64,
+        256,
+        128,
+        512,
+        128,
+        384,
+        128,
+    ]
     assert [c.stride[0] for c in convolutions] == [2, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1]
     assert [m.residual for m in model if hasattr(m, "residual")] == [True, True, False, True, True]
 

@@ -36,9 +36,18 @@ def test_the_space_is_large():
 
 @pytest.mark.parametrize(
     ("height", "width", "stages"),
-    [(8, 8, [2, 3]), (28, 28, [2, 3, 4]), (32, 32, [2, 3, 4]), (224, 224, [2, 3, 4]),
-     (4, 9, [2]), (7, 7, [2]), (2, 2, [1]), (1, 5, [1]), (90, 61, [2, 3, 4])],
-)  # fmt: skip
+    [
+        (8, 8, [2, 3]),
+        (28, 28, [2, 3, 4]),
+        (32, 32, [2, 3, 4]),
+        (224, 224, [2, 3, 4]),
+        (4, 9, [2]),
+        (7, 7, [2]),
+        (2, 2, [1]),
+        (1, 5, [1]),
+        (90, 61, [2, 3, 4]),
+    ],
+)
 def test_every_image_size_fits(height, width, stages):
     space = Space(convnet, channels=2, classes=3, height=height, width=width)
     asked = {d.name: d for d in space.decisions(space.default())}

@@ -24,8 +24,11 @@ def test_the_default_is_conv_4():
     model = OMNIGLOT.build(OMNIGLOT.default()).eval()
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
     assert [(c.in_channels, c.out_channels, c.kernel_size) for c in convolutions] == [
-        (1, 64, (3, 3)), (64, 64, (3, 3)), (64, 64, (3, 3)), (64, 64, (3, 3))
-    ]  # fmt: skip
+        (1, 64, (3, 3)),
+        (64, 64, (3, 3)),
+        (64, 64, (3, 3)),
+        (64, 64, (3, 3)),
+    ]
     # By hand: 9 * 64 + 3 * 9 * 64 * 64 weights of convolutions, two of each norm's channels.
     assert sum(p.numel() for p in model.parameters()) == 576 + 3 * 36_864 + 4 * 128
     assert model(torch.zeros(3, 1, 28, 28)).shape == (3, 64)
@@ -46,8 +49,10 @@ def test_every_image_size_fits(height, width):
 
 def test_the_head_does_what_it_is_asked():
     answers = dict(OMNIGLOT.default()) | {
-        "head.embedding": "32", "head.transform": "power", "head.metric": "angle"
-    }  # fmt: skip
+        "head.embedding": "32",
+        "head.transform": "power",
+        "head.metric": "angle",
+    }
     model = OMNIGLOT.build(Architecture(answers), seed=0).eval()
     outputs = model(torch.randn(5, 1, 28, 28))
     assert outputs.shape == (5, 32)

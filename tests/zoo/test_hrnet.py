@@ -15,8 +15,34 @@ from archsmith.zoo.hrnet import code_names, from_code, hrnet, to_code
 
 #: The example in the paper's repository, but for the stem.
 CODE = [
-    16, 64, 1, 3, 128, 3, 3, 3, 32, 48, 2, 2, 3, 2, 16, 32, 16, 1, 2, 4, 1, 1, 96, 112, 48, 80, 112
-]  # fmt: skip
+    16,
+    64,
+    1,
+    3,
+    128,
+    3,
+    3,
+    3,
+    32,
+    48,
+    2,
+    2,
+    3,
+    2,
+    16,
+    32,
+    16,
+    1,
+    2,
+    4,
+    1,
+    1,
+    96,
+    112,
+    48,
+    80,
+    112,
+]
 SMALLEST = [8 if "width" in name else 1 for name in code_names()]
 
 

@@ -120,8 +120,10 @@ def test_isomorphic_graphs_are_one_and_others_are_not():
         same = to_architecture(ops, edges)
         assert canonical(other) == canonical(same)
         assert features(other) == features(same)
-    one, two = (to_architecture({1: a, 2: b}, [(0, 1), (1, 2), (2, 6)])
-                for a, b in (("conv3x3", "conv1x1"), ("conv1x1", "conv3x3")))  # fmt: skip
+    one, two = (
+        to_architecture({1: a, 2: b}, [(0, 1), (1, 2), (2, 6)])
+        for a, b in (("conv3x3", "conv1x1"), ("conv1x1", "conv3x3"))
+    )
     assert canonical(one) != canonical(two)
 
 

@@ -100,10 +100,15 @@ def test_two_skips_beside_each_other_count():
     assert canonical(from_row("0-1-1-1", "gcn-skip-skip-fc")) == "gcn(fc,skip,skip)"
     assert canonical(from_row("0-1-1-2", "gcn-skip-fc-gat")) == "gcn(fc,gat)"
     assert features_of(from_row("0-1-1-2", "gcn-skip-fc-gat")) == {
-        "op:gcn": 1.0, "op:fc": 1.0, "op:gat": 1.0,
-        "pair:>gcn": 1.0, "pair:gcn>fc": 1.0, "pair:gcn>gat": 1.0,
-        "depth:longest": 2.0, "depth:ends": 2.0,
-    }  # fmt: skip
+        "op:gcn": 1.0,
+        "op:fc": 1.0,
+        "op:gat": 1.0,
+        "pair:>gcn": 1.0,
+        "pair:gcn>fc": 1.0,
+        "pair:gcn>gat": 1.0,
+        "depth:longest": 2.0,
+        "depth:ends": 2.0,
+    }
 
 
 def test_a_pair_and_a_packed_tensor_are_one():

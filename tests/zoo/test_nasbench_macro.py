@@ -53,9 +53,15 @@ def test_layers_are_what_the_digits_say():
     body = [m for m in model if isinstance(m, nn.Sequential | nn.Identity) or hasattr(m, "body")]
     kinds = [type(m).__name__ for m in body]
     assert kinds == [
-        "Sequential", "Identity", "InvertedBottleneck", "InvertedBottleneck", "Identity",
-        "InvertedBottleneck", "InvertedBottleneck", "Identity",
-    ]  # fmt: skip
+        "Sequential",
+        "Identity",
+        "InvertedBottleneck",
+        "InvertedBottleneck",
+        "Identity",
+        "InvertedBottleneck",
+        "InvertedBottleneck",
+        "Identity",
+    ]
     kernels = [m.body[3].kernel_size[0] for m in body if hasattr(m, "body")]
     assert kernels == [3, 5, 5, 3]
     assert [m.residual for m in body if hasattr(m, "body")] == [False, True, False, True]

@@ -73,11 +73,13 @@ def graph_of(recipe):
 def same(one, two):
     networkx = pytest.importorskip("networkx")
     return networkx.is_isomorphic(
-        graph_of(one), graph_of(two),
+        graph_of(one),
+        graph_of(two),
         node_match=lambda a, b: a["kind"] == b["kind"],
-        edge_match=lambda a, b: sorted(e["role"] for e in a.values())
-        == sorted(e["role"] for e in b.values()),
-    )  # fmt: skip
+        edge_match=lambda a, b: (
+            sorted(e["role"] for e in a.values()) == sorted(e["role"] for e in b.values())
+        ),
+    )
 
 
 def test_the_default_is_the_simple_cell():

@@ -27,19 +27,19 @@ class ArchsmithError(Exception):
     exit_status = 1
 
     def __init__(
-        self, where: str, expected: str, got: str | None = None, mend: str | None = None
+        self, where: str, expected: str, got: str | None = None, hint: str | None = None
     ) -> None:
-        self.where, self.expected, self.got, self.mend = where, expected, got, mend
+        self.where, self.expected, self.got, self.hint = where, expected, got, hint
         text = f"{where}: expected {expected}"
         if got is not None:
             text += f", got {got}"
-        if mend:
-            text += f"\n  mend: {mend}"
+        if hint:
+            text += f"\n  mend: {hint}"
         super().__init__(visible(text))
 
     def __reduce__(self) -> tuple[type[ArchsmithError], tuple[str, str, str | None, str | None]]:
         # Exceptions cross from worker processes; the default would hand back the message alone.
-        return type(self), (self.where, self.expected, self.got, self.mend)
+        return type(self), (self.where, self.expected, self.got, self.hint)
 
 
 class Unwind(BaseException):
@@ -89,13 +89,11 @@ class WorkError(ArchsmithError):
 
 
 #: What values of the wrong kind, size or depth raise where they are read.
-MISFITS = (
-    ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError,
-)  # fmt: skip
+MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @contextlib.contextmanager
-def undamaged(where: str, expected: str, mend: str | None = None) -> Iterator[None]:
+def undamaged(where: str, expected: str, hint: str | None = None) -> Iterator[None]:
     """Around reading values that a file brought: what does not fit is the file's fault.
 
     Raises:
@@ -105,13 +103,13 @@ def undamaged(where: str, expected: str, mend: str | None = None) -> Iterator[No
         yield
     except MISFITS as error:
         line = next(iter(str(error).splitlines()), "")[:200]
-        raise DamagedError(where, expected, f"{type(error).__name__}: {line}", mend) from error
+        raise DamagedError(where, expected, f"{type(error).__name__}: {line}", hint) from error
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
     """An error for an unregistered name, offering the nearest one."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    mend = f"did you mean {near[0]!r}?" if near else None
+    hint = f"did you mean {near[0]!r}?" if near else None
     listed = ", ".join(names) if names else "(none registered)"
-    return UnknownNameError(kind, f"one of: {listed}", repr(name), mend)
+    return UnknownNameError(kind, f"one of: {listed}", repr(name), hint)

@@ -64,11 +64,12 @@ def check_links(folder: Path) -> None:
     for entry in os.scandir(folder):
         if entry.is_symlink():
             raise RunFolderError(
-                entry.path, "a file or folder of the run folder's own",
+                entry.path,
+                "a file or folder of the run folder's own",
                 f"a link to {os.readlink(entry.path)}",
                 "what lies there is left alone: put it here in place of the link, or choose "
                 "another run folder",
-            )  # fmt: skip
+            )
 
 
 def check_folder(folder: Path) -> None:

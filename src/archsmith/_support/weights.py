@@ -60,10 +60,11 @@ def apart(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
             kept = False
         if not kept:
             raise InputError(
-                name, "extra state that is a tensor or JSON values, which a file of weights holds",
+                name,
+                "extra state that is a tensor or JSON values, which a file of weights holds",
                 f"a value of type {type(value).__name__}",
                 "let get_extra_state give a tensor, or numbers, texts, lists and dictionaries",
-            )  # fmt: skip
+            )
     return tensors, {_EXTRA: json.dumps(extra)} if extra else {}
 
 

@@ -8,13 +8,13 @@ import numpy as np
 
 from .._support.errors import InputError, LimitError, unknown
 from ..history.objective import Limit, Objective, hypervolume
-from ..tables import Table
+from ..tables import BenchmarkTable
 from ..task.goals import Limits, listed, parse_limits
 from .repeat import Goal
 
 
 def goal_of(
-    table: Table,
+    table: BenchmarkTable,
     objectives: Sequence[Objective] = (),
     limits: Limits = (),
     maximize: str | Sequence[str] = (),
@@ -42,10 +42,11 @@ def goal_of(
         if objective.metric == own.metric and objective != own:
             told = f"{own.direction} {own.metric}"
             raise InputError(
-                "objectives", f"metrics beside {own.metric}",
+                "objectives",
+                f"metrics beside {own.metric}",
                 f"{objective.direction} {objective.metric}",
                 f"{told} is already the table's own objective",
-            )  # fmt: skip
+            )
     wanted = (own, *(o for o in more if o != own))
     if len({o.metric for o in wanted}) < len(wanted):
         raise InputError("objectives", "each metric once", ", ".join(o.metric for o in wanted))
@@ -63,16 +64,17 @@ def goal_of(
     return goal
 
 
-def unknown_early(table: Table, goal: Goal) -> list[str]:
+def unknown_early(table: BenchmarkTable, goal: Goal) -> list[str]:
     """What the goal names and the table does not know at each fidelity."""
     names = [o.metric for o in goal.objectives] + [limit.metric for limit in goal.limits]
     return [
-        name for name in dict.fromkeys(names)
+        name
+        for name in dict.fromkeys(names)
         if any(np.isnan(early[name]).any() for early in table.early.values() if name in early)
-    ]  # fmt: skip
+    ]
 
 
-def front_volume(table: Table, goal: Goal) -> float:
+def front_volume(table: BenchmarkTable, goal: Goal) -> float:
     """Hypervolume of the table's true Pareto front; 0.0 with one objective."""
     if not goal.reference:
         return 0.0
@@ -90,22 +92,24 @@ def _front(losses: np.ndarray) -> list[tuple[float, ...]]:
     return front
 
 
-def _losses(table: Table, objectives: Sequence[Objective]) -> np.ndarray:
+def _losses(table: BenchmarkTable, objectives: Sequence[Objective]) -> np.ndarray:
     signs = [1.0 if o.direction == "minimize" else -1.0 for o in objectives]
     return np.stack([s * table.values[o.metric] for s, o in zip(signs, objectives)])
 
 
-def _check_metric(table: Table, metric: str) -> None:
+def _check_metric(table: BenchmarkTable, metric: str) -> None:
     if metric in table.left_out:
         raise InputError(
-            f"metric {metric} of {table.name}", "a finite number in each row",
-            table.left_out[metric], "mend the column, or leave out the rows that lack it",
-        )  # fmt: skip
+            f"metric {metric} of {table.name}",
+            "a finite number in each row",
+            table.left_out[metric],
+            "mend the column, or leave out the rows that lack it",
+        )
     if metric not in table.values:
         raise unknown(f"metric of {table.name}", metric, table.values)
 
 
-def _kept(table: Table, limits: Sequence[Limit]) -> np.ndarray:
+def _kept(table: BenchmarkTable, limits: Sequence[Limit]) -> np.ndarray:
     """Which rows keep all limits, (rows,)."""
     kept = np.ones(len(table.architectures), dtype=bool)
     for place, limit in enumerate(limits):
@@ -115,9 +119,10 @@ def _kept(table: Table, limits: Sequence[Limit]) -> np.ndarray:
             best = column[before].min() if limit.sign == "<=" else column[before].max()
             others = " and ".join(map(str, limits[:place]))
             raise LimitError(
-                f"limit {limit}", f"an architecture of {table.name} that keeps it",
+                f"limit {limit}",
+                f"an architecture of {table.name} that keeps it",
                 f"none of {before.sum():,}" + (f" (those that keep {others})" if place else ""),
                 f"the {'least' if limit.sign == '<=' else 'greatest'} {limit.metric} "
                 f"{'among them' if place else 'recorded'} is {best:,.6g}",
-            )  # fmt: skip
+            )
     return kept

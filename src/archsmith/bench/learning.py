@@ -49,10 +49,13 @@ def learning_picture(
         for i, name in enumerate(methods)
     }
     drawn = [
-        tag("g", _panel(name, curves, looks, value),
-            transform=f"translate({px(MARGIN + i * (_PANEL.width + _GAP))} {px(_TOP)})")
+        tag(
+            "g",
+            _panel(name, curves, looks, value),
+            transform=f"translate({px(MARGIN + i * (_PANEL.width + _GAP))} {px(_TOP)})",
+        )
         for i, (name, curves) in enumerate(panels.items())
-    ]  # fmt: skip
+    ]
     wide = 2 * MARGIN + len(panels) * _PANEL.width + (len(panels) - 1) * _GAP
     legend, height = _legend(looks, wide - 2 * MARGIN)
     below = _TOP + _PANEL.height + 26
@@ -112,8 +115,9 @@ def _legend(looks: Mapping[str, tuple[str, str | None]], room: float) -> tuple[M
         wide = 36 + text_width(name, 12.0) + 22
         if x and x + wide > room:
             x, y = 0.0, y + _ROW
-        stroke = tag("path", d=f"M{px(x)} {px(y)}h28", stroke=hue, class_="curve",
-                     stroke_dasharray=dash)  # fmt: skip
+        stroke = tag(
+            "path", d=f"M{px(x)} {px(y)}h28", stroke=hue, class_="curve", stroke_dasharray=dash
+        )
         text = tag("text", tag("tspan", name, class_="name"), x=x + 36, y=y + 4)
         entries.append(tag("g", stroke, text, class_="key"))
         x += wide

@@ -12,7 +12,7 @@ from .._support.errors import InputError
 from ..history.trial import History
 from ..strategy import Strategy, named
 from ..strategy.optuna import OptunaSampler
-from ..tables import Table
+from ..tables import BenchmarkTable
 from .goals import unknown_early
 from .many import portable
 from .repeat import Goal
@@ -22,7 +22,7 @@ Strategies = str | Strategy | Callable[[], Strategy]
 
 
 @dataclass(frozen=True)
-class Maker:
+class StrategyFactory:
     """A strategy's name, what makes one for each run, and what it says it will do."""
 
     name: str
@@ -41,13 +41,13 @@ class _Copies:
 
 
 def makers_of(
-    table: Table,
+    table: BenchmarkTable,
     strategies: Sequence[Strategies],
     goal: Goal,
     queries: int,
     workers: int,
     portably: bool,
-) -> list[Maker]:
+) -> list[StrategyFactory]:
     """The strategies, each with a name of its own.
 
     Args:
@@ -59,10 +59,14 @@ def makers_of(
     if not strategies:
         raise InputError("strategies", "at least one", "none")
     history = History(
-        goal.objectives, goal.limits, key=table.space.canonical, epochs=table.epochs,
-        budget=queries, workers=workers,
-    )  # fmt: skip
-    made: list[Maker] = []
+        goal.objectives,
+        goal.limits,
+        key=table.space.canonical,
+        epochs=table.epochs,
+        budget=queries,
+        workers=workers,
+    )
+    made: list[StrategyFactory] = []
     times: Counter[str] = Counter()
     for strategy in strategies:
         make = _make_of(strategy)
@@ -76,7 +80,7 @@ def makers_of(
         _check_early(table, goal, plain, first, history)
         times[plain] += 1
         name = plain if times[plain] == 1 else f"{plain} {times[plain]}"
-        made.append(Maker(name, make, first.describe(table.space, history)))
+        made.append(StrategyFactory(name, make, first.describe(table.space, history)))
     return made
 
 
@@ -95,7 +99,9 @@ def _name(strategy: Strategy) -> str:
     return sampler or strategy.name
 
 
-def _check_early(table: Table, goal: Goal, name: str, strategy: Strategy, history: History) -> None:
+def _check_early(
+    table: BenchmarkTable, goal: Goal, name: str, strategy: Strategy, history: History
+) -> None:
     """Refuse a strategy that begins with short evaluations which lack what it is to go by."""
     lacking = unknown_early(table, goal)
     if not lacking:
@@ -104,6 +110,8 @@ def _check_early(table: Table, goal: Goal, name: str, strategy: Strategy, histor
     epochs = first.fidelity.epochs if first and first.fidelity else None
     if epochs is not None and epochs < table.epochs[-1]:
         raise InputError(
-            name, f"objectives and limits that {table.name} knows after {epochs} epochs",
-            ", ".join(lacking), "take a strategy of full evaluations alone, such as auto",
-        )  # fmt: skip
+            name,
+            f"objectives and limits that {table.name} knows after {epochs} epochs",
+            ", ".join(lacking),
+            "take a strategy of full evaluations alone, such as auto",
+        )

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from .._support.errors import InputError, WorkError
 from ..strategy.base import Strategy
 from ..study.processes import cores
-from ..tables.base import Table
+from ..tables.base import BenchmarkTable
 from .repeat import Goal, Repeat, repeat
 
 #: Seconds that processes take to start: each imports torch and traces the space anew.
@@ -33,7 +33,7 @@ _WARMING = 20
 class Work:
     """What a process needs to make runs; called with a run's seed."""
 
-    table: Table
+    table: BenchmarkTable
     make: Callable[[], Strategy]
     goal: Goal
     queries: int
@@ -56,10 +56,11 @@ def portable(name: str, make: Callable[[], Strategy]) -> None:
         pickle.dumps(make)
     except Exception as error:
         raise InputError(
-            f"strategy {name}", "one that can be pickled, to run in processes",
+            f"strategy {name}",
+            "one that can be pickled, to run in processes",
             f"{type(error).__name__}: {error}",
             "a class or function of a module instead of a lambda; or processes=1",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def all_runs(
@@ -110,9 +111,11 @@ def _side_by_side(
             yield waiting[future], future.result()
     except BrokenProcessPool:
         raise WorkError(
-            "processes of the benchmark", "all to start and to stay", "one that was killed or died",
-            "a script needs its `if __name__ == \"__main__\":`; processes=1 needs no others",
-        ) from None  # fmt: skip
+            "processes of the benchmark",
+            "all to start and to stay",
+            "one that was killed or died",
+            'a script needs its `if __name__ == "__main__":`; processes=1 needs no others',
+        ) from None
     except BaseException:
         # Whoever interrupts shall not wait for runs that nobody will see.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -248,13 +248,23 @@ def _legend(lines: Sequence[_Line], left: str) -> tuple[Markup, float]:
         entries.append(
             tag(
                 "g",
-                tag("path", d=f"M{px(x)} {px(y)}h28", stroke=line.hue, class_="curve",
-                    stroke_dasharray=line.dash),
-                tag("text", tag("tspan", name, class_="name"), tag("tspan", reached, dx=6),
-                    x=x + 36, y=y + 4),
+                tag(
+                    "path",
+                    d=f"M{px(x)} {px(y)}h28",
+                    stroke=line.hue,
+                    class_="curve",
+                    stroke_dasharray=line.dash,
+                ),
+                tag(
+                    "text",
+                    tag("tspan", name, class_="name"),
+                    tag("tspan", reached, dx=6),
+                    x=x + 36,
+                    y=y + 4,
+                ),
                 class_="key",
             )
-        )  # fmt: skip
+        )
     return joined(entries), rows * _ROW
 
 

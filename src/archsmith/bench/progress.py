@@ -30,9 +30,12 @@ class Runs:
         self._began = time.monotonic()
         self._said = self._began - _EVERY + _FIRST
         self._bar = Progress(
-            BarColumn(bar_width=24), TextColumn("{task.fields[said]}"),
-            console=self._console, transient=True, disable=not self._console.is_terminal,
-        )  # fmt: skip
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[said]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
         self._task = self._bar.add_task("runs", total=None, said="first run")
 
     def __enter__(self) -> Runs:

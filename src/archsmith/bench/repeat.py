@@ -16,7 +16,7 @@ from ..strategy.base import Strategy
 from ..study import Study
 from ..study.result import INTERRUPTED
 from ..study.simulated import Simulated
-from ..tables.base import Table
+from ..tables.base import BenchmarkTable
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -103,16 +103,22 @@ class Within(Strategy):
 
 
 def repeat(
-    table: Table, strategy: Strategy, goal: Goal, queries: int, workers: int, seed: int
+    table: BenchmarkTable, strategy: Strategy, goal: Goal, queries: int, workers: int, seed: int
 ) -> Repeat:
     """Run a strategy once and follow what it holds after each query."""
     full = table.epochs[-1] if table.epochs else 0
     within = Within(strategy, queries, full)
     simulated = Simulated(workers)
     study = Study(
-        table.space, within, TableEvaluator(table), goal.objectives, goal.limits,
-        executor=simulated, seed=seed, trials=queries,
-    )  # fmt: skip
+        table.space,
+        within,
+        TableEvaluator(table),
+        goal.objectives,
+        goal.limits,
+        executor=simulated,
+        seed=seed,
+        trials=queries,
+    )
     began = time.perf_counter()
     result = study.run()
     seconds = time.perf_counter() - began
@@ -131,15 +137,21 @@ def repeat(
         curve.take(trial, spent, simulated.ended[trial.number])
     curve.fill()
     return Repeat(
-        curve.valid, curve.test, curve.optimum, curve.clock, curve.volume,
-        seconds / max(1, len(ended)), len(ended), stopped,
-    )  # fmt: skip
+        curve.valid,
+        curve.test,
+        curve.optimum,
+        curve.clock,
+        curve.volume,
+        seconds / max(1, len(ended)),
+        len(ended),
+        stopped,
+    )
 
 
 class _Curve:
     """What is held after each query; an evaluation that ends between two counts for the later."""
 
-    def __init__(self, table: Table, goal: Goal, history: History, queries: int) -> None:
+    def __init__(self, table: BenchmarkTable, goal: Goal, history: History, queries: int) -> None:
         self.table, self.goal, self.queries = table, goal, queries
         self.valid: list[float] = []
         self.test: list[float] = []

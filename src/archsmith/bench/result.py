@@ -14,7 +14,7 @@ from .repeat import Goal, Repeat, checkpoints
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..tables.base import Table
+    from ..tables.base import BenchmarkTable
 
 
 @dataclass(frozen=True)
@@ -93,23 +93,41 @@ class BenchmarkResult:
 
 
 def gather(
-    table: Table, strategy: str, goal: Goal, runs: Sequence[Repeat],
-    *, workers: int, seed: int, front: float = 0.0,
-) -> BenchmarkResult:  # fmt: skip
+    table: BenchmarkTable,
+    strategy: str,
+    goal: Goal,
+    runs: Sequence[Repeat],
+    *,
+    workers: int,
+    seed: int,
+    front: float = 0.0,
+) -> BenchmarkResult:
     """The runs as arrays. ``front``: hypervolume of the table's true front."""
     valid = np.array([run.valid for run in runs])
     sign = 1.0 if table.select.direction == "minimize" else -1.0
     volume = np.array([run.volume for run in runs]) / front if goal.reference else None
     return BenchmarkResult(
-        table.name, table.dataset, strategy, valid.shape[1], workers, seed, table.note,
-        table.select.metric, table.report,
-        valid, np.array([run.test for run in runs]), sign * valid - goal.optimum,
-        np.array([run.optimum for run in runs]), np.array([run.clock for run in runs]), volume,
+        table.name,
+        table.dataset,
+        strategy,
+        valid.shape[1],
+        workers,
+        seed,
+        table.note,
+        table.select.metric,
+        table.report,
+        valid,
+        np.array([run.test for run in runs]),
+        sign * valid - goal.optimum,
+        np.array([run.optimum for run in runs]),
+        np.array([run.clock for run in runs]),
+        volume,
         float(np.median([run.seconds for run in runs])),
         dict(Counter(run.stopped for run in runs)),
         objectives=tuple(f"{o.direction} {o.metric}" for o in goal.objectives),
-        limits=tuple(map(str, goal.limits)), time_unit=table.time_unit,
-    )  # fmt: skip
+        limits=tuple(map(str, goal.limits)),
+        time_unit=table.time_unit,
+    )
 
 
 def held(result: BenchmarkResult) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .._support.errors import InputError
 from ..history.objective import Objective
-from ..tables import Table, tables
+from ..tables import BenchmarkTable, tables
 from ..task.goals import Limits
 from .goals import front_volume, goal_of
 from .makers import Strategies, makers_of
@@ -19,7 +19,7 @@ from .result import BenchmarkResult, gather
 
 
 def benchmark(
-    table: str | Table,
+    table: str | BenchmarkTable,
     strategy: Strategies = "auto",
     *,
     file: str | Path | None = None,
@@ -58,15 +58,26 @@ def benchmark(
         InputError: the file, the strategy, a metric, a number or a limit cannot serve.
     """
     (result,) = compare(
-        table, [strategy], file=file, dataset=dataset, queries=queries, repeats=repeats, seed=seed,
-        workers=workers, objectives=objectives, maximize=maximize, minimize=minimize,
-        limits=limits, processes=processes, on_repeat=on_repeat,
-    )  # fmt: skip
+        table,
+        [strategy],
+        file=file,
+        dataset=dataset,
+        queries=queries,
+        repeats=repeats,
+        seed=seed,
+        workers=workers,
+        objectives=objectives,
+        maximize=maximize,
+        minimize=minimize,
+        limits=limits,
+        processes=processes,
+        on_repeat=on_repeat,
+    )
     return result
 
 
 def compare(
-    table: str | Table,
+    table: str | BenchmarkTable,
     strategies: Sequence[Strategies],
     *,
     file: str | Path | None = None,
@@ -93,7 +104,7 @@ def compare(
     numbers = [("queries", queries), ("repeats", repeats), ("workers", workers)]
     for name, number in [*numbers, *([("processes", processes)] if processes is not None else [])]:
         _check_whole(name, number, 1)
-    read = table if isinstance(table, Table) else read_table(table, file, dataset)
+    read = table if isinstance(table, BenchmarkTable) else read_table(table, file, dataset)
     goal = goal_of(read, objectives, limits, maximize, minimize)
     front = front_volume(read, goal)
     chosen = [strategies] if isinstance(strategies, str) else strategies
@@ -119,7 +130,9 @@ def _check_whole(name: str, number: object, least: int | None) -> None:
         raise InputError(name, expected, repr(number))
 
 
-def read_table(name: str, file: str | Path | None = None, dataset: str | None = None) -> Table:
+def read_table(
+    name: str, file: str | Path | None = None, dataset: str | None = None
+) -> BenchmarkTable:
     """Read a registered benchmark.
 
     Raises:
@@ -130,12 +143,14 @@ def read_table(name: str, file: str | Path | None = None, dataset: str | None = 
         folder = os.environ.get("ARCHSMITH_DATA")
         if not folder:
             raise InputError(
-                "file", f"the path of {reader.file}", "none",
+                "file",
+                f"the path of {reader.file}",
+                "none",
                 "give --file PATH, or set ARCHSMITH_DATA to the folder that holds it",
-            )  # fmt: skip
+            )
         if not Path(folder).is_dir():
             raise InputError("ARCHSMITH_DATA", "a folder that is there", folder)
         file = Path(folder) / reader.file
     path = Path(file)
-    found: Table = reader.read(path, dataset or reader.datasets(path)[0])
+    found: BenchmarkTable = reader.read(path, dataset or reader.datasets(path)[0])
     return found

@@ -65,10 +65,18 @@ def benchmark(
         opened = read_table(table, file, dataset)
         with Runs() as runs:
             results = compare(
-                opened, names, queries=queries, repeats=repeats, seed=seed, workers=workers,
-                maximize=maximize or (), minimize=minimize or (), limits=limit or (),
-                processes=processes, on_repeat=runs.told,
-            )  # fmt: skip
+                opened,
+                names,
+                queries=queries,
+                repeats=repeats,
+                seed=seed,
+                workers=workers,
+                maximize=maximize or (),
+                minimize=minimize or (),
+                limits=limit or (),
+                processes=processes,
+                on_repeat=runs.told,
+            )
     if picture is not None:
         _write(picture, results)
     if as_json:

@@ -34,8 +34,10 @@ def run() -> None:
         if error.filename is None or error.strerror is None:
             raise
         where = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "a file"
-        say(f"archsmith: {where}: expected a path that can be used, got {error.strerror}",
-            error=True)  # fmt: skip
+        say(
+            f"archsmith: {where}: expected a path that can be used, got {error.strerror}",
+            error=True,
+        )
         sys.exit(1 if error.errno in _OURS else 2)
 
 

@@ -71,8 +71,12 @@ def features(
     from .screen import Screen
 
     if to is None and map is None and not probe and not layers:
-        raise InputError("features", "something to do with them", "none of it",
-                         "give --to FILE, --map FILE, --probe or --layers")  # fmt: skip
+        raise InputError(
+            "features",
+            "something to do with them",
+            "none of it",
+            "give --to FILE, --map FILE, --probe or --layers",
+        )
     if pool == "none":
         raise InputError("--pool", "one vector for each example", "none", "--pool flatten")
     _check_files(to, map, method)
@@ -81,9 +85,14 @@ def features(
     with interruptible("nothing was written"), only_json(as_json), Screen() as screen:
         model = load_model(folder, space=_space(space, record) if space else None)
         reader = Features(
-            model, layer, pool=pool, normalise=normalise, device=pick_device(device), cache=cache,
+            model,
+            layer,
+            pool=pool,
+            normalise=normalise,
+            device=pick_device(device),
+            cache=cache,
             prepare=lambda inputs: _prepared(folder, task, inputs, facts),
-        )  # fmt: skip
+        )
         options = ReadOptions(seed=split_seed, target=target, decimal=decimal, channels=channels)
         with fitting(folder):
             read = _read(task, facts, data, options)
@@ -94,9 +103,13 @@ def features(
         count = len(read.inputs)
         found = reader(read.inputs, progress=lambda n, _: screen.step(f"features {n} of {count}"))
         document: dict[str, Any] = {
-            "data": read.name, "layer": reader.layer, "pool": pool, "normalise": normalise,
-            "examples": count, "features": found.shape[1],
-        }  # fmt: skip
+            "data": read.name,
+            "layer": reader.layer,
+            "pool": pool,
+            "normalise": normalise,
+            "examples": count,
+            "features": found.shape[1],
+        }
         if to is not None:
             save_features(to, found, read.labels, read.names, parts=read.parts)
             document["file"] = str(to)
@@ -180,9 +193,10 @@ def _check_like(task: Task, facts: Mapping[str, Any], data: Data) -> None:
     if facts.get("columns") != data.facts.get("columns"):
         names = ", ".join(column["name"] for column in facts["columns"][:6])
         raise DataError(
-            data.name, f"the columns and categories that the model was trained on ({names}, ...)",
+            data.name,
+            f"the columns and categories that the model was trained on ({names}, ...)",
             "others",
-        )  # fmt: skip
+        )
 
 
 def _check_probe(read: _Read) -> None:
@@ -200,11 +214,13 @@ def _probes(found: Tensor, read: _Read) -> list[dict[str, Any]]:
     names = read.names or []
     return [
         {
-            "probe": score.probe, "accuracy": score.accuracy, "chosen": score.chosen,
+            "probe": score.probe,
+            "accuracy": score.accuracy,
+            "chosen": score.chosen,
             "per_class": {names[i] if names else str(i): v for i, v in score.per_class.items()},
         }
         for score in scores
-    ]  # fmt: skip
+    ]
 
 
 def _draw(found: Tensor, read: _Read, method: str, path: Path) -> None:

@@ -45,9 +45,11 @@ def interruptible(after: str) -> Iterator[None]:
         # Commands end by Exit. This one comes out of code of the user's that no trial guards; its
         # status would say that all is done.
         raise WorkError(
-            "the command", "builders and models that return", f"SystemExit: {error.code}",
+            "the command",
+            "builders and models that return",
+            f"SystemExit: {error.code}",
             "take sys.exit out of them",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def goes_on(folder: Path) -> str:

@@ -59,13 +59,21 @@ def profile(
     _check_page(to)
     with interruptible("a profile keeps nothing"), only_json(as_json), Screen() as screen:
         found = run_profile(
-            space, data, task=task, maximize=maximize or (), minimize=minimize or (),
-            limits=limit or (), samples=samples, time=time, device=device, seed=seed,
+            space,
+            data,
+            task=task,
+            maximize=maximize or (),
+            minimize=minimize or (),
+            limits=limit or (),
+            samples=samples,
+            time=time,
+            device=device,
+            seed=seed,
             read=ReadOptions(
                 target=target, image_size=image_size, decimal=decimal, channels=channels
             ),
             on_step=screen.step,
-        )  # fmt: skip
+        )
     if to is not None:
         found.write(to)
     if as_json:

@@ -20,7 +20,7 @@ from ..study.meta import name_of
 
 if TYPE_CHECKING:
     from ..study import Study
-    from ..task.problem import Setting
+    from ..task.problem import Problem
     from ..workflow.result import Listener
 
 _EVERY = 10.0  # seconds between lines about a training, where there is no terminal
@@ -54,7 +54,7 @@ class Screen:
         """What a search tells, shown here."""
         from ..workflow.result import Listener
 
-        def ready(setting: Setting, study: Study) -> None:
+        def ready(setting: Problem, study: Study) -> None:
             self._introduce(setting, study, folder)
 
         return Listener(
@@ -133,7 +133,7 @@ class Screen:
             self._said = time.monotonic()
             self._print(text)
 
-    def _introduce(self, setting: Setting, study: Study, folder: Path) -> None:
+    def _introduce(self, setting: Problem, study: Study, folder: Path) -> None:
         self._epochs = setting.recipe.epochs
         for line in setting.data.summary:
             self._print(line)

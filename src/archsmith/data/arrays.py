@@ -23,7 +23,7 @@ from .raw import (
     Column,
     Images,
     Kind,
-    Table,
+    RawTable,
     expect_room,
     labelled,
     looks_like_classes,
@@ -43,9 +43,20 @@ PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": V
 PARTS |= {"test": TEST}
 #: What numpy and zipfile raise for damaged, encrypted or foreign files.
 DAMAGE = (
-    OSError, ValueError, EOFError, RuntimeError, LookupError, TypeError, ArithmeticError,
-    MemoryError, SyntaxError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    SyntaxError,
+    struct.error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 SPELLINGS = "x and y, images and labels, data and target, each alone or with train, val, test"
 
 
@@ -116,8 +127,8 @@ def load(path: Path, archive: Any, key: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = archive[key]
     except DAMAGE as error:
-        mend = "save plain numbers or texts; pickled objects are never opened"
-        raise DataError(f"{path} {key}", "a plain array", str(error), mend) from error
+        hint = "save plain numbers or texts; pickled objects are never opened"
+        raise DataError(f"{path} {key}", "a plain array", str(error), hint) from error
     return array
 
 
@@ -238,7 +249,7 @@ def read_images(path: Path, channels: pixels.Layout | None = None) -> Images:
     )
 
 
-def read_table(path: Path, unreadable: Unreadable = "refuse") -> Table:
+def read_table(path: Path, unreadable: Unreadable = "refuse") -> RawTable:
     """Rows (n, columns) of numbers and their targets of an ``.npz`` file.
 
     Raises:
@@ -257,7 +268,7 @@ def read_table(path: Path, unreadable: Unreadable = "refuse") -> Table:
         raise DataError(f"{path} {keys.columns}", wanted, ", ".join(names))
     if targets.dtype.kind in "biu":
         targets = targets.astype(np.float64)
-    table = Table(
+    table = RawTable(
         shown(path.stem),
         tuple(Column(name) for name in names),
         inputs.astype(np.float64),

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .raw import Column, Dataset, Images, Table
+from .raw import Column, Dataset, Images, RawTable
 
 
 def _digits() -> Images:
@@ -25,7 +25,7 @@ def _digits() -> Images:
     )
 
 
-def _table(name: str) -> Table:
+def _table(name: str) -> RawTable:
     import sklearn.datasets
 
     loaders = {
@@ -36,7 +36,7 @@ def _table(name: str) -> Table:
     }
     bunch: Any = loaders[name]()
     classes = tuple(map(str, bunch.target_names)) if "target_names" in bunch else None
-    return Table(
+    return RawTable(
         name,
         tuple(Column(str(feature)) for feature in bunch.feature_names),
         bunch.data.astype(np.float64),

@@ -47,9 +47,11 @@ class DatasetSplit(Split):
     ) -> None:
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise InputError(
-                "data set", "one with __getitem__ and __len__", type(dataset).__name__,
+                "data set",
+                "one with __getitem__ and __len__",
+                type(dataset).__name__,
                 "read an iterable one into a list of (inputs, targets)",
-            )  # fmt: skip
+            )
         self.dataset, self.collate, self.workers = dataset, collate or default_collate, workers
         self._labels = _labels_of(dataset) if labels is None else _as_labels(labels)
         if self._labels is not None and len(self._labels) != len(self):
@@ -75,9 +77,12 @@ class DatasetSplit(Split):
             return
         if self._loader is None:
             self._loader = DataLoader(
-                self.dataset, batch_sampler=self._order, num_workers=self.workers,
-                collate_fn=self.collate, persistent_workers=True,
-            )  # fmt: skip
+                self.dataset,
+                batch_sampler=self._order,
+                num_workers=self.workers,
+                collate_fn=self.collate,
+                persistent_workers=True,
+            )
         # The workers stay from epoch to epoch; what they read is told them anew.
         self._order.batches = [index.tolist() for index in order]
         for inputs, targets in self._loader:
@@ -108,9 +113,11 @@ class DatasetSplit(Split):
                 f"{type(made).__name__} of {len(made)}" if hasattr(made, "__len__") else repr(made)
             )
             raise DataError(
-                type(self.dataset).__name__, "pairs of inputs and targets", got,
+                type(self.dataset).__name__,
+                "pairs of inputs and targets",
+                got,
                 "several inputs go into a tuple or a mapping, beside the targets",
-            )  # fmt: skip
+            )
         return Batch(*made)
 
     def _check(self) -> None:
@@ -123,8 +130,9 @@ class DatasetSplit(Split):
             raise DataError(
                 type(self.dataset).__name__,
                 "batches whose tensors have the examples in their first dimension",
-                f"{sorted(sizes)} for {min(2, len(self))} examples", "give a collate function",
-            )  # fmt: skip
+                f"{sorted(sizes)} for {min(2, len(self))} examples",
+                "give a collate function",
+            )
 
 
 class _Order:

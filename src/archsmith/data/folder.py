@@ -21,9 +21,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = {
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm",
-    ".pgm", ".pbm", ".pnm",
-}  # fmt: skip
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".bmp",
+    ".gif",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+}
 PARTS = {
     "train": TRAIN,
     "training": TRAIN,
@@ -79,8 +91,8 @@ def _class_folders(root: Path) -> dict[int, list[Path]]:
         others = ", ".join(sorted(shown(f.name) for f in folders if f not in named))
         inside = [{sub.name for sub in _folders(f)} for f in named]
         if training and len(named) > 1 and set.intersection(*inside):
-            mend = "move the other folders elsewhere"
-            raise DataError(str(root), "part folders (train, val, test) alone", others, mend)
+            hint = "move the other folders elsewhere"
+            raise DataError(str(root), "part folders (train, val, test) alone", others, hint)
         return {TRAIN: folders}
     if not named:
         return {TRAIN: folders}
@@ -149,9 +161,11 @@ def _gather(root: Path) -> tuple[list[_File], tuple[str, ...]]:
             if not found and part == TRAIN:
                 aside = ", ".join(_left_aside(folder.parent)) if any(folder.iterdir()) else ""
                 raise DataError(
-                    str(folder), "images of this class", f"none ({aside})" if aside else "none",
+                    str(folder),
+                    "images of this class",
+                    f"none ({aside})" if aside else "none",
                     "fill or remove the folder",
-                )  # fmt: skip
+                )
             files += found
     return files, names
 
@@ -177,9 +191,13 @@ def _glance(path: Path) -> _Glance | str:
         return str(error) or type(error).__name__
     image = found.image
     return _Glance(
-        (image.height, image.width), image.mode != "RGB", found.kind, found.brightest,
-        found.frames, found.shallow,
-    )  # fmt: skip
+        (image.height, image.width),
+        image.mode != "RGB",
+        found.kind,
+        found.brightest,
+        found.frames,
+        found.shallow,
+    )
 
 
 def _whites(root: Path, glances: Sequence[_Glance]) -> tuple[float, float | None]:
@@ -191,8 +209,8 @@ def _whites(root: Path, glances: Sequence[_Glance]) -> tuple[float, float | None
     floats = [glance.brightest for glance in glances if glance.kind == "float"]
     ranges = {1.0 if high <= 1 else 255.0 for high in floats if high > 0}
     if len(ranges) > 1:
-        mend = "bring all to one of these ranges"
-        raise DataError(str(root), "float images all of 0 to 1, or of 0 to 255", "both", mend)
+        hint = "bring all to one of these ranges"
+        raise DataError(str(root), "float images all of 0 to 1, or of 0 to 255", "both", hint)
     deep = [glance.brightest for glance in glances if glance.kind == "deep"]
     levels = deep_white(deep) if deep else None
     return (ranges.pop() if ranges else 255.0) if floats else levels or 255.0, levels

@@ -92,8 +92,8 @@ def _parquet(path: Path) -> Rows:
     try:
         import pyarrow.parquet
     except ImportError as error:
-        mend = "pip install 'archsmith[data]', or save the table as CSV"
-        raise MissingExtraError(str(path), "pyarrow, which reads Parquet", None, mend) from error
+        hint = "pip install 'archsmith[data]', or save the table as CSV"
+        raise MissingExtraError(str(path), "pyarrow, which reads Parquet", None, hint) from error
     try:
         table: Any = pyarrow.parquet.read_table(path)
     except (OSError, pyarrow.ArrowInvalid) as error:

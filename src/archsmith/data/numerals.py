@@ -253,18 +253,21 @@ def _doubtful(
 ) -> DataError:
     example = _example(cells)
     read = [f"{n.value(example):.12g}" for n in fitting]
-    mend = (
+    hint = (
         f"say which: --decimal point ({example} is {read[0]}) or --decimal comma ({example} is "
         f"{read[1]}); in Python, ReadOptions(decimal=...)"
         if option
         else "write the numbers as in the data that the model was trained on"
     )
     got = f"{example!r}, which is {read[0]} or {read[1]}"
-    return DataError(where, "numbers that can be read in one way", got, mend)
+    return DataError(where, "numbers that can be read in one way", got, hint)
 
 
-def told(decided: Mapping[str, Notation | None], columns: Mapping[str, Sequence[str]],
-         delimiter: str | None) -> list[str]:  # fmt: skip
+def told(
+    decided: Mapping[str, Notation | None],
+    columns: Mapping[str, Sequence[str]],
+    delimiter: str | None,
+) -> list[str]:
     """What was made of numbers that are not written in the usual way, in a line a kind."""
     kinds: dict[str, list[str]] = {}
     for name, notation in decided.items():
@@ -286,8 +289,10 @@ def _marked(cell: str, notation: Notation, delimiter: str | None) -> bool:
         return False
     if notation.unit or "," in cell or " " in cell.translate(_TYPESET) or "'" in cell:
         return True
-    return "." in cell and (notation.decimal == "comma" or (
-        delimiter != "," and delimiter is not None and bool(_EITHER.fullmatch(cell))))  # fmt: skip
+    return "." in cell and (
+        notation.decimal == "comma"
+        or (delimiter != "," and delimiter is not None and bool(_EITHER.fullmatch(cell)))
+    )
 
 
 def _listed(names: Sequence[str], most: int = 3) -> str:

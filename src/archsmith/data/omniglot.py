@@ -60,8 +60,8 @@ def _omniglot() -> Images:
     path = Path(folder, FILE) if folder else None
     if path is None or not path.is_file():
         got = "no such variable" if path is None else f"nothing at {path}"
-        mend = "set it, or name a folder of alphabet folders of character folders of images"
-        raise DataError("omniglot", f"ARCHSMITH_DATA, a folder with {FILE}", got, mend)
+        hint = "set it, or name a folder of alphabet folders of character folders of images"
+        raise DataError("omniglot", f"ARCHSMITH_DATA, a folder with {FILE}", got, hint)
     return read_packed(path)
 
 

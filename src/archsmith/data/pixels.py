@@ -48,8 +48,8 @@ def channels_first(
         raise DataError(where, "images with pixels in them", f"shape {images.shape}")
     if images.ndim == 3:
         if asked is not None:
-            mend = "leave channels out"
-            raise DataError(where, "images with channels (4 dimensions)", f"{images.shape}", mend)
+            hint = "leave channels out"
+            raise DataError(where, "images with channels (4 dimensions)", f"{images.shape}", hint)
         return images[:, None], None
     if images.ndim != 4:
         got = f"shape {images.shape}"
@@ -57,12 +57,12 @@ def channels_first(
     layout = asked or _layout(images.shape)
     if layout is None:
         _, first, _, last = images.shape
-        mend = (
+        hint = (
             f"say which: --channels first ({first} channels) or --channels last ({last} channels); "
             "in Python, ReadOptions(channels=...)"
         )
         got = f"shape {images.shape}, of which the first or the last may be channels"
-        raise DataError(where, "images whose channels can be told from their sizes", got, mend)
+        raise DataError(where, "images whose channels can be told from their sizes", got, hint)
     return (images if layout == "first" else images.transpose(0, 3, 1, 2)), layout
 
 
@@ -164,8 +164,8 @@ def check_range(
     beyond = not clipped and (least < low - slack or most > high + slack)
     if small or beyond:
         expected = f"values from {low:g} to {high:g}, as in the training data"
-        mend = "bring the values to that range"
-        raise DataError(where, expected, f"{least:g} to {most:g}", mend)
+        hint = "bring the values to that range"
+        raise DataError(where, expected, f"{least:g} to {most:g}", hint)
 
 
 def to_bytes(images: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:

@@ -83,7 +83,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Table:
+class RawTable:
     """Rows of features and a target.
 
     Attributes:
@@ -108,7 +108,7 @@ class Dataset:
     """A data set that is known by name; ``read`` opens it and ``doc`` says in a line what it is."""
 
     kind: Kind
-    read: Callable[[], Images | Table]
+    read: Callable[[], Images | RawTable]
     doc: str = ""
 
 
@@ -131,8 +131,8 @@ def labelled(
             first = int(np.flatnonzero(~np.isfinite(target))[0])
             raise DataError(where, "a class for every example", f"{target[first]} at row {first}")
         if (target != np.round(target)).any():
-            mend = "choose a regression task, or round the column to classes"
-            raise DataError(where, "classes", "numbers with fractions", mend)
+            hint = "choose a regression task, or round the column to classes"
+            raise DataError(where, "classes", "numbers with fractions", hint)
         target = target.astype(np.int64)
     elif target.dtype.kind in "bu":
         target = target.astype(np.int64)

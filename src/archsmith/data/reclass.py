@@ -54,8 +54,8 @@ def turned(raw: Images) -> Images:
     """
     height, width = raw.images.shape[2:]
     if height != width:
-        mend = "bring them to one size (--image-size), or leave them upright"
-        raise DataError(raw.name, "square images to turn", f"{height} x {width}", mend)
+        hint = "bring them to one size (--image-size), or leave them upright"
+        raise DataError(raw.name, "square images to turn", f"{height} x {width}", hint)
     count = len(raw.class_names)
     images = [np.rot90(raw.images, turn, axes=(2, 3)) for turn in range(4)]
     names = [
@@ -146,11 +146,12 @@ def _check_disjoint(raw: Images, parts: NDArray[np.int8]) -> None:
         for label in np.unique(raw.labels[parts == part]).tolist():
             if label in seen:
                 raise DataError(
-                    raw.name, "no class in two parts",
+                    raw.name,
+                    "no class in two parts",
                     f"{raw.class_names[label]!r} in the {_PARTS[seen[label]]} and the "
                     f"{_PARTS[part]} part",
                     "few-shot learning is judged on classes that training has not seen",
-                )  # fmt: skip
+                )
             seen[label] = part
 
 

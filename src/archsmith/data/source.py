@@ -9,10 +9,10 @@ from .._support.errors import DataError, unknown
 from . import datasets
 from .numerals import Decimal
 from .pixels import Layout
-from .raw import ClassesBy, Dataset, Images, Kind, Table, Unreadable
+from .raw import ClassesBy, Dataset, Images, Kind, RawTable, Unreadable
 from .reclass import resized
 
-Anything = TypeVar("Anything", Images, Table)
+Anything = TypeVar("Anything", Images, RawTable)
 READABLE = (
     "a name (see `archsmith list datasets`), a folder of class folders of images, a folder of IDX "
     "files, an .npz file, or a CSV or Parquet file"
@@ -135,7 +135,7 @@ def read_table(
     target: str | None = None,
     unreadable: Unreadable = "refuse",
     decimal: Decimal | None = None,
-) -> Table:
+) -> RawTable:
     """A table from a name, an ``.npz``, a CSV or a Parquet file.
 
     Raises:
@@ -147,7 +147,7 @@ def read_table(
     place = locate(source)
     if isinstance(place, str):
         read = datasets.get(place).read()
-        if not isinstance(read, Table):
+        if not isinstance(read, RawTable):
             raise DataError(source, "a table", "images", "choose an image task")
         return _only_target(read, target)
     if place.suffix.lower() == ".npz":

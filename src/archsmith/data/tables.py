@@ -15,7 +15,7 @@ from . import numerals
 from .lines import Rows, open_rows
 from .names import shown
 from .numerals import Decimal, Notation, decide, is_missing, number
-from .raw import Column, Kind, Table, looks_like_classes
+from .raw import Column, Kind, RawTable, looks_like_classes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,7 +171,7 @@ def read_table(
     target: str | None = None,
     unreadable: Unreadable = "refuse",
     decimal: Decimal | None = None,
-) -> Table:
+) -> RawTable:
     """Read a CSV (any of ``, ; tab |``) or Parquet file.
 
     Columns of numbers are features as they are, columns of texts become categories. A text column
@@ -209,7 +209,7 @@ def read_table(
         dict(zip(rows.header, rows.columns, strict=True)),
         rows.delimiter,
     )
-    table = Table(
+    table = RawTable(
         shown(path.stem),
         tuple(columns),
         np.stack(values, axis=1),
@@ -222,8 +222,8 @@ def read_table(
 
 
 def drop_bad_rows(
-    table: Table, where: str, numbers: NDArray[Any], word: str, unreadable: Unreadable
-) -> Table:
+    table: RawTable, where: str, numbers: NDArray[Any], word: str, unreadable: Unreadable
+) -> RawTable:
     """The table without rows whose features are missing or infinite, noting them.
 
     Args:
@@ -248,8 +248,8 @@ def drop_bad_rows(
     said = f"{len(bad_rows)} of {len(holes)} rows with missing or infinite values"
     first = f"{', '.join(places)}{', ...' if holes.sum() > 3 else ''}"
     if unreadable == "refuse":
-        mend = "fill or remove these rows, or ask for unreadable rows to be skipped"
-        raise DataError(where, "a finite value in every cell", f"{said}: {first}", mend)
+        hint = "fill or remove these rows, or ask for unreadable rows to be skipped"
+        raise DataError(where, "a finite value in every cell", f"{said}: {first}", hint)
     kept = ~holes.any(axis=1)
     if not kept.any():
         raise DataError(where, "a row without missing values", said)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..history.trial import Fidelity
 from ..space.architecture import Architecture
-from ..tables.base import Table
+from ..tables.base import BenchmarkTable
 from .base import Evaluator, Price, TrialFailed, Watch
 
 #: Simulated seconds of an evaluation, beside the table's own metrics.
@@ -23,7 +23,7 @@ class TableEvaluator(Evaluator):
     name = "table"
     price = Price.TABLE
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: BenchmarkTable) -> None:
         self.table = table
 
     @property

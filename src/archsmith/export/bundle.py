@@ -32,9 +32,16 @@ __all__ = ["export", "read_record"]
 
 #: All that an export writes; a folder that holds anything else is not replaced.
 _FILES = frozenset(
-    ("README.md", "architecture.json", "model.onnx", "model.onnx.data", "model.pt2",
-     "model.safetensors", "parity.json")
-)  # fmt: skip
+    (
+        "README.md",
+        "architecture.json",
+        "model.onnx",
+        "model.onnx.data",
+        "model.pt2",
+        "model.safetensors",
+        "parity.json",
+    )
+)
 #: The same, and what was half written.
 _OWN = re.compile(rf"({'|'.join(map(re.escape, sorted(_FILES)))})(\.\d+\.tmp)?")
 _EXAMPLES = 64  # of the validation part, for the checks
@@ -104,9 +111,11 @@ def export(
         _publish(work, target)
     if writer.failures:
         raise WorkError(
-            str(target), "every exported file to agree with the model", "; ".join(writer.failures),
+            str(target),
+            "every exported file to agree with the model",
+            "; ".join(writer.failures),
             "the other files are there; parity.json has the numbers",
-        )  # fmt: skip
+        )
     return parity
 
 
@@ -274,9 +283,11 @@ def _clear_leftovers(target: Path) -> None:
 def _check_target(target: Path) -> None:
     if target.is_symlink():
         raise InputError(
-            str(target), "a folder to export to", f"a link to {os.readlink(target)}",
+            str(target),
+            "a folder to export to",
+            f"a link to {os.readlink(target)}",
             "give the folder itself",
-        )  # fmt: skip
+        )
     try:
         if not target.exists():
             return
@@ -294,9 +305,11 @@ def _check_target(target: Path) -> None:
     if others:
         listed = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
         raise InputError(
-            str(target), "an empty folder, a new one or an earlier export and nothing else",
-            f"a folder with other files in it: {listed}", "move them, or choose another folder",
-        )  # fmt: skip
+            str(target),
+            "an empty folder, a new one or an earlier export and nothing else",
+            f"a folder with other files in it: {listed}",
+            "move them, or choose another folder",
+        )
 
 
 def _publish(work: Path, target: Path) -> None:

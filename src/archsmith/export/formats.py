@@ -149,9 +149,11 @@ def own_copy(model: nn.Module, space: Space, architecture: Architecture) -> nn.M
         fresh.load_state_dict(snapshot(model))
     except Exception as error:
         raise WorkError(
-            "export", f"a model whose weights fit what {space.name} builds", first_line(error),
+            "export",
+            f"a model whose weights fit what {space.name} builds",
+            first_line(error),
             "export it with the space and the architecture that it was built from",
-        ) from error  # fmt: skip
+        ) from error
     return fresh.eval()
 
 

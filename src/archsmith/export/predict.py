@@ -102,9 +102,11 @@ def _runner(
         return formats.read_onnx(folder / "model.onnx")
     reference = record["space"]["reference"]
     raise InputError(
-        f"space {reference}", "a registered space, or a model.onnx in the folder", "neither",
+        f"space {reference}",
+        "a registered space, or a model.onnx in the folder",
+        "neither",
         f"give the space: --space {reference}",
-    )  # fmt: skip
+    )
 
 
 def _built(
@@ -134,8 +136,9 @@ def load_model(folder: str | Path, *, space: Space | None = None) -> nn.Module:
         raise InputError(
             f"space {reference}",
             "a registered space: the module is rebuilt from it, and an ONNX file has none",
-            "a space of its author's own", f"give the space: --space {reference}",
-        )  # fmt: skip
+            "a space of its author's own",
+            f"give the space: --space {reference}",
+        )
     with undamaged(str(place), _WHOLE, _ANEW):
         _check_space(place, record, space)
         return _filled(place, record, space)
@@ -144,9 +147,10 @@ def load_model(folder: str | Path, *, space: Space | None = None) -> nn.Module:
 def _check_space(folder: Path, record: Mapping[str, Any], space: Space) -> None:
     if space.fingerprint != record["space"]["fingerprint"]:
         raise InputError(
-            f"space {space.name}", f"the one that {folder} was exported from",
+            f"space {space.name}",
+            f"the one that {folder} was exported from",
             "one with other arguments or decisions",
-        )  # fmt: skip
+        )
 
 
 def _filled(folder: Path, record: Mapping[str, Any], space: Space) -> nn.Module:

@@ -51,9 +51,11 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise InputError(str(path), "a record with a format number", "none")
     if record["format"] > FORMAT:
         raise InputError(
-            str(path), f"format {FORMAT} or older", f"format {record['format']}",
+            str(path),
+            f"format {FORMAT} or older",
+            f"format {record['format']}",
             "it was written by a newer archsmith: pip install --upgrade archsmith",
-        )  # fmt: skip
+        )
     _check_keys(path, record)
     return record
 
@@ -97,10 +99,11 @@ def check_outputs(where: str, known: Mapping[str, Any], now: Mapping[str, Any] |
         raise InputError(where, "outputs to compare with", f"damaged ones ({error!r})") from None
     if not same:
         raise InputError(
-            where, "a space that builds the model which was exported",
+            where,
+            "a space that builds the model which was exported",
             f"one whose outputs at the same weights differ by {by:.2g} of their size",
             "give the builder as it was when the model was exported",
-        )  # fmt: skip
+        )
 
 
 def first_line(error: Exception) -> str:

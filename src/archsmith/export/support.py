@@ -49,16 +49,20 @@ def predict_from_support(
     output = record.get("signature", {}).get("output_name")
     if output != "embeddings":
         raise InputError(
-            str(folder), "a model that gives embeddings", f"one that gives {output}",
+            str(folder),
+            "a model that gives embeddings",
+            f"one that gives {output}",
             "search with --task few-shot, or self-supervised, and export its winner",
-        )  # fmt: skip
+        )
     kind = learners.get(learner)
     if _needs_training(kind):
         ready = [name for name in learners.names() if not _needs_training(learners.get(name))]
         raise InputError(
-            f"learner {learner}", f"one of {', '.join(ready)}", "one that is trained over episodes",
+            f"learner {learner}",
+            f"one of {', '.join(ready)}",
+            "one that is trained over episodes",
             "train it with nas.train_episodes and use its own save and load",
-        )  # fmt: skip
+        )
     with fitting(folder):
         examples = _examples(Path(support), task, record["facts"])
         labels = [name for name, images in examples.items() for _ in images]

@@ -103,9 +103,11 @@ class BlockSum:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "kind": "blocks", "table": dict(self.table), "unknown": self.unknown.to_json(),
+            "kind": "blocks",
+            "table": dict(self.table),
+            "unknown": self.unknown.to_json(),
             "total": self.total.to_json(),
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> BlockSum:

@@ -53,16 +53,25 @@ class Latency:
     def metrics(self) -> dict[str, float]:
         """As metrics of a trial, by the names in :data:`METRICS`."""
         values = (
-            self.median, self.p10, self.p90, self.spread, float(self.batch), float(self.threads),
-        )  # fmt: skip
+            self.median,
+            self.p10,
+            self.p90,
+            self.spread,
+            float(self.batch),
+            float(self.threads),
+        )
         return dict(zip(METRICS, values, strict=True))
 
 
 #: Names of the metrics of a measured latency.
 METRICS = (
-    "latency_ms", "latency_p10_ms", "latency_p90_ms", "latency_spread", "latency_batch",
+    "latency_ms",
+    "latency_p10_ms",
+    "latency_p90_ms",
+    "latency_spread",
+    "latency_batch",
     "latency_threads",
-)  # fmt: skip
+)
 
 
 def timed(

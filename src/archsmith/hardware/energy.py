@@ -43,10 +43,12 @@ class Rapl:
         self._zones = [zone for zone in sorted(self.folder.glob("intel-rapl:*")) if _package(zone)]
         if not self._zones:
             raise InputError(
-                "energy", f"a package counter in {self.folder}", "none",
+                "energy",
+                f"a package counter in {self.folder}",
+                "none",
                 "energy_mj needs a machine that counts energy: bare metal with RAPL, or an NVIDIA "
                 "GPU; virtual machines rarely do",
-            )  # fmt: skip
+            )
         self._last = [self._read(zone, "energy_uj") for zone in self._zones]
         self._used = 0.0
 
@@ -64,9 +66,11 @@ class Rapl:
             return float((zone / name).read_text(encoding="ascii"))
         except OSError as error:
             raise InputError(
-                "energy", f"{zone / name} to be readable", error.strerror,
+                "energy",
+                f"{zone / name} to be readable",
+                error.strerror,
                 f"an administrator may allow it: chmod a+r {zone / name}",
-            ) from None  # fmt: skip
+            ) from None
 
 
 class NvidiaSmi:

@@ -54,9 +54,10 @@ class LatencyOptions:
             raise InputError("latency, seconds", "more than 0", f"{self.seconds:g}")
         if self.samples is not None and self.samples != 0 and self.samples < FEWEST_SAMPLES:
             raise InputError(
-                "latency, samples", f"{FEWEST_SAMPLES} or more, or 0 to measure every trial",
+                "latency, samples",
+                f"{FEWEST_SAMPLES} or more, or 0 to measure every trial",
                 str(self.samples),
-            )  # fmt: skip
+            )
 
     @classmethod
     def parse(cls, text: str) -> LatencyOptions:

@@ -59,9 +59,11 @@ class Held:
             other = getattr(wanted, name)
             if value != other:
                 raise InputError(
-                    f"latency predictor, {name}", f"{other}", f"one made for {value}",
+                    f"latency predictor, {name}",
+                    f"{other}",
+                    f"one made for {value}",
                     "make one here, or load it with anywhere=True if its error does not matter",
-                )  # fmt: skip
+                )
 
 
 class LatencyPredictor:
@@ -123,9 +125,15 @@ class LatencyPredictor:
             raise InputError("blocks", "the runtime eager or exported", "onnx", "leave blocks out")
         architectures = distinct(space, options.samples or _SAMPLES, seed)
         times = measure_all(
-            space, architectures, inputs, dtype, device=device, options=options, seed=seed,
+            space,
+            architectures,
+            inputs,
+            dtype,
+            device=device,
+            options=options,
+            seed=seed,
             on_done=on_done,
-        )  # fmt: skip
+        )
         predictor = cls(space, held)
         if blocks:
             found = [one for a in architectures for one in predictor.operations(a)]
@@ -143,9 +151,11 @@ class LatencyPredictor:
         """
         if len(architectures) < FEWEST_SAMPLES:
             raise InputError(
-                "latency predictor", f"{FEWEST_SAMPLES} architectures or more",
-                str(len(architectures)), "measure each architecture of so small a space",
-            )  # fmt: skip
+                "latency predictor",
+                f"{FEWEST_SAMPLES} architectures or more",
+                str(len(architectures)),
+                "measure each architecture of so small a space",
+            )
         if not all(0 < time < np.inf for time in times):
             raise InputError("latency predictor", "times above 0", str(min(times)))
         values = np.array(times, dtype=float)
@@ -195,10 +205,14 @@ class LatencyPredictor:
         """As JSON values, for :meth:`from_json`."""
         assert self._model is not None, "fit comes first"
         return {
-            "format": _FORMAT, "held": asdict(self.held), "way": self.way, "errors": self.errors,
-            "blocks": self.blocks, "model": self._model.to_json(),
+            "format": _FORMAT,
+            "held": asdict(self.held),
+            "way": self.way,
+            "errors": self.errors,
+            "blocks": self.blocks,
+            "model": self._model.to_json(),
             "samples": [[a.to_json(), time] for a, time in self.samples],
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(
@@ -265,6 +279,10 @@ def _held_in(values: Mapping[str, Any]) -> Held:
 def holds_for(space: Space, inputs: Spec, device: str, options: LatencyOptions) -> Held:
     """What a predictor that is made here, now and with these options holds for."""
     return Held(
-        device_name(device), options.runtime, options.batch, options.threads, space.fingerprint,
+        device_name(device),
+        options.runtime,
+        options.batch,
+        options.threads,
+        space.fingerprint,
         spec_to_json(inputs),
-    )  # fmt: skip
+    )

@@ -66,8 +66,11 @@ class Linear:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "kind": "linear", "names": self.names, "constant": self.constant, "prices": self.prices,
-        }  # fmt: skip
+            "kind": "linear",
+            "names": self.names,
+            "constant": self.constant,
+            "prices": self.prices,
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Linear:
@@ -100,9 +103,14 @@ class Boosted:
         left = np.log(times / base.predict(rows))
         rate = 0.1
         learner = GradientBoostingRegressor(
-            n_estimators=100, max_depth=2, learning_rate=rate, subsample=0.8, min_samples_leaf=3,
-            init="zero", random_state=seed,
-        ).fit(table(rows, names), left)  # fmt: skip
+            n_estimators=100,
+            max_depth=2,
+            learning_rate=rate,
+            subsample=0.8,
+            min_samples_leaf=3,
+            init="zero",
+            random_state=seed,
+        ).fit(table(rows, names), left)
         return cls(base, names, tuple(_tree(e.tree_) for e in learner.estimators_[:, 0]), rate)
 
     def predict(self, rows: Sequence[Row]) -> Array:
@@ -114,9 +122,12 @@ class Boosted:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "kind": "boosted", "base": self.base.to_json(), "names": self.names,
-            "trees": [dict(tree) for tree in self.trees], "rate": self.rate,
-        }  # fmt: skip
+            "kind": "boosted",
+            "base": self.base.to_json(),
+            "names": self.names,
+            "trees": [dict(tree) for tree in self.trees],
+            "rate": self.rate,
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Boosted:

@@ -108,9 +108,11 @@ def check_onnx(device: torch.device) -> None:
     there = onnxruntime.get_available_providers()
     if _provider(device) not in there:
         raise InputError(
-            "runtime onnx", f"a provider for {device.type}", f"only {', '.join(there)}",
+            "runtime onnx",
+            f"a provider for {device.type}",
+            f"only {', '.join(there)}",
             "pip install onnxruntime-gpu for NVIDIA GPUs, or take --device cpu",
-        )  # fmt: skip
+        )
 
 
 def has_onnx() -> bool:

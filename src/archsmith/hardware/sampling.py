@@ -70,9 +70,13 @@ def measure_all(
             model = space.build(architecture, seed=0).to(device)
             held += weight_bytes(model)
             probes[place] = Probe(
-                model, example, device=device, runtime=options.runtime, batch=options.batch,
+                model,
+                example,
+                device=device,
+                runtime=options.runtime,
+                batch=options.batch,
                 threads=options.threads,
-            )  # fmt: skip
+            )
         for _ in range(rounds):
             for place in rng.sample(sorted(probes), len(probes)):
                 latency = probes[place].measure(seconds=options.seconds / rounds)

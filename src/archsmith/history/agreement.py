@@ -126,9 +126,10 @@ def rank_agreement(
 
     if len(shared) != len(alone):
         raise InputError(
-            "rank agreement", "one stand-alone value for each shared one",
+            "rank agreement",
+            "one stand-alone value for each shared one",
             f"{len(shared)} and {len(alone)} values",
-        )  # fmt: skip
+        )
     x, y = _ranks(shared, direction), _ranks(alone, direction)
     top = np.array(top_fifth(alone, direction), dtype=bool)
     intervals = _intervals(x, y, resamples, np.random.default_rng(seed))

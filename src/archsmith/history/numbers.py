@@ -19,9 +19,13 @@ _NAMES = {
     "seconds": "time",
 }
 _UNITS = {
-    "latency_ms": "ms", "energy_mj": "mJ", "memory_mb": "MB", "weights_mb": "MB", "peak_mb": "MB",
+    "latency_ms": "ms",
+    "energy_mj": "mJ",
+    "memory_mb": "MB",
+    "weights_mb": "MB",
+    "peak_mb": "MB",
     "seconds": "s",
-}  # fmt: skip
+}
 
 
 def short(value: float | None, digits: int = 3) -> str:

@@ -230,9 +230,10 @@ def hypervolume(losses: Sequence[Sequence[float]], reference: Sequence[float]) -
     if not reference or any(len(vector) != len(reference) for vector in losses):
         lengths = sorted({len(vector) for vector in losses})
         raise InputError(
-            "hypervolume", "vectors of one length, as long as the reference",
+            "hypervolume",
+            "vectors of one length, as long as the reference",
             f"lengths {lengths} and a reference of {len(reference)}",
-        )  # fmt: skip
+        )
     inside = {
         tuple(vector)
         for vector in losses

@@ -146,9 +146,10 @@ class TrustFacts:
         raw = [judged.raw for judged in sample if judged.raw is not None]
         if raw and len(raw) != len(sample):
             raise InputError(
-                "trust", "a value before recalibration for every architecture or for none",
+                "trust",
+                "a value before recalibration for every architecture or for none",
                 f"{len(raw)} of {len(sample)}",
-            )  # fmt: skip
+            )
         alone = [judged.alone for judged in sample]
 
         def agreement(shared: Sequence[float]) -> Agreement | None:
@@ -159,9 +160,16 @@ class TrustFacts:
             )
 
         return cls(
-            objective, truth, sample, agreement([judged.shared for judged in sample]),
-            agreement(raw), visits or {}, chosen, found, random,
-        )  # fmt: skip
+            objective,
+            truth,
+            sample,
+            agreement([judged.shared for judged in sample]),
+            agreement(raw),
+            visits or {},
+            chosen,
+            found,
+            random,
+        )
 
     @property
     def tallies(self) -> tuple[Visits, ...]:

@@ -24,9 +24,11 @@ def foreign_loss(name: str) -> type[EmbeddingLoss]:
         from pytorch_metric_learning import losses, miners
     except ImportError as error:
         raise MissingExtraError(
-            f"loss pml:{name}", "pytorch-metric-learning", str(error),
+            f"loss pml:{name}",
+            "pytorch-metric-learning",
+            str(error),
             "pip install 'archsmith[metric]'",
-        ) from None  # fmt: skip
+        ) from None
     first, _, second = name.partition("+")
     kind = _found(losses, first, "loss of pytorch-metric-learning")
     miner = _found(miners, second, "miner of pytorch-metric-learning") if second else None
@@ -69,7 +71,9 @@ def _found(module: Any, name: str, what: str) -> Any:
     ]
     if needed:
         raise InputError(
-            name, "a class that needs no arguments of its own", ", ".join(needed),
+            name,
+            "a class that needs no arguments of its own",
+            ", ".join(needed),
             "use it in a loop of your own",
-        )  # fmt: skip
+        )
     return found

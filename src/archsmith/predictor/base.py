@@ -186,9 +186,11 @@ def checked(
     wrong = np.flatnonzero(~np.isfinite(plain))
     if wrong.size:
         raise InputError(
-            where, "finite values", f"{plain[wrong[0]]:g} at place {wrong[0]}",
+            where,
+            "finite values",
+            f"{plain[wrong[0]]:g} at place {wrong[0]}",
             "leave out architectures whose evaluation failed",
-        )  # fmt: skip
+        )
     different = len({space.canonical(a) for a in architectures})
     if different < FEWEST:
         raise InputError(where, f"at least {FEWEST} different architectures", str(different))

@@ -162,9 +162,12 @@ class CurveModel:
         mean = (c * u - b * v) / determinant
         drop = (a * v - b * u) / determinant
         evidence = -0.5 * (
-            n * np.log(noise) + np.log(determinant) + (rest**2).sum(axis=1) / noise
-            - u * mean - v * drop
-        )  # fmt: skip
+            n * np.log(noise)
+            + np.log(determinant)
+            + (rest**2).sum(axis=1) / noise
+            - u * mean
+            - v * drop
+        )
         likely = np.log(prior) + evidence
         weights = np.exp(likely - likely.max())
         deviation = np.sqrt(c / determinant + noise)

@@ -80,11 +80,16 @@ def fit(distances: Array, values: Array) -> Kernel:
     wide = distances.astype(np.float64)
     found = [
         minimize(
-            _cost, point, args=(wide, values), jac=True, method="L-BFGS-B", bounds=bounds,
+            _cost,
+            point,
+            args=(wide, values),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
             options={"maxiter": _STEPS},
         )
         for point in starts
-    ]  # fmt: skip
+    ]
     best = min(found, key=lambda result: float(result.fun)).x
     return Kernel(tuple(float(np.exp(x)) for x in best[:-1]), float(np.exp(best[-1])))
 

@@ -13,7 +13,7 @@ from ..study.faults import Fault
 from .facts import Advice, Idle, LimitFacts, Sharing, Times
 
 if TYPE_CHECKING:
-    from ..task.problem import Setting
+    from ..task.problem import Problem
 
 #: A search that ends within this many seconds needs no shortcut.
 _PATIENCE = 3600.0
@@ -26,7 +26,7 @@ _NAMED = 4
 
 
 def advise(
-    setting: Setting,
+    setting: Problem,
     search: Sequence[str],
     *,
     size: Size,
@@ -50,25 +50,40 @@ def advise(
         times_asked: how often the default architecture asks each decision.
     """
     if faults:
-        return Advice("", "", "", "", (
-            "A search would meet models that do not build or run: mend the builder first.",
-        ))  # fmt: skip
+        return Advice(
+            "",
+            "",
+            "",
+            "",
+            ("A search would meet models that do not build or run: mend the builder first.",),
+        )
     unmet = [fact for fact in facts if fact.kept is False]
     if unmet:
         alone = [fact for fact in unmet if len(fact.limits) == 1]
         unmet = alone or unmet
         names = ", ".join(" and ".join(map(str, fact.limits)) for fact in unmet)
-        return Advice("", "", "", "", (
-            f"No architecture that was found keeps {names}: loosen it, or give the space other "
-            "options.",
-        ))  # fmt: skip
+        return Advice(
+            "",
+            "",
+            "",
+            "",
+            (
+                f"No architecture that was found keeps {names}: loosen it, or give the space other "
+                "options.",
+            ),
+        )
     reasons = [*_about_limits(facts), *_about_idle(idle), *_about_repeats(times_asked or {})]
     strategy, evaluator, budget, flags, why = _choice(size, objectives, sharing, times)
     reasons = [*why, *reasons]
     if len(objectives) > 1:
         reasons.append(f"{len(objectives)} objectives: the result is a Pareto front.")
-    return Advice(strategy, evaluator, budget, _command(setting, search, objectives, limits, flags),
-                  tuple(reasons))  # fmt: skip
+    return Advice(
+        strategy,
+        evaluator,
+        budget,
+        _command(setting, search, objectives, limits, flags),
+        tuple(reasons),
+    )
 
 
 def _choice(
@@ -76,9 +91,18 @@ def _choice(
 ) -> tuple[str, str, str, list[str], list[str]]:
     """Strategy, evaluator, budget, options, reasons."""
     if size.exact and size.count <= _ALL:
-        return "grid", "training", f"all {size.count} architectures", [
-            "--strategy", "grid", "--trials", str(size.count),
-        ], [f"The space has {size.count} architectures: all can be tried."]  # fmt: skip
+        return (
+            "grid",
+            "training",
+            f"all {size.count} architectures",
+            [
+                "--strategy",
+                "grid",
+                "--trials",
+                str(size.count),
+            ],
+            [f"The space has {size.count} architectures: all can be tried."],
+        )
     trained = times.estimates[0] if times else None
     if times is None or trained is None:
         return "auto", "training", "the default", [], ["Nothing could be timed."]
@@ -86,26 +110,44 @@ def _choice(
     told = f"{count} trials take about {duration(trained.median)}"
     many = f"{size} architectures".replace("about ", "")
     if trained.median <= _PATIENCE:
-        return "auto", "training", f"{count} trials, about {duration(trained.median)}", [], [
-            f"{told}, less than an hour: each is trained, which is the truth that shortcuts are "
-            "held to.",
-            f"Among {many} the default strategy (a Gaussian process) needs the fewest trials.",
-        ]  # fmt: skip
+        return (
+            "auto",
+            "training",
+            f"{count} trials, about {duration(trained.median)}",
+            [],
+            [
+                f"{told}, less than an hour: each is trained, which is the truth that shortcuts are "
+                "held to.",
+                f"Among {many} the default strategy (a Gaussian process) needs the fewest trials.",
+            ],
+        )
     several = len(objectives) > 1
     shared = next((e for e in times.estimates if "spos" in e.strategies), None)
     if sharing is not None and sharing.shared and shared and shared.median < trained.median:
         name = "spos+nsga2" if several else "spos"
-        return name, "shared weights", shared.budget, ["--strategy", name], [
-            f"{told}, more than an hour; one supernet for all takes about "
-            f"{duration(shared.median)}.",
-            "Whether shared weights rank rightly is measured afterwards: archsmith trust RUN.",
-        ]  # fmt: skip
-    return "asha", "training", f"the epochs of {count} trials", ["--strategy", "asha"], [
-        f"{told}, more than an hour, and shared weights "
-        f"{'cannot be used' if sharing is not None and sharing.shared is False else 'save nothing'}"
-        ": many short looks and few long ones make more of it.",
-        "To end it at a time of your own: --time 30m.",
-    ]  # fmt: skip
+        return (
+            name,
+            "shared weights",
+            shared.budget,
+            ["--strategy", name],
+            [
+                f"{told}, more than an hour; one supernet for all takes about "
+                f"{duration(shared.median)}.",
+                "Whether shared weights rank rightly is measured afterwards: archsmith trust RUN.",
+            ],
+        )
+    return (
+        "asha",
+        "training",
+        f"the epochs of {count} trials",
+        ["--strategy", "asha"],
+        [
+            f"{told}, more than an hour, and shared weights "
+            f"{'cannot be used' if sharing is not None and sharing.shared is False else 'save nothing'}"
+            ": many short looks and few long ones make more of it.",
+            "To end it at a time of your own: --time 30m.",
+        ],
+    )
 
 
 def _about_limits(facts: Sequence[LimitFacts]) -> list[str]:
@@ -139,7 +181,7 @@ def _about_repeats(times_asked: Mapping[str, int]) -> list[str]:
 
 
 def _command(
-    setting: Setting,
+    setting: Problem,
     search: Sequence[str],
     objectives: Sequence[Objective],
     limits: Sequence[Limit],

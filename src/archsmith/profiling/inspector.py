@@ -16,7 +16,7 @@ from ..study.faults import FaultFinder
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..task.problem import Setting
+    from ..task.problem import Problem
 
 #: Examples of a pass that must run as well: some models work for a batch of one alone.
 _BATCH = 2
@@ -34,7 +34,7 @@ class Inspector(Evaluator):
     name = "inspector"
     price = Price.STATIC
 
-    def __init__(self, setting: Setting, seed: int) -> None:
+    def __init__(self, setting: Problem, seed: int) -> None:
         self.space, self._seed = setting.space, seed
         self.inputs = spec_of(setting.example())
         self.costs: dict[Architecture, dict[str, float]] = {}

@@ -14,7 +14,7 @@ from .facts import Example, Spread
 from .sample import Sample, spread
 
 if TYPE_CHECKING:
-    from ..task.problem import Setting
+    from ..task.problem import Problem
     from .inspector import Inspector
 
 #: Architectures of the sample that are measured where a limit or an objective is about latency.
@@ -24,7 +24,7 @@ _SECONDS = 0.15
 
 
 def measure_latency(
-    setting: Setting,
+    setting: Problem,
     inspector: Inspector,
     sample: Sample,
     costs: dict[str, Spread],
@@ -63,8 +63,10 @@ def measure_latency(
             continue  # what works on meta alone has no latency
     values = {a: metrics["latency_ms"] for a, metrics in found.items()}
     if values:
-        ends = [Example(values[a], a) for a in (min(values, key=values.__getitem__),
-                                                max(values, key=values.__getitem__))]  # fmt: skip
+        ends = [
+            Example(values[a], a)
+            for a in (min(values, key=values.__getitem__), max(values, key=values.__getitem__))
+        ]
         population = [a for a in drawn if a in values] or list(values)
         costs["latency_ms"] = spread("latency_ms", values, population, ends, False)
     return found

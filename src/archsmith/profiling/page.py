@@ -83,18 +83,21 @@ def _figure(profile: ProfileFacts, spread: Spread) -> Figure | None:
     """How a cost is spread over the sample, with its limits; ``None`` for a few values."""
     if len(spread.values) < _FEWEST:
         return None
-    limits = [limit for fact in profile.limits for limit in fact.limits
-              if limit.metric == spread.metric]  # fmt: skip
+    limits = [
+        limit for fact in profile.limits for limit in fact.limits if limit.metric == spread.metric
+    ]
     name = capital(metric_name(spread.metric))
     legend = [("", "architectures of the sample"), ("faint", "smallest and largest found")]
     if limits:
         legend.append(("line chosen", "limit"))
     title = f"{name} of {len(spread.values)} architectures"
     return Figure(
-        name, f"median {with_unit(spread.metric, spread.quantiles[0.5])}",
-        _histogram(spread, limits, WIDE, title), _histogram(spread, limits, NARROW, title),
+        name,
+        f"median {with_unit(spread.metric, spread.quantiles[0.5])}",
+        _histogram(spread, limits, WIDE, title),
+        _histogram(spread, limits, NARROW, title),
         tuple(legend),
-    )  # fmt: skip
+    )
 
 
 def _histogram(spread: Spread, limits: Sequence[Limit], size: Size, title: str) -> Markup:
@@ -121,10 +124,14 @@ def _histogram(spread: Spread, limits: Sequence[Limit], size: Size, title: str) 
             hover = tag("title", f"{count} from {short(left)} to {short(right)}")
             bars.append(tag("rect", hover, x=x, y=y, width=width, height=frame.bottom - y))
     marks = [
-        tag("path", tag("title", f"{word} found: {short(value)}"), class_="end",
-            d=f"M{px(frame.x(value))} {px(frame.bottom - 9)}v9")
+        tag(
+            "path",
+            tag("title", f"{word} found: {short(value)}"),
+            class_="end",
+            d=f"M{px(frame.x(value))} {px(frame.bottom - 9)}v9",
+        )
         for word, value in zip(("smallest", "largest"), ends, strict=True)
-    ]  # fmt: skip
+    ]
     lines = [_limit(frame, limit, place) for place, limit in enumerate(limits)]
     return frame.svg(tag("g", *bars, *marks, class_="hist"), joined(lines), title=title)
 
@@ -150,10 +157,14 @@ def _limit(frame: Frame, limit: Limit, place: int) -> Markup:
         text = f"← {text}" if left else f"{text} →"
         return tag("text", text, x=x, y=y, class_="note" if left else "note end")
     fits = x + text_width(text, 11.5, bold=True) + 8 < frame.right
-    return joined([
-        tag("path", d=f"M{px(x)} {px(frame.top)}V{px(frame.bottom)}", class_="limit"),
-        tag("text", text, x=x + (6 if fits else -6), y=y, class_="note" if fits else "note end"),
-    ])  # fmt: skip
+    return joined(
+        [
+            tag("path", d=f"M{px(x)} {px(frame.top)}V{px(frame.bottom)}", class_="limit"),
+            tag(
+                "text", text, x=x + (6 if fits else -6), y=y, class_="note" if fits else "note end"
+            ),
+        ]
+    )
 
 
 def _bar(asked: str) -> float:

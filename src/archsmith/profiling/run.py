@@ -14,7 +14,7 @@ from ..space.ordinary import ordinary
 from ..study.faults import Visit
 from ..task.base import ReadOptions
 from ..task.goals import Limits, limits_of, objectives_of, seconds_of
-from ..task.problem import Setting, SpaceLike, settle
+from ..task.problem import Problem, SpaceLike, open_problem
 from .advice import advise
 from .decisions import decision_facts, walked
 from .facts import Likeness, LimitFacts, Sharing, Spread, Times
@@ -80,15 +80,17 @@ def profile(
         raise InputError("samples", "1 or more", str(samples))
     if seconds is None or not seconds > 0:
         raise InputError("time", "more than 0 seconds", str(time))
-    setting = settle(space, data, task=task, options=read, arguments=arguments, device=device)
+    setting = open_problem(space, data, task=task, options=read, arguments=arguments, device=device)
     objectives = objectives_of(setting.task, maximize, minimize)
     bounds = limits_of(setting.task, limits)
     # As it was typed: an absolute path is no help to a reader.
     named = space if isinstance(space, str) else setting.reference
     search = ["archsmith", "search", str(data), "--space", named]
     given = {
-        "--task": task, "--target": read and read.target, "--image-size": read and read.image_size
-    }  # fmt: skip
+        "--task": task,
+        "--target": read and read.target,
+        "--image-size": read and read.image_size,
+    }
     search += [
         word for name, value in given.items() if value is not None for word in (name, str(value))
     ]
@@ -102,7 +104,7 @@ class _Work:
 
     def __init__(
         self,
-        setting: Setting,
+        setting: Problem,
         search: Sequence[str],
         objectives: tuple[Objective, ...],
         limits: tuple[Limit, ...],
@@ -145,23 +147,46 @@ class _Work:
         met = [visit.decision for visit in self.visits]
         walks = walked(space, _WALKS, self.seed, time.monotonic() + _WALKING)
         advice = advise(
-            setting, self.search, size=size, objectives=self.objectives, limits=self.limits,
-            facts=[*facts, *([together] if together else [])], faults=faults,
-            idle=likeness.idle if likeness else (), sharing=sharing, times=times,
+            setting,
+            self.search,
+            size=size,
+            objectives=self.objectives,
+            limits=self.limits,
+            facts=[*facts, *([together] if together else [])],
+            faults=faults,
+            idle=likeness.idle if likeness else (),
+            sharing=sharing,
+            times=times,
             times_asked={} if faults else space.read(space.default(), seed=self.seed)[0].times,
-        )  # fmt: skip
+        )
         return Profile(
-            space=space.name, data=setting.data.name, task=setting.task.name,
-            summary=tuple(setting.data.summary), seed=self.seed, device=setting.device,
-            objectives=self.objectives, size=size, distinct=self._distinct(size),
+            space=space.name,
+            data=setting.data.name,
+            task=setting.task.name,
+            summary=tuple(setting.data.summary),
+            seed=self.seed,
+            device=setting.device,
+            objectives=self.objectives,
+            size=size,
+            distinct=self._distinct(size),
             decisions=decision_facts(space, walks, met, list(inspector.costs)),
-            drawn=sample.how, samples=len(sample.drawn) + sample.refused,
+            drawn=sample.how,
+            samples=len(sample.drawn) + sample.refused,
             broken=sample.refused + sum(a not in inspector.costs for a in sample.drawn),
-            looked=len(inspector.faults.tries.tried), covered=covered, costs=costs, limits=facts,
-            together=together, faults=faults, unexplained=inspector.faults.unexplained,
-            likeness=likeness, sharing=sharing, times=times, advice=advice, cut=tuple(self.cut),
+            looked=len(inspector.faults.tries.tried),
+            covered=covered,
+            costs=costs,
+            limits=facts,
+            together=together,
+            faults=faults,
+            unexplained=inspector.faults.unexplained,
+            likeness=likeness,
+            sharing=sharing,
+            times=times,
+            advice=advice,
+            cut=tuple(self.cut),
             seconds=time.monotonic() - self.began,
-        )  # fmt: skip
+        )
 
     def _cover(self, inspector: Inspector) -> bool:
         """Build and run every option once."""
@@ -266,7 +291,7 @@ class _Work:
         return len({space.canonical(architecture) for architecture in space.enumerate()})
 
 
-def _expect_outputs(setting: Setting) -> None:
+def _expect_outputs(setting: Problem) -> None:
     """Raises SpaceError where the default architecture's outputs are none of the task's."""
     import torch
 
@@ -280,6 +305,8 @@ def _expect_outputs(setting: Setting) -> None:
         setting.task.expect_outputs(outputs, setting.data.facts)
     except ValueError as error:
         raise SpaceError(
-            setting.space.name, f"outputs of {setting.task.name}", str(error),
+            setting.space.name,
+            f"outputs of {setting.task.name}",
+            str(error),
             "choose another space, or the task by its name: --task",
-        ) from None  # fmt: skip
+        ) from None

@@ -212,10 +212,13 @@ def limit_facts(
         tuple(limits),
         bool(rows) and _keeps(nearest, limits),
         share if population else None,
-        {lim.metric: _best(rows, lim) if len(limits) == 1 else nearest[lim.metric]
-         for lim in limits if nearest},
+        {
+            lim.metric: _best(rows, lim) if len(limits) == 1 else nearest[lim.metric]
+            for lim in limits
+            if nearest
+        },
         note,
-    )  # fmt: skip
+    )
 
 
 def _best(rows: Mapping[Architecture, Mapping[str, float]], limit: Limit) -> float:

@@ -13,7 +13,7 @@ from .facts import Sharing
 
 if TYPE_CHECKING:
     from ..supernet.supernet import Supernet
-    from ..task.problem import Setting
+    from ..task.problem import Problem
 
 #: Methods that are timed, each for those that work as it does.
 TIMED = {
@@ -42,7 +42,7 @@ def survey_seconds(options: int, each: float) -> float:
     return each * (_BUILDS + _BUILDS_AN_OPTION * options)
 
 
-def sharing(setting: Setting, seed: int) -> tuple[Sharing, Supernet | None]:
+def sharing(setting: Problem, seed: int) -> tuple[Sharing, Supernet | None]:
     """Try to make the supernet and to mix its options."""
     from ..supernet.memory import available, memory_needed
     from ..supernet.supernet import Supernet
@@ -67,7 +67,7 @@ def sharing(setting: Setting, seed: int) -> tuple[Sharing, Supernet | None]:
     return replace(found, relaxed=True, relaxed_mb=mixed), net
 
 
-def _relaxes(net: Supernet, setting: Setting) -> tuple[str, float]:
+def _relaxes(net: Supernet, setting: Problem) -> tuple[str, float]:
     """Why options cannot be mixed, empty where they can; and how many are computed side by side."""
     from ..supernet.relax.darts import DARTS
 
@@ -82,7 +82,7 @@ def _relaxes(net: Supernet, setting: Setting) -> tuple[str, float]:
 
 
 def step_seconds(
-    setting: Setting, net: Supernet, seed: int, until: float, relaxed: bool
+    setting: Problem, net: Supernet, seed: int, until: float, relaxed: bool
 ) -> dict[str, float]:
     """Seconds of a step of each method of :data:`TIMED`, as far as there is time; medians."""
     found: dict[str, float] = {}
@@ -94,7 +94,7 @@ def step_seconds(
     return found
 
 
-def _steps(setting: Setting, net: Supernet, name: str, seed: int, until: float) -> list[float]:
+def _steps(setting: Problem, net: Supernet, name: str, seed: int, until: float) -> list[float]:
     import torch
 
     from ..supernet import methods

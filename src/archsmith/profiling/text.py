@@ -187,13 +187,17 @@ def cost_columns(profile: ProfileFacts) -> list[tuple[str, list[str]]]:
     return [
         (
             axis_title(name),
-            [short(v) for v in (
-                spread.smallest.value, *(spread.quantiles[q] for q in (0.05, 0.5, 0.95)),
-                spread.largest.value,
-            )],
+            [
+                short(v)
+                for v in (
+                    spread.smallest.value,
+                    *(spread.quantiles[q] for q in (0.05, 0.5, 0.95)),
+                    spread.largest.value,
+                )
+            ],
         )
         for name, spread in profile.costs.items()
-    ]  # fmt: skip
+    ]
 
 
 def _costs(profile: ProfileFacts) -> RenderableType:
@@ -247,8 +251,10 @@ def double_sentences(profile: ProfileFacts) -> list[str]:
     ]
     if found.without:
         share = found.without / found.changes
-        lines.append(f"{percent(share)} of {found.changes:,} single changes change nothing, most "
-                     f"of them in {_idlest(found.by_decision)}")  # fmt: skip
+        lines.append(
+            f"{percent(share)} of {found.changes:,} single changes change nothing, most "
+            f"of them in {_idlest(found.by_decision)}"
+        )
     lines += [idle_sentence(idle) for idle in found.idle]
     for decision in profile.decisions:
         if decision.unmet:
@@ -258,8 +264,9 @@ def double_sentences(profile: ProfileFacts) -> list[str]:
 
 def _idlest(by_decision: Mapping[str, float]) -> str:
     most = sorted(by_decision, key=lambda name: -by_decision[name])
-    return ", ".join(f"{name} ({percent(by_decision[name])})" for name in most[:3]
-                     if by_decision[name])  # fmt: skip
+    return ", ".join(
+        f"{name} ({percent(by_decision[name])})" for name in most[:3] if by_decision[name]
+    )
 
 
 def idle_sentence(idle: Idle) -> str:
@@ -284,8 +291,9 @@ def sharing_sentences(profile: ProfileFacts) -> list[str]:
         f"{_megabytes(found.memory_mb)} in training ({_megabytes(found.free_mb)} free)"
     ]
     if found.relaxed:
-        lines.append(f"it can be relaxed (darts and its kin), in about "
-                     f"{_megabytes(found.relaxed_mb)}")  # fmt: skip
+        lines.append(
+            f"it can be relaxed (darts and its kin), in about {_megabytes(found.relaxed_mb)}"
+        )
     else:
         lines.append(f"it cannot be relaxed (darts and its kin): {found.relaxed_reason}")
     return lines

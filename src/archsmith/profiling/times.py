@@ -22,13 +22,13 @@ from .sharing import TIMED
 
 if TYPE_CHECKING:
     from ..space import Architecture
-    from ..task.problem import Setting
+    from ..task.problem import Problem
 
 #: Strategies that spend the same budget on many short looks and few long ones.
 _OVER_EPOCHS = ("asha", "abohb", "hyperband", "bohb", "successive-halving")
 
 
-def measure_paces(setting: Setting, flops: Spread, seed: int, seconds: float) -> tuple[Pace, ...]:
+def measure_paces(setting: Problem, flops: Spread, seed: int, seconds: float) -> tuple[Pace, ...]:
     """Train the smallest, the middle and the largest architecture for a few steps each.
 
     Args:
@@ -47,13 +47,18 @@ def measure_paces(setting: Setting, flops: Spread, seed: int, seconds: float) ->
 
 
 def _pace(
-    setting: Setting, name: str, architecture: Architecture, seed: int, seconds: float
+    setting: Problem, name: str, architecture: Architecture, seed: int, seconds: float
 ) -> Pace:
     model = setting.space.build(architecture, seed=seed)
     steps, each = paces(
-        model, setting.task, setting.data, setting.recipe,
-        seed=seed, device=setting.device, seconds=seconds,
-    )  # fmt: skip
+        model,
+        setting.task,
+        setting.data,
+        setting.recipe,
+        seed=seed,
+        device=setting.device,
+        seconds=seconds,
+    )
     step, validation = median(steps), median(each) * len(setting.data.validation)
 
     def training(fidelity: Fidelity) -> float:
@@ -64,7 +69,7 @@ def _pace(
     return Pace(name, architecture, step, validation, trial, final)
 
 
-def times(setting: Setting, measured: tuple[Pace, ...], on_shared: Mapping[str, float]) -> Times:
+def times(setting: Problem, measured: tuple[Pace, ...], on_shared: Mapping[str, float]) -> Times:
     """What searches take.
 
     Args:
@@ -79,21 +84,27 @@ def times(setting: Setting, measured: tuple[Pace, ...], on_shared: Mapping[str, 
     found = [
         Estimate(tuple(plain), budget, TRIALS * low, TRIALS * middle, TRIALS * high),
         Estimate(
-            _OVER_EPOCHS, f"as many epochs as {TRIALS} trials, most of them in short looks",
-            TRIALS * low, TRIALS * middle, TRIALS * high,
+            _OVER_EPOCHS,
+            f"as many epochs as {TRIALS} trials, most of them in short looks",
+            TRIALS * low,
+            TRIALS * middle,
+            TRIALS * high,
         ),
-    ]  # fmt: skip
+    ]
     found += [_shared(setting, measured, name, step) for name, step in on_shared.items()]
     low, middle, high = _three([pace.final for pace in measured])
     count = FINALISTS + 1
     finals = Estimate(
-        (), f"{FINALISTS} finalists and the default, {setting.recipe.epochs} epochs each",
-        count * low, count * middle, count * high,
-    )  # fmt: skip
+        (),
+        f"{FINALISTS} finalists and the default, {setting.recipe.epochs} epochs each",
+        count * low,
+        count * middle,
+        count * high,
+    )
     return Times(measured, trial, TRIALS, tuple(found), finals)
 
 
-def _shared(setting: Setting, measured: tuple[Pace, ...], name: str, step: float) -> Estimate:
+def _shared(setting: Problem, measured: tuple[Pace, ...], name: str, step: float) -> Estimate:
     """A supernet, and the trials on its weights: each sees the validation part once."""
     method = methods.get(name)()
     epochs = epochs_of(setting, None, False)

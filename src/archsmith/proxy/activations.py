@@ -35,10 +35,11 @@ class NASWOT(Proxy):
         sign, logarithm = np.linalg.slogdet(kernel)
         if sign <= 0 or np.linalg.matrix_rank(kernel) < len(kernel):
             raise self.refuse(
-                "a code of its own for every input", "a singular kernel",
+                "a code of its own for every input",
+                "a singular kernel",
                 "some inputs are equal, or too few activations tell them apart; take a smaller "
                 "batch, or score by params, flops or synflow",
-            )  # fmt: skip
+            )
         return float(logarithm)
 
 

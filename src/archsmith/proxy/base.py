@@ -83,10 +83,10 @@ class Proxy(ABC):
                 "draw the batch at random, or score by proxies that need no targets",
             )
 
-    def refuse(self, expected: str, got: str, mend: str | None = None) -> CannotScore:
+    def refuse(self, expected: str, got: str, hint: str | None = None) -> CannotScore:
         """The error of a model that this proxy is not defined for."""
         others = ", ".join(name for name in GENERAL if name != self.name)
-        return CannotScore(f"proxy {self.name}", expected, got, mend or f"these can: {others}")
+        return CannotScore(f"proxy {self.name}", expected, got, hint or f"these can: {others}")
 
 
 class SetProxy(ABC):

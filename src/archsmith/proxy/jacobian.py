@@ -54,9 +54,10 @@ class EPENAS(Proxy):
         kinds = np.unique(labels)
         if len(kinds) == len(labels):
             raise self.refuse(
-                "two examples of a class", f"{len(labels)} of {len(kinds)} classes",
+                "two examples of a class",
+                f"{len(labels)} of {len(kinds)} classes",
                 "take a larger batch",
-            )  # fmt: skip
+            )
         jacobian = passes.jacobian
         few = len(kinds) <= _FEW
         sums = np.array([self._within(jacobian[labels == kind], few) for kind in kinds])
@@ -77,7 +78,8 @@ def correlations(proxy: Proxy, rows: NDArray[np.float64]) -> NDArray[np.float64]
     """
     if (rows.std(axis=1) == 0).any():
         raise proxy.refuse(
-            "outputs that depend on every input", "a Jacobian that is constant for some input",
+            "outputs that depend on every input",
+            "a Jacobian that is constant for some input",
             "no path leads from input to output, or all of it is flat; score by params or flops",
-        )  # fmt: skip
+        )
     return np.atleast_2d(np.corrcoef(rows))

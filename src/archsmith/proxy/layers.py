@@ -32,9 +32,10 @@ def working_copy(model: nn.Module) -> nn.Module:
         found = copy.deepcopy(model)
     except Exception as error:
         raise CannotScore(
-            type(model).__name__, "a model that copy.deepcopy copies",
+            type(model).__name__,
+            "a model that copy.deepcopy copies",
             f"{type(error).__name__}: {error}",
-        ) from error  # fmt: skip
+        ) from error
     found.eval()
     for module in found.modules():
         if isinstance(module, _NormBase):

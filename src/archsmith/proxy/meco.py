@@ -54,9 +54,10 @@ class MeCo(Proxy):
             model(passes.noise(self.samples))
         if not found:
             raise self.refuse(
-                "layers with more positions (pixels, tokens) than channels", "none",
+                "layers with more positions (pixels, tokens) than channels",
+                "none",
                 f"take more than {self.samples} samples, unless its features are flat",
-            )  # fmt: skip
+            )
         return sum(found)
 
 

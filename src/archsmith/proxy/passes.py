@@ -35,13 +35,28 @@ _ATEN = torch.ops.aten
 _BENT = frozenset(
     overload
     for packet in (
-        _ATEN.relu, _ATEN.relu_, _ATEN.hardtanh, _ATEN.hardtanh_, _ATEN.leaky_relu,
-        _ATEN.leaky_relu_, _ATEN.threshold, _ATEN.threshold_, _ATEN._prelu_kernel, _ATEN.gelu,
-        _ATEN.gelu_, _ATEN.silu, _ATEN.silu_, _ATEN.elu, _ATEN.elu_, _ATEN.mish, _ATEN.mish_,
-        _ATEN.hardswish, _ATEN.hardswish_,
+        _ATEN.relu,
+        _ATEN.relu_,
+        _ATEN.hardtanh,
+        _ATEN.hardtanh_,
+        _ATEN.leaky_relu,
+        _ATEN.leaky_relu_,
+        _ATEN.threshold,
+        _ATEN.threshold_,
+        _ATEN._prelu_kernel,
+        _ATEN.gelu,
+        _ATEN.gelu_,
+        _ATEN.silu,
+        _ATEN.silu_,
+        _ATEN.elu,
+        _ATEN.elu_,
+        _ATEN.mish,
+        _ATEN.mish_,
+        _ATEN.hardswish,
+        _ATEN.hardswish_,
     )
     for overload in (packet.default,)
-)  # fmt: skip
+)
 
 
 class Passes:
@@ -281,9 +296,11 @@ class _Source:
     def tensor(self) -> Tensor:
         if self._tensor is None:
             raise CannotScore(
-                "jacobian", "inputs that are numbers, or that an embedding looks up",
-                "neither", "score by gradients of weights instead: grad_norm, snip, plain",
-            )  # fmt: skip
+                "jacobian",
+                "inputs that are numbers, or that an embedding looks up",
+                "neither",
+                "score by gradients of weights instead: grad_norm, snip, plain",
+            )
         return self._tensor
 
     def _looked_up(self, module: nn.Module, given: Any, output: Tensor) -> Tensor | None:

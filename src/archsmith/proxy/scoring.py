@@ -122,9 +122,11 @@ def check_scores(scores: Mapping[str, Sequence[float]], members: Sequence[str]) 
         if len(values) < 2 or (values == values[0]).all():
             got = f"{len(values)} times {values[0]:g}" if len(values) else "none"
             raise InputError(
-                f"scores of {member}", "scores that differ within the set", got,
+                f"scores of {member}",
+                "scores that differ within the set",
+                got,
                 "this proxy does not tell these architectures apart: take another one",
-            )  # fmt: skip
+            )
 
 
 def _single(proxies: Sequence[Proxy | SetProxy]) -> list[Proxy]:
@@ -132,8 +134,10 @@ def _single(proxies: Sequence[Proxy | SetProxy]) -> list[Proxy]:
     for proxy in proxies:
         if isinstance(proxy, SetProxy):
             raise CannotScore(
-                f"proxy {proxy.name}", "a set of architectures: it combines ranks within it",
-                "one model", f"score by its members: {', '.join(proxy.members)}",
-            )  # fmt: skip
+                f"proxy {proxy.name}",
+                "a set of architectures: it combines ranks within it",
+                "one model",
+                f"score by its members: {', '.join(proxy.members)}",
+            )
         found.append(proxy)
     return found

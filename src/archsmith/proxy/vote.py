@@ -41,9 +41,10 @@ class Vote(SetProxy):
         self.weights = tuple(weights or (1.0,) * len(self._members))
         if len(self.weights) != len(self._members) or min(self.weights) < 0:
             raise InputError(
-                f"{self.name}, weights", f"{len(self._members)} numbers of 0 or more",
+                f"{self.name}, weights",
+                f"{len(self._members)} numbers of 0 or more",
                 repr(self.weights),
-            )  # fmt: skip
+            )
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -49,9 +49,10 @@ class Zen(Proxy):
         distance = apart.flatten(1).norm(dim=1).mean().item()
         if distance == 0:
             raise self.refuse(
-                "features that depend on the input", "features that do not",
+                "features that depend on the input",
+                "features that do not",
                 "no path leads from input to output; score by params, flops or synflow",
-            )  # fmt: skip
+            )
         # What never varies, behind a cut in the graph, was not scaled either.
         return math.log(distance) + sum(math.log(scale) for scale in scales if scale > 0)
 

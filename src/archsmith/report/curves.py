@@ -75,10 +75,14 @@ def series(
     """
     places = [(frame.x(across), frame.y(value)) for across, value in points]
     path = "M" + "L".join(f"{px(x)} {px(y)}" for x, y in places)
-    spots = [
-        tag("path", tag("title", text), d=f"M{px(x)} {px(y)}h0")
-        for text, (x, y) in zip(texts, places, strict=True)
-    ] if texts and len(points) <= 200 else []  # fmt: skip
+    spots = (
+        [
+            tag("path", tag("title", text), d=f"M{px(x)} {px(y)}h0")
+            for text, (x, y) in zip(texts, places, strict=True)
+        ]
+        if texts and len(points) <= 200
+        else []
+    )
     end = tag("path", d=f"M{px(places[-1][0])} {px(places[-1][1])}h0", class_="dot")
     line = tag("path", d=path, class_="curve")
     return tag("g", line, end, tag("g", *spots, class_="spots"), class_=f"series {style}")

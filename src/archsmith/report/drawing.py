@@ -29,9 +29,14 @@ def draw(picture: Picture, title: str) -> Markup:
     arrow = tag(
         "marker",
         tag("path", d="M1 1.5L7 5L1 8.5", class_="head"),
-        id="arrow", viewBox="0 0 8 10", refX="7", refY="5", markerWidth="8", markerHeight="8",
+        id="arrow",
+        viewBox="0 0 8 10",
+        refX="7",
+        refY="5",
+        markerWidth="8",
+        markerHeight="8",
         orient="auto",
-    )  # fmt: skip
+    )
     return tag(
         "svg",
         tag("title", title),
@@ -135,8 +140,15 @@ class _Placed:
 
     def _block(self, block: Block, inner: _Placed, size: Extent, x: float, y: float) -> Markup:
         left = x - size.left
-        frame = tag("rect", x=left, y=y, width=size.left + size.right, height=size.height,
-                    rx="10", class_="frame")  # fmt: skip
+        frame = tag(
+            "rect",
+            x=left,
+            y=y,
+            width=size.left + size.right,
+            height=size.height,
+            rx="10",
+            class_="frame",
+        )
         title = tag("text", _block_title(block), x=left + _FRAME, y=y + 18, class_="times")
         return joined([frame, title, inner.draw(left + _FRAME, y + _HEAD)])
 
@@ -192,8 +204,7 @@ def _draw_box(box: Box, size: Extent, x: float, y: float) -> Markup:
     if _is_pill(box):
         shape = tag("rect", x=left, y=y, width=width, height=size.height, rx="13")
         style = "sign" if box.title in "+−×÷" and not box.detail else "small"
-        label = tag("text", _pill_text(box), x=x, y=y + 17.0, text_anchor="middle",
-                    class_=style)  # fmt: skip
+        label = tag("text", _pill_text(box), x=x, y=y + 17.0, text_anchor="middle", class_=style)
         return tag("g", shape, label, class_=f"box pill {box.kind}")
     texts = _texts(box)
     two = size.height > 30

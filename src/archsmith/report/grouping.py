@@ -95,9 +95,12 @@ def _follows(
     outside_b = {s for n in b for s in items[n].sources if s not in b}
     given = {(n, user) for n in a for user in consumers[n] if user not in a}
     exits = {n for n, _ in given}
-    return len(outside_a) == 1 and outside_b == exits and len(exits) == 1 and (
-        {user for _, user in given} <= set(b)
-    )  # fmt: skip
+    return (
+        len(outside_a) == 1
+        and outside_b == exits
+        and len(exits) == 1
+        and ({user for _, user in given} <= set(b))
+    )
 
 
 def _signature(items: dict[int, Item], numbers: Sequence[int]) -> tuple[object, ...]:

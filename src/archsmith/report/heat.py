@@ -52,13 +52,23 @@ def similarity_picture(
     parts = [_cells(found, left, top, cell)]
     for place, name in enumerate(rows):
         y = top + (place + 0.5) * cell + size * 0.35
-        parts.append(tag("text", name, x=left - 8, y=y, class_="end ink",
-                         style=f"font-size:{size}px"))  # fmt: skip
+        parts.append(
+            tag("text", name, x=left - 8, y=y, class_="end ink", style=f"font-size:{size}px")
+        )
     for place, name in enumerate(columns):
         x, y = left + (place + 0.5) * cell + size * 0.35, bottom + 12
         turn = f"rotate(-48 {px(x)} {px(y)})"
-        parts.append(tag("text", name, x=x, y=y, transform=turn, class_="end ink",
-                         style=f"font-size:{size}px"))  # fmt: skip
+        parts.append(
+            tag(
+                "text",
+                name,
+                x=x,
+                y=y,
+                transform=turn,
+                class_="end ink",
+                style=f"font-size:{size}px",
+            )
+        )
     parts.append(_scale(right + 24, top, min(bottom - top, 220.0)))
     said = f"linear CKA over {found.examples:,} examples; 1: alike up to rotation and scale"
     if not found.own:
@@ -91,20 +101,31 @@ def _cells(found: Similarity, left: float, top: float, cell: float) -> Markup:
             value = float(found.values[i, j])
             x, y = left + j * cell, top + i * cell
             told = tag("title", f"{row or '(model)'} and {column or '(model)'}: {fixed(value, 3)}")
-            square = tag("rect", told, x=x, y=y, width=cell - gap, height=cell - gap,
-                         fill=shade(value))  # fmt: skip
+            square = tag(
+                "rect", told, x=x, y=y, width=cell - gap, height=cell - gap, fill=shade(value)
+            )
             parts.append(square)
             if cell >= _WRITTEN:
                 ink = "#ffffff" if value > 0.55 else "#17181c"
-                parts.append(tag("text", fixed(value), x=x + cell / 2, y=y + cell / 2 + 3.6,
-                                 class_="mid cell", style=f"fill:{ink}"))  # fmt: skip
+                parts.append(
+                    tag(
+                        "text",
+                        fixed(value),
+                        x=x + cell / 2,
+                        y=y + cell / 2 + 3.6,
+                        class_="mid cell",
+                        style=f"fill:{ink}",
+                    )
+                )
     return joined(parts)
 
 
 def _scale(x: float, top: float, height: float) -> Markup:
     last = len(_SHADES) - 1
-    stops = [tag("stop", offset=f"{1 - i / last:g}", stop_color=shade(i / last))
-             for i in range(last, -1, -1)]  # fmt: skip
+    stops = [
+        tag("stop", offset=f"{1 - i / last:g}", stop_color=shade(i / last))
+        for i in range(last, -1, -1)
+    ]
     parts = [
         tag("linearGradient", *stops, id="scale", x1="0", x2="0", y1="0", y2="1"),
         tag("rect", x=x, y=top, width=_BAR, height=height, fill="url(#scale)"),

@@ -86,8 +86,10 @@ def layered(extents: Sequence[Extent], edges: Sequence[tuple[int, int]]) -> Layo
         vertex.x = round(vertex.x, 3)
     left = min(v.x - v.extent.left for v in vertices)
     width = max(v.x + v.extent.right for v in vertices) - left
-    anchors = tuple((v.x - left, tops[v.layer] + (heights[v.layer] - v.extent.height) / 2)
-                    for v in vertices[: len(extents)])  # fmt: skip
+    anchors = tuple(
+        (v.x - left, tops[v.layer] + (heights[v.layer] - v.extent.height) / 2)
+        for v in vertices[: len(extents)]
+    )
     routes = []
     for lane in lanes:
         points: list[tuple[float, float]] = []

@@ -160,8 +160,9 @@ def _legend(
         column, row = divmod(place, _ROWS)
         x, y = left + column * wide, HEAD + 8 + row * _ROW
         mark = _mark(int(label), np.array([[x + 7, y + 4]]), 4.0)
-        said = tag("text", tag("tspan", text, class_="ink"), tag("tspan", number, dx=6),
-                   x=x + 20, y=y + 8)  # fmt: skip
+        said = tag(
+            "text", tag("tspan", text, class_="ink"), tag("tspan", number, dx=6), x=x + 20, y=y + 8
+        )
         parts.append(tag("g", mark, said))
     columns = math.ceil(len(shown) / _ROWS)
     if len(there) > len(shown):

@@ -18,8 +18,11 @@ def rendered(template: str, **values: Any) -> str:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         loader=FunctionLoader(text_of),
-    )  # fmt: skip
+    )
     style = Markup(text_of("report.css"))
     return environment.get_template(template).render(style=style, **values)

@@ -11,9 +11,19 @@ MARGIN = 18.0
 HEAD = 56.0
 #: The house's colours first; no two neighbours are alike in hue and in lightness.
 HUES = (
-    "#2458c5", "#c2410c", "#0b7d6f", "#8a3fa0", "#c99700", "#be185d", "#5d9414", "#38a3dd",
-    "#6b7280", "#7c3a17", "#17181c", "#e17a9c",
-)  # fmt: skip
+    "#2458c5",
+    "#c2410c",
+    "#0b7d6f",
+    "#8a3fa0",
+    "#c99700",
+    "#be185d",
+    "#5d9414",
+    "#38a3dd",
+    "#6b7280",
+    "#7c3a17",
+    "#17181c",
+    "#e17a9c",
+)
 _STYLE = """
 svg { --ink: #17181c; --soft: #5d616b; --line: #e5e5e2; --grey: #9a9da6; --page: #ffffff;
   font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans",

@@ -169,8 +169,14 @@ def collapse(items: dict[int, Item], names: dict[str, str]) -> dict[int, Item]:
             boxes = [items[m].box for m in members]
             name = names.get(scope[-1].split("@")[0], scope[-1])
             paths = (scope[-1].split("@")[0],)
-            box = Box("other", name, f"{len(members)} layers", boxes[-1].shape,
-                      sum(b.params for b in boxes), paths)  # fmt: skip
+            box = Box(
+                "other",
+                name,
+                f"{len(members)} layers",
+                boxes[-1].shape,
+                sum(b.params for b in boxes),
+                paths,
+            )
             for number in members[:-1]:
                 del items[number]
             items[last] = Item(box, scope[:-1], list(dict.fromkeys(outer)))

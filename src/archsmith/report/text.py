@@ -105,8 +105,14 @@ def _front(content: ReportContent, wide: bool) -> RenderableType:
     trials = content.front_trials
     more = len(trials) - _FRONT_ROWS
     caption = f"and {more} more" if more > 0 else None
-    table = Table(title="Pareto front", title_justify="left", box=None, padding=(0, 2, 0, 0),
-                  caption=caption, caption_justify="left")  # fmt: skip
+    table = Table(
+        title="Pareto front",
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+        caption=caption,
+        caption_justify="left",
+    )
     table.add_column("trial", justify="right")
     for name in [*goals, *extra]:
         table.add_column(axis_title(name, content.known), justify="right")
@@ -123,8 +129,12 @@ def _finalists(content: ReportContent) -> RenderableType:
     names = {n for f in content.finalists for n in f.test}
     goals = [o.metric for o in content.objectives if o.metric in names]
     shown = goals or sorted(names)[:2]
-    table = Table(title="Trained to the end, on the test part", title_justify="left", box=None,
-                  padding=(0, 2, 0, 0))  # fmt: skip
+    table = Table(
+        title="Trained to the end, on the test part",
+        title_justify="left",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
     table.add_column("")
     for name in [*shown, "params"]:
         table.add_column(axis_title(name, content.known), justify="right")

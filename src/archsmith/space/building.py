@@ -62,9 +62,11 @@ class Builder:
         except TypeError as error:
             takes = ", ".join(inspect.signature(function).parameters)
             raise SpaceError(
-                self.name, f"its arguments ({takes})", str(error),
+                self.name,
+                f"its arguments ({takes})",
+                str(error),
                 f"nas.Space({self.name}, name=value, ...)",
-            ) from None  # fmt: skip
+            ) from None
         #: What the model takes: lazy layers take their sizes from it.
         self.inputs: Spec | None = None
         #: What was found out of the models of architectures, each once (``study.identity``).
@@ -142,7 +144,7 @@ class Builder:
                 raise self._failure(f"{type(error).__name__}: {error}", run) from error
             if not isinstance(built, nn.Module):
                 raise self._failure(f"a value of type {type(built).__name__}", run)
-            run.settle(built)
+            run.open_problem(built)
             run.names = names_of(self.function)
             if materialise:
                 self._materialise(built, run)
@@ -171,8 +173,9 @@ class Builder:
         except Exception as error:
             raise self._failure(
                 f"lazy layers, and in the pass that gives them their sizes {type(error).__name__}: "
-                f"{error}", run,
-            ) from error  # fmt: skip
+                f"{error}",
+                run,
+            ) from error
         model.train()
 
     def input(self, batch: int) -> Tree | None:
@@ -183,9 +186,11 @@ class Builder:
 
     def _failure(self, got: str, run: Reading) -> BuilderError:
         error = BuilderError(
-            self.name, "the builder to return an nn.Module", got,
+            self.name,
+            "the builder to return an nn.Module",
+            got,
             f"decisions that led there: {tell(run.answers)}",
-        )  # fmt: skip
+        )
         error.answers = dict(run.answers)
         return error
 
@@ -196,11 +201,13 @@ def refuse_instance(function: Any) -> None:
     if torch is not None and isinstance(function, torch.nn.Module):
         name = type(function).__name__
         raise SpaceError(
-            "space", "a function or class that builds the model, so that it can be built anew with "
-            "other answers", f"a model that is already built, of class {name}",
+            "space",
+            "a function or class that builds the model, so that it can be built anew with "
+            "other answers",
+            f"a model that is already built, of class {name}",
             f"give the class and its arguments, nas.Space({name}, name=value, ...), or a function "
             f"that returns {name}(...)",
-        )  # fmt: skip
+        )
 
 
 def architecture_policy(architecture: Architecture) -> Policy:
@@ -237,10 +244,11 @@ def refuse_extra(architecture: Architecture, asked: Mapping[str, Any]) -> None:
         if name not in asked:
             near = difflib.get_close_matches(name, list(asked), n=1)
             raise SpaceError(
-                name, "a decision that this architecture is asked for",
+                name,
+                "a decision that this architecture is asked for",
                 f"{architecture[name]!r} for one that is not",
                 f"did you mean {near[0]!r}?" if near else None,
-            )  # fmt: skip
+            )
 
 
 def parameter_keys(run: Reading, model: nn.Module) -> dict[str, str]:

@@ -53,8 +53,9 @@ def integer(
     if log and low < 1:
         raise SpaceError(name, "low >= 1 on a logarithmic scale", str(low))
     run = current()
-    decision = Integer(run.full_name(name), low if default is None else default,
-                       low, high, step, log)  # fmt: skip
+    decision = Integer(
+        run.full_name(name), low if default is None else default, low, high, step, log
+    )
     decision.check(decision.default)
     answer = run.ask(decision)
     assert isinstance(answer, int)
@@ -159,9 +160,11 @@ def _labels(name: str, options: list[Any]) -> tuple[Answer, ...]:
     for label in labels:
         if not _plain(label):
             raise SpaceError(
-                name, "options that are numbers, strings, booleans, None or tuples of them",
-                repr(label), "name them: nas.choose(name, {'relu': nn.ReLU, 'gelu': nn.GELU})",
-            )  # fmt: skip
+                name,
+                "options that are numbers, strings, booleans, None or tuples of them",
+                repr(label),
+                "name them: nas.choose(name, {'relu': nn.ReLU, 'gelu': nn.GELU})",
+            )
     if len(set(labels)) < len(labels):
         raise SpaceError(name, "options that differ", repr(options))
     return labels
@@ -187,17 +190,20 @@ def _default(name: str, default: Any, labels: tuple[Answer, ...]) -> Answer:
 def _builders(name: str, options: Any) -> Mapping[str, Callable[[], Any]]:
     if not isinstance(options, Mapping):
         raise SpaceError(
-            name, "a mapping from label to something that builds the module",
-            type(options).__name__, f"nas.one_of({name!r}, {{'conv': lambda: ..., 'skip': ...}})",
-        )  # fmt: skip
+            name,
+            "a mapping from label to something that builds the module",
+            type(options).__name__,
+            f"nas.one_of({name!r}, {{'conv': lambda: ..., 'skip': ...}})",
+        )
     for label, build in options.items():
         check_name(label)
         if not callable(build) or _is_module(build):
             raise SpaceError(
-                f"{name}={label}", "something that builds the module when called",
+                f"{name}={label}",
+                "something that builds the module when called",
                 "a module that is already built" if _is_module(build) else repr(build),
                 f"put lambda: in front, so that only the chosen one is built: {label!r}: lambda: …",
-            )  # fmt: skip
+            )
     return {plain(label): build for label, build in options.items()}
 
 

@@ -25,9 +25,11 @@ def check_name(name: Any) -> None:
     """Raise :class:`SpaceError` unless it can name a decision, an option or a scope."""
     if not isinstance(name, str) or not _NAME.match(name):
         raise SpaceError(
-            f"name {name!r}", "a string without spaces, dots and equals signs", None,
+            f"name {name!r}",
+            "a string without spaces, dots and equals signs",
+            None,
             "scopes add the dots: with nas.scope('stage1'): ...",
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +220,11 @@ class Real(Decision):
 
     def answers(self) -> Iterator[Answer]:
         raise SpaceError(
-            self.name, "a decision that can be listed", "a continuous range",
+            self.name,
+            "a decision that can be listed",
+            "a continuous range",
             "enumerate works on spaces without nas.real; sample works on all",
-        )  # fmt: skip
+        )
 
     def accepts(self, answer: Answer) -> bool:
         if not isinstance(answer, int | float) or isinstance(answer, bool):

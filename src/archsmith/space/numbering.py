@@ -116,8 +116,9 @@ def find_plan(runs: Sequence[Sequence[str]]) -> Plan:
     for name in dict.fromkeys(itertools.chain.from_iterable(runs)):
         for group, number, _, _ in _groups(name):
             numbers.setdefault(group, set()).add(number)
-    candidates = sorted((g for g, seen in numbers.items() if len(seen) > 1),
-                        key=lambda g: (-len(numbers[g]), g))[:_GROUPS]  # fmt: skip
+    candidates = sorted(
+        (g for g, seen in numbers.items() if len(seen) > 1), key=lambda g: (-len(numbers[g]), g)
+    )[:_GROUPS]
     best, fewest = Plan(), _steps(Plan(), runs)
     enough = _GAIN * fewest
     for count in range(1, len(candidates) + 1):

@@ -26,10 +26,10 @@ def refuse_outside(name: str, place: str, readings: list[frozenset[int | None]])
     Args:
         readings: of the readings that go on elsewhere, the threads that ran when each began.
     """
-    got, mend = _mistake(readings)
+    got, hint = _mistake(readings)
     if got:
         raise SpaceError(
-            name, "a choice that is asked while the model is built", f"one {got}, at {place}", mend
+            name, "a choice that is asked while the model is built", f"one {got}, at {place}", hint
         )
 
 

@@ -79,12 +79,13 @@ class Reading:
         self.times[name] += 1
         if len(self.asked) >= _DECISIONS or self.times[name] > _QUESTIONS:
             raise SpaceError(
-                name, f"a builder that ends: at most {_DECISIONS:,} decisions in one model",
+                name,
+                f"a builder that ends: at most {_DECISIONS:,} decisions in one model",
                 f"{len(self.asked):,} decisions by {self.times.total():,} questions, the last at "
                 f"{_place()}",
                 "let something else than an answer end the loop, such as for i in range(...), and "
                 "ask how often by nas.repeat or nas.choose",
-            )  # fmt: skip
+            )
         before = self.asked.get(name)
         if before is not None:
             if before != decision:
@@ -134,7 +135,7 @@ class Reading:
         """Let copies of a module and of its parts tell what they are copies of.
 
         Copying takes an instance's attributes along, however it is done: ``copy.deepcopy``, of
-        which ``nn.TransformerEncoder`` makes its layers, ``copy.copy``, pickling. :meth:`settle`
+        which ``nn.TransformerEncoder`` makes its layers, ``copy.copy``, pickling. :meth:`open_problem`
         takes the marks off again.
         """
         from torch import nn
@@ -147,7 +148,7 @@ class Reading:
             part.__dict__[_MARK] = id(part)
             self._marked[id(part)] = part
 
-    def settle(self, model: Any) -> None:
+    def open_problem(self, model: Any) -> None:
         """Treat copies in a finished model as what they are copies of.
 
         Of an option that was taken apart the parts in the model stand for it.

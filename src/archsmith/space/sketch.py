@@ -58,9 +58,10 @@ def random_names(one: nn.Module, two: nn.Module) -> set[str]:
     """Of the tensors that two builds keep, those whose values differ."""
     first, second = _kept(one), _kept(two)
     return {
-        name for name, tensor in first.items()
+        name
+        for name, tensor in first.items()
         if name not in second or not _same(tensor.detach(), second[name].detach())
-    }  # fmt: skip
+    }
 
 
 def fill(model: nn.Module, drawn: Collection[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .._support.registry import Registry
-from .base import Memo, Strategy, fresh
+from .base import HistoryCache, Strategy, sample_unseen
 
 #: Name to :class:`Strategy` class.
 strategies = Registry(
@@ -53,4 +53,4 @@ def named(name: str) -> Callable[[], Strategy]:
     return found
 
 
-__all__ = ["Memo", "Strategy", "fresh", "named", "strategies"]
+__all__ = ["HistoryCache", "Strategy", "named", "sample_unseen", "strategies"]

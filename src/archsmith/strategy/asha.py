@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..history.trial import Fidelity, History, Proposal, Trial
 from ..space.architecture import Architecture
-from .base import Memo, Strategy, fresh
+from .base import HistoryCache, Strategy, sample_unseen
 from .rungs import (
     Rung,
     check_ladder,
@@ -43,7 +43,7 @@ class ASHA(Strategy):
     def __init__(self, eta: float = 3, min_epochs: int = 1) -> None:
         check_ladder(self.name, eta, min_epochs)
         self.eta, self.min_epochs = eta, min_epochs
-        self._memo = Memo(self._make)
+        self._memo = HistoryCache(self._make)
 
     def check(self, space: Space, history: History) -> None:
         super().check(space, history)
@@ -64,7 +64,7 @@ class ASHA(Strategy):
 
     def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         """A new architecture for the lowest rung, ``None`` where there is none."""
-        architecture = fresh(space, history, lambda: space.sample(rng))
+        architecture = sample_unseen(space, history, lambda: space.sample(rng))
         return Proposal(architecture, note="random") if architecture else None
 
     def rungs(self, history: History) -> tuple[int, ...]:

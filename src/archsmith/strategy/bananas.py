@@ -17,7 +17,7 @@ from ..predictor.ensemble import Array, Ensemble
 from ..predictor.features import Features, features_of
 from ..predictor.feedforward import FeedForward
 from ..space.architecture import Architecture
-from .base import Memo, Strategy, fresh
+from .base import HistoryCache, Strategy, sample_unseen
 from .ranking import Ranking, normal_scores
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class _Mutating(Strategy):
             if value < least:
                 raise InputError(f"{self.name}, {what}", f"{least} or more", str(value))
         self.start, self.candidates, self.parents = start, candidates, parents
-        self._memo = Memo(lambda space, history: _Predictor(space, history, self.ensemble))
+        self._memo = HistoryCache(lambda space, history: _Predictor(space, history, self.ensemble))
 
     @abstractmethod
     def ensemble(self, rows: Array, scores: Array) -> _Ensemble:
@@ -164,7 +164,7 @@ class _Networks:
 
 
 def _random(space: Space, history: History, rng: random.Random) -> Proposal | None:
-    architecture = fresh(space, history, lambda: space.sample(rng))
+    architecture = sample_unseen(space, history, lambda: space.sample(rng))
     return Proposal(architecture, note="random") if architecture else None
 
 

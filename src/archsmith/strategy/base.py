@@ -54,9 +54,11 @@ class Strategy(ABC):
         if len(history.objectives) > 1 and not self.several_objectives:
             names = ", ".join(o.metric for o in history.objectives)
             raise InputError(
-                self.name, "one objective", f"{len(history.objectives)} ({names})",
+                self.name,
+                "one objective",
+                f"{len(history.objectives)} ({names})",
                 "genetic, nsga2 and bayesian trade several off; or make the others limits",
-            )  # fmt: skip
+            )
 
     def describe(self, space: Space, history: History) -> str:
         """What it does in this study, for people; the name where there is no more to say."""
@@ -73,7 +75,7 @@ class Absorbing(Protocol):
 S = TypeVar("S", bound=Absorbing)
 
 
-class Memo(Generic[S]):
+class HistoryCache(Generic[S]):
     """What a strategy has learned from a history, kept between proposals.
 
     It is a cache: with another history or space it is made anew and taught from the beginning, and
@@ -107,7 +109,7 @@ class Memo(Generic[S]):
         return state
 
 
-def fresh(
+def sample_unseen(
     space: Space, history: History, draw: Callable[[], Architecture], tries: int = 64
 ) -> Architecture | None:
     """The first drawn architecture that the history has not seen in any spelling.

@@ -18,7 +18,7 @@ from .acquisition import (
     hypervolume_improvement,
     noisy_expected_improvement,
 )
-from .base import Memo, Strategy, fresh
+from .base import HistoryCache, Strategy, sample_unseen
 from .candidates import Pool, around
 from .exact import Exact, Values, kept
 from .ranking import Ranking
@@ -62,7 +62,7 @@ class BayesianOptimization(Strategy):
         if start < 2:
             raise InputError("bayesian", "start >= 2", str(start))
         self.start = start
-        self._memo = Memo(_Learned)
+        self._memo = HistoryCache(_Learned)
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         learned = self._memo.at(space, history)
@@ -212,5 +212,5 @@ class _Search:
 
 
 def _random(space: Space, history: History, rng: random.Random) -> Proposal | None:
-    architecture = fresh(space, history, lambda: space.sample(rng))
+    architecture = sample_unseen(space, history, lambda: space.sample(rng))
     return Proposal(architecture, note="random") if architecture else None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .._support.errors import InputError, SpaceError
 from ..history.trial import History, Proposal, State, Trial
 from ..space.architecture import Architecture
-from .base import Memo
+from .base import HistoryCache
 from .hyperband import Hyperband
 from .parzen import Parzen
 from .rungs import Rung, finished, rung_of
@@ -85,9 +85,12 @@ class Density:
         if candidates < 1:
             raise InputError(f"{name}: candidates", "1 or more", str(candidates))
         self._rungs, self._random, self._good, self._candidates = (
-            rungs, random_share, good, candidates,
-        )  # fmt: skip
-        self._results = Memo(self._observe)
+            rungs,
+            random_share,
+            good,
+            candidates,
+        )
+        self._results = HistoryCache(self._observe)
 
     def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         """The most promising new one of the draws; ``None`` for one to be drawn evenly."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..history.trial import Fidelity, History, Proposal, Trial
 from ..space.architecture import Architecture
-from .base import Memo, Strategy, fresh
+from .base import HistoryCache, Strategy, sample_unseen
 from .rungs import check_ladder, finished, ladder, leftover, promotion, rung_of, survivors
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Synchronous(Strategy):
     def __init__(self, eta: float = 3, min_epochs: int = 1) -> None:
         check_ladder(self.name, eta, min_epochs)
         self.eta, self.min_epochs = eta, min_epochs
-        self._memo = Memo(self._make)
+        self._memo = HistoryCache(self._make)
 
     @abstractmethod
     def plan(self, epochs: Sequence[int]) -> list[Shape]:
@@ -64,7 +64,7 @@ class Synchronous(Strategy):
 
     def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         """A new architecture to enter a bracket, ``None`` where there is none."""
-        architecture = fresh(space, history, lambda: space.sample(rng))
+        architecture = sample_unseen(space, history, lambda: space.sample(rng))
         return Proposal(architecture, note="random") if architecture else None
 
     def rungs(self, history: History) -> tuple[int, ...]:

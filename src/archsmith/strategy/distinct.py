@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .._support.errors import InputError
 from ..history.trial import History, Proposal, Trial
-from .base import Memo, Strategy, check_whole, fresh
+from .base import HistoryCache, Strategy, check_whole, sample_unseen
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -34,7 +34,7 @@ class Distinct(Strategy):
         if tries < 1:
             raise InputError("distinct", "tries of 1 or more", str(tries))
         self.strategy, self.tries = strategy, tries
-        self._memo = Memo(_Highest)
+        self._memo = HistoryCache(_Highest)
 
     def check(self, space: Space, history: History) -> None:
         self.strategy.check(space, history)
@@ -52,7 +52,7 @@ class Distinct(Strategy):
         if proposal is None or self._new(proposal, space, history):
             return proposal
         last = proposal.architecture
-        found = fresh(space, history, lambda: space.mutate(last, rng))
+        found = sample_unseen(space, history, lambda: space.mutate(last, rng))
         return Proposal(found, proposal.fidelity, "instead of a repetition") if found else None
 
     def _new(self, proposal: Proposal, space: Space, history: History) -> bool:

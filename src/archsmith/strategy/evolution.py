@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._support.errors import InputError
 from ..history.trial import History, Proposal
-from .base import Strategy, check_whole, fresh
+from .base import Strategy, check_whole, sample_unseen
 from .population import offspring
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class RegularizedEvolution(Strategy):
         if len(alive) < self.population:
             broken = [t for t in history.pruned if history.violation(t.metrics) > 0]
             if len(broken) < self.population:
-                architecture = fresh(space, history, lambda: space.sample(rng))
+                architecture = sample_unseen(space, history, lambda: space.sample(rng))
                 return Proposal(architecture, note="random") if architecture else None
             alive = sorted(alive + broken, key=lambda t: t.number)[-self.population :]
         parent = history.ranked(rng.sample(alive, self.sample))[0]

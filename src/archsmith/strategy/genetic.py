@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .._support.errors import InputError
 from ..history.trial import History, Proposal, Trial
-from .base import Memo, Strategy, check_whole, fresh
+from .base import HistoryCache, Strategy, check_whole, sample_unseen
 from .population import Survivors, breed, check_chances, comparable, offspring
 
 if TYPE_CHECKING:
@@ -47,18 +47,21 @@ class GeneticAlgorithm(Strategy):
         check_whole(self.name, population=population, elite=elite, sample=sample)
         if not (population >= 2 and 0 <= elite <= population and 1 <= sample <= population):
             raise InputError(
-                self.name, "population >= 2, and elite and sample no greater",
+                self.name,
+                "population >= 2, and elite and sample no greater",
                 f"population {population}, elite {elite}, sample {sample}",
-            )  # fmt: skip
+            )
         check_chances(self.name, crossover=crossover, mutation=mutation)
         self.population, self.elite, self.sample = population, elite, sample
         self.crossover, self.mutation = crossover, mutation
-        self._memo = Memo(lambda _, history: _Population(history, self.population, self.elite))
+        self._memo = HistoryCache(
+            lambda _, history: _Population(history, self.population, self.elite)
+        )
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         alive = self._memo.at(space, history).alive()
         if len(alive) < self.population:
-            architecture = fresh(space, history, lambda: space.sample(rng))
+            architecture = sample_unseen(space, history, lambda: space.sample(rng))
             return Proposal(architecture, note="random") if architecture else None
         first, second = (history.ranked(rng.sample(alive, self.sample))[0] for _ in range(2))
         parents = (first.architecture, second.architecture)

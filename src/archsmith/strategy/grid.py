@@ -11,7 +11,7 @@ from .._support.errors import InputError, SpaceError, Unwind
 from ..history.trial import History, Proposal, Trial
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision, Integer, Real
-from .base import Memo, Strategy, check_whole, fresh
+from .base import HistoryCache, Strategy, check_whole, sample_unseen
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -42,14 +42,14 @@ class GridSearch(Strategy):
         if levels < 2:
             raise InputError("grid", "2 levels or more", str(levels))
         self.levels = levels
-        self._memo = Memo(lambda space, _: _Place(grid(space, self.levels)))
+        self._memo = HistoryCache(lambda space, _: _Place(grid(space, self.levels)))
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         place = self._memo.at(space, history)
         while place.here is not None and not history.new(place.here):
             place.go_on(history)
         if place.stuck:
-            architecture = fresh(space, history, lambda: space.sample(rng))
+            architecture = sample_unseen(space, history, lambda: space.sample(rng))
             return Proposal(architecture, note="random") if architecture else None
         return Proposal(place.here, note="grid") if place.here is not None else None
 

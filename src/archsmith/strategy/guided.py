@@ -18,7 +18,7 @@ from ..predictor.fitting import predictor_of
 from ..predictor.validation import told
 from ..space.architecture import Architecture
 from .acquisition import chebyshev, expected_improvement, probability_below
-from .base import Memo, Strategy, fresh
+from .base import HistoryCache, Strategy, sample_unseen
 from .candidates import drawn, new
 from .ranking import Ranking, normal_scores
 
@@ -68,7 +68,7 @@ class PredictorGuided(Strategy):
         self.predictor: str | Predictor = predictor
         self.start, self.growth = start, growth
         self._model = deepcopy(predictor_of(predictor))
-        self._memo = Memo(lambda space, history: _Guide(space, history, self))
+        self._memo = HistoryCache(lambda space, history: _Guide(space, history, self))
 
     def describe(self, space: Space, history: History) -> str:
         return f"{self.name}: {self._model.name}, at random until it ranks what it has not seen"
@@ -220,5 +220,5 @@ def _different(space: Space, trials: Sequence[Trial]) -> int:
 
 
 def _random(space: Space, history: History, rng: random.Random, note: str) -> Proposal | None:
-    architecture = fresh(space, history, lambda: space.sample(rng))
+    architecture = sample_unseen(space, history, lambda: space.sample(rng))
     return Proposal(architecture, note=note) if architecture else None

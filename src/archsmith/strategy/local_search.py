@@ -16,7 +16,7 @@ from .._support.errors import InputError
 from ..history.objective import dominates
 from ..history.trial import History, Proposal, Trial
 from ..space.architecture import Architecture
-from .base import Memo, Strategy, check_whole, fresh
+from .base import HistoryCache, Strategy, check_whole, sample_unseen
 from .population import comparable
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ class LocalSearch(Strategy):
                 self.name, "initial >= 1 and returns >= 0", f"initial {initial}, returns {returns}"
             )
         self.improvement, self.initial, self.returns = improvement, initial, returns
-        self._climb = Memo(lambda space, history: _Climb(space, history, self))
-        self._front = Memo(_Front)
+        self._climb = HistoryCache(lambda space, history: _Climb(space, history, self))
+        self._front = HistoryCache(_Front)
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         if len(history.objectives) == 1:
@@ -79,7 +79,7 @@ class LocalSearch(Strategy):
         else:
             proposal = self._spread(self._front.at(space, history), rng)
         if proposal is None:
-            architecture = fresh(space, history, lambda: space.sample(rng))
+            architecture = sample_unseen(space, history, lambda: space.sample(rng))
             return Proposal(architecture, note="random") if architecture else None
         return proposal
 

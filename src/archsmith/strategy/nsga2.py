@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .._support.errors import InputError
 from ..history.trial import History, Proposal
-from .base import Memo, Strategy, check_whole, fresh
+from .base import HistoryCache, Strategy, check_whole, sample_unseen
 from .population import Survivors, breed, check_chances, offspring
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class NSGA2(Strategy):
             raise InputError(f"{self.name}: population", "2 or more", str(population))
         check_chances(self.name, crossover=crossover, mutation=mutation)
         self.population, self.crossover, self.mutation = population, crossover, mutation
-        self._memo = Memo(lambda _, history: Survivors(history, self.population))
+        self._memo = HistoryCache(lambda _, history: Survivors(history, self.population))
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         alive = self._memo.at(space, history).alive
         if len(alive) < self.population:
-            architecture = fresh(space, history, lambda: space.sample(rng))
+            architecture = sample_unseen(space, history, lambda: space.sample(rng))
             return Proposal(architecture, note="random") if architecture else None
         # Survivors are sorted by front and crowding distance: the lower place wins.
         places = [min(rng.sample(range(len(alive)), 2)) for _ in range(2)]

@@ -22,7 +22,7 @@ from ..history.objective import Limit
 from ..history.trial import History, Proposal, State, Trial
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision, Integer, Real
-from .base import Memo, Strategy, fresh
+from .base import HistoryCache, Strategy, sample_unseen
 from .suggestions import parameters, read, write
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class OptunaSampler(Strategy):
                 self._make(random.Random(0), 0, [])
         except (TypeError, ValueError) as error:
             raise InputError(f"optuna, {sampler}", "options that it takes", str(error)) from None
-        self._memo = Memo(self._told)
+        self._memo = HistoryCache(self._told)
 
     def check(self, space: Space, history: History) -> None:
         super().check(space, history)
@@ -98,14 +98,18 @@ class OptunaSampler(Strategy):
             return
         if len(history.objectives) > 1:
             raise InputError(
-                f"optuna, {self.sampler}", "one objective", str(len(history.objectives)),
+                f"optuna, {self.sampler}",
+                "one objective",
+                str(len(history.objectives)),
                 "optuna:TPESampler and optuna:GPSampler trade several off",
-            )  # fmt: skip
+            )
         if not any(isinstance(d, Integer | Real) for d in space.decisions(space.default())):
             raise InputError(
-                f"optuna, {self.sampler}", "a decision over a range of numbers", "none",
+                f"optuna, {self.sampler}",
+                "a decision over a range of numbers",
+                "none",
                 "it moves numbers alone; optuna:TPESampler serves all spaces",
-            )  # fmt: skip
+            )
 
     def describe(self, space: Space, history: History) -> str:
         return f"optuna:{self.sampler}"
@@ -124,7 +128,7 @@ class OptunaSampler(Strategy):
                 architecture = _asked(space, study, rng)
                 if history.new(architecture):
                     return Proposal(architecture, note=f"from {self.sampler}")
-        drawn = fresh(space, history, lambda: space.sample(rng))
+        drawn = sample_unseen(space, history, lambda: space.sample(rng))
         return Proposal(drawn, note="random") if drawn else None
 
     def _told(self, space: Space, history: History) -> _Told:
@@ -207,9 +211,13 @@ class _Told:
         if self._generation and values is not None:
             notes[self._generation] = len(self.complete) // self._population
         return self.optuna.trial.create_trial(
-            state=state, values=values, params=drawn, distributions=domains,
-            constraints=constraints if trial.state.ended else None, system_attrs=notes,
-        )  # fmt: skip
+            state=state,
+            values=values,
+            params=drawn,
+            distributions=domains,
+            constraints=constraints if trial.state.ended else None,
+            system_attrs=notes,
+        )
 
     def _end(self, trial: Trial) -> tuple[Any, list[float] | None]:
         states = self.optuna.trial.TrialState

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .._support.errors import InputError
 from ..history.trial import History, State, Trial
 from ..space.architecture import Architecture
-from .base import fresh
+from .base import sample_unseen
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -57,7 +57,7 @@ def offspring(
         tries += 1
         return child
 
-    return fresh(space, history, wider)
+    return sample_unseen(space, history, wider)
 
 
 def breed(

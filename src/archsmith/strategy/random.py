@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 from ..history.trial import History, Proposal
-from .base import Strategy, fresh
+from .base import Strategy, sample_unseen
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -18,5 +18,5 @@ class RandomSearch(Strategy):
     name = "random"
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        architecture = fresh(space, history, lambda: space.sample(rng))
+        architecture = sample_unseen(space, history, lambda: space.sample(rng))
         return Proposal(architecture, note="random") if architecture else None

@@ -26,7 +26,7 @@ class Ranking:
     """Orders trials as :meth:`~archsmith.history.trial.History.ranked` does, fast for many.
 
     It reads the metrics of each trial once; a strategy keeps it in a
-    :class:`~archsmith.strategy.base.Memo`.
+    :class:`~archsmith.strategy.base.HistoryCache`.
     """
 
     def __init__(self, space: Space, history: History) -> None:

@@ -18,7 +18,7 @@ from .._support.errors import InputError
 from ..history.trial import History, Proposal, State, Trial
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision
-from .base import Memo, Strategy, fresh
+from .base import HistoryCache, Strategy, sample_unseen
 from .questions import Draws, Question, ask, told
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Reinforce(Strategy):
         self.controller, self.learning_rate, self.optimizer = controller, learning_rate, optimizer
         self.baseline, self.entropy, self.repeats = baseline, entropy, repeats
         self.weights = None if weights is None else list(weights)
-        self._memo = Memo(self._learner)
+        self._memo = HistoryCache(self._learner)
 
     def check(self, space: Space, history: History) -> None:
         super().check(space, history)
@@ -122,7 +122,7 @@ class Reinforce(Strategy):
             # A policy that is sure of itself repeats itself; what is nearly as good comes next.
             return learner.draw(rng, 1.0 + max(0, next(tries) - _COOL) / 8)
 
-        architecture = fresh(space, history, draw)
+        architecture = sample_unseen(space, history, draw)
         return Proposal(architecture, note="drawn by the policy") if architecture else None
 
     def _learner(self, space: Space, history: History) -> _Learner:

@@ -45,17 +45,21 @@ def ladder(name: str, epochs: Sequence[int], eta: float, min_epochs: int) -> tup
     if len(epochs) < 2:
         got = f"epochs={tuple(epochs)}" if epochs else "an evaluator with one fidelity alone"
         raise InputError(
-            name, "evaluations at two numbers of epochs or more", got,
+            name,
+            "evaluations at two numbers of epochs or more",
+            got,
             "an evaluator whose `fidelities` names them (training of two epochs or more, a table "
             "that records early epochs), or a strategy without fidelity, such as evolution",
-        )  # fmt: skip
+        )
     full = epochs[-1]
     offered = [e for e in epochs if min_epochs <= e < full]
     if not offered:
         raise InputError(
-            f"{name}: min_epochs", f"less than the full {full} epochs", str(min_epochs),
+            f"{name}: min_epochs",
+            f"less than the full {full} epochs",
+            str(min_epochs),
             f"min_epochs={epochs[0]}",
-        )  # fmt: skip
+        )
     rungs, wanted = {full}, full / eta
     while wanted >= offered[0] / math.sqrt(eta):
         rungs.add(min([*offered, full], key=lambda e: abs(math.log(e / wanted))))

@@ -264,9 +264,14 @@ class Beliefs:
             values = np.concatenate([values, believed + above[self._running]])
             process = GaussianProcess(kernel, self._part(places), values - above[places])
         return Belief(
-            target, process, self._covariance(kernel, places), above[places],
-            rising(self._asked) + middle, kept, values,
-        )  # fmt: skip
+            target,
+            process,
+            self._covariance(kernel, places),
+            above[places],
+            rising(self._asked) + middle,
+            kept,
+            values,
+        )
 
     def _covariance(self, kernel: Kernel, places: list[int]) -> Array:
         """Between these of the known architectures and the candidates, (n, m)."""

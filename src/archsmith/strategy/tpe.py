@@ -15,7 +15,7 @@ import numpy as np
 from .._support.errors import InputError, SpaceError
 from ..history.trial import History, Proposal, Trial
 from ..space.architecture import Architecture
-from .base import Memo, Strategy, fresh
+from .base import HistoryCache, Strategy, sample_unseen
 from .parzen import Parzen
 from .ranking import Ranking
 
@@ -64,7 +64,7 @@ class TPE(Strategy):
             raise InputError("tpe, share", "a number between 0 and 1", f"{share:g}")
         self.start, self.share = start, share
         self.candidates, self.multivariate = candidates, multivariate
-        self._memo = Memo(Ranking)
+        self._memo = HistoryCache(Ranking)
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         ranking = self._memo.at(space, history)
@@ -84,7 +84,7 @@ class TPE(Strategy):
         return Proposal(drawn[best], note=f"best of {len(drawn)} like the best {len(good)} trials")
 
     def _random(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        architecture = fresh(space, history, lambda: space.sample(rng))
+        architecture = sample_unseen(space, history, lambda: space.sample(rng))
         return Proposal(architecture, note="random") if architecture else None
 
     def _candidates(

@@ -5,10 +5,10 @@ from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report
 from .preflight import check_limits, check_shapes
 from .processes import Processes
 from .progress import Progress
-from .record import Event, Record, Session
+from .record import Event, Record, SessionRecord
 from .result import StudyResult
 from .sqlite import SqliteStore
-from .stopping import CurveStop, MedianStop, Rule, Stopper, stoppers
+from .stopping import CurveStop, MedianStop, Pruner, Rule, stoppers
 from .store import MemoryStore, Store
 from .study import Study
 
@@ -25,12 +25,12 @@ __all__ = [
     "MemoryStore",
     "Processes",
     "Progress",
+    "Pruner",
     "Record",
     "Report",
     "Rule",
-    "Session",
+    "SessionRecord",
     "SqliteStore",
-    "Stopper",
     "Store",
     "Study",
     "StudyResult",

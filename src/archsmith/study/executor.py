@@ -196,7 +196,7 @@ class _Watch(Watch):
         self._report(EpochDone(self._job.number, told))
         if self._job.rule is not None:
             self._curve.append(told)
-            why = self._job.rule.hopeless(self._curve)
+            why = self._job.rule.should_prune(self._curve)
             if why:
                 # What the epochs gave stays in the curve: it is not what a whole training gives.
                 raise TrialPruned(why)

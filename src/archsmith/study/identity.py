@@ -70,13 +70,17 @@ def check_identity(space: Space, known: Mapping[str, Any], where: str) -> None:
                 return
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunFolderError(
-                where, "a record of what the builder builds", f"a damaged one ({error!r})",
+                where,
+                "a record of what the builder builds",
+                f"a damaged one ({error!r})",
                 "bring study.db back from a copy, or start in another run folder",
-            ) from error  # fmt: skip
+            ) from error
     raise RunFolderError(
-        where, f"the models of {space.name} as they were when this began", changed,
+        where,
+        f"the models of {space.name} as they were when this began",
+        changed,
         "bring the builder back to what it was, or start in another run folder",
-    )  # fmt: skip
+    )
 
 
 def _changed(space: Space, was: Mapping[str, Any], machine: Mapping[str, str]) -> str:

@@ -74,14 +74,18 @@ class RunLock:
         """
         if os.getpid() != self._pid:
             raise StoreError(
-                str(self._folder), "one process that writes", "a forked copy of it",
+                str(self._folder),
+                "one process that writes",
+                "a forked copy of it",
                 "let the copy end by os._exit",
-            )  # fmt: skip
+            )
         if _place(self._file) != self._place:
             raise StoreError(
-                str(self._folder), "files that stay open", "that an evaluator or a builder closed "
-                "files that were not its own", "use workers=2, which keeps it apart",
-            )  # fmt: skip
+                str(self._folder),
+                "files that stay open",
+                "that an evaluator or a builder closed files that were not its own",
+                "use workers=2, which keeps it apart",
+            )
 
     def release(self) -> None:
         """Let go. The file stays: removing it could take it from under somebody else's lock."""

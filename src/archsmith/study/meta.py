@@ -18,7 +18,7 @@ from ..strategy.base import Strategy
 from ..strategy.keep_limits import KeepLimits
 from ..strategy.start import StartFrom
 from .sameness import data_change
-from .stopping import Stopper
+from .stopping import Pruner
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -56,7 +56,7 @@ def describe(
     limits: Sequence[Limit],
     seed: int,
     extra: Mapping[str, Any] | None = None,
-    stop: Stopper | None = None,
+    stop: Pruner | None = None,
 ) -> dict[str, Any]:
     """The description of a study as JSON values.
 
@@ -98,7 +98,7 @@ def arguments_of(strategy: Strategy) -> dict[str, Any]:
     return _plain_arguments(strategy)
 
 
-def _plain_arguments(made: Strategy | Stopper) -> dict[str, Any]:
+def _plain_arguments(made: Strategy | Pruner) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in inspect.signature(type(made)).parameters:
         value = getattr(made, name, _ABSENT)
@@ -137,7 +137,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def goals(meta: Mapping[str, Any]) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
+def objectives_in(meta: Mapping[str, Any]) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
     """The objectives and limits of a described study."""
     with undamaged("study", "objectives and limits as archsmith writes them", RESTORE):
         objectives = tuple(Objective(metric, direction) for metric, direction in meta["objectives"])
@@ -147,11 +147,27 @@ def goals(meta: Mapping[str, Any]) -> tuple[tuple[Objective, ...], tuple[Limit, 
 
 #: What the description of a search holds, as far as pages and commands rely on it.
 _KEPT: dict[str, type] = {
-    "space": str, "strategy": str, "data": str, "name": str, "task": str, "reference": str,
-    "command": str, "platform": str, "device": str, "arguments": dict, "read": dict,
-    "recipe": dict, "fidelity": dict, "default": dict, "versions": dict, "summary": list,
-    "metrics": list, "objectives": list, "limits": list, "seed": int,
-}  # fmt: skip
+    "space": str,
+    "strategy": str,
+    "data": str,
+    "name": str,
+    "task": str,
+    "reference": str,
+    "command": str,
+    "platform": str,
+    "device": str,
+    "arguments": dict,
+    "read": dict,
+    "recipe": dict,
+    "fidelity": dict,
+    "default": dict,
+    "versions": dict,
+    "summary": list,
+    "metrics": list,
+    "objectives": list,
+    "limits": list,
+    "seed": int,
+}
 
 
 def check_kept(where: str, meta: Mapping[str, Any]) -> None:
@@ -177,20 +193,22 @@ def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) 
     """
     if change := data_change(known, wanted):
         raise RunFolderError(
-            where, "the data that the study there was begun on", f"other data: {change}",
+            where,
+            "the data that the study there was begun on",
+            f"other data: {change}",
             "bring the data back to what it was; new data is a new study, in another run folder",
-        )  # fmt: skip
+        )
     for key in IDENTITY if "digest" in known else (*IDENTITY, "data"):
         if key not in known or known[key] == wanted.get(key):
             continue
-        mend = "give the options of the first run again, or another run folder"
+        hint = "give the options of the first run again, or another run folder"
         if key == "fingerprint":
             same_decisions(where, known, wanted.get(key))
         raise RunFolderError(
             where,
             f"the study begun there, with {key} {_shown(known.get(key))}",
             f"{key} {_shown(wanted.get(key))}",
-            mend,
+            hint,
         )
 
 

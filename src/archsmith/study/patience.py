@@ -87,7 +87,7 @@ class Patience:
         return bool(self.slowest) and now - trial.began >= max(OVERDUE_LEAST, usual)
 
 
-def hopeless(
+def never_ready(
     waiting: Sequence[int], given_up: Counter[int], deaths: Counter[int]
 ) -> Iterator[tuple[int, str]]:
     """The trials to fail before a session starts, with why: those that were given up too often, and

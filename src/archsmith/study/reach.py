@@ -143,7 +143,7 @@ def _search(look: Look, limits: tuple[Limit, ...], seed: int, looks: int) -> Rea
     reach.doubt = (
         f"no architecture that keeps {' and '.join(map(str, limits))} was found: {missed.got}, of "
         f"{size} in the space. The search looks on, and stops what breaks a limit before it is "
-        f"trained; or {missed.mend}"
+        f"trained; or {missed.hint}"
     )
     return reach
 

@@ -35,7 +35,7 @@ class Event(NamedTuple):
 
 
 @dataclass(slots=True)
-class Session:
+class SessionRecord:
     """One process's time with a study.
 
     Attributes:
@@ -68,7 +68,7 @@ class Record:
 
     trials: list[Trial] = field(default_factory=list)
     ended: list[Trial] = field(default_factory=list)
-    sessions: list[Session] = field(default_factory=list)
+    sessions: list[SessionRecord] = field(default_factory=list)
     notes: dict[str, Any] = field(default_factory=dict)
     deaths: Counter[int] = field(default_factory=Counter)
     given_up: Counter[int] = field(default_factory=Counter)
@@ -107,7 +107,9 @@ def _apply(record: Record, event: Event) -> None:
         record.notes[data["name"]] = data["value"]
         return
     if kind == "opened":
-        record.sessions.append(Session(len(record.sessions), data["pid"], data["host"], when, when))
+        record.sessions.append(
+            SessionRecord(len(record.sessions), data["pid"], data["host"], when, when)
+        )
         return
     if record.sessions:
         record.sessions[-1].last = when

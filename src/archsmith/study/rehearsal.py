@@ -44,23 +44,26 @@ def rehearse(space: Space, task: Task, data: Data, recipe: Recipe, device: str =
             apart(state)
         except ArchsmithError as error:
             said = f"{error.where}: {error.got}"
-            raise SpaceError(where, error.expected, said, error.mend) from error
+            raise SpaceError(where, error.expected, said, error.hint) from error
         second = space.build(architecture, seed=1)
         try:
             second.load_state_dict(state)
         except Exception as error:
             raise SpaceError(
-                where, "a state dict that fills a second build, as the export of a result does",
-                told(error), "register all parameters and buffers in __init__, with their sizes",
-            ) from error  # fmt: skip
+                where,
+                "a state dict that fills a second build, as the export of a result does",
+                told(error),
+                "register all parameters and buffers in __init__, with their sizes",
+            ) from error
         by = _apart(model, second, inputs)
     if by > _ROUNDING:
         raise SpaceError(
-            where, "the same outputs of a second build that is filled from the state dict",
+            where,
+            "the same outputs of a second build that is filled from the state dict",
             f"outputs that differ by {by:.2g} of their size",
             "keep what training changes in parameters or with register_buffer: plain attributes "
             "are lost when a model is kept",
-        )  # fmt: skip
+        )
 
 
 def _check_training(where: str, task: Task, model: nn.Module, inputs: Tree) -> None:
@@ -74,10 +77,11 @@ def _check_training(where: str, task: Task, model: nn.Module, inputs: Tree) -> N
             raise _cannot(where, error) from error
     if task.plain and not isinstance(outputs, torch.Tensor):
         raise SpaceError(
-            where, f"one tensor in training too, which the loss of {task.name} takes",
+            where,
+            f"one tensor in training too, which the loss of {task.name} takes",
             kind_of(outputs),
             "give the main output alone in both modes; auxiliary outputs have no part in the loss",
-        )  # fmt: skip
+        )
 
 
 def _step(
@@ -95,10 +99,12 @@ def _step(
 
 def _cannot(where: str, error: Exception) -> SpaceError:
     return SpaceError(
-        where, "a model that trains: forward, loss, backward and a step of the optimiser on a real "
-        "batch, then evaluation", told(error),
+        where,
+        "a model that trains: forward, loss, backward and a step of the optimiser on a real "
+        "batch, then evaluation",
+        told(error),
         advice(error) or "mend the model so that it trains in a plain loop with the task's loss",
-    )  # fmt: skip
+    )
 
 
 def _apart(one: nn.Module, two: nn.Module, inputs: Tree) -> float:

@@ -33,7 +33,7 @@ class Rule(ABC):
     """When one trial is hopeless. It travels with the trial to wherever that is evaluated."""
 
     @abstractmethod
-    def hopeless(self, curve: Curve) -> str:
+    def should_prune(self, curve: Curve) -> str:
         """Why to stop after these epochs; empty where to go on.
 
         Args:
@@ -41,7 +41,7 @@ class Rule(ABC):
         """
 
 
-class Stopper(ABC):
+class Pruner(ABC):
     """Makes the rule of a trial from what has ended when it starts.
 
     With one worker nothing ends meanwhile, so a rule is a function of the history, and resuming is
@@ -72,19 +72,22 @@ class Stopper(ABC):
         if len(history.objectives) > 1:
             names = ", ".join(o.metric for o in history.objectives)
             raise InputError(
-                f"stop by {self.name}", "one objective", names,
+                f"stop by {self.name}",
+                "one objective",
+                names,
                 "a trial that is behind in one may be ahead in another; make the others limits",
-            )  # fmt: skip
+            )
 
     def rule(self, history: History, trial: Trial) -> Rule | None:
         """The rule of a trial that starts now; ``None`` while too little is known."""
         objective = history.objectives[0]
         ended = [
-            other for other in history.finished
+            other
+            for other in history.finished
             if other.fidelity == trial.fidelity
             and len(other.curve) > 1
             and all(objective.metric in row for row in other.curve)
-        ]  # fmt: skip
+        ]
         if len(ended) < self.startup:
             return None
         last = trial.fidelity.epochs or max(len(other.curve) for other in ended)
@@ -101,7 +104,7 @@ class Stopper(ABC):
         return max(1, math.ceil(self.grace * last))
 
 
-class MedianStop(Stopper):
+class MedianStop(Pruner):
     """Stops a trial whose best value so far is worse than the median of the others' averages up to
     the same epoch (Golovin et al. 2017, Google Vizier, section 3.2)."""
 
@@ -133,7 +136,7 @@ class MedianRule(Rule):
     last: int
     bars: tuple[float, ...]
 
-    def hopeless(self, curve: Curve) -> str:
+    def should_prune(self, curve: Curve) -> str:
         epoch = len(curve)
         if not self.first <= epoch < self.last or epoch > len(self.bars):
             return ""
@@ -148,11 +151,11 @@ class MedianRule(Rule):
         )
 
 
-class CurveStop(Stopper):
+class CurveStop(Pruner):
     """Stops a trial whose curve, extrapolated, will hardly end among the best (Domhan et al. 2015).
 
     Args:
-        startup, grace: as of every :class:`Stopper`.
+        startup, grace: as of every :class:`Pruner`.
         chance: it is stopped when the probability of ending among the best is below this.
         rivals: among how many of the best finished trials.
     """
@@ -206,7 +209,7 @@ class CurveRule(Rule):
     bar: float
     chance: float
 
-    def hopeless(self, curve: Curve) -> str:
+    def should_prune(self, curve: Curve) -> str:
         epoch = len(curve)
         if not self.first <= epoch < self.last:
             return ""
@@ -222,20 +225,18 @@ class CurveRule(Rule):
         )
 
 
-def stopper_of(stop: str | Stopper | None) -> Stopper | None:
+def pruner_of(stop: str | Pruner | None) -> Pruner | None:
     """The stopper itself, made by its name where that is given.
 
     Raises:
         UnknownNameError: no stopping rule of that name.
     """
-    if stop is None or isinstance(stop, Stopper):
+    if stop is None or isinstance(stop, Pruner):
         return stop
-    made: Stopper = stoppers.get(stop)()
+    made: Pruner = stoppers.get(stop)()
     return made
 
 
 def _losses(objective: Objective, curve: Curve) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """The objective of each epoch, smaller is better; NaN where an epoch does not have it."""
-    return np.array([
-        objective.loss(row) if objective.metric in row else math.nan for row in curve
-    ])  # fmt: skip
+    return np.array([objective.loss(row) if objective.metric in row else math.nan for row in curve])

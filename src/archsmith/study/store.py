@@ -12,7 +12,7 @@ from typing import Any
 
 from .._support.errors import RunFolderError
 from ..history.trial import History, State, Trial
-from .meta import check_same, goals, renewed
+from .meta import check_same, objectives_in, renewed
 from .record import GONE, Event, Record, as_history, replay
 
 
@@ -134,12 +134,20 @@ class Store(ABC):
             given_up: numbers of those that are themselves the reason.
         """
         now = time.time()
-        self.append(*(
-            Event("returned", t.number, now, {
-                "reason": reason, **({"given_up": True} if t.number in given_up else {}),
-            })
-            for t in trials
-        ))  # fmt: skip
+        self.append(
+            *(
+                Event(
+                    "returned",
+                    t.number,
+                    now,
+                    {
+                        "reason": reason,
+                        **({"given_up": True} if t.number in given_up else {}),
+                    },
+                )
+                for t in trials
+            )
+        )
         for trial in trials:
             trial.state, trial.worker, trial.curve = State.PROPOSED, "", []
 
@@ -162,7 +170,7 @@ class Store(ABC):
             raise RunFolderError(
                 str(self.folder or "store"), "a study", "a store in which none was begun"
             )
-        objectives, limits = goals(meta)
+        objectives, limits = objectives_in(meta)
         return as_history(self.record(), objectives, limits)
 
 

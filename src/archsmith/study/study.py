@@ -23,14 +23,14 @@ from .fidelity import asked, counted, offered, part, worth
 from .incumbent import Incumbents
 from .interrupts import Interrupts
 from .meta import check_same, describe
-from .patience import GIVEN_UP, Patience, Since, hopeless
+from .patience import GIVEN_UP, Patience, Since, never_ready
 from .progress import Progress
 from .proposing import propose
 from .reach import known_costs
 from .record import ALL_FAILED, Record, as_history
 from .result import INTERRUPTED, PREPARED, StudyResult
 from .seeds import seed_of as seed_of
-from .stopping import Stopper
+from .stopping import Pruner
 from .store import MemoryStore, Store
 from .telling import tell
 
@@ -90,7 +90,7 @@ class Study:
         seconds: float | None = None,
         trial_time: float | None = None,
         fidelity: Fidelity | None = None,
-        stop: Stopper | None = None,
+        stop: Pruner | None = None,
         meta: Mapping[str, Any] | None = None,
         on_event: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -125,7 +125,9 @@ class Study:
         self._resume(self.store.begin(self._meta))
         with Interrupts() as self._interrupts:
             try:
-                for number, reason in hopeless(self._waiting, self._given_up, self._process_deaths):
+                for number, reason in never_ready(
+                    self._waiting, self._given_up, self._process_deaths
+                ):
                     self._fail(number, reason)
                 why = over(self, bool(self._waiting))
                 if not why:

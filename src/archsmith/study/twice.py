@@ -52,10 +52,12 @@ def built_twice(
 def refuse_other_values(architecture: Architecture, by: float) -> None:
     """Raise :class:`SpaceError`: the same weights in a second build computed something else."""
     raise SpaceError(
-        _where(architecture), "the same outputs from the same weights in a second build",
+        _where(architecture),
+        "the same outputs from the same weights in a second build",
         f"outputs that differ by {by:.2g} of their size: something that the state dict does not "
-        "hold differs", _MEND,
-    )  # fmt: skip
+        "hold differs",
+        _MEND,
+    )
 
 
 def refuse_new_tensors(architecture: Architecture, before: Sequence[str], model: nn.Module) -> None:
@@ -66,10 +68,11 @@ def refuse_new_tensors(architecture: Architecture, before: Sequence[str], model:
         return
     name = (new or gone)[0]
     raise SpaceError(
-        _where(architecture), "the same parameters and buffers after a forward pass as before",
+        _where(architecture),
+        "the same parameters and buffers after a forward pass as before",
         f"{name}, which forward {'registers' if new else 'takes away'}",
         "register it in __init__: weights are filled into a second build before any pass",
-    )  # fmt: skip
+    )
 
 
 def _build(
@@ -101,10 +104,11 @@ def _refuse_unlike(architecture: Architecture, one: nn.Module, two: nn.Module) -
         if (first, said) != (second, again):
             options = "" if first != second else f" with {said}, then with {again}"
             raise SpaceError(
-                _where(architecture), "the same model each time it runs",
+                _where(architecture),
+                "the same model each time it runs",
                 f"{first}{options}" if options else f"{first} in one run, {second} in another",
                 _MEND,
-            )  # fmt: skip
+            )
 
 
 def _where(architecture: Architecture) -> str:

@@ -24,14 +24,39 @@ _MIXES = {
     getattr(owner, name)
     for owner in (torch, Tensor, F)
     for name in (
-        "addmm", "baddbmm", "bilinear", "bmm", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
-        "conv_transpose2d", "conv_transpose3d", "cumsum", "einsum", "embedding", "flip", "gather",
-        "index_select", "linear", "matmul", "mm", "multi_head_attention_forward", "roll",
-        "scaled_dot_product_attention", "sort", "take_along_dim", "tensordot", "unfold",
-        "pixel_shuffle", "pixel_unshuffle", "__matmul__", "__rmatmul__",
+        "addmm",
+        "baddbmm",
+        "bilinear",
+        "bmm",
+        "conv1d",
+        "conv2d",
+        "conv3d",
+        "conv_transpose1d",
+        "conv_transpose2d",
+        "conv_transpose3d",
+        "cumsum",
+        "einsum",
+        "embedding",
+        "flip",
+        "gather",
+        "index_select",
+        "linear",
+        "matmul",
+        "mm",
+        "multi_head_attention_forward",
+        "roll",
+        "scaled_dot_product_attention",
+        "sort",
+        "take_along_dim",
+        "tensordot",
+        "unfold",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "__matmul__",
+        "__rmatmul__",
     )
     if hasattr(owner, name)
-}  # fmt: skip
+}
 _FOLDS = {
     getattr(owner, name)
     for owner in (torch, Tensor)
@@ -153,8 +178,9 @@ class _Following(TorchFunctionMode):
         if func in _CATS:
             self._cat(out, *args, **kwargs)
             return
-        known = [self._followed[id(t)][1] for t in leaves((args, kwargs))
-                 if id(t) in self._followed]  # fmt: skip
+        known = [
+            self._followed[id(t)][1] for t in leaves((args, kwargs)) if id(t) in self._followed
+        ]
         if not known or func in _MIXES:
             return
         if func in MOVES:

@@ -56,10 +56,12 @@ def save(folder: Path, session: Session, method: Method, epoch: int, over: bool)
         _write(folder, session, method, epoch, over)
     except OSError as error:
         raise StoreError(
-            str(folder), "a folder that can be written", str(error),
+            str(folder),
+            "a folder that can be written",
+            str(error),
             "make it writable and give the same command again, which goes on from the last epoch "
             "that was written",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _write(folder: Path, session: Session, method: Method, epoch: int, over: bool) -> None:
@@ -126,17 +128,21 @@ def restore(path: Path, session: Session, method: Method) -> tuple[int, bool]:
         told, (weights, meta), (inside, _), (moments, _) = _read(path)
     except (InputError, OSError, ValueError) as error:
         raise InputError(
-            str(path), "a whole checkpoint", " ".join(str(error).split()),
+            str(path),
+            "a whole checkpoint",
+            " ".join(str(error).split()),
             f"delete {path.parent}: the training then begins anew",
-        ) from None  # fmt: skip
+        ) from None
     wanted = identity(session, method)
     differing = [key for key in wanted if told["training"].get(key) != wanted[key]]
     if differing:
         key = differing[0]
         raise InputError(
-            f"{path}, {key.replace('_', ' ')}", repr(wanted[key]), repr(told["training"].get(key)),
+            f"{path}, {key.replace('_', ' ')}",
+            repr(wanted[key]),
+            repr(told["training"].get(key)),
             "go on with the same settings, or train in another folder",
-        )  # fmt: skip
+        )
     session.step, session.elapsed = told["step"], told["elapsed"]
     session.held_batches, session.rate = told["held_batches"], told["rate"]
     session.curve = told["curve"]

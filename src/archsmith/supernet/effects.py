@@ -15,9 +15,10 @@ def note_effects(survey: Survey, start: Seen, seen: Seen) -> None:
         SpaceError: it moves blocks that are numbered through.
     """
     changed = [
-        name for name, answer in seen.architecture.items()
+        name
+        for name, answer in seen.architecture.items()
         if name in start.architecture and start.architecture[name] != answer
-    ]  # fmt: skip
+    ]
     if len(changed) != 1:
         return
     name = changed[0]

@@ -11,7 +11,7 @@ from ..history.objective import violation
 from ..space.architecture import Architecture
 from ..strategy.controller import LSTMPolicy
 from ..strategy.reinforce import Learner
-from .method import Batch, Moment, Path, SampledMethod, Sampler, accepted
+from .method import Batch, Moment, SampledMethod, SampledPath, Sampler, accepted
 from .session import Session
 
 #: Draws of the controller that its best architectures are picked from, and tries for new ones.
@@ -24,10 +24,10 @@ class Drawn(Sampler):
     def __init__(self) -> None:
         self.learner: Learner | None = None
 
-    def paths(self, now: Moment) -> list[Path]:
+    def paths(self, now: Moment) -> list[SampledPath]:
         learner = self.learner
         assert learner is not None, "begin comes first"
-        return [Path(accepted(lambda: learner.draw(now.rng)))]
+        return [SampledPath(accepted(lambda: learner.draw(now.rng)))]
 
 
 class ENAS(SampledMethod):

@@ -9,7 +9,7 @@ from typing import Any
 from .._support.errors import InputError
 from ..space.architecture import Answer, Architecture
 from ..space.decision import Decision
-from .method import Moment, Path, SampledMethod, Sampler
+from .method import Moment, SampledMethod, SampledPath, Sampler
 
 
 class Fair(Sampler):
@@ -37,13 +37,13 @@ class Fair(Sampler):
     def begin(self) -> None:
         self._decks = {}
 
-    def paths(self, now: Moment) -> list[Path]:
-        drawn: list[Path] = []
+    def paths(self, now: Moment) -> list[SampledPath]:
+        drawn: list[SampledPath] = []
         most = 1
         # Decisions with more answers may only come up on the way.
         while len(drawn) < (self._count or most):
             architecture, widest = self._draw(now)
-            drawn.append(Path(architecture))
+            drawn.append(SampledPath(architecture))
             most = max(most, widest)
         return drawn
 

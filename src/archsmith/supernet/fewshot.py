@@ -13,7 +13,7 @@ from ..history.objective import Limit, Objective
 from ..space import Space
 from ..space.architecture import Answer
 from ..space.decision import Decision
-from .method import Batch, Moment, Path, SampledMethod, Sampler, accepted
+from .method import Batch, Moment, SampledMethod, SampledPath, Sampler, accepted
 from .session import Session
 
 #: Random architectures that are looked at for decisions that all have.
@@ -29,16 +29,16 @@ class Split(Sampler):
     def begin(self) -> None:
         self.by = None
 
-    def paths(self, now: Moment) -> list[Path]:
+    def paths(self, now: Moment) -> list[SampledPath]:
         if self.by is None:
-            return [Path(now.draw())]
+            return [SampledPath(now.draw())]
         answers = list(self.by.answers())
         name, answer = self.by.name, answers[now.step % len(answers)]
 
         def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
             return answer if decision.name == name else decision.draw(now.rng)
 
-        return [Path(now.draw(policy))]
+        return [SampledPath(now.draw(policy))]
 
 
 class FewShotNAS(SampledMethod):
@@ -108,12 +108,16 @@ def splitting(space: Space, name: str | None = None) -> Decision:
     if name is not None and name not in fit:
         known = ", ".join(fit) or "none in this space"
         raise SpaceError(
-            "few-shot-nas, decision", "a decision of all architectures with a list of answers",
-            repr(name), f"there are: {known}",
-        )  # fmt: skip
+            "few-shot-nas, decision",
+            "a decision of all architectures with a list of answers",
+            repr(name),
+            f"there are: {known}",
+        )
     if not fit:
         raise SpaceError(
-            space.name, "a decision to split the weights by, which all architectures have", "none",
+            space.name,
+            "a decision to split the weights by, which all architectures have",
+            "none",
             "spos trains them unsplit",
-        )  # fmt: skip
+        )
     return fit[name] if name is not None else max(fit.values(), key=lambda d: d.cardinality or 0)

@@ -24,18 +24,40 @@ from .slicing import rule_of
 MOVES = {
     getattr(owner, name)
     for name in (
-        "chunk", "flatten", "movedim", "moveaxis", "narrow", "permute", "reshape", "select",
-        "split", "split_with_sizes", "squeeze", "swapaxes", "swapdims", "t", "tensor_split",
-        "transpose", "unbind", "unflatten", "unsqueeze",
+        "chunk",
+        "flatten",
+        "movedim",
+        "moveaxis",
+        "narrow",
+        "permute",
+        "reshape",
+        "select",
+        "split",
+        "split_with_sizes",
+        "squeeze",
+        "swapaxes",
+        "swapdims",
+        "t",
+        "tensor_split",
+        "transpose",
+        "unbind",
+        "unflatten",
+        "unsqueeze",
     )
     for owner in (Tensor, torch)
     if name in vars(owner) or name in dir(owner)
-} | {Tensor.view, Tensor.expand, Tensor.__getitem__, torch.functional.split}  # fmt: skip
+} | {Tensor.view, Tensor.expand, Tensor.__getitem__, torch.functional.split}
 #: Give the entries of their first argument where they are.
 _STAYS = {
-    Tensor.contiguous, Tensor.to, Tensor.float, Tensor.half, Tensor.bfloat16, Tensor.clone,
-    Tensor.type_as, nn.functional.dropout,
-}  # fmt: skip
+    Tensor.contiguous,
+    Tensor.to,
+    Tensor.float,
+    Tensor.half,
+    Tensor.bfloat16,
+    Tensor.clone,
+    Tensor.type_as,
+    nn.functional.dropout,
+}
 
 
 def fused_parts(model: nn.Module, keys: Mapping[str, str], example: Tree) -> dict[str, int]:
@@ -50,10 +72,11 @@ def fused_parts(model: nn.Module, keys: Mapping[str, str], example: Tree) -> dic
         all is read at once, or in parts that are not equal.
     """
     layers = {
-        id(layer): layer for layer in model.modules()
+        id(layer): layer
+        for layer in model.modules()
         if isinstance(layer, nn.Linear)
         or (isinstance(layer, nn.Conv1d | nn.Conv2d | nn.Conv3d) and layer.groups == 1)
-    }  # fmt: skip
+    }
     follow = _Following()
     handles = [layer.register_forward_hook(follow.start) for layer in layers.values()]
     was = model.training
@@ -68,9 +91,11 @@ def fused_parts(model: nn.Module, keys: Mapping[str, str], example: Tree) -> dic
     return {
         key: _equal_parts(follow.read.get(id(place.layer), ()))
         for key, place in distinct(model, keys)
-        if id(place.layer) in layers and place.trained and place.tensor.ndim
+        if id(place.layer) in layers
+        and place.trained
+        and place.tensor.ndim
         and not rule_of(place.layer, place.role).parts
-    }  # fmt: skip
+    }
 
 
 class _Following(TorchFunctionMode):

@@ -17,12 +17,15 @@ def check_header(meta: Mapping[str, str], space: Space, source: str) -> None:
     """Raises InputError for a file of another space, or of another format."""
     if meta.get("fingerprint") != space.fingerprint:
         raise InputError(
-            source, f"a supernet of the space {space.name} with these arguments",
+            source,
+            f"a supernet of the space {space.name} with these arguments",
             f"one of {meta.get('space', 'another kind')}, {meta.get('arguments', '')}",
             "open it with the space that it was trained for",
-        )  # fmt: skip
+        )
     if meta.get("format") != str(FORMAT):
         raise InputError(
-            source, f"a supernet file of format {FORMAT}", f"format {meta.get('format')}",
+            source,
+            f"a supernet file of format {FORMAT}",
+            f"format {meta.get('format')}",
             "open it with the archsmith that wrote it",
-        )  # fmt: skip
+        )

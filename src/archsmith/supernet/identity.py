@@ -120,10 +120,12 @@ def _settings(layer: nn.Module) -> dict[str, object]:
     tensors = [*layer._parameters.values(), *layer._buffers.values()]
     sizes = {size for tensor in tensors if tensor is not None for size in tensor.shape}
     return {
-        name: value for name, value in vars(layer).items()
+        name: value
+        for name, value in vars(layer).items()
         if isinstance(value, bool | int | float | str | tuple)
-        and not name.startswith("_") and (value not in sizes or isinstance(value, bool))
-    }  # fmt: skip
+        and not name.startswith("_")
+        and (value not in sizes or isinstance(value, bool))
+    }
 
 
 def _compare(key: str, one: tuple[Identity, _Context], two: tuple[Identity, _Context]) -> None:
@@ -161,18 +163,22 @@ def _compare_lines(key: str, a: Identity, b: Identity, moved: bool) -> None:
         if path == other_path and one != two:
             kind, inside = _short(a.kind), f" ({path})" if path else ""
             raise _two_things(
-                key, (f"{kind} of {_short(one)}{inside}", a.line),
-                (f"{kind} of {_short(two)}{inside}", b.line), _KINDS,
-            )  # fmt: skip
+                key,
+                (f"{kind} of {_short(one)}{inside}", a.line),
+                (f"{kind} of {_short(two)}{inside}", b.line),
+                _KINDS,
+            )
     if a.settings is not None and a.settings == b.settings:
         return
     values = a.settings or {}, b.settings or {}
     names = [name for name in values[0] if values[0][name] != values[1].get(name)]
     told = [f" with {', '.join(f'{n}={v.get(n)}' for n in names)}" if names else "" for v in values]
     raise _two_things(
-        key, (f"{_short(a.kind)}{told[0]}", a.line), (f"{_short(b.kind)}{told[1]}", b.line),
+        key,
+        (f"{_short(a.kind)}{told[0]}", a.line),
+        (f"{_short(b.kind)}{told[1]}", b.line),
         _MOVED if moved else _BRANCHES,
-    )  # fmt: skip
+    )
 
 
 def _last_common(asked: tuple[str, ...], others: tuple[str, ...]) -> str:
@@ -212,13 +218,14 @@ _BRANCHES = (
 
 
 def _two_things(
-    key: str, one: tuple[str, Line | None], other: tuple[str, Line | None], mend: str
+    key: str, one: tuple[str, Line | None], other: tuple[str, Line | None], hint: str
 ) -> SpaceError:
     return SpaceError(
-        f"weights {key}", "one name to mean the same weights in all architectures",
+        f"weights {key}",
+        "one name to mean the same weights in all architectures",
         f"{one[0]} ({_place(one[1])}) in one and {other[0]} ({_place(other[1])}) in another",
-        mend,
-    )  # fmt: skip
+        hint,
+    )
 
 
 def _place(line: Line | None) -> str:

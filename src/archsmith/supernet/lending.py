@@ -15,10 +15,16 @@ from torch.overrides import TorchFunctionMode
 _RANDOM = {
     getattr(Tensor, name)
     for name in (
-        "bernoulli_", "cauchy_", "exponential_", "geometric_", "log_normal_", "normal_",
-        "random_", "uniform_",
+        "bernoulli_",
+        "cauchy_",
+        "exponential_",
+        "geometric_",
+        "log_normal_",
+        "normal_",
+        "random_",
+        "uniform_",
     )
-}  # fmt: skip
+}
 
 
 class _Uninitialised(TorchFunctionMode):

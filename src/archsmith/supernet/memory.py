@@ -73,10 +73,12 @@ def check_memory(
     free = available(supernet.device)
     if needed > free:
         raise InputError(
-            "memory", f"{needed / 1e9:.1f} GB for the weights, the optimiser and a batch of "
-            f"{batch} through the largest architecture", f"{free / 1e9:.1f} GB free",
+            "memory",
+            f"{needed / 1e9:.1f} GB for the weights, the optimiser and a batch of "
+            f"{batch} through the largest architecture",
+            f"{free / 1e9:.1f} GB free",
             "a smaller batch (recipe), fewer or narrower options, or a larger machine",
-        )  # fmt: skip
+        )
     return needed, free
 
 

@@ -120,7 +120,7 @@ class Method(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class SampledPath:
     """An architecture to train in a step. A ``soft`` one learns from the step's teacher.
 
     The teacher is the first path of the step, unless the method has another.
@@ -169,7 +169,7 @@ class Sampler(ABC):
         """As :meth:`Method.begin`."""
 
     @abstractmethod
-    def paths(self, now: Moment) -> list[Path]:
+    def paths(self, now: Moment) -> list[SampledPath]:
         """At least one; those that are not soft learn from the targets."""
 
     def state(self) -> dict[str, Any]:
@@ -244,8 +244,8 @@ class SampledMethod(Method):
         return Counter(self._visits)
 
     def _subnet(
-        self, session: Session, ready: Batch, paths: list[Path], place: int
-    ) -> tuple[Path, nn.Module]:
+        self, session: Session, ready: Batch, paths: list[SampledPath], place: int
+    ) -> tuple[SampledPath, nn.Module]:
         """A path's subnet; the path is drawn again where the builder refuses it.
 
         Spaces learn which questions follow, not which answers a builder raises at.
@@ -277,9 +277,15 @@ class SampledMethod(Method):
             return float(sum(p.numel() for p in supernet.subnet(architecture).parameters()))
 
         return Moment(
-            supernet.space, supernet.survey, session.rng(purpose), session.seed,
-            session.step, session.progress, score, cost,
-        )  # fmt: skip
+            supernet.space,
+            supernet.survey,
+            session.rng(purpose),
+            session.seed,
+            session.step,
+            session.progress,
+            score,
+            cost,
+        )
 
 
 def accepted(draw: Callable[[], T]) -> T:
@@ -316,7 +322,7 @@ def _loss(
             f"a model that runs on inputs {shapes(ready.inputs)}",
             f"{type(error).__name__}: {' '.join(str(error).split())}",
             "mend the builder for these answers, or take an option away",
-        ) from error  # fmt: skip
+        ) from error
     finally:
         hook.remove()
 
@@ -325,8 +331,8 @@ __all__ = [
     "Batch",
     "Method",
     "Moment",
-    "Path",
     "SampledMethod",
+    "SampledPath",
     "Sampler",
     "Session",
     "accepted",

@@ -13,7 +13,7 @@ from .._support.errors import InputError
 from .._support.trees import Tree, move, shapes
 from ..space.architecture import Answer
 from ..space.decision import Decision
-from .method import Batch, Moment, Path, SampledMethod, Sampler
+from .method import Batch, Moment, SampledMethod, SampledPath, Sampler
 from .session import Session
 from .sorting import sort_channels
 
@@ -58,16 +58,16 @@ class Progressive(Sampler):
     def begin(self) -> None:
         self._stages = {}
 
-    def paths(self, now: Moment) -> list[Path]:
+    def paths(self, now: Moment) -> list[SampledPath]:
         if now.progress < self.alone:
-            return [Path(now.survey.largest)]
+            return [SampledPath(now.survey.largest)]
         allowed = self.allowed(now)
 
         def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
             effect = now.survey.effects.get(decision.name, "value")
             return _within(decision, now, allowed.get(effect))
 
-        return [Path(now.draw(policy), soft=True) for _ in range(self.count)]
+        return [SampledPath(now.draw(policy), soft=True) for _ in range(self.count)]
 
     def allowed(self, now: Moment) -> dict[str, int | None]:
         """How many answers a decision may take, by its effect; ``None``: all of them."""
@@ -248,9 +248,11 @@ class OFA(SampledMethod):
         if refused and self.wanted is not None:
             first, why = next(iter(refused.items()))
             raise InputError(
-                "ofa, resolutions", "sides that the largest architecture takes",
-                f"{first}: {why}", "pool to a fixed size before linear layers; or resolutions=()",
-            )  # fmt: skip
+                "ofa, resolutions",
+                "sides that the largest architecture takes",
+                f"{first}: {why}",
+                "pool to a fixed size before linear layers; or resolutions=()",
+            )
         return tuple(side for side in sides if side not in refused)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._support.errors import InputError
 from ..space.architecture import Architecture
-from .method import Moment, Path, SampledMethod, Sampler
+from .method import Moment, SampledMethod, SampledPath, Sampler
 
 
 class Sandwich(Sampler):
@@ -22,9 +22,9 @@ class Sandwich(Sampler):
             raise InputError("sandwich rule, random_paths", "0 or more", str(random_paths))
         self.random_paths = random_paths
 
-    def paths(self, now: Moment) -> list[Path]:
-        between = [Path(self.between(now), soft=True) for _ in range(self.random_paths)]
-        ends = [Path(now.survey.largest), Path(now.survey.smallest, soft=True)]
+    def paths(self, now: Moment) -> list[SampledPath]:
+        between = [SampledPath(self.between(now), soft=True) for _ in range(self.random_paths)]
+        ends = [SampledPath(now.survey.largest), SampledPath(now.survey.smallest, soft=True)]
         return ends + between
 
     def between(self, now: Moment) -> Architecture:

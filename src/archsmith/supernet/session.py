@@ -295,18 +295,21 @@ def start(
     """
     keep_memory()
     device = supernet.device
-    held = task.keep_back(data.train, holdout, seed)
+    held = task.holdout_indices(data.train, holdout, seed)
     inside = torch.ones(len(data.train), dtype=torch.bool)
     inside[held] = False
     kept = inside.nonzero().flatten()
     parts = _Parts(data.train.to(device), kept, held)
     count = recipe.epochs if epochs is None else epochs
     return Session(
-        supernet, task, data, recipe, device, seed,
+        supernet,
+        task,
+        data,
+        recipe,
+        device,
+        seed,
         steps=count
-        * len(task.draw(
-                kept, data.train, recipe.batch_size, torch.Generator(), data.facts
-            )),
+        * len(task.draw(kept, data.train, recipe.batch_size, torch.Generator(), data.facts)),
         epochs=count,
         optimizer=optimizer_of(supernet.named_parameters(), recipe, _norms(supernet)),
         objectives=tuple(objectives),
@@ -314,7 +317,7 @@ def start(
         seconds=seconds,
         _parts=parts,
         _version=supernet.version,
-    )  # fmt: skip
+    )
 
 
 def _norms(supernet: Supernet) -> set[int]:

@@ -101,7 +101,7 @@ def refuse_shift(
                 "let each stage, and a last block unlike the others, have a container of its own: "
                 "nn.Sequential(stage1, stage2, head); nas.repeat does. Of code that is not yours, "
                 "nas.weight_names tells which block is which",
-            )  # fmt: skip
+            )
 
 
 def _where(few: Mapping[int, int], many: Mapping[int, int]) -> dict[int, int]:

@@ -211,9 +211,10 @@ def fits_layout(rule: SlicingRule, layout: Layout) -> bool:
     """Whether each part that a rule gives the size of has room in a stored tensor."""
     return all(
         size <= room
-        for dim, parts in rule.parts if not isinstance(parts, int)
+        for dim, parts in rule.parts
+        if not isinstance(parts, int)
         for size, room in zip_longest(parts, layout.get(dim, ()), fillvalue=0)
-    )  # fmt: skip
+    )
 
 
 def enlarge(layout: Layout, rule: SlicingRule) -> dict[int, tuple[int, ...]]:

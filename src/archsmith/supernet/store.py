@@ -15,7 +15,7 @@ from .slicing import Layout, SlicingRule, take
 _SLASH = "\u2215"
 
 
-class Store(nn.Module):
+class WeightStore(nn.Module):
     """Parameters and buffers by key.
 
     Attributes:

@@ -22,7 +22,7 @@ from .kernels import Sizes, elastic_kernels, matrices, name_of, shrink
 from .known import Stored, Survey
 from .lending import Place, distinct, lend, uninitialised
 from .slicing import SlicingRule, fits_layout
-from .store import Store, beyond, filled
+from .store import WeightStore, beyond, filled
 from .survey import Surveyor
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _TAG = "|"
 
 
-class Supernet(Store):
+class Supernet(WeightStore):
     """Weights that every architecture of a space uses its part of (weight sharing).
 
     A child is the user's own module, built for one architecture, whose parameters and buffers are
@@ -154,10 +154,11 @@ class Supernet(Store):
             stored = self.get(tag + key)
             if stored is None or beyond(stored.shape, wanted):
                 raise SpaceError(
-                    f"weights {key}", "a part of the supernet",
+                    f"weights {key}",
+                    "a part of the supernet",
                     f"shape {tuple(wanted)} beside "
                     f"{'nothing' if stored is None else tuple(stored.shape)}",
-                )  # fmt: skip
+                )
             part = self._part(key, tag, stored, wanted, rule)
             if place.trained and place.computed:
                 part = part.contiguous()  # sums over other strides round otherwise
@@ -205,9 +206,11 @@ class Supernet(Store):
         seen = self.survey.seen.values()
         if decision in self.splits or not all(decision in s.decisions for s in seen):
             raise SpaceError(
-                decision, "a decision that all architectures are asked, not split by before",
-                "another", "space.decisions(space.default()) has them",
-            )  # fmt: skip
+                decision,
+                "a decision that all architectures are asked, not split by before",
+                "another",
+                "space.decisions(space.default()) has them",
+            )
         asked = next(iter(seen)).decisions[decision]
         met = [s.architecture[decision] for s in seen]
         answers = list(dict.fromkeys([*met, *(asked.answers() if asked.listed else ())]))
@@ -336,7 +339,7 @@ class Supernet(Store):
         """Make room for an architecture that needs more than was seen before."""
         before = {key: dict(facts.layout) for key, facts in self.survey.stored.items()}
         self._surveyor.build(architecture)
-        computed = self._surveyor.settle()
+        computed = self._surveyor.open_problem()
         for key, _ in list(self.stored()):
             if self._apart(key)[0] in computed:
                 self.remove(key)

@@ -82,7 +82,7 @@ class Surveyor:
                 note_effects(survey, start, seen)
         self._draw(drawn)
         self._align()
-        self.settle()
+        self.open_problem()
         return survey
 
     def _draw(self, count: int | None) -> None:
@@ -97,7 +97,7 @@ class Surveyor:
             quiet = quiet + 1 if self._extent() == known else 0
             self.survey.drawn += 1
 
-    def settle(self) -> set[str]:
+    def open_problem(self) -> set[str]:
         """Sort the buffers of what was built since the last time, and refuse what draws at random.
 
         Returns:
@@ -182,9 +182,14 @@ class Surveyor:
         stored = self.survey.stored.get(key)
         if stored is None:
             stored = self.survey.stored[key] = Stored(
-                tensor.shape, tensor.dtype, place.trained, tensor.requires_grad, type(layer),
-                set(), (architecture, tensor.shape),
-            )  # fmt: skip
+                tensor.shape,
+                tensor.dtype,
+                place.trained,
+                tensor.requires_grad,
+                type(layer),
+                set(),
+                (architecture, tensor.shape),
+            )
         if isinstance(layer, _ConvNd):
             depthwise = 1 < layer.groups == layer.in_channels
             stored.groups.add(0 if depthwise else layer.groups)
@@ -215,12 +220,13 @@ class Surveyor:
         if reason:
             before, shape = stored.first
             raise SpaceError(
-                f"parameter {key}", "shapes of which one is part of the other",
+                f"parameter {key}",
+                "shapes of which one is part of the other",
                 f"{tuple(tensor.shape)} beside {tuple(shape)}: {reason}; "
                 f"decisions that differ: {_differing(before, architecture)}",
                 "build the kinds under different names, as nas.one_of options are, or register how "
                 "the layer shrinks: nas.slice_rule(Layer)",
-            )  # fmt: skip
+            )
 
     def _extreme(self, start: Seen, sign: int) -> Seen:
         """The architecture with the most (1) or fewest (-1) weights, one decision after another."""
@@ -286,9 +292,11 @@ def _unnamed(keys: Mapping[str, str], run: Reading) -> dict[str, str]:
 def _refuse_lazy(key: str, place: Place) -> None:
     if nn.parameter.is_lazy(place.tensor):
         raise SpaceError(
-            f"parameter {key}", "a shape that is known when the model is built",
-            f"a lazy layer, {type(place.layer).__name__}", "give the layer its sizes",
-        )  # fmt: skip
+            f"parameter {key}",
+            "a shape that is known when the model is built",
+            f"a lazy layer, {type(place.layer).__name__}",
+            "give the layer its sizes",
+        )
 
 
 def _differing(one: Mapping[str, Answer], two: Mapping[str, Answer]) -> str:

@@ -76,9 +76,10 @@ class Tracing:
                     self._runs[architecture] = joined_runs(model, keys, example)
             except Exception as error:
                 raise InputError(
-                    "example", f"an input for all architectures, {tell(architecture)} too",
+                    "example",
+                    f"an input for all architectures, {tell(architecture)} too",
                     f"{type(error).__name__}: {error}",
-                ) from error  # fmt: skip
+                ) from error
             self._passed.add(architecture)
             for key in keys.values():
                 self._parts.setdefault(key, set()).add(parts.get(key, 1))

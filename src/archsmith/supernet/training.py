@@ -75,9 +75,17 @@ def train_supernet(
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)
         session = start(
-            supernet, task, data, recipe, seed=seed, epochs=count, holdout=method.holdout,
-            objectives=objectives, limits=limits, seconds=seconds,
-        )  # fmt: skip
+            supernet,
+            task,
+            data,
+            recipe,
+            seed=seed,
+            epochs=count,
+            holdout=method.holdout,
+            objectives=objectives,
+            limits=limits,
+            seconds=seconds,
+        )
         method.begin(session)
         done, over = 0, False
         found = disk.latest(checkpoint) if checkpoint is not None else None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from .method import Moment, Path, SampledMethod, Sampler
+from .method import Moment, SampledMethod, SampledPath, Sampler
 
 
 class Uniform(Sampler):
     """One random architecture a step, each decision drawn evenly as it comes up."""
 
-    def paths(self, now: Moment) -> list[Path]:
-        return [Path(now.draw())]
+    def paths(self, now: Moment) -> list[SampledPath]:
+        return [SampledPath(now.draw())]
 
 
 class SPOS(SampledMethod):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._support.registry import Registry
-from .base import Table
+from .base import BenchmarkTable
 
 #: Modules with ``read(path, dataset)``, ``datasets(path)`` and ``FILE``, by the table's name.
 tables = Registry(
@@ -23,4 +23,4 @@ tables = Registry(
     },
 )
 
-__all__ = ["Table", "tables"]
+__all__ = ["BenchmarkTable", "tables"]

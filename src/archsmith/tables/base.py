@@ -26,7 +26,7 @@ _COUNTED = ("params", "flops", "macs")
 
 
 @dataclass(frozen=True)
-class Table:
+class BenchmarkTable:
     """What is known of every architecture of a space, for one data set.
 
     Attributes:
@@ -146,7 +146,7 @@ class TableReader(ABC):
         """
 
     @abstractmethod
-    def read(self, path: Path, dataset: str) -> Table:
+    def read(self, path: Path, dataset: str) -> BenchmarkTable:
         """The table of one data set.
 
         Raises:
@@ -164,9 +164,11 @@ def positive(where: str, costs: Values) -> Values:
     wrong = np.flatnonzero(~(np.isfinite(costs) & (costs > 0)))
     if wrong.size:
         raise InputError(
-            f"{where}, row {wrong[0]}", "a number above 0", f"{costs[wrong[0]]:g}",
+            f"{where}, row {wrong[0]}",
+            "a number above 0",
+            f"{costs[wrong[0]]:g}",
             "simulated time goes by it",
-        )  # fmt: skip
+        )
     return costs
 
 

@@ -30,9 +30,11 @@ def read_columns(path: Path) -> Columns:
         raise InputError(str(path), "a benchmark file", "a folder", "name the file in it")
     if not path.is_file():
         raise InputError(
-            str(path), "a benchmark file", "nothing there",
+            str(path),
+            "a benchmark file",
+            "nothing there",
             "give its path, or set ARCHSMITH_DATA to the folder that holds it",
-        )  # fmt: skip
+        )
     try:
         if path.suffix == ".npz":
             return _archive(path)
@@ -74,9 +76,11 @@ def numbers(path: Path, columns: Columns, name: str) -> NDArray[np.float64]:
     wrong = np.flatnonzero(~np.isfinite(column))
     if wrong.size:
         raise InputError(
-            f"{path}, column {name}, row {wrong[0]}", "a finite number", str(column[wrong[0]]),
+            f"{path}, column {name}, row {wrong[0]}",
+            "a finite number",
+            str(column[wrong[0]]),
             f"{wrong.size} of {len(column)} rows are so: leave them out of the file",
-        )  # fmt: skip
+        )
     return column
 
 

@@ -10,7 +10,7 @@ from ..history.objective import Objective
 from ..space import Space
 from ..space.listed import ListedSpace
 from ..zoo.nasbench_graph import GRAPHS, from_row, nasbench_graph
-from .base import Table, TableReader, metric, relative
+from .base import BenchmarkTable, TableReader, metric, relative
 from .columns import need, numbers, pick, read_columns, refuse_twice
 from .parsing import parsed
 
@@ -45,15 +45,17 @@ class NASBenchGraph(TableReader):
     def datasets(self, path: Path) -> list[str]:
         return _datasets(path, read_columns(path))
 
-    def read(self, path: Path, dataset: str) -> Table:
+    def read(self, path: Path, dataset: str) -> BenchmarkTable:
         columns = read_columns(path)
         pick(f"data set of {path.name}", dataset, _datasets(path, columns))
         need(path, columns, ["link", "ops", *(f"{dataset}/{name}" for name in _VALUES)])
         rows = [(str(a), str(b)) for a, b in zip(columns["link"], columns["ops"], strict=True)]
         architectures = parsed(
-            path, enumerate(rows), lambda row: from_row(*row),
+            path,
+            enumerate(rows),
+            lambda row: from_row(*row),
             "link is such as 0-0-1-2, ops such as gat-gcn-fc-skip",
-        )  # fmt: skip
+        )
         refuse_twice(path, "link and ops", rows)
         values = {own: numbers(path, columns, f"{dataset}/{name}") for name, own in _VALUES.items()}
         whole = f"{_WHOLE}{_ROWS:,}"
@@ -62,11 +64,18 @@ class NASBenchGraph(TableReader):
         space = ListedSpace(Space(nasbench_graph, **GRAPHS[dataset]), architectures, note)
         metrics = metric("valid_accuracy", "maximize") | metric("test_accuracy", "maximize")
         metrics |= metric("latency_s", "minimize", "s") | metric("params_M", "minimize")
-        return Table(
-            self.name, dataset, space, architectures, metrics, values,
-            select=Objective("valid_accuracy", "maximize"), report="test_accuracy",
-            seconds=relative(f"{path}, latency", values["latency_s"]), note=note,
-        )  # fmt: skip
+        return BenchmarkTable(
+            self.name,
+            dataset,
+            space,
+            architectures,
+            metrics,
+            values,
+            select=Objective("valid_accuracy", "maximize"),
+            report="test_accuracy",
+            seconds=relative(f"{path}, latency", values["latency_s"]),
+            note=note,
+        )
 
 
 def _datasets(path: Path, columns: Columns) -> list[str]:

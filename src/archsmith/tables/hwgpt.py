@@ -12,7 +12,7 @@ from ..history.objective import Metric, Objective
 from ..space import Space
 from ..space.listed import ListedSpace
 from ..zoo.gpt import SCALES, VOCABULARY, from_arch, gpt
-from .base import Table, TableReader, relative
+from .base import BenchmarkTable, TableReader, relative
 from .columns import need, numbers, pick, read_columns, refuse_twice
 from .parsing import json_values, parsed
 
@@ -41,7 +41,7 @@ class HWGPT(TableReader):
     def datasets(self, path: Path) -> list[str]:
         return _datasets(path, read_columns(path))
 
-    def read(self, path: Path, dataset: str) -> Table:
+    def read(self, path: Path, dataset: str) -> BenchmarkTable:
         columns = read_columns(path)
         pick(f"scale of {path.name}", dataset, _datasets(path, columns))
         need(path, columns, ["arch", *_NEEDED])
@@ -50,9 +50,11 @@ class HWGPT(TableReader):
         archs = json_values(path, "arch", texts, list)
         rows = [int(row) for row in np.flatnonzero(mask)]
         architectures = parsed(
-            path, [(row, archs[row]) for row in rows], lambda arch: from_arch(arch, dataset),
+            path,
+            [(row, archs[row]) for row in rows],
+            lambda arch: from_arch(arch, dataset),
             "arch is [embed, layers, heads of each layer, MLP ratio of each layer, bias]",
-        )  # fmt: skip
+        )
         keys = [text if one else row for row, (text, one) in enumerate(zip(texts, mask))]
         refuse_twice(path, "arch", keys)
         values = _values(path, columns, mask)
@@ -61,12 +63,18 @@ class HWGPT(TableReader):
             f"{len(rows):,} recorded decoders, few of the space; perplexity is with weights "
             "shared in a supernet; simulated time goes by MACs"
         )
-        return Table(
-            self.name, dataset, ListedSpace(space, architectures, note), architectures,
-            {name: _metric(name) for name in values}, values,
-            select=Objective("perplexity", "minimize"), report="perplexity",
-            seconds=relative(f"{path}, macs", values["macs"]), note=note,
-        )  # fmt: skip
+        return BenchmarkTable(
+            self.name,
+            dataset,
+            ListedSpace(space, architectures, note),
+            architectures,
+            {name: _metric(name) for name in values},
+            values,
+            select=Objective("perplexity", "minimize"),
+            report="perplexity",
+            seconds=relative(f"{path}, macs", values["macs"]),
+            note=note,
+        )
 
 
 def _datasets(path: Path, columns: Columns) -> list[str]:

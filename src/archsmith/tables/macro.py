@@ -12,7 +12,7 @@ from ..space import Architecture, Space
 from ..space.listed import ListedSpace
 from ..zoo import channel_bench as channel
 from ..zoo import nasbench_macro as macro
-from .base import Table, TableReader, relative
+from .base import BenchmarkTable, TableReader, relative
 from .columns import pick, read_columns
 from .rows import Rows, metrics
 
@@ -42,24 +42,32 @@ class _Bench(TableReader):
         Rows(path, read_columns(path), bench=self.bench)
         return list(_DATASETS)
 
-    def read(self, path: Path, dataset: str) -> Table:
+    def read(self, path: Path, dataset: str) -> BenchmarkTable:
         rows = Rows(path, read_columns(path), bench=self.bench)
         pick(f"data set of {self.name}", dataset, _DATASETS)
         architectures = rows.architectures("arch", self.decode, self.notation)
         flops = 2 * rows.numbers("flops")
         values = {
-            "accuracy": rows.numbers("mean_acc"), "params": rows.numbers("params"), "flops": flops
-        }  # fmt: skip
+            "accuracy": rows.numbers("mean_acc"),
+            "params": rows.numbers("params"),
+            "flops": flops,
+        }
         space, note = Space(type(self).builder, channels=3, classes=10), _NOTE
         if len(architectures) < self.whole:
             missing = f"{len(architectures):,} of {self.whole:,} architectures are recorded"
             space, note = ListedSpace(space, architectures, missing), f"{missing}; {note}"
-        return Table(
-            self.name, dataset, space, architectures,
-            metrics(values, "params", "flops"), values,
-            select=Objective("accuracy", "maximize"), report="accuracy",
-            seconds=relative(f"{path}, flops", flops), note=note,
-        )  # fmt: skip
+        return BenchmarkTable(
+            self.name,
+            dataset,
+            space,
+            architectures,
+            metrics(values, "params", "flops"),
+            values,
+            select=Objective("accuracy", "maximize"),
+            report="accuracy",
+            seconds=relative(f"{path}, flops", flops),
+            note=note,
+        )
 
 
 class NBMacro(_Bench):

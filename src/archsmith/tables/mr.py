@@ -11,7 +11,7 @@ from ..space import Space
 from ..space.listed import ListedSpace
 from ..zoo.hrnet import from_code as read_code
 from ..zoo.hrnet import hrnet, to_code
-from .base import Table, TableReader, relative
+from .base import BenchmarkTable, TableReader, relative
 from .columns import identifier, need, numbers, pick, read_columns, refuse_twice
 from .parsing import json_values, parsed
 
@@ -48,7 +48,7 @@ class NASBenchMR(TableReader):
     def datasets(self, path: Path) -> list[str]:
         return _datasets(path, read_columns(path))
 
-    def read(self, path: Path, dataset: str) -> Table:
+    def read(self, path: Path, dataset: str) -> BenchmarkTable:
         columns = read_columns(path)
         pick(f"setting of {path.name}", dataset, _datasets(path, columns))
         need(path, columns, ["embedding", *_COSTS])
@@ -70,11 +70,18 @@ class NASBenchMR(TableReader):
         )
         if dataset.startswith("video"):
             note += "; the built network takes single images"
-        return Table(
-            self.name, dataset, ListedSpace(space, architectures, note), architectures, metrics,
-            values, select=Objective(main, "maximize"), report=main,
-            seconds=relative(f"{path}, flops_G", values["flops_G"]), note=note,
-        )  # fmt: skip
+        return BenchmarkTable(
+            self.name,
+            dataset,
+            ListedSpace(space, architectures, note),
+            architectures,
+            metrics,
+            values,
+            select=Objective(main, "maximize"),
+            report=main,
+            seconds=relative(f"{path}, flops_G", values["flops_G"]),
+            note=note,
+        )
 
 
 def _datasets(path: Path, columns: Columns) -> list[str]:

@@ -14,7 +14,7 @@ from ..space import Architecture, Space
 from ..space.listed import ListedSpace
 from ..zoo.nasbench101 import nasbench101
 from ..zoo.nasbench101_graph import canonical, from_matrix
-from .base import Table, TableReader, relative
+from .base import BenchmarkTable, TableReader, relative
 from .columns import pick, read_columns
 from .rows import Rows, metrics, whole_numbers
 
@@ -47,7 +47,7 @@ class NB101(TableReader):
     def datasets(self, path: Path) -> list[str]:
         return Rows(path, read_columns(path)).distinct("dataset")
 
-    def read(self, path: Path, dataset: str) -> Table:
+    def read(self, path: Path, dataset: str) -> BenchmarkTable:
         columns = read_columns(path)
         pick(f"data set of {self.name}", dataset, Rows(path, columns).distinct("dataset"))
         rows = Rows(path, columns, dataset=dataset)
@@ -62,21 +62,27 @@ class NB101(TableReader):
         first = [group[0] for group in groups]
         values = {
             "accuracy": np.array([np.unique(accuracy[group]).mean() for group in groups]),
-            "params": np.round(1e6 * rows.numbers("params"))[first], "flops": flops[first],
-        }  # fmt: skip
+            "params": np.round(1e6 * rows.numbers("params"))[first],
+            "flops": flops[first],
+        }
         taken = (*values, "val_accuracy")
         for name, column in rows.others(taken).items():
             values[name] = _means(column, groups)
         note = _note(len(spelled), len(groups))
         space = ListedSpace(Space(nasbench101, channels=3, classes=10), architectures, note)
-        return Table(
-            self.name, dataset,
-            space, architectures,
-            metrics(values, "params", "flops"), values,
-            select=Objective("accuracy", "maximize"), report="accuracy",
+        return BenchmarkTable(
+            self.name,
+            dataset,
+            space,
+            architectures,
+            metrics(values, "params", "flops"),
+            values,
+            select=Objective("accuracy", "maximize"),
+            report="accuracy",
             seconds=relative(f"{path}, flops", values["flops"]),
-            note=f"{note}; {_NOTE}", left_out=rows.left_out(taken),
-        )  # fmt: skip
+            note=f"{note}; {_NOTE}",
+            left_out=rows.left_out(taken),
+        )
 
 
 def _decode(text: str) -> Architecture:

@@ -13,7 +13,7 @@ from ..history.objective import Metric, Objective
 from ..space import Architecture, Space
 from ..space.listed import ListedSpace
 from ..zoo.nasbench201 import OPS, from_arch_str, nasbench201
-from .base import Table, TableReader, relative
+from .base import BenchmarkTable, TableReader, relative
 from .columns import identifier, numbers, pick, read_columns, refuse_twice, texts
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class NB201(TableReader):
     def datasets(self, path: Path) -> list[str]:
         return _datasets(path, read_columns(path))
 
-    def read(self, path: Path, dataset: str) -> Table:
+    def read(self, path: Path, dataset: str) -> BenchmarkTable:
         columns = read_columns(path)
         pick(f"data set of {path.name}", dataset, _datasets(path, columns))
         architectures = _architectures(path, texts(path, columns, "arch_str"))
@@ -70,13 +70,22 @@ class NB201(TableReader):
         cheap = f"valid_acc_{_SHORT}" in values and f"test_acc_{_SHORT}" in values
         early = {_SHORT: _early(values)} if cheap else {}
         seconds, unit, simulated = _seconds(values)
-        return Table(
-            self.name, dataset, space, architectures,
-            {name: Metric(name, "", _direction(name)) for name in values}, values,
-            select=Objective(_SELECT, "maximize"), report=_REPORT,
-            epochs=(_SHORT, _FULL) if cheap else (), early=early, seconds=seconds, time_unit=unit,
-            note="; ".join(part for part in (*notes, told, simulated) if part), left_out=left_out,
-        )  # fmt: skip
+        return BenchmarkTable(
+            self.name,
+            dataset,
+            space,
+            architectures,
+            {name: Metric(name, "", _direction(name)) for name in values},
+            values,
+            select=Objective(_SELECT, "maximize"),
+            report=_REPORT,
+            epochs=(_SHORT, _FULL) if cheap else (),
+            early=early,
+            seconds=seconds,
+            time_unit=unit,
+            note="; ".join(part for part in (*notes, told, simulated) if part),
+            left_out=left_out,
+        )
 
 
 def _spellings(
@@ -138,9 +147,10 @@ def _datasets(path: Path, columns: Columns) -> list[str]:
     found = [name.removesuffix(f"_{_SELECT}") for name in columns if name.endswith(f"_{_SELECT}")]
     if not found:
         raise InputError(
-            str(path), f"columns arch_str, NAME_{_SELECT} and NAME_{_REPORT}",
+            str(path),
+            f"columns arch_str, NAME_{_SELECT} and NAME_{_REPORT}",
             ", ".join(sorted(columns)[:20]),
-        )  # fmt: skip
+        )
     return found
 
 
@@ -151,9 +161,11 @@ def _architectures(path: Path, written: Sequence[str]) -> list[Architecture]:
             found.append(from_arch_str(text))
         except SpaceError as error:
             raise InputError(
-                f"{path}, row {row}, {error.where}", error.expected, error.got,
+                f"{path}, row {row}, {error.where}",
+                error.expected,
+                error.got,
                 "arch_str has NAS-Bench-201's notation: |op~0|+|op~0|op~1|+|op~0|op~1|op~2|",
-            ) from None  # fmt: skip
+            ) from None
     refuse_twice(path, "arch_str", written)
     return found
 

@@ -15,7 +15,7 @@ from ..space import Architecture, Space
 from ..space.listed import ListedSpace
 from ..zoo.cell_graph import Cell, from_recipe
 from ..zoo.rnn_cells import from_cell, rnn_cells
-from .base import Table, TableReader
+from .base import BenchmarkTable, TableReader
 from .columns import need, numbers, pick, read_columns
 from .parsing import json_values, parsed
 
@@ -78,15 +78,17 @@ class NASBenchNLP(TableReader):
         need(path, read_columns(path), ["recepie"])
         return [_DATASET]
 
-    def read(self, path: Path, dataset: str) -> Table:
+    def read(self, path: Path, dataset: str) -> BenchmarkTable:
         columns = read_columns(path)
         pick(f"data set of {path.name}", dataset, [_DATASET])
         need(path, columns, ["recepie", "num_params", *_CURVES])
         recipes = json_values(path, "recepie", columns["recepie"], dict)
         cells = parsed(
-            path, enumerate(recipes), from_recipe,
+            path,
+            enumerate(recipes),
+            from_recipe,
             "recepie maps a node's name to its op and its input, as NAS-Bench-NLP has it",
-        )  # fmt: skip
+        )
         runs = _runs(path, columns)
         epochs = max(len(run.valid) for run in runs)
         whole = [row for row, run in enumerate(runs) if _finished(run, epochs)]
@@ -97,7 +99,7 @@ class NASBenchNLP(TableReader):
 
     def _table(
         self, grouped: Mapping[Architecture, list[_Run]], recorded: int, whole: int, epochs: int
-    ) -> Table:
+    ) -> BenchmarkTable:
         architectures = list(grouped)
         fidelities = (*(early for early in _EARLY if early < epochs), epochs)
         by_epoch = {at: _perplexities(list(grouped.values()), at) for at in fidelities}
@@ -111,12 +113,21 @@ class NASBenchNLP(TableReader):
             "seconds are the recorded wall times"
         )
         space = ListedSpace(Space(rnn_cells, vocabulary=_TOKENS), architectures, note)
-        return Table(
-            self.name, _DATASET, space, architectures, _METRICS, values,
-            select=Objective("valid_perplexity", "minimize"), report="test_perplexity",
-            epochs=fidelities if by_epoch else (), early=by_epoch, seconds=values["wall_s"],
-            time_unit="s", note=note,
-        )  # fmt: skip
+        return BenchmarkTable(
+            self.name,
+            _DATASET,
+            space,
+            architectures,
+            _METRICS,
+            values,
+            select=Objective("valid_perplexity", "minimize"),
+            report="test_perplexity",
+            epochs=fidelities if by_epoch else (),
+            early=by_epoch,
+            seconds=values["wall_s"],
+            time_unit="s",
+            note=note,
+        )
 
 
 def _runs(path: Path, columns: Columns) -> list[_Run]:

@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 def parsed(
-    path: Path, rows: Iterable[tuple[int, T]], parse: Callable[[T], R], mend: str
+    path: Path, rows: Iterable[tuple[int, T]], parse: Callable[[T], R], hint: str
 ) -> list[R]:
     """What ``parse`` makes of each numbered row.
 
@@ -27,7 +27,7 @@ def parsed(
             found.append(parse(value))
         except SpaceError as error:
             where = f"{path}, row {row}, {error.where}"
-            raise InputError(where, error.expected, error.got, mend) from None
+            raise InputError(where, error.expected, error.got, hint) from None
     return found
 
 
@@ -46,8 +46,9 @@ def json_values(path: Path, column: str, texts: Iterable[Any], kind: type[T]) ->
         if not isinstance(value, kind):
             told = repr(text)
             raise InputError(
-                f"{path}, column {column}, row {row}", f"a JSON {kind.__name__}",
+                f"{path}, column {column}, row {row}",
+                f"a JSON {kind.__name__}",
                 told if len(told) < 80 else f"{told[:77]}...",
-            )  # fmt: skip
+            )
         found.append(value)
     return found

@@ -132,10 +132,11 @@ class Rows:
         for place, text in zip(self.places, texts, strict=True):
             if text in first:
                 raise InputError(
-                    f"{self.path}, column {name}, row {place}", "each architecture once",
+                    f"{self.path}, column {name}, row {place}",
+                    "each architecture once",
                     f"{text} again, as in row {first[text]}",
                     "leave one of the two out, or keep their mean in one row",
-                )  # fmt: skip
+                )
             first[text] = int(place)
 
 

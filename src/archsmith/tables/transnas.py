@@ -14,7 +14,7 @@ from ..space import Architecture, Space
 from ..space.listed import ListedSpace
 from ..zoo import transnas
 from ..zoo.nasbench201 import edge_names
-from .base import Table, TableReader, relative
+from .base import BenchmarkTable, TableReader, relative
 from .columns import pick, read_columns
 from .rows import Rows, metrics, whole_numbers
 
@@ -43,7 +43,7 @@ class _Transnas(TableReader):
     def datasets(self, path: Path) -> list[str]:
         return Rows(path, read_columns(path), space=self.kind).distinct("dataset")
 
-    def read(self, path: Path, dataset: str) -> Table:
+    def read(self, path: Path, dataset: str) -> BenchmarkTable:
         columns = read_columns(path)
         tasks = Rows(path, columns, space=self.kind).distinct("dataset")
         pick(f"task of {self.name}", dataset, tasks)
@@ -53,22 +53,28 @@ class _Transnas(TableReader):
         flops = 2e6 * rows.numbers("flops")
         values = {
             quality: rows.numbers("val_accuracy"),
-            "params": np.round(1e6 * rows.numbers("params")), "flops": flops,
-        }  # fmt: skip
+            "params": np.round(1e6 * rows.numbers("params")),
+            "flops": flops,
+        }
         taken = (*values, "val_accuracy")
         values |= rows.others(taken, ending=_TIMES)
         recorded = f"{len(architectures):,} of {self.whole:,} architectures are recorded"
         space = Space(type(self).builder, channels=3, classes=_CLASSES.get(dataset, 10))
         if len(architectures) < self.whole:
             space = ListedSpace(space, architectures, recorded)
-        return Table(
-            self.name, dataset, space, architectures,
-            metrics(values, "params", "flops"), values,
-            select=Objective(quality, "maximize"), report=quality,
+        return BenchmarkTable(
+            self.name,
+            dataset,
+            space,
+            architectures,
+            metrics(values, "params", "flops"),
+            values,
+            select=Objective(quality, "maximize"),
+            report=quality,
             seconds=relative(f"{path}, flops", flops),
             note=f"{recorded}; {_note(dataset, quality)}",
             left_out=rows.left_out(taken, ending=_TIMES),
-        )  # fmt: skip
+        )
 
 
 class TransnasMicro(_Transnas):

@@ -35,9 +35,11 @@ def task(name: str | Task) -> Task:
         return name
     if name == "own":
         raise InputError(
-            "data", "the objects that the study was begun with", "only its record",
+            "data",
+            "the objects that the study was begun with",
+            "only its record",
             "give the same call again: nas.search(space, data=..., loss=..., run=...)",
-        )  # fmt: skip
+        )
     name, _, options = name.partition(":")
     kind = tasks.get(name)
     if options and not inspect.signature(kind).parameters:

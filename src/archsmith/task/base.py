@@ -227,7 +227,7 @@ class Task(ABC):
         mixed = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed))
         return kept[mixed[:size]]
 
-    def keep_back(self, train: Split, share: float, seed: int) -> Tensor:
+    def holdout_indices(self, train: Split, share: float, seed: int) -> Tensor:
         """Ascending indices of training examples that are not trained on but judged by.
 
         In proportion of the classes; a task that judges by other classes keeps back whole ones.

@@ -65,9 +65,11 @@ class EmbeddingImages(ImageClassification):
         taken = super().signature(data)
         about = taken.description.partition("; ")[0]
         return Signature(
-            taken.example, taken.input_name, "embeddings",
+            taken.example,
+            taken.input_name,
+            "embeddings",
             f"{about}; embeddings: float32 (n, d), near each other where images are alike",
-        )  # fmt: skip
+        )
 
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The embedding of each example."""

@@ -123,9 +123,11 @@ class FewShotImages(EmbeddingImages):
         kinds = {facts["groups"][label] for label in np.unique(raw.labels[index[TRAIN]])}
         if self.options.together and len(kinds) < 2:
             raise InputError(
-                "few-shot, together", "training classes in two groups, as alphabet/letter is",
-                "one group of all", "leave it out",
-            )  # fmt: skip
+                "few-shot, together",
+                "training classes in two groups, as alphabet/letter is",
+                "one group of all",
+                "leave it out",
+            )
         parts = {part: part_of(raw, rows) for part, rows in index.items()}
         _expect_pairs(parts[TRAIN].targets, raw.name)
         for part in (VALIDATION, TEST):
@@ -164,7 +166,7 @@ class FewShotImages(EmbeddingImages):
             index, classes_of(train), size, _EACH, generator, groups, self.options.together
         )
 
-    def keep_back(self, train: Split, share: float, seed: int) -> Tensor:
+    def holdout_indices(self, train: Split, share: float, seed: int) -> Tensor:
         """Whole classes, as validation does, and enough of them for an episode if there are."""
         if not share:
             return torch.empty(0, dtype=torch.int64)
@@ -196,9 +198,11 @@ class FewShotImages(EmbeddingImages):
     def expect_shared(self) -> None:
         if self._loss is None:
             raise InputError(
-                f"loss {self.options.loss}", "a training that can hold its points for each class",
-                "one over shared weights, or none", "choose another loss, or train from nothing",
-            )  # fmt: skip
+                f"loss {self.options.loss}",
+                "a training that can hold its points for each class",
+                "one over shared weights, or none",
+                "choose another loss, or train from nothing",
+            )
 
     def learned_loss(self, facts: Mapping[str, Any], dim: Callable[[], int]) -> nn.Module | None:
         return self._kind(facts["training_classes"], dim()) if self._kind.learned else None
@@ -283,9 +287,11 @@ def _expect_pairs(targets: Tensor, where: str) -> None:
     pairs = int((counts >= 2).sum())
     if pairs < 2:
         raise DataError(
-            f"{where}, training part", "two classes of two examples or more",
-            f"{pairs} of {len(counts)} classes", "give more examples of the classes to train on",
-        )  # fmt: skip
+            f"{where}, training part",
+            "two classes of two examples or more",
+            f"{pairs} of {len(counts)} classes",
+            "give more examples of the classes to train on",
+        )
 
 
 def _summary(

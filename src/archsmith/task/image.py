@@ -45,9 +45,13 @@ class ImageClassification(Task):
 
     def read(self, source: str, options: ReadOptions) -> Data:
         raw = read_images(
-            source, options.image_size, options.unreadable, options.target, self.classes_by,
+            source,
+            options.image_size,
+            options.unreadable,
+            options.target,
+            self.classes_by,
             options.channels,
-        )  # fmt: skip
+        )
         indices = split(
             raw.labels, raw.parts, options.validation, options.test, options.seed, raw.name
         )

@@ -96,9 +96,11 @@ class MaskedPrediction(Task):
             wanted = f"a text of {3 * length} characters or more, {length} for each part"
             raise DataError(source, wanted, f"{len(text.codes)} characters")
         facts = {
-            "alphabet": list(text.alphabet), "vocabulary": len(text.alphabet) + 1,
-            "length": length, "masked": asdict(self.options),
-        }  # fmt: skip
+            "alphabet": list(text.alphabet),
+            "vocabulary": len(text.alphabet) + 1,
+            "length": length,
+            "masked": asdict(self.options),
+        }
         # Whole stretches, in order: neighbours share words and names.
         first, second, third = torch.split(lines, [trained, held, tested])
         train = self._masked(first.repeat(self.options.copies, 1), facts, options.seed)
@@ -109,18 +111,29 @@ class MaskedPrediction(Task):
             f"{100 * self.options.share:g} % of them asked for",
         )
         return Data(
-            text.name, str(place), self.name, train, self._masked(second, facts, 1),
-            self._masked(third, facts, 2), facts, summary,
-        )  # fmt: skip
+            text.name,
+            str(place),
+            self.name,
+            train,
+            self._masked(second, facts, 1),
+            self._masked(third, facts, 2),
+            facts,
+            summary,
+        )
 
     def uses(self, source: str) -> frozenset[str] | None:
         return frozenset()
 
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "vocabulary": facts["vocabulary"], "length": facts["length"], "causal": False,
-            "widths": (64, 96, 128), "depths": (1, 2, 3, 4), "heads": (2, 4), "head_size": 32,
-        }  # fmt: skip
+            "vocabulary": facts["vocabulary"],
+            "length": facts["length"],
+            "causal": False,
+            "widths": (64, 96, 128),
+            "depths": (1, 2, 3, 4),
+            "heads": (2, 4),
+            "head_size": 32,
+        }
 
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["length"], dtype=torch.int64)
@@ -161,10 +174,12 @@ class MaskedPrediction(Task):
     def signature(self, data: Data) -> Signature:
         length, vocabulary = data.facts["length"], data.facts["vocabulary"]
         return Signature(
-            two(data.validation), "tokens", "probabilities",
+            two(data.validation),
+            "tokens",
+            "probabilities",
             f"tokens: int64 (n, {length}), places in the alphabet and {vocabulary - 1} for a mask; "
             f"probabilities: float32 (n, {length}, {vocabulary})",
-        )  # fmt: skip
+        )
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
         """The text of a file in examples, the last one filled up with masks.

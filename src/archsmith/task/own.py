@@ -81,9 +81,11 @@ class OwnTask(Task):
             measure, direction = given if isinstance(given, tuple) else (given, _BETTER.get(name))
             if direction not in ("maximize", "minimize"):
                 raise InputError(
-                    f"metric {name}", "which way is better", repr(direction),
+                    f"metric {name}",
+                    "which way is better",
+                    repr(direction),
                     f"metrics={{{name!r}: (function, 'maximize')}}",
-                )  # fmt: skip
+                )
             _arity(f"metric {name}", measure)
             self._measures[name] = measure
             known.append(Metric(name, "", direction))  # type: ignore[arg-type]
@@ -94,9 +96,11 @@ class OwnTask(Task):
 
     def read(self, source: str, options: ReadOptions) -> Data:
         raise InputError(
-            "data", "the objects that the study was begun with", "nothing that reads them again",
+            "data",
+            "the objects that the study was begun with",
+            "nothing that reads them again",
             "give the same call again: nas.search(space, data=..., loss=...)",
-        )  # fmt: skip
+        )
 
     def data_of(self, parts: Sequence[Split], name: str = "own data") -> Data:
         """Training, validation and test part as data of this task."""
@@ -152,9 +156,10 @@ class OwnTask(Task):
     def criterion(self, outputs: Any, targets: Any, smoothing: float = 0.0) -> Tensor:
         if not self._of_outputs:
             raise InputError(
-                "loss", "a function of outputs and targets, which is all that is known here",
+                "loss",
+                "a function of outputs and targets, which is all that is known here",
                 "one of a model, inputs and targets",
-            )  # fmt: skip
+            )
         found: Tensor = self._loss(outputs, targets)
         return found
 
@@ -180,9 +185,11 @@ class OwnTask(Task):
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Any:
         raise DataError(
-            str(path), "an input that archsmith can read", "one of a study's own data",
+            str(path),
+            "an input that archsmith can read",
+            "one of a study's own data",
             "load the model in Python: archsmith.export.load_model(DIR, space=...)",
-        )  # fmt: skip
+        )
 
     def describe(self, outputs: Any, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         rows = zip(*(tensor.detach().cpu().tolist() for tensor in leaves(outputs)), strict=True)

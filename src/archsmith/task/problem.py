@@ -31,7 +31,7 @@ SpaceLike = str | Callable[..., Any] | Space
 
 
 @dataclass
-class Setting:
+class Problem:
     """Everything that evaluating an architecture depends on.
 
     Attributes:
@@ -119,7 +119,7 @@ class Setting:
         }
 
 
-def settle(
+def open_problem(
     space: SpaceLike | None,
     source: Any,
     *,
@@ -133,7 +133,7 @@ def settle(
     device: str = "auto",
     latency: LatencyOptions | None = None,
     recorded: bool = False,
-) -> Setting:
+) -> Problem:
     """Open data, task and space, and fill in what was left to defaults.
 
     Args:
@@ -160,7 +160,7 @@ def settle(
         recipe = replace(recipe, epochs=final_epochs)
     opened = open_space(wanted, found.arguments(data.facts), arguments)
     opened.builder.expect(found.example(data.facts, 2))
-    return Setting(
+    return Problem(
         data.source,
         options,
         found,
@@ -290,10 +290,12 @@ def _source(source: object) -> str:
     if isinstance(source, str | Path):
         return str(source)
     raise InputError(
-        "data", "a name or a path, as a string or a Path", f"a value of type {_type_of(source)}",
+        "data",
+        "a name or a path, as a string or a Path",
+        f"a value of type {_type_of(source)}",
         "objects come with what they are judged by: nas.search(space, data=..., loss=..., "
         "metrics={...}); or write a file: np.savez('data.npz', x=inputs, y=targets)",
-    )  # fmt: skip
+    )
 
 
 def _check_arguments(space: object, given: object) -> None:
@@ -301,9 +303,11 @@ def _check_arguments(space: object, given: object) -> None:
         raise SpaceError("arguments", "a mapping from name to value", _type_of(given))
     if given and isinstance(space, Space):
         raise SpaceError(
-            f"space {space.name}", "arguments inside a Space, or beside a builder", "both",
+            f"space {space.name}",
+            "arguments inside a Space, or beside a builder",
+            "both",
             f"nas.Space(builder, {', '.join(f'{name}=...' for name in given)})",
-        )  # fmt: skip
+        )
 
 
 def _type_of(value: object) -> str:

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from .._support.errors import DataError
 from ..data import arrays, lines
 from ..data.numerals import Notation, decide, is_missing, narrowed
-from ..data.raw import Table
+from ..data.raw import RawTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def facts(table: Table, train: NDArray[np.int64]) -> dict[str, Any]:
+def facts(table: RawTable, train: NDArray[np.int64]) -> dict[str, Any]:
     """What preparing rows needs. ``expansion`` has one entry a feature: its column; its category's
     code or -1 for a number; and the mean and spread of a number in the training part.
     ``notation`` has how numbers are written in the columns that do not do it the usual way."""
@@ -47,13 +47,13 @@ def facts(table: Table, train: NDArray[np.int64]) -> dict[str, Any]:
     return found | ({"dtype": dtype} if dtype != "float32" else {})
 
 
-def raw(table: Table) -> NDArray[Any]:
+def raw(table: RawTable) -> NDArray[Any]:
     """Rows as a model takes them, (n, columns): float32, or float64 where that would lose too
     much."""
     return narrowed(table.values)
 
 
-def precision(table: Table) -> tuple[str, ...]:
+def precision(table: RawTable) -> tuple[str, ...]:
     """A note where rows are float64."""
     if raw(table).dtype == np.float32:
         return ()

@@ -98,17 +98,28 @@ class SelfSupervisedImages(EmbeddingImages):
             for seed, part in enumerate((data.validation, data.test))
         )
         return replace(
-            data, task=self.name, train=train, validation=validation, test=test, facts=facts,
+            data,
+            task=self.name,
+            train=train,
+            validation=validation,
+            test=test,
+            facts=facts,
             summary=(data.summary[0], "labels are not looked at", data.summary[2]),
-        )  # fmt: skip
+        )
 
     def uses(self, source: str) -> frozenset[str] | None:
         return image_options(source) - {"target"}
 
     def recipe(self, data: Data) -> Recipe:
         usual = super().recipe(data)
-        return replace(usual, epochs=2 * usual.epochs, batch_size=256, lr=3e-3, augment=True,
-                       label_smoothing=0.0)  # fmt: skip
+        return replace(
+            usual,
+            epochs=2 * usual.epochs,
+            batch_size=256,
+            lr=3e-3,
+            augment=True,
+            label_smoothing=0.0,
+        )
 
     def draw(
         self,

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .._support.errors import DataError
 from ..data.numerals import number
-from ..data.raw import Kind, Table, labelled
+from ..data.raw import Kind, RawTable, labelled
 from ..data.source import kind_of, locate, read_table, table_options
 from ..data.split import drawn_parts, split, strata
 from ..data.splits import TensorSplit
@@ -35,7 +35,7 @@ class _Tabular(Task):
     default_space = "mlp"
 
     @abstractmethod
-    def _targets(self, table: Table) -> tuple[NDArray[Any], dict[str, Any]]:
+    def _targets(self, table: RawTable) -> tuple[NDArray[Any], dict[str, Any]]:
         """Targets (n,) and the facts about them."""
 
     @abstractmethod
@@ -68,9 +68,16 @@ class _Tabular(Task):
         )
         place = str(locate(source))
         return Data(
-            table.name, place, self.name, train, validation, test, facts, summary,
+            table.name,
+            place,
+            self.name,
+            train,
+            validation,
+            test,
+            facts,
+            summary,
             drawn_parts(table.parts),
-        )  # fmt: skip
+        )
 
     def uses(self, source: str) -> frozenset[str] | None:
         return table_options(source)
@@ -150,7 +157,7 @@ class TabularClassification(_Tabular):
 
         return confusion(targets, outputs.argmax(1), facts["class_names"])
 
-    def _targets(self, table: Table) -> tuple[NDArray[Any], dict[str, Any]]:
+    def _targets(self, table: RawTable) -> tuple[NDArray[Any], dict[str, Any]]:
         where = f"{table.name} column {table.target_name!r}"
         labels, names = labelled(table.target, where, table.class_names)
         if not _repeats(table.target):
@@ -223,7 +230,7 @@ class TabularRegression(_Tabular):
 
         return scatter(targets, outputs, facts["target"])
 
-    def _targets(self, table: Table) -> tuple[NDArray[Any], dict[str, Any]]:
+    def _targets(self, table: RawTable) -> tuple[NDArray[Any], dict[str, Any]]:
         where = f"{table.name} column {table.target_name!r}"
         if table.target.dtype.kind != "f":
             stray = next((text for text in table.target if number(text) is None), table.target[0])
@@ -235,14 +242,14 @@ class TabularRegression(_Tabular):
             targets = table.target.astype(np.float32)
         if not np.isfinite(targets).all():
             got = f"{np.abs(table.target).max():g}"
-            mend = "give the target in a larger unit"
-            raise DataError(where, "values within the range of float32, 3.4e38", got, mend)
+            hint = "give the target in a larger unit"
+            raise DataError(where, "values within the range of float32, 3.4e38", got, hint)
         lost = float(np.abs(targets - table.target).max())
         if lost > 1e-3 * float(table.target.std()):
             low, high = table.target.min(), table.target.max()
             got = f"{low:.12g} to {high:.12g}, which it rounds by up to {lost:g}"
-            mend = "subtract what all values have in common, or give them in another unit"
-            raise DataError(where, "values that float32 tells apart", got, mend)
+            hint = "subtract what all values have in common, or give them in another unit"
+            raise DataError(where, "values that float32 tells apart", got, hint)
         return targets, {}
 
     def _target_line(self, train: TensorSplit, facts: Mapping[str, Any]) -> str:
@@ -255,7 +262,7 @@ def _repeats(target: NDArray[Any]) -> bool:
     return len(np.unique(target)) <= max(20, len(target) // 4)
 
 
-def _other_task(table: Table) -> str:
+def _other_task(table: RawTable) -> str:
     """What helps where a target does not fit a task; only a task that takes it is named."""
     if table.target.dtype.kind == "f":
         return "name another target column, or choose tabular-regression"

@@ -38,8 +38,12 @@ def told_elsewhere(suite: type, builders: Sequence[str], seconds: float = 240) -
     # -P: the working directory counts where it counts in this process, not first.
     done = subprocess.run(
         [sys.executable, "-P", "-m", __name__],
-        input=json.dumps(order), env=environment, capture_output=True, text=True, timeout=seconds,
-    )  # fmt: skip
+        input=json.dumps(order),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
     assert done.returncode == 0, f"another process failed:\n{done.stderr}"
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -205,11 +205,18 @@ class StoreContract:
         live = trial(0)
         store.append(
             Event(
-                "proposed", 0, 1005.0,
-                {"architecture": live.architecture.to_json(), "epochs": None, "share": 1.0,
-                 "seed": 1, "note": ""},
+                "proposed",
+                0,
+                1005.0,
+                {
+                    "architecture": live.architecture.to_json(),
+                    "epochs": None,
+                    "share": 1.0,
+                    "seed": 1,
+                    "note": "",
+                },
             )
-        )  # fmt: skip
+        )
         record = store.record()
         assert record.seconds == pytest.approx(15.0)
         assert [s.closed for s in record.sessions] == ["interrupted", ""]

@@ -1,13 +1,13 @@
 """Training: the loop, what its steps are made with, and how long they take."""
 
-from .loop import Diverged, Guide, Trained, parts, score, train
+from .loop import Diverged, Trained, TrainingCallback, parts, score, train
 from .optimising import is_norm, norms_in, optimizer_of, precision, schedule
 from .timing import paces
 
 __all__ = [
     "Diverged",
-    "Guide",
     "Trained",
+    "TrainingCallback",
     "is_norm",
     "norms_in",
     "optimizer_of",

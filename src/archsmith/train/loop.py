@@ -49,7 +49,7 @@ class Trained:
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
-class Guide:
+class TrainingCallback:
     """What a fine-tuning does differently from a training; this one changes nothing."""
 
     def scale(self, name: str) -> float:
@@ -76,7 +76,7 @@ def train(
     device: str = "cpu",
     goal: Objective | None = None,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
-    guide: Guide | None = None,
+    guide: TrainingCallback | None = None,
 ) -> Trained:
     """Train ``model`` in place; it ends on ``device`` with the weights of its best epoch.
 
@@ -103,9 +103,17 @@ def train(
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)
         run = Steps(
-            model.to(on), task, data, recipe, fidelity or Fidelity(), seed, on, goal, guide,
+            model.to(on),
+            task,
+            data,
+            recipe,
+            fidelity or Fidelity(),
+            seed,
+            on,
+            goal,
+            guide,
             subset_seed,
-        )  # fmt: skip
+        )
         for epoch in range(1, run.epochs + 1):
             start = time.perf_counter()
             train_loss = run.epoch(epoch)
@@ -196,7 +204,7 @@ class Steps:
         seed: int,
         device: torch.device,
         goal: Objective | None = None,
-        guide: Guide | None = None,
+        guide: TrainingCallback | None = None,
         subset_seed: int | None = None,
     ) -> None:
         self.model, self.task, self.recipe, self.data = model, task, recipe, data
@@ -207,14 +215,16 @@ class Steps:
         first, names = task.metrics[0], {metric.name for metric in task.metrics}
         known = goal is not None and goal.metric in names
         self.quality = goal if goal and known else Objective(first.name, first.direction)
-        self.guide = guide or Guide()
+        self.guide = guide or TrainingCallback()
         self.learned = _learned_loss(model, task, self.facts, device)
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if not named:
             raise InputError(
-                "model", "parameters that can be trained", "all of them frozen",
+                "model",
+                "parameters that can be trained",
+                "all of them frozen",
                 "leave a layer unfrozen, or give the model a new head",
-            )  # fmt: skip
+            )
         if self.learned is not None:
             named += self.learned.named_parameters()
         self.optimizer = optimizer_of(named, recipe, norms_in(model), self.guide.scale)
@@ -225,9 +235,11 @@ class Steps:
         batches = len(self.order_of(torch.Generator()))
         if not batches:
             raise InputError(
-                "fidelity", f"a share that leaves {task.name} examples to learn from",
-                f"{fidelity.share:g} of {len(data.train)}", "a larger share",
-            )  # fmt: skip
+                "fidelity",
+                f"a share that leaves {task.name} examples to learn from",
+                f"{fidelity.share:g} of {len(data.train)}",
+                "a larger share",
+            )
         self.steps = self.epochs * batches
         self.step, self.rate = 0, 0.0
         self.noise = torch.Generator(device).manual_seed(seed)

@@ -14,7 +14,7 @@ from .._support.files import append_line
 from ..space.architecture import Architecture
 
 if TYPE_CHECKING:
-    from ..task.problem import Setting
+    from ..task.problem import Problem
 
 #: Called with how many architectures are scored, and how many there are.
 OnScored = Callable[[int, int], None]
@@ -46,7 +46,7 @@ class ProxyAdvice:
 
     def __init__(
         self,
-        setting: Setting,
+        setting: Problem,
         proxy: str | Any,
         folder: Path | None = None,
         seed: int = 0,
@@ -57,9 +57,16 @@ class ProxyAdvice:
 
         self.space, self.seed, self.on_scored = setting.space, seed, on_scored
         self.evaluator = ProxyEvaluator(
-            setting.space, setting.source, setting.options, setting.task, [proxy], EXAMPLES,
-            device=setting.device, seed=seed, data=setting.data,
-        )  # fmt: skip
+            setting.space,
+            setting.source,
+            setting.options,
+            setting.task,
+            [proxy],
+            EXAMPLES,
+            device=setting.device,
+            seed=seed,
+            data=setting.data,
+        )
         #: The proxy that ranks a set, where it is one.
         self.vote = next(iter(self.evaluator.votes), None)
         self.name = self.vote.name if self.vote else self.evaluator.proxies[0].name

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from ..history.objective import Limit, Objective
 from ..task.goals import Limits, limits_of, objectives_of
-from ..task.problem import Setting
-from .latency import measuring
+from ..task.problem import Problem
+from .latency import measured_latency
 
 if TYPE_CHECKING:
     from ..evaluate import Evaluator
 
 
-def evaluation(
-    setting: Setting,
+def build_evaluator(
+    setting: Problem,
     objectives: Sequence[Objective],
     limits: Sequence[Limit],
     evaluator: Evaluator | None = None,
@@ -39,12 +39,17 @@ def evaluation(
     if scored := proxies_named(wanted):
         parts.append(
             ProxyEvaluator(
-                setting.space, setting.source, setting.options, setting.task, scored,
-                device=setting.device, data=setting.data,
+                setting.space,
+                setting.source,
+                setting.options,
+                setting.task,
+                scored,
+                device=setting.device,
+                data=setting.data,
             )
-        )  # fmt: skip
+        )
     if any(name.startswith("latency") for name in wanted):
-        parts.append(latency or measuring(setting))
+        parts.append(latency or measured_latency(setting))
     if "energy_mj" in wanted:
         from ..evaluate.energy import EnergyEvaluator
 
@@ -69,8 +74,8 @@ def evaluation(
     return Stages(parts, limits)
 
 
-def goals(
-    setting: Setting, maximize: str | Sequence[str], minimize: str | Sequence[str], limits: Limits
+def objectives_for(
+    setting: Problem, maximize: str | Sequence[str], minimize: str | Sequence[str], limits: Limits
 ) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
     """What is searched for: the task's metrics, costs, and scores of proxies may be named."""
     from ..evaluate.proxy import metrics_of_proxies

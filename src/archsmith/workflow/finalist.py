@@ -13,7 +13,7 @@ from ..hardware.options import WIDE, noisy
 from ..history.objective import Metric, Objective
 from ..history.trial import History
 from ..space import Architecture
-from ..task.problem import Setting
+from ..task.problem import Problem
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -79,7 +79,7 @@ class Final:
 
 
 def train_to_end(
-    setting: Setting,
+    setting: Problem,
     architecture: Architecture,
     number: int,
     seed: int,
@@ -133,7 +133,7 @@ def train_to_end(
     )
 
 
-def measure(setting: Setting, model: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
+def measure(setting: Problem, model: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
     """Costs of a model, and how its latency was measured: the slowest of three measurements, so
     that a limit which it keeps is kept again."""
     from ..hardware.clock import confirmed
@@ -142,9 +142,13 @@ def measure(setting: Setting, model: nn.Module) -> tuple[dict[str, float], dict[
 
     example, options = setting.example(), setting.latency
     probe = Probe(
-        model, example, device=setting.device, runtime=options.runtime, batch=options.batch,
+        model,
+        example,
+        device=setting.device,
+        runtime=options.runtime,
+        batch=options.batch,
         threads=options.threads,
-    )  # fmt: skip
+    )
     latency = confirmed(lambda: probe.measure(seconds=options.seconds))
     costs = cost(model.to("cpu"), example) | {"latency_ms": latency.median}
     return costs, asdict(latency)
@@ -167,7 +171,7 @@ def noise(history: History, winner: Final | None) -> list[str]:
     return said
 
 
-def look_at_test(setting: Setting, final: Final) -> None:
+def look_at_test(setting: Problem, final: Final) -> None:
     """Score on the test part, once; a second call changes nothing.
 
     What each example has in the metrics is had again where it is no longer there.
@@ -183,7 +187,7 @@ def look_at_test(setting: Setting, final: Final) -> None:
     final.parts = parts(model, task, part, facts, device=setting.device)
 
 
-def model_of(setting: Setting, final: Final) -> nn.Module:
+def model_of(setting: Problem, final: Final) -> nn.Module:
     """The trained plain module, on the CPU and in evaluation mode."""
     model = setting.space.build(final.architecture, seed=final.seed)
     fill(model, final.weights, f"trial {final.number}")
@@ -200,10 +204,12 @@ def fill(model: nn.Module, state: Mapping[str, Any], where: str) -> None:
         model.load_state_dict(state)
     except Exception as error:  # set_extra_state is the user's code
         raise WorkError(
-            where, "weights that fit a second build of the model", " ".join(str(error).split()),
+            where,
+            "weights that fit a second build of the model",
+            " ".join(str(error).split()),
             "the builder has to give the same model each time, and forward must not register "
             "parameters or buffers",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def compared(

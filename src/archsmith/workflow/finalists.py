@@ -15,9 +15,9 @@ from ..space import Architecture
 from ..study import Store
 from ..study.meta import RESTORE
 from ..study.study import seed_of
-from ..task.problem import Setting
+from ..task.problem import Problem
 from .finalist import Final, compared, key_of, look_at_test, parts_path, train_to_end, weights_path
-from .latency import confirm
+from .latency import remeasure
 from .reopening import keep_examples
 
 #: Gives the weights that the training of an architecture starts from.
@@ -42,7 +42,7 @@ class Finals:
 
     def __init__(
         self,
-        setting: Setting,
+        setting: Problem,
         store: Store,
         seed: int,
         goal: Objective | None = None,
@@ -241,7 +241,7 @@ class Finals:
             latency = (
                 known.costs["latency_ms"]
                 if known is not None
-                else confirm(self.setting, trial.architecture).median
+                else remeasure(self.setting, trial.architecture).median
             )
         except Exception as error:
             self.problems.append(f"trial {trial.number} could not be measured again: {error}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .._support.errors import InputError
 from ..hardware.options import FEWEST_SAMPLES
 from ..study import SqliteStore, Study
-from ..task.problem import Setting
+from ..task.problem import Problem
 
 if TYPE_CHECKING:
     from ..evaluate import Evaluator
@@ -29,7 +29,7 @@ _NOTE = "latency"
 OnMeasured = Callable[[int, int], None]
 
 
-def measuring(setting: Setting) -> LatencyEvaluator:
+def measured_latency(setting: Problem) -> LatencyEvaluator:
     """Measures architectures as the setting says.
 
     Raises:
@@ -43,8 +43,8 @@ def measuring(setting: Setting) -> LatencyEvaluator:
     )
 
 
-def knowing(
-    setting: Setting, folder: Path | None, many: bool, on_measured: OnMeasured | None = None
+def latency_evaluator(
+    setting: Problem, folder: Path | None, many: bool, on_measured: OnMeasured | None = None
 ) -> Evaluator:
     """Tells the latency of a study's trials.
 
@@ -59,21 +59,23 @@ def knowing(
     from ..evaluate.predicted_latency import PredictedLatencyEvaluator
     from ..hardware.sampling import distinct
 
-    measured = measuring(setting)
+    measured = measured_latency(setting)
     wanted = setting.latency.samples
     samples = (_SAMPLES if many else 0) if wanted is None else wanted
     few = samples and len(distinct(setting.space, FEWEST_SAMPLES)) < FEWEST_SAMPLES
     if few and wanted is not None:
         raise InputError(
-            "latency, samples", f"a space of {FEWEST_SAMPLES} architectures or more", "fewer",
+            "latency, samples",
+            f"a space of {FEWEST_SAMPLES} architectures or more",
+            "fewer",
             "samples=0 measures every trial",
-        )  # fmt: skip
+        )
     if not samples or few:
         return measured
     return PredictedLatencyEvaluator(_predictor(setting, folder, samples, on_measured))
 
 
-def keep(study: Study) -> None:
+def save_predictor(study: Study) -> None:
     """Keep a new predictor with its study, so that the study goes on with it later."""
     from ..evaluate import Stages
     from ..evaluate.predicted_latency import PredictedLatencyEvaluator
@@ -87,13 +89,13 @@ def keep(study: Study) -> None:
             return
 
 
-def confirm(setting: Setting, architecture: Architecture) -> Latency:
+def remeasure(setting: Problem, architecture: Architecture) -> Latency:
     """The latency of an architecture, measured so that a limit which it keeps is kept again."""
-    return measuring(setting).measure(architecture, confirm=True)
+    return measured_latency(setting).measure(architecture, confirm=True)
 
 
 def _predictor(
-    setting: Setting, folder: Path | None, samples: int, on_measured: OnMeasured | None
+    setting: Problem, folder: Path | None, samples: int, on_measured: OnMeasured | None
 ) -> LatencyPredictor:
     from .._support.trees import spec_of
     from ..hardware.predictor import LatencyPredictor, holds_for

@@ -15,7 +15,7 @@ from ..history.trust_facts import tally
 from ..space import Architecture
 from ..strategy import Strategy, named, strategies
 from ..supernet import methods
-from .latency import confirm
+from .latency import remeasure
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from ..evaluate.shared import SharedWeightsEvaluator
     from ..space import Space
     from ..study import Store, Study
-    from ..study.stopping import Stopper
+    from ..study.stopping import Pruner
     from ..supernet.method import Method, Session
     from ..supernet.supernet import Supernet
-    from ..task.problem import Setting
+    from ..task.problem import Problem
 
 #: Trials on shared weights where no number is given: each costs a pass over the validation part.
 TRIALS = 100
@@ -107,7 +107,7 @@ def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
     return OnSharedWeights(strategy, named("auto")())
 
 
-def epochs_of(setting: Setting, given: int | None, timed: bool) -> int:
+def epochs_of(setting: Problem, given: int | None, timed: bool) -> int:
     """Epochs of the supernet: as given, or longer than one network's, or as time allows."""
     if given is not None:
         return given
@@ -131,7 +131,7 @@ def derives(method: Method) -> bool:
     return type(method).derive is not Base.derive
 
 
-def evaluator_of(setting: Setting, folder: Path | None) -> SharedWeightsEvaluator:
+def evaluator_of(setting: Problem, folder: Path | None) -> SharedWeightsEvaluator:
     """Judges by the supernet of a run folder."""
     from ..evaluate.shared import SharedWeightsEvaluator
 
@@ -168,10 +168,12 @@ def check_weights(evaluator: SharedWeightsEvaluator, whole: bool = True) -> None
             _ = evaluator.supernet
     except InputError as error:
         raise InputError(
-            error.where, error.expected, error.got,
+            error.where,
+            error.expected,
+            error.got,
             "delete the file if it is there and give the search's command again, which trains "
             "the shared weights anew",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def check_inherit(store: Store, inherit: bool) -> None:
@@ -184,10 +186,11 @@ def check_inherit(store: Store, inherit: bool) -> None:
     if before != inherit and any(name.startswith("final.") for name in store.record().notes):
         begin = ("new weights", "the shared weights")
         raise RunFolderError(
-            str(store.folder or "store"), f"finalists that begin with {begin[before]}, as those "
-            "trained there did", begin[inherit],
+            str(store.folder or "store"),
+            f"finalists that begin with {begin[before]}, as those trained there did",
+            begin[inherit],
             "give the options of the first run again, or another run folder",
-        )  # fmt: skip
+        )
 
 
 def _forget_checkpoints(folder: Path) -> None:
@@ -201,7 +204,7 @@ def _forget_checkpoints(folder: Path) -> None:
 class Sharing:
     """Trains the shared weights of a study before its first trial, once."""
 
-    setting: Setting
+    setting: Problem
     strategy: OnSharedWeights
     study: Study
     budget: float | None
@@ -250,17 +253,26 @@ class Sharing:
         method.costs = self._costs
         try:
             session = train_supernet(
-                net, method, setting.task, setting.data, setting.recipe,
-                seed=study.seed, epochs=epochs, seconds=seconds,
-                objectives=study.objectives, limits=study.limits,
+                net,
+                method,
+                setting.task,
+                setting.data,
+                setting.recipe,
+                seed=study.seed,
+                epochs=epochs,
+                seconds=seconds,
+                objectives=study.objectives,
+                limits=study.limits,
                 checkpoint=folder / "supernet" if folder else None,
                 on_epoch=lambda row: self.on_epoch(row, epochs) if self.on_epoch else None,
-            )  # fmt: skip
+            )
         except Diverged as error:
             raise WorkError(
-                f"the supernet of {method.name}", "a training that converges", error.reason,
+                f"the supernet of {method.name}",
+                "a training that converges",
+                error.reason,
                 "a lower learning rate (recipe)",
-            ) from error  # fmt: skip
+            ) from error
         problem = self._derive(session)
         self.strategy.evaluator.take(net)
         if folder:
@@ -298,7 +310,7 @@ class Sharing:
     def _confirmed(self, architecture: Architecture) -> Mapping[str, float]:
         """What it costs, its latency measured now; nothing where it cannot be measured."""
         try:
-            return {"latency_ms": confirm(self.setting, architecture).median}
+            return {"latency_ms": remeasure(self.setting, architecture).median}
         except Exception:
             return {"latency_ms": math.inf}  # a predictor told its latency, but it does not run
 
@@ -330,7 +342,7 @@ def check_options(
     workers: int,
     share: float | None,
     evaluator: Evaluator | None,
-    stop: Stopper | None,
+    stop: Pruner | None,
 ) -> None:
     """Refuse options that make no sense with shared weights.
 
@@ -338,14 +350,27 @@ def check_options(
         InputError: which, and what to do instead.
     """
     if workers > 1 and folder is None:
-        raise InputError("workers", "a run folder, from which workers read the weights", "none",
-                         "run='runs/name', or workers=1")  # fmt: skip
+        raise InputError(
+            "workers",
+            "a run folder, from which workers read the weights",
+            "none",
+            "run='runs/name', or workers=1",
+        )
     if share is not None:
-        raise InputError("share", "nothing: shared weights train on the whole training part",
-                         str(share), "epochs or time shorten the training")  # fmt: skip
+        raise InputError(
+            "share",
+            "nothing: shared weights train on the whole training part",
+            str(share),
+            "epochs or time shorten the training",
+        )
     if evaluator is not None:
-        raise InputError("evaluator", "none beside a one-shot method, which brings its own",
-                         evaluator.name)  # fmt: skip
+        raise InputError(
+            "evaluator", "none beside a one-shot method, which brings its own", evaluator.name
+        )
     if stop is not None:
-        raise InputError("stop", "nothing: a trial on shared weights is not trained", stop.name,
-                         "a strategy whose trials are trained, such as auto")  # fmt: skip
+        raise InputError(
+            "stop",
+            "nothing: a trial on shared weights is not trained",
+            stop.name,
+            "a strategy whose trials are trained, such as auto",
+        )

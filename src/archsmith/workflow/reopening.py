@@ -24,7 +24,7 @@ from ..study.meta import same_decisions
 from ..study.sameness import data_change
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
-from ..task.problem import Setting, SpaceLike, open_space, pick_device
+from ..task.problem import Problem, SpaceLike, open_space, pick_device
 from ..zoo import spaces
 
 if TYPE_CHECKING:
@@ -37,8 +37,16 @@ EXAMPLES = 64
 
 #: What a record may have imported, opened or called.
 _SIGNED = (
-    "reference", "arguments", "data", "read", "task", "recipe", "fidelity", "device", "latency",
-)  # fmt: skip
+    "reference",
+    "arguments",
+    "data",
+    "read",
+    "task",
+    "recipe",
+    "fidelity",
+    "device",
+    "latency",
+)
 
 
 def signature_of(meta: Mapping[str, Any]) -> str:
@@ -56,7 +64,7 @@ def reopen(
     space: SpaceLike | None = None,
     data: str | Path | None = None,
     where: str = "run folder",
-) -> Setting:
+) -> Problem:
     """The setting of a recorded study, on its device if that is here, else on what is.
 
     Args:
@@ -76,14 +84,16 @@ def reopen(
     now = {"digest": found.digest(), "facts": found.facts, "summary": found.summary}
     if change := data_change(meta, now):
         raise InputError(
-            f"data {source}", f"what the study in {where} was begun on", f"other data: {change}",
+            f"data {source}",
+            f"what the study in {where} was begun on",
+            f"other data: {change}",
             "bring it back to what it was, or say where that is now: --data PATH; new data is a "
             "new search, in another run folder",
-        )  # fmt: skip
+        )
     return _opened(meta, space, replace(found, facts=meta.get("facts", found.facts)), where)
 
 
-def outline(meta: Mapping[str, Any], folder: Path, space: SpaceLike | None = None) -> Setting:
+def outline(meta: Mapping[str, Any], folder: Path, space: SpaceLike | None = None) -> Problem:
     """The setting without its data, of what a run folder keeps of that.
 
     Each part is the examples that :func:`keep_examples` kept, and empty where they are gone.
@@ -125,9 +135,11 @@ def checked_facts(meta: Mapping[str, Any], where: str) -> dict[str, Any]:
             raise ValueError(f"{len(names)} names of {facts['classes']} classes")
     except Exception as error:
         raise InputError(
-            f"{where}, facts", f"what {task.name} needs to know of its data",
-            f"{type(error).__name__}: {error}", "name the data itself: --data PATH",
-        ) from error  # fmt: skip
+            f"{where}, facts",
+            f"what {task.name} needs to know of its data",
+            f"{type(error).__name__}: {error}",
+            "name the data itself: --data PATH",
+        ) from error
     return dict(facts)
 
 
@@ -139,7 +151,7 @@ def kept_values(
     return ReadOptions(**meta["read"]), recipe, fidelity, LatencyOptions(**meta.get("latency", {}))
 
 
-def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where: str) -> Setting:
+def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where: str) -> Problem:
     try:
         device = pick_device(meta.get("device", "auto"))
     except InputError:
@@ -151,7 +163,7 @@ def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where:
     given = None if isinstance(wanted, Space) else meta["arguments"]
     opened = open_space(wanted, task.arguments(data.facts), given)
     opened.builder.expect(task.example(data.facts, 2))
-    setting = Setting(
+    setting = Problem(
         data.source,
         options,
         task,
@@ -200,15 +212,19 @@ def _check_named(
         check_arguments(where, meta["arguments"])
     if data is None and source not in datasets.names() and not Path(source).exists():
         raise InputError(
-            where, f"the study's data at {source}", "nothing there",
+            where,
+            f"the study's data at {source}",
+            "nothing there",
             "say where it is now: --data PATH (in Python: nas.Run(folder, data=PATH))",
-        )  # fmt: skip
+        )
     file = str(reference).rpartition(":")[0]
     if space is None and file.endswith(".py") and not Path(file).exists():
         raise InputError(
-            where, f"the study's space at {file}", "nothing there",
+            where,
+            f"the study's space at {file}",
+            "nothing there",
             "say where it is now: --space FILE.py:FUNCTION (in Python: nas.Run(folder, space=...))",
-        )  # fmt: skip
+        )
 
 
 def keep_examples(folder: Path, data: Data) -> None:

@@ -14,7 +14,7 @@ from ..space import Architecture
 from ..space.ordinary import ordinary
 from ..study import Progress, Study
 from ..study.result import INTERRUPTED
-from ..task.problem import Setting
+from ..task.problem import Problem
 from .advice import OnScored
 from .finalist import Final, model_of
 from .finalists import OnFinal
@@ -43,7 +43,7 @@ class Found:
     metrics: dict[str, float]
     test: dict[str, float]
     curve: list[dict[str, float]]
-    _setting: Setting = field(repr=False)
+    _setting: Problem = field(repr=False)
     _final: Final = field(repr=False)
 
     @property
@@ -60,9 +60,15 @@ class Found:
         s = self._setting
         metrics = {f"test_{name}": value for name, value in self.test.items()} | self.metrics
         return export(
-            self.model, s.task, s.data, s.space, self.architecture, folder,
-            metrics=metrics, onnx=onnx,
-        )  # fmt: skip
+            self.model,
+            s.task,
+            s.data,
+            s.space,
+            self.architecture,
+            folder,
+            metrics=metrics,
+            onnx=onnx,
+        )
 
 
 @dataclass
@@ -85,7 +91,7 @@ class SearchResult:
     front: list[Trial]
     stopped: str
     seconds: float
-    setting: Setting
+    setting: Problem
     best: Found | None = None
     default: Found | None = None
     comparison: Comparison | None = None
@@ -112,7 +118,7 @@ class Listener:
         doubt: why limits may be out of reach, before the search begins; a warning by default.
     """
 
-    ready: Callable[[Setting, Study], None] | None = None
+    ready: Callable[[Problem, Study], None] | None = None
     event: Callable[[Progress], None] | None = None
     shared: OnShared | None = None
     final: OnFinal | None = None
@@ -121,7 +127,7 @@ class Listener:
     doubt: Callable[[str], None] = warnings.warn
 
 
-def found_of(setting: Setting, final: Final) -> Found:
+def found_of(setting: Problem, final: Final) -> Found:
     return Found(
         final.number, final.architecture, final.metrics, final.test, final.curve, setting, final
     )

@@ -18,9 +18,9 @@ from ..history.trial import History, Trial
 from ..space import Architecture
 from ..space.ordinary import ordinary
 from ..study import SqliteStore, Store
-from ..study.meta import RESTORE, check_kept, goals
+from ..study.meta import RESTORE, check_kept, objectives_in
 from ..study.record import as_history
-from ..task.problem import Setting, SpaceLike
+from ..task.problem import Problem, SpaceLike
 from .finalist import Final, model_of, noise
 from .finalists import Finals, Start, repeats_of
 from .reopening import kept_values, outline, reopen
@@ -58,23 +58,27 @@ class Run:
         space: SpaceLike | None = None,
         data: str | Path | None = None,
         *,
-        setting: Setting | None = None,
+        setting: Problem | None = None,
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / "study.db").is_file():
             raise RunFolderError(
-                str(folder), "a run folder with a study.db", "none",
+                str(folder),
+                "a run folder with a study.db",
+                "none",
                 "archsmith search DATA --run FOLDER makes one",
-            )  # fmt: skip
+            )
         with SqliteStore(self.folder, read=True) as store:
             self.meta, self.record = store.meta(), store.record()
         if not self.meta:
             raise RunFolderError(str(folder), "a study that has begun", "an empty record")
         if "reference" not in self.meta:
             raise RunFolderError(
-                str(folder), "a study that nas.search began", "one of nas.Study alone",
+                str(folder),
+                "a study that nas.search began",
+                "one of nas.Study alone",
                 "its trials: archsmith.study.SqliteStore(folder, read=True).history()",
-            )  # fmt: skip
+            )
         check_kept(str(folder), self.meta)
         with self.undamaged():  # told now, not in the middle of a command
             kept_values(self.meta)
@@ -88,7 +92,7 @@ class Run:
     @cached_property
     def goals(self) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
         """Objectives and limits."""
-        return goals(self.meta)
+        return objectives_in(self.meta)
 
     @cached_property
     def history(self) -> History:
@@ -97,7 +101,7 @@ class Run:
             return as_history(self.record, *self.goals)
 
     @cached_property
-    def setting(self) -> Setting:
+    def setting(self) -> Problem:
         """Data, task and space, opened now.
 
         Raises:
@@ -107,7 +111,7 @@ class Run:
         return reopen(self.meta, self._space, self._data, str(self.folder))
 
     @cached_property
-    def outline(self) -> Setting:
+    def outline(self) -> Problem:
         """Task and space with what the folder keeps of the data, which is not opened for it; with
         the data where it is given, or where the folder keeps nothing."""
         if self._data is not None or "facts" not in self.meta:
@@ -171,18 +175,26 @@ class Run:
         if final is None:
             flag = "" if number is None else f" --trial {which}"
             raise InputError(
-                f"trial {which}", "an architecture trained to the end", "one that is not",
+                f"trial {which}",
+                "an architecture trained to the end",
+                "one that is not",
                 f"archsmith train {self.folder}{flag}",
-            )  # fmt: skip
+            )
         setting = self.outline
         if not len(setting.data.validation):
             setting = self.setting
         metrics = {f"test_{name}": value for name, value in final.test.items()}
         metrics |= {f"validation_{name}": value for name, value in final.validation.items()}
         parity = export(
-            model_of(setting, final), setting.task, setting.data, setting.space, architecture, to,
-            metrics=metrics | final.costs, onnx=onnx,
-        )  # fmt: skip
+            model_of(setting, final),
+            setting.task,
+            setting.data,
+            setting.space,
+            architecture,
+            to,
+            metrics=metrics | final.costs,
+            onnx=onnx,
+        )
         return final, parity
 
     @property
@@ -331,9 +343,11 @@ class Run:
             final = finals.known(architecture)
         if final is None and (damage := next(iter(finals.damaged.values()), "")):
             raise InputError(
-                "trained weights", "the file that training left", f"damage: {damage}",
+                "trained weights",
+                "the file that training left",
+                f"damage: {damage}",
                 f"archsmith train {self.folder} trains the winner again, with --trial another one",
-            )  # fmt: skip
+            )
         return final
 
     def _finalists(self) -> list[Finalist]:

@@ -34,14 +34,14 @@ from ..study.identity import models_of
 from ..study.reach import Reach
 from ..study.rehearsal import rehearse
 from ..study.result import INTERRUPTED, StudyResult
-from ..study.stopping import Stopper, stopper_of
+from ..study.stopping import Pruner, pruner_of
 from ..task.base import ReadOptions, Recipe
 from ..task.goals import Limits, check_numbers, seconds_of
-from ..task.problem import Setting, SpaceLike, settle
+from ..task.problem import Problem, SpaceLike, open_problem
 from .advice import ProxyAdvice
-from .evaluator import evaluation, goals, named_in
+from .evaluator import build_evaluator, named_in, objectives_for
 from .finalists import Finals, OnFinal
-from .latency import keep, knowing
+from .latency import latency_evaluator, save_predictor
 from .oneshot import (
     OnShared,
     OnSharedWeights,
@@ -99,7 +99,7 @@ def search(
     finalists: int = FINALISTS,
     final_seeds: int = 1,
     inherit: bool = False,
-    stop: str | Stopper | None = None,
+    stop: str | Pruner | None = None,
     read: ReadOptions | None = None,
     arguments: Mapping[str, Any] | None = None,
     command: str = "",
@@ -141,7 +141,7 @@ def search(
             mean and spread are told, and the one that is best on the validation part is kept.
         inherit: start their training from the shared weights instead of new ones.
         stop: stops hopeless trials while they train: ``"median"``, ``"curve"`` or a
-            :class:`~archsmith.study.Stopper`. The epochs that they trained count.
+            :class:`~archsmith.study.Pruner`. The epochs that they trained count.
         read: how data is read and split.
         arguments: of the builder, in place of what the data offers.
         command: what to show as the command that repeats the search.
@@ -153,7 +153,7 @@ def search(
     """
     given, tell = dict(locals()), listener or Listener()
     check_numbers(finalists, workers, final_seeds)
-    chosen, stopper = _strategy(strategy), stopper_of(stop)
+    chosen, stopper = _strategy(strategy), pruner_of(stop)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget, most = seconds_of(time), seconds_of(trial_time, "trial time")
     folder = Path(run).absolute() if run is not None else None
@@ -165,7 +165,7 @@ def search(
     elif inherit:
         _refuse_inherit(chosen)
     check_budget(wanted, budget, most)
-    setting = settle(
+    setting = open_problem(
         space,
         data,
         task=_task(task, loss, metrics),
@@ -184,10 +184,12 @@ def search(
         evaluator = sharing.evaluator = evaluator_of(setting, folder)
     else:
         _as_begun(setting, folder, seed, epochs, share)
-    objectives, bounds = goals(setting, maximize, minimize, limits)
+    objectives, bounds = objectives_for(setting, maximize, minimize, limits)
     clocked = any(name.startswith("latency") for name in named_in(objectives, bounds))
-    latencies = knowing(setting, folder, sharing is not None, tell.measured) if clocked else None
-    whole = evaluation(setting, objectives, bounds, evaluator, latencies)
+    latencies = (
+        latency_evaluator(setting, folder, sharing is not None, tell.measured) if clocked else None
+    )
+    whole = build_evaluator(setting, objectives, bounds, evaluator, latencies)
     _check(setting, chosen, stopper, objectives, bounds, whole)
     chosen = _advised(chosen, proxy, setting, folder, seed, tell)
     reach = check_limits(setting.space, whole, bounds, seed)
@@ -213,7 +215,7 @@ def search(
             meta=_meta(setting, store, chosen, given, wanted, budget),
             on_event=tell.event,
         )
-        keep(study)
+        save_predictor(study)
         if tell.ready:
             tell.ready(setting, study)
         ended = _work(study, setting, sharing, budget, tell.shared)
@@ -234,7 +236,7 @@ def _task(task: str | None, loss: Measure | None, metrics: Measures | None) -> s
 
 
 def _as_begun(
-    setting: Setting, folder: Path | None, seed: int, epochs: int | None, share: float | None
+    setting: Problem, folder: Path | None, seed: int, epochs: int | None, share: float | None
 ) -> None:
     """Have all trials learn from one part of the data, or go on as a study began.
 
@@ -252,7 +254,7 @@ def _as_begun(
         setting.fidelity = Fidelity(epochs or begun.epochs, begun.share if share is None else share)
 
 
-def _result(ended: StudyResult, setting: Setting, folder: Path | None) -> SearchResult:
+def _result(ended: StudyResult, setting: Problem, folder: Path | None) -> SearchResult:
     return SearchResult(
         ended.history, ended.front, ended.stopped, ended.seconds, setting, run=folder
     )
@@ -264,7 +266,7 @@ def _report(result: SearchResult, run: Run) -> None:
 
 
 def _meta(
-    setting: Setting,
+    setting: Problem,
     store: Store,
     chosen: Strategy,
     given: Mapping[str, Any],
@@ -287,14 +289,14 @@ def _meta(
     }
 
 
-def _try_out(setting: Setting, seed: int, trained: bool) -> None:
+def _try_out(setting: Problem, seed: int, trained: bool) -> None:
     """Refuse a builder whose models do not run, or whose default cannot be trained and copied."""
     check_shapes(setting.space, setting.forward_on_meta, seed)
     if trained:
         rehearse(setting.space, setting.task, setting.data, setting.recipe, setting.device)
 
 
-def _first(setting: Setting, reach: Reach) -> list[Architecture]:
+def _first(setting: Problem, reach: Reach) -> list[Architecture]:
     """What a search starts from: the default, and where that breaks a limit, one that keeps all."""
     default = setting.space.default()
     kept = reach.kept
@@ -331,7 +333,7 @@ def _refuse_proxy(proxy: str | None, chosen: Strategy) -> None:
 def _advised(
     strategy: Strategy,
     proxy: str | None,
-    setting: Setting,
+    setting: Problem,
     folder: Path | None,
     seed: int,
     tell: Listener,
@@ -343,9 +345,9 @@ def _advised(
 
 
 def _check(
-    setting: Setting,
+    setting: Problem,
     chosen: Strategy,
-    stopper: Stopper | None,
+    stopper: Pruner | None,
     objectives: Sequence[Objective],
     limits: Sequence[Limit],
     evaluator: Evaluator,
@@ -358,7 +360,7 @@ def _check(
 
 def _work(
     study: Study,
-    setting: Setting,
+    setting: Problem,
     sharing: OnSharedWeights | None,
     budget: float | None,
     on_shared: OnShared | None,

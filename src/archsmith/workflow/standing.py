@@ -12,14 +12,14 @@ from ..history.trial import History, State
 from ..space import Architecture
 from ..study.fidelity import worth
 from ..study.record import Record
-from ..task.problem import Setting
+from ..task.problem import Problem
 from .finalist import Final, model_of
 
 #: Parts of evaluations do not add up to whole numbers exactly.
 _SLACK = 1e-9
 
 
-def graph_of(setting: Setting, architecture: Architecture) -> Any:
+def graph_of(setting: Problem, architecture: Architecture) -> Any:
     """The diagram of an architecture."""
     from ..report.diagram import trace_graph
 
@@ -30,7 +30,7 @@ def graph_of(setting: Setting, architecture: Architecture) -> Any:
     return trace_graph(model, setting.example())
 
 
-def predictions_of(setting: Setting, final: Final) -> bytes:
+def predictions_of(setting: Problem, final: Final) -> bytes:
     """A picture of predictions on the validation part."""
     import torch
 

@@ -23,7 +23,7 @@ from .run import Run
 if TYPE_CHECKING:
     from ..evaluate.shared import SharedWeightsEvaluator
     from ..study import Store
-    from ..tables.base import Table
+    from ..tables.base import BenchmarkTable
 
 #: Called with how many of the sample are done, how many there are, and a line about the last one.
 OnJudged = Callable[[int, int, str], None]
@@ -38,7 +38,7 @@ def measure_trust(
     sample: int = 20,
     *,
     epochs: int | None = None,
-    table: Table | None = None,
+    table: BenchmarkTable | None = None,
     on_judged: OnJudged | None = None,
 ) -> Trust:
     """Compare the ranking by shared weights with that of architectures trained alone.
@@ -61,22 +61,27 @@ def measure_trust(
     known = run.record.notes.get("supernet")
     if known is None and run.meta["strategy"].partition("+")[0] in methods.names():
         raise InputError(
-            str(run.folder), "shared weights that were trained to the end",
-            "a search that was stopped before", f"{run.meta['command']} goes on",
-        )  # fmt: skip
+            str(run.folder),
+            "shared weights that were trained to the end",
+            "a search that was stopped before",
+            f"{run.meta['command']} goes on",
+        )
     if known is None:
         raise InputError(
-            str(run.folder), "a run with shared weights", f"strategy {run.meta['strategy']}",
+            str(run.folder),
+            "a run with shared weights",
+            f"strategy {run.meta['strategy']}",
             "archsmith search DATA --strategy spos (or another one-shot method)",
-        )  # fmt: skip
+        )
     judge = evaluator_of(run.setting, run.folder)
     check_weights(judge)
     goal = run.goals[0][0]
     if goal.metric not in judge.provides:
         raise InputError(
-            f"objective {goal.metric}", "a metric that shared weights give first: "
-            f"{', '.join(judge.provides)}", goal.metric,
-        )  # fmt: skip
+            f"objective {goal.metric}",
+            f"a metric that shared weights give first: {', '.join(judge.provides)}",
+            goal.metric,
+        )
     best = run.trial(None)
     drawn = _drawn(run, sample, judge.supernet.builds)
     with SqliteStore(run.folder) as store:
@@ -90,9 +95,15 @@ def measure_trust(
         chosen = judging.judge(best.architecture)
         found, other = judging.outcomes(drawn, judged, chosen)
         trust = Trust.of(
-            goal, judged, judging.truth, visits=known["visits"], chosen=chosen,
-            found=found, random=other, seed=run.meta["seed"],
-        )  # fmt: skip
+            goal,
+            judged,
+            judging.truth,
+            visits=known["visits"],
+            chosen=chosen,
+            found=found,
+            random=other,
+            seed=run.meta["seed"],
+        )
         store.note("trust", trust.to_json())
         run.record = store.record()
     return trust
@@ -123,7 +134,7 @@ class _Judging:
         store: Store,
         metric: str,
         epochs: int | None,
-        table: Table | None,
+        table: BenchmarkTable | None,
     ) -> None:
         self.run, self.shared, self.store, self.metric = run, judge, store, metric
         setting = run.setting
@@ -181,9 +192,11 @@ class _Judging:
         row = table.row(architecture)
         if row is None:
             raise InputError(
-                f"table {table.name}", f"a record of {architecture.id}", "none",
+                f"table {table.name}",
+                f"a record of {architecture.id}",
+                "none",
                 "the table of the space that was searched",
-            )  # fmt: skip
+            )
         value = float(table.values[table.report][row])
         return value / 100 if self.metric == "accuracy" and value > _PERCENT else value
 
@@ -195,9 +208,14 @@ class _Judging:
         began = time.perf_counter()
         try:
             trained = train(
-                model, setting.task, setting.data, self.recipe, seed=self.seed,
-                device=setting.device, goal=self.run.goals[0][0],
-            )  # fmt: skip
+                model,
+                setting.task,
+                setting.data,
+                self.recipe,
+                seed=self.seed,
+                device=setting.device,
+                goal=self.run.goals[0][0],
+            )
             metrics = trained.metrics
         except Diverged:
             metrics = {self.metric: float("nan")}

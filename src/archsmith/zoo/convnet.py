@@ -107,10 +107,12 @@ def _ops(
     def bottleneck() -> nn.Module:
         hidden = inside * choose("expansion", [2, 4])
         return nn.Sequential(
-            *_conv(inside, hidden, 1), activation(),
-            *_conv(hidden, hidden, kernel, groups=hidden), activation(),
+            *_conv(inside, hidden, 1),
+            activation(),
+            *_conv(hidden, hidden, kernel, groups=hidden),
+            activation(),
             *_conv(hidden, outside, 1),
-        )  # fmt: skip
+        )
 
     return {"conv": plain, "separable": separable, "bottleneck": bottleneck}
 

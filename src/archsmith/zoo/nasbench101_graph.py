@@ -70,9 +70,7 @@ def from_matrix(matrix: Sequence[Sequence[int]], ops: Sequence[str]) -> Architec
     if len(matrix) != size or any(len(row) != size for row in matrix):
         raise SpaceError("matrix", f"{size} rows and columns, one an operation", "another shape")
     number = [*range(size - 1), OUTPUT]
-    edges = [
-        (number[s], number[t]) for s in range(size) for t in range(size) if matrix[s][t]
-    ]  # fmt: skip
+    edges = [(number[s], number[t]) for s in range(size) for t in range(size) if matrix[s][t]]
     if any(source >= target for source, target in edges):
         raise SpaceError("matrix", "an upper triangle", "an edge that leads back or in place")
     kept = pruned(edges)

@@ -20,9 +20,16 @@ from .graph_layers import Arma, Cheb, Dense, Edges, Gat, Gcn, Gin, KGnn, Sage, S
 
 #: Where each of the four nodes takes its input from, in the order of the published code.
 LINKS = (
-    "0-0-0-0", "0-0-0-1", "0-0-1-1", "0-0-1-2", "0-0-1-3", "0-1-1-1", "0-1-1-2", "0-1-2-2",
+    "0-0-0-0",
+    "0-0-0-1",
+    "0-0-1-1",
+    "0-0-1-2",
+    "0-0-1-3",
+    "0-1-1-1",
+    "0-1-1-2",
+    "0-1-2-2",
     "0-1-2-3",
-)  # fmt: skip
+)
 #: Operations, in the order of the published code. ``graph`` is the k-GNN convolution.
 OPS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
 #: Decisions for the operations; the first one is ``"link"``.
@@ -135,9 +142,11 @@ class GraphNetwork(nn.Module):
         nodes = packed.shape[-2] if packed.ndim == 3 else -1
         if packed.shape[-1] != nodes + self.features:
             raise InputError(
-                "graph", f"a tensor (n, nodes, nodes + {self.features})", str(tuple(packed.shape)),
+                "graph",
+                f"a tensor (n, nodes, nodes + {self.features})",
+                str(tuple(packed.shape)),
                 "pack(x, adjacency) makes one",
-            )  # fmt: skip
+            )
         return packed[..., :nodes], packed[..., nodes:]
 
 

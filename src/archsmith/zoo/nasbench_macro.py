@@ -61,10 +61,12 @@ class InvertedBottleneck(nn.Module):
         super().__init__()
         hidden = inside * expansion
         self.body = nn.Sequential(
-            *_conv(inside, hidden, 1), nn.ReLU(),
-            *_conv(hidden, hidden, kernel, stride, groups=hidden), nn.ReLU(),
+            *_conv(inside, hidden, 1),
+            nn.ReLU(),
+            *_conv(hidden, hidden, kernel, stride, groups=hidden),
+            nn.ReLU(),
             *_conv(hidden, outside, 1),
-        )  # fmt: skip
+        )
         self.residual = stride == 1 and inside == outside
 
     def forward(self, x: Tensor) -> Tensor:

@@ -83,10 +83,13 @@ class Cell(nn.Module):
     def __init__(self, inside: int, outside: int, stride: int) -> None:
         super().__init__()
         self.edges = nn.ModuleList(
-            one_of(name, _ops(outside if source else inside, outside, 1 if source else stride),
-                   default="nor_conv_3x3")
+            one_of(
+                name,
+                _ops(outside if source else inside, outside, 1 if source else stride),
+                default="nor_conv_3x3",
+            )
             for name, (source, _) in zip(edge_names(), EDGES, strict=True)
-        )  # fmt: skip
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         nodes = [x]
@@ -143,9 +146,13 @@ class Block(nn.Module):
         self.body = nn.Sequential(
             ReLUConvBN(inside, outside, 3, stride), ReLUConvBN(outside, outside, 3)
         )
-        self.shortcut = nn.Identity() if (inside, stride) == (outside, 1) else nn.Sequential(
-            nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside)
-        )  # fmt: skip
+        self.shortcut = (
+            nn.Identity()
+            if (inside, stride) == (outside, 1)
+            else nn.Sequential(
+                nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside)
+            )
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.shortcut(x) + self.body(x)

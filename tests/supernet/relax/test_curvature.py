@@ -52,17 +52,24 @@ def test_the_hessian_of_a_network_is_exact_and_symmetric() -> None:
     assert torch.allclose(found, exact, atol=1e-4 * size)
     assert torch.allclose(found, found.T, atol=1e-5 * size)
     first = torch.randn(9, generator=torch.Generator().manual_seed(0))
-    largest = largest_eigenvalue(hessian_product([partial(loss, h) for h in halves], alphas),
-                                 first, 9)  # fmt: skip
+    largest = largest_eigenvalue(
+        hessian_product([partial(loss, h) for h in halves], alphas), first, 9
+    )
     assert largest == pytest.approx(float(torch.linalg.eigvalsh(exact)[-1]), rel=1e-3)
 
 
 @pytest.mark.parametrize(
     "values",
-    [[5.0, 1.0, -9.0, 0.5], [-1.0, -2.0, -3.0], [2.0, 2.0, 2.0], [0.0, 0.0], [7.0],
-     [1.0, 1.001, 0.0, -1.0, 0.3]],
+    [
+        [5.0, 1.0, -9.0, 0.5],
+        [-1.0, -2.0, -3.0],
+        [2.0, 2.0, 2.0],
+        [0.0, 0.0],
+        [7.0],
+        [1.0, 1.001, 0.0, -1.0, 0.3],
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_the_largest_eigenvalue_is_found_in_as_many_products_as_rows(values: list[float]) -> None:
     generator = torch.Generator().manual_seed(1)
     size = len(values)
@@ -108,10 +115,13 @@ def attending(channels: int, classes: int) -> nn.Module:
     """Torch's fused attention has no second derivative."""
     layer = partial(nn.TransformerEncoderLayer, 8, 2, 16, batch_first=True)
     return nn.Sequential(
-        nn.Flatten(2), nn.Unflatten(2, (8, 8)), nn.Flatten(1, 2),
+        nn.Flatten(2),
+        nn.Unflatten(2, (8, 8)),
+        nn.Flatten(1, 2),
         nas.one_of("op", {"attend": layer, "skip": nn.Identity}),
-        nn.Flatten(), nn.Linear(64, classes),
-    )  # fmt: skip
+        nn.Flatten(),
+        nn.Linear(64, classes),
+    )
 
 
 def recurrent(channels: int, classes: int) -> nn.Module:
@@ -146,9 +156,7 @@ class Fused(nn.Module):
 
 def once(channels: int, classes: int) -> nn.Module:
     options = {"linear": lambda: nn.Linear(64, 64), "skip": nn.Identity}
-    return nn.Sequential(
-        nn.Flatten(), nas.one_of("op", options), Fused(), nn.Linear(64, classes)
-    )  # fmt: skip
+    return nn.Sequential(nn.Flatten(), nas.one_of("op", options), Fused(), nn.Linear(64, classes))
 
 
 @pytest.mark.parametrize("builder", [attending, recurrent])

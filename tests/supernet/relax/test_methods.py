@@ -229,8 +229,11 @@ def cell(channels: int, classes: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(channels, 4, 3, padding=1),
         Added(nn.ModuleDict({name: nas.one_of(name, ops) for name in ("a", "b")})),
-        nas.one_of("c", ops), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, classes),
-    )  # fmt: skip
+        nas.one_of("c", ops),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, classes),
+    )
 
 
 def dark_head(channels: int, classes: int) -> nn.Module:
@@ -239,9 +242,12 @@ def dark_head(channels: int, classes: int) -> nn.Module:
     nn.init.zeros_(head.weight)
     ops = {"none": Dark, "skip": nn.Identity}
     return nn.Sequential(
-        nn.Conv2d(channels, 4, 3, padding=1), nas.one_of("c", ops),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), head,
-    )  # fmt: skip
+        nn.Conv2d(channels, 4, 3, padding=1),
+        nas.one_of("c", ops),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        head,
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "pc-darts"])
@@ -250,10 +256,13 @@ def test_what_is_derived_has_a_path_from_its_input_to_its_output(name: str) -> N
     session = session_of(cell, holdout=method.holdout)
     method.begin(session)
     # Every edge would rather be none; "b" is the nearest to be something, then "c".
-    method.alphas.put({
-        "a": torch.tensor([9.0, -9.0, -9.0]), "b": torch.tensor([1.5, -2.0, 1.0]),
-        "c": torch.tensor([3.0, 0.2, -2.0]),
-    })  # fmt: skip
+    method.alphas.put(
+        {
+            "a": torch.tensor([9.0, -9.0, -9.0]),
+            "b": torch.tensor([1.5, -2.0, 1.0]),
+            "c": torch.tensor([3.0, 0.2, -2.0]),
+        }
+    )
     found = method.derive(session, 4)
     assert dict(found[0]) == {"a": "none", "b": "conv", "c": "skip"}
     assert len({session.supernet.space.canonical(a) for a in found}) == 4
@@ -288,10 +297,13 @@ def test_fair_darts_takes_no_edge_where_no_gate_passes() -> None:
     session = session_of(cell, holdout=0.5)
     method.begin(session)
     edge = math.log(0.85 / 0.15)
-    method.alphas.put({
-        "a": torch.tensor([9.0, edge + 0.1, 0.0]), "b": torch.tensor([-9.0, 0.0, edge - 0.1]),
-        "c": torch.tensor([0.0, 2.5, 3.0]),
-    })  # fmt: skip
+    method.alphas.put(
+        {
+            "a": torch.tensor([9.0, edge + 0.1, 0.0]),
+            "b": torch.tensor([-9.0, 0.0, edge - 0.1]),
+            "c": torch.tensor([0.0, 2.5, 3.0]),
+        }
+    )
     # The alpha of what gives zeros counts for nothing, however large or small.
     assert method.derive(session, 1) == [Architecture({"a": "skip", "b": "none", "c": "conv"})]
     before = method.alphas.values()
@@ -300,10 +312,13 @@ def test_fair_darts_takes_no_edge_where_no_gate_passes() -> None:
     assert all(row[1:] == [True, True] for row in moved.values())
     assert method.gates(method.relaxed["a"])[0].item() == pytest.approx(0.85)
     # Nothing passes anywhere: the nearest to the bound that make a path.
-    method.alphas.put({
-        "a": torch.tensor([9.0, -3.0, -3.0]), "b": torch.tensor([9.0, 0.0, 1.0]),
-        "c": torch.tensor([9.0, 0.5, -1.0]),
-    })  # fmt: skip
+    method.alphas.put(
+        {
+            "a": torch.tensor([9.0, -3.0, -3.0]),
+            "b": torch.tensor([9.0, 0.0, 1.0]),
+            "c": torch.tensor([9.0, 0.5, -1.0]),
+        }
+    )
     assert method.derive(session, 1) == [Architecture({"a": "none", "b": "conv", "c": "skip"})]
 
 
@@ -365,8 +380,11 @@ def test_value_decisions_are_drawn_anew_at_each_step() -> None:
     assert visits["depth.0.op", "deep"] == 24
     assert visits["depth.1.op", "deep"] == visits["depth", 2]
     assert set(method.alphas.names) == {
-        "depth.0.op", "depth.0.op.deep.act", "depth.1.op", "depth.1.op.deep.act",
-    }  # fmt: skip
+        "depth.0.op",
+        "depth.0.op.deep.act",
+        "depth.1.op",
+        "depth.1.op.deep.act",
+    }
     found = method.derive(session, 12)
     assert len(found) == len(set(found)) == 12
     assert len({(a["width"], a["depth"]) for a in found[:4]}) > 1
@@ -401,9 +419,12 @@ def narrowing(channels: int, classes: int) -> nn.Module:
 
     options = {"conv": lambda: conv(3), "depthwise": lambda: conv(3, 8), "skip": nn.Identity}
     return nn.Sequential(
-        nn.Conv2d(channels, 8, 3, padding=1), nas.one_of("op", options),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, classes),
-    )  # fmt: skip
+        nn.Conv2d(channels, 8, 3, padding=1),
+        nas.one_of("op", options),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, classes),
+    )
 
 
 def test_pc_darts_trains_the_leading_quarter_of_its_options() -> None:

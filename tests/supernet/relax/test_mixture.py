@@ -199,8 +199,11 @@ def test_channels_of_linear_layers_are_the_last_dimension() -> None:
         (nn.Conv2d(8, 16, 3, padding=1), nn.Conv2d(2, 4, 3, padding=1), (2, 2, 5, 5)),
         (nn.Conv1d(8, 8, 3, groups=8), nn.Conv1d(2, 2, 3, groups=2), (2, 2, 5)),
         (nn.Conv2d(8, 16, 1, groups=2), nn.Conv2d(2, 4, 1, groups=2), (2, 2, 5, 5)),
-        (nn.ConvTranspose2d(8, 4, 2, bias=False), nn.ConvTranspose2d(2, 1, 2, bias=False),
-         (2, 2, 5, 5)),
+        (
+            nn.ConvTranspose2d(8, 4, 2, bias=False),
+            nn.ConvTranspose2d(2, 1, 2, bias=False),
+            (2, 2, 5, 5),
+        ),
         (nn.BatchNorm2d(8), nn.BatchNorm2d(2), (2, 2, 5, 5)),
         (nn.GroupNorm(2, 8), nn.GroupNorm(2, 2), (2, 2, 5)),
         (nn.GroupNorm(8, 8), nn.GroupNorm(2, 2), (2, 2, 5)),
@@ -210,7 +213,7 @@ def test_channels_of_linear_layers_are_the_last_dimension() -> None:
         (nn.PReLU(8), nn.PReLU(2), (4, 2)),
     ],
     ids=lambda value: str(value)[:20] if isinstance(value, nn.Module) else "",
-)  # fmt: skip
+)
 def test_narrow_layers_are_those_of_a_quarter(
     wide: nn.Module, slim: nn.Module, shape: tuple[int, ...]
 ) -> None:
@@ -239,10 +242,15 @@ def test_options_inside_narrow_options_see_all_of_those_channels() -> None:
     model = net.lend(net.read(run), run)
     assert [type(m) for m in run.mixtures] == [Mixture, Mixture, PartialMixture]
     assert {name: tuple(p.shape) for name, p in model.named_parameters()} == {
-        "0.weight": (8, 1, 1, 1), "0.bias": (8,),
-        "1.one.0.prelu.weight": (2,), "1.one.1.weight": (2, 2, 1, 1), "1.one.1.bias": (2,),
-        "1.three.0.prelu.weight": (2,), "1.three.1.weight": (2, 2, 3, 3), "1.three.1.bias": (2,),
-    }  # fmt: skip
+        "0.weight": (8, 1, 1, 1),
+        "0.bias": (8,),
+        "1.one.0.prelu.weight": (2,),
+        "1.one.1.weight": (2, 2, 1, 1),
+        "1.one.1.bias": (2,),
+        "1.three.0.prelu.weight": (2,),
+        "1.three.1.weight": (2, 2, 3, 3),
+        "1.three.1.bias": (2,),
+    }
     source.set({name: Mix(torch.tensor([0.5, 0.5])) for name in run.relaxed})
     assert model(torch.randn(2, 1, 4, 4)).shape == (2, 8, 4, 4)
 

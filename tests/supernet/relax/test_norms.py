@@ -46,9 +46,13 @@ def normed(channels: int, classes: int, norm: str = "batch") -> nn.Module:
 
     options = {"conv3": lambda: conv(3), "conv1": lambda: conv(1), "shut": shut, "fixed": fixed}
     return nn.Sequential(
-        nn.Conv2d(channels, 4, 3, padding=1), NORMS[norm](), nas.one_of("op", options),
-        nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, classes),
-    )  # fmt: skip
+        nn.Conv2d(channels, 4, 3, padding=1),
+        NORMS[norm](),
+        nas.one_of("op", options),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, classes),
+    )
 
 
 def held(session: Any, inside: bool) -> dict[str, torch.Tensor]:

@@ -73,8 +73,10 @@ def test_entropy_and_the_share_of_free_options() -> None:
     assert entropy_share([torch.tensor([1.0, 0.0, 0.0])]) == 0.0
     assert entropy_share([torch.tensor([1.0])]) == 0.0
     leading = {"a": [0], "b": [2], "c": [1], "all": [0], "sub": [0, 3]}
-    free = {name: frozenset(places) for name, places in
-            {"a": {0, 1}, "b": {0}, "c": set(), "all": {0, 1}, "sub": {3}}.items()}  # fmt: skip
+    free = {
+        name: frozenset(places)
+        for name, places in {"a": {0, 1}, "b": {0}, "c": set(), "all": {0, 1}, "sub": {3}}.items()
+    }
     sizes = {"a": 3, "b": 3, "c": 2, "all": 2, "sub": 4}
     assert free_share(leading, free, sizes) == pytest.approx(2 / 4)
 
@@ -128,9 +130,13 @@ def test_a_growing_eigenvalue_is_no_sign_where_free_options_do_not_gain() -> Non
     values = [1.0] * 11 + [1.0 + 0.3 * k for k in range(1, 14)]
     level = [0.5] * len(values)
     for shares, stops in (
-        ([0.0] * 24, False), ([0.3] * 24, False), ([0.4] * 12 + [0.2] * 12, False),
-        ([0.2] * 12 + [0.4] * 12, True), ([0.6] * 24, True), ([0.7] * 12 + [0.6] * 12, True),
-    ):  # fmt: skip
+        ([0.0] * 24, False),
+        ([0.3] * 24, False),
+        ([0.4] * 12 + [0.2] * 12, False),
+        ([0.2] * 12 + [0.4] * 12, True),
+        ([0.6] * 24, True),
+        ([0.7] * 12 + [0.6] * 12, True),
+    ):
         assert bool(watched(values, level, shares=shares)[1]) == stops
 
 
@@ -241,8 +247,10 @@ def inner(channels: int, classes: int) -> nn.Module:
     """A choice inside an option, whose costs add up."""
 
     def deep() -> nn.Module:
-        sizes = {"one": lambda: nn.Linear(4, 4), "bottle": lambda: nn.Sequential(
-            nn.Linear(4, 1), nn.Linear(1, 4))}  # fmt: skip
+        sizes = {
+            "one": lambda: nn.Linear(4, 4),
+            "bottle": lambda: nn.Sequential(nn.Linear(4, 1), nn.Linear(1, 4)),
+        }
         return nn.Sequential(nn.Linear(4, 4), nas.one_of("size", sizes))
 
     return nn.Sequential(

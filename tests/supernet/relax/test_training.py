@@ -13,25 +13,22 @@ from archsmith.supernet.session import Session
 from archsmith.supernet.supernet import Supernet
 from archsmith.supernet.training import train_supernet
 
-from ..training_toys import (
-    IMAGES,
-    RECIPE,
-    digits,
-    operations,
-    same,
-    session_of,
-    space_of,
-    values,
-)  # fmt: skip
+from ..training_toys import IMAGES, RECIPE, digits, operations, same, session_of, space_of, values
 from .toys import METHODS, linking, sized
 
 
 def go(name: str, builder: Any, folder: Path | None = None, **options: Any) -> tuple[Session, Any]:
     method = METHODS[name](eigenvalue=name == "darts", **options.pop("settings", {}))
     session = train_supernet(
-        Supernet(space_of(builder)), method, IMAGES, digits(), RECIPE,
-        seed=3, checkpoint=folder, **options,
-    )  # fmt: skip
+        Supernet(space_of(builder)),
+        method,
+        IMAGES,
+        digits(),
+        RECIPE,
+        seed=3,
+        checkpoint=folder,
+        **options,
+    )
     return session, method
 
 
@@ -72,9 +69,14 @@ def test_a_search_that_wants_to_stop_is_over(tmp_path: Path) -> None:
 
     method = Stops()
     session = train_supernet(
-        Supernet(space_of(operations)), method, IMAGES, digits(), RECIPE, seed=0,
+        Supernet(space_of(operations)),
+        method,
+        IMAGES,
+        digits(),
+        RECIPE,
+        seed=0,
         checkpoint=tmp_path,
-    )  # fmt: skip
+    )
     assert len(session.curve) == 2
     told = session.curve[-1]
     assert {"entropy", "free_share"} <= told.keys()

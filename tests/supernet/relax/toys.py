@@ -22,9 +22,16 @@ from ..training_toys import session_of
 METHODS: dict[str, type[Relaxation]] = {
     kind.name: kind
     for kind in (
-        DARTS, SecondOrderDARTS, PCDARTS, GDAS, SNAS, DrNAS, FairDARTS, BetaDARTS,
+        DARTS,
+        SecondOrderDARTS,
+        PCDARTS,
+        GDAS,
+        SNAS,
+        DrNAS,
+        FairDARTS,
+        BetaDARTS,
     )
-}  # fmt: skip
+}
 
 
 class Noise(nn.Module):
@@ -84,9 +91,11 @@ def sized(channels: int, classes: int) -> nn.Module:
         return nas.one_of("op", {"deep": deep, "skip": nn.Identity})
 
     return nn.Sequential(
-        Centre(), nn.Linear(64, width), nas.repeat("depth", [1, 2], block),
+        Centre(),
+        nn.Linear(64, width),
+        nas.repeat("depth", [1, 2], block),
         nn.Linear(width, classes),
-    )  # fmt: skip
+    )
 
 
 def trained(

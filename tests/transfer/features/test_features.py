@@ -135,8 +135,9 @@ def test_sequences_that_come_first(count):
 @torch.no_grad()
 def test_transformer_encoders_inside_and_out(batch_first, norm_first):
     torch.manual_seed(0)
-    layer = nn.TransformerEncoderLayer(D, 2, 16, 0.1, batch_first=batch_first,
-                                       norm_first=norm_first)  # fmt: skip
+    layer = nn.TransformerEncoderLayer(
+        D, 2, 16, 0.1, batch_first=batch_first, norm_first=norm_first
+    )
     encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
 
     class Encoder(nn.Module):
@@ -223,8 +224,9 @@ def test_pools_of_images_and_of_one_dimension(noise):
         read("first")
 
     waves = torch.randn(N, 2, 9, generator=noise)
-    net = nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AdaptiveMaxPool1d(1), nn.Flatten(),
-                        nn.Linear(4, 2))  # fmt: skip
+    net = nn.Sequential(
+        nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AdaptiveMaxPool1d(1), nn.Flatten(), nn.Linear(4, 2)
+    )
     assert torch.allclose(Features(net, "1")(waves), net[:2](waves).mean(dim=2), atol=1e-6)
     volumes = torch.randn(N, 1, 4, 4, 4, generator=noise)
     net = nn.Sequential(nn.Conv3d(1, 3, 3), nn.Flatten(), nn.Linear(24, 2))
@@ -369,8 +371,11 @@ def test_layers_are_listed_with_their_shapes():
     assert listed["stage2"].shape == (32, 6, 6)
     assert listed["head.3"].shape == (10,)
     assert [name for name, layer in listed.items() if layer.weights] == [
-        "stem.0", "stage1.0.body.0", "stage2.0.body.0", "head.3",
-    ]  # fmt: skip
+        "stem.0",
+        "stage1.0.body.0",
+        "stage2.0.body.0",
+        "head.3",
+    ]
     assert list(listed)[-1] == ""
 
 

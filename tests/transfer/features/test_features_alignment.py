@@ -51,9 +51,13 @@ def test_cka_is_the_formula(d, e):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    n=st.integers(5, 15), d=st.integers(2, 8), seed=st.integers(0, 1000),
-    scale=st.floats(0.01, 100), shift=st.floats(-50, 50), unbiased=st.booleans(),
-)  # fmt: skip
+    n=st.integers(5, 15),
+    d=st.integers(2, 8),
+    seed=st.integers(0, 1000),
+    scale=st.floats(0.01, 100),
+    shift=st.floats(-50, 50),
+    unbiased=st.booleans(),
+)
 def test_cka_does_not_see_rotation_scale_or_place(n, d, seed, scale, shift, unbiased):
     x, y = data(n, d, seed), data(n, 4, seed + 1)
     y[:, 0] += x[:, 0]
@@ -96,9 +100,13 @@ def test_a_constant_set_has_no_similarity():
 def network(seed: int, width: int = 6) -> nn.Sequential:
     torch.manual_seed(seed)
     return nn.Sequential(
-        nn.Conv2d(1, width, 3), nn.ReLU(), nn.Conv2d(width, 4, 3), nn.ReLU(),
-        nn.Flatten(), nn.Linear(4 * 16, 3),
-    )  # fmt: skip
+        nn.Conv2d(1, width, 3),
+        nn.ReLU(),
+        nn.Conv2d(width, 4, 3),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(4 * 16, 3),
+    )
 
 
 @torch.no_grad()

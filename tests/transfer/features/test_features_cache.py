@@ -74,8 +74,9 @@ def test_whatever_changes_the_features_misses(rows, tmp_path):
 
     def runs(features: Features, given: torch.Tensor = rows) -> bool:
         Counted.calls.clear()
-        fresh = Features(features.model, features._layer, pool=features.pool,
-                         prepare=features.prepare)(given)  # fmt: skip
+        fresh = Features(
+            features.model, features._layer, pool=features.pool, prepare=features.prepare
+        )(given)
         Counted.calls.clear()
         assert torch.allclose(features(given), fresh)
         return bool(Counted.calls)
@@ -228,8 +229,11 @@ def test_the_key_is_the_same_in_another_process():
         "print(model_digest(space.build(space.default(), seed=0)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, "PYTHONHASHSEED": "12"},
-    )  # fmt: skip
+    )
     space = Space(convnet, channels=1, classes=3, height=SIZE, width=SIZE)
     assert done.stdout.strip() == model_digest(space.build(space.default(), seed=0))

@@ -95,10 +95,16 @@ def test_normalisations_do_what_they_are_told(few, mode, moving):
 
 def test_statistics_without_scale_and_shift_stay_in_frozen_blocks(few):
     model = nn.Sequential(
-        nn.BatchNorm2d(1, affine=False), nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, affine=False),
-        nn.ReLU(), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4, affine=False), nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(), nn.Linear(4, 4),
-    )  # fmt: skip
+        nn.BatchNorm2d(1, affine=False),
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4, affine=False),
+        nn.ReLU(),
+        nn.Conv2d(4, 4, 3),
+        nn.BatchNorm2d(4, affine=False),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 4),
+    )
     tuned = tune(few, model=model, freeze=1)
     assert {name.split(".")[0] for name in changed(model, tuned.model)} == {"4", "5", "8"}
     assert not {
@@ -149,9 +155,14 @@ def test_blocks_join_one_after_the_other(few):
     moved = []
     for epochs in (1, 2, 3, 4):
         tuned = fine_tune(
-            pretrained(), IMAGES, few, FineTuning(unfreeze=1, freeze=1, epochs=epochs),
-            recipe=RECIPE, seed=1, goal=None,
-        )  # fmt: skip
+            pretrained(),
+            IMAGES,
+            few,
+            FineTuning(unfreeze=1, freeze=1, epochs=epochs),
+            recipe=RECIPE,
+            seed=1,
+            goal=None,
+        )
         if tuned.best_epoch == epochs:
             moved.append({n.split(".")[0] for n in changed(pretrained(), tuned.model)})
     assert moved[0] == {"head"}
@@ -203,9 +214,12 @@ def test_a_backbone_brings_its_own_preparation(few):
     """Features through the task's images are those of the backbone on the bytes."""
     found = small_backbone()
     tuned = fine_tune(
-        replace(found, prepare=replace(found.prepare, size=(12, 12))), IMAGES, few,
-        FineTuning(freeze="all", epochs=1), recipe=RECIPE,
-    )  # fmt: skip
+        replace(found, prepare=replace(found.prepare, size=(12, 12))),
+        IMAGES,
+        few,
+        FineTuning(freeze="all", epochs=1),
+        recipe=RECIPE,
+    )
     bytes_ = few.test.inputs[:9]
     wide = replace(found.prepare, size=(12, 12))
     with torch.no_grad():
@@ -254,12 +268,20 @@ def test_what_cannot_be_trained_is_refused_before_it_starts(few):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"freeze": -1}, {"freeze": "some"}, {"layer_decay": 0.0}, {"unfreeze": -1},
-        {"batchnorm": "off"}, {"adapter": "prefix"}, {"rank": 0}, {"l2sp": -1.0},
-        {"head": "mlp"}, {"dropout": 1.0}, {"places": ("a",)},
+        {"freeze": -1},
+        {"freeze": "some"},
+        {"layer_decay": 0.0},
+        {"unfreeze": -1},
+        {"batchnorm": "off"},
+        {"adapter": "prefix"},
+        {"rank": 0},
+        {"l2sp": -1.0},
+        {"head": "mlp"},
+        {"dropout": 1.0},
+        {"places": ("a",)},
         {"unfreeze": 1, "adapter": "lora"},
     ],
-)  # fmt: skip
+)
 def test_wrong_options_are_named(wrong):
     with pytest.raises(InputError, match=f"tuning {next(iter(wrong))}"):
         FineTuning(**wrong)

@@ -58,8 +58,11 @@ def test_the_decisions_are_what_is_built(space):
 
     probe = built(head=64, dropout=0.2)
     assert [n for n, p in probe.named_parameters() if p.requires_grad] == [
-        "head.1.weight", "head.1.bias", "head.3.weight", "head.3.bias",
-    ]  # fmt: skip
+        "head.1.weight",
+        "head.1.bias",
+        "head.3.weight",
+        "head.3.bias",
+    ]
     whole = built(freeze=0, batchnorm="train")
     assert all(p.requires_grad for p in whole.parameters())
     lora = built(freeze=0, adapter="lora", rank=2)
@@ -83,9 +86,17 @@ def test_building_is_repeatable_and_works_on_meta(space):
 
 def test_a_search_finds_trains_and_exports_a_tuning(tmp_path):
     result = nas.search(
-        tuned, "digits", arguments={"backbone": small_backbone}, strategy="random", trials=4,
-        epochs=1, share=0.3, recipe=Recipe(epochs=2, lr=5e-3), finalists=1, seed=0,
-    )  # fmt: skip
+        tuned,
+        "digits",
+        arguments={"backbone": small_backbone},
+        strategy="random",
+        trials=4,
+        epochs=1,
+        share=0.3,
+        recipe=Recipe(epochs=2, lr=5e-3),
+        finalists=1,
+        seed=0,
+    )
     assert {"freeze", "head"} <= set(result.best.architecture)
     assert result.best.metrics["accuracy"] > 0.3
     result.best.export(tmp_path / "model", onnx=False)

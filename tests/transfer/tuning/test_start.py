@@ -18,10 +18,15 @@ def builder(classes: int, channels: int = 1) -> nn.Module:
     width = nas.choose("width", [8, 12])
     kernel = nas.choose("kernel", [3, 5])
     return nn.Sequential(
-        nn.Conv2d(channels, width, kernel, padding=kernel // 2), nn.BatchNorm2d(width), nn.ReLU(),
-        nn.Conv2d(width, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Conv2d(channels, width, kernel, padding=kernel // 2),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        nn.Conv2d(width, 16, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
         nn.Linear(64, classes),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

@@ -39,9 +39,14 @@ def of_classes(data: Data, wanted: list[int], few: int | None = None) -> Data:
 
     facts = data.facts | {"classes": len(wanted), "class_names": [str(c) for c in wanted]}
     return Data(
-        f"{data.name} {wanted}", data.source, data.task, part(data.train, few),
-        part(data.validation, None), part(data.test, None), facts,
-    )  # fmt: skip
+        f"{data.name} {wanted}",
+        data.source,
+        data.task,
+        part(data.train, few),
+        part(data.validation, None),
+        part(data.test, None),
+        facts,
+    )
 
 
 def network(classes: int) -> nn.Sequential:

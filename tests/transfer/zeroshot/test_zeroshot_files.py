@@ -110,26 +110,34 @@ def spoil(array):
     [
         (without("features"), r"the key 'features': numbers \(d, n\)"),
         (without("att"), r"the key 'att': numbers \(attributes, classes\).*got keys"),
-        (changed("features", np.transpose),
-         r"res101.mat features: expected numbers \(d, n\).*\n  mend: transpose it"),
+        (
+            changed("features", np.transpose),
+            r"res101.mat features: expected numbers \(d, n\).*\n  mend: transpose it",
+        ),
         (changed("features", lambda a: a[:, 1:]), r"got \(9, 59\) with 60 labels"),
         (changed("features", spoil), "features: expected finite numbers.*row 1"),
-        (changed("labels", lambda a: a - 1),
-         r"labels: expected numbers from 1 to 6.*got 0\n  mend: count from 1"),
+        (
+            changed("labels", lambda a: a - 1),
+            r"labels: expected numbers from 1 to 6.*got 0\n  mend: count from 1",
+        ),
         (changed("labels", lambda a: a + 1), "numbers from 1 to 6, one of the classes, got 7"),
         (changed("labels", lambda a: a + 0.5), "labels: expected whole numbers"),
         (changed("att", spoil), "attributes of every class.*class 'bee'"),
         (changed("att", lambda a: a[:, :5]), "numbers from 1 to 5"),
-        (changed("trainval_loc", lambda a: a + 60),
-         "att_splits.mat trainval_loc: expected numbers from 1 to 60, one of the examples"),
+        (
+            changed("trainval_loc", lambda a: a + 60),
+            "att_splits.mat trainval_loc: expected numbers from 1 to 60, one of the examples",
+        ),
         (changed("trainval_loc", lambda a: np.vstack([a, a[:1]])), "an index that comes twice"),
-        (changed("test_unseen_loc", lambda a: np.vstack([a, [[7.0]]])),
-         "none that has training examples, got class 'ant'"),
+        (
+            changed("test_unseen_loc", lambda a: np.vstack([a, [[7.0]]])),
+            "none that has training examples, got class 'ant'",
+        ),
         (changed("test_seen_loc", lambda a: np.array([[5.0]])), "got class 'eel'"),
         (changed("allclasses_names", lambda a: a[:5]), "6 texts, one a class, got 5"),
         (changed("test_unseen_loc", lambda a: np.zeros((0, 0))), "one or more"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_told_with_file_and_key(tmp_path, spoiling, message):
     content = arrays()
     spoiling(content)

@@ -202,9 +202,14 @@ def test_gamma_is_chosen_without_test_examples():
     spoiled = data.features.copy()
     spoiled[np.concatenate([data.test_seen, data.test_unseen])] = 1e6
     other = ZeroShotData(
-        spoiled, data.labels, data.descriptions, data.class_names, data.train, data.test_seen,
+        spoiled,
+        data.labels,
+        data.descriptions,
+        data.class_names,
+        data.train,
+        data.test_seen,
         data.test_unseen,
-    )  # fmt: skip
+    )
     assert choose_gamma(fitted, other) == found
 
 
@@ -216,9 +221,14 @@ def test_few_seen_classes_and_no_seen_examples_leave_parts_out():
     assert found.gamma is None
     data = world(0.0)
     none = ZeroShotData(
-        data.features, data.labels, data.descriptions, data.class_names, data.train,
-        np.zeros(0, int), data.test_unseen,
-    )  # fmt: skip
+        data.features,
+        data.labels,
+        data.descriptions,
+        data.class_names,
+        data.train,
+        np.zeros(0, int),
+        data.test_unseen,
+    )
     found = evaluate_zero_shot("ridge", none)
     assert found.accuracy.value == 1.0
     assert found.generalised is None
@@ -236,14 +246,24 @@ def test_seen_and_unseen_may_not_overlap():
     wrong = np.concatenate([data.test_unseen, data.test_seen[:1]])
     with pytest.raises(DataError, match=r"none that has training examples, got class '0'"):
         ZeroShotData(
-            data.features, data.labels, data.descriptions, data.class_names, data.train,
-            data.test_seen[1:], wrong,
-        )  # fmt: skip
+            data.features,
+            data.labels,
+            data.descriptions,
+            data.class_names,
+            data.train,
+            data.test_seen[1:],
+            wrong,
+        )
     with pytest.raises(DataError, match="no training examples, got row 0"):
         ZeroShotData(
-            data.features, data.labels, data.descriptions, data.class_names, np.arange(40),
-            np.arange(1), data.test_unseen,
-        )  # fmt: skip
+            data.features,
+            data.labels,
+            data.descriptions,
+            data.class_names,
+            np.arange(40),
+            np.arange(1),
+            data.test_unseen,
+        )
 
 
 def test_of_holds_out_a_share_of_each_seen_class():
@@ -263,8 +283,13 @@ def test_an_attribute_that_two_classes_alone_have_survives_the_folds():
     described[5:7] = [[1, 1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0]]
     described[7:] = [[0, 1, 1, 0, 0, 0, 0], [1, 0, 0, 1, 0, 0, 0]]
     other = ZeroShotData(
-        data.features, data.labels, described, data.class_names, data.train, data.test_seen,
+        data.features,
+        data.labels,
+        described,
+        data.class_names,
+        data.train,
+        data.test_seen,
         data.test_unseen,
-    )  # fmt: skip
+    )
     for seed in range(3):
         assert evaluate_zero_shot("ridge", other, seed=seed).calibrated is not None

@@ -378,7 +378,7 @@ def test_classes_that_are_described_alike_are_named():
         ({"labels": np.zeros(54, int)}, "examples of two classes or more, got class 0"),
         ({"descriptions": np.zeros(6)}, "rows of numbers"),
     ],
-)  # fmt: skip
+)
 def test_bad_input_is_refused(change, message):
     features, labels, described = problem()
     given_ = {"features": features, "labels": labels, "descriptions": described} | change
@@ -404,11 +404,15 @@ def test_other_widths_and_unfitted_classifiers_are_refused():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Ridge(-1.0), lambda: ESZSL(float("nan")), lambda: DeViSE(steps=0),
-        lambda: DeViSE(margin=0), lambda: DEM(hidden=-1), lambda: DeViSE(rate=0),
+        lambda: Ridge(-1.0),
+        lambda: ESZSL(float("nan")),
+        lambda: DeViSE(steps=0),
+        lambda: DeViSE(margin=0),
+        lambda: DEM(hidden=-1),
+        lambda: DeViSE(rate=0),
         lambda: Ridge(1.0, features_scale="max").fit(*problem()),
     ],
-)  # fmt: skip
+)
 def test_settings_outside_their_range_are_refused(make):
     with pytest.raises(InputError):
         make()

@@ -62,10 +62,12 @@ def questions(space: Space, source: MixingWeights, partial: int, method: str) ->
             return read("cpu")  # some constructors read values, which meta has none of
     except BuilderError as error:
         raise SpaceError(
-            space.name, f"a builder that takes a mixture of all options, as {method} needs",
-            error.got, "leave what a nas.one_of gives as it is, and only call it; or use a method "
+            space.name,
+            f"a builder that takes a mixture of all options, as {method} needs",
+            error.got,
+            "leave what a nas.one_of gives as it is, and only call it; or use a method "
             "that trains one option at a time, such as spos",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def read_child(session: Session, source: MixingWeights, partial: int, *, default: bool) -> Child:

@@ -37,8 +37,11 @@ def entropy_share(weights: Sequence[Tensor]) -> float:
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def free_share(leading: Mapping[str, Sequence[int]], free: Mapping[str, frozenset[int]],
-               sizes: Mapping[str, int]) -> float:  # fmt: skip
+def free_share(
+    leading: Mapping[str, Sequence[int]],
+    free: Mapping[str, frozenset[int]],
+    sizes: Mapping[str, int],
+) -> float:
     """Share of the leading options that have no parameters, over decisions that offer both kinds.
 
     Args:
@@ -140,9 +143,11 @@ class Watch:
 
     def state(self) -> dict[str, Any]:
         return {
-            "eigenvalues": self.eigenvalues, "losses": self.losses, "shares": self.shares,
+            "eigenvalues": self.eigenvalues,
+            "losses": self.losses,
+            "shares": self.shares,
             "kept": self.kept,
-        }  # fmt: skip
+        }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         # What earlier versions noted of eigenvalues was noise, and had no losses beside it.

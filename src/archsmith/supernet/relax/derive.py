@@ -74,16 +74,18 @@ def derive(
             nearest = over, architecture
     if not found and not cut and nearest is not None:
         raise WorkError(
-            "derived architectures", f"one of the {looked} most probable to keep the limits",
+            "derived architectures",
+            f"one of the {looked} most probable to keep the limits",
             f"none; the nearest is {nearest[0]:.0%} beyond them: {tell(nearest[1])}",
             "allow more, search longer, or search with strategy='evolution' on the shared weights",
-        )  # fmt: skip
+        )
     if not found and cut:
         raise WorkError(
             "derived architectures",
-            f"one of the {looked} most probable with a path from its input to its output", "none",
+            f"one of the {looked} most probable with a path from its input to its output",
+            "none",
             "search longer, or search with strategy='evolution' on the shared weights",
-        )  # fmt: skip
+        )
     return list(found.values())
 
 

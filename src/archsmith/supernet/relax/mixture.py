@@ -81,7 +81,7 @@ class Mixture(nn.Module):
         source: what the weights are looked up in at each pass.
     """
 
-    mend: ClassVar[str] = MEND
+    hint: ClassVar[str] = MEND
 
     def __init__(
         self, decision: str, options: Mapping[str, nn.Module], source: MixingWeights
@@ -116,7 +116,7 @@ class Mixture(nn.Module):
         weights = self.source.weights(self.decision)
         places = range(len(self.labels)) if mix.drawn is None else mix.drawn
         outs = [self.option(place)(*inputs, **named) for place in places]
-        unlike = _Unlikes(self.decision, [self.labels[place] for place in places], self.mend)
+        unlike = _Unlikes(self.decision, [self.labels[place] for place in places], self.hint)
         total = _mixed(outs, [weights[place] for place in places], unlike)
         if isinstance(total, Unlike):
             raise total.error
@@ -149,7 +149,7 @@ class _Unlikes:
 
     decision: str
     labels: list[str]
-    mend: str
+    hint: str
 
     def __call__(self, values: list[Any]) -> Unlike:
         shapes = list(map(_shape, values))
@@ -158,10 +158,12 @@ class _Unlikes:
         plain = all(isinstance(value, Tensor) for value in values)
         return Unlike(
             SpaceError(
-                self.decision, "options that can be mixed, of one output shape",
-                f"{told}{self.labels[place]!r}", self.mend if plain else _INSIDE,
+                self.decision,
+                "options that can be mixed, of one output shape",
+                f"{told}{self.labels[place]!r}",
+                self.hint if plain else _INSIDE,
             )
-        )  # fmt: skip
+        )
 
 
 class Scaled(nn.Module):
@@ -276,9 +278,11 @@ def _map(function: Any, value: Any, decision: str) -> Any:
     if value is None or isinstance(value, Unlike):
         return value
     raise SpaceError(
-        decision, "options that give tensors, or tuples, lists and dicts of them",
-        f"a {type(value).__name__}", _INSIDE,
-    )  # fmt: skip
+        decision,
+        "options that give tensors, or tuples, lists and dicts of them",
+        f"a {type(value).__name__}",
+        _INSIDE,
+    )
 
 
 def _shape(value: Any) -> Any:

@@ -27,7 +27,7 @@ class PartialMixture(Mixture):
     picture smaller, the channels beside them are max-pooled to its size.
     """
 
-    mend = f"write options that take their sizes from layers or from their input, {_MEND}"
+    hint = f"write options that take their sizes from layers or from their input, {_MEND}"
 
     def __init__(
         self, decision: str, options: Mapping[str, nn.Module], source: MixingWeights, parts: int
@@ -44,9 +44,11 @@ class PartialMixture(Mixture):
         """
         if len(inputs) != 1 or named or not isinstance(inputs[0], Tensor):
             raise SpaceError(
-                self.decision, "options of one tensor, of which they see a part of the channels",
-                f"{len(inputs) + len(named)} inputs", f"take one tensor, {_MEND}",
-            )  # fmt: skip
+                self.decision,
+                "options of one tensor, of which they see a part of the channels",
+                f"{len(inputs) + len(named)} inputs",
+                f"take one tensor, {_MEND}",
+            )
         x = inputs[0]
         channels = x.shape[self.dim]
         _divide(channels, self.parts, self.decision, "channels")
@@ -56,9 +58,11 @@ class PartialMixture(Mixture):
         if not isinstance(out, Tensor) or out.shape[self.dim] * self.parts != channels:
             got = out.shape[self.dim] * self.parts if isinstance(out, Tensor) else "no tensor"
             raise SpaceError(
-                self.decision, f"options that keep the {channels} channels that come", str(got),
+                self.decision,
+                f"options that keep the {channels} channels that come",
+                str(got),
                 f"change the number of channels outside of the choice, {_MEND}",
-            )  # fmt: skip
+            )
         if mix.bypass and out.shape == first.shape:
             out = out + mix.bypass * first
         if out.shape[2:] != first.shape[2:] and self.dim == 1 and x.ndim == 4:
@@ -93,10 +97,11 @@ def narrow(option: nn.Module, parts: int, where: str) -> None:
         else:
             if tensors:
                 raise SpaceError(
-                    where, "layers that can be made narrower (Conv, Linear, normalisations)",
+                    where,
+                    "layers that can be made narrower (Conv, Linear, normalisations)",
                     f"{type(module).__name__} with {', '.join(tensors)}",
                     f"write it with those layers, {_MEND}",
-                )  # fmt: skip
+                )
 
 
 #: Divides a size by the number of parts: the size, and what it is for messages.
@@ -183,9 +188,11 @@ def _divide(size: int, parts: int, where: str, what: str) -> int:
         return 1
     if size < 0 or size % parts:
         raise SpaceError(
-            where, f"{what} that divide into {parts} parts", str(abs(size)),
+            where,
+            f"{what} that divide into {parts} parts",
+            str(abs(size)),
             f"choose widths that are multiples of {parts}, {_MEND}",
-        )  # fmt: skip
+        )
     return size // parts
 
 

@@ -93,9 +93,9 @@ class RelaxedReading(Reading):
         self.mark(candidates)
         return candidates
 
-    def settle(self, model: nn.Module) -> None:
+    def open_problem(self, model: nn.Module) -> None:
         """Copies of mixtures look their weights up where the mixtures do."""
-        super().settle(model)
+        super().open_problem(model)
         for mixture in self.mixtures:
             mixture.source = self.source
 
@@ -140,11 +140,12 @@ class RelaxedReading(Reading):
                 self._under.pop()
             if not isinstance(option, nn.Module):
                 raise SpaceError(
-                    f"{decision.name}={label}", "a module, so that options can be mixed",
+                    f"{decision.name}={label}",
+                    "a module, so that options can be mixed",
                     f"a {type(option).__name__}",
                     "make it a module, nn.Identity() for nothing; or use a method that trains one "
                     "option at a time, such as spos",
-                )  # fmt: skip
+                )
             narrow(option, parts, f"{decision.name}={label}")
             self.hold_norms(option)
             built[label] = option

@@ -121,10 +121,11 @@ class Relaxation(Method):
         run = questions(space, self.source, self.partial, self.name)
         if not any(size_of(decision) > 1 for decision in run.relaxed.values()):
             raise SpaceError(
-                space.name, "a choice of modules (nas.one_of or nas.subset)",
+                space.name,
+                "a choice of modules (nas.one_of or nas.subset)",
                 f"only choices of values: {', '.join(run.asked) or 'none'}",
                 "use a method for any space, such as spos or ofa",
-            )  # fmt: skip
+            )
 
     def paths(self, space: Space) -> float:
         """How many options a pass computes side by side, on average over the decisions."""
@@ -240,10 +241,12 @@ class Relaxation(Method):
         settled = session.progress > self.settings.warm and self.settings.early_stop
         if settled and not self.stopped:
             reason = self.watch.look(
-                told["free_share"], self.alphas.values(),
-                eigenvalue=told.get("eigenvalue"), loss=told.get("probe_loss"),
+                told["free_share"],
+                self.alphas.values(),
+                eigenvalue=told.get("eigenvalue"),
+                loss=told.get("probe_loss"),
                 progress=session.progress,
-            )  # fmt: skip
+            )
             if reason:
                 self.alphas.put(self.watch.good)
                 self.stopped = reason
@@ -282,11 +285,14 @@ class Relaxation(Method):
 
         clocked = any(limit.metric.startswith("latency") for limit in limits)
         return derive(
-            session.supernet.space, self._ranking, count,
-            excess=excess if limits else None, seed=session.seed,
+            session.supernet.space,
+            self._ranking,
+            count,
+            excess=excess if limits else None,
+            seed=session.seed,
             joined=joined_by(session, self.child(session), self.source),
             tries=_MEASURED if clocked and confirmed is None else TRIES,
-        )  # fmt: skip
+        )
 
     def state(self) -> dict[str, Any]:
         visits = [[name, answer, count] for (name, answer), count in self._visits.items()]

@@ -42,10 +42,15 @@ class ComingStep:
         return [
             None
             if g is None
-            else take(w.detach(), g * share, self._groups[id(w)], self.optimizer.state.get(w, {}),
-                      self.rate)
+            else take(
+                w.detach(),
+                g * share,
+                self._groups[id(w)],
+                self.optimizer.state.get(w, {}),
+                self.rate,
+            )
             for w, g in zip(weights, gradients, strict=True)
-        ]  # fmt: skip
+        ]
 
 
 def _sgd(weight: Tensor, gradient: Tensor, group: Any, state: Any, rate: float) -> Tensor:
@@ -110,9 +115,13 @@ def unrolled_gradient(
     epsilon = _EPSILON / max(length, 1e-12)
     sides: list[tuple[Tensor | None, ...]] = []
     for sign in (1.0, -1.0):
-        _put(weights, [
-            b if d is None else b + sign * epsilon * d for b, d in zip(before, along, strict=True)
-        ])  # fmt: skip
+        _put(
+            weights,
+            [
+                b if d is None else b + sign * epsilon * d
+                for b, d in zip(before, along, strict=True)
+            ],
+        )
         renew()
         sides.append(torch.autograd.grad(train_loss(), alphas, allow_unused=True))
     _put(weights, before)

@@ -8,7 +8,20 @@ from .maps import FeatureMap, feature_map
 from .probes import CentroidProbe, LinearProbe, NeighbourProbe, Probe, ProbeScore, probe
 
 __all__ = [
-    "CentroidProbe", "FeatureMap", "Features", "Layer", "LinearProbe", "NeighbourProbe", "Probe",
-    "ProbeScore", "SavedFeatures", "Similarity", "cka", "feature_map", "load_features", "probe",
-    "save_features", "similarity",
-]  # fmt: skip
+    "CentroidProbe",
+    "FeatureMap",
+    "Features",
+    "Layer",
+    "LinearProbe",
+    "NeighbourProbe",
+    "Probe",
+    "ProbeScore",
+    "SavedFeatures",
+    "Similarity",
+    "cka",
+    "feature_map",
+    "load_features",
+    "probe",
+    "save_features",
+    "similarity",
+]

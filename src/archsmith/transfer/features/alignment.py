@@ -46,9 +46,11 @@ class Similarity:
         """Plain JSON values; NaN as ``None``."""
         values = [[None if v != v else float(v) for v in row] for row in self.values]
         return {
-            "rows": list(self.rows), "columns": list(self.columns), "values": values,
+            "rows": list(self.rows),
+            "columns": list(self.columns),
+            "values": values,
             "examples": self.examples,
-        }  # fmt: skip
+        }
 
 
 def cka(one: Tensor, two: Tensor, *, unbiased: bool = False) -> float:
@@ -116,8 +118,10 @@ def similarity(
     parts = np.array_split(np.arange(count), -(-count // batch) if unbiased else 1)
     if len(parts[-1]) < least:
         parts = np.array_split(np.arange(count), len(parts) - 1)
-    readers = [Features(m, pool=pool, device=device, prepare=prepare, batch_size=batch)
-               for m in ([model] if other is None else [model, other])]  # fmt: skip
+    readers = [
+        Features(m, pool=pool, device=device, prepare=prepare, batch_size=batch)
+        for m in ([model] if other is None else [model, other])
+    ]
     asked = [layers, other_layers]
     names = [
         list(own) if own is not None else _default(reader, given)
@@ -143,8 +147,9 @@ def similarity(
 def _default(reader: Features, inputs: Any) -> list[str]:
     found = weighted(reader.layers(inputs), MOST_LAYERS)
     if not found:
-        raise InputError("layers", "a model with layers that have weights", "none",
-                         "name the layers")  # fmt: skip
+        raise InputError(
+            "layers", "a model with layers that have weights", "none", "name the layers"
+        )
     return found
 
 

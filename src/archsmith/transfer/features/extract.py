@@ -77,9 +77,11 @@ class Features:
         self.batch_size, self.device = batch_size, torch.device(device)
         if normalise is not None and pool == "none":
             raise InputError(
-                f"normalise {normalise}", "features (n, d)", "all positions",
+                f"normalise {normalise}",
+                "features (n, d)",
+                "all positions",
                 "take a pool other than 'none'",
-            )  # fmt: skip
+            )
         self._layer, self._found = layer, layer
         self._cache = None if cache is None else Cache(cache)
         self._met: dict[int, Met] = {}
@@ -161,9 +163,11 @@ class Features:
     def _check_fitted(self, names: Iterable[str | None]) -> None:
         if self.normalise == "standard" and not all(name in self._spread for name in names):
             raise InputError(
-                "normalise standard", "a reference set", "none",
+                "normalise standard",
+                "a reference set",
+                "none",
                 "call fit(inputs) with the training inputs first",
-            )  # fmt: skip
+            )
 
     def _look(self, inputs: Any) -> None:
         self._met, found = look(self.model, inputs, self.prepare, self.device)
@@ -179,9 +183,10 @@ class Features:
             mask = torch.as_tensor(mask).bool()
             if mask.dim() != 2 or len(mask) != count_examples(inputs):
                 raise InputError(
-                    "mask", f"one row for each of {count_examples(inputs)} examples (n, t)",
+                    "mask",
+                    f"one row for each of {count_examples(inputs)} examples (n, t)",
                     str(tuple(mask.shape)),
-                )  # fmt: skip
+                )
         if self._cache is None:
             return self._run(inputs, names, mask, progress)
         keys = self._keys(inputs, names, mask)
@@ -259,9 +264,10 @@ class Features:
             isinstance(place.module, nn.RNNBase) and place.side == "output"
         ):
             raise InputError(
-                "pool hidden", "the output of a recurrent layer (RNN, LSTM, GRU)",
+                "pool hidden",
+                "the output of a recurrent layer (RNN, LSTM, GRU)",
                 f"{place.name!r}, a {type(place.module).__name__}",
-            )  # fmt: skip
+            )
         return Tap(place, axes, self.pool)
 
 
@@ -278,7 +284,8 @@ def _put(
         made[name] = torch.empty((count, *part.shape[1:]))
     if made[name].shape[1:] != part.shape[1:]:
         raise InputError(
-            "inputs", "batches whose features have one shape",
+            "inputs",
+            "batches whose features have one shape",
             f"{tuple(made[name].shape[1:])} and then {tuple(part.shape[1:])}",
-        )  # fmt: skip
+        )
     made[name][place] = part

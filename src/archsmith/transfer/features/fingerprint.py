@@ -111,9 +111,11 @@ class Digest:
             self.add(repr(value))
         else:
             raise InputError(
-                "cache", "a model whose attributes can be told by their content",
-                f"{place} of type {type(value).__name__}", "leave the cache out",
-            )  # fmt: skip
+                "cache",
+                "a model whose attributes can be told by their content",
+                f"{place} of type {type(value).__name__}",
+                "leave the cache out",
+            )
 
     def _items(self, items: Iterable[tuple[Any, Any]], place: str) -> None:
         for key, item in items:

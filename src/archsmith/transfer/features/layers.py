@@ -86,9 +86,11 @@ def spot(model: nn.Module, name: str) -> Spot:
     listed = ", ".join(near[:_SHOWN] or known[:_SHOWN])
     more = "" if near or len(known) <= _SHOWN else f" and {len(known) - _SHOWN} more"
     raise UnknownNameError(
-        "layer", "a name of named_modules()", repr(name),
+        "layer",
+        "a name of named_modules()",
+        repr(name),
         f"{'nearest' if near else 'there are'}: {listed}{more}; layers() lists all",
-    )  # fmt: skip
+    )
 
 
 @dataclass
@@ -232,16 +234,19 @@ def check_met(known: Met | None, place: Spot) -> Axes:
     """The axes at a place. Raises InputError where it cannot be read."""
     if known is None:
         raise InputError(
-            f"layer {place.name!r}", "a layer that a forward pass runs as a module",
-            "one that is never called", "layers() lists what can be read",
-        )  # fmt: skip
+            f"layer {place.name!r}",
+            "a layer that a forward pass runs as a module",
+            "one that is never called",
+            "layers() lists what can be read",
+        )
     axes = known.output if place.side == "output" else known.input
     if axes is None:
         raise InputError(
-            f"layer {place.name!r}", "numbers with an axis that counts the examples",
+            f"layer {place.name!r}",
+            "numbers with an axis that counts the examples",
             f"{type(known.module).__name__} with {place.side} of another kind",
             "layers() lists what can be read",
-        )  # fmt: skip
+        )
     return axes
 
 

@@ -11,9 +11,7 @@ from ..._support.errors import InputError, unknown
 from .outputs import Axes
 
 #: How positions of images and sequences become one; what each gives is in docs/features.md.
-POOLS = (
-    "auto", "mean", "max", "mean+max", "first", "last", "hidden", "flatten", "none",
-)  # fmt: skip
+POOLS = ("auto", "mean", "max", "mean+max", "first", "last", "hidden", "flatten", "none")
 #: What does not look at positions one by one; a mask would say nothing to them.
 _BLIND = ("flatten", "none", "hidden")
 
@@ -46,9 +44,11 @@ def pooled(value: Tensor, axes: Axes, how: str, mask: Tensor | None = None) -> T
     sequence = value.dim() == 3
     if how in ("first", "last") and not sequence:
         raise InputError(
-            f"pool {how}", "a layer of sequences", f"one that gives {tuple(value.shape)}",
+            f"pool {how}",
+            "a layer of sequences",
+            f"one that gives {tuple(value.shape)}",
             "take mean, max or flatten",
-        )  # fmt: skip
+        )
     places = value if axes.last else value.flatten(2).transpose(1, 2)  # (n, places, channels)
     if mask is None or not sequence:
         return _POOLED[how](places, None)
@@ -68,9 +68,11 @@ def check_mask(mask: Tensor, places: Tensor) -> None:
     empty = (~mask).all(dim=1).nonzero()
     if len(empty):
         raise InputError(
-            f"mask of example {int(empty[0])} of a batch", "at least one place that is real",
-            "none", "true stands for a real place, false for padding",
-        )  # fmt: skip
+            f"mask of example {int(empty[0])} of a batch",
+            "at least one place that is real",
+            "none",
+            "true stands for a real place, false for padding",
+        )
 
 
 def _mean(places: Tensor, mask: Tensor | None) -> Tensor:

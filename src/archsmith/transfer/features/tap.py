@@ -44,9 +44,11 @@ class Tap:
         mask = self.mask if self.mask is not None else packed_mask(value)
         if self.asked and found.dim() != 3:
             raise InputError(
-                "mask", "a layer of sequences (n, t, d)",
-                f"{self.place.name!r} with {tuple(found.shape)}", "leave the mask out",
-            )  # fmt: skip
+                "mask",
+                "a layer of sequences (n, t, d)",
+                f"{self.place.name!r} with {tuple(found.shape)}",
+                "leave the mask out",
+            )
         made = pooled(found, self.axes, self.pool, mask)
         # What is not pooled is the layer's own memory, which the next layer may write over.
         self.got = made.clone() if _shared(made, found) else made
@@ -61,9 +63,11 @@ class Tap:
         if not bool(finite.all()):
             first = place.start + int((~finite).nonzero()[0])
             raise InputError(
-                f"features of {self.place.name!r}", "finite numbers",
-                f"NaN or infinity for example {first}", "look at the weights and at that input",
-            )  # fmt: skip
+                f"features of {self.place.name!r}",
+                "finite numbers",
+                f"NaN or infinity for example {first}",
+                "look at the weights and at that input",
+            )
         return self.got
 
 

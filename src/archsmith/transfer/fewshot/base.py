@@ -130,9 +130,11 @@ class FewShotLearner(nn.Module, ABC):
             raise DataError("support labels", "one for each example", got)
         if len(found) < 2:
             raise DataError(
-                "support", "examples of two classes or more", f"only {found[0]!r}" if found else
-                "none", "give an example of another class",
-            )  # fmt: skip
+                "support",
+                "examples of two classes or more",
+                f"only {found[0]!r}" if found else "none",
+                "give an example of another class",
+            )
         features = self.checked(self.features(inputs), "support")
         members = F.one_hot(torch.from_numpy(codes), len(found)).to(features)
         self.check(features, members)
@@ -188,10 +190,13 @@ class FewShotLearner(nn.Module, ABC):
             raise InputError(self.name, "fit before save", "no support", "call fit first")
         own = {f"own.{k}": v for k, v in self.state_dict().items() if not k.startswith("embed.")}
         meta = {
-            "format": FORMAT, "learner": self.name, "classes": self.classes_, "dim": self.dim,
+            "format": FORMAT,
+            "learner": self.name,
+            "classes": self.classes_,
+            "dim": self.dim,
             "shape": self._shape,
             "settings": {name: getattr(self, name) for name in self.settings},
-        }  # fmt: skip
+        }
         tensors = own | {"support": self._support, "members": self._members}
         weights.write(Path(path), tensors, {"archsmith": json.dumps(meta)})
 
@@ -241,8 +246,8 @@ class FewShotLearner(nn.Module, ABC):
         flat = features.ndim == 2 or (self.adapts and features.ndim > 2)
         if not flat or (self.dim not in (None, features.shape[-1]) and not self.adapts):
             expected = "examples (n, features)" if self.dim is None else f"(n, {self.dim})"
-            mend = "give an embedding, or flatten them" if features.ndim > 2 else ""
-            raise DataError(what, expected, str(tuple(features.shape)), mend)
+            hint = "give an embedding, or flatten them" if features.ndim > 2 else ""
+            raise DataError(what, expected, str(tuple(features.shape)), hint)
         if not torch.isfinite(features).all():
             row = int((~torch.isfinite(features).flatten(1).all(dim=1)).nonzero()[0])
             raise DataError(what, "finite values", f"NaN or infinity in example {row}")

@@ -89,10 +89,12 @@ def transformed(features: Tensor, transform: str, base_mean: Tensor | None = Non
     if transform == "cl2n":
         if base_mean is None or base_mean.shape != features.shape[-1:]:
             raise InputError(
-                "simpleshot base_mean", f"a mean feature of length {features.shape[-1]} for cl2n",
-                "none" if base_mean is None or not base_mean.numel() else
-                f"shape {tuple(base_mean.shape)}",
+                "simpleshot base_mean",
+                f"a mean feature of length {features.shape[-1]} for cl2n",
+                "none"
+                if base_mean is None or not base_mean.numel()
+                else f"shape {tuple(base_mean.shape)}",
                 "give the mean feature of the training classes, or take transform='l2n'",
-            )  # fmt: skip
+            )
         features = features - base_mean
     return features if transform == "un" else F.normalize(features, dim=-1)

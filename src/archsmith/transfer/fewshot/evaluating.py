@@ -55,9 +55,17 @@ class EpisodeResult:
     def to_json(self) -> dict[str, Any]:
         """JSON values, without the single episodes."""
         names = (
-            "learner", "ways", "shots", "queries", "seed", "episodes", "accuracy", "interval",
-            "seconds", "embedding_seconds",
-        )  # fmt: skip
+            "learner",
+            "ways",
+            "shots",
+            "queries",
+            "seed",
+            "episodes",
+            "accuracy",
+            "interval",
+            "seconds",
+            "embedding_seconds",
+        )
         return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
@@ -121,10 +129,17 @@ def evaluate_episodes(
     spread = accuracies.std(ddof=1) if len(accuracies) > 1 else math.nan
     ended = time.perf_counter()
     return EpisodeResult(
-        learner.name, support.shape[1], support.shape[2], query.shape[2], used_seed,
-        float(accuracies.mean()), float(1.96 * spread / math.sqrt(len(accuracies))),
-        tuple(accuracies.tolist()), ended - began, embedded - began,
-    )  # fmt: skip
+        learner.name,
+        support.shape[1],
+        support.shape[2],
+        query.shape[2],
+        used_seed,
+        float(accuracies.mean()),
+        float(1.96 * spread / math.sqrt(len(accuracies))),
+        tuple(accuracies.tolist()),
+        ended - began,
+        embedded - began,
+    )
 
 
 @torch.no_grad()
@@ -141,8 +156,9 @@ def _accuracies(
     with evaluating(learner):
         for some, asked in zip(*(torch.split(i, max(1, _ROOM // size)) for i in (support, query))):
             logits = learner.compare(
-                features[some.flatten(1)], members.expand(len(some), -1, -1),
+                features[some.flatten(1)],
+                members.expand(len(some), -1, -1),
                 features[asked.flatten(1)],
-            )  # fmt: skip
+            )
             found.append((logits.argmax(dim=-1) == target).float().mean(dim=1))
     return torch.cat(found)

@@ -45,9 +45,9 @@ class MAML(FewShotLearner):
         steps: int = 5,
     ) -> None:
         super().__init__(embed, dim=dim)
-        mend = "give a classifier whose outputs are as many as the ways, or more"
+        hint = "give a classifier whose outputs are as many as the ways, or more"
         if embed is None:
-            raise InputError(f"{self.name} embed", "a model to adapt", "None", mend)
+            raise InputError(f"{self.name} embed", "a model to adapt", "None", hint)
         self.demand("lr", lr > 0, "a number above 0", lr)
         self.demand("steps", steps >= 1, "1 or more", steps)
         self.lr, self.steps = lr, steps
@@ -64,10 +64,12 @@ class MAML(FewShotLearner):
 
     def compare(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
         ways = members.shape[-1]
-        return torch.stack([
-            self._run(self.adapt(s, m), q, ways, keep=True)
-            for s, m, q in zip(support, members, query)
-        ])  # fmt: skip
+        return torch.stack(
+            [
+                self._run(self.adapt(s, m), q, ways, keep=True)
+                for s, m, q in zip(support, members, query)
+            ]
+        )
 
     def adapt(self, support: Tensor, members: Tensor) -> dict[str, Tensor]:
         """Parameters after the inner steps on one episode's inputs (S, ...) and classes (S, N)."""
@@ -101,9 +103,11 @@ class MAML(FewShotLearner):
         outputs: Tensor = functional_call(self.embed, {**fast, **buffers}, (inputs,))
         if outputs.ndim != 2 or outputs.shape[1] < ways:
             raise InputError(
-                f"{self.name} embed", f"logits (n, {ways}) or more of them",
-                f"outputs of shape {tuple(outputs.shape)}", "take fewer ways, or a larger head",
-            )  # fmt: skip
+                f"{self.name} embed",
+                f"logits (n, {ways}) or more of them",
+                f"outputs of shape {tuple(outputs.shape)}",
+                "take fewer ways, or a larger head",
+            )
         return outputs[:, :ways]
 
 

@@ -61,13 +61,16 @@ def train_episodes(
     """
     trained = [p for p in learner.parameters() if p.requires_grad]
     if not trained:
-        mend = "give it an embedding whose parameters are trained"
-        raise InputError(learner.name, "something to train", "no trainable parameter", mend)
+        hint = "give it an embedding whose parameters are trained"
+        raise InputError(learner.name, "something to train", "no trainable parameter", hint)
     rules = {
-        "steps": steps >= 1, "batch": batch >= 1, "lr": 0 < lr < math.inf,
-        "weight decay": weight_decay >= 0, "clip": clip >= 0,
+        "steps": steps >= 1,
+        "batch": batch >= 1,
+        "lr": 0 < lr < math.inf,
+        "weight decay": weight_decay >= 0,
+        "clip": clip >= 0,
         "schedule": schedule in ("cosine", "step", "constant"),
-    }  # fmt: skip
+    }
     for name, holds in rules.items():
         if not holds:
             got = repr(locals()[name.replace(" ", "_")])
@@ -93,9 +96,9 @@ def train_episodes(
                 optimizer.step()
                 losses.append(float(loss.detach()))
                 if not math.isfinite(losses[-1]):
-                    mend = "take a lower learning rate"
+                    hint = "take a lower learning rate"
                     got = f"{losses[-1]} in step {step + 1}"
-                    raise WorkError("training on episodes", "a finite loss", got, mend)
+                    raise WorkError("training on episodes", "a finite loss", got, hint)
                 if on_step is not None:
                     told = {"loss": losses[-1], "accuracy": float(accuracy)}
                     on_step({"step": step + 1, **told, "lr": optimizer.param_groups[0]["lr"]})

@@ -72,9 +72,11 @@ class ImageInput:
             raise InputError("images", expected, got)
         if images.shape[1] not in (1, self.channels):
             raise InputError(
-                "images", expected, f"{images.shape[1]} channels",
+                "images",
+                expected,
+                f"{images.shape[1]} channels",
                 "pick the channels that the network was trained on",
-            )  # fmt: skip
+            )
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,11 @@ def read_checkpoint(path: str | Path, *, ema: bool = False) -> dict[str, Tensor]
     if _is_safetensors(place):
         if ema:
             raise InputError(
-                str(place), "averaged weights beside the trained ones",
-                "a safetensors file, which holds one set of weights", "leave out ema",
-            )  # fmt: skip
+                str(place),
+                "averaged weights beside the trained ones",
+                "a safetensors file, which holds one set of weights",
+                "leave out ema",
+            )
         return files.read(place)[0]
     return _tensors(_loaded(place), ema, str(place))
 
@@ -60,19 +62,23 @@ def _is_safetensors(path: Path) -> bool:
 def _loaded(path: Path) -> Any:
     if _is_archive_of_code(path):
         raise InputError(
-            str(path), "a state dict", "a TorchScript archive, which holds a program",
+            str(path),
+            "a state dict",
+            "a TorchScript archive, which holds a program",
             "save its tensors: torch.save(torch.jit.load(path).state_dict(), path)",
-        )  # fmt: skip
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch tells its developers of newer pickles
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            str(path), "tensors and plain values", f"pickled objects ({_named(error)})",
+            str(path),
+            "tensors and plain values",
+            f"pickled objects ({_named(error)})",
             "where you trust the file, open it in the program that wrote it and save "
             "model.state_dict(), or write it with safetensors.torch.save_file",
-        ) from None  # fmt: skip
+        ) from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(
@@ -120,7 +126,9 @@ def _tensors(loaded: Any, ema: bool, where: str) -> dict[str, Tensor]:
     if not tensors:
         keys = ", ".join(map(str, list(found)[:8])) or "an empty dictionary"
         raise InputError(
-            where, f"tensors by name, or under one of {', '.join(NESTED)}", keys,
+            where,
+            f"tensors by name, or under one of {', '.join(NESTED)}",
+            keys,
             "give the state dict itself",
-        )  # fmt: skip
+        )
     return tensors

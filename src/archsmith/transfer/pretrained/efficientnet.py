@@ -15,9 +15,14 @@ from .checkpoint import read_checkpoint
 
 #: Kernel, stride, expansion, width and repeats of each stage of Lite0.
 _STAGES = (
-    (3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3), (5, 2, 6, 192, 4), (3, 1, 6, 320, 1),
-)  # fmt: skip
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
 _STEM, _TOP, _CLASSES, _EPS = 32, 1280, 1000, 1e-3
 #: The converted weights are of a network that took (byte - 127) / 128.
 _MEAN, _STD = (127 / 255,) * 3, (128 / 255,) * 3

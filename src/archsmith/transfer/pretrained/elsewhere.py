@@ -44,10 +44,11 @@ def timm_backbone(name: str, *, weights: bool = True) -> Backbone:
     except Exception as error:
         # timm, the hub's client and requests each raise errors of their own.
         raise InputError(
-            where, "weights from the network, or from the cache of an earlier download",
+            where,
+            "weights from the network, or from the cache of an earlier download",
             f"{type(error).__name__}: {_line(error)}",
             _OFFLINE.format(repo=f"timm/{name}"),
-        ) from error  # fmt: skip
+        ) from error
     config = timm.data.resolve_model_data_config(model)
     channels, height, width = config["input_size"]
     prepare = ImageInput((height, width), tuple(config["mean"]), tuple(config["std"]))
@@ -84,10 +85,11 @@ def hub_backbone(
         config = json.loads(_fetched(hub, repo, "config.json").read_text(encoding="utf-8"))
         if "architecture" not in config:
             raise InputError(
-                where, "a repository of timm, or model=, dim= and prepare= beside it",
+                where,
+                "a repository of timm, or model=, dim= and prepare= beside it",
                 "a config.json without an architecture of timm",
                 "give the nn.Module that these weights belong to",
-            )  # fmt: skip
+            )
         found = timm_backbone(f"hf-hub:{repo}")
         return Backbone(where, found.model, found.dim, found.prepare)
     if dim is None or prepare is None:
@@ -123,9 +125,11 @@ def _fetched(hub: Any, repo: str, file: str) -> Path:
 
 def _unreached(repo: str, file: str, error: Exception) -> InputError:
     return InputError(
-        f"hub:{repo}", f"{file} from the network, or from the cache of an earlier download",
-        f"{type(error).__name__}: {_line(error)}", _OFFLINE.format(repo=repo),
-    )  # fmt: skip
+        f"hub:{repo}",
+        f"{file} from the network, or from the cache of an earlier download",
+        f"{type(error).__name__}: {_line(error)}",
+        _OFFLINE.format(repo=repo),
+    )
 
 
 def _timm() -> Any:
@@ -136,10 +140,12 @@ def _timm() -> Any:
     except (ImportError, RuntimeError) as error:
         # Its torchvision is missing, or was built for another torch (operators do not exist).
         raise MissingExtraError(
-            "timm", "a torchvision that was built for this torch, which timm imports", _line(error),
+            "timm",
+            "a torchvision that was built for this torch, which timm imports",
+            _line(error),
             "install both from one index: pip install torch torchvision --index-url "
             "https://download.pytorch.org/whl/cpu",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _line(error: Exception) -> str:

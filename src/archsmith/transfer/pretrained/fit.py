@@ -68,10 +68,13 @@ class CheckpointFit:
         """
         if not self.fits or (strict and not self.complete):
             raise InputError(
-                "checkpoint", "tensors that fit the model", f"{self}",
-                "load(model, strict=False) loads those that fit" if self.fits else
-                "rename={'beginning of the names there': 'beginning here'} where the names differ",
-            )  # fmt: skip
+                "checkpoint",
+                "tensors that fit the model",
+                f"{self}",
+                "load(model, strict=False) loads those that fit"
+                if self.fits
+                else "rename={'beginning of the names there': 'beginning here'} where the names differ",
+            )
         own = model.state_dict(keep_vars=True)
         with torch.no_grad():
             for name, theirs in self.fits.items():
@@ -146,9 +149,16 @@ def fit_checkpoint(
     left = [theirs for name, theirs in places.items() if name not in own]
     head = head_name(model)
     return CheckpointFit(
-        fits, tuple(missing), tuple(left), reshaped, stripped, added, head,
-        _classes(reshaped, head), given,
-    )  # fmt: skip
+        fits,
+        tuple(missing),
+        tuple(left),
+        reshaped,
+        stripped,
+        added,
+        head,
+        _classes(reshaped, head),
+        given,
+    )
 
 
 def head_name(model: nn.Module) -> str:
@@ -171,9 +181,10 @@ def _called(given: Mapping[str, Tensor], rename: Rename | None) -> dict[str, str
         new = _renamed(name, rename)
         if new in found:
             raise InputError(
-                "rename", "a name of its own for each tensor",
+                "rename",
+                "a name of its own for each tensor",
                 f"{new!r} for both {found[new]!r} and {name!r}",
-            )  # fmt: skip
+            )
         found[new] = name
     return found
 

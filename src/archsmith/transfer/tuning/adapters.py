@@ -103,9 +103,11 @@ def _widths(
         if not isinstance(out, Tensor) or out.ndim < 2:
             got = "nothing: the model does not call it" if name not in given else _told(out)
             raise InputError(
-                f"adapter behind {name}", "a place that gives one tensor (n, ..., width)", got,
+                f"adapter behind {name}",
+                "a place that gives one tensor (n, ..., width)",
+                got,
                 "name the block around it",
-            )  # fmt: skip
+            )
         found[name] = (out.shape[1], True) if out.ndim == 4 else (out.shape[-1], False)
     return found
 
@@ -121,7 +123,8 @@ def _check_callers(model: nn.Module, name: str) -> None:
     around = model.get_submodule(name.rpartition(".")[0])
     if isinstance(around, nn.TransformerEncoderLayer | nn.MultiheadAttention):
         raise InputError(
-            f"adapter behind {name}", "a place that is only called",
+            f"adapter behind {name}",
+            "a place that is only called",
             f"a part of {type(around).__name__}, which reads its weights",
             f"name {name.rpartition('.')[0]!r}, or use LoRA there",
-        )  # fmt: skip
+        )

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..._support.errors import InputError
-from ...train import Guide
+from ...train import TrainingCallback
 from .adapters import add_adapters
 from .blocks import Block, layers_in_order
 from .lora import adaptable, add_lora
@@ -40,9 +40,11 @@ def adapt(
     count = len(blocks) if tuning.freeze == "all" else tuning.freeze
     if count > len(blocks):
         raise InputError(
-            "tuning freeze", f"at most {len(blocks)} blocks, or 'all'", str(count),
+            "tuning freeze",
+            f"at most {len(blocks)} blocks, or 'all'",
+            str(count),
             f"they are {', '.join(block.name for block in blocks)}",
-        )  # fmt: skip
+        )
     named = dict(model.named_parameters())
     scales = layer_scales([*blocks, Block("", (), ())], tuning.layer_decay)
     rates = {id(named[name]): scale for name, scale in scales.items()}
@@ -113,7 +115,7 @@ def _block_of_norms(model: nn.Module, blocks: list[Block], head: str) -> dict[st
     return found
 
 
-class Tuning(Guide):
+class Tuning(TrainingCallback):
     """What :func:`~archsmith.train.train` asks of a fine-tuning."""
 
     def __init__(

@@ -80,8 +80,8 @@ def matching(model: nn.Module, patterns: str | Iterable[str]) -> list[str]:
 def no_match(pattern: str, names: Iterable[str]) -> InputError:
     """An error for a pattern that nothing matches, with names that are near."""
     near = difflib.get_close_matches(pattern.strip("*."), list(names), n=3, cutoff=0.3)
-    mend = f"names near it: {', '.join(near)}" if near else None
-    return InputError(f"pattern {pattern!r}", "a name in the model", "no match", mend)
+    hint = f"names near it: {', '.join(near)}" if near else None
+    return InputError(f"pattern {pattern!r}", "a name in the model", "no match", hint)
 
 
 def trained(model: nn.Module) -> int:

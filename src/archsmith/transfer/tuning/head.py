@@ -30,9 +30,11 @@ class TaskInput(nn.Module):
         super().__init__()
         if len(mean) not in (1, wanted.channels):
             raise InputError(
-                "images", f"1 or {wanted.channels} channels, as the backbone takes",
-                f"{len(mean)} channels", "a backbone that was trained on such images",
-            )  # fmt: skip
+                "images",
+                f"1 or {wanted.channels} channels, as the backbone takes",
+                f"{len(mean)} channels",
+                "a backbone that was trained on such images",
+            )
         self.wanted = wanted
         shape = (1, -1, 1, 1)
         for name, values in (("mean", mean), ("std", std)):
@@ -118,7 +120,9 @@ def _head_of(model: nn.Module) -> tuple[str, nn.Linear]:
     if not isinstance(old, nn.Linear):
         kind = type(old).__name__ if name else "no layer with weights"
         raise InputError(
-            f"head {name}", "a linear layer as the last one with weights", kind,
+            f"head {name}",
+            "a linear layer as the last one with weights",
+            kind,
             "give the model its new head by hand, and tune it with head='keep'",
-        )  # fmt: skip
+        )
     return name, old

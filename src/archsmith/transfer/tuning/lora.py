@@ -76,9 +76,11 @@ def add_lora(
         for role, parts in adaptable(layer):
             if parametrize.is_parametrized(layer, role):
                 raise InputError(
-                    f"{name}.{role}", "a weight without a parametrisation", "one that has it",
+                    f"{name}.{role}",
+                    "a weight without a parametrisation",
+                    "one that has it",
                     "merge(model) folds earlier products into their weights",
-                )  # fmt: skip
+                )
             weight = layer.get_parameter(role).requires_grad_(False)
             scale = (rank if alpha is None else alpha) / rank
             product = LowRank(weight, rank, scale, parts)

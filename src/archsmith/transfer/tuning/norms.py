@@ -94,9 +94,11 @@ def _freeze(name: str, module: nn.Module) -> None:
         return
     if type(module) not in _FROZEN:
         raise InputError(
-            f"batchnorm of {name}", "a batch normalisation of torch", type(module).__name__,
+            f"batchnorm of {name}",
+            "a batch normalisation of torch",
+            type(module).__name__,
             "freeze its parameters by name, and set its mode in the model's own train()",
-        )  # fmt: skip
+        )
     module.__class__ = _FROZEN[type(module)]
     module.eval()
 

@@ -74,9 +74,11 @@ class FineTuning:
             raise InputError("tuning places", "an adapter to put there", "adapter='none'")
         if self.unfreeze and self.adapter != "none":
             raise InputError(
-                "tuning unfreeze", "blocks that are trained, to join one by one",
-                f"adapter={self.adapter!r}, which keeps their weights", "unfreeze=0",
-            )  # fmt: skip
+                "tuning unfreeze",
+                "blocks that are trained, to join one by one",
+                f"adapter={self.adapter!r}, which keeps their weights",
+                "unfreeze=0",
+            )
 
 
 def _counts(value: object, *names: str) -> bool:

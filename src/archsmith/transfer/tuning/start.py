@@ -78,14 +78,18 @@ def _space_of(space: Space, meta: Mapping[str, str], path: Path) -> Space:
     """The space that a supernet's file was trained for: this builder with the file's arguments."""
     if meta.get("space") != space.name:
         raise InputError(
-            str(path), f"a supernet of the builder {space.name}", f"one of {meta.get('space')}",
+            str(path),
+            f"a supernet of the builder {space.name}",
+            f"one of {meta.get('space')}",
             "open it with its own space and give the supernet: Supernet.load(path, space)",
-        )  # fmt: skip
+        )
     if "<" in space.reference:  # a function inside a function cannot be found again
         raise InputError(
-            str(path), "a builder that can be imported", space.reference,
+            str(path),
+            "a builder that can be imported",
+            space.reference,
             "give the supernet: Supernet.load(path, its own space)",
-        )  # fmt: skip
+        )
     arguments = json.loads(meta[_ARGUMENTS])
     check_arguments(str(path), arguments)
     return Space(load(space.reference), **arguments)

@@ -85,9 +85,11 @@ def fine_tune(
         blocks, guide = adapt(adapted, head, wanted, example)
     if not guide.trained:
         raise InputError(
-            "fine-tuning", "something to train", "all parameters frozen",
+            "fine-tuning",
+            "something to train",
+            "all parameters frozen",
             "freeze fewer blocks, or head='linear' for a new head",
-        )  # fmt: skip
+        )
     _expect_fit(adapted, task, data, example)
     base = recipe or task.recipe(data)
     own = {"epochs": wanted.epochs, "patience": wanted.patience}
@@ -96,15 +98,27 @@ def fine_tune(
         changes["weight_decay"] = 0.0
     chosen = replace(base, lr=wanted.lr, **changes)
     result: Trained = train(
-        adapted, task, data, chosen, seed=seed, device=device, goal=goal, on_epoch=on_epoch,
+        adapted,
+        task,
+        data,
+        chosen,
+        seed=seed,
+        device=device,
+        goal=goal,
+        on_epoch=on_epoch,
         guide=guide,
-    )  # fmt: skip
+    )
     total = sum(p.numel() for p in adapted.parameters())
     plain = thawed(merge(adapted)).requires_grad_(True).eval()
     return Tuned(
-        plain, result.metrics, result.best_epoch, result.curve, guide.trained, total,
+        plain,
+        result.metrics,
+        result.best_epoch,
+        result.curve,
+        guide.trained,
+        total,
         tuple(block.name for block in blocks),
-    )  # fmt: skip
+    )
 
 
 def _expect_fit(model: nn.Module, task: Task, data: Data, example: Tensor) -> None:
@@ -114,9 +128,11 @@ def _expect_fit(model: nn.Module, task: Task, data: Data, example: Tensor) -> No
             task.expect_outputs(copy.deepcopy(model).eval()(example), data.facts)
     except Exception as error:
         raise InputError(
-            "fine-tuning", f"a model for {task.name} on {data.name}", str(error).splitlines()[0],
+            "fine-tuning",
+            f"a model for {task.name} on {data.name}",
+            str(error).splitlines()[0],
             "take head='linear' for a head of its own, and a model for inputs as the task has them",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _with_head(

@@ -41,9 +41,16 @@ class ZeroShotData:
 
     @classmethod
     def of(
-        cls, features: Any, labels: Any, descriptions: Any, unseen: Sequence[int], *,
-        class_names: Sequence[str] | None = None, test_share: float = 0.2, seed: int = 0,
-    ) -> ZeroShotData:  # fmt: skip
+        cls,
+        features: Any,
+        labels: Any,
+        descriptions: Any,
+        unseen: Sequence[int],
+        *,
+        class_names: Sequence[str] | None = None,
+        test_share: float = 0.2,
+        seed: int = 0,
+    ) -> ZeroShotData:
         """A problem in which some classes are unseen; of the others a share is held out.
 
         Args:
@@ -67,9 +74,14 @@ class ZeroShotData:
             test[own[: round(test_share * len(own))]] = True
         names = class_names or [str(i) for i in range(len(descriptions))]
         return cls(
-            known, numbers, np.asarray(descriptions), tuple(names),
-            np.flatnonzero(~out & ~test), np.flatnonzero(test), np.flatnonzero(out),
-        )  # fmt: skip
+            known,
+            numbers,
+            np.asarray(descriptions),
+            tuple(names),
+            np.flatnonzero(~out & ~test),
+            np.flatnonzero(test),
+            np.flatnonzero(out),
+        )
 
     def __post_init__(self) -> None:
         known = rows("features", self.features)

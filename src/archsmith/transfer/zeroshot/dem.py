@@ -48,9 +48,11 @@ class DEM(ZeroShotClassifier):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            features_scale=features_scale, descriptions_scale=descriptions_scale, seed=seed,
+            features_scale=features_scale,
+            descriptions_scale=descriptions_scale,
+            seed=seed,
             decay=decay,
-        )  # fmt: skip
+        )
         check_descent(self.name, steps, rate, 1, hidden)
         self.hidden, self.steps, self.rate = hidden, steps, rate
 
@@ -74,9 +76,15 @@ class DEM(ZeroShotClassifier):
                     return mean
 
                 minimise(
-                    model, loss, classes, steps=self.steps, rate=self.rate, decay=decay,
-                    batch=classes, seed=self.seed,
-                )  # fmt: skip
+                    model,
+                    loss,
+                    classes,
+                    steps=self.steps,
+                    rate=self.rate,
+                    decay=decay,
+                    batch=classes,
+                    seed=self.seed,
+                )
             return lambda rows, to: -squared_distances(rows, applied(model, to))
 
         return solve

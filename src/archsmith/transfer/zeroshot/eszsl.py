@@ -42,9 +42,12 @@ class ESZSL(ZeroShotClassifier):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            features_scale=features_scale, descriptions_scale=descriptions_scale, seed=seed,
-            gamma=gamma, lam=lam,
-        )  # fmt: skip
+            features_scale=features_scale,
+            descriptions_scale=descriptions_scale,
+            seed=seed,
+            gamma=gamma,
+            lam=lam,
+        )
 
     def prepare(self, features: Array, labels: Indices, descriptions: Array) -> Solver:
         gram = features.T @ features

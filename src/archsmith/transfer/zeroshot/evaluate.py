@@ -120,9 +120,17 @@ def evaluate_zero_shot(
         if gamma is not None:
             calibrated = generalised(scores, labels, seen, gamma, confidence)
     return ZeroShotResult(
-        classifier.name, accuracy, 1 / len(unseen), plain, calibrated, gamma, ausuc,
-        classifier.chosen, seconds, classifier.notes,
-    )  # fmt: skip
+        classifier.name,
+        accuracy,
+        1 / len(unseen),
+        plain,
+        calibrated,
+        gamma,
+        ausuc,
+        classifier.chosen,
+        seconds,
+        classifier.notes,
+    )
 
 
 def choose_gamma(classifier: ZeroShotClassifier, data: ZeroShotData, seed: int = 0) -> float | None:

@@ -36,8 +36,8 @@ def load_mat(path: Path, wanted: Collection[str]) -> dict[str, Any]:
     try:
         data = path.read_bytes()
         if data.startswith(b"\x89HDF") or data[:10] == b"MATLAB 7.3":
-            mend = "in MATLAB: save(file, '-v7'); in Python: scipy.io.savemat, or numpy.savez"
-            raise DataError(str(path), _EXPECTED, "version 7.3 (HDF5)", mend)
+            hint = "in MATLAB: save(file, '-v7'); in Python: scipy.io.savemat, or numpy.savez"
+            raise DataError(str(path), _EXPECTED, "version 7.3 (HDF5)", hint)
         _Checked(data, frozenset(wanted))
         content: dict[str, Any] = loadmat(path, variable_names=list(wanted))
     except DataError:

@@ -76,9 +76,11 @@ class DeViSE(ZeroShotClassifier):
         seed: int = 0,
     ) -> None:
         super().__init__(
-            features_scale=features_scale, descriptions_scale=descriptions_scale, seed=seed,
+            features_scale=features_scale,
+            descriptions_scale=descriptions_scale,
+            seed=seed,
             decay=decay,
-        )  # fmt: skip
+        )
         check_descent(self.name, steps, rate, batch, hidden)
         if not margin > 0:
             raise InputError(f"{self.name} margin", "a number above 0", repr(margin))
@@ -99,9 +101,15 @@ class DeViSE(ZeroShotClassifier):
                     return ranking_loss(scores, truth[batch], self.margin, self.kind)
 
                 minimise(
-                    model, loss, len(given), steps=self.steps, rate=self.rate, decay=decay,
-                    batch=self.batch, seed=self.seed,
-                )  # fmt: skip
+                    model,
+                    loss,
+                    len(given),
+                    steps=self.steps,
+                    rate=self.rate,
+                    decay=decay,
+                    batch=self.batch,
+                    seed=self.seed,
+                )
             return lambda rows, to: applied(model, rows) @ to.T
 
         return solve

@@ -71,9 +71,9 @@ def _problem(found: Found, place: Path) -> ZeroShotData:
     features, att = (_matrix(found, key) for key in ("features", "att"))
     labels = _numbers(found, "labels")
     if features.shape[1] != len(labels):
-        mend = "transpose it" if features.shape[0] == len(labels) else None
+        hint = "transpose it" if features.shape[0] == len(labels) else None
         got = f"{features.shape} with {len(labels)} labels"
-        raise DataError(_where(found, "features"), KEYS["features"], got, mend)
+        raise DataError(_where(found, "features"), KEYS["features"], got, hint)
     parts = {
         key: _numbers(found, key) if key in found else np.zeros(0, dtype=np.int64)
         for key in ("trainval_loc", "test_seen_loc", "test_unseen_loc")
@@ -91,7 +91,7 @@ def _problem(found: Found, place: Path) -> ZeroShotData:
         )
     except DataError as error:
         where = f"{place} {error.where}"
-        raise DataError(where, error.expected, error.got, error.mend) from None
+        raise DataError(where, error.expected, error.got, error.hint) from None
 
 
 def _where(found: Found, key: str) -> str:
@@ -119,9 +119,9 @@ def _numbers(found: Found, key: str) -> Indices:
 def _within(found: Found, key: str, values: Indices, most: int, what: str) -> None:
     wrong = values[(values < 1) | (values > most)]
     if len(wrong):
-        mend = "count from 1, as MATLAB does" if (wrong == 0).all() else None
+        hint = "count from 1, as MATLAB does" if (wrong == 0).all() else None
         expected = f"numbers from 1 to {most}, one of the {what}"
-        raise DataError(_where(found, key), expected, str(int(wrong[0])), mend)
+        raise DataError(_where(found, key), expected, str(int(wrong[0])), hint)
 
 
 def _names(found: Found, classes: int) -> tuple[str, ...]:
