@@ -79,8 +79,8 @@ def by_heart(train: TensorSplit, seed: int) -> TensorSplit:
 
 def search(kind: str, method: str, seed: int, epochs: int) -> dict[str, Any]:
     """One search to its end, with the signs of each epoch."""
-    setting = open_problem(nas.Space(places, channels=1, classes=10), "digits")
-    data, recipe = setting.data, replace(setting.recipe, epochs=epochs, batch_size=48)
+    problem = open_problem(nas.Space(places, channels=1, classes=10), "digits")
+    data, recipe = problem.data, replace(problem.recipe, epochs=epochs, batch_size=48)
     if kind == "heart":
         data = replace(data, train=by_heart(data.train, seed))
         recipe = replace(
@@ -106,9 +106,9 @@ def search(kind: str, method: str, seed: int, epochs: int) -> dict[str, Any]:
 
     began = time.process_time()
     nas.train_supernet(
-        nas.Supernet(setting.space, seed=seed),
+        nas.Supernet(problem.space, seed=seed),
         chosen,
-        setting.task,
+        problem.task,
         data,
         recipe,
         seed=seed,

@@ -35,9 +35,9 @@ from archsmith.transfer.fewshot import evaluate_episodes, learners
 EPISODES = ((5, 1), (5, 5), (20, 1), (20, 5))
 
 
-def judged(model: torch.nn.Module, setting: Any, episodes: int) -> dict[str, Any]:
+def judged(model: torch.nn.Module, problem: Any, episodes: int) -> dict[str, Any]:
     """Accuracy and interval of each kind of episode, in %; error of the test within alphabets."""
-    data, task = setting.data, setting.task
+    data, task = problem.data, problem.task
     learner = learners.get("prototypical")(model.eval())
     inputs = task.prepare(data.test.inputs, data.facts)
     labels = data.test.targets.numpy()
@@ -70,11 +70,11 @@ def within(learner: Any, inputs: torch.Tensor, data: Data, episodes: int) -> tup
     return 100 * (1 - result.accuracy), 100 * result.interval
 
 
-def again(setting: Any, architecture: Any, seed: int) -> torch.nn.Module:
+def again(problem: Any, architecture: Any, seed: int) -> torch.nn.Module:
     """The architecture trained from nothing with another seed."""
-    space: Space = setting.space
+    space: Space = problem.space
     model = space.build(architecture, seed=seed)
-    train(model, setting.task, setting.data, setting.recipe, seed=seed)
+    train(model, problem.task, problem.data, problem.recipe, seed=seed)
     return model
 
 
@@ -110,13 +110,13 @@ def main() -> None:
         run=run,
     )
     spent = time.process_time() - began
-    setting, best, default = result.setting, result.best, result.default
+    problem, best, default = result.problem, result.best, result.default
     assert best is not None
     assert default is not None
     rows: list[dict[str, Any]] = []
     for name, found in (("searched", best), ("Conv-4", default)):
         for seed in range(options.seeds):
-            model = found.model if seed == 0 else again(setting, found.architecture, seed)
+            model = found.model if seed == 0 else again(problem, found.architecture, seed)
             rows.append(
                 {
                     "name": name,
@@ -124,7 +124,7 @@ def main() -> None:
                     "params": found.metrics["params"],
                     "flops": found.metrics["flops"],
                     "architecture": found.architecture.to_json(),
-                    "found": judged(model, setting, options.episodes),
+                    "found": judged(model, problem, options.episodes),
                 }
             )
             print(name, seed, rows[-1]["found"], file=sys.stderr, flush=True)

@@ -89,7 +89,7 @@ def told_characters(options: argparse.Namespace) -> list[dict[str, Any]]:
     )
     spent = time.process_time() - began
     assert result.best is not None
-    rows = counted(result.setting.data, book)
+    rows = counted(result.problem.data, book)
     for name, found in (("default", result.default), ("searched", result.best)):
         if found is not None:
             rows.append(

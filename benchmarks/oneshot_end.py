@@ -38,25 +38,25 @@ def one(strategy: str, seed: int, options: argparse.Namespace) -> dict[str, Any]
     """Search and train within the budget."""
     began, budget = time.perf_counter(), 60.0 * options.minutes
     name, _, inherit = strategy.partition("/")
-    setting = open_problem(options.space, options.data)
-    architecture, start, trials = setting.space.default(), None, 0
+    problem = open_problem(options.space, options.data)
+    architecture, start, trials = problem.space.default(), None, 0
     if name != "default":
         chosen: Any = one_shot(name) or name
         result = nas.search(
-            setting.space, options.data, strategy=chosen, time=budget / 2, finalists=0, seed=seed
+            problem.space, options.data, strategy=chosen, time=budget / 2, finalists=0, seed=seed
         )
         best = result.history.best()
         assert best is not None
         architecture, trials = best.architecture, len(result.history.finished)
         if inherit and isinstance(chosen, OnSharedWeights):
             start = chosen.evaluator.supernet.extract(architecture).state_dict()
-    model = setting.space.build(architecture, seed=seed)
+    model = problem.space.build(architecture, seed=seed)
     if start is not None:
         model.load_state_dict(start)
-    epochs = affordable(setting, model, budget - (time.perf_counter() - began))
-    recipe = replace(setting.recipe, epochs=epochs)
-    trained = train(model, setting.task, setting.data, recipe, seed=seed, device=setting.device)
-    test = score(model, setting.task, setting.data.test, setting.data.facts, device=setting.device)
+    epochs = affordable(problem, model, budget - (time.perf_counter() - began))
+    recipe = replace(problem.recipe, epochs=epochs)
+    trained = train(model, problem.task, problem.data, recipe, seed=seed, device=problem.device)
+    test = score(model, problem.task, problem.data.test, problem.data.facts, device=problem.device)
     return {
         "strategy": strategy,
         "seed": seed,
@@ -70,20 +70,20 @@ def one(strategy: str, seed: int, options: argparse.Namespace) -> dict[str, Any]
     }
 
 
-def affordable(setting: Problem, model: Any, seconds: float) -> int:
+def affordable(problem: Problem, model: Any, seconds: float) -> int:
     """Epochs that fit, by the time of a twentieth of one on a copy and of a validation pass."""
-    copy, data = deepcopy(model), setting.data
+    copy, data = deepcopy(model), problem.data
     began = time.perf_counter()
 
     def timed(share: float) -> float:
         start = time.perf_counter()
         part = Fidelity(epochs=1, share=share)
-        train(copy, setting.task, data, setting.recipe, part, seed=0, device=setting.device)
+        train(copy, problem.task, data, problem.recipe, part, seed=0, device=problem.device)
         return time.perf_counter() - start
 
     timed(0.01)  # the first pass of a process is slower
     start = time.perf_counter()
-    score(copy, setting.task, data.validation, data.facts, device=setting.device)
+    score(copy, problem.task, data.validation, data.facts, device=problem.device)
     checking = time.perf_counter() - start
     epoch = 20 * max(0.0, timed(0.05) - checking) + checking
     return max(1, int((seconds - (time.perf_counter() - began)) / epoch))

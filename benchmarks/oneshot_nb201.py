@@ -119,19 +119,19 @@ def one(method: str, seed: int, options: argparse.Namespace, file: Path) -> dict
         weight_decay=options.decay,
         augment=True,
     )
-    setting = open_problem(
+    problem = open_problem(
         "nasbench201",
         file,
         options=read,
         recipe=recipe,
         arguments={"width": options.width, "cells": options.cells},
     )
-    space = setting.space
+    space = problem.space
     net = nas.Supernet(space, seed=seed)
     chosen = methods.get(method)()
-    session = trained_within(net, chosen, setting, seed, options)
+    session = trained_within(net, chosen, problem, seed, options)
     judge = SharedWeightsEvaluator(
-        space, "", setting.source, read, setting.task.name, supernet=net, data=setting.data
+        space, "", problem.source, read, problem.task.name, supernet=net, data=problem.data
     )
     row: dict[str, Any] = {
         "method": method,
@@ -162,7 +162,7 @@ def one(method: str, seed: int, options: argparse.Namespace, file: Path) -> dict
 
 
 def trained_within(
-    net: Any, method: Any, setting: Any, seed: int, options: argparse.Namespace
+    net: Any, method: Any, problem: Any, seed: int, options: argparse.Namespace
 ) -> Any:
     """The training, ended when this process has used its seconds of a core, or by its updates."""
     import archsmith as nas
@@ -180,9 +180,9 @@ def trained_within(
         ended = nas.train_supernet(
             net,
             method,
-            setting.task,
-            setting.data,
-            setting.recipe,
+            problem.task,
+            problem.data,
+            problem.recipe,
             seed=seed,
             seconds=options.updates or options.seconds,
         )

@@ -63,18 +63,18 @@ def small(channels: int, classes: int, height: int) -> nn.Module:
 
 
 def loss_of(
-    setting: Problem, architecture: Architecture, steps: int, seed: int, subset: int | None
+    problem: Problem, architecture: Architecture, steps: int, seed: int, subset: int | None
 ) -> float:
     """Validation loss after a training of so many steps."""
-    size, whole = setting.recipe.batch_size, len(setting.data.train)
+    size, whole = problem.recipe.batch_size, len(problem.data.train)
     share = min(1.0, steps * size / 2 / whole) if subset is not None else 1.0
     epochs = max(1, round(steps * size / (share * whole)))
-    model = setting.space.build(architecture, seed=seed)
+    model = problem.space.build(architecture, seed=seed)
     trained = train(
         model,
-        setting.task,
-        setting.data,
-        setting.recipe,
+        problem.task,
+        problem.data,
+        problem.recipe,
         Fidelity(epochs, share),
         seed=seed,
         subset_seed=subset,
@@ -82,19 +82,19 @@ def loss_of(
     return trained.curve[-1]["loss"]
 
 
-def table(setting: Problem, options: argparse.Namespace) -> dict[str, Any]:
+def table(problem: Problem, options: argparse.Namespace) -> dict[str, Any]:
     """Rank correlation and spread by number of steps and kind of subset."""
     rng = random.Random(0)
-    tried = [setting.space.default()]
-    tried += [setting.space.sample(rng) for _ in range(options.architectures - 1)]
-    long = [loss_of(setting, a, options.long, 1000 + i, None) for i, a in enumerate(tried)]
+    tried = [problem.space.default()]
+    tried += [problem.space.sample(rng) for _ in range(options.architectures - 1)]
+    long = [loss_of(problem, a, options.long, 1000 + i, None) for i, a in enumerate(tried)]
     rows = {}
     for steps in options.steps:
         for kind in ("common", "own"):
             losses = np.array(
                 [
                     [
-                        loss_of(setting, a, steps, seed, 0 if kind == "common" else seed)
+                        loss_of(problem, a, steps, seed, 0 if kind == "common" else seed)
                         for seed, a in enumerate(tried, 100 * repeat)
                     ]
                     for repeat in range(options.repeats)

@@ -91,20 +91,20 @@ class Single(nas.SPOS):
 def one(optimizer: str, held: bool, seed: int, epochs: int) -> dict[str, float]:
     rate, decay = (0.05, 5e-4) if optimizer == "sgd" else (6e-3, 0.05)
     recipe = nas.Recipe(epochs=epochs, optimizer=optimizer, lr=rate, weight_decay=decay)  # type: ignore[arg-type]
-    setting = open_problem(elastic, "digits", recipe=recipe, options=nas.ReadOptions(seed=seed))
-    net = nas.Supernet(setting.space, seed=seed)
-    nas.train_supernet(net, Single(held), setting.task, setting.data, recipe, seed=seed)
+    problem = open_problem(elastic, "digits", recipe=recipe, options=nas.ReadOptions(seed=seed))
+    net = nas.Supernet(problem.space, seed=seed)
+    nas.train_supernet(net, Single(held), problem.task, problem.data, recipe, seed=seed)
     judge = SharedWeightsEvaluator(
-        setting.space,
+        problem.space,
         "",
-        setting.source,
-        setting.options,
-        setting.task.name,
+        problem.source,
+        problem.options,
+        problem.task.name,
         supernet=net,
-        data=setting.data,
+        data=problem.data,
     )
     rng = random.Random(0)
-    drawn = [judge.judge(setting.space.sample(rng), 1024)["accuracy"] for _ in range(40)]
+    drawn = [judge.judge(problem.space.sample(rng), 1024)["accuracy"] for _ in range(40)]
     ends = {
         n: judge.judge(getattr(net.survey, n), 1024)["accuracy"] for n in ("largest", "smallest")
     }

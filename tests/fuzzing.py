@@ -270,7 +270,7 @@ def open_run(path: Path) -> None:
     print_summary(run)
     with run.undamaged():
         render(run.content(pictures=False))
-    _ = run.setting
+    _ = run.problem
     for number in (None, 1):
         run._final(run._chosen(number)[0])
 

@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         read=ReadOptions(validation=0.2, test=0.3),
     )
     nas.Run(root / "run").export(root / "model", None, False)
-    data = nas.Run(root / "run").setting.data
+    data = nas.Run(root / "run").problem.data
     raw = DIGITS.read()
     for label in sorted(set(data.test.targets.tolist())):
         name = data.facts["class_names"][label]

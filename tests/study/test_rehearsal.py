@@ -27,21 +27,21 @@ from archsmith.train import parts, score, train
 
 @pytest.fixture(scope="module")
 def digits() -> Problem:
-    setting = open_problem(WORKING["Tied"], "digits")
-    return replace(setting, recipe=replace(setting.recipe, batch_size=16))
+    problem = open_problem(WORKING["Tied"], "digits")
+    return replace(problem, recipe=replace(problem.recipe, batch_size=16))
 
 
-def of(setting: Problem, builder: Builder) -> Problem:
+def of(problem: Problem, builder: Builder) -> Problem:
     space = nas.Space(builder)
-    space.builder.expect(setting.example())
-    return replace(setting, space=space)
+    space.builder.expect(problem.example())
+    return replace(problem, space=space)
 
 
-def try_out(setting: Problem) -> None:
+def try_out(problem: Problem) -> None:
     """As a search does before its first trial."""
-    check_shapes(setting.space, setting.forward_on_meta, samples=2)
-    rehearse(setting.space, setting.task, setting.data, setting.recipe)
-    check_identity(setting.space, identify(setting.space), "here")
+    check_shapes(problem.space, problem.forward_on_meta, samples=2)
+    rehearse(problem.space, problem.task, problem.data, problem.recipe)
+    check_identity(problem.space, identify(problem.space), "here")
 
 
 def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -52,14 +52,14 @@ def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("name", WORKING)
 def test_it_is_tried_trained_kept_and_exported(digits, name, tmp_path):
-    setting = of(digits, WORKING[name])
-    space, task, data = setting.space, setting.task, setting.data
+    problem = of(digits, WORKING[name])
+    space, task, data = problem.space, problem.task, problem.data
     before = data.digest()
-    try_out(setting)
+    try_out(problem)
     model = space.build(space.default(), seed=0)
     few = Fidelity(epochs=1, share=0.1)
-    trained = train(model, task, data, setting.recipe, few, seed=0)
-    assert measure_latency(model, setting.example(), seconds=0.01, runs=5).median > 0
+    trained = train(model, task, data, problem.recipe, few, seed=0)
+    assert measure_latency(model, problem.example(), seconds=0.01, runs=5).median > 0
     few_inputs, few_targets = data.validation.inputs[:8], data.validation.targets[:8]
     judged = parts(model, task, TensorSplit(few_inputs, few_targets), data.facts)
     assert len(judged["accuracy"]) == 8
@@ -129,7 +129,7 @@ def test_what_the_caller_has_set_in_torch_is_put_aside_and_comes_back(around):
         assert defaults == (torch.get_default_dtype(), torch.get_default_device())
     assert result.best.test == expected.best.test
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-    data, task = result.setting.data, result.setting.task
+    data, task = result.problem.data, result.problem.task
     assert score(model, task, data.test, data.facts) == pytest.approx(result.best.test)
 
 

@@ -72,8 +72,8 @@ def test_an_option_that_would_do_nothing_is_refused(
 def test_an_option_that_does_something_is_taken(
     here: Path, source: str, options: dict[str, object]
 ) -> None:
-    setting = open_problem(None, source, options=ReadOptions(**options))  # type: ignore[arg-type]
-    assert len(setting.data.train) > 0
+    problem = open_problem(None, source, options=ReadOptions(**options))  # type: ignore[arg-type]
+    assert len(problem.data.train) > 0
 
 
 def test_a_study_of_before_goes_on_with_the_options_that_it_had(here: Path) -> None:

@@ -232,7 +232,7 @@ def report(
     opened = _open(run, space, data)
     if space is not None or data is not None:
         # What is wrong with these is no matter of a page with less on it.
-        _ = opened.outline if data is None else opened.setting
+        _ = opened.outline if data is None else opened.problem
     say(opened.report(to))
     for line in opened.left_out:
         say(f"left out: {line}", error=True)

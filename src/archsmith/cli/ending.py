@@ -16,14 +16,14 @@ def show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
     from ..workflow.run import Run
 
     if as_json:
-        print_json(study_json(Run(folder, result.setting.space)))
+        print_json(study_json(Run(folder, result.problem.space)))
         return
     if result.interrupted:
         done = len(result.history.finished)
         say(f"interrupted: {done} finished trials are kept in {folder}; the same command goes on")
         _say_report(result)
         return
-    print_summary(Run(folder, result.setting.space))
+    print_summary(Run(folder, result.problem.space))
     _say_report(result)
 
 

@@ -54,8 +54,8 @@ class Screen:
         """What a search tells, shown here."""
         from ..workflow.result import Listener
 
-        def ready(setting: Problem, study: Study) -> None:
-            self._introduce(setting, study, folder)
+        def ready(problem: Problem, study: Study) -> None:
+            self._introduce(problem, study, folder)
 
         return Listener(
             ready, self._event, self.shared, self.final, self.scored, self._measured, self._print
@@ -133,14 +133,14 @@ class Screen:
             self._said = time.monotonic()
             self._print(text)
 
-    def _introduce(self, setting: Problem, study: Study, folder: Path) -> None:
-        self._epochs = setting.recipe.epochs
-        for line in setting.data.summary:
+    def _introduce(self, problem: Problem, study: Study, folder: Path) -> None:
+        self._epochs = problem.recipe.epochs
+        for line in problem.data.summary:
             self._print(line)
         goals = ", ".join(f"{o.direction} {o.metric}" for o in study.objectives)
         limits = "".join(f", {limit}" for limit in study.limits)
-        self._print(f"space {setting.space.name}: {setting.space.size()} architectures")
-        fidelity = setting.fidelity
+        self._print(f"space {problem.space.name}: {problem.space.size()} architectures")
+        fidelity = problem.fidelity
         self._print(f"strategy {study.says}")
         share = f"{fidelity.share:.0%} of the training part"
         trial = f"a trial trains {fidelity.epochs} epochs on {share}"
@@ -148,7 +148,7 @@ class Screen:
         if shared:
             trial = f"shared weights train {fidelity.epochs} epochs at most, and judge each trial"
         self._print(
-            f"{goals}{limits}; {trial}, a finalist trains {setting.recipe.epochs} epochs; "
+            f"{goals}{limits}; {trial}, a finalist trains {problem.recipe.epochs} epochs; "
             f"run folder {folder}"
         )
         record = study.store.record()
@@ -158,7 +158,7 @@ class Screen:
             study.objectives,
             study.trials,
             study.limits,
-            setting.task.metrics,
+            problem.task.metrics,
             self.console,
             done=len(record.ended),
         )

@@ -26,7 +26,7 @@ _NAMED = 4
 
 
 def advise(
-    setting: Problem,
+    problem: Problem,
     search: Sequence[str],
     *,
     size: Size,
@@ -81,7 +81,7 @@ def advise(
         strategy,
         evaluator,
         budget,
-        _command(setting, search, objectives, limits, flags),
+        _command(problem, search, objectives, limits, flags),
         tuple(reasons),
     )
 
@@ -181,14 +181,14 @@ def _about_repeats(times_asked: Mapping[str, int]) -> list[str]:
 
 
 def _command(
-    setting: Problem,
+    problem: Problem,
     search: Sequence[str],
     objectives: Sequence[Objective],
     limits: Sequence[Limit],
     flags: Sequence[str],
 ) -> str:
     words = [*search, *flags]
-    first = setting.task.metrics[0]
+    first = problem.task.metrics[0]
     for objective in objectives:
         if (objective.metric, objective.direction) != (first.name, first.direction):
             words += [f"--{objective.direction}", objective.metric]

@@ -34,15 +34,15 @@ class Inspector(Evaluator):
     name = "inspector"
     price = Price.STATIC
 
-    def __init__(self, setting: Problem, seed: int) -> None:
-        self.space, self._seed = setting.space, seed
-        self.inputs = spec_of(setting.example())
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self.space, self._seed = problem.space, seed
+        self.inputs = spec_of(problem.example())
         self.costs: dict[Architecture, dict[str, float]] = {}
         self._signatures: dict[Architecture, str] = {}
         self._alike: dict[frozenset[Architecture], bool] = {}
         #: Whether passes of more than one example are tried too; twice the time.
         self.batched = True
-        self.faults = FaultFinder(setting.space, self._check, random.Random(f"{seed}/start"))
+        self.faults = FaultFinder(problem.space, self._check, random.Random(f"{seed}/start"))
 
     @property
     def provides(self) -> tuple[str, ...]:

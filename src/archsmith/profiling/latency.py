@@ -24,7 +24,7 @@ _SECONDS = 0.15
 
 
 def measure_latency(
-    setting: Problem,
+    problem: Problem,
     inspector: Inspector,
     sample: Sample,
     costs: dict[str, Spread],
@@ -49,9 +49,9 @@ def measure_latency(
     few = [example.architecture for example in (flops.smallest, flops.middle, flops.largest)]
     found: dict[Architecture, dict[str, float]] = {}
     evaluator = LatencyEvaluator(
-        setting.space,
+        problem.space,
         inspector.inputs,
-        device=setting.device,
+        device=problem.device,
         options=LatencyOptions(seconds=_SECONDS),
     )
     chosen = list(dict.fromkeys([*drawn, *few]))

@@ -80,11 +80,11 @@ def profile(
         raise InputError("samples", "1 or more", str(samples))
     if seconds is None or not seconds > 0:
         raise InputError("time", "more than 0 seconds", str(time))
-    setting = open_problem(space, data, task=task, options=read, arguments=arguments, device=device)
-    objectives = objectives_of(setting.task, maximize, minimize)
-    bounds = limits_of(setting.task, limits)
+    problem = open_problem(space, data, task=task, options=read, arguments=arguments, device=device)
+    objectives = objectives_of(problem.task, maximize, minimize)
+    bounds = limits_of(problem.task, limits)
     # As it was typed: an absolute path is no help to a reader.
-    named = space if isinstance(space, str) else setting.reference
+    named = space if isinstance(space, str) else problem.reference
     search = ["archsmith", "search", str(data), "--space", named]
     given = {
         "--task": task,
@@ -95,7 +95,7 @@ def profile(
         word for name, value in given.items() if value is not None for word in (name, str(value))
     ]
     tell = on_step or (lambda _: None)
-    work = _Work(setting, search, objectives, bounds, samples, seconds, seed, tell)
+    work = _Work(problem, search, objectives, bounds, samples, seconds, seed, tell)
     return work.profile()
 
 
@@ -104,7 +104,7 @@ class _Work:
 
     def __init__(
         self,
-        setting: Problem,
+        problem: Problem,
         search: Sequence[str],
         objectives: tuple[Objective, ...],
         limits: tuple[Limit, ...],
@@ -113,7 +113,7 @@ class _Work:
         seed: int,
         tell: OnStep,
     ) -> None:
-        self.setting, self.search = setting, search
+        self.problem, self.search = problem, search
         self.objectives, self.limits = objectives, limits
         self.samples, self.seconds, self.seed, self.tell = samples, seconds, seed, tell
         self.began = time.monotonic()
@@ -127,17 +127,17 @@ class _Work:
         from .inspector import Inspector
         from .latency import measure_latency
 
-        setting, space = self.setting, self.setting.space
+        problem, space = self.problem, self.problem.space
         self.tell("counting architectures")
         space.check_form()
-        _expect_outputs(setting)
-        inspector = Inspector(setting, self.seed)
+        _expect_outputs(problem)
+        inspector = Inspector(problem, self.seed)
         size = space.size()
         covered = self._cover(inspector)
         sample = self._sample(inspector)
         costs = self._costs(inspector, sample)
         named = {lim.metric for lim in self.limits} | {o.metric for o in self.objectives}
-        measured = measure_latency(setting, inspector, sample, costs, named, self.tell)
+        measured = measure_latency(problem, inspector, sample, costs, named, self.tell)
         facts, together = self._limits(inspector, sample, measured)
         likeness = self._likeness(inspector, sample)
         faults = inspector.faults.faults
@@ -147,7 +147,7 @@ class _Work:
         met = [visit.decision for visit in self.visits]
         walks = walked(space, _WALKS, self.seed, time.monotonic() + _WALKING)
         advice = advise(
-            setting,
+            problem,
             self.search,
             size=size,
             objectives=self.objectives,
@@ -161,11 +161,11 @@ class _Work:
         )
         return Profile(
             space=space.name,
-            data=setting.data.name,
-            task=setting.task.name,
-            summary=tuple(setting.data.summary),
+            data=problem.data.name,
+            task=problem.task.name,
+            summary=tuple(problem.data.summary),
             seed=self.seed,
-            device=setting.device,
+            device=problem.device,
             objectives=self.objectives,
             size=size,
             distinct=self._distinct(size),
@@ -259,18 +259,18 @@ class _Work:
             reason = f"finding out takes about {needed:.0f} s here: give --time more"
             self.cut.append("whether weights can be shared")
             return Sharing(None, reason, None, reason), {}
-        found, net = sharing(self.setting, self.seed)
+        found, net = sharing(self.problem, self.seed)
         if net is None:
             return found, {}
         self.tell("timing steps of shared weights")
         relaxed = found.relaxed is True
-        steps = step_seconds(self.setting, net, self.seed, self.until(1.0), relaxed)
+        steps = step_seconds(self.problem, net, self.seed, self.until(1.0), relaxed)
         return found, steps
 
     def _build_seconds(self, inspector: Inspector) -> float:
         default = inspector.faults.base
         began = time.monotonic()
-        self.setting.space.build(default, device="meta")
+        self.problem.space.build(default, device="meta")
         return time.monotonic() - began
 
     def _times(self, costs: dict[str, Spread], steps: Mapping[str, float]) -> Times | None:
@@ -279,34 +279,34 @@ class _Work:
         if "flops" not in costs:
             return None
         self.tell("timing steps of training")
-        measured = measure_paces(self.setting, costs["flops"], self.seed, 0.15 * self.seconds)
-        return times(self.setting, measured, steps)
+        measured = measure_paces(self.problem, costs["flops"], self.seed, 0.15 * self.seconds)
+        return times(self.problem, measured, steps)
 
     def _distinct(self, size: Size) -> int | None:
         """Networks that the space's own canonical form tells apart; ``None`` where it has none."""
-        space = self.setting.space
+        space = self.problem.space
         default = space.default()
         if space.canonical(default) == default.id or not size.exact or size.count > _LISTED:
             return None
         return len({space.canonical(architecture) for architecture in space.enumerate()})
 
 
-def _expect_outputs(setting: Problem) -> None:
+def _expect_outputs(problem: Problem) -> None:
     """Raises SpaceError where the default architecture's outputs are none of the task's."""
     import torch
 
     try:
         with torch.no_grad():
-            model = setting.space.build(setting.space.default(), seed=0).eval()
-            outputs = call(model, setting.task.example(setting.data.facts, batch=2))
+            model = problem.space.build(problem.space.default(), seed=0).eval()
+            outputs = call(model, problem.task.example(problem.data.facts, batch=2))
     except Exception:
         return  # what does not build or run is told with the decisions that lead to it
     try:
-        setting.task.expect_outputs(outputs, setting.data.facts)
+        problem.task.expect_outputs(outputs, problem.data.facts)
     except ValueError as error:
         raise SpaceError(
-            setting.space.name,
-            f"outputs of {setting.task.name}",
+            problem.space.name,
+            f"outputs of {problem.task.name}",
             str(error),
             "choose another space, or the task by its name: --task",
         ) from None

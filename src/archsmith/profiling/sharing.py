@@ -42,47 +42,47 @@ def survey_seconds(options: int, each: float) -> float:
     return each * (_BUILDS + _BUILDS_AN_OPTION * options)
 
 
-def sharing(setting: Problem, seed: int) -> tuple[Sharing, Supernet | None]:
+def sharing(problem: Problem, seed: int) -> tuple[Sharing, Supernet | None]:
     """Try to make the supernet and to mix its options."""
     from ..supernet.memory import available, memory_needed
     from ..supernet.supernet import Supernet
 
-    example = setting.task.example(setting.data.facts, batch=2)
+    example = problem.task.example(problem.data.facts, batch=2)
     try:
-        net = Supernet(setting.space, seed=seed, device=setting.device, example=example)
+        net = Supernet(problem.space, seed=seed, device=problem.device, example=example)
     except InputError as error:
         reason = f"{error.where}: expected {error.expected}, got {error.got}"
         return Sharing(False, reason, False, "its weights cannot be shared"), None
-    batch = setting.recipe.batch_size
+    batch = problem.recipe.batch_size
     found = Sharing(
         True,
         parameters=sum(p.numel() for p in net.parameters()),
         memory_mb=memory_needed(net, example, batch) / 1e6,
         free_mb=available(net.device) / 1e6,
     )
-    reason, paths = _relaxes(net, setting)
+    reason, paths = _relaxes(net, problem)
     if reason:
         return replace(found, relaxed=False, relaxed_reason=reason), net
     mixed = memory_needed(net, example, batch, paths) / 1e6
     return replace(found, relaxed=True, relaxed_mb=mixed), net
 
 
-def _relaxes(net: Supernet, setting: Problem) -> tuple[str, float]:
+def _relaxes(net: Supernet, problem: Problem) -> tuple[str, float]:
     """Why options cannot be mixed, empty where they can; and how many are computed side by side."""
     from ..supernet.relax.darts import DARTS
 
     method = DARTS()
-    example = setting.task.example(setting.data.facts, batch=2)
+    example = problem.task.example(problem.data.facts, batch=2)
     try:
-        method.check(setting.space)
+        method.check(problem.space)
         method.try_out(net, example)
-        return "", method.paths(setting.space)
+        return "", method.paths(problem.space)
     except InputError as error:
         return f"expected {error.expected}, got {error.got}", 1.0
 
 
 def step_seconds(
-    setting: Problem, net: Supernet, seed: int, until: float, relaxed: bool
+    problem: Problem, net: Supernet, seed: int, until: float, relaxed: bool
 ) -> dict[str, float]:
     """Seconds of a step of each method of :data:`TIMED`, as far as there is time; medians."""
     found: dict[str, float] = {}
@@ -90,24 +90,24 @@ def step_seconds(
         if (name in _MIX and not relaxed) or (found and time.monotonic() > until):
             continue
         with contextlib.suppress(InputError):  # the space is not for this method
-            found[name] = median(_steps(setting, net, name, seed, until))
+            found[name] = median(_steps(problem, net, name, seed, until))
     return found
 
 
-def _steps(setting: Problem, net: Supernet, name: str, seed: int, until: float) -> list[float]:
+def _steps(problem: Problem, net: Supernet, name: str, seed: int, until: float) -> list[float]:
     import torch
 
     from ..supernet import methods
     from ..supernet.session import start
 
     method = methods.get(name)()
-    method.check(setting.space)
+    method.check(problem.space)
     on = net.device
     times: list[float] = []
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)
         session = start(
-            net, setting.task, setting.data, setting.recipe, seed=seed, holdout=method.holdout
+            net, problem.task, problem.data, problem.recipe, seed=seed, holdout=method.holdout
         )
         method.begin(session)
         for batch in session.epoch(1):

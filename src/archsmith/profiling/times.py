@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _OVER_EPOCHS = ("asha", "abohb", "hyperband", "bohb", "successive-halving")
 
 
-def measure_paces(setting: Problem, flops: Spread, seed: int, seconds: float) -> tuple[Pace, ...]:
+def measure_paces(problem: Problem, flops: Spread, seed: int, seconds: float) -> tuple[Pace, ...]:
     """Train the smallest, the middle and the largest architecture for a few steps each.
 
     Args:
@@ -40,42 +40,42 @@ def measure_paces(setting: Problem, flops: Spread, seed: int, seconds: float) ->
         began = time.monotonic()
         if example.architecture not in found:
             found[example.architecture] = _pace(
-                setting, name, example.architecture, seed, seconds / left / 2
+                problem, name, example.architecture, seed, seconds / left / 2
             )
         seconds = max(0.0, seconds - (time.monotonic() - began))
     return tuple(found.values())
 
 
 def _pace(
-    setting: Problem, name: str, architecture: Architecture, seed: int, seconds: float
+    problem: Problem, name: str, architecture: Architecture, seed: int, seconds: float
 ) -> Pace:
-    model = setting.space.build(architecture, seed=seed)
+    model = problem.space.build(architecture, seed=seed)
     steps, each = paces(
         model,
-        setting.task,
-        setting.data,
-        setting.recipe,
+        problem.task,
+        problem.data,
+        problem.recipe,
         seed=seed,
-        device=setting.device,
+        device=problem.device,
         seconds=seconds,
     )
-    step, validation = median(steps), median(each) * len(setting.data.validation)
+    step, validation = median(steps), median(each) * len(problem.data.validation)
 
     def training(fidelity: Fidelity) -> float:
-        count = steps_of(round(fidelity.share * len(setting.data.train)), setting.recipe.batch_size)
-        return (fidelity.epochs or setting.recipe.epochs) * (count * step + validation)
+        count = steps_of(round(fidelity.share * len(problem.data.train)), problem.recipe.batch_size)
+        return (fidelity.epochs or problem.recipe.epochs) * (count * step + validation)
 
-    trial, final = training(setting.fidelity), training(Fidelity())
+    trial, final = training(problem.fidelity), training(Fidelity())
     return Pace(name, architecture, step, validation, trial, final)
 
 
-def times(setting: Problem, measured: tuple[Pace, ...], on_shared: Mapping[str, float]) -> Times:
+def times(problem: Problem, measured: tuple[Pace, ...], on_shared: Mapping[str, float]) -> Times:
     """What searches take.
 
     Args:
         on_shared: seconds of a step of some one-shot methods.
     """
-    fidelity = setting.fidelity
+    fidelity = problem.fidelity
     share = f"{fidelity.share:.0%} of the training part"
     trial = f"{fidelity.epochs} epochs on {share}"
     low, middle, high = _three([pace.trial for pace in measured])
@@ -91,12 +91,12 @@ def times(setting: Problem, measured: tuple[Pace, ...], on_shared: Mapping[str, 
             TRIALS * high,
         ),
     ]
-    found += [_shared(setting, measured, name, step) for name, step in on_shared.items()]
+    found += [_shared(problem, measured, name, step) for name, step in on_shared.items()]
     low, middle, high = _three([pace.final for pace in measured])
     count = FINALISTS + 1
     finals = Estimate(
         (),
-        f"{FINALISTS} finalists and the default, {setting.recipe.epochs} epochs each",
+        f"{FINALISTS} finalists and the default, {problem.recipe.epochs} epochs each",
         count * low,
         count * middle,
         count * high,
@@ -104,14 +104,14 @@ def times(setting: Problem, measured: tuple[Pace, ...], on_shared: Mapping[str, 
     return Times(measured, trial, TRIALS, tuple(found), finals)
 
 
-def _shared(setting: Problem, measured: tuple[Pace, ...], name: str, step: float) -> Estimate:
+def _shared(problem: Problem, measured: tuple[Pace, ...], name: str, step: float) -> Estimate:
     """A supernet, and the trials on its weights: each sees the validation part once."""
     method = methods.get(name)()
-    epochs = epochs_of(setting, None, False)
-    kept = round((1.0 - method.holdout) * len(setting.data.train))
-    training = epochs * steps_of(kept, setting.recipe.batch_size) * step
+    epochs = epochs_of(problem, None, False)
+    kept = round((1.0 - method.holdout) * len(problem.data.train))
+    training = epochs * steps_of(kept, problem.recipe.batch_size) * step
     trials = DERIVED + 1 if derives(method) else ON_SHARED
-    seen = 1.0 + min(CALIBRATION, len(setting.data.train)) / len(setting.data.validation)
+    seen = 1.0 + min(CALIBRATION, len(problem.data.train)) / len(problem.data.validation)
     low, middle, high = (
         training + trials * seen * one for one in _three([pace.validation for pace in measured])
     )

@@ -33,7 +33,7 @@ class ProxyAdvice:
     for together with those of the first call, which is the pool of the warm start.
 
     Args:
-        setting: space, task and data.
+        problem: space, task and data.
         proxy: a name, or a proxy with settings of its own.
         folder: of the run, where scores are kept for the next session; ``None`` keeps none.
         seed: of initial weights, of the batch and of what proxies draw.
@@ -46,7 +46,7 @@ class ProxyAdvice:
 
     def __init__(
         self,
-        setting: Problem,
+        problem: Problem,
         proxy: str | Any,
         folder: Path | None = None,
         seed: int = 0,
@@ -55,17 +55,17 @@ class ProxyAdvice:
         from ..evaluate.proxy import ProxyEvaluator
         from ..proxy import CannotScore
 
-        self.space, self.seed, self.on_scored = setting.space, seed, on_scored
+        self.space, self.seed, self.on_scored = problem.space, seed, on_scored
         self.evaluator = ProxyEvaluator(
-            setting.space,
-            setting.source,
-            setting.options,
-            setting.task,
+            problem.space,
+            problem.source,
+            problem.options,
+            problem.task,
             [proxy],
             EXAMPLES,
-            device=setting.device,
+            device=problem.device,
             seed=seed,
-            data=setting.data,
+            data=problem.data,
         )
         #: The proxy that ranks a set, where it is one.
         self.vote = next(iter(self.evaluator.votes), None)
@@ -74,7 +74,7 @@ class ProxyAdvice:
         self._known: dict[str, dict[str, float]] = self._read()
         self._pool: list[Architecture] = []
         # A proxy that cannot serve is told of before any work.
-        for value in self.evaluator.scores(setting.space.default()).values():
+        for value in self.evaluator.scores(problem.space.default()).values():
             if isinstance(value, CannotScore):
                 raise value
 

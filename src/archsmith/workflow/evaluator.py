@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def build_evaluator(
-    setting: Problem,
+    problem: Problem,
     objectives: Sequence[Objective],
     limits: Sequence[Limit],
     evaluator: Evaluator | None = None,
@@ -33,56 +33,56 @@ def build_evaluator(
     from ..evaluate.proxy import ProxyEvaluator, proxies_named
     from ..evaluate.training import TrainingEvaluator
 
-    inputs = spec_of(setting.example())
-    parts: list[Evaluator] = [CostEvaluator(setting.space, inputs)]
+    inputs = spec_of(problem.example())
+    parts: list[Evaluator] = [CostEvaluator(problem.space, inputs)]
     wanted = named_in(objectives, limits)
     if scored := proxies_named(wanted):
         parts.append(
             ProxyEvaluator(
-                setting.space,
-                setting.source,
-                setting.options,
-                setting.task,
+                problem.space,
+                problem.source,
+                problem.options,
+                problem.task,
                 scored,
-                device=setting.device,
-                data=setting.data,
+                device=problem.device,
+                data=problem.data,
             )
         )
     if any(name.startswith("latency") for name in wanted):
-        parts.append(latency or measured_latency(setting))
+        parts.append(latency or measured_latency(problem))
     if "energy_mj" in wanted:
         from ..evaluate.energy import EnergyEvaluator
 
         parts.append(
-            EnergyEvaluator(setting.space, inputs, device=setting.device, options=setting.latency)
+            EnergyEvaluator(problem.space, inputs, device=problem.device, options=problem.latency)
         )
     parts.append(
         evaluator
         or TrainingEvaluator(
-            setting.space,
-            setting.source,
-            setting.options,
-            setting.task,
-            setting.recipe,
-            setting.device,
-            data=setting.data,
+            problem.space,
+            problem.source,
+            problem.options,
+            problem.task,
+            problem.recipe,
+            problem.device,
+            data=problem.data,
             goal=objectives[0],
-            subset=setting.subset,
-            least=setting.least_epochs,
+            subset=problem.subset,
+            least=problem.least_epochs,
         )
     )
     return Stages(parts, limits)
 
 
 def objectives_for(
-    setting: Problem, maximize: str | Sequence[str], minimize: str | Sequence[str], limits: Limits
+    problem: Problem, maximize: str | Sequence[str], minimize: str | Sequence[str], limits: Limits
 ) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
     """What is searched for: the task's metrics, costs, and scores of proxies may be named."""
     from ..evaluate.proxy import metrics_of_proxies
 
     scores = metrics_of_proxies()
-    objectives = objectives_of(setting.task, maximize, minimize, scores)
-    return objectives, limits_of(setting.task, limits, scores)
+    objectives = objectives_of(problem.task, maximize, minimize, scores)
+    return objectives, limits_of(problem.task, limits, scores)
 
 
 def named_in(objectives: Sequence[Objective], limits: Sequence[Limit]) -> set[str]:

@@ -79,7 +79,7 @@ class Final:
 
 
 def train_to_end(
-    setting: Problem,
+    problem: Problem,
     architecture: Architecture,
     number: int,
     seed: int,
@@ -99,17 +99,17 @@ def train_to_end(
     from ..train import Diverged, train
 
     began = time.perf_counter()
-    model = setting.space.build(architecture, seed=seed)
+    model = problem.space.build(architecture, seed=seed)
     if start is not None:
         model.load_state_dict(start(architecture))
     try:
         trained = train(
             model,
-            setting.task,
-            setting.data,
-            setting.recipe,
+            problem.task,
+            problem.data,
+            problem.recipe,
             seed=seed,
-            device=setting.device,
+            device=problem.device,
             goal=goal,
             on_epoch=on_epoch,
         )
@@ -118,8 +118,8 @@ def train_to_end(
             f"trial {number}", "a training that converges", error.reason, "a lower learning rate"
         ) from error
     seconds = time.perf_counter() - began
-    fill(setting.space.build(architecture, seed=seed), trained.best_state, f"trial {number}")
-    costs, measured = measure(setting, model)
+    fill(problem.space.build(architecture, seed=seed), trained.best_state, f"trial {number}")
+    costs, measured = measure(problem, model)
     return Final(
         number,
         architecture,
@@ -133,18 +133,18 @@ def train_to_end(
     )
 
 
-def measure(setting: Problem, model: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
+def measure(problem: Problem, model: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
     """Costs of a model, and how its latency was measured: the slowest of three measurements, so
     that a limit which it keeps is kept again."""
     from ..hardware.clock import confirmed
     from ..hardware.cost import cost
     from ..hardware.latency import Probe
 
-    example, options = setting.example(), setting.latency
+    example, options = problem.example(), problem.latency
     probe = Probe(
         model,
         example,
-        device=setting.device,
+        device=problem.device,
         runtime=options.runtime,
         batch=options.batch,
         threads=options.threads,
@@ -171,7 +171,7 @@ def noise(history: History, winner: Final | None) -> list[str]:
     return said
 
 
-def look_at_test(setting: Problem, final: Final) -> None:
+def look_at_test(problem: Problem, final: Final) -> None:
     """Score on the test part, once; a second call changes nothing.
 
     What each example has in the metrics is had again where it is no longer there.
@@ -180,16 +180,16 @@ def look_at_test(setting: Problem, final: Final) -> None:
 
     if final.test and final.parts:
         return
-    model, task, part = model_of(setting, final), setting.task, setting.data.test
-    facts = setting.data.facts
+    model, task, part = model_of(problem, final), problem.task, problem.data.test
+    facts = problem.data.facts
     if not final.test:
-        final.test = score(model, task, part, facts, device=setting.device)
-    final.parts = parts(model, task, part, facts, device=setting.device)
+        final.test = score(model, task, part, facts, device=problem.device)
+    final.parts = parts(model, task, part, facts, device=problem.device)
 
 
-def model_of(setting: Problem, final: Final) -> nn.Module:
+def model_of(problem: Problem, final: Final) -> nn.Module:
     """The trained plain module, on the CPU and in evaluation mode."""
-    model = setting.space.build(final.architecture, seed=final.seed)
+    model = problem.space.build(final.architecture, seed=final.seed)
     fill(model, final.weights, f"trial {final.number}")
     return model.eval()
 

@@ -42,7 +42,7 @@ class Finals:
 
     def __init__(
         self,
-        setting: Problem,
+        problem: Problem,
         store: Store,
         seed: int,
         goal: Objective | None = None,
@@ -50,7 +50,7 @@ class Finals:
         seeds: int = 1,
     ) -> None:
         self.seeds = seeds
-        self.setting, self.store, self.seed, self.goal = setting, store, seed, goal
+        self.problem, self.store, self.seed, self.goal = problem, store, seed, goal
         self.start = start
         self.notes: dict[str, Any] = store.record().notes
         self.problems: list[str] = []
@@ -99,7 +99,7 @@ class Finals:
     ) -> Final:
         # The same seeds for all, so that winner and default differ in nothing but the architecture.
         final = train_to_end(
-            self.setting,
+            self.problem,
             architecture,
             number,
             seed_of(self.seed, repeat, "final"),
@@ -149,7 +149,7 @@ class Finals:
         seen = bool(final.test)
         if seen and final.parts:
             return final
-        look_at_test(self.setting, final)
+        look_at_test(self.problem, final)
         if seen and not final.parts:  # a task that tells none
             return final
         if self.store.folder is not None and final.parts:
@@ -175,7 +175,7 @@ class Finals:
         went wrong stands in :attr:`problems`. Trials of the architectures in ``first`` are
         finalists before the others, whatever their figures.
         """
-        default = self.setting.space.default()
+        default = self.problem.space.default()
         done: list[Final] = []
         for tried, trial in enumerate(self._candidates(history, count, first)):
             kept = any(self._keeps(final, history) for final in done)
@@ -201,7 +201,7 @@ class Finals:
                 self.store.note(name, final.key)
         if winner is not None and baseline is not None:
             goal = history.objectives[0]
-            self.comparison = compared(winner, baseline, goal, self.setting.task.metrics)
+            self.comparison = compared(winner, baseline, goal, self.problem.task.metrics)
         self.store.note("comparison", self.comparison.to_json() if self.comparison else None)
         self.store.note("problems", self.problems)
         return winner, baseline
@@ -241,7 +241,7 @@ class Finals:
             latency = (
                 known.costs["latency_ms"]
                 if known is not None
-                else remeasure(self.setting, trial.architecture).median
+                else remeasure(self.problem, trial.architecture).median
             )
         except Exception as error:
             self.problems.append(f"trial {trial.number} could not be measured again: {error}")
@@ -276,7 +276,7 @@ class Finals:
     def _keep(self, final: Final) -> None:
         self._live[final.key] = final
         if self.store.folder is not None:
-            keep_examples(self.store.folder, self.setting.data)
+            keep_examples(self.store.folder, self.problem.data)
             path = weights_path(self.store.folder, final.key)
             final.checksum = write(path, final.weights)
         self._note(final)

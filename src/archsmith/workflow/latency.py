@@ -29,8 +29,8 @@ _NOTE = "latency"
 OnMeasured = Callable[[int, int], None]
 
 
-def measured_latency(setting: Problem) -> LatencyEvaluator:
-    """Measures architectures as the setting says.
+def measured_latency(problem: Problem) -> LatencyEvaluator:
+    """Measures architectures as the problem says.
 
     Raises:
         InputError: the device is not there, or has no such runtime.
@@ -39,12 +39,12 @@ def measured_latency(setting: Problem) -> LatencyEvaluator:
     from ..evaluate.latency import LatencyEvaluator
 
     return LatencyEvaluator(
-        setting.space, spec_of(setting.example()), device=setting.device, options=setting.latency
+        problem.space, spec_of(problem.example()), device=problem.device, options=problem.latency
     )
 
 
 def latency_evaluator(
-    setting: Problem, folder: Path | None, many: bool, on_measured: OnMeasured | None = None
+    problem: Problem, folder: Path | None, many: bool, on_measured: OnMeasured | None = None
 ) -> Evaluator:
     """Tells the latency of a study's trials.
 
@@ -59,10 +59,10 @@ def latency_evaluator(
     from ..evaluate.predicted_latency import PredictedLatencyEvaluator
     from ..hardware.sampling import distinct
 
-    measured = measured_latency(setting)
-    wanted = setting.latency.samples
+    measured = measured_latency(problem)
+    wanted = problem.latency.samples
     samples = (_SAMPLES if many else 0) if wanted is None else wanted
-    few = samples and len(distinct(setting.space, FEWEST_SAMPLES)) < FEWEST_SAMPLES
+    few = samples and len(distinct(problem.space, FEWEST_SAMPLES)) < FEWEST_SAMPLES
     if few and wanted is not None:
         raise InputError(
             "latency, samples",
@@ -72,7 +72,7 @@ def latency_evaluator(
         )
     if not samples or few:
         return measured
-    return PredictedLatencyEvaluator(_predictor(setting, folder, samples, on_measured))
+    return PredictedLatencyEvaluator(_predictor(problem, folder, samples, on_measured))
 
 
 def save_predictor(study: Study) -> None:
@@ -89,25 +89,25 @@ def save_predictor(study: Study) -> None:
             return
 
 
-def remeasure(setting: Problem, architecture: Architecture) -> Latency:
+def remeasure(problem: Problem, architecture: Architecture) -> Latency:
     """The latency of an architecture, measured so that a limit which it keeps is kept again."""
-    return measured_latency(setting).measure(architecture, confirm=True)
+    return measured_latency(problem).measure(architecture, confirm=True)
 
 
 def _predictor(
-    setting: Problem, folder: Path | None, samples: int, on_measured: OnMeasured | None
+    problem: Problem, folder: Path | None, samples: int, on_measured: OnMeasured | None
 ) -> LatencyPredictor:
     from .._support.trees import spec_of
     from ..hardware.predictor import LatencyPredictor, holds_for
 
-    inputs = spec_of(setting.example())
-    options = replace(setting.latency, samples=samples)
+    inputs = spec_of(problem.example())
+    options = replace(problem.latency, samples=samples)
     if folder is not None and (folder / "study.db").is_file():
         with SqliteStore(folder, read=True) as store:
             known = store.record().notes.get(_NOTE)
         if known is not None:
-            held = holds_for(setting.space, inputs, setting.device, options)
-            return LatencyPredictor.from_json(setting.space, known, held)
+            held = holds_for(problem.space, inputs, problem.device, options)
+            return LatencyPredictor.from_json(problem.space, known, held)
     return LatencyPredictor.measure(
-        setting.space, inputs, device=setting.device, options=options, on_done=on_measured
+        problem.space, inputs, device=problem.device, options=options, on_done=on_measured
     )

@@ -62,7 +62,7 @@ class OnSharedWeights(Strategy):
 
     @property
     def evaluator(self) -> SharedWeightsEvaluator:
-        """Judges by the weights; set once the setting is known."""
+        """Judges by the weights; set once the problem is known."""
         assert self._evaluator is not None
         return self._evaluator
 
@@ -107,12 +107,12 @@ def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
     return OnSharedWeights(strategy, named("auto")())
 
 
-def epochs_of(setting: Problem, given: int | None, timed: bool) -> int:
+def epochs_of(problem: Problem, given: int | None, timed: bool) -> int:
     """Epochs of the supernet: as given, or longer than one network's, or as time allows."""
     if given is not None:
         return given
-    recipe = setting.recipe
-    steps = max(1, len(setting.data.train) // recipe.batch_size)
+    recipe = problem.recipe
+    steps = max(1, len(problem.data.train) // recipe.batch_size)
     usual = max(_LONGER * recipe.epochs, math.ceil(_STEPS / steps))
     return _MOST * usual if timed else usual
 
@@ -131,18 +131,18 @@ def derives(method: Method) -> bool:
     return type(method).derive is not Base.derive
 
 
-def evaluator_of(setting: Problem, folder: Path | None) -> SharedWeightsEvaluator:
+def evaluator_of(problem: Problem, folder: Path | None) -> SharedWeightsEvaluator:
     """Judges by the supernet of a run folder."""
     from ..evaluate.shared import SharedWeightsEvaluator
 
     return SharedWeightsEvaluator(
-        setting.space,
+        problem.space,
         weights_path(folder) if folder else "",
-        setting.source,
-        setting.options,
-        setting.task,
-        setting.device,
-        data=setting.data,
+        problem.source,
+        problem.options,
+        problem.task,
+        problem.device,
+        data=problem.data,
     )
 
 
@@ -204,7 +204,7 @@ def _forget_checkpoints(folder: Path) -> None:
 class Sharing:
     """Trains the shared weights of a study before its first trial, once."""
 
-    setting: Problem
+    problem: Problem
     strategy: OnSharedWeights
     study: Study
     budget: float | None
@@ -235,10 +235,10 @@ class Sharing:
         from ..supernet.memory import check_memory
         from ..supernet.supernet import Supernet
 
-        setting, method = self.setting, self.strategy.method
-        example = setting.task.example(setting.data.facts, batch=2)
-        net = Supernet(setting.space, seed=self.study.seed, device=setting.device, example=example)
-        check_memory(net, example, setting.recipe.batch_size, method.paths(setting.space))
+        problem, method = self.problem, self.strategy.method
+        example = problem.task.example(problem.data.facts, batch=2)
+        net = Supernet(problem.space, seed=self.study.seed, device=problem.device, example=example)
+        check_memory(net, example, problem.recipe.batch_size, method.paths(problem.space))
         method.try_out(net, example)
         return net
 
@@ -246,8 +246,8 @@ class Sharing:
         from ..supernet.training import train_supernet
         from ..train import Diverged
 
-        setting, study, method = self.setting, self.study, self.strategy.method
-        epochs = setting.fidelity.epochs or setting.recipe.epochs
+        problem, study, method = self.problem, self.study, self.strategy.method
+        epochs = problem.fidelity.epochs or problem.recipe.epochs
         folder = study.store.folder
         seconds = None if self.budget is None else TRAINING * self.budget
         method.costs = self._costs
@@ -255,9 +255,9 @@ class Sharing:
             session = train_supernet(
                 net,
                 method,
-                setting.task,
-                setting.data,
-                setting.recipe,
+                problem.task,
+                problem.data,
+                problem.recipe,
                 seed=study.seed,
                 epochs=epochs,
                 seconds=seconds,
@@ -273,11 +273,11 @@ class Sharing:
                 error.reason,
                 "a lower learning rate (recipe)",
             ) from error
-        problem = self._derive(session)
+        refusal = self._derive(session)
         self.strategy.evaluator.take(net)
         if folder:
             net.save(weights_path(folder))
-        study.store.note("supernet", self._facts(session, net) | {"problem": problem})
+        study.store.note("supernet", self._facts(session, net) | {"problem": refusal})
         if folder:
             _forget_checkpoints(folder)
 
@@ -310,7 +310,7 @@ class Sharing:
     def _confirmed(self, architecture: Architecture) -> Mapping[str, float]:
         """What it costs, its latency measured now; nothing where it cannot be measured."""
         try:
-            return {"latency_ms": remeasure(self.setting, architecture).median}
+            return {"latency_ms": remeasure(self.problem, architecture).median}
         except Exception:
             return {"latency_ms": math.inf}  # a predictor told its latency, but it does not run
 

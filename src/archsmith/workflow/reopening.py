@@ -65,7 +65,7 @@ def reopen(
     data: str | Path | None = None,
     where: str = "run folder",
 ) -> Problem:
-    """The setting of a recorded study, on its device if that is here, else on what is.
+    """The problem of a recorded study, on its device if that is here, else on what is.
 
     Args:
         space: in place of what the record names.
@@ -94,7 +94,7 @@ def reopen(
 
 
 def outline(meta: Mapping[str, Any], folder: Path, space: SpaceLike | None = None) -> Problem:
-    """The setting without its data, of what a run folder keeps of that.
+    """The problem without its data, of what a run folder keeps of that.
 
     Each part is the examples that :func:`keep_examples` kept, and empty where they are gone.
 
@@ -163,7 +163,7 @@ def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where:
     given = None if isinstance(wanted, Space) else meta["arguments"]
     opened = open_space(wanted, task.arguments(data.facts), given)
     opened.builder.expect(task.example(data.facts, 2))
-    setting = Problem(
+    problem = Problem(
         data.source,
         options,
         task,
@@ -177,9 +177,9 @@ def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where:
         meta.get("subset"),
     )
     if "fingerprint" in meta:
-        same_decisions(where, meta, setting.space.fingerprint)
-        models_of(setting.space, meta, where)
-    return setting
+        same_decisions(where, meta, problem.space.fingerprint)
+        models_of(problem.space, meta, where)
+    return problem
 
 
 def _check_named(

@@ -43,21 +43,21 @@ class Found:
     metrics: dict[str, float]
     test: dict[str, float]
     curve: list[dict[str, float]]
-    _setting: Problem = field(repr=False)
+    _problem: Problem = field(repr=False)
     _final: Final = field(repr=False)
 
     @property
     @ordinary()
     def model(self) -> nn.Module:
         """A fresh copy of the trained plain module, on the CPU and in evaluation mode."""
-        return model_of(self._setting, self._final)
+        return model_of(self._problem, self._final)
 
     @ordinary()
     def export(self, folder: str | Path, onnx: Any = "auto") -> Parity:
         """Write it as files that load without archsmith; see :func:`archsmith.export.export`."""
         from ..export import export
 
-        s = self._setting
+        s = self._problem
         metrics = {f"test_{name}": value for name, value in self.test.items()} | self.metrics
         return export(
             self.model,
@@ -91,7 +91,7 @@ class SearchResult:
     front: list[Trial]
     stopped: str
     seconds: float
-    setting: Problem
+    problem: Problem
     best: Found | None = None
     default: Found | None = None
     comparison: Comparison | None = None
@@ -127,7 +127,7 @@ class Listener:
     doubt: Callable[[str], None] = warnings.warn
 
 
-def found_of(setting: Problem, final: Final) -> Found:
+def found_of(problem: Problem, final: Final) -> Found:
     return Found(
-        final.number, final.architecture, final.metrics, final.test, final.curve, setting, final
+        final.number, final.architecture, final.metrics, final.test, final.curve, problem, final
     )

@@ -46,7 +46,7 @@ class Run:
         space: in place of what the record names: where its builder cannot be imported, has moved,
             or is named by a record that a stranger may have written.
         data: likewise.
-        setting: what the study works on, where it is open already.
+        problem: what the study works on, where it is open already.
 
     Raises:
         RunFolderError: there is no study in the folder.
@@ -58,7 +58,7 @@ class Run:
         space: SpaceLike | None = None,
         data: str | Path | None = None,
         *,
-        setting: Problem | None = None,
+        problem: Problem | None = None,
     ) -> None:
         self.folder = Path(folder)
         if not (self.folder / "study.db").is_file():
@@ -83,8 +83,8 @@ class Run:
         with self.undamaged():  # told now, not in the middle of a command
             kept_values(self.meta)
         self._space, self._data = space, data
-        if setting is not None:
-            self.__dict__["setting"] = self.__dict__["outline"] = setting
+        if problem is not None:
+            self.__dict__["problem"] = self.__dict__["outline"] = problem
         #: What the last report had to leave out, and what the last training met, in words.
         self.left_out: list[str] = []
         self.problems: list[str] = []
@@ -101,7 +101,7 @@ class Run:
             return as_history(self.record, *self.goals)
 
     @cached_property
-    def setting(self) -> Problem:
+    def problem(self) -> Problem:
         """Data, task and space, opened now.
 
         Raises:
@@ -115,7 +115,7 @@ class Run:
         """Task and space with what the folder keeps of the data, which is not opened for it; with
         the data where it is given, or where the folder keeps nothing."""
         if self._data is not None or "facts" not in self.meta:
-            return self.setting
+            return self.problem
         return outline(self.meta, self.folder, self._space)
 
     def trial(self, number: int | None) -> Trial:
@@ -151,7 +151,7 @@ class Run:
         with SqliteStore(self.folder) as store:
             goal, start = self.goals[0][0], self._start()
             seeds = self.meta.get("final_seeds") or 1
-            finals = Finals(self.setting, store, self.meta["seed"], goal, start, seeds)
+            finals = Finals(self.problem, store, self.meta["seed"], goal, start, seeds)
             architecture, which = self._chosen(number)
             final = finals.train(architecture, which, on_epoch)
             if test or number is None:
@@ -180,16 +180,16 @@ class Run:
                 "one that is not",
                 f"archsmith train {self.folder}{flag}",
             )
-        setting = self.outline
-        if not len(setting.data.validation):
-            setting = self.setting
+        problem = self.outline
+        if not len(problem.data.validation):
+            problem = self.problem
         metrics = {f"test_{name}": value for name, value in final.test.items()}
         metrics |= {f"validation_{name}": value for name, value in final.validation.items()}
         parity = export(
-            model_of(setting, final),
-            setting.task,
-            setting.data,
-            setting.space,
+            model_of(problem, final),
+            problem.task,
+            problem.data,
+            problem.space,
             architecture,
             to,
             metrics=metrics | final.costs,
@@ -307,7 +307,7 @@ class Run:
             return None
         from .oneshot import check_weights, evaluator_of, inherited
 
-        evaluator = evaluator_of(self.setting, self.folder)
+        evaluator = evaluator_of(self.problem, self.folder)
 
         def start(architecture: Architecture) -> Mapping[str, Any]:
             check_weights(evaluator)
@@ -381,11 +381,11 @@ class Run:
     def _predictions(self, winner: Final | None) -> bytes | None:
         if winner is None:
             return None
-        setting = self.setting  # says of space and data what is missing, before the outline does
-        if not setting.task.pictured:
+        problem = self.problem  # says of space and data what is missing, before the outline does
+        if not problem.task.pictured:
             return None
         final = self._final(winner.architecture)
-        return predictions_of(setting, final) if final else None
+        return predictions_of(problem, final) if final else None
 
 
 def open_store(folder: Path | None) -> Store:

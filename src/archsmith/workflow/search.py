@@ -165,7 +165,7 @@ def search(
     elif inherit:
         _refuse_inherit(chosen)
     check_budget(wanted, budget, most)
-    setting = open_problem(
+    problem = open_problem(
         space,
         data,
         task=_task(task, loss, metrics),
@@ -179,28 +179,28 @@ def search(
         latency=LatencyOptions.parse(latency) if isinstance(latency, str) else latency,
     )
     if sharing is not None:
-        setting.task.expect_shared()
-        setting.fidelity = Fidelity(epochs_of(setting, epochs, budget is not None))
-        evaluator = sharing.evaluator = evaluator_of(setting, folder)
+        problem.task.expect_shared()
+        problem.fidelity = Fidelity(epochs_of(problem, epochs, budget is not None))
+        evaluator = sharing.evaluator = evaluator_of(problem, folder)
     else:
-        _as_begun(setting, folder, seed, epochs, share)
-    objectives, bounds = objectives_for(setting, maximize, minimize, limits)
+        _as_begun(problem, folder, seed, epochs, share)
+    objectives, bounds = objectives_for(problem, maximize, minimize, limits)
     clocked = any(name.startswith("latency") for name in named_in(objectives, bounds))
     latencies = (
-        latency_evaluator(setting, folder, sharing is not None, tell.measured) if clocked else None
+        latency_evaluator(problem, folder, sharing is not None, tell.measured) if clocked else None
     )
-    whole = build_evaluator(setting, objectives, bounds, evaluator, latencies)
-    _check(setting, chosen, stopper, objectives, bounds, whole)
-    chosen = _advised(chosen, proxy, setting, folder, seed, tell)
-    reach = check_limits(setting.space, whole, bounds, seed)
+    whole = build_evaluator(problem, objectives, bounds, evaluator, latencies)
+    _check(problem, chosen, stopper, objectives, bounds, whole)
+    chosen = _advised(chosen, proxy, problem, folder, seed, tell)
+    reach = check_limits(problem.space, whole, bounds, seed)
     if reach.doubt:
         tell.doubt(reach.doubt)
-    _try_out(setting, seed, given["evaluator"] is None or finalists > 0)
+    _try_out(problem, seed, given["evaluator"] is None or finalists > 0)
     with open_store(folder) as store:
         check_inherit(store, inherit)
         study = Study(
-            setting.space,
-            StartFrom(_first(setting, reach), _within(chosen, reach), note="to start from"),
+            problem.space,
+            StartFrom(_first(problem, reach), _within(chosen, reach), note="to start from"),
             whole,
             objectives,
             bounds,
@@ -210,20 +210,20 @@ def search(
             trials=wanted,
             seconds=budget,
             trial_time=most,
-            fidelity=setting.fidelity,
+            fidelity=problem.fidelity,
             stop=stopper,
-            meta=_meta(setting, store, chosen, given, wanted, budget),
+            meta=_meta(problem, store, chosen, given, wanted, budget),
             on_event=tell.event,
         )
         save_predictor(study)
         if tell.ready:
-            tell.ready(setting, study)
-        ended = _work(study, setting, sharing, budget, tell.shared)
-        result = _result(ended, setting, folder)
+            tell.ready(problem, study)
+        ended = _work(study, problem, sharing, budget, tell.shared)
+        result = _result(ended, problem, folder)
         if not result.interrupted and finalists and ended.best is not None:
             _train_finalists(result, store, sharing, given, tell.final)
     if folder is not None:
-        _report(result, Run(folder, setting=setting))
+        _report(result, Run(folder, problem=problem))
     return result
 
 
@@ -236,7 +236,7 @@ def _task(task: str | None, loss: Measure | None, metrics: Measures | None) -> s
 
 
 def _as_begun(
-    setting: Problem, folder: Path | None, seed: int, epochs: int | None, share: float | None
+    problem: Problem, folder: Path | None, seed: int, epochs: int | None, share: float | None
 ) -> None:
     """Have all trials learn from one part of the data, or go on as a study began.
 
@@ -248,15 +248,15 @@ def _as_begun(
         with suppress(ArchsmithError), SqliteStore(folder, read=True) as store:
             known = store.meta()
     if not known or known.get("subset") is not None:
-        setting.subset = seed
+        problem.subset = seed
     elif "fidelity" in known:
         begun = Fidelity(**known["fidelity"])
-        setting.fidelity = Fidelity(epochs or begun.epochs, begun.share if share is None else share)
+        problem.fidelity = Fidelity(epochs or begun.epochs, begun.share if share is None else share)
 
 
-def _result(ended: StudyResult, setting: Problem, folder: Path | None) -> SearchResult:
+def _result(ended: StudyResult, problem: Problem, folder: Path | None) -> SearchResult:
     return SearchResult(
-        ended.history, ended.front, ended.stopped, ended.seconds, setting, run=folder
+        ended.history, ended.front, ended.stopped, ended.seconds, problem, run=folder
     )
 
 
@@ -266,7 +266,7 @@ def _report(result: SearchResult, run: Run) -> None:
 
 
 def _meta(
-    setting: Problem,
+    problem: Problem,
     store: Store,
     chosen: Strategy,
     given: Mapping[str, Any],
@@ -274,11 +274,11 @@ def _meta(
     seconds: float | None,
 ) -> dict[str, Any]:
     """What is kept with a study beside what it is."""
-    told = setting.to_json()
-    named = told | {"arguments": setting.space.plain_arguments()}
+    told = problem.to_json()
+    named = told | {"arguments": problem.space.plain_arguments()}
     return told | {
         "signature": signature_of(named) if given["run"] is not None else "",
-        "models": models_of(setting.space, store.meta(), str(store.folder)),
+        "models": models_of(problem.space, store.meta(), str(store.folder)),
         "strategy": chosen.name,
         "command": given["command"] or call_of(search, given, ("listener", "command")),
         "trials": trials,
@@ -289,16 +289,16 @@ def _meta(
     }
 
 
-def _try_out(setting: Problem, seed: int, trained: bool) -> None:
+def _try_out(problem: Problem, seed: int, trained: bool) -> None:
     """Refuse a builder whose models do not run, or whose default cannot be trained and copied."""
-    check_shapes(setting.space, setting.forward_on_meta, seed)
+    check_shapes(problem.space, problem.forward_on_meta, seed)
     if trained:
-        rehearse(setting.space, setting.task, setting.data, setting.recipe, setting.device)
+        rehearse(problem.space, problem.task, problem.data, problem.recipe, problem.device)
 
 
-def _first(setting: Problem, reach: Reach) -> list[Architecture]:
+def _first(problem: Problem, reach: Reach) -> list[Architecture]:
     """What a search starts from: the default, and where that breaks a limit, one that keeps all."""
-    default = setting.space.default()
+    default = problem.space.default()
     kept = reach.kept
     return [default] if kept is None or kept == default else [default, kept]
 
@@ -333,34 +333,34 @@ def _refuse_proxy(proxy: str | None, chosen: Strategy) -> None:
 def _advised(
     strategy: Strategy,
     proxy: str | None,
-    setting: Problem,
+    problem: Problem,
     folder: Path | None,
     seed: int,
     tell: Listener,
 ) -> Strategy:
     if proxy is None:
         return strategy
-    advice = ProxyAdvice(setting, proxy, folder, seed, tell.scored)
+    advice = ProxyAdvice(problem, proxy, folder, seed, tell.scored)
     return Advised(strategy, advice, says=advice.name)
 
 
 def _check(
-    setting: Problem,
+    problem: Problem,
     chosen: Strategy,
     stopper: Pruner | None,
     objectives: Sequence[Objective],
     limits: Sequence[Limit],
     evaluator: Evaluator,
 ) -> None:
-    empty = History(objectives, limits, epochs=offered(evaluator, setting.fidelity))
-    chosen.check(setting.space, empty)
+    empty = History(objectives, limits, epochs=offered(evaluator, problem.fidelity))
+    chosen.check(problem.space, empty)
     if stopper is not None:
         stopper.check(empty)
 
 
 def _work(
     study: Study,
-    setting: Problem,
+    problem: Problem,
     sharing: OnSharedWeights | None,
     budget: float | None,
     on_shared: OnShared | None,
@@ -368,7 +368,7 @@ def _work(
     """Train shared weights where there are to be some, then run the study."""
     if sharing is not None:
         try:
-            Sharing(setting, sharing, study, budget, on_shared).prepare()
+            Sharing(problem, sharing, study, budget, on_shared).prepare()
         except KeyboardInterrupt:
             return study.so_far()
     return study.run()
@@ -388,12 +388,12 @@ def _train_finalists(
     """Fill in winner, default and problems; an interruption keeps what the search found."""
     start = inherited(sharing.evaluator) if sharing and given["inherit"] else None
     goal, first = result.history.objectives[0], sharing.derived[:1] if sharing else []
-    finals = Finals(result.setting, store, given["seed"], goal, start, given["final_seeds"])
+    finals = Finals(result.problem, store, given["seed"], goal, start, given["final_seeds"])
     try:
         winner, default = finals.decide(result.history, given["finalists"], on_final, first)
     except KeyboardInterrupt:
         result.stopped = INTERRUPTED
         return
-    result.best = found_of(result.setting, winner) if winner else None
-    result.default = found_of(result.setting, default) if default else None
+    result.best = found_of(result.problem, winner) if winner else None
+    result.default = found_of(result.problem, default) if default else None
     result.comparison, result.problems = finals.comparison, finals.problems

@@ -19,23 +19,23 @@ from .finalist import Final, model_of
 _SLACK = 1e-9
 
 
-def graph_of(setting: Problem, architecture: Architecture) -> Any:
+def graph_of(problem: Problem, architecture: Architecture) -> Any:
     """The diagram of an architecture."""
     from ..report.diagram import trace_graph
 
     try:
-        model = setting.space.build(architecture, device="meta")
+        model = problem.space.build(architecture, device="meta")
     except SpaceError:  # constructors that read values cannot run there
-        model = setting.space.build(architecture)
-    return trace_graph(model, setting.example())
+        model = problem.space.build(architecture)
+    return trace_graph(model, problem.example())
 
 
-def predictions_of(setting: Problem, final: Final) -> bytes:
+def predictions_of(problem: Problem, final: Final) -> bytes:
     """A picture of predictions on the validation part."""
     import torch
 
-    task, data = setting.task, setting.data
-    deployed = task.deployable(model_of(setting, final), data.facts).eval()
+    task, data = problem.task, problem.data
+    deployed = task.deployable(model_of(problem, final), data.facts).eval()
     inputs, targets = data.validation.head(512)
     with torch.no_grad():
         outputs = deployed(inputs.clone())

@@ -73,7 +73,7 @@ def measure_trust(
             f"strategy {run.meta['strategy']}",
             "archsmith search DATA --strategy spos (or another one-shot method)",
         )
-    judge = evaluator_of(run.setting, run.folder)
+    judge = evaluator_of(run.problem, run.folder)
     check_weights(judge)
     goal = run.goals[0][0]
     if goal.metric not in judge.provides:
@@ -111,7 +111,7 @@ def measure_trust(
 
 def _drawn(run: Run, count: int, builds: Callable[[Architecture], bool]) -> list[Architecture]:
     """Random architectures that build, each graph once, the same for the same study."""
-    space = run.setting.space
+    space = run.problem.space
     rng = random.Random(seed_of(run.meta["seed"], 0, "trust"))
     found: dict[str, Architecture] = {}
     for _ in range(_DRAWS * count):
@@ -137,8 +137,8 @@ class _Judging:
         table: BenchmarkTable | None,
     ) -> None:
         self.run, self.shared, self.store, self.metric = run, judge, store, metric
-        setting = run.setting
-        self.recipe = setting.recipe if epochs is None else replace(setting.recipe, epochs=epochs)
+        problem = run.problem
+        self.recipe = problem.recipe if epochs is None else replace(problem.recipe, epochs=epochs)
         self.table, self.seed = table, seed_of(run.meta["seed"], 0, "final")
         self.seconds: dict[Architecture, float] = {}
 
@@ -203,17 +203,17 @@ class _Judging:
     def _train(self, architecture: Architecture) -> dict[str, float]:
         from ..train import Diverged, train
 
-        setting = self.run.setting
-        model = setting.space.build(architecture, seed=self.seed)
+        problem = self.run.problem
+        model = problem.space.build(architecture, seed=self.seed)
         began = time.perf_counter()
         try:
             trained = train(
                 model,
-                setting.task,
-                setting.data,
+                problem.task,
+                problem.data,
                 self.recipe,
                 seed=self.seed,
-                device=setting.device,
+                device=problem.device,
                 goal=self.run.goals[0][0],
             )
             metrics = trained.metrics

@@ -33,48 +33,48 @@ def plain(channels, classes):
 
 
 @pytest.fixture(scope="module")
-def setting():
+def problem():
     return open_problem(net, "digits")
 
 
-def all_of(setting):
-    return list(setting.space.enumerate())
+def all_of(problem):
+    return list(problem.space.enumerate())
 
 
-def params(setting, architecture):
-    return sum(p.numel() for p in setting.space.build(architecture, device="meta").parameters())
+def params(problem, architecture):
+    return sum(p.numel() for p in problem.space.build(architecture, device="meta").parameters())
 
 
-def test_a_single_proxy_gives_its_scores(setting):
-    architectures = all_of(setting)
-    advice = ProxyAdvice(setting, "params")
-    assert advice(architectures) == [params(setting, a) for a in architectures]
+def test_a_single_proxy_gives_its_scores(problem):
+    architectures = all_of(problem)
+    advice = ProxyAdvice(problem, "params")
+    assert advice(architectures) == [params(problem, a) for a in architectures]
 
 
-def test_a_proxy_of_ranks_ranks_among_the_first_pool_too(setting):
+def test_a_proxy_of_ranks_ranks_among_the_first_pool_too(problem):
     from archsmith.proxy.vote import Vote
 
-    architectures = all_of(setting)
-    advice = ProxyAdvice(setting, Vote(["params", "l2_norm"]))
+    architectures = all_of(problem)
+    advice = ProxyAdvice(problem, Vote(["params", "l2_norm"]))
     whole = dict(zip(architectures, advice(architectures), strict=True))
     two = random.Random(0).sample(architectures, 2)
     # Asked for alone they have the ranks that they have in the pool.
     assert advice(two) == [whole[a] for a in two]
-    assert max(whole, key=whole.__getitem__) == max(architectures, key=lambda a: params(setting, a))
+    assert max(whole, key=whole.__getitem__) == max(architectures, key=lambda a: params(problem, a))
 
 
-def test_scores_are_remembered_and_a_torn_line_is_passed_over(setting, tmp_path):
-    architectures = all_of(setting)
-    first = ProxyAdvice(setting, "grad_norm", tmp_path)(architectures)
+def test_scores_are_remembered_and_a_torn_line_is_passed_over(problem, tmp_path):
+    architectures = all_of(problem)
+    first = ProxyAdvice(problem, "grad_norm", tmp_path)(architectures)
     file = tmp_path / FILE
     assert len(file.read_text().splitlines()) == len(architectures)
     with file.open("a") as end:
         end.write('{"graph": "torn')
-    again = ProxyAdvice(setting, "grad_norm", tmp_path)
+    again = ProxyAdvice(problem, "grad_norm", tmp_path)
     again._score = None  # nothing is left to be scored
     assert again(architectures) == first
     # Another seed has other weights, and so other scores.
-    other = ProxyAdvice(setting, "grad_norm", tmp_path, seed=1)
+    other = ProxyAdvice(problem, "grad_norm", tmp_path, seed=1)
     assert other(architectures[:1]) != first[:1]
 
 
@@ -132,14 +132,14 @@ def test_wrong_names_and_kinds_are_refused_before_any_work(tmp_path):
         nas.search(plain, "digits", proxy="naswot", trials=2)
 
 
-def test_a_limit_on_a_proxy_filters_before_training(setting):
+def test_a_limit_on_a_proxy_filters_before_training(problem):
     """Half of the space is below the median score, and none of it is trained."""
     from archsmith.evaluate.proxy import ProxyEvaluator
 
     judge = ProxyEvaluator(
-        setting.space, setting.source, setting.options, setting.task.name, ["synflow"]
+        problem.space, problem.source, problem.options, problem.task.name, ["synflow"]
     )
-    true = {a: judge.scores(a)["synflow"] for a in all_of(setting)}
+    true = {a: judge.scores(a)["synflow"] for a in all_of(problem)}
     middle = sorted(true.values())[4]
     result = nas.search(
         net,

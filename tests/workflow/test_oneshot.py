@@ -382,7 +382,7 @@ def test_what_a_search_inherits_is_the_same_to_its_end(archsmith, tmp_path):
     trained = {name for name in opened.record.notes if name.startswith("final.")}
     other = next(t for t in opened.history.trials if f"final.{t.architecture.id}" not in trained)
     inherited = opened.train(other.number).curve[0]["train_loss"]
-    alone = train_to_end(opened.setting, other.architecture, other.number, 0)
+    alone = train_to_end(opened.problem, other.architecture, other.number, 0)
     assert inherited < alone.curve[0]["train_loss"]
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from archsmith.transfer.fewshot import learners
 
-PAGE = (Path(__file__).parent.parent / "docs" / "few-shot.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "few-shot.md").read_text(encoding="utf-8")
 
 
 def test_the_example_runs(tmp_path):
     (code,) = re.findall(
-        r"<!-- tests/test_docs_few_shot.py runs this -->\n```python\n(.*?)```", PAGE, re.DOTALL
+        r"<!-- tests/docs/test_few_shot.py runs this -->\n```python\n(.*?)```", PAGE, re.DOTALL
     )
     (tmp_path / "example.py").write_text(code)
     done = subprocess.run(
@@ -42,5 +42,5 @@ def test_every_learner_is_in_the_table(name):
         row = next(
             line for line in PAGE.splitlines() if line.startswith("| `") and f"`{name}`" in line
         )
-        for setting in learners.get(name).settings:
-            assert f"`{setting}`" in row
+        for problem in learners.get(name).settings:
+            assert f"`{problem}`" in row

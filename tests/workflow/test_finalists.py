@@ -34,9 +34,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Widths in the order in which they are trained to the end."""
     order: list[int] = []
 
-    def watched(setting, architecture, number, seed, *more) -> Final:
+    def watched(problem, architecture, number, seed, *more) -> Final:
         order.append(architecture["width"])
-        return train_to_end(setting, architecture, number, seed, *more)
+        return train_to_end(problem, architecture, number, seed, *more)
 
     monkeypatch.setattr(finals, "train_to_end", watched)
     return order
@@ -45,11 +45,11 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_finalist_that_fails_gives_its_turn_to_the_next(monkeypatch, tmp_path):
     failed: list[int] = []
 
-    def fails_first(setting, architecture, number, seed, *more) -> Final:
+    def fails_first(problem, architecture, number, seed, *more) -> Final:
         if not failed or architecture["width"] in failed:
             failed.append(architecture["width"])
             raise nas.WorkError(f"trial {number}", "a training that converges", "a NaN loss")
-        return train_to_end(setting, architecture, number, seed, *more)
+        return train_to_end(problem, architecture, number, seed, *more)
 
     monkeypatch.setattr(finals, "train_to_end", fails_first)
     result = nas.search(net, "iris", run=tmp_path / "run", finalists=1, **BUDGET)
@@ -72,9 +72,9 @@ def test_where_all_fail_the_search_and_its_report_are_kept(monkeypatch, tmp_path
 
 
 def test_the_default_stays_the_best_where_nothing_beats_it(monkeypatch):
-    def default_wins(setting, architecture, number, seed, *more) -> Final:
-        final = train_to_end(setting, architecture, number, seed, *more)
-        is_default = architecture == setting.space.default()
+    def default_wins(problem, architecture, number, seed, *more) -> Final:
+        final = train_to_end(problem, architecture, number, seed, *more)
+        is_default = architecture == problem.space.default()
         final.validation["accuracy"] = 1.0 if is_default else 0.1
         return final
 
@@ -84,8 +84,8 @@ def test_the_default_stays_the_best_where_nothing_beats_it(monkeypatch):
 
 
 def test_a_winner_that_breaks_a_limit_is_told(monkeypatch, tmp_path):
-    def slow(setting, architecture, number, seed, *more) -> Final:
-        final = train_to_end(setting, architecture, number, seed, *more)
+    def slow(problem, architecture, number, seed, *more) -> Final:
+        final = train_to_end(problem, architecture, number, seed, *more)
         final.costs["latency_ms"] = 99.0
         return final
 

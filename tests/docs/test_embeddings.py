@@ -12,11 +12,11 @@ from PIL import Image
 
 from test_readme import run
 
-TEXT = (Path(__file__).parent.parent / "docs" / "embeddings.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parents[2] / "docs" / "embeddings.md").read_text(encoding="utf-8")
 
 
 def block(language: str) -> str:
-    pattern = rf"<!-- tests/test_docs_embeddings.py runs th\w+ -->\n```{language}\n(.*?)```"
+    pattern = rf"<!-- tests/docs/test_embeddings.py runs th\w+ -->\n```{language}\n(.*?)```"
     (found,) = re.findall(pattern, TEXT, re.DOTALL)
     return str(found)
 

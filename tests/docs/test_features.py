@@ -15,12 +15,12 @@ from archsmith.transfer.features.normalising import NORMALISATIONS
 from archsmith.transfer.features.pooling import POOLS
 from archsmith.transfer.features.probes import PROBES
 
-PAGE = (Path(__file__).parent.parent / "docs" / "features.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "features.md").read_text(encoding="utf-8")
 
 
 def marked(language: str) -> str:
     found = re.search(
-        rf"<!-- tests/test_docs_features.py runs this -->\n```{language}\n(.*?)```", PAGE, re.DOTALL
+        rf"<!-- tests/docs/test_features.py runs this -->\n```{language}\n(.*?)```", PAGE, re.DOTALL
     )
     assert found is not None
     return found[1]

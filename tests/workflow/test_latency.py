@@ -35,16 +35,16 @@ def test_a_finalist_that_breaks_its_limit_when_measured_again_is_not_trained(mon
     measured: list[int] = []
     trained: list[int] = []
 
-    def confirm(setting, architecture) -> Latency:
+    def confirm(problem, architecture) -> Latency:
         measured.append(architecture["width"])
         # The first two that are looked at take longer than they did.
         return latency(99.0 if len(measured) <= 2 else 1.0)
 
     real = finals.train_to_end
 
-    def train(setting, architecture, *more):
+    def train(problem, architecture, *more):
         trained.append(architecture["width"])
-        final = real(setting, architecture, *more)
+        final = real(problem, architecture, *more)
         final.costs["latency_ms"] = 1.0
         return final
 
@@ -68,13 +68,13 @@ def test_a_finalist_that_breaks_its_limit_when_measured_again_is_not_trained(mon
 
 
 def test_where_nobody_keeps_the_limit_again_the_nearest_is_trained_and_told(monkeypatch):
-    monkeypatch.setattr(finals, "confirm", lambda setting, a: latency(60.0 + float(a["width"])))
+    monkeypatch.setattr(finals, "confirm", lambda problem, a: latency(60.0 + float(a["width"])))
     real = finals.train_to_end
     trained: list[int] = []
 
-    def train(setting, architecture, *more):
+    def train(problem, architecture, *more):
         trained.append(architecture["width"])
-        final = real(setting, architecture, *more)
+        final = real(problem, architecture, *more)
         final.costs["latency_ms"] = 60.0 + architecture["width"]
         return final
 
@@ -166,7 +166,7 @@ def test_one_shot_searches_keep_a_limit_by_a_predictor(monkeypatch, strategy):
     )
     asked: list[nas.Architecture] = []
 
-    def confirm(setting, architecture) -> Latency:
+    def confirm(problem, architecture) -> Latency:
         asked.append(architecture)
         return latency(cost(architecture))
 
@@ -196,7 +196,7 @@ def test_a_derived_architecture_that_breaks_its_limit_by_the_clock_gives_way(mon
     )
     slow: list[nas.Architecture] = []
 
-    def confirm(setting, architecture) -> Latency:
+    def confirm(problem, architecture) -> Latency:
         if not slow:
             slow.append(architecture)
         return latency(9.0 if architecture == slow[0] else 1.0)
@@ -230,7 +230,7 @@ def test_a_clock_that_stayed_noisy_is_told():
 def test_confirm_measures_as_the_setting_says(monkeypatch):
     from archsmith.task.problem import open_problem
 
-    setting = open_problem(net, "iris", device="cpu", latency=nas.LatencyOptions("exported", 2, 1))
-    found = timing.confirm(setting, setting.space.default())
+    problem = open_problem(net, "iris", device="cpu", latency=nas.LatencyOptions("exported", 2, 1))
+    found = timing.confirm(problem, problem.space.default())
     assert (found.runtime, found.batch, found.threads) == ("exported", 2, 1)
     assert torch.get_num_threads() >= 1

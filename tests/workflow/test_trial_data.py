@@ -114,30 +114,30 @@ def test_trials_on_large_pictures_take_enough_steps(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 255, (400, 128, 128, 3), dtype=np.uint8)
     np.savez(tmp_path / "large.npz", x=x, y=np.arange(400) % 2)
-    setting = open_problem(None, tmp_path / "large.npz")
-    assert setting.fidelity.epochs is not None
-    seen = round(setting.fidelity.share * len(setting.data.train))
-    steps = setting.fidelity.epochs * steps_of(seen, setting.recipe.batch_size)
+    problem = open_problem(None, tmp_path / "large.npz")
+    assert problem.fidelity.epochs is not None
+    seen = round(problem.fidelity.share * len(problem.data.train))
+    steps = problem.fidelity.epochs * steps_of(seen, problem.recipe.batch_size)
     assert steps >= LEAST_STEPS
 
 
 def test_ladders_start_where_there_are_enough_steps() -> None:
-    setting = open_problem(None, "digits", epochs=27)
-    objectives, limits = objectives_for(setting, (), (), ())
-    setting.subset = 0
-    known = offered(build_evaluator(setting, objectives, limits), setting.fidelity)
+    problem = open_problem(None, "digits", epochs=27)
+    objectives, limits = objectives_for(problem, (), (), ())
+    problem.subset = 0
+    known = offered(build_evaluator(problem, objectives, limits), problem.fidelity)
     rungs = ladder("hyperband", known, eta=3, min_epochs=1)
-    each = steps_of(len(setting.data.train), setting.recipe.batch_size)
+    each = steps_of(len(problem.data.train), problem.recipe.batch_size)
     assert rungs == (9, 27)
     assert known[0] * each >= LEAST_STEPS > (known[0] - 1) * each
-    setting.subset = None  # an older study keeps its ladder
-    known = offered(build_evaluator(setting, objectives, limits), setting.fidelity)
+    problem.subset = None  # an older study keeps its ladder
+    known = offered(build_evaluator(problem, objectives, limits), problem.fidelity)
     assert ladder("hyperband", known, eta=3, min_epochs=1) == (1, 3, 9, 27)
 
 
 def test_a_short_full_training_has_one_rung_below_it_all_the_same() -> None:
-    setting = open_problem(None, "digits", epochs=2)
-    setting.subset = 0
-    assert setting.least_epochs == 1
-    setting.fidelity = Fidelity(5)
-    assert setting.least_epochs == 4
+    problem = open_problem(None, "digits", epochs=2)
+    problem.subset = 0
+    assert problem.least_epochs == 1
+    problem.fidelity = Fidelity(5)
+    assert problem.least_epochs == 4

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -20,7 +20,7 @@ def marked(language: str) -> str:
 
 
 def all_marked(language: str) -> list[str]:
-    pattern = rf"<!-- tests/test_readme.py runs th\w+ -->\n```{language}\n(.*?)```"
+    pattern = rf"<!-- tests/docs/test_readme.py runs th\w+ -->\n```{language}\n(.*?)```"
     found: list[str] = re.findall(pattern, README, re.DOTALL)
     assert found
     return found

@@ -8,9 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = (Path(__file__).parent.parent / "docs" / "zero-shot.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "zero-shot.md").read_text(encoding="utf-8")
 MARKED = re.findall(
-    r"<!-- tests/test_docs_zeroshot.py runs this[^\n]* -->\n```python\n(.*?)```", PAGE, re.DOTALL
+    r"<!-- tests/docs/test_zeroshot.py runs this[^\n]* -->\n```python\n(.*?)```", PAGE, re.DOTALL
 )
 #: Stands for the pretrained encoder: which of some words a text has.
 ENCODER = """

@@ -126,18 +126,18 @@ def test_data_that_changes_in_its_place_is_refused(tmp_path, archsmith):
 
 def test_a_worker_that_reads_other_data_trains_on_none_of_it(tmp_path):
     write(tmp_path / "t.csv")
-    setting = open_problem("mlp", tmp_path / "t.csv")
+    problem = open_problem("mlp", tmp_path / "t.csv")
     made = TrainingEvaluator(
-        setting.space,
-        setting.source,
-        setting.options,
-        setting.task.name,
-        setting.recipe,
-        data=setting.data,
+        problem.space,
+        problem.source,
+        problem.options,
+        problem.task.name,
+        problem.recipe,
+        data=problem.data,
     )
     worker = TrainingEvaluator.__new__(TrainingEvaluator)
     worker.__dict__.update(made.__getstate__())
-    default = setting.space.default()
+    default = problem.space.default()
     assert "accuracy" in worker.evaluate(default, Fidelity(1), 0, Watch())
     write(tmp_path / "t.csv", classes="yes no")
     worker.__dict__.update(made.__getstate__())

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = (Path(__file__).parent.parent / "docs" / "transfer.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "transfer.md").read_text(encoding="utf-8")
 
 
 def test_the_first_run_runs(tmp_path):
-    pattern = r"<!-- tests/test_docs_transfer.py runs this -->\n```python\n(.*?)```"
+    pattern = r"<!-- tests/docs/test_transfer.py runs this -->\n```python\n(.*?)```"
     (code,) = re.findall(pattern, PAGE, re.DOTALL)
     (tmp_path / "example.py").write_text(code)
     done = subprocess.run(

@@ -109,9 +109,9 @@ def test_several_seeds_are_trained_tested_and_told(tmp_path, archsmith, monkeypa
 
     trained: list[tuple[str, int]] = []
 
-    def watched(setting, architecture, number, seed, *more) -> Final:
+    def watched(problem, architecture, number, seed, *more) -> Final:
         trained.append((architecture.id, seed))
-        return train_to_end(setting, architecture, number, seed, *more)
+        return train_to_end(problem, architecture, number, seed, *more)
 
     monkeypatch.setattr(finals, "train_to_end", watched)
     small = {"trials": 2, "epochs": 1, "final_epochs": 2, "finalists": 1, "run": tmp_path / "run"}

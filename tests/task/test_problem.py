@@ -45,13 +45,13 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str
 def test_a_file_is_known_by_its_absolute_path(write, monkeypatch, tmp_path):
     path = write("archsmith_good.py", GOOD)
     monkeypatch.chdir(tmp_path)
-    setting = open_problem("archsmith_good.py:net", "iris")
-    assert setting.reference == f"{path}:net"
+    problem = open_problem("archsmith_good.py:net", "iris")
+    assert problem.reference == f"{path}:net"
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    meta = setting.to_json() | {"arguments": setting.space.plain_arguments()}
+    meta = problem.to_json() | {"arguments": problem.space.plain_arguments()}
     again = reopen(meta | {"signature": signature_of(meta)})
-    assert again.space.fingerprint == setting.space.fingerprint
+    assert again.space.fingerprint == problem.space.fingerprint
 
 
 def test_two_files_of_one_name_are_not_mixed_up(write):
@@ -131,14 +131,14 @@ def test_arguments_are_the_builders_and_go_with_a_builder_alone():
 
 
 def test_a_study_opens_again_with_a_live_space_and_its_device(monkeypatch):
-    setting = open_problem(net, "iris", arguments={"width": 8}, device="cpu")
-    meta = setting.to_json() | {"arguments": setting.space.plain_arguments()}
+    problem = open_problem(net, "iris", arguments={"width": 8}, device="cpu")
+    meta = problem.to_json() | {"arguments": problem.space.plain_arguments()}
     # A machine with a GPU, as far as "auto" is concerned.
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert reopen(meta, setting.space).space is setting.space
-    assert reopen(meta, setting.space).device == "cpu"
+    assert reopen(meta, problem.space).space is problem.space
+    assert reopen(meta, problem.space).device == "cpu"
     monkeypatch.undo()
-    gone = reopen(meta | {"device": "cuda:99"}, setting.space).device
+    gone = reopen(meta | {"device": "cuda:99"}, problem.space).device
     assert gone == ("cuda" if torch.cuda.is_available() else "cpu")
 
 
@@ -173,9 +173,9 @@ def opened(builder: Callable[..., nn.Module], **arguments: object) -> Problem:
 
 @pytest.mark.parametrize("early", [True, False])
 def test_models_that_read_values_are_tried_on_the_cpu(early):
-    setting = opened(reading, early=early)
+    problem = opened(reading, early=early)
     state = torch.random.get_rng_state()
-    assert check_shapes(setting.space, setting.forward_on_meta) == 2
+    assert check_shapes(problem.space, problem.forward_on_meta) == 2
     assert torch.equal(state, torch.random.get_rng_state())
     wrong = opened(reading, early=early, wrong=1)
     with pytest.raises(nas.SpaceError, match=r"off=True.*shapes cannot be multiplied"):
@@ -183,5 +183,5 @@ def test_models_that_read_values_are_tried_on_the_cpu(early):
 
 
 def test_a_model_without_tensors_may_read_values():
-    setting = opened(lambda: Weightless())
-    assert check_shapes(setting.space, setting.forward_on_meta) == 1
+    problem = opened(lambda: Weightless())
+    assert check_shapes(problem.space, problem.forward_on_meta) == 1
