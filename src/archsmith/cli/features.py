@@ -154,12 +154,13 @@ def _read(task: Task, facts: Mapping[str, Any], source: str, options: ReadOption
     import torch
 
     from ..data import datasets
+    from ..task.contracts import Unlabelled, deployment_of
     from ..task.reading import expect_used
 
     # Pairs of views, or parts without a class in common, are a matter of training alone.
-    task = task.labelled()
+    task = task.labelled() if isinstance(task, Unlabelled) else task
     if source not in datasets.names() and Path(source).exists() and not task.suits(source, options):
-        return _Read(Path(source).stem, task.load_input(Path(source), facts))
+        return _Read(Path(source).stem, deployment_of(task).load_input(Path(source), facts))
     expect_used(task, source, options)
     if facts.get("height") == facts.get("width"):
         # Images of a folder are brought to the size that the model was trained on.
@@ -182,7 +183,8 @@ def _prepared(folder: Path, task: Task, inputs: Tensor, facts: Mapping[str, Any]
     from ..export.predict import fitting
 
     with fitting(folder):
-        return task.prepare(inputs, facts)
+        prepared: Tensor = task.prepare(inputs, facts)
+        return prepared
 
 
 def _check_like(task: Task, facts: Mapping[str, Any], data: Data) -> None:

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._support.errors import DataError
+from .._support.errors import DataError, InputError
 from .raw import TEST, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     Index = NDArray[np.int64]
 
@@ -91,3 +92,23 @@ def subset(groups: Index, share: float, seed: int) -> Index:
         members = np.flatnonzero(groups == group)
         kept.append(rng.permutation(members)[: max(1, round(len(members) * share))])
     return np.sort(np.concatenate(kept))
+
+
+def holdout(groups: Index, share: float, seed: int) -> Tensor:
+    """Ascending indices of a share that is held out, in proportion within each group.
+
+    Args:
+        share: from 0 up to, not including, 1.
+
+    Raises:
+        InputError: too few to hold some out.
+    """
+    import torch
+
+    inside = torch.zeros(len(groups), dtype=torch.bool)
+    inside[torch.from_numpy(subset(groups, 1.0 - share, seed))] = True
+    back = (~inside).nonzero().flatten()
+    if share and len(back) < 2:
+        wanted = f"enough examples to hold {share:g} of them out"
+        raise InputError("training data", wanted, f"{len(groups)}")
+    return back

@@ -16,6 +16,8 @@ from ..proxy.scoring import attempt, check_batch
 from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Task
+from ..task.contracts import OutputLoss
+from ..task.sampling import draw_one, judged_as_is
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 
@@ -173,12 +175,19 @@ def proxies_named(metrics: Iterable[str]) -> list[str]:
 def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
     """Training examples as the model takes them."""
     train = data.train
-    raw = train.take(task.draw_one(train, size, seed))
-    noise = None if task.judged_as_is else torch.Generator().manual_seed(seed)
+    raw = train.take(draw_one(task, train, size, seed))
+    noise = None if judged_as_is(task) else torch.Generator().manual_seed(seed)
     ready = task.prepare_batch(raw, data.facts, noise)
     for what, tree in zip(("inputs", "targets"), ready, strict=True):
         if not isinstance(tree, torch.Tensor):
             raise CannotScore(
                 "proxies", f"{what} of one tensor", shapes(tree), "search without a proxy"
             )
+    if not isinstance(task, OutputLoss):
+        raise CannotScore(
+            "proxies",
+            "a loss of outputs and targets",
+            f"{task.name}, whose loss takes the model",
+            "search without a proxy",
+        )
     return Batch(ready.inputs, ready.targets, task.criterion)

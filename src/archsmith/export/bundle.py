@@ -17,6 +17,7 @@ from .._support.errors import InputError, WorkError
 from .._support.files import held, remove_folder, write_text
 from .._support.trees import Tree, spec_of, spec_to_json, take
 from ..space.ordinary import ordinary
+from ..task.contracts import deployment_of
 from .card import card
 from .parity import Parity, compare
 from .record import FORMAT, first_line, outputs_of, read_record
@@ -94,7 +95,10 @@ def export(
     _check_target(target)
     if onnx is True:
         runtimes.require_onnx()
-    plain, signature = formats.own_copy(model, space, architecture), task.signature(data)
+    plain, signature = (
+        formats.own_copy(model, space, architecture),
+        deployment_of(task).signature(data),
+    )
     with _workplace(target) as work:
         writer = _Writer(work, plain, task, data, space, architecture, signature)
         writer.safetensors()
@@ -135,9 +139,9 @@ class _Writer:
         from . import formats
 
         self.folder, self.model, self.signature = folder, model, signature
-        self.task, self.facts = task, data.facts
+        self.deployment, self.facts = deployment_of(task), data.facts
         self.space, self.architecture = space, architecture
-        self.deployable = task.deployable(model, data.facts)
+        self.deployable = self.deployment.deployable(model, data.facts)
         self.live = formats.live(self.deployable)
         examples = data.validation.head(_EXAMPLES).inputs
         self.batches = [examples, take(examples, slice(3)), take(examples, slice(1))]
@@ -151,7 +155,7 @@ class _Writer:
 
         def read(path: Path) -> Callable[[Tree], Tree]:
             fresh = formats.read_safetensors(self.space.build(self.architecture), path)
-            return formats.live(self.task.deployable(fresh, self.facts))
+            return formats.live(self.deployment.deployable(fresh, self.facts))
 
         def write(_: nn.Module, __: Signature, path: Path) -> None:
             formats.write_safetensors(self.model, path)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .._support.trees import Tree
     from ..space import Space
     from ..task.base import Task
+    from ..task.contracts import Deployment
 
 
 #: What to do about an export that is damaged.
@@ -52,7 +53,8 @@ def predict(
     facts: Mapping[str, Any] = record["facts"]
     path = Path(input_path)
     with fitting(folder):
-        return named(task, path, task.describe(run(task.load_input(path, facts)), facts))
+        inputs = task.load_input(path, facts)
+        return named(task, path, task.describe(run(inputs), facts))
 
 
 def fitting(folder: str | Path) -> AbstractContextManager[None]:
@@ -64,7 +66,7 @@ def fitting(folder: str | Path) -> AbstractContextManager[None]:
     return undamaged(str(folder), "a record that fits its model and the input", _ANEW)
 
 
-def named(task: Task, path: Path, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def named(task: Deployment, path: Path, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The answers with the files that they are about, where there are several."""
     names = task.names_in(path)
     if names is None:
@@ -74,19 +76,20 @@ def named(task: Task, path: Path, answers: list[dict[str, Any]]) -> list[dict[st
 
 def opened(
     folder: str | Path, space: Space | None = None
-) -> tuple[dict[str, Any], Task, Callable[[Tree], Tree]]:
+) -> tuple[dict[str, Any], Deployment, Callable[[Tree], Tree]]:
     """The record of an export, its task, and the deployed model as a function of raw inputs.
 
     Raises:
         InputError: the folder is no export, or its space cannot be had.
     """
     from ..task import task as find_task
+    from ..task.contracts import deployment_of
 
     place = Path(folder)
     record = read_record(place)
     task = find_task(record["task"])
     with undamaged(str(place), _WHOLE, _ANEW):
-        return record, task, _runner(place, record, task, space)
+        return record, deployment_of(task), _runner(place, record, task, space)
 
 
 def _runner(
@@ -112,9 +115,12 @@ def _runner(
 def _built(
     folder: Path, record: Mapping[str, Any], task: Task, space: Space
 ) -> Callable[[Tree], Tree]:
+    from ..task.contracts import deployment_of
     from . import formats
 
-    return formats.live(task.deployable(_filled(folder, record, space), record["facts"]))
+    return formats.live(
+        deployment_of(task).deployable(_filled(folder, record, space), record["facts"])
+    )
 
 
 def load_model(folder: str | Path, *, space: Space | None = None) -> nn.Module:

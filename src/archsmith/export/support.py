@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..space import Space
-    from ..task.base import Task
+    from ..task.contracts import Deployment
 
 
 def predict_from_support(
@@ -87,7 +87,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return torch.cat(parts)
 
 
-def _examples(folder: Path, task: Task, facts: Mapping[str, Any]) -> dict[str, Tensor]:
+def _examples(folder: Path, task: Deployment, facts: Mapping[str, Any]) -> dict[str, Tensor]:
     """Raw inputs of each class, by its name."""
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing there"

@@ -116,12 +116,14 @@ def _choice(
             f"{count} trials, about {duration(trained.median)}",
             [],
             [
-                f"{told}, less than an hour: each is trained, which is the truth that shortcuts are "
-                "held to.",
+                f"{told}, less than an hour: each is trained, which is the truth that shortcuts "
+                "are held to.",
                 f"Among {many} the default strategy (a Gaussian process) needs the fewest trials.",
             ],
         )
     several = len(objectives) > 1
+    unusable = sharing is not None and sharing.shared is False
+    unshared = "cannot be used" if unusable else "save nothing"
     shared = next((e for e in times.estimates if "spos" in e.strategies), None)
     if sharing is not None and sharing.shared and shared and shared.median < trained.median:
         name = "spos+nsga2" if several else "spos"
@@ -142,9 +144,8 @@ def _choice(
         f"the epochs of {count} trials",
         ["--strategy", "asha"],
         [
-            f"{told}, more than an hour, and shared weights "
-            f"{'cannot be used' if sharing is not None and sharing.shared is False else 'save nothing'}"
-            ": many short looks and few long ones make more of it.",
+            f"{told}, more than an hour, and shared weights {unshared}: "
+            "many short looks and few long ones make more of it.",
             "To end it at a time of your own: --time 30m.",
         ],
     )

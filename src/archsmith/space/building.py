@@ -144,7 +144,7 @@ class Builder:
                 raise self._failure(f"{type(error).__name__}: {error}", run) from error
             if not isinstance(built, nn.Module):
                 raise self._failure(f"a value of type {type(built).__name__}", run)
-            run.open_problem(built)
+            run.settle(built)
             run.names = names_of(self.function)
             if materialise:
                 self._materialise(built, run)

@@ -135,7 +135,7 @@ class Reading:
         """Let copies of a module and of its parts tell what they are copies of.
 
         Copying takes an instance's attributes along, however it is done: ``copy.deepcopy``, of
-        which ``nn.TransformerEncoder`` makes its layers, ``copy.copy``, pickling. :meth:`open_problem`
+        which ``nn.TransformerEncoder`` makes its layers, ``copy.copy``, pickling. :meth:`settle`
         takes the marks off again.
         """
         from torch import nn
@@ -148,7 +148,7 @@ class Reading:
             part.__dict__[_MARK] = id(part)
             self._marked[id(part)] = part
 
-    def open_problem(self, model: Any) -> None:
+    def settle(self, model: Any) -> None:
         """Treat copies in a finished model as what they are copies of.
 
         Of an option that was taken apart the parts in the model stand for it.

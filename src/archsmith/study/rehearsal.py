@@ -9,6 +9,7 @@ from .._support.trees import Tree, call, clone, leaves
 from ..space.building import tell
 from ..space.ordinary import ordinary
 from ..task.outputs import kind_of
+from ..task.tensor import TensorTask
 from .shapes import advice, told
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _check_training(where: str, task: Task, model: nn.Module, inputs: Tree) -> N
             outputs: Any = call(model.train(), inputs)
         except Exception as error:
             raise _cannot(where, error) from error
-    if task.plain and not isinstance(outputs, torch.Tensor):
+    if isinstance(task, TensorTask) and not isinstance(outputs, torch.Tensor):
         raise SpaceError(
             where,
             f"one tensor in training too, which the loss of {task.name} takes",

@@ -23,6 +23,8 @@ from ..data.splits import Batch
 from ..history.objective import Limit, Objective
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError, tell
+from ..task.contracts import Distillation
+from ..task.sampling import judged_as_is
 from .session import Session, by_batch
 
 if TYPE_CHECKING:
@@ -212,7 +214,8 @@ class SampledMethod(Method):
             path, model = self._subnet(session, ready, paths, place)
             loss, outputs = _loss(session, model, ready, path.architecture)
             own = loss
-            if path.soft and teacher is not None and outputs is not None:
+            taught = path.soft and teacher is not None and outputs is not None
+            if taught and isinstance(session.task, Distillation):
                 loss = session.task.imitation(outputs, teacher, targets)
                 if self.targets_too:
                     loss = loss + own
@@ -264,7 +267,7 @@ class SampledMethod(Method):
     def _moment(self, session: Session, ready: Batch, purpose: str = "paths") -> Moment:
         supernet = session.supernet
         # A part of a batch of views would part those that belong together.
-        count = self.scored if session.task.judged_as_is else count_examples(ready)
+        count = self.scored if judged_as_is(session.task) else count_examples(ready)
         few = Batch(*take(tuple(ready), slice(count)))
 
         def score(architecture: Architecture) -> float:

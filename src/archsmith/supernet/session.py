@@ -24,6 +24,7 @@ from .._support.trees import Tree, call, move
 from ..data.splits import Batch, Split
 from ..history.objective import Limit, Objective
 from ..task.base import Data, Recipe, Task
+from ..task.sampling import draw, holdout_indices, judged_as_is
 from ..train import is_norm, optimizer_of, precision, schedule
 
 if TYPE_CHECKING:
@@ -159,13 +160,13 @@ class Session:
         """
         index = self._parts.held if len(self._parts.held) else self._parts.kept
         generator = torch.Generator().manual_seed(self._number("probe", 0))
-        drawn = self.task.draw(
-            index, self.data.train, min(size, len(index)), generator, self.data.facts
+        drawn = draw(
+            self.task, index, self.data.train, min(size, len(index)), generator, self.data.facts
         )
         batches: list[Batch] = []
         for part in drawn:
             raw = self._parts.train.take(part)
-            batches.append(self.prepare(raw, augment=not self.task.judged_as_is, step=0))
+            batches.append(self.prepare(raw, augment=not judged_as_is(self.task), step=0))
             count -= len(part)
             if count <= 0:
                 break
@@ -228,7 +229,7 @@ class Session:
         by_batch(model)
         meter = self.task.meter(self.data.facts)
         with torch.no_grad():
-            inputs, _ = self.prepare(batch, augment=not self.task.judged_as_is)
+            inputs, _ = self.prepare(batch, augment=not judged_as_is(self.task))
             with precision(self.recipe, self.device):
                 meter.see(model, Batch(inputs, move(batch.targets, self.device)))
         return meter.result()
@@ -254,7 +255,7 @@ class Session:
     def _draw(self, index: Tensor, purpose: str, number: int) -> Sequence[Tensor]:
         generator = torch.Generator().manual_seed(self._number(purpose, number))
         size = min(self.recipe.batch_size, len(index))
-        return self.task.draw(index, self.data.train, size, generator, self.data.facts)
+        return draw(self.task, index, self.data.train, size, generator, self.data.facts)
 
     def _number(self, purpose: str, number: int) -> int:
         return zlib.crc32(f"{self.seed} {purpose} {number}".encode())
@@ -295,7 +296,7 @@ def start(
     """
     keep_memory()
     device = supernet.device
-    held = task.holdout_indices(data.train, holdout, seed)
+    held = holdout_indices(task, data.train, holdout, seed)
     inside = torch.ones(len(data.train), dtype=torch.bool)
     inside[held] = False
     kept = inside.nonzero().flatten()
@@ -309,7 +310,7 @@ def start(
         device,
         seed,
         steps=count
-        * len(task.draw(kept, data.train, recipe.batch_size, torch.Generator(), data.facts)),
+        * len(draw(task, kept, data.train, recipe.batch_size, torch.Generator(), data.facts)),
         epochs=count,
         optimizer=optimizer_of(supernet.named_parameters(), recipe, _norms(supernet)),
         objectives=tuple(objectives),

@@ -339,7 +339,7 @@ class Supernet(WeightStore):
         """Make room for an architecture that needs more than was seen before."""
         before = {key: dict(facts.layout) for key, facts in self.survey.stored.items()}
         self._surveyor.build(architecture)
-        computed = self._surveyor.open_problem()
+        computed = self._surveyor.settle()
         for key, _ in list(self.stored()):
             if self._apart(key)[0] in computed:
                 self.remove(key)

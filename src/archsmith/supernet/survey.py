@@ -82,7 +82,7 @@ class Surveyor:
                 note_effects(survey, start, seen)
         self._draw(drawn)
         self._align()
-        self.open_problem()
+        self.settle()
         return survey
 
     def _draw(self, count: int | None) -> None:
@@ -97,7 +97,7 @@ class Surveyor:
             quiet = quiet + 1 if self._extent() == known else 0
             self.survey.drawn += 1
 
-    def open_problem(self) -> set[str]:
+    def settle(self) -> set[str]:
         """Sort the buffers of what was built since the last time, and refuse what draws at random.
 
         Returns:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..data.splits import Split
 from .base import Data, ReadOptions, Signature, Task
+from .contracts import Unlabelled
 from .image import ImageClassification
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Embeddings(nn.Module):
         return embeddings.float()
 
 
-class EmbeddingImages(ImageClassification):
+class EmbeddingImages(ImageClassification, Unlabelled):
     """Images whose models give embeddings, (n, d), instead of logits."""
 
     default_space = "embedder"
@@ -46,12 +46,8 @@ class EmbeddingImages(ImageClassification):
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         return super().arguments(facts) | {"classes": self.dim}
 
-    def draw_one(self, train: Split, size: int, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        return self.draw(torch.arange(len(train)), train, size, generator)[0]
-
-    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
-        expect_embeddings(outputs, len(outputs))
+    def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
+        expect_embeddings(output, len(output))
 
     def parts(
         self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]

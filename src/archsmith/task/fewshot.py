@@ -26,6 +26,7 @@ from ..metric.distances import squared
 from ..metric.distill import relational
 from .base import Data, Meter, ReadOptions, Recipe, Task
 from .classify import classes_of
+from .contracts import BatchSampling, LearnedLoss
 from .embedding import EmbeddingImages, distorted, expect_embeddings
 from .image import ImageClassification, facts_of, part_of, sized
 
@@ -79,7 +80,7 @@ class FewShotOptions:
             raise InputError("few-shot, together", "a share from 0 to 1", f"{self.together:g}")
 
 
-class FewShotImages(EmbeddingImages):
+class FewShotImages(EmbeddingImages, BatchSampling, LearnedLoss):
     """Images of new classes told apart by a few examples of each.
 
     Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).

@@ -20,14 +20,16 @@ from ..data.split import drawn_parts, split
 from ..data.splits import TensorSplit
 from ..history.trial import Fidelity
 from . import classify
-from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
+from .base import Data, Meter, ReadOptions, Recipe, Signature
+from .contracts import Deployment, ExampleMetrics, Pictures
+from .tensor import TensorTask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
 
-class ImageClassification(Task):
+class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures):
     """The class of an image.
 
     Raw inputs are (n, channels, height, width), bytes, or floats where these would lose levels;
@@ -80,8 +82,8 @@ class ImageClassification(Task):
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["channels"], facts["height"], facts["width"])
 
-    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
-        classify.expect_shape(outputs, (len(outputs), facts["classes"]))
+    def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
+        classify.expect_shape(output, (len(output), facts["classes"]))
 
     def recipe(self, data: Data) -> Recipe:
         count = len(data.train)

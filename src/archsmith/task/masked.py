@@ -18,8 +18,10 @@ from ..data.source import locate
 from ..data.splits import TensorSplit
 from ..data.text import SUFFIXES, UNKNOWN, coded, read_text
 from ..history.trial import Fidelity
-from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
+from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .classify import METRICS, Probabilities, expect_shape, two
+from .contracts import Deployment, Pictures
+from .tensor import TensorTask
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -58,7 +60,7 @@ class MaskedOptions:
                 raise InputError(f"masked-prediction, {name}", wanted, f"{getattr(self, name):g}")
 
 
-class MaskedPrediction(Task):
+class MaskedPrediction(TensorTask, Deployment, Pictures):
     """Characters of a text that were masked are to be told (Devlin et al. 2019, arXiv:1810.04805).
 
     Inputs are int64, (n, length), characters and beyond them the mask; outputs are logits,
@@ -138,8 +140,8 @@ class MaskedPrediction(Task):
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["length"], dtype=torch.int64)
 
-    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
-        expect_shape(outputs, (len(outputs), facts["length"], facts["vocabulary"]))
+    def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
+        expect_shape(output, (len(output), facts["length"], facts["vocabulary"]))
 
     def recipe(self, data: Data) -> Recipe:
         return Recipe(epochs=8, batch_size=64, lr=2e-3, weight_decay=0.05)

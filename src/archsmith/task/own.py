@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -30,9 +30,7 @@ from ..data.splits import Batch, Split
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
-
-if TYPE_CHECKING:
-    from PIL import Image
+from .contracts import Deployment, Distillation, ExampleMetrics, OutputLoss
 
 #: Of outputs and targets, or of a model, inputs and targets: a number, or one for each example.
 Measure = Callable[..., Any]
@@ -48,7 +46,7 @@ _BETTER: dict[str, Literal["maximize", "minimize"]] = {
 _EPOCHS = 10
 
 
-class OwnTask(Task):
+class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
     """What a loss and metrics say, on data that brings its own inputs and targets.
 
     Args:
@@ -65,8 +63,6 @@ class OwnTask(Task):
 
     name = "own"
     default_space = ""
-    plain = False
-    pictured = False
 
     def __init__(
         self,
@@ -142,11 +138,11 @@ class OwnTask(Task):
     def prepare(self, inputs: Any, facts: Mapping[str, Any]) -> Any:
         return inputs
 
-    def augment(
-        self, inputs: Any, generator: torch.Generator, facts: Mapping[str, Any] | None = None
-    ) -> Any:
-        """The inputs as they are: data sets of torch augment by themselves."""
-        return inputs
+    def prepare_batch(
+        self, batch: Batch, facts: Mapping[str, Any], noise: torch.Generator | None = None
+    ) -> Batch:
+        """The batch as it is: data sets of torch augment by themselves."""
+        return batch
 
     def loss(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
         given = (call(model, batch.inputs),) if self._of_outputs else (model, batch.inputs)
@@ -195,10 +191,15 @@ class OwnTask(Task):
         rows = zip(*(tensor.detach().cpu().tolist() for tensor in leaves(outputs)), strict=True)
         return [{"outputs": list(row)} for row in rows]
 
-    def picture(
-        self, inputs: Any, targets: Any, outputs: Any, facts: Mapping[str, Any]
-    ) -> Image.Image:
-        raise InputError("predictions", "a picture of them", "a task that has none")
+    def parts(self, outputs: Any, targets: Any, facts: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Of the metrics that give one number for each example."""
+        count, found = count_examples(targets), {}
+        for name, measure in self._measures.items():
+            if _arity(name, measure) == 2:
+                value = measure(outputs, targets)
+                if isinstance(value, Tensor) and value.shape == (count,):
+                    found[name] = value.detach().double()
+        return found
 
 
 def own_task(

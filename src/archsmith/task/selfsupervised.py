@@ -19,6 +19,7 @@ from ..data.splits import Split, TensorSplit
 from ..metric.distill import relational
 from ..metric.views import barlow_twins, found_partner, nt_xent
 from .base import Data, Meter, ReadOptions, Recipe
+from .contracts import BatchSampling
 from .embedding import EmbeddingImages, distorted, expect_embeddings
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class SelfSupervisedOptions:
             raise InputError("self-supervised, dim", "2 or more", str(self.dim))
 
 
-class SelfSupervisedImages(EmbeddingImages):
+class SelfSupervisedImages(EmbeddingImages, BatchSampling):
     """Images without labels: two views of one image should be near each other.
 
     Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).

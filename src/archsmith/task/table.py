@@ -21,14 +21,16 @@ from ..data.splits import TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from . import classify, rows
-from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
+from .base import Data, Meter, ReadOptions, Recipe, Signature
+from .contracts import Deployment, ExampleMetrics, Pictures
+from .tensor import TensorTask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
 
-class _Tabular(Task):
+class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures):
     """Raw inputs are (n, columns), categories as codes, which become one-hot inside; float32, or
     float64 where that does not tell the values of a column apart."""
 
@@ -121,8 +123,8 @@ class TabularClassification(_Tabular):
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
         return _kind(source, options) == "classes"
 
-    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
-        classify.expect_shape(outputs, (len(outputs), facts["classes"]))
+    def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
+        classify.expect_shape(output, (len(output), facts["classes"]))
 
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         return classify.class_loss(outputs, targets, smoothing)
@@ -191,8 +193,8 @@ class TabularRegression(_Tabular):
         std: float = facts["target_std"]
         return (targets - mean) / std
 
-    def expect_outputs(self, outputs: Tensor, facts: Mapping[str, Any]) -> None:
-        classify.expect_shape(outputs, (len(outputs), 1))
+    def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
+        classify.expect_shape(output, (len(output), 1))
 
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         """Mean squared error of outputs (n, 1) and standardised targets (n,)."""

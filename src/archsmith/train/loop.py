@@ -20,6 +20,8 @@ from ..data.splits import Batch, Split
 from ..history.objective import Objective
 from ..history.trial import Fidelity
 from ..task.base import Data, Meter, Recipe, Task
+from ..task.contracts import ExampleMetrics, LearnedLoss
+from ..task.sampling import draw
 from .optimising import norms_in, optimizer_of, precision, schedule
 
 
@@ -164,11 +166,14 @@ def parts(
     batch_size: int = 512,
     device: str = "cpu",
 ) -> dict[str, Tensor]:
-    """What each example (n,) has in the task's metrics, as :meth:`Task.parts` gives it, on the
+    """What each example (n,) has in the task's metrics, as
+    :meth:`~archsmith.task.contracts.ExampleMetrics.parts` gives it, on the
     CPU; the model's mode is left as it was."""
+    found: dict[str, list[Tensor]] = {}
+    if not isinstance(task, ExampleMetrics):
+        return {}
     mode = model.training
     model.to(device).eval()
-    found: dict[str, list[Tensor]] = {}
     for inputs, targets in (move(batch, device) for batch in part.chunks(batch_size)):
         outputs = call(model, task.prepare(inputs, facts))
         for name, values in task.parts(outputs, targets, facts).items():
@@ -260,7 +265,7 @@ class Steps:
     def order_of(self, generator: torch.Generator) -> Sequence[Tensor]:
         """The examples of each step of an epoch."""
         size = self.recipe.batch_size
-        return self.task.draw(self.kept, self.data.train, size, generator, self.facts)
+        return draw(self.task, self.kept, self.data.train, size, generator, self.facts)
 
     def learn(self, batch: Batch) -> Tensor:
         """One step on a raw batch; the loss, detached."""
@@ -299,5 +304,5 @@ def _learned_loss(
         model.train(mode)
         return outputs.shape[-1]
 
-    learned = task.learned_loss(facts, dim)
+    learned = task.learned_loss(facts, dim) if isinstance(task, LearnedLoss) else None
     return learned.to(device) if learned is not None else None

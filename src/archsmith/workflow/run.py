@@ -382,8 +382,6 @@ class Run:
         if winner is None:
             return None
         problem = self.problem  # says of space and data what is missing, before the outline does
-        if not problem.task.pictured:
-            return None
         final = self._final(winner.architecture)
         return predictions_of(problem, final) if final else None
 

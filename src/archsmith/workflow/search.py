@@ -7,16 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._support.errors import ArchsmithError, InputError
+from .._support.errors import ArchsmithError
 from .._support.options import call_of
 from ..hardware.options import LatencyOptions
 from ..history.objective import Limit, Objective
 from ..history.trial import Fidelity, History
-from ..space import Architecture
 from ..space.ordinary import ordinary
-from ..strategy import Strategy, named
-from ..strategy.advised import Advised
-from ..strategy.keep_limits import KeepLimits
+from ..strategy import Strategy
 from ..strategy.start import StartFrom
 from ..study import (
     Executor,
@@ -31,14 +28,13 @@ from ..study import (
 from ..study.checks import check_budget
 from ..study.fidelity import offered
 from ..study.identity import models_of
-from ..study.reach import Reach
 from ..study.rehearsal import rehearse
 from ..study.result import INTERRUPTED, StudyResult
 from ..study.stopping import Pruner, pruner_of
 from ..task.base import ReadOptions, Recipe
+from ..task.contracts import LearnedLoss
 from ..task.goals import Limits, check_numbers, seconds_of
 from ..task.problem import Problem, SpaceLike, open_problem
-from .advice import ProxyAdvice
 from .evaluator import build_evaluator, named_in, objectives_for
 from .finalists import Finals, OnFinal
 from .latency import latency_evaluator, save_predictor
@@ -51,12 +47,12 @@ from .oneshot import (
     epochs_of,
     evaluator_of,
     inherited,
-    one_shot,
     trials_of,
 )
 from .reopening import signature_of
 from .result import Listener, SearchResult, found_of
 from .run import Run, open_store
+from .strategy import advised, first_of, refuse_inherit, refuse_proxy, strategy_of, within
 
 if TYPE_CHECKING:
     from ..evaluate import Evaluator
@@ -153,17 +149,17 @@ def search(
     """
     given, tell = dict(locals()), listener or Listener()
     check_numbers(finalists, workers, final_seeds)
-    chosen, stopper = _strategy(strategy), pruner_of(stop)
+    chosen, stopper = strategy_of(strategy), pruner_of(stop)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     budget, most = seconds_of(time), seconds_of(trial_time, "trial time")
     folder = Path(run).absolute() if run is not None else None
     wanted = TRIALS if trials is None and budget is None else trials
     if sharing is not None:
-        _refuse_proxy(proxy, chosen)
+        refuse_proxy(proxy, chosen)
         check_options(folder, workers, share, evaluator, stopper)
         wanted = trials_of(sharing.method, trials, budget is not None)
     elif inherit:
-        _refuse_inherit(chosen)
+        refuse_inherit(chosen)
     check_budget(wanted, budget, most)
     problem = open_problem(
         space,
@@ -179,7 +175,8 @@ def search(
         latency=LatencyOptions.parse(latency) if isinstance(latency, str) else latency,
     )
     if sharing is not None:
-        problem.task.expect_shared()
+        if isinstance(problem.task, LearnedLoss):
+            problem.task.expect_shared()
         problem.fidelity = Fidelity(epochs_of(problem, epochs, budget is not None))
         evaluator = sharing.evaluator = evaluator_of(problem, folder)
     else:
@@ -191,7 +188,7 @@ def search(
     )
     whole = build_evaluator(problem, objectives, bounds, evaluator, latencies)
     _check(problem, chosen, stopper, objectives, bounds, whole)
-    chosen = _advised(chosen, proxy, problem, folder, seed, tell)
+    chosen = advised(chosen, proxy, problem, folder, seed, tell)
     reach = check_limits(problem.space, whole, bounds, seed)
     if reach.doubt:
         tell.doubt(reach.doubt)
@@ -200,7 +197,7 @@ def search(
         check_inherit(store, inherit)
         study = Study(
             problem.space,
-            StartFrom(_first(problem, reach), _within(chosen, reach), note="to start from"),
+            StartFrom(first_of(problem, reach), within(chosen, reach), note="to start from"),
             whole,
             objectives,
             bounds,
@@ -294,54 +291,6 @@ def _try_out(problem: Problem, seed: int, trained: bool) -> None:
     check_shapes(problem.space, problem.forward_on_meta, seed)
     if trained:
         rehearse(problem.space, problem.task, problem.data, problem.recipe, problem.device)
-
-
-def _first(problem: Problem, reach: Reach) -> list[Architecture]:
-    """What a search starts from: the default, and where that breaks a limit, one that keeps all."""
-    default = problem.space.default()
-    kept = reach.kept
-    return [default] if kept is None or kept == default else [default, kept]
-
-
-def _within(chosen: Strategy, reach: Reach) -> Strategy:
-    """The strategy, kept from proposing what breaks a limit, unless nothing is known to keep it."""
-    if not reach.limits or reach.doubt:
-        return chosen
-    return KeepLimits(chosen)
-
-
-def _strategy(strategy: str | Strategy | Method) -> Strategy:
-    sharing = one_shot(strategy)
-    if sharing is not None:
-        return sharing
-    assert isinstance(strategy, str | Strategy)
-    return named(strategy)() if isinstance(strategy, str) else strategy
-
-
-def _refuse_inherit(chosen: Strategy) -> None:
-    wanted = "a one-shot method, whose weights can be inherited"
-    raise InputError("inherit", wanted, chosen.name)
-
-
-def _refuse_proxy(proxy: str | None, chosen: Strategy) -> None:
-    if proxy is not None:
-        raise InputError(
-            "proxy", "a strategy whose trials are trained", chosen.name, "leave the proxy out"
-        )
-
-
-def _advised(
-    strategy: Strategy,
-    proxy: str | None,
-    problem: Problem,
-    folder: Path | None,
-    seed: int,
-    tell: Listener,
-) -> Strategy:
-    if proxy is None:
-        return strategy
-    advice = ProxyAdvice(problem, proxy, folder, seed, tell.scored)
-    return Advised(strategy, advice, says=advice.name)
 
 
 def _check(

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._support.errors import SpaceError
+from .._support.trees import call, clone
 from ..hardware.options import described
 from ..history.trial import History, State
 from ..space import Architecture
 from ..study.fidelity import worth
 from ..study.record import Record
+from ..task.contracts import Pictures, deployment_of
 from ..task.problem import Problem
 from .finalist import Final, model_of
 
@@ -30,15 +32,17 @@ def graph_of(problem: Problem, architecture: Architecture) -> Any:
     return trace_graph(model, problem.example())
 
 
-def predictions_of(problem: Problem, final: Final) -> bytes:
-    """A picture of predictions on the validation part."""
+def predictions_of(problem: Problem, final: Final) -> bytes | None:
+    """A picture of predictions on the validation part, where the task has one; else nothing."""
     import torch
 
     task, data = problem.task, problem.data
-    deployed = task.deployable(model_of(problem, final), data.facts).eval()
+    if not isinstance(task, Pictures):
+        return None
+    deployed = deployment_of(task).deployable(model_of(problem, final), data.facts).eval()
     inputs, targets = data.validation.head(512)
     with torch.no_grad():
-        outputs = deployed(inputs.clone())
+        outputs = call(deployed, clone(inputs))
     buffer = io.BytesIO()
     task.picture(inputs, targets, outputs, data.facts).save(buffer, "PNG")
     return buffer.getvalue()

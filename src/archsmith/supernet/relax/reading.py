@@ -93,9 +93,9 @@ class RelaxedReading(Reading):
         self.mark(candidates)
         return candidates
 
-    def open_problem(self, model: nn.Module) -> None:
+    def settle(self, model: nn.Module) -> None:
         """Copies of mixtures look their weights up where the mixtures do."""
-        super().open_problem(model)
+        super().settle(model)
         for mixture in self.mixtures:
             mixture.source = self.source
 

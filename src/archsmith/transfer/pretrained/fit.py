@@ -73,7 +73,7 @@ class CheckpointFit:
                 f"{self}",
                 "load(model, strict=False) loads those that fit"
                 if self.fits
-                else "rename={'beginning of the names there': 'beginning here'} where the names differ",
+                else "rename={'beginning there': 'beginning here'} where the names differ",
             )
         own = model.state_dict(keep_vars=True)
         with torch.no_grad():

@@ -1,0 +1,121 @@
+"""What can be said of how data is read and how models are trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from .._support.errors import InputError
+
+
+def _demand(owner: object, what: str, rules: Mapping[str, tuple[bool, str]]) -> None:
+    """Raises InputError for the first field whose rule does not hold."""
+    for name, (holds, expected) in rules.items():
+        if not holds:
+            place = f"{what} {name.replace('_', ' ')}"
+            raise InputError(place, expected, repr(getattr(owner, name)))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained to the end. A search trains with the same recipe at a lower fidelity.
+
+    Attributes:
+        epochs: passes over the training part.
+        batch_size: examples a step.
+        optimizer: ``"adamw"`` or ``"sgd"`` (Nesterov momentum 0.9).
+        lr: peak learning rate; reached after ``warmup``, then cosine towards zero.
+        weight_decay: for weights of two or more dimensions alone (not norms, not biases).
+        warmup: share of all steps over which the learning rate rises linearly.
+        label_smoothing: in [0, 1), for classification.
+        clip: largest norm of the gradient; 0 turns clipping off.
+        augment: whether the task's augmentation is used.
+        patience: epochs without a better validation score before training stops; ``None``: never.
+        amp: mixed precision where the device is a GPU.
+
+    Raises:
+        InputError: a field outside its range.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 2e-3
+    weight_decay: float = 0.02
+    warmup: float = 0.1
+    label_smoothing: float = 0.0
+    clip: float = 5.0
+    augment: bool = False
+    patience: int | None = None
+    amp: bool = True
+
+    def __post_init__(self) -> None:
+        rules = {
+            "epochs": (self.epochs >= 1, "1 or more"),
+            # Batch normalisation has no spread over a batch of one.
+            "batch_size": (self.batch_size >= 2, "2 or more"),
+            "optimizer": (self.optimizer in ("adamw", "sgd"), "'adamw' or 'sgd'"),
+            "lr": (0 < self.lr < math.inf, "a number above 0"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or a number above it"),
+            "warmup": (0 <= self.warmup < 1, "a share from 0 up to, not including, 1"),
+            "label_smoothing": (
+                0 <= self.label_smoothing < 1,
+                "a share from 0 up to, not including, 1",
+            ),
+            "clip": (self.clip >= 0, "0 (off) or a number above it"),
+            "patience": (self.patience is None or self.patience >= 1, "None or 1 or more"),
+        }
+        _demand(self, "recipe", rules)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How data is read.
+
+    Attributes:
+        seed: of the split; the same seed always gives the same split.
+        validation, test: shares of all examples, used where the source brings no such part.
+        target: the column to predict (tables); ``None`` takes ``target``, ``label``, ``class`` or
+            ``y``, else the last column.
+        image_size: height and width that images of a folder are brought to; ``None`` chooses.
+        unreadable: what to do with files that cannot be read: refuse all, or skip and say so.
+        decimal: the decimal sign of numbers that can be read in two ways (``1,288`` and nothing
+            else of the kind in a CSV file); ``None`` goes by the evidence, and asks without any.
+        channels: where the channels of an array of images stand, before (``"first"``) or behind
+            (``"last"``) height and width; ``None`` goes by the sizes, and asks where these do not
+            tell.
+
+    Raises:
+        InputError: a field outside its range.
+    """
+
+    seed: int = 0
+    validation: float = 0.2
+    test: float = 0.2
+    target: str | None = None
+    image_size: int | None = None
+    unreadable: Literal["refuse", "skip"] = "refuse"
+    decimal: Literal["point", "comma"] | None = None
+    channels: Literal["first", "last"] | None = None
+
+    def __post_init__(self) -> None:
+        together = self.validation + self.test < 1
+        shares = "a share above 0; validation and test together below 1"
+        size = self.image_size
+        rules = {
+            "seed": (0 <= self.seed < 2**32, "a whole number from 0 to 2**32 - 1"),
+            "validation": (self.validation > 0 and together, shares),
+            "test": (self.test > 0 and together, shares),
+            "image_size": (size is None or 1 <= size <= 4096, "None, or from 1 to 4096 pixels"),
+            "unreadable": (self.unreadable in ("refuse", "skip"), "'refuse' or 'skip'"),
+            "decimal": (self.decimal in (None, "point", "comma"), "'point' or 'comma'"),
+            "channels": (self.channels in (None, "first", "last"), "'first' or 'last'"),
+        }
+        _demand(self, "reading", rules)
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept of them; an option that later versions brought is left out where unused."""
+        kept = asdict(self)
+        return {n: v for n, v in kept.items() if v is not None or n in ("target", "image_size")}
