@@ -9,7 +9,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from benchmarking.small import columns, short_schedule, small_table, write
 
 from archsmith._support.errors import InputError, LimitError, UnknownNameError, WorkError
 from archsmith.bench import benchmark, compare, read_table
@@ -21,6 +20,7 @@ from archsmith.strategy import Strategy, strategies
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.random import RandomSearch
 from archsmith.tables.nb201 import NB201
+from bench.small import columns, short_schedule, small_table, write
 
 LOW_COST = Objective("flops_M", "minimize")
 

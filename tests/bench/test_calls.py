@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from benchmarking.small import columns, small_table, write
 
 import archsmith as nas
 from archsmith._support.errors import InputError, LimitError, UnknownNameError
@@ -15,6 +14,7 @@ from archsmith.bench.goals import goal_of
 from archsmith.history.objective import Limit, Objective
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.random import RandomSearch
+from bench.small import columns, small_table, write
 
 LOW_COST = Objective("flops_M", "minimize")
 

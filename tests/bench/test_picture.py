@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarking.small import small_table
 
 from archsmith._support.errors import InputError
 from archsmith.bench import Reference, compare, picture
 from archsmith.history.objective import Limit, Objective
 from archsmith.report.svg import text_width
+from bench.small import small_table
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarking.small import small_table
 from rich.console import Console
 
 from archsmith.bench import compare
 from archsmith.bench.text import summary
 from archsmith.history.objective import Limit, Objective
+from bench.small import small_table
 
 
 @pytest.fixture(scope="module")

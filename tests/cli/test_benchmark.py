@@ -10,8 +10,8 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from benchmarking.small import columns, write
 
+from bench.small import columns, write
 from moments import PATIENCE
 
 FIXED = {

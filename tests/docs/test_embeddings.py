@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from test_readme import run
+
+from .test_readme import run
 
 TEXT = (Path(__file__).parents[2] / "docs" / "embeddings.md").read_text(encoding="utf-8")
 

@@ -13,7 +13,7 @@ from archsmith._support.errors import InputError
 from archsmith.history.objective import Objective
 from archsmith.history.trial import History, State, Trial
 from archsmith.space import Space, graph_form
-from archsmith.strategy import HistoryCache, Strategy, fresh, strategies
+from archsmith.strategy import HistoryCache, Strategy, sample_unseen, strategies
 from archsmith.strategy.random import RandomSearch
 
 GOAL = [Objective("x", "maximize")]
@@ -102,7 +102,7 @@ def test_fresh_draws_each_graph_once_and_then_nothing():
     history = History(GOAL, key=space.canonical)
     rng = random.Random(0)
     found = []
-    while (architecture := fresh(space, history, lambda: space.sample(rng))) is not None:
+    while (architecture := sample_unseen(space, history, lambda: space.sample(rng))) is not None:
         trial = Trial(len(history), architecture)
         history.add(trial)
         found.append(space.canonical(architecture))
@@ -114,7 +114,7 @@ def test_fresh_leaves_narrow_draws():
     history = History(GOAL, key=space.canonical)
     first = space.default()
     history.add(Trial(0, first))
-    found = fresh(space, history, lambda: first)
+    found = sample_unseen(space, history, lambda: first)
     assert found is not None
     assert history.new(found)
 
@@ -165,10 +165,10 @@ def test_fresh_ends_where_few_graphs_have_many_spellings():
     history = History(GOAL, key=space.canonical)
     rng = random.Random(0)
     for number in range(3):
-        found = fresh(space, history, lambda: space.sample(rng))
+        found = sample_unseen(space, history, lambda: space.sample(rng))
         assert found is not None
         history.add(Trial(number, found))
-    assert fresh(space, history, lambda: space.sample(rng)) is None
+    assert sample_unseen(space, history, lambda: space.sample(rng)) is None
 
 
 def test_fresh_lists_what_is_hardly_ever_drawn():
@@ -183,7 +183,7 @@ def test_fresh_lists_what_is_hardly_ever_drawn():
     space = Space(deep)
     history = History(GOAL, key=space.canonical)
     rng, number = random.Random(0), 0
-    while (found := fresh(space, history, lambda: space.sample(rng))) is not None:
+    while (found := sample_unseen(space, history, lambda: space.sample(rng))) is not None:
         assert history.new(found)
         history.add(Trial(number, found))
         number += 1
@@ -201,7 +201,7 @@ def test_fresh_passes_over_what_the_builder_refuses():
     space = Space(picky)
     history = History(GOAL, key=space.canonical)
     rng, found = random.Random(0), []
-    while (architecture := fresh(space, history, lambda: space.sample(rng))) is not None:
+    while (architecture := sample_unseen(space, history, lambda: space.sample(rng))) is not None:
         history.add(Trial(len(history), architecture))
         found.append((architecture["a"], *list(architecture.values())[1:]))
     assert sorted(found) == [(0, 0), (0, 1), (1, 0), (1, 1)]

@@ -6,7 +6,7 @@ import contextlib
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import SampledPath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,7 +61,7 @@ class Named(nn.Module):
         )
 
 
-def test_any_name_can_be_stored(tmp_path: SampledPath) -> None:
+def test_any_name_can_be_stored(tmp_path: Path) -> None:
     space = nas.Space(Named)
     net = Supernet(space)
     assert {"split", "seed", "inner=a|b.weight"} <= {key for key, _ in net.stored()}
@@ -142,7 +142,7 @@ class Stopped(Exception):
     """Ends a training from outside."""
 
 
-def test_gdas_over_subsets_resumes_as_if_it_had_not_stopped(tmp_path: SampledPath) -> None:
+def test_gdas_over_subsets_resumes_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     def stop(row: Mapping[str, float]) -> None:
         if row["epoch"] == 1:
             raise Stopped
@@ -318,7 +318,7 @@ def test_a_relaxation_is_tried_out_before_any_training() -> None:
     methods.get("spos")().try_out(net, example)
 
 
-def test_files_of_another_format_or_half_a_file_are_refused(tmp_path: SampledPath) -> None:
+def test_files_of_another_format_or_half_a_file_are_refused(tmp_path: Path) -> None:
     space, path = space_of(elastic), tmp_path / "net.safetensors"
     Supernet(space).save(path)
     Supernet.check(path, space)
@@ -336,7 +336,7 @@ def test_files_of_another_format_or_half_a_file_are_refused(tmp_path: SampledPat
 
 
 @pytest.mark.parametrize("file", ["training.json", "supernet.safetensors", "method.safetensors"])
-def test_a_damaged_checkpoint_is_told_with_its_mend(tmp_path: SampledPath, file: str) -> None:
+def test_a_damaged_checkpoint_is_told_with_its_mend(tmp_path: Path, file: str) -> None:
     def work() -> None:
         train_supernet(
             Supernet(space_of(operations)),
@@ -359,7 +359,7 @@ def test_a_damaged_checkpoint_is_told_with_its_mend(tmp_path: SampledPath, file:
         work()
 
 
-def test_a_checkpoint_that_cannot_be_written_is_told(tmp_path: SampledPath) -> None:
+def test_a_checkpoint_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     folder = tmp_path / "taken"
     folder.write_text("a file where the folder should be")
     session, method = session_of(operations), methods.get("spos")()

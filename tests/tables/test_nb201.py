@@ -16,7 +16,7 @@ from archsmith.evaluate.table import TableEvaluator
 from archsmith.history.trial import Fidelity
 from archsmith.tables.nb201 import NB201
 from archsmith.zoo.nasbench201 import OPS
-from benchmarking.small import columns, short_schedule, write
+from bench.small import columns, short_schedule, write
 
 DATA = os.environ.get("ARCHSMITH_DATA")
 
