@@ -268,10 +268,9 @@ __all__ = [*_PLACES, "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name in _RENAMED:
-        import warnings
+        from ._support.renamed import warn_renamed
 
-        told = f"archsmith.{name} is archsmith.{_RENAMED[name]} now"
-        warnings.warn(told, DeprecationWarning, stacklevel=2)
+        warn_renamed(f"archsmith.{name}", f"archsmith.{_RENAMED[name]}")
         return __getattr__(_RENAMED[name])
     if name not in _PLACES:
         raise AttributeError(f"module 'archsmith' has no attribute {name!r}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._support.renamed import warn_renamed
 from ..history.paired import Comparison
 from ..history.trial import History, Trial
 from ..space import Architecture
@@ -98,6 +99,12 @@ class SearchResult:
     run: Path | None = None
     report: Path | None = None
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def setting(self) -> Problem:
+        """The problem, by its name of earlier versions."""
+        warn_renamed("SearchResult.setting", "SearchResult.problem")
+        return self.problem
 
     @property
     def interrupted(self) -> bool:

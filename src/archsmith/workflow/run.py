@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._support.errors import InputError, RunFolderError, WorkError, undamaged
 from .._support.files import write_text
+from .._support.renamed import warn_renamed
 from .._support.visible import one_line, visible
 from ..history.objective import Limit, Metric, Objective
 from ..history.paired import Comparison
@@ -109,6 +110,12 @@ class Run:
                 data is not what the study was begun on.
         """
         return reopen(self.meta, self._space, self._data, str(self.folder))
+
+    @property
+    def setting(self) -> Problem:
+        """The problem, by its name of earlier versions."""
+        warn_renamed("Run.setting", "Run.problem")
+        return self.problem
 
     @cached_property
     def outline(self) -> Problem:
