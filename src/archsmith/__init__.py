@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from .data.dataset import DatasetSplit
     from .data.episodes import Episodes, one_drawer_each
     from .data.splits import Split, TensorSplit
-    from .evaluate import Evaluator, TrialFailed, TrialPruned, Watch
+    from .evaluate import Evaluator, Trainer, TrialFailed, TrialPruned, Watch
     from .hardware.options import LatencyOptions
     from .history.objective import Limit, Metric, Objective
     from .history.trial import Fidelity, History, Proposal, State, Trial
     from .predictor import Prediction, Predictor, Validation, cross_validate, fit_on
     from .predictor.curves import CurveModel
-    from .profiling import Profile, profile
+    from .profiling.result import Profile
+    from .profiling.run import profile
     from .proxy import Batch, CannotScore, Proxy, SetProxy, rank_by_proxies, score_proxies
     from .report.heat import similarity_picture
     from .report.plane import map_picture
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     from .supernet.uniform import SPOS
     from .task.base import Data, ReadOptions, Recipe, Task
     from .task.problem import open_space
+    from .train import Trained
     from .transfer.features import (
         Features,
         cka,
@@ -111,7 +113,9 @@ if TYPE_CHECKING:
     from .transfer.zeroshot.text import ZeroShotText, describe_classes
     from .transfer.zeroshot.towers import TwoTower
     from .transfer.zeroshot.words import WordTower
-    from .workflow.result import Found, Listener, SearchResult
+    from .workflow.finalist import Finalist
+    from .workflow.listener import Listener
+    from .workflow.result import SearchResult
     from .workflow.run import Run
     from .workflow.search import search
 
@@ -131,6 +135,8 @@ _PLACES = {
     "TrialFailed": "evaluate",
     "TrialPruned": "evaluate",
     "Watch": "evaluate",
+    "Trainer": "evaluate",
+    "Trained": "train",
     "DatasetSplit": "data.dataset",
     "Split": "data.splits",
     "TensorSplit": "data.splits",
@@ -151,13 +157,13 @@ _PLACES = {
     "SetProxy": "proxy",
     "rank_by_proxies": "proxy",
     "score_proxies": "proxy",
-    "Profile": "profiling",
-    "profile": "profiling",
+    "Profile": "profiling.result",
+    "profile": "profiling.run",
     "map_picture": "report.plane",
     "similarity_picture": "report.heat",
     "Run": "workflow.run",
-    "Found": "workflow.result",
-    "Listener": "workflow.result",
+    "Finalist": "workflow.finalist",
+    "Listener": "workflow.listener",
     "SearchResult": "workflow.result",
     "search": "workflow.search",
     "open_space": "task.problem",
@@ -261,7 +267,7 @@ _PLACES = {
 }
 
 #: Names of earlier versions, which still work.
-_RENAMED = {"Part": "TensorSplit", "Stopper": "Pruner"}
+_RENAMED = {"Part": "TensorSplit", "Stopper": "Pruner", "Found": "Finalist"}
 
 __all__ = [*_PLACES, "__version__"]
 

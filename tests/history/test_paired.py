@@ -105,11 +105,11 @@ def test_a_search_compares_on_the_test_part_what_it_tells(data, metric, how, tmp
 
 def test_several_seeds_are_trained_tested_and_told(tmp_path, archsmith, monkeypatch):
     from archsmith.workflow import finalists as finals
-    from archsmith.workflow.finalist import Final, train_to_end
+    from archsmith.workflow.finalist import Finalist, train_to_end
 
     trained: list[tuple[str, int]] = []
 
-    def watched(problem, architecture, number, seed, *more) -> Final:
+    def watched(problem, architecture, number, seed, *more) -> Finalist:
         trained.append((architecture.id, seed))
         return train_to_end(problem, architecture, number, seed, *more)
 

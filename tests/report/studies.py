@@ -13,7 +13,7 @@ from archsmith.history.objective import Limit, Metric, Objective
 from archsmith.history.trial import Fidelity, History, State, Trial
 from archsmith.history.trust import Trust
 from archsmith.history.trust_facts import Judged, Outcome
-from archsmith.report.content import Finalist, ReportContent, SupernetFacts, decision_rows
+from archsmith.report.content import FinalistRow, ReportContent, SupernetFacts, decision_rows
 from archsmith.report.diagram import trace_graph
 from archsmith.space.architecture import Architecture
 
@@ -127,10 +127,10 @@ def study(
     )
 
 
-def finalists(rng: random.Random, best: Trial) -> tuple[Finalist, ...]:
+def finalists(rng: random.Random, best: Trial) -> tuple[FinalistRow, ...]:
     costs = {k: best.metrics[k] for k in ("params", "flops", "memory_mb", "latency_ms")}
     return (
-        Finalist(
+        FinalistRow(
             "best of the search",
             {"accuracy": 0.9944, "loss": 0.0312},
             {"accuracy": 0.9917, "loss": 0.0391},
@@ -138,7 +138,7 @@ def finalists(rng: random.Random, best: Trial) -> tuple[Finalist, ...]:
             18.4,
             curve(0.9944, 30, rng),
         ),
-        Finalist(
+        FinalistRow(
             "default",
             {"accuracy": 0.9806, "loss": 0.0702},
             {"accuracy": 0.9778, "loss": 0.0834},

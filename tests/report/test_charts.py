@@ -11,7 +11,7 @@ from archsmith.history.objective import Limit, Objective, nondominated_fronts
 from archsmith.history.trial import State, Trial
 from archsmith.report.axes import NARROW, WIDE
 from archsmith.report.charts import best_so_far, search_figure
-from archsmith.report.content import Finalist, ReportContent
+from archsmith.report.content import FinalistRow, ReportContent
 from archsmith.report.curves import sparkline, training_figures
 from archsmith.report.tradeoff import front_of, staircase, tradeoff_figures
 from archsmith.space.architecture import Architecture
@@ -144,7 +144,7 @@ def test_training_curves_of_both_finalists() -> None:
     shown = ReportContent(
         "a study",
         [ACCURACY],
-        finalists=[Finalist("best", curve=rows), Finalist("default", curve=rows[:2])],
+        finalists=[FinalistRow("best", curve=rows), FinalistRow("default", curve=rows[:2])],
     )
     loss, accuracy = training_figures(shown)
     assert (loss.title, accuracy.title) == ("Training loss", "Validation accuracy")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from archsmith.history.objective import Limit, Objective
 from archsmith.history.trial import State, Trial
-from archsmith.report.content import DecisionRow, Finalist, ReportContent, decision_rows
+from archsmith.report.content import DecisionRow, FinalistRow, ReportContent, decision_rows
 from archsmith.report.diagram import trace_graph
 from archsmith.report.page import compared, lead, render, stats
 from archsmith.space.architecture import Architecture
@@ -114,7 +114,7 @@ def test_everything_is_escaped() -> None:
         best=0,
         front=[0],
         finalists=[
-            Finalist(EVIL, {EVIL: 1.0}, {EVIL: 1.0}, {EVIL: 1}, 1.0, [{"epoch": 1, EVIL: 2}])
+            FinalistRow(EVIL, {EVIL: 1.0}, {EVIL: 1.0}, {EVIL: 1}, 1.0, [{"epoch": 1, EVIL: 2}])
         ],
         graph=graph,
         decisions=[DecisionRow(EVIL, EVIL, EVIL)],

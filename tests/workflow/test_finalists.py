@@ -14,7 +14,7 @@ from archsmith.evaluate import Price
 from archsmith.strategy.random import RandomSearch
 from archsmith.study import SqliteStore, Study
 from archsmith.workflow import finalists as finals
-from archsmith.workflow.finalist import Final, train_to_end
+from archsmith.workflow.finalist import Finalist, train_to_end
 
 BUDGET = {"trials": 4, "epochs": 1, "final_epochs": 1}
 
@@ -34,7 +34,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Widths in the order in which they are trained to the end."""
     order: list[int] = []
 
-    def watched(problem, architecture, number, seed, *more) -> Final:
+    def watched(problem, architecture, number, seed, *more) -> Finalist:
         order.append(architecture["width"])
         return train_to_end(problem, architecture, number, seed, *more)
 
@@ -45,7 +45,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_a_finalist_that_fails_gives_its_turn_to_the_next(monkeypatch, tmp_path):
     failed: list[int] = []
 
-    def fails_first(problem, architecture, number, seed, *more) -> Final:
+    def fails_first(problem, architecture, number, seed, *more) -> Finalist:
         if not failed or architecture["width"] in failed:
             failed.append(architecture["width"])
             raise nas.WorkError(f"trial {number}", "a training that converges", "a NaN loss")
@@ -60,7 +60,7 @@ def test_a_finalist_that_fails_gives_its_turn_to_the_next(monkeypatch, tmp_path)
 
 
 def test_where_all_fail_the_search_and_its_report_are_kept(monkeypatch, tmp_path):
-    def fails(*_: object) -> Final:
+    def fails(*_: object) -> Finalist:
         raise RuntimeError("out of memory")
 
     monkeypatch.setattr(finals, "train_to_end", fails)
@@ -72,7 +72,7 @@ def test_where_all_fail_the_search_and_its_report_are_kept(monkeypatch, tmp_path
 
 
 def test_the_default_stays_the_best_where_nothing_beats_it(monkeypatch):
-    def default_wins(problem, architecture, number, seed, *more) -> Final:
+    def default_wins(problem, architecture, number, seed, *more) -> Finalist:
         final = train_to_end(problem, architecture, number, seed, *more)
         is_default = architecture == problem.space.default()
         final.validation["accuracy"] = 1.0 if is_default else 0.1
@@ -84,7 +84,7 @@ def test_the_default_stays_the_best_where_nothing_beats_it(monkeypatch):
 
 
 def test_a_winner_that_breaks_a_limit_is_told(monkeypatch, tmp_path):
-    def slow(problem, architecture, number, seed, *more) -> Final:
+    def slow(problem, architecture, number, seed, *more) -> Finalist:
         final = train_to_end(problem, architecture, number, seed, *more)
         final.costs["latency_ms"] = 99.0
         return final
@@ -100,7 +100,7 @@ def test_an_interruption_keeps_the_search_and_what_was_trained(monkeypatch, tmp_
     real = finals.train_to_end
     calls: list[int] = []
 
-    def interrupted(*arguments: object, **named: object) -> Final:
+    def interrupted(*arguments: object, **named: object) -> Finalist:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt

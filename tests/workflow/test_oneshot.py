@@ -19,8 +19,8 @@ from archsmith._support.weights import read, write
 from archsmith.history.trial import State
 from archsmith.supernet import methods
 from archsmith.workflow.finalist import train_to_end
+from archsmith.workflow.listener import Listener
 from archsmith.workflow.oneshot import OnSharedWeights, one_shot
-from archsmith.workflow.result import Listener
 from archsmith.workflow.run import Run
 from archsmith.workflow.trust import measure_trust
 from moments import set_clock, wait_until

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import types
-from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -63,19 +61,3 @@ def _kind(hint: Any) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         return next(kind for kind in get_args(hint) if kind is not type(None))
     return hint
-
-
-def call_of(
-    function: Callable[..., Any], given: Mapping[str, Any], without: Collection[str]
-) -> str:
-    """The Python call of what differs from a function's defaults; data given as objects is named
-    by its type."""
-    parts = []
-    for name, parameter in inspect.signature(function).parameters.items():
-        value = given[name]
-        if name not in without and value is not parameter.default:
-            named = getattr(value, "__name__", None) if callable(value) else None
-            text = named or _FUNCTION.sub(r"\1", repr(value))
-            short = len(text) <= 200 and "\n" not in text
-            parts.append(f"{name}={text if short else f'<{type(value).__name__}>'}")
-    return f"nas.{function.__name__}({', '.join(parts)})"

@@ -5,17 +5,18 @@ from __future__ import annotations
 import shlex
 import sys
 import tomllib
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from .._support.errors import InputError
+from ..workflow.plan import SearchPlan
 from .benchmark import benchmark
 from .ending import show_result
 from .features import features
 from .list import list_
+from .options import options_of, plan_of, takes
 from .output import (
     figures,
     goes_on,
@@ -58,13 +59,6 @@ DataName = Annotated[
 ]
 
 
-class Unreadable(StrEnum):
-    """What to do with files or rows that cannot be read."""
-
-    refuse = "refuse"
-    skip = "skip"
-
-
 def _config(context: typer.Context, path: Path | None) -> Path | None:
     """Take defaults of options from a TOML file; what the command line says goes before them."""
     if path is None:
@@ -91,123 +85,32 @@ def _config(context: typer.Context, path: Path | None) -> Path | None:
 
 
 @app.command()
+@takes(*options_of(SearchPlan))
 def search(
     data: Annotated[
         str,
         typer.Argument(help="A name (digits, fashion-mnist), an image folder, .npz, or .csv."),
     ] = "digits",
-    space: SpaceName = None,
-    task: Annotated[str | None, typer.Option(help="Task; found from the data if left out.")] = None,
-    strategy: Annotated[str, typer.Option(help="Search strategy or one-shot method.")] = "auto",
-    proxy: Annotated[
-        str | None, typer.Option(help="Zero-cost proxy that picks the first trials.")
-    ] = None,
-    maximize: Annotated[list[str] | None, typer.Option(help="Metric to maximise.")] = None,
-    minimize: Annotated[list[str] | None, typer.Option(help="Metric to minimise.")] = None,
-    limit: Annotated[
-        list[str] | None, typer.Option(help="Hard limit, such as 'params<=200k'.")
-    ] = None,
-    trials: Annotated[
-        int | None, typer.Option(help="Trials; 24 without --time, 100 on shared weights.")
-    ] = None,
-    time: Annotated[str | None, typer.Option(help="Time for the search, such as 10m.")] = None,
-    trial_time: Annotated[
-        str | None,
-        typer.Option(help="Time after which a trial fails; by what others took if not given."),
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Processes that evaluate.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    latency: Annotated[
-        str | None,
-        typer.Option(help="How latency is found, such as runtime=onnx,batch=8,threads=2."),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the search and of training.")] = 0,
-    split_seed: Annotated[int, typer.Option(help="Seed of the split of the data.")] = 0,
-    run: Annotated[
-        Path | None, typer.Option(help="Run folder; the same command on it resumes.")
-    ] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs of a trial, or of a supernet.")] = None,
-    share: Annotated[
-        float | None, typer.Option(help="Share of the training data a trial uses.")
-    ] = None,
-    final_epochs: Annotated[
-        int | None, typer.Option(help="Epochs of a training to the end.")
-    ] = None,
-    finalists: Annotated[int, typer.Option(help="Best trials trained to the end.")] = 2,
-    final_seeds: Annotated[
-        int, typer.Option(help="Seeds that each of them and the default is trained with.")
-    ] = 1,
-    inherit: Annotated[
-        bool, typer.Option("--inherit", help="Finalists start from the shared weights.")
-    ] = False,
-    stop: Annotated[
-        str | None, typer.Option(help="Stop hopeless trials early: median or curve.")
-    ] = None,
-    target: Annotated[str | None, typer.Option(help="Column to predict (tables).")] = None,
-    image_size: Annotated[int | None, typer.Option(help="Size that images are brought to.")] = None,
-    unreadable: Annotated[
-        Unreadable, typer.Option(help="Files or rows that cannot be read.")
-    ] = Unreadable.refuse,
-    decimal: Annotated[
-        Literal["point", "comma"] | None,
-        typer.Option(help="Decimal sign of numbers like 1,288 that read in two ways (tables)."),
-    ] = None,
-    channels: Annotated[
-        Literal["first", "last"] | None,
-        typer.Option(help="Where channels stand, if sizes do not tell (.npz of images)."),
-    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(help="TOML file with these options.", callback=_config, is_eager=True),
     ] = None,
     as_json: Json = False,
+    **options: Any,
 ) -> None:
     """Search for the best architecture, train it, compare it with the default, write a report."""
-    from ..task.base import ReadOptions
-    from ..workflow.search import search as run_search
+    from ..workflow.search import run_plan
     from .screen import Screen
 
-    folder = run or _default_folder(data, space)
+    options["run"] = folder = options["run"] or _default_folder(data, options["space"])
     with interruptible(goes_on(folder)), only_json(as_json), Screen() as screen:
-        result = run_search(
-            space,
-            data,
-            task=task,
-            strategy=strategy,
-            proxy=proxy,
-            maximize=maximize or (),
-            minimize=minimize or (),
-            limits=limit or (),
-            trials=trials,
-            time=time,
-            trial_time=trial_time,
-            workers=workers,
-            device=device,
-            latency=latency,
-            seed=seed,
-            run=folder,
-            epochs=epochs,
-            share=share,
-            final_epochs=final_epochs,
-            finalists=finalists,
-            final_seeds=final_seeds,
-            inherit=inherit,
-            stop=stop,
-            read=ReadOptions(
-                seed=split_seed,
-                target=target,
-                image_size=image_size,
-                unreadable=unreadable.value,
-                decimal=decimal,
-                channels=channels,
-            ),
-            command=_command(),
-            listener=screen.listener(folder),
-        )
+        told = {"command": _command(), "listener": screen.listener(folder)}
+        plan = plan_of(SearchPlan, options, data=data, **told)
+        result = run_plan(plan)
     show_result(result, folder, as_json)
     if result.interrupted:
         raise typer.Exit(130)
-    if finalists and result.best is None:
+    if plan.finalists and result.best is None:
         raise typer.Exit(1)
 
 

@@ -21,7 +21,7 @@ from ..study.meta import name_of
 if TYPE_CHECKING:
     from ..study import Study
     from ..task.problem import Problem
-    from ..workflow.result import Listener
+    from ..workflow.listener import Listener
 
 _EVERY = 10.0  # seconds between lines about a training, where there is no terminal
 
@@ -52,7 +52,7 @@ class Screen:
 
     def listener(self, folder: Path) -> Listener:
         """What a search tells, shown here."""
-        from ..workflow.result import Listener
+        from ..workflow.listener import Listener
 
         def ready(problem: Problem, study: Study) -> None:
             self._introduce(problem, study, folder)

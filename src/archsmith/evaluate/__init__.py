@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._support.registry import Registry
-from .base import Evaluator, Price, Stages, TrialFailed, TrialPruned, Watch
+from .base import Evaluator, Price, Remeasured, Stages, Trainer, TrialFailed, TrialPruned, Watch
 
 #: Evaluators by name. Plug-ins register in the entry-point group ``archsmith.evaluators``.
 evaluators = Registry(
@@ -25,7 +25,9 @@ evaluators = Registry(
 __all__ = [
     "Evaluator",
     "Price",
+    "Remeasured",
     "Stages",
+    "Trainer",
     "TrialFailed",
     "TrialPruned",
     "Watch",

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from .._support.errors import InputError
 from ..history.objective import Limit, violation
 from ..history.trial import Fidelity
 from ..space.architecture import Architecture
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ..task.problem import Problem
+    from ..train import Trained
 
 
 class TrialFailed(Exception):
@@ -74,6 +78,27 @@ class Evaluator(ABC):
         training, names its costs alone."""
         return self.provides if self.price is Price.STATIC else ()
 
+    @classmethod
+    def for_problem(cls, problem: Problem) -> Evaluator:
+        """The evaluator for a problem, where it is asked for by name.
+
+        Raises:
+            InputError: it takes more than a problem.
+        """
+        try:
+            return cls()
+        except TypeError as error:
+            raise InputError(
+                f"evaluator {cls.name}",
+                "one that can be made of a problem alone",
+                str(error),
+                "write its classmethod for_problem(problem), or give an instance in Python",
+            ) from None
+
+    def on(self, device: str) -> Evaluator:
+        """The evaluator for a worker that has this device to itself."""
+        return self
+
     @property
     def fidelities(self) -> Sequence[int]:
         """Numbers of epochs that it may be asked for, ascending, the last one the full evaluation;
@@ -90,6 +115,46 @@ class Evaluator(ABC):
             TrialFailed: with the reason; anything else that is raised fails the trial as well.
             TrialPruned: the trial is not worth going on with.
         """
+
+
+class Trainer(ABC):
+    """Trains an architecture: what trials, finalists and the sample of a trust have in common.
+
+    An evaluator that trains in its own way and is a trainer too trains the finalists of its search.
+    """
+
+    @abstractmethod
+    def train(
+        self,
+        architecture: Architecture,
+        seed: int,
+        fidelity: Fidelity | None = None,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+        start: Callable[[Architecture], Mapping[str, Tensor]] | None = None,
+    ) -> Trained:
+        """The architecture trained from a seed.
+
+        Args:
+            fidelity: of a trial; to the end without.
+            on_epoch: called with the metrics of each epoch; what it raises ends the training.
+            start: gives the state dict that the training begins with.
+
+        Raises:
+            Diverged: the loss became NaN or infinite.
+        """
+
+
+class Remeasured(ABC):
+    """Some metrics come from a clock, or are estimates of what a clock would say."""
+
+    #: The metrics that vary from one measurement to the next.
+    clocked: ClassVar[tuple[str, ...]]
+    #: Whether :meth:`Evaluator.evaluate` only estimates them.
+    estimated: ClassVar[bool] = False
+
+    @abstractmethod
+    def remeasure(self, architecture: Architecture) -> dict[str, float]:
+        """The clocked metrics, measured now so that a limit which they keep is kept again."""
 
 
 class Stages(Evaluator):
@@ -111,8 +176,16 @@ class Stages(Evaluator):
         return tuple(dict.fromkeys(name for e in self.evaluators for name in e.exact))
 
     @property
+    def remeasured(self) -> Remeasured | None:
+        """The part whose metrics a clock gives, if there is one."""
+        return next((e for e in self.evaluators if isinstance(e, Remeasured)), None)
+
+    @property
     def fidelities(self) -> Sequence[int]:
         return next((e.fidelities for e in self.evaluators if e.fidelities), ())
+
+    def on(self, device: str) -> Evaluator:
+        return Stages([evaluator.on(device) for evaluator in self.evaluators], self.limits)
 
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch

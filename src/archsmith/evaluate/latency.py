@@ -5,11 +5,11 @@ from __future__ import annotations
 from ..hardware.clock import METRICS, Latency, confirmed, steadied
 from ..history.trial import Fidelity
 from ..space.architecture import Architecture
-from .base import Watch
+from .base import Remeasured, Watch
 from .on_device import OnDevice
 
 
-class LatencyEvaluator(OnDevice):
+class LatencyEvaluator(OnDevice, Remeasured):
     """Measured latency of an architecture with fresh weights on a device of this machine.
 
     Gives ``latency_ms`` (the median), ``latency_p10_ms`` and ``latency_p90_ms``, in milliseconds a
@@ -20,6 +20,7 @@ class LatencyEvaluator(OnDevice):
     """
 
     name = "latency"
+    clocked = ("latency_ms", "latency_p10_ms", "latency_p90_ms", "latency_spread")
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -35,3 +36,6 @@ class LatencyEvaluator(OnDevice):
         probe = self.probe(architecture, seed)
         look = confirmed if confirm else steadied
         return look(lambda: probe.measure(seconds=self.options.seconds))
+
+    def remeasure(self, architecture: Architecture) -> dict[str, float]:
+        return self.measure(architecture, confirm=True).metrics()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from ..hardware.predictor import LatencyPredictor
 from ..history.trial import Fidelity
 from ..space.architecture import Architecture
-from .base import Evaluator, Price, Watch
+from .base import Evaluator, Price, Remeasured, Watch
+from .latency import LatencyEvaluator
 
 
-class PredictedLatencyEvaluator(Evaluator):
+class PredictedLatencyEvaluator(Evaluator, Remeasured):
     """Latency by a predictor that was made on the device.
 
     Gives ``latency_ms``, in milliseconds a batch, ``latency_error``, the predictor's own mean
@@ -18,13 +19,18 @@ class PredictedLatencyEvaluator(Evaluator):
 
     Args:
         predictor: of the same space.
+        measured: confirms what the predictor says, where that matters.
     """
 
     name = "predicted-latency"
     price = Price.STATIC
+    clocked = ("latency_ms",)
+    estimated = True
 
-    def __init__(self, predictor: LatencyPredictor) -> None:
-        self.predictor = predictor
+    def __init__(
+        self, predictor: LatencyPredictor, measured: LatencyEvaluator | None = None
+    ) -> None:
+        self.predictor, self.measured = predictor, measured
 
     @property
     def provides(self) -> tuple[str, ...]:
@@ -40,3 +46,8 @@ class PredictedLatencyEvaluator(Evaluator):
             "latency_batch": float(held.batch),
             "latency_threads": float(held.threads),
         }
+
+    def remeasure(self, architecture: Architecture) -> dict[str, float]:
+        if self.measured is None:
+            return {"latency_ms": float(self.predictor.predict([architecture])[0])}
+        return self.measured.remeasure(architecture)

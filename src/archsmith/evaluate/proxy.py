@@ -23,6 +23,7 @@ from .reading import carried, digest_of, read_again
 
 if TYPE_CHECKING:
     from ..space import Space
+    from ..task.problem import Problem
 
 #: Examples of the batch.
 BATCH = 64
@@ -75,6 +76,17 @@ class ProxyEvaluator(Evaluator):
         self._data, self._batch, self._digest = data, None, ""
 
     _batch: Batch | None
+
+    @classmethod
+    def for_problem(cls, problem: Problem) -> ProxyEvaluator:
+        return cls(
+            problem.space,
+            problem.source,
+            problem.options,
+            problem.task,
+            device=problem.device,
+            data=problem.data,
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         digest = digest_of(self._data, self._digest)

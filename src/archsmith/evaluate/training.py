@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,17 +14,18 @@ from ..history.trial import Fidelity
 from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
-from ..train import Diverged, train
-from .base import Evaluator, Price, TrialFailed, Watch
+from ..train import Diverged, Trained, train
+from .base import Evaluator, Price, Trainer, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from ..space import Space
+    from ..task.problem import Problem
 
 
-class TrainingEvaluator(Evaluator):
+class TrainingEvaluator(Evaluator, Trainer):
     """Builds the architecture, trains it at the fidelity, gives its best validation metrics.
 
     It travels to a worker without the data, which is read again there at first use; the same
@@ -72,6 +74,32 @@ class TrainingEvaluator(Evaluator):
             "_digest": digest_of(self._data, self._digest),
         }
 
+    @classmethod
+    def for_problem(cls, problem: Problem, goal: Objective | None = None) -> TrainingEvaluator:
+        """Trains for a problem: its trials, its finalists, and what shared weights are held
+        against.
+
+        Args:
+            goal: which epoch counts.
+        """
+        return cls(
+            problem.space,
+            problem.source,
+            problem.options,
+            problem.task,
+            problem.recipe,
+            problem.device,
+            data=problem.data,
+            goal=goal,
+            subset=problem.subset,
+            least=problem.least_epochs,
+        )
+
+    def on(self, device: str) -> TrainingEvaluator:
+        other = copy.copy(self)
+        other.device = device
+        return other
+
     @property
     def provides(self) -> tuple[str, ...]:
         return tuple(metric.name for metric in find_task(self.task).metrics)
@@ -83,25 +111,11 @@ class TrainingEvaluator(Evaluator):
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
     ) -> dict[str, float]:
-        task = find_task(self.task)
-        if self._data is None:
-            self._data = read_again(task, self.source, self.options, self._digest)
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        model = self._build(task, self._data, architecture, seed)
+        model = self._tried(architecture, seed)
         try:
-            trained = train(
-                model,
-                task,
-                self._data,
-                self.recipe,
-                fidelity,
-                seed=seed,
-                subset_seed=self.subset,
-                device=self.device,
-                goal=self.goal,
-                on_epoch=watch.epoch,
-            )
+            trained = self._train(model, seed, fidelity, watch.epoch)
         except Diverged as error:
             raise TrialFailed(f"diverged: {error.reason}") from error
         except torch.OutOfMemoryError as error:
@@ -109,8 +123,50 @@ class TrainingEvaluator(Evaluator):
         watch.keep(trained.best_state)
         return {name: trained.metrics[name] for name in self.provides}
 
-    def _build(self, task: Task, data: Data, architecture: Architecture, seed: int) -> nn.Module:
+    def train(
+        self,
+        architecture: Architecture,
+        seed: int,
+        fidelity: Fidelity | None = None,
+        on_epoch: Callable[[Mapping[str, float]], None] | None = None,
+        start: Callable[[Architecture], Mapping[str, Tensor]] | None = None,
+    ) -> Trained:
+        model = self.space.build(architecture, seed=seed)
+        if start is not None:
+            model.load_state_dict(start(architecture))
+        return self._train(model, seed, fidelity, on_epoch)
+
+    def _train(
+        self,
+        model: nn.Module,
+        seed: int,
+        fidelity: Fidelity | None,
+        on_epoch: Callable[[Mapping[str, float]], None] | None,
+    ) -> Trained:
+        return train(
+            model,
+            find_task(self.task),
+            self.data,
+            self.recipe,
+            fidelity,
+            seed=seed,
+            subset_seed=self.subset if fidelity is not None else None,
+            device=self.device,
+            goal=self.goal,
+            on_epoch=on_epoch,
+        )
+
+    @property
+    def data(self) -> Data:
+        """What is trained on, read at first use."""
+        if self._data is None:
+            task = find_task(self.task)
+            self._data = read_again(task, self.source, self.options, self._digest)
+        return self._data
+
+    def _tried(self, architecture: Architecture, seed: int) -> nn.Module:
         """The model, tried on two examples, so that shapes that do not fit fail at once."""
+        data, task = self.data, find_task(self.task)
         try:
             model = self.space.build(architecture, seed=seed)
             inputs, targets = data.validation.head(2)
@@ -123,7 +179,7 @@ class TrainingEvaluator(Evaluator):
             raise TrialFailed(
                 f"cannot build or run the model ({said(architecture)}): {reason}"
             ) from error
-        return model.to(self.device)
+        return model
 
 
 def said(architecture: Architecture) -> str:

@@ -1,6 +1,4 @@
-"""What can be known of a space before a search is paid for."""
+"""What can be known of a space before a search is paid for.
 
-from .result import Profile
-from .run import SAMPLES, SECONDS, profile
-
-__all__ = ["SAMPLES", "SECONDS", "Profile", "profile"]
+Import from :mod:`archsmith.profiling.run`; the package itself loads nothing, for the command line.
+"""

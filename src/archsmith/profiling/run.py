@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .._support.errors import InputError, SpaceError
+from .._support.plans import flat
 from .._support.trees import call
 from ..history.objective import Limit, Objective
 from ..space.counting import Size
 from ..space.ordinary import ordinary
 from ..study.faults import Visit
-from ..task.base import ReadOptions
-from ..task.goals import Limits, limits_of, objectives_of, seconds_of
-from ..task.problem import Problem, SpaceLike, open_problem
+from ..task.goals import limits_of, objectives_of, seconds_of
+from ..task.problem import Problem
 from .advice import advise
 from .decisions import decision_facts, walked
 from .facts import Likeness, LimitFacts, Sharing, Spread, Times
+from .plan import OnStep, ProfilePlan
 from .result import Profile
 from .sample import Sample, draw, limit_facts, spreads
 
@@ -25,78 +27,56 @@ if TYPE_CHECKING:
     from ..space import Architecture
     from .inspector import Inspector
 
-#: Architectures of the sample.
-SAMPLES = 100
-#: Seconds after which what is left is looked at less closely.
-SECONDS = 30.0
 #: Spaces up to this size are gone through for their distinct networks.
 _LISTED = 20_000
 
 #: Draws in which options are counted, and the seconds they may take.
 _WALKS, _WALKING = 500, 2.0
 
-#: Called with what is done now, and how far it is.
-OnStep = Callable[[str], None]
-
 
 @ordinary()
-def profile(
-    space: SpaceLike | None = None,
-    data: str = "digits",
-    *,
-    task: str | None = None,
-    maximize: str | Sequence[str] = (),
-    minimize: str | Sequence[str] = (),
-    limits: Limits = (),
-    samples: int = SAMPLES,
-    time: float | str = SECONDS,
-    device: str = "auto",
-    seed: int = 0,
-    read: ReadOptions | None = None,
-    arguments: Mapping[str, Any] | None = None,
-    on_step: OnStep | None = None,
-) -> Profile:
+def run_plan(plan: ProfilePlan) -> Profile:
     """Look at a space before a search: size, costs, limits, faults, doubles, times, advice.
 
     Every option of every decision that can be reached is built and run at least once, and a sample
     beside; on torch's ``meta`` device where the models allow it. A few steps of training are timed.
-
-    Args:
-        space, data, task, maximize, minimize, limits, device, read, arguments: as for
-            :func:`~archsmith.search`.
-        samples: architectures drawn; each with the same chance where the space can be counted.
-        time: seconds, or ``"2m"``, that it should take. What would take longer is looked at less
-            closely, and :attr:`Profile.cut` says what; on a machine that is fast enough the same
-            seed gives the same profile, times aside.
-        on_step: told what is done now.
 
     Raises:
         InputError: something given is wrong.
         SpaceError: the builder refuses its own defaults, so that nothing can be asked of it, or
             the default gives outputs that are none of the task's.
     """
-    seconds = seconds_of(time)
-    if samples < 1:
-        raise InputError("samples", "1 or more", str(samples))
+    seconds = seconds_of(plan.time)
+    if plan.samples < 1:
+        raise InputError("samples", "1 or more", str(plan.samples))
     if seconds is None or not seconds > 0:
-        raise InputError("time", "more than 0 seconds", str(time))
-    problem = open_problem(space, data, task=task, options=read, arguments=arguments, device=device)
-    objectives = objectives_of(problem.task, maximize, minimize)
-    bounds = limits_of(problem.task, limits)
-    # As it was typed: an absolute path is no help to a reader.
-    named = space if isinstance(space, str) else problem.reference
-    search = ["archsmith", "search", str(data), "--space", named]
-    given = {
-        "--task": task,
-        "--target": read and read.target,
-        "--image-size": read and read.image_size,
-    }
-    search += [
-        word for name, value in given.items() if value is not None for word in (name, str(value))
-    ]
-    tell = on_step or (lambda _: None)
-    work = _Work(problem, search, objectives, bounds, samples, seconds, seed, tell)
+        raise InputError("time", "more than 0 seconds", str(plan.time))
+    problem = plan.open()
+    objectives = objectives_of(problem.task, plan.maximize, plan.minimize)
+    bounds = limits_of(problem.task, plan.limits)
+    tell = plan.on_step or (lambda _: None)
+    work = _Work(
+        problem, _search(plan, problem), objectives, bounds, plan.samples, seconds, plan.seed, tell
+    )
     return work.profile()
+
+
+profile = flat(ProfilePlan)(run_plan)
+
+
+def _search(plan: ProfilePlan, problem: Problem) -> list[str]:
+    """The words of the command that searches the space."""
+    if not isinstance(plan.data, str | Path):
+        return []
+    # As it was typed: an absolute path is no help to a reader.
+    named = plan.space if isinstance(plan.space, str) else problem.reference
+    words = ["archsmith", "search", str(plan.data), "--space", named]
+    given: dict[str, object] = {"--task": plan.task}
+    if plan.read is not None:
+        given |= {"--target": plan.read.target, "--image-size": plan.read.image_size}
+    for name, value in given.items():
+        words += [name, str(value)] if value is not None else []
+    return words
 
 
 class _Work:

@@ -16,7 +16,8 @@ from ..task.fidelity import steps_of
 from ..train import paces
 from ..workflow.oneshot import DERIVED, derives, epochs_of
 from ..workflow.oneshot import TRIALS as ON_SHARED
-from ..workflow.search import FINALISTS, TRIALS
+from ..workflow.plan import FINALISTS
+from ..workflow.search import TRIALS
 from .facts import Estimate, Pace, Spread, Times
 from .sharing import TIMED
 

@@ -58,7 +58,7 @@ def decision_rows(
 
 
 @dataclass(frozen=True, slots=True)
-class Finalist:
+class FinalistRow:
     """An architecture trained to the end.
 
     Attributes:
@@ -147,7 +147,7 @@ class ReportContent:
     command: str = ""
     best: int | None = None
     front: Sequence[int] = ()
-    finalists: Sequence[Finalist] = ()
+    finalists: Sequence[FinalistRow] = ()
     comparison: Comparison | None = None
     graph: Graph | None = None
     decisions: Sequence[DecisionRow] = ()

@@ -9,7 +9,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -53,12 +53,15 @@ class Processes(Executor):
     Args:
         workers: how many.
         threads: torch threads of each; cores divided by workers where not given.
+        devices: that the workers take turns at; the evaluator's own without.
     """
 
-    def __init__(self, workers: int, threads: int | None = None) -> None:
+    def __init__(
+        self, workers: int, threads: int | None = None, devices: Sequence[str] = ()
+    ) -> None:
         if workers < 1:
             raise InputError("workers", "1 or more", str(workers))
-        self.workers = workers
+        self.workers, self.devices = workers, tuple(devices)
         self.threads = threads or max(1, cores() // workers)
         self._context = multiprocessing.get_context("spawn")
         self._pool: dict[str, _Worker] = {}
@@ -69,7 +72,8 @@ class Processes(Executor):
         self, evaluator: Evaluator, folder: Path | None, report: Callable[[Report], None]
     ) -> None:
         try:
-            self._payload = pickle.dumps(evaluator)
+            placed = [evaluator.on(device) for device in self.devices] or [evaluator]
+            self._payloads = [pickle.dumps(one) for one in placed]
         except Exception as error:
             raise _not_portable(f"{type(error).__name__}: {error}") from error
         self._folder, self._report, self._failed_boots = folder, report, 0
@@ -159,7 +163,8 @@ class Processes(Executor):
                     return True
                 message = worker.pipe.recv()
                 if isinstance(message, Hello):
-                    worker.pipe.send_bytes(self._payload)
+                    slot = int(worker.name.rpartition("-")[2])
+                    worker.pipe.send_bytes(self._payloads[slot % len(self._payloads)])
             except (EOFError, OSError):
                 return False
             self._take(worker, message)

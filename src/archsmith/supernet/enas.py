@@ -112,8 +112,9 @@ class ENAS(SampledMethod):
         batches = [session.held() for _ in range(self.derive_batches)]
         drawn = self._distinct(session.rng("derive"), max(self.draws, count))
         drawn = [a for a in drawn if session.supernet.builds(a)]
-        if session.limits and self.costs is not None:
-            drawn = [a for a in drawn if violation(self.costs(a), session.limits) == 0]
+        if session.limits and session.costs is not None:
+            costs = session.costs.of
+            drawn = [a for a in drawn if violation(costs(a), session.limits) == 0]
         scores = {a: self._score(session, a, batches) for a in drawn}
         return sorted(drawn, key=lambda a: -scores[a])[:count]
 

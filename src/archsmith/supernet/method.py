@@ -10,7 +10,7 @@ import contextlib
 import random
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -40,9 +40,6 @@ T = TypeVar("T")
 #: Draws of an architecture in a row that a builder may refuse.
 _REFUSALS = 20
 
-#: Costs of an architecture by name (``params``, ``flops``, ``latency_ms``).
-Costs = Callable[[Architecture], Mapping[str, float]]
-
 
 class Method(ABC):
     """A one-shot method. Adding one takes one file, its registration and its test.
@@ -57,12 +54,6 @@ class Method(ABC):
     holdout: ClassVar[float] = 0.0
     #: Why it wants to stop before the end; empty while it does not.
     stopped: str = ""
-    #: What an architecture costs before it is trained, for methods that keep limits while they
-    #: train; the caller may set it.
-    costs: Costs | None = None
-    #: Costs that are measured, for the few architectures that keep the limits by :attr:`costs` and
-    #: are about to be derived; the caller may set it.
-    confirmed: Costs | None = None
 
     def check(  # noqa: B027
         self, space: Space, objectives: Sequence[Objective] = (), limits: Sequence[Limit] = ()

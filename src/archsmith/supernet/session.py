@@ -11,7 +11,7 @@ import random
 import time
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,32 @@ from .._support.allocator import keep_memory
 from .._support.trees import Tree, call, move
 from ..data.splits import Batch, Split
 from ..history.objective import Limit, Objective
+from ..space.architecture import Architecture
 from ..task.base import Data, Recipe, Task
 from ..task.sampling import draw, holdout_indices, judged_as_is
 from ..train import is_norm, optimizer_of, precision, schedule
 
 if TYPE_CHECKING:
-    from ..space.architecture import Architecture
     from .supernet import Supernet
+
+
+#: Costs of an architecture by name (``params``, ``flops``, ``latency_ms``).
+Costs = Callable[[Architecture], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class KnownCosts:
+    """What an architecture costs before it is trained, for methods that keep limits.
+
+    Attributes:
+        of: the costs by name.
+        clocked: those that take a measurement each, so that few architectures can be asked about.
+        confirm: measures what ``of`` only estimates, for the few that are about to be derived.
+    """
+
+    of: Costs
+    clocked: tuple[str, ...] = ()
+    confirm: Costs | None = None
 
 
 @dataclass
@@ -41,6 +60,7 @@ class Session:
         step: steps done so far.
         optimizer: of the shared weights; parameters that the store gains join it by themselves.
         objectives, limits: what the search is for, where that is known.
+        costs: of architectures, where they are known.
         seconds: that the training may take; ``None``: as long as the epochs do.
         elapsed: seconds of training before this process.
         rate: learning rate of the last update.
@@ -62,6 +82,7 @@ class Session:
     step: int = 0
     objectives: tuple[Objective, ...] = ()
     limits: tuple[Limit, ...] = ()
+    costs: KnownCosts | None = None
     seconds: float | None = None
     elapsed: float = 0.0
     rate: float = 0.0
@@ -281,6 +302,7 @@ def start(
     holdout: float = 0.0,
     objectives: Sequence[Objective] = (),
     limits: Sequence[Limit] = (),
+    costs: KnownCosts | None = None,
     seconds: float | None = None,
 ) -> Session:
     """A session at its first step.
@@ -315,6 +337,7 @@ def start(
         optimizer=optimizer_of(supernet.named_parameters(), recipe, _norms(supernet)),
         objectives=tuple(objectives),
         limits=tuple(limits),
+        costs=costs,
         seconds=seconds,
         _parts=parts,
         _version=supernet.version,

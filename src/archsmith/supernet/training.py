@@ -16,7 +16,7 @@ from ..task.base import Data, Recipe, Task
 from ..train import Diverged
 from . import checkpoint as disk
 from .method import Method
-from .session import Session, start
+from .session import KnownCosts, Session, start
 
 if TYPE_CHECKING:
     from .supernet import Supernet
@@ -40,6 +40,7 @@ def train_supernet(
     seconds: float | None = None,
     objectives: Sequence[Objective] = (),
     limits: Sequence[Limit] = (),
+    costs: KnownCosts | None = None,
 ) -> Session:
     """Train the shared weights in place, with a one-shot method.
 
@@ -56,6 +57,7 @@ def train_supernet(
         seconds: end when they are over, in the middle of an epoch too. The learning rate and the
             phases of methods then go by time.
         objectives, limits: what the search is for, where the method wants to know.
+        costs: what architectures cost, for methods that keep limits.
 
     Returns:
         The session at its end, which :meth:`Method.derive` takes.
@@ -84,6 +86,7 @@ def train_supernet(
             holdout=method.holdout,
             objectives=objectives,
             limits=limits,
+            costs=costs,
             seconds=seconds,
         )
         method.begin(session)

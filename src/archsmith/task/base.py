@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .._support.trees import Tree
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .options import ReadOptions as ReadOptions
@@ -96,4 +95,4 @@ class Task(ABC):
         """A new meter of this task's metrics (``metrics`` above, plus ``loss``)."""
 
 
-__all__ = ["Data", "Meter", "ReadOptions", "Recipe", "Signature", "Task", "Tree"]
+__all__ = ["Data", "Meter", "ReadOptions", "Recipe", "Signature", "Task"]

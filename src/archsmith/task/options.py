@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from .._support.errors import InputError
+from .._support.plans import option
 
 
 def _demand(owner: object, what: str, rules: Mapping[str, tuple[bool, str]]) -> None:
@@ -91,14 +92,24 @@ class ReadOptions:
         InputError: a field outside its range.
     """
 
-    seed: int = 0
+    seed: int = field(default=0, metadata=option("Seed of the split of the data.", "split-seed"))
     validation: float = 0.2
     test: float = 0.2
-    target: str | None = None
-    image_size: int | None = None
-    unreadable: Literal["refuse", "skip"] = "refuse"
-    decimal: Literal["point", "comma"] | None = None
-    channels: Literal["first", "last"] | None = None
+    target: str | None = field(default=None, metadata=option("Column to predict (tables)."))
+    image_size: int | None = field(
+        default=None, metadata=option("Size that images are brought to.")
+    )
+    unreadable: Literal["refuse", "skip"] = field(
+        default="refuse", metadata=option("Files or rows that cannot be read.")
+    )
+    decimal: Literal["point", "comma"] | None = field(
+        default=None,
+        metadata=option("Decimal sign of numbers like 1,288 that read in two ways (tables)."),
+    )
+    channels: Literal["first", "last"] | None = field(
+        default=None,
+        metadata=option("Where channels stand, if sizes do not tell (.npz of images)."),
+    )
 
     def __post_init__(self) -> None:
         together = self.validation + self.test < 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from .._support.errors import InputError
+from .._support.registry import load_from
 from ..history.objective import Limit, Objective
 from ..task.goals import Limits, limits_of, objectives_of
 from ..task.problem import Problem
-from .latency import measured_latency
 
 if TYPE_CHECKING:
-    from ..evaluate import Evaluator
+    from ..evaluate import Evaluator, Stages
 
 
 def build_evaluator(
@@ -20,12 +21,12 @@ def build_evaluator(
     limits: Sequence[Limit],
     evaluator: Evaluator | None = None,
     latency: Evaluator | None = None,
-) -> Evaluator:
+) -> Stages:
     """Costs; proxies, latency and energy where they are asked for; and training: one evaluator.
 
     Args:
         evaluator: in place of training.
-        latency: tells the latency; it is measured without.
+        latency: tells the latency, where it is asked for.
     """
     from .._support.trees import spec_of
     from ..evaluate import Stages
@@ -48,30 +49,33 @@ def build_evaluator(
                 data=problem.data,
             )
         )
-    if any(name.startswith("latency") for name in wanted):
-        parts.append(latency or measured_latency(problem))
+    if latency is not None:
+        parts.append(latency)
     if "energy_mj" in wanted:
         from ..evaluate.energy import EnergyEvaluator
 
         parts.append(
             EnergyEvaluator(problem.space, inputs, device=problem.device, options=problem.latency)
         )
-    parts.append(
-        evaluator
-        or TrainingEvaluator(
-            problem.space,
-            problem.source,
-            problem.options,
-            problem.task,
-            problem.recipe,
-            problem.device,
-            data=problem.data,
-            goal=objectives[0],
-            subset=problem.subset,
-            least=problem.least_epochs,
-        )
-    )
+    parts.append(evaluator or TrainingEvaluator.for_problem(problem, objectives[0]))
     return Stages(parts, limits)
+
+
+def named_evaluator(given: str | Evaluator | None, problem: Problem) -> Evaluator | None:
+    """The evaluator of a name (or ``module:Class``) for a problem; one that is given as it is.
+
+    Raises:
+        UnknownNameError: no such name.
+        InputError: it cannot be made of a problem alone.
+    """
+    from ..evaluate import Evaluator, evaluators
+
+    if not isinstance(given, str):
+        return given
+    kind = load_from(given) if ":" in given else evaluators.get(given)
+    if not (isinstance(kind, type) and issubclass(kind, Evaluator)):
+        raise InputError(f"evaluator {given}", "a subclass of nas.Evaluator", repr(kind))
+    return kind.for_problem(problem)
 
 
 def objectives_for(

@@ -8,22 +8,25 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._support.errors import WorkError
+from .._support.errors import InputError, WorkError
 from ..hardware.options import WIDE, noisy
 from ..history.objective import Metric, Objective
 from ..history.trial import History
 from ..space import Architecture
+from ..space.ordinary import ordinary
 from ..task.problem import Problem
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from ..evaluate import Trainer
+    from ..export.parity import Parity
     from ..history.paired import Comparison
 
 
 @dataclass
-class Final:
-    """An architecture trained to the end.
+class Finalist:
+    """An architecture trained to the end: its figures, its weights, its model and its export.
 
     Attributes:
         number: of its trial, -1 for the default architecture where no trial had it.
@@ -37,6 +40,7 @@ class Final:
         parts: what each test example has in a metric, see :meth:`archsmith.task.base.Task.parts`.
         parts_checksum: of their file.
         repeat: which training of the architecture it is, with a seed of its own.
+        problem: what it was trained for; ``None`` for what notes alone tell.
     """
 
     number: int
@@ -44,15 +48,16 @@ class Final:
     seed: int
     validation: dict[str, float]
     costs: dict[str, float]
-    measured: dict[str, Any]
-    curve: list[dict[str, float]]
+    measured: dict[str, Any] = field(repr=False)
+    curve: list[dict[str, float]] = field(repr=False)
     seconds: float
     test: dict[str, float] = field(default_factory=dict)
     weights: dict[str, Tensor] = field(default_factory=dict, repr=False)
-    checksum: str = ""
+    checksum: str = field(default="", repr=False)
     parts: dict[str, Tensor] = field(default_factory=dict, repr=False)
-    parts_checksum: str = ""
+    parts_checksum: str = field(default="", repr=False)
     repeat: int = 0
+    problem: Problem | None = field(default=None, repr=False, compare=False)
 
     @property
     def key(self) -> str:
@@ -64,15 +69,50 @@ class Final:
         """Validation metrics and costs, which objectives and limits are held against."""
         return self.validation | self.costs
 
+    @property
+    @ordinary()
+    def model(self) -> nn.Module:
+        """A fresh copy of the trained plain module, on the CPU and in evaluation mode.
+
+        Raises:
+            InputError: the weights are not at hand.
+        """
+        return model_of(self._known_problem(), self)
+
+    @ordinary()
+    def export(self, folder: str | Path, onnx: Any = "auto") -> Parity:
+        """Write it as files that load without archsmith; see :func:`archsmith.export.export`."""
+        from ..export import export
+
+        problem = self._known_problem()
+        metrics = {f"test_{name}": value for name, value in self.test.items()} | self.metrics
+        return export(
+            self.model,
+            problem.task,
+            problem.data,
+            problem.space,
+            self.architecture,
+            folder,
+            metrics=metrics,
+            onnx=onnx,
+        )
+
+    def _known_problem(self) -> Problem:
+        if self.problem is None or not self.weights:
+            wanted = "a finalist with its weights"
+            hint = "nas.Run(folder).train(number) gives one"
+            raise InputError(f"trial {self.number}", wanted, "its figures alone", hint)
+        return self.problem
+
     def to_json(self) -> dict[str, Any]:
         """Everything but tensors, as JSON values."""
-        bare = replace(self, weights={}, parts={}, architecture=None)  # type: ignore[arg-type]
+        bare = replace(self, weights={}, parts={}, architecture=None, problem=None)  # type: ignore[arg-type]
         plain = asdict(bare)
-        del plain["weights"], plain["parts"]
+        del plain["weights"], plain["parts"], plain["problem"]
         return plain | {"architecture": self.architecture.to_json(), "id": self.architecture.id}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Final:
+    def from_json(cls, values: Mapping[str, Any]) -> Finalist:
         """The inverse of :meth:`to_json`, without weights."""
         rest = {k: v for k, v in values.items() if k not in ("id", "architecture")}
         return cls(architecture=Architecture.from_json(values["architecture"]), **rest)
@@ -86,41 +126,34 @@ def train_to_end(
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     goal: Objective | None = None,
     start: Callable[[Architecture], Mapping[str, Tensor]] | None = None,
-) -> Final:
+    trainer: Trainer | None = None,
+) -> Finalist:
     """Train an architecture with the whole recipe and measure its costs.
 
     Args:
         goal: which epoch counts, as in :func:`archsmith.train.train`.
         start: gives the state dict to begin with.
+        trainer: in place of the problem's own training.
 
     Raises:
         WorkError: the training diverged.
     """
-    from ..train import Diverged, train
+    from ..evaluate.training import TrainingEvaluator
+    from ..train import Diverged
 
     began = time.perf_counter()
-    model = problem.space.build(architecture, seed=seed)
-    if start is not None:
-        model.load_state_dict(start(architecture))
+    trainer = trainer or TrainingEvaluator.for_problem(problem, goal)
     try:
-        trained = train(
-            model,
-            problem.task,
-            problem.data,
-            problem.recipe,
-            seed=seed,
-            device=problem.device,
-            goal=goal,
-            on_epoch=on_epoch,
-        )
+        trained = trainer.train(architecture, seed, None, on_epoch, start)
     except Diverged as error:
         raise WorkError(
             f"trial {number}", "a training that converges", error.reason, "a lower learning rate"
         ) from error
     seconds = time.perf_counter() - began
-    fill(problem.space.build(architecture, seed=seed), trained.best_state, f"trial {number}")
+    model = problem.space.build(architecture, seed=seed)
+    fill(model, trained.best_state, f"trial {number}")
     costs, measured = measure(problem, model)
-    return Final(
+    return Finalist(
         number,
         architecture,
         seed,
@@ -130,6 +163,7 @@ def train_to_end(
         trained.curve,
         seconds,
         weights=trained.best_state,
+        problem=problem,
     )
 
 
@@ -154,7 +188,7 @@ def measure(problem: Problem, model: nn.Module) -> tuple[dict[str, float], dict[
     return costs, asdict(latency)
 
 
-def noise(history: History, winner: Final | None) -> list[str]:
+def noise(history: History, winner: Finalist | None) -> list[str]:
     """What to say where a latency stayed noisy although it was measured again."""
     said = []
     trials = [t.number for t in history.trials if noisy(t.metrics)]
@@ -171,7 +205,7 @@ def noise(history: History, winner: Final | None) -> list[str]:
     return said
 
 
-def look_at_test(problem: Problem, final: Final) -> None:
+def look_at_test(problem: Problem, final: Finalist) -> None:
     """Score on the test part, once; a second call changes nothing.
 
     What each example has in the metrics is had again where it is no longer there.
@@ -187,7 +221,7 @@ def look_at_test(problem: Problem, final: Final) -> None:
     final.parts = parts(model, task, part, facts, device=problem.device)
 
 
-def model_of(problem: Problem, final: Final) -> nn.Module:
+def model_of(problem: Problem, final: Finalist) -> nn.Module:
     """The trained plain module, on the CPU and in evaluation mode."""
     model = problem.space.build(final.architecture, seed=final.seed)
     fill(model, final.weights, f"trial {final.number}")
@@ -213,7 +247,7 @@ def fill(model: nn.Module, state: Mapping[str, Any], where: str) -> None:
 
 
 def compared(
-    one: Final, other: Final, goal: Objective, metrics: Sequence[Metric]
+    one: Finalist, other: Finalist, goal: Objective, metrics: Sequence[Metric]
 ) -> Comparison | None:
     """One final against another on the test examples; ``None`` where they are the same, or where
     the task tells no parts of examples.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._support.errors import InputError, StoreError, undamaged
 from .._support.weights import read, write
@@ -16,9 +16,19 @@ from ..study import Store
 from ..study.meta import RESTORE
 from ..study.study import seed_of
 from ..task.problem import Problem
-from .finalist import Final, compared, key_of, look_at_test, parts_path, train_to_end, weights_path
-from .latency import remeasure
+from .finalist import (
+    Finalist,
+    compared,
+    key_of,
+    look_at_test,
+    parts_path,
+    train_to_end,
+    weights_path,
+)
 from .reopening import keep_examples
+
+if TYPE_CHECKING:
+    from ..evaluate import Remeasured, Trainer
 
 #: Gives the weights that the training of an architecture starts from.
 Start = Callable[[Architecture], Mapping[str, Any]]
@@ -30,10 +40,12 @@ SPARE = 3
 _MEASURED = 50
 
 
-class Finals:
+class Finalists:
     """Trains architectures to the end under one recipe and the same seeds, each once.
 
-    ``start`` gives weights to begin with, those of a supernet; else each begins with new ones.
+    ``start`` gives weights to begin with, those of a supernet; else each begins with new ones. A
+    ``trainer`` trains in place of the problem's own training; ``clock`` measures anew what limits
+    are about.
     With ``seeds`` each is trained so often; the training that is best on the validation part is
     the one that is used, and finalists are compared by the mean of theirs. With a store that has a
     folder, figures are notes of the study and weights are files, so what was trained before an
@@ -48,8 +60,10 @@ class Finals:
         goal: Objective | None = None,
         start: Start | None = None,
         seeds: int = 1,
+        trainer: Trainer | None = None,
+        clock: Remeasured | None = None,
     ) -> None:
-        self.seeds = seeds
+        self.seeds, self.trainer, self.clock = seeds, trainer, clock
         self.problem, self.store, self.seed, self.goal = problem, store, seed, goal
         self.start = start
         self.notes: dict[str, Any] = store.record().notes
@@ -58,9 +72,9 @@ class Finals:
         self.comparison: Comparison | None = None
         #: Weights that were kept and are damaged or gone, by their keys, in words.
         self.damaged: dict[str, str] = {}
-        self._live: dict[str, Final] = {}
+        self._live: dict[str, Finalist] = {}
 
-    def known(self, architecture: Architecture) -> Final | None:
+    def known(self, architecture: Architecture) -> Finalist | None:
         """The architecture's final figures and weights, if it was trained to the end.
 
         Of several trainings the one that is best on the validation part. Where its weights are no
@@ -69,7 +83,7 @@ class Finals:
         kept = self.repeats(architecture)
         return self._load(min(kept, key=self._validated)) if kept else None
 
-    def repeats(self, architecture: Architecture) -> list[Final]:
+    def repeats(self, architecture: Architecture) -> list[Finalist]:
         """All trainings of an architecture so far, without weights."""
         return repeats_of(self.notes, architecture)
 
@@ -78,7 +92,7 @@ class Finals:
         architecture: Architecture,
         number: int,
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
-    ) -> Final:
+    ) -> Finalist:
         """The architecture trained to the end, from the record where it was before."""
         for repeat in range(self.seeds):
             kept = self.repeats(architecture)[repeat : repeat + 1]
@@ -96,7 +110,7 @@ class Finals:
         number: int,
         repeat: int,
         on_epoch: Callable[[Mapping[str, float]], None] | None,
-    ) -> Final:
+    ) -> Finalist:
         # The same seeds for all, so that winner and default differ in nothing but the architecture.
         final = train_to_end(
             self.problem,
@@ -106,6 +120,7 @@ class Finals:
             on_epoch,
             self.goal,
             self.start,
+            self.trainer,
         )
         final.repeat = repeat
         self._keep(final)
@@ -114,7 +129,7 @@ class Finals:
             self.problems.append(f"{label} was trained to the end again: {damage}")
         return final
 
-    def _load(self, final: Final) -> Final | None:
+    def _load(self, final: Finalist) -> Finalist | None:
         """The same with its weights; ``None`` where they are damaged or were never kept."""
         folder, key = self.store.folder, final.key
         if key in self._live or folder is None:
@@ -126,17 +141,18 @@ class Finals:
             return None
         with contextlib.suppress(InputError):  # it is looked at again
             final.parts, _ = read(parts_path(folder, key), final.parts_checksum)
+        final.problem = self.problem
         self._live[key] = final
         return final
 
-    def _validated(self, final: Final) -> tuple[float, float]:
+    def _validated(self, final: Finalist) -> tuple[float, float]:
         goal = self.goal.loss(final.metrics) if self.goal else 0.0
         return goal, final.metrics.get("loss", 0.0)
 
-    def _order(self, history: History) -> Callable[[Final], tuple[float, ...]]:
+    def _order(self, history: History) -> Callable[[Finalist], tuple[float, ...]]:
         """Which finalist is better: by limits, then by objectives on the mean of its trainings."""
 
-        def key(final: Final) -> tuple[float, ...]:
+        def key(final: Finalist) -> tuple[float, ...]:
             mean = mean_of([repeat.metrics for repeat in self.repeats(final.architecture)])
             losses = (objective.loss(mean) for objective in history.objectives)
             # Ties go to the lower loss, as they do in a history.
@@ -144,7 +160,7 @@ class Finals:
 
         return key
 
-    def test(self, final: Final) -> Final:
+    def test(self, final: Finalist) -> Finalist:
         """Look at the test part, once, and keep what was seen."""
         seen = bool(final.test)
         if seen and final.parts:
@@ -164,7 +180,7 @@ class Finals:
         count: int,
         on_final: OnFinal | None = None,
         first: Sequence[Architecture] = (),
-    ) -> tuple[Final | None, Final | None]:
+    ) -> tuple[Finalist | None, Finalist | None]:
         """Train the best ``count`` trials and the default to the end; the winner and the default.
 
         The winner is the finalist that keeps the limits and is best on the validation part by the
@@ -176,7 +192,7 @@ class Finals:
         finalists before the others, whatever their figures.
         """
         default = self.problem.space.default()
-        done: list[Final] = []
+        done: list[Finalist] = []
         for tried, trial in enumerate(self._candidates(history, count, first)):
             kept = any(self._keeps(final, history) for final in done)
             if (len(done) >= count and kept) or tried >= count + SPARE:
@@ -210,22 +226,23 @@ class Finals:
         self, history: History, count: int, first: Sequence[Architecture]
     ) -> Iterator[Trial]:
         """Trials for training to the end, best first; measured again where latency is limited."""
-        clocked = [limit for limit in history.limits if limit.metric == "latency_ms"]
+        timed = self.clock.clocked if self.clock is not None else ()
+        clocked = [limit for limit in history.limits if limit.metric in timed]
         if not clocked:
-            yield from finalists(history, count + SPARE, first)
+            yield from best_trials(history, count + SPARE, first)
             return
         nearest: tuple[float, Trial] | None = None
-        front = finalists(history, _MEASURED, first)
+        front = best_trials(history, _MEASURED, first)
         # Of several objectives the front alone may have nobody who keeps the limit.
         within = [t for t in history.full if history.violation(t.metrics) == 0]
         order: dict[Architecture, Trial] = {}
         for trial in [*front, *history.ranked(within)]:
             order.setdefault(trial.architecture, trial)
         for trial in [*order.values()][:_MEASURED]:
-            latency = self._measured(trial, clocked)
-            if latency is None:
+            measured = self._measured(trial, clocked)
+            if measured is None:
                 continue
-            over = violation({"latency_ms": latency}, clocked)
+            over = violation(measured, clocked)
             if over == 0:
                 nearest = (0.0, trial)
                 yield trial
@@ -234,28 +251,29 @@ class Finals:
         if nearest is not None and nearest[0] > 0:
             yield nearest[1]
 
-    def _measured(self, trial: Trial, limits: Sequence[Limit]) -> float | None:
-        """The latency of a trial, measured now; ``None`` where that fails."""
-        known = self.known(trial.architecture)
+    def _measured(self, trial: Trial, limits: Sequence[Limit]) -> Mapping[str, float] | None:
+        """The clocked metrics of a trial, measured now; ``None`` where that fails."""
+        known, clock = self.known(trial.architecture), self.clock
         try:
-            latency = (
-                known.costs["latency_ms"]
-                if known is not None
-                else remeasure(self.problem, trial.architecture).median
-            )
+            if known is not None and all(limit.metric in known.costs for limit in limits):
+                measured: Mapping[str, float] = known.costs
+            else:
+                assert clock is not None
+                measured = clock.remeasure(trial.architecture)
         except Exception as error:
             self.problems.append(f"trial {trial.number} could not be measured again: {error}")
             return None
-        if violation({"latency_ms": latency}, limits) > 0:
-            told = ", ".join(map(str, limits))
-            self.problems.append(
-                f"trial {trial.number}, measured again, takes {latency:.3g} ms and breaks {told}"
-            )
-        return latency
+        for limit in limits:
+            if limit.violation(measured) > 0:
+                value = measured[limit.metric]
+                self.problems.append(
+                    f"trial {trial.number}, measured again, takes {value:.3g} ms and breaks {limit}"
+                )
+        return measured
 
     def _try(
         self, architecture: Architecture, number: int, label: str, on_final: OnFinal | None
-    ) -> Final | None:
+    ) -> Finalist | None:
         def told(metrics: Mapping[str, float]) -> None:
             if on_final is not None:
                 on_final(label, metrics)
@@ -270,10 +288,10 @@ class Finals:
             self.problems.append(f"{label} failed when trained to the end: {reason[:200]}")
             return None
 
-    def _keeps(self, final: Final, history: History) -> bool:
+    def _keeps(self, final: Finalist, history: History) -> bool:
         return violation(final.metrics, history.limits) == 0.0
 
-    def _keep(self, final: Final) -> None:
+    def _keep(self, final: Finalist) -> None:
         self._live[final.key] = final
         if self.store.folder is not None:
             keep_examples(self.store.folder, self.problem.data)
@@ -281,13 +299,13 @@ class Finals:
             final.checksum = write(path, final.weights)
         self._note(final)
 
-    def _note(self, final: Final) -> None:
+    def _note(self, final: Finalist) -> None:
         name = f"final.{final.key}"
         self.notes[name] = final.to_json()
         self.store.note(name, self.notes[name])
 
 
-def finalists(history: History, count: int, first: Sequence[Architecture] = ()) -> list[Trial]:
+def best_trials(history: History, count: int, first: Sequence[Architecture] = ()) -> list[Trial]:
     """The trials worth training to the end, best first; each architecture once.
 
     Those of ``first`` that finished and keep the limits come before the others.
@@ -303,12 +321,12 @@ def finalists(history: History, count: int, first: Sequence[Architecture] = ()) 
     return (ahead + [t for t in ordered if t.architecture not in first])[:count]
 
 
-def repeats_of(notes: Mapping[str, Any], architecture: Architecture) -> list[Final]:
+def repeats_of(notes: Mapping[str, Any], architecture: Architecture) -> list[Finalist]:
     """The trainings of an architecture that notes tell of, without weights."""
-    found: list[Final] = []
+    found: list[Finalist] = []
     while note := notes.get(f"final.{key_of(architecture, len(found))}"):
         with undamaged(f"note {len(found)} of {architecture.id}", "a training to the end", RESTORE):
-            found.append(Final.from_json(note))
+            found.append(Finalist.from_json(note))
     return found
 
 

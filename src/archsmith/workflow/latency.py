@@ -16,9 +16,7 @@ from ..task.problem import Problem
 if TYPE_CHECKING:
     from ..evaluate import Evaluator
     from ..evaluate.latency import LatencyEvaluator
-    from ..hardware.clock import Latency
     from ..hardware.predictor import LatencyPredictor
-    from ..space import Architecture
 
 #: Architectures behind a predictor that nobody asked for.
 _SAMPLES = 60
@@ -72,7 +70,8 @@ def latency_evaluator(
         )
     if not samples or few:
         return measured
-    return PredictedLatencyEvaluator(_predictor(problem, folder, samples, on_measured))
+    predictor = _predictor(problem, folder, samples, on_measured)
+    return PredictedLatencyEvaluator(predictor, measured)
 
 
 def save_predictor(study: Study) -> None:
@@ -87,11 +86,6 @@ def save_predictor(study: Study) -> None:
             if _NOTE not in study.store.record().notes:
                 study.prepare(partial(study.store.note, _NOTE, part.predictor.to_json()))
             return
-
-
-def remeasure(problem: Problem, architecture: Architecture) -> Latency:
-    """The latency of an architecture, measured so that a limit which it keeps is kept again."""
-    return measured_latency(problem).measure(architecture, confirm=True)
 
 
 def _predictor(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,19 +15,20 @@ from ..history.trust_facts import tally
 from ..space import Architecture
 from ..strategy import Strategy, named, strategies
 from ..supernet import methods
-from .latency import remeasure
+from .listener import OnShared
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..evaluate import Evaluator
     from ..evaluate.shared import SharedWeightsEvaluator
     from ..space import Space
     from ..study import Store, Study
     from ..study.stopping import Pruner
     from ..supernet.method import Method, Session
+    from ..supernet.session import KnownCosts
     from ..supernet.supernet import Supernet
     from ..task.problem import Problem
+    from .plan import SearchPlan
 
 #: Trials on shared weights where no number is given: each costs a pass over the validation part.
 TRIALS = 100
@@ -42,8 +43,22 @@ _STEPS = 4000
 #: Upper bound of the epochs where time decides.
 _MOST = 100
 
-#: Called with each row of the supernet's curve and the planned number of epochs.
-OnShared = Callable[[Mapping[str, float], int], None]
+
+@dataclass(frozen=True)
+class OneShot:
+    """What a search on shared weights is to be, before its problem is known.
+
+    Attributes:
+        method: trains the supernet.
+        then: searches on it.
+    """
+
+    method: Method
+    then: Strategy
+
+    @property
+    def name(self) -> str:
+        return f"{self.method.name}+{self.then.name}"
 
 
 class OnSharedWeights(Strategy):
@@ -52,23 +67,17 @@ class OnSharedWeights(Strategy):
     Args:
         method: trains the supernet.
         then: searches on it.
+        evaluator: judges by the weights.
     """
 
-    def __init__(self, method: Method, then: Strategy) -> None:
-        self.method, self.then = method, then
+    def __init__(self, method: Method, then: Strategy, evaluator: SharedWeightsEvaluator) -> None:
+        self.method, self.then, self.evaluator = method, then, evaluator
         self.name = f"{method.name}+{then.name}"  # type: ignore[misc]
         self.derived: list[Architecture] = []
-        self._evaluator: SharedWeightsEvaluator | None = None
 
-    @property
-    def evaluator(self) -> SharedWeightsEvaluator:
-        """Judges by the weights; set once the problem is known."""
-        assert self._evaluator is not None
-        return self._evaluator
-
-    @evaluator.setter
-    def evaluator(self, evaluator: SharedWeightsEvaluator) -> None:
-        self._evaluator = evaluator
+    def begin_with(self, architectures: Sequence[Architecture]) -> None:
+        """Propose these first: what the method derived from the trained weights."""
+        self.derived = list(architectures)
 
     def check(self, space: Space, history: History) -> None:
         self.method.check(space, history.objectives, history.limits)
@@ -85,7 +94,7 @@ class OnSharedWeights(Strategy):
         return self.then.propose(space, history, rng)
 
 
-def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
+def one_shot(strategy: str | Strategy | Method) -> OneShot | None:
     """What a strategy's name or value means, where it is a one-shot method; ``None`` where not.
 
     ``"spos"`` is the method with the default strategy on its weights, ``"spos+nsga2"`` another.
@@ -93,8 +102,6 @@ def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
     Raises:
         UnknownNameError: a name that is neither, or one on either side of the ``+``.
     """
-    if isinstance(strategy, OnSharedWeights):
-        return strategy
     if isinstance(strategy, Strategy):
         return None
     if isinstance(strategy, str):
@@ -103,8 +110,8 @@ def one_shot(strategy: str | Strategy | Method) -> OnSharedWeights | None:
             if ":" not in first and first not in strategies.names():
                 raise unknown("strategy", first, [*strategies.names(), *methods.names()])
             return None
-        return OnSharedWeights(methods.get(first)(), named(then or "auto")())
-    return OnSharedWeights(strategy, named("auto")())
+        return OneShot(methods.get(first)(), named(then or "auto")())
+    return OneShot(strategy, named("auto")())
 
 
 def epochs_of(problem: Problem, given: int | None, timed: bool) -> int:
@@ -226,7 +233,7 @@ class Sharing:
             wanted = self.study.trials
             check_weights(self.strategy.evaluator, wanted is None or len(record.ended) < wanted)
             found = [Architecture.from_json(values) for values in known["derived"]]
-            self.strategy.derived = found
+            self.strategy.begin_with(found)
             return
         net = self._supernet()  # what is refused here leaves the folder free for another study
         self.study.prepare(lambda: self._train(net))
@@ -250,7 +257,6 @@ class Sharing:
         epochs = problem.fidelity.epochs or problem.recipe.epochs
         folder = study.store.folder
         seconds = None if self.budget is None else TRAINING * self.budget
-        method.costs = self._costs
         try:
             session = train_supernet(
                 net,
@@ -263,6 +269,7 @@ class Sharing:
                 seconds=seconds,
                 objectives=study.objectives,
                 limits=study.limits,
+                costs=self._known_costs(),
                 checkpoint=folder / "supernet" if folder else None,
                 on_epoch=lambda row: self.on_epoch(row, epochs) if self.on_epoch else None,
             )
@@ -283,11 +290,8 @@ class Sharing:
 
     def _derive(self, session: Session) -> str:
         """Take what the method derives; why it derives nothing, if so."""
-        clocked = any(limit.metric.startswith("latency") for limit in self.study.limits)
-        predicted = "latency_error" in self.study.evaluator.provides
-        self.strategy.method.confirmed = self._confirmed if clocked and predicted else None
         try:
-            self.strategy.derived = self.strategy.method.derive(session, DERIVED)
+            self.strategy.begin_with(self.strategy.method.derive(session, DERIVED))
         except WorkError as error:
             # The strategy that follows keeps limits as well.
             return f"{self.strategy.method.name} derives nothing: {error.expected}, got {error.got}"
@@ -307,12 +311,27 @@ class Sharing:
             self._known[architecture] = found
         return self._known[architecture]
 
-    def _confirmed(self, architecture: Architecture) -> Mapping[str, float]:
-        """What it costs, its latency measured now; nothing where it cannot be measured."""
-        try:
-            return {"latency_ms": remeasure(self.problem, architecture).median}
-        except Exception:
-            return {"latency_ms": math.inf}  # a predictor told its latency, but it does not run
+    def _known_costs(self) -> KnownCosts:
+        """What the study's evaluators that need no training say, and a clock where it matters."""
+        from ..evaluate.base import Stages
+        from ..supernet.session import KnownCosts
+
+        whole = self.study.evaluator
+        timed = whole.remeasured if isinstance(whole, Stages) else None
+        limited = {limit.metric for limit in self.study.limits}
+        if timed is None or not limited & set(timed.clocked):
+            return KnownCosts(self._costs)
+        if not timed.estimated:
+            return KnownCosts(self._costs, clocked=timed.clocked)
+
+        def confirm(architecture: Architecture) -> Mapping[str, float]:
+            try:
+                return timed.remeasure(architecture)
+            except Exception:
+                # It was told by a predictor, but does not run.
+                return dict.fromkeys(timed.clocked, math.inf)
+
+        return KnownCosts(self._costs, confirm=confirm)
 
     def _facts(self, session: Session, net: Supernet) -> dict[str, Any]:
         method = self.strategy.method
@@ -337,40 +356,34 @@ def inherited(
     return lambda architecture: evaluator.supernet.extract(architecture).state_dict()
 
 
-def check_options(
-    folder: Path | None,
-    workers: int,
-    share: float | None,
-    evaluator: Evaluator | None,
-    stop: Pruner | None,
-) -> None:
+def check_options(plan: SearchPlan, pruner: Pruner | None) -> None:
     """Refuse options that make no sense with shared weights.
 
     Raises:
         InputError: which, and what to do instead.
     """
-    if workers > 1 and folder is None:
+    if plan.workers > 1 and plan.run is None:
         raise InputError(
             "workers",
             "a run folder, from which workers read the weights",
             "none",
             "run='runs/name', or workers=1",
         )
-    if share is not None:
+    if plan.share is not None:
         raise InputError(
             "share",
             "nothing: shared weights train on the whole training part",
-            str(share),
+            str(plan.share),
             "epochs or time shorten the training",
         )
-    if evaluator is not None:
-        raise InputError(
-            "evaluator", "none beside a one-shot method, which brings its own", evaluator.name
-        )
-    if stop is not None:
+    if plan.evaluator is not None:
+        given = plan.evaluator if isinstance(plan.evaluator, str) else plan.evaluator.name
+        wanted = "none beside a one-shot method, which brings its own"
+        raise InputError("evaluator", wanted, given)
+    if pruner is not None:
         raise InputError(
             "stop",
             "nothing: a trial on shared weights is not trained",
-            stop.name,
+            pruner.name,
             "a strategy whose trials are trained, such as auto",
         )

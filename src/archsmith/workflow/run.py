@@ -22,15 +22,15 @@ from ..study import SqliteStore, Store
 from ..study.meta import RESTORE, check_kept, objectives_in
 from ..study.record import as_history
 from ..task.problem import Problem, SpaceLike
-from .finalist import Final, model_of, noise
-from .finalists import Finals, Start, repeats_of
+from .finalist import Finalist, model_of, noise
+from .finalists import Finalists, Start, repeats_of
 from .reopening import kept_values, outline, reopen
 from .standing import environment_of, failures_in, graph_of, predictions_of, progress_of
 
 if TYPE_CHECKING:
     from ..export.parity import Parity
     from ..history.trust import Trust
-    from ..report.content import Finalist, ReportContent
+    from ..report.content import FinalistRow, ReportContent
 
 #: Of the note about a supernet, what the report shows.
 SHOWN = ("method", "epochs", "seconds", "parameters", "curve", "stopped")
@@ -147,7 +147,7 @@ class Run:
         number: int | None = None,
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
         test: bool = False,
-    ) -> Final:
+    ) -> Finalist:
         """Train a trial's architecture to the end; what was trained before is not trained again.
 
         Args:
@@ -158,7 +158,7 @@ class Run:
         with SqliteStore(self.folder) as store:
             goal, start = self.goals[0][0], self._start()
             seeds = self.meta.get("final_seeds") or 1
-            finals = Finals(self.problem, store, self.meta["seed"], goal, start, seeds)
+            finals = Finalists(self.problem, store, self.meta["seed"], goal, start, seeds)
             architecture, which = self._chosen(number)
             final = finals.train(architecture, which, on_epoch)
             if test or number is None:
@@ -169,7 +169,7 @@ class Run:
     @ordinary()
     def export(
         self, to: str | Path, number: int | None = None, onnx: Any = "auto"
-    ) -> tuple[Final, Parity]:
+    ) -> tuple[Finalist, Parity]:
         """Write a trained architecture as files; see :func:`archsmith.export.export`.
 
         Raises:
@@ -224,7 +224,7 @@ class Run:
         except (KeyError, TypeError, ValueError):  # anybody may have written it
             return None
 
-    def repeats(self, role: str) -> list[Final]:
+    def repeats(self, role: str) -> list[Finalist]:
         """All trainings of the ``winner`` or the ``default``, without weights."""
         final = self._noted(role)
         return repeats_of(self.record.notes, final.architecture) if final else []
@@ -335,18 +335,18 @@ class Run:
             return self.history.trials[winner.number]
         return self.history.best()
 
-    def _noted(self, role: str) -> Final | None:
+    def _noted(self, role: str) -> Finalist | None:
         note = self.record.notes.get(f"final.{self.record.notes.get(role)}")
         with self.undamaged():
-            return Final.from_json(note) if note else None
+            return Finalist.from_json(note) if note else None
 
     def undamaged(self) -> AbstractContextManager[None]:
         """Around what reads values of the record: what does not fit is told as damage."""
         return undamaged(str(self.folder), "a record as archsmith writes it", RESTORE)
 
-    def _final(self, architecture: Architecture) -> Final | None:
+    def _final(self, architecture: Architecture) -> Finalist | None:
         with SqliteStore(self.folder, read=True) as store:
-            finals = Finals(self.outline, store, self.meta["seed"], self.goals[0][0])
+            finals = Finalists(self.outline, store, self.meta["seed"], self.goals[0][0])
             final = finals.known(architecture)
         if final is None and (damage := next(iter(finals.damaged.values()), "")):
             raise InputError(
@@ -357,13 +357,13 @@ class Run:
             )
         return final
 
-    def _finalists(self) -> list[Finalist]:
-        from ..report.content import Finalist
+    def _finalists(self) -> list[FinalistRow]:
+        from ..report.content import FinalistRow
 
         roles = {"winner": "best of the search", "default": "default"}
         found = [(role, self._noted(role)) for role in roles]
         return [
-            Finalist(
+            FinalistRow(
                 roles[role],
                 final.validation,
                 final.test,
@@ -385,7 +385,7 @@ class Run:
             self.left_out.append(f"no {name}: {why}")
         return None
 
-    def _predictions(self, winner: Final | None) -> bytes | None:
+    def _predictions(self, winner: Finalist | None) -> bytes | None:
         if winner is None:
             return None
         problem = self.problem  # says of space and data what is missing, before the outline does

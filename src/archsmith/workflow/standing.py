@@ -15,7 +15,7 @@ from ..study.fidelity import worth
 from ..study.record import Record
 from ..task.contracts import Pictures, deployment_of
 from ..task.problem import Problem
-from .finalist import Final, model_of
+from .finalist import Finalist, model_of
 
 #: Parts of evaluations do not add up to whole numbers exactly.
 _SLACK = 1e-9
@@ -32,7 +32,7 @@ def graph_of(problem: Problem, architecture: Architecture) -> Any:
     return trace_graph(model, problem.example())
 
 
-def predictions_of(problem: Problem, final: Final) -> bytes | None:
+def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
     """A picture of predictions on the validation part, where the task has one; else nothing."""
     import torch
 
@@ -48,7 +48,7 @@ def predictions_of(problem: Problem, final: Final) -> bytes | None:
     return buffer.getvalue()
 
 
-def environment_of(meta: Mapping[str, Any], winner: Final | None) -> dict[str, str]:
+def environment_of(meta: Mapping[str, Any], winner: Finalist | None) -> dict[str, str]:
     """What the study ran on and with, by name, for people."""
     fidelity, recipe = meta["fidelity"], meta["recipe"]
     found = {name: str(value) for name, value in meta["versions"].items()}

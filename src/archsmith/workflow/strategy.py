@@ -13,8 +13,8 @@ from ..strategy.keep_limits import KeepLimits
 from ..study.reach import Reach
 from ..task.problem import Problem
 from .advice import ProxyAdvice
-from .oneshot import one_shot
-from .result import Listener
+from .listener import Listener
+from .oneshot import OneShot, one_shot
 
 if TYPE_CHECKING:
     from ..supernet.method import Method
@@ -34,7 +34,8 @@ def within(chosen: Strategy, reach: Reach) -> Strategy:
     return KeepLimits(chosen)
 
 
-def strategy_of(strategy: str | Strategy | Method) -> Strategy:
+def strategy_of(strategy: str | Strategy | Method) -> Strategy | OneShot:
+    """What a name or a value means."""
     sharing = one_shot(strategy)
     if sharing is not None:
         return sharing
@@ -42,12 +43,12 @@ def strategy_of(strategy: str | Strategy | Method) -> Strategy:
     return named(strategy)() if isinstance(strategy, str) else strategy
 
 
-def refuse_inherit(chosen: Strategy) -> None:
+def refuse_inherit(chosen: Strategy | OneShot) -> None:
     wanted = "a one-shot method, whose weights can be inherited"
     raise InputError("inherit", wanted, chosen.name)
 
 
-def refuse_proxy(proxy: str | None, chosen: Strategy) -> None:
+def refuse_proxy(proxy: str | None, chosen: Strategy | OneShot) -> None:
     if proxy is not None:
         raise InputError(
             "proxy", "a strategy whose trials are trained", chosen.name, "leave the proxy out"

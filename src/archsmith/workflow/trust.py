@@ -201,22 +201,15 @@ class _Judging:
         return value / 100 if self.metric == "accuracy" and value > _PERCENT else value
 
     def _train(self, architecture: Architecture) -> dict[str, float]:
-        from ..train import Diverged, train
+        from ..evaluate.training import TrainingEvaluator
+        from ..train import Diverged
 
-        problem = self.run.problem
-        model = problem.space.build(architecture, seed=self.seed)
         began = time.perf_counter()
+        trainer = TrainingEvaluator.for_problem(
+            replace(self.run.problem, recipe=self.recipe), self.run.goals[0][0]
+        )
         try:
-            trained = train(
-                model,
-                problem.task,
-                problem.data,
-                self.recipe,
-                seed=self.seed,
-                device=problem.device,
-                goal=self.run.goals[0][0],
-            )
-            metrics = trained.metrics
+            metrics = trainer.train(architecture, self.seed).metrics
         except Diverged:
             metrics = {self.metric: float("nan")}
         return {**metrics, "seconds": time.perf_counter() - began}

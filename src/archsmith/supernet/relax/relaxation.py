@@ -17,8 +17,8 @@ from ...data.splits import Batch
 from ...history.objective import Limit, Objective, violation
 from ...space.architecture import Answer, Architecture
 from ...space.decision import Categorical, Decision
-from ..method import Costs, Method
-from ..session import Session
+from ..method import Method
+from ..session import Costs, Session
 from .child import Child, even_mixes, joined_by, open_scales, questions, read_child
 from .collapse import Watch, entropy_share, free_share
 from .curvature import held_curvature
@@ -71,7 +71,6 @@ class Relaxation(Method):
         self.watch = Watch(self.settings.free_bound)
         self.expected: dict[str, ExpectedCost] = {}
         #: Static costs of architectures; the caller may set them before the training.
-        self.costs = self.settings.costs
         self._alphas: Alphas | None = None
         self._child: Child | None = None
         self._opened = -1
@@ -274,7 +273,8 @@ class Relaxation(Method):
         """
         costs, limits = self._costs(session), session.limits
 
-        confirmed = self.confirmed
+        known = session.costs
+        confirmed = known.confirm if known else None
 
         def excess(architecture: Architecture) -> float:
             told = costs(architecture)
@@ -283,7 +283,8 @@ class Relaxation(Method):
                 return over
             return violation({**told, **confirmed(architecture)}, limits)
 
-        clocked = any(limit.metric.startswith("latency") for limit in limits)
+        slow = known.clocked if known else ()
+        clocked = any(limit.metric in slow for limit in limits)
         return derive(
             session.supernet.space,
             self._ranking,
@@ -336,7 +337,8 @@ class Relaxation(Method):
             trained = space.build(architecture, "meta", 0).parameters()
             return {"params": float(sum(p.numel() for p in trained if p.requires_grad))}
 
-        return self.costs or params
+        known = session.costs.of if session.costs else None
+        return self.settings.costs or known or params
 
     def _budgets(self, session: Session, run: RelaxedReading) -> dict[str, ExpectedCost]:
         """What holds the expected costs within the limits."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..._support.errors import InputError
-from ..method import Costs
+from ..session import Costs
 
 
 @dataclass(frozen=True)

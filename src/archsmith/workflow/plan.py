@@ -1,0 +1,213 @@
+"""What somebody wants, as one frozen value: what is learned, what is aimed at, what may be spent.
+
+Python calls, the command line, TOML files, profiles and the record of a run folder share it. A
+field that the command line offers carries the help of its option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .._support.plans import option, told_call
+from ..hardware.options import LatencyOptions
+from ..task.options import ReadOptions, Recipe
+
+if TYPE_CHECKING:
+    from ..evaluate import Evaluator
+    from ..history.objective import Limit, Objective
+    from ..strategy import Strategy
+    from ..study import Executor
+    from ..study.stopping import Pruner
+    from ..supernet.method import Method
+    from ..task.base import Task
+    from ..task.goals import Limits
+    from ..task.own import Measure, Measures
+    from ..task.problem import Problem, SpaceLike
+    from .listener import Listener
+
+#: Trials that are trained to the end.
+FINALISTS = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is learned and aimed at.
+
+    Attributes:
+        space: a ready space by name, a builder, ``"module:function"``, or a :class:`Space`; the
+            task's own if not given.
+        data: a name (``digits``, ``fashion-mnist``), a folder of class folders, an ``.npz``, a CSV;
+            with ``loss`` the data itself: a torch ``Dataset``, a pair of inputs and targets, or
+            three of these (training, validation, test).
+        task: by name, with its own options behind a colon (``few-shot:ways=5``); found from the
+            data if not given.
+        loss, metrics: what data given as objects is learned and judged by, see
+            :class:`~archsmith.task.own.OwnTask`. A study goes on when it is given the same again.
+        maximize, minimize: objectives; the task's own metric if none is named.
+        limits: ``{"params": 200_000}``, or ``["params<=200k", "accuracy>=0.9"]``.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
+        latency: how it is found: :class:`~archsmith.hardware.options.LatencyOptions`, or text such
+            as ``"runtime=onnx,batch=8,threads=2"``.
+        seed: of the search and of training.
+        read: how data is read and split.
+        arguments: of the builder, in place of what the data offers.
+    """
+
+    space: SpaceLike | None = field(
+        default=None, metadata=option("Ready space, module:function or file.py:function.")
+    )
+    data: Any = "digits"
+    _: KW_ONLY
+    task: str | None = field(
+        default=None, metadata=option("Task; found from the data if left out.")
+    )
+    loss: Measure | None = None
+    metrics: Measures | None = None
+    maximize: str | Sequence[str] = field(default=(), metadata=option("Metric to maximise."))
+    minimize: str | Sequence[str] = field(default=(), metadata=option("Metric to minimise."))
+    limits: Limits = field(
+        default=(), metadata=option("Hard limit, such as 'params<=200k'.", "limit")
+    )
+    device: str = field(default="auto", metadata=option("auto, cpu, cuda, cuda:1, ..."))
+    latency: LatencyOptions | str | None = field(
+        default=None,
+        metadata=option("How latency is found, such as runtime=onnx,batch=8,threads=2."),
+    )
+    seed: int = field(default=0, metadata=option("Seed of the search and of training."))
+    read: ReadOptions | None = None
+    arguments: Mapping[str, Any] | None = None
+
+    def open(self, **trained: Any) -> Problem:
+        """Open data, task and space.
+
+        Args:
+            trained: how trials and finalists are trained, see
+                :func:`~archsmith.task.problem.open_problem`.
+
+        Raises:
+            InputError: a name, a path, an option or the data is wrong.
+        """
+        from ..task.problem import open_problem
+
+        return open_problem(
+            self.space,
+            self.data,
+            task=self._task(),
+            options=self.read,
+            arguments=self.arguments,
+            device=self.device,
+            latency=LatencyOptions.parse(self.latency)
+            if isinstance(self.latency, str)
+            else self.latency,
+            **trained,
+        )
+
+    def goals(self, problem: Problem) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
+        """Objectives and limits. Raises InputError for a metric that nothing gives."""
+        from .evaluator import objectives_for
+
+        return objectives_for(problem, self.maximize, self.minimize, self.limits)
+
+    def _task(self) -> str | Task | None:
+        if self.loss is None and not self.metrics:
+            return self.task
+        from ..task.own import own_task
+
+        return own_task(self.task, self.loss, self.metrics)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchPlan(Plan):
+    """How a search goes, what it may spend and how it ends.
+
+    Attributes:
+        strategy: a name, or a :class:`Strategy`. The name of a one-shot method (``spos``, ``enas``,
+            ``darts``, …) or a :class:`Method` trains shared weights first and judges trials by
+            them; ``"spos+nsga2"`` says which strategy searches on them.
+        proxy: a zero-cost proxy (``naswot``, ``az-nas``, ``vote``, …) whose scores of untrained
+            architectures pick the first trials.
+        evaluator: in place of training, by name or as it is; costs are measured beside it. One that
+            is a :class:`Trainer` too trains the finalists.
+        trials, time: the budget; 24 trials if neither is given, 100 on shared weights. Time is
+            seconds or ``"10m"``; three quarters of it go into a supernet.
+        trial_time: that one trial may take; it fails then. Without, one that takes ten times as
+            long as the slowest that finished, and a minute at least, is stopped and tried again,
+            and fails the third time.
+        workers: processes that evaluate; 1 evaluates here. With several GPUs each has its own.
+        executor: where trials run, by name or as it is.
+        run: a folder that keeps the study; the same call on it resumes. Nothing is kept without.
+        epochs, share: fidelity of a trial in place of the task's; of a one-shot method ``epochs``
+            are those of the supernet, twice the recipe's or 4,000 steps if not given.
+        recipe: of the training to the end; a trial uses it at its fidelity.
+        final_epochs: epochs of the training to the end, in place of the recipe's.
+        finalists: how many of the best trials are trained to the end; 0 stops after the search.
+        final_seeds: how often each of them and the default is trained, each time with another seed:
+            mean and spread are told, and the one that is best on the validation part is kept.
+        inherit: start their training from the shared weights instead of new ones.
+        stop: stops hopeless trials while they train: ``"median"``, ``"curve"`` or a
+            :class:`~archsmith.study.Pruner`. The epochs that they trained count.
+        command: what to show as the command that repeats the search.
+        listener: what is told while it works.
+    """
+
+    strategy: str | Strategy | Method = field(
+        default="auto", metadata=option("Search strategy or one-shot method.")
+    )
+    proxy: str | None = field(
+        default=None, metadata=option("Zero-cost proxy that picks the first trials.")
+    )
+    evaluator: str | Evaluator | None = field(
+        default=None,
+        metadata=option("What judges a trial, in place of training (archsmith list evaluators)."),
+    )
+    trials: int | None = field(
+        default=None, metadata=option("Trials; 24 without --time, 100 on shared weights.")
+    )
+    time: float | str | None = field(
+        default=None, metadata=option("Time for the search, such as 10m.")
+    )
+    trial_time: float | str | None = field(
+        default=None,
+        metadata=option("Time after which a trial fails; by what others took if not given."),
+    )
+    workers: int = field(default=1, metadata=option("Processes that evaluate."))
+    executor: str | Executor = field(
+        default="local", metadata=option("Where trials run (archsmith list executors).")
+    )
+    run: str | Path | None = field(
+        default=None, metadata=option("Run folder; the same command on it resumes.")
+    )
+    epochs: int | None = field(
+        default=None, metadata=option("Epochs of a trial, or of a supernet.")
+    )
+    share: float | None = field(
+        default=None, metadata=option("Share of the training data a trial uses.")
+    )
+    recipe: Recipe | None = None
+    final_epochs: int | None = field(
+        default=None, metadata=option("Epochs of a training to the end.")
+    )
+    finalists: int = field(default=FINALISTS, metadata=option("Best trials trained to the end."))
+    final_seeds: int = field(
+        default=1, metadata=option("Seeds that each of them and the default is trained with.")
+    )
+    inherit: bool = field(
+        default=False, metadata=option("Finalists start from the shared weights.")
+    )
+    stop: str | Pruner | None = field(
+        default=None, metadata=option("Stop hopeless trials early: median or curve.")
+    )
+    command: str = ""
+    listener: Listener | None = field(default=None, compare=False)
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder by its absolute path."""
+        return Path(self.run).absolute() if self.run is not None else None
+
+    def call(self) -> str:
+        """The command that repeats the search, or the Python call."""
+        return self.command or told_call("search", self, ("command", "listener"))
