@@ -37,10 +37,9 @@ from ..task.problem import Problem
 from .evaluator import build_evaluator, named_evaluator, named_in
 from .finalists import Finalists
 from .latency import latency_evaluator, save_predictor
-from .listener import Listener
+from .listener import Listener, OnShared
 from .oneshot import (
     OneShot,
-    OnShared,
     OnSharedWeights,
     Sharing,
     check_inherit,
