@@ -12,8 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from archsmith._support.errors import InputError, MissingExtraError, WorkError
-from archsmith.export import export, formats
+from archsmith.export import export
 from archsmith.export.bundle import read_record
+from archsmith.export.pt2 import PT2
+from archsmith.export.weights import read_safetensors, write_safetensors
 from archsmith.hardware import runtimes
 from archsmith.space import Space, choose
 from archsmith.task import ReadOptions, task
@@ -226,8 +228,8 @@ def test_a_record_of_something_else_is_not_replaced(digits, tmp_path):
 
 def test_a_file_that_disagrees_is_removed_and_reported(digits, tmp_path, monkeypatch):
     chosen, data, space, model = digits
-    true_read = formats.read_pt2
-    monkeypatch.setattr(formats, "read_pt2", lambda path: lambda x: true_read(path)(x) + 0.01)
+    true_read = PT2.read
+    monkeypatch.setattr(PT2, "read", lambda self, path: lambda x: true_read(self, path)(x) + 0.01)
     target = tmp_path / "out"
     with pytest.raises(WorkError, match=r"model\.pt2 differs .* 0\.01"):
         export(model, chosen, data, space, space.default(), target, onnx=False)
@@ -293,7 +295,7 @@ def test_a_full_disk_leaves_nothing_half_done(digits, tmp_path, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(formats, "write_pt2", full)
+    monkeypatch.setattr(PT2, "write", full)
     with pytest.raises(WorkError, match="No space left"):
         export(model, chosen, data, space, space.default(), tmp_path / "out", onnx=False)
     assert list(tmp_path.iterdir()) == []
@@ -308,7 +310,7 @@ def test_tied_weights_and_integer_buffers_survive(tmp_path):
             self.norm = nn.BatchNorm1d(4)
 
     model = Tied()
-    formats.write_safetensors(model, Path(tmp_path / "w.safetensors"))
-    back = formats.read_safetensors(Tied(), tmp_path / "w.safetensors")
+    write_safetensors(model, Path(tmp_path / "w.safetensors"))
+    back = read_safetensors(Tied(), tmp_path / "w.safetensors")
     assert back.two.weight is back.one.weight
     assert all(torch.equal(t, model.state_dict()[name]) for name, t in back.state_dict().items())

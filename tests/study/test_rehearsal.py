@@ -14,7 +14,7 @@ import archsmith as nas
 from archsmith._support.errors import SpaceError
 from archsmith._support.weights import read, write
 from archsmith.data.splits import TensorSplit
-from archsmith.export import formats
+from archsmith.export import weights
 from archsmith.hardware.latency import measure_latency
 from archsmith.history.trial import Fidelity
 from archsmith.space.sketch import seeded
@@ -70,10 +70,10 @@ def test_it_is_tried_trained_kept_and_exported(digits, name, tmp_path):
     write(tmp_path / "kept.safetensors", trained.best_state)
     kept = space.build(space.default(), seed=1)
     kept.load_state_dict(read(tmp_path / "kept.safetensors")[0])
-    copy = formats.own_copy(model, space, space.default())
-    formats.write_safetensors(copy, tmp_path / "model.safetensors")
+    copy = weights.own_copy(model, space, space.default())
+    weights.write_safetensors(copy, tmp_path / "model.safetensors")
     fresh = space.build(space.default(), seed=2)
-    again = formats.read_safetensors(fresh, tmp_path / "model.safetensors")
+    again = weights.read_safetensors(fresh, tmp_path / "model.safetensors")
     for other in (kept, copy, again):
         assert torch.allclose(outputs(other, inputs), expected, rtol=1e-5, atol=1e-6)
     assert data.digest() == before

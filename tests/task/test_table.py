@@ -265,22 +265,24 @@ def test_an_npz_of_seconds_is_read_as_the_csv_is(tmp_path: Path) -> None:
 
 
 def test_exported_models_take_large_numbers_whole(tmp_path: Path) -> None:
-    from archsmith.export import formats
+    from archsmith.export.onnx import ONNX
+    from archsmith.export.programs import live
+    from archsmith.export.pt2 import PT2
     from archsmith.hardware.runtimes import has_onnx
 
     task = TabularClassification()
     data = task.read(str(seconds(tmp_path, 1_700_000_000)), ReadOptions())
     model = nn.Linear(1, 2)
     deployed = task.deployable(model, data.facts)
-    expected = formats.live(deployed)(data.test.inputs)
+    expected = live(deployed)(data.test.inputs)
     assert len(expected[:, 0].unique()) > 30
     signature = task.signature(data)
-    formats.write_pt2(deployed, signature, tmp_path / "m.pt2")
-    assert torch.allclose(formats.read_pt2(tmp_path / "m.pt2")(data.test.inputs), expected)
+    PT2().write(deployed, signature, tmp_path / "m.pt2")
+    assert torch.allclose(PT2().read(tmp_path / "m.pt2")(data.test.inputs), expected)
     if not has_onnx():
         pytest.skip("the export extra is not installed")
-    formats.write_onnx(deployed, signature, tmp_path / "m.onnx")
-    read = formats.read_onnx(tmp_path / "m.onnx")(data.test.inputs)
+    ONNX().write(deployed, signature, tmp_path / "m.onnx")
+    read = ONNX().read(tmp_path / "m.onnx")(data.test.inputs)
     assert torch.allclose(read, expected, atol=1e-6)
 
 

@@ -216,13 +216,19 @@ def export(
         bool | None,
         typer.Option("--onnx/--no-onnx", help="Must, or must not, write ONNX; else if it can."),
     ] = None,
+    format_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format", help="Program to write (archsmith list formats); all if left out."
+        ),
+    ] = None,
     space: SpaceName = None,
     data: DataName = None,
     as_json: Json = False,
 ) -> None:
     """Write a trained architecture as safetensors, pt2 and ONNX, each checked after reloading."""
     opened = _open(run, space, data)
-    final, parity = opened.export(to, trial, "auto" if onnx is None else onnx)
+    final, parity = opened.export(to, trial, "auto" if onnx is None else onnx, format_ or None)
     if as_json:
         print_json(parity.to_json())
         return

@@ -17,6 +17,8 @@ class Kind(StrEnum):
     strategies = "strategies"
     methods = "methods"
     evaluators = "evaluators"
+    executors = "executors"
+    formats = "formats"
     proxies = "proxies"
     predictors = "predictors"
     losses = "losses"
@@ -44,6 +46,8 @@ def list_(kind: Kind) -> None:
 
 def _registry(kind: Kind) -> Any:
     from .. import data, evaluate, metric, predictor, proxy, strategy, supernet, task, zoo
+    from ..export.registry import formats
+    from ..study.executors import executors
     from ..transfer import fewshot, pretrained, zeroshot
 
     return {
@@ -51,6 +55,8 @@ def _registry(kind: Kind) -> Any:
         Kind.strategies: strategy.strategies,
         Kind.methods: supernet.methods,
         Kind.evaluators: evaluate.evaluators,
+        Kind.executors: executors,
+        Kind.formats: formats,
         Kind.proxies: proxy.proxies,
         Kind.predictors: predictor.predictors,
         Kind.losses: metric.losses,

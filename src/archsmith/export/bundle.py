@@ -8,7 +8,7 @@ import math
 import os
 import platform
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +21,7 @@ from ..task.contracts import deployment_of
 from .card import card
 from .parity import Parity, compare
 from .record import FORMAT, first_line, outputs_of, read_record
+from .registry import formats_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,23 +29,12 @@ if TYPE_CHECKING:
     from ..space import Space
     from ..space.architecture import Architecture
     from ..task.base import Data, Signature, Task
+    from .format import ExportFormat
 
 __all__ = ["export", "read_record"]
 
-#: All that an export writes; a folder that holds anything else is not replaced.
-_FILES = frozenset(
-    (
-        "README.md",
-        "architecture.json",
-        "model.onnx",
-        "model.onnx.data",
-        "model.pt2",
-        "model.safetensors",
-        "parity.json",
-    )
-)
-#: The same, and what was half written.
-_OWN = re.compile(rf"({'|'.join(map(re.escape, sorted(_FILES)))})(\.\d+\.tmp)?")
+#: What every export holds.
+_ALWAYS = ("README.md", "architecture.json", "model.safetensors", "parity.json")
 _EXAMPLES = 64  # of the validation part, for the checks
 
 
@@ -60,6 +50,7 @@ def export(
     metrics: Mapping[str, float] | None = None,
     name: str | None = None,
     onnx: bool | Literal["auto"] = "auto",
+    formats: Sequence[str] | None = None,
 ) -> Parity:
     """Write a model as files that load without archsmith, and check each against the live model.
 
@@ -80,6 +71,8 @@ def export(
         name: title of the card; the data's name and the space's if not given.
         onnx: ``True`` must, ``False`` must not, ``"auto"`` writes ``model.onnx`` where the
             ``export`` extra is installed and torch can convert the model.
+        formats: names of the programs that must be written (``archsmith list formats``); without,
+            all that can be.
 
     Raises:
         InputError: ``folder`` holds something that is no export, or other files beside one.
@@ -88,25 +81,24 @@ def export(
             not although it must, or a file did not agree. The other files are there then,
             ``parity.json`` says what was wrong, and the file in question is not left behind.
     """
-    from ..hardware import runtimes
-    from . import formats
+    from .weights import own_copy
 
     target = Path(os.path.abspath(folder))
     _check_target(target)
-    if onnx is True:
-        runtimes.require_onnx()
-    plain, signature = (
-        formats.own_copy(model, space, architecture),
-        deployment_of(task).signature(data),
-    )
+    wanted = _wanted(onnx, formats)
+    for format_, must in wanted:
+        if must:
+            format_.expect()
+    plain = own_copy(model, space, architecture)
+    signature = deployment_of(task).signature(data)
     with _workplace(target) as work:
         writer = _Writer(work, plain, task, data, space, architecture, signature)
         writer.safetensors()
-        writer.program("model.pt2", formats.write_pt2, formats.read_pt2, must=False)
-        if onnx is True or (onnx == "auto" and runtimes.has_onnx()):
-            writer.program("model.onnx", formats.write_onnx, formats.read_onnx, must=onnx is True)
-        elif onnx == "auto":
-            writer.absent["model.onnx"] = "the export extra is not installed"
+        for format_, must in wanted:
+            if reason := format_.missing():
+                writer.absent[format_.file] = reason
+            else:
+                writer.program(format_.file, format_.write, format_.read, must)
         parity = Parity(target, tuple(writer.checks), writer.absent)
         record = _record(plain, task, data, space, architecture, signature, metrics, name)
         _write_json(work / "architecture.json", record)
@@ -123,6 +115,29 @@ def export(
     return parity
 
 
+def _wanted(
+    onnx: bool | Literal["auto"], names: Sequence[str] | None
+) -> list[tuple[ExportFormat, bool]]:
+    """The formats to write, each with whether it must be there."""
+    found = [(each, names is not None) for each in formats_of(names)]
+    if onnx is False:
+        return [(each, must) for each, must in found if each.name != "onnx"]
+    if onnx is True:
+        found = [(each, must or each.name == "onnx") for each, must in found]
+    return found
+
+
+def _files() -> frozenset[str]:
+    """All that an export writes; a folder that holds anything else is not replaced."""
+    own = [name for each in formats_of() for name in (each.file, *each.beside)]
+    return frozenset((*_ALWAYS, *own))
+
+
+def _own() -> re.Pattern[str]:
+    """The same, and what was half written."""
+    return re.compile(rf"({'|'.join(map(re.escape, sorted(_files())))})(\.\d+\.tmp)?")
+
+
 class _Writer:
     """Writes model files into a folder, reads them back and keeps what came of it."""
 
@@ -136,13 +151,13 @@ class _Writer:
         architecture: Architecture,
         signature: Signature,
     ) -> None:
-        from . import formats
+        from .programs import live
 
         self.folder, self.model, self.signature = folder, model, signature
         self.deployment, self.facts = deployment_of(task), data.facts
         self.space, self.architecture = space, architecture
         self.deployable = self.deployment.deployable(model, data.facts)
-        self.live = formats.live(self.deployable)
+        self.live = live(self.deployable)
         examples = data.validation.head(_EXAMPLES).inputs
         self.batches = [examples, take(examples, slice(3)), take(examples, slice(1))]
         self.checks: list[Any] = []
@@ -151,14 +166,15 @@ class _Writer:
 
     def safetensors(self) -> None:
         """The weights, read back into a module that the space builds anew."""
-        from . import formats
+        from .programs import live
+        from .weights import read_safetensors, write_safetensors
 
         def read(path: Path) -> Callable[[Tree], Tree]:
-            fresh = formats.read_safetensors(self.space.build(self.architecture), path)
-            return formats.live(self.deployment.deployable(fresh, self.facts))
+            fresh = read_safetensors(self.space.build(self.architecture), path)
+            return live(self.deployment.deployable(fresh, self.facts))
 
         def write(_: nn.Module, __: Signature, path: Path) -> None:
-            formats.write_safetensors(self.model, path)
+            write_safetensors(self.model, path)
 
         self.program("model.safetensors", write, read, must=True)
 
@@ -267,7 +283,7 @@ def _workplace(target: Path) -> Iterator[Path]:
             with held(work):  # others see that this one is no leftover
                 yield work
         finally:
-            remove_folder(work, _OWN)
+            remove_folder(work, _own())
     except OSError as error:
         raise WorkError(str(target), "to be written", str(error)) from error
 
@@ -281,7 +297,7 @@ def _clear_leftovers(target: Path) -> None:
             if free and path.suffix == ".old" and not target.exists():
                 path.rename(target)  # killed just before the new export took its place
             elif free:
-                remove_folder(path, _OWN)
+                remove_folder(path, _own())
 
 
 def _check_target(target: Path) -> None:
@@ -299,8 +315,8 @@ def _check_target(target: Path) -> None:
         raise InputError(str(target), "a folder to export to", str(error.strerror)) from None
     if not target.is_dir():
         raise InputError(str(target), "a folder to export to", "a file")
-    entries = sorted(target.iterdir())
-    others = [path.name for path in entries if path.name not in _FILES or not path.is_file()]
+    entries, known = sorted(target.iterdir()), _files()
+    others = [path.name for path in entries if path.name not in known or not path.is_file()]
     try:
         if entries and not others:
             read_record(target)
@@ -328,4 +344,4 @@ def _publish(work: Path, target: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    remove_folder(old, _OWN)
+    remove_folder(old, _own())

@@ -8,24 +8,7 @@ from typing import Any
 from .._support.trees import Spec, TensorSpec, spec_from_json, specs
 from ..history.objective import COSTS, Metric
 from .parity import Parity
-
-_PT2 = """\
-```python
-import torch
-model = torch.export.load("model.pt2").module()
-inputs = {torch}  # your raw examples, any number of them
-print(model({call}inputs))
-```
-"""
-
-_ONNX = """\
-```python
-import numpy, onnxruntime
-session = onnxruntime.InferenceSession("model.onnx")
-inputs = {numpy}  # your raw examples, any number of them
-print(session.run(None, {fed})[0])
-```
-"""
+from .registry import formats_of
 
 _WEIGHTS = """\
 ```python
@@ -104,16 +87,7 @@ def _loading(record: Mapping[str, Any], files: set[str]) -> list[str]:
         if isinstance(taken, TensorSpec)
         else f"dict(zip({names}, inputs))",
     }
-    lines: list[str] = []
-    if "model.pt2" in files:
-        lines += [
-            "Raw inputs go in; pre- and post-processing are inside `model.pt2`. Load only a "
-            "`.pt2` that you trust: torch may run code that is in one.",
-            "",
-            _PT2.format(**words),
-        ]
-    if "model.onnx" in files:
-        lines += ["The same without PyTorch:", "", _ONNX.format(**words)]
+    lines = [each.loading(words) for each in formats_of() if each.file in files]
     lines += [
         "`model.safetensors` holds the weights by name, without any code, and "
         "`architecture.json` what they belong to:",

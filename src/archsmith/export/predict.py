@@ -95,14 +95,14 @@ def opened(
 def _runner(
     folder: Path, record: Mapping[str, Any], task: Task, space: Space | None
 ) -> Callable[[Tree], Tree]:
-    from . import formats
-
     space = space or _registered(record)
     if space is not None:
         _check_space(folder, record, space)
         return _built(folder, record, task, space)
     if (folder / "model.onnx").exists():
-        return formats.read_onnx(folder / "model.onnx")
+        from .onnx import ONNX
+
+        return ONNX().read(folder / "model.onnx")
     reference = record["space"]["reference"]
     raise InputError(
         f"space {reference}",
@@ -116,11 +116,9 @@ def _built(
     folder: Path, record: Mapping[str, Any], task: Task, space: Space
 ) -> Callable[[Tree], Tree]:
     from ..task.contracts import deployment_of
-    from . import formats
+    from .programs import live
 
-    return formats.live(
-        deployment_of(task).deployable(_filled(folder, record, space), record["facts"])
-    )
+    return live(deployment_of(task).deployable(_filled(folder, record, space), record["facts"]))
 
 
 def load_model(folder: str | Path, *, space: Space | None = None) -> nn.Module:
@@ -164,7 +162,7 @@ def _filled(folder: Path, record: Mapping[str, Any], space: Space) -> nn.Module:
     from ..space.architecture import Architecture
     from ..space.ordinary import ordinary
     from ..task import task as find_task
-    from . import formats
+    from .weights import read_safetensors
 
     task, facts = find_task(record["task"]), record["facts"]
     with ordinary():
@@ -172,7 +170,7 @@ def _filled(folder: Path, record: Mapping[str, Any], space: Space) -> nn.Module:
         model = space.build(Architecture.from_json(record["architecture"]))
         path = folder / "model.safetensors"
         try:
-            model = formats.read_safetensors(model, path)
+            model = read_safetensors(model, path)
         except Exception as error:
             text = first_line(error)
             raise InputError(str(path), "the weights of this architecture", text) from None

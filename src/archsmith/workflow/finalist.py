@@ -80,7 +80,9 @@ class Finalist:
         return model_of(self._known_problem(), self)
 
     @ordinary()
-    def export(self, folder: str | Path, onnx: Any = "auto") -> Parity:
+    def export(
+        self, folder: str | Path, onnx: Any = "auto", formats: Sequence[str] | None = None
+    ) -> Parity:
         """Write it as files that load without archsmith; see :func:`archsmith.export.export`."""
         from ..export import export
 
@@ -95,6 +97,7 @@ class Finalist:
             folder,
             metrics=metrics,
             onnx=onnx,
+            formats=formats,
         )
 
     def _known_problem(self) -> Problem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
@@ -168,7 +168,11 @@ class Run:
 
     @ordinary()
     def export(
-        self, to: str | Path, number: int | None = None, onnx: Any = "auto"
+        self,
+        to: str | Path,
+        number: int | None = None,
+        onnx: Any = "auto",
+        formats: Sequence[str] | None = None,
     ) -> tuple[Finalist, Parity]:
         """Write a trained architecture as files; see :func:`archsmith.export.export`.
 
@@ -201,6 +205,7 @@ class Run:
             to,
             metrics=metrics | final.costs,
             onnx=onnx,
+            formats=formats,
         )
         return final, parity
 

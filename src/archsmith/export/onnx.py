@@ -1,0 +1,84 @@
+"""Graphs that ONNX runtimes read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .._support.trees import Tree, arguments, leaves
+from ..hardware.runtimes import has_onnx, quiet, require_onnx
+from ..task.base import Signature
+from .format import ExportFormat
+from .programs import dynamic, traced
+
+#: Operator set of ONNX files: the newest that runtimes of the last two years all read.
+OPSET = 20
+
+_LOADING = """\
+The same without PyTorch:
+
+```python
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession("model.onnx")
+inputs = {numpy}  # your raw examples, any number of them
+print(session.run(None, {fed})[0])
+```
+"""
+
+
+class ONNX(ExportFormat):
+    """A graph by torch's dynamo exporter."""
+
+    name = "onnx"
+    file = "model.onnx"
+    beside = ("model.onnx.data",)
+
+    def missing(self) -> str:
+        return "" if has_onnx() else "the export extra is not installed"
+
+    def expect(self) -> None:
+        require_onnx()
+
+    def write(self, deployable: nn.Module, signature: Signature, path: Path) -> None:
+        require_onnx()
+        by_position, by_keyword = arguments(signature.example)
+        single = isinstance(signature.example, Tensor)
+        with quiet():
+            program: Any = torch.onnx.export(
+                traced(deployable, signature),
+                by_position,
+                kwargs=by_keyword,
+                dynamo=True,
+                input_names=[signature.input_name] if single else None,
+                output_names=[signature.output_name] if single else None,
+                dynamic_shapes=dynamic(signature),
+                opset_version=OPSET,
+                verbose=False,
+            )
+            program.save(str(path))
+
+    def read(self, path: Path) -> Callable[[Tree], Tree]:
+        require_onnx()
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        session = onnxruntime.InferenceSession(
+            str(path), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+        names = [taken.name for taken in session.get_inputs()]
+
+        def run(inputs: Tree) -> Tree:
+            arrays = [tensor.numpy() for tensor in leaves(inputs)]
+            outputs = session.run(None, dict(zip(names, arrays, strict=True)))
+            given = tuple(torch.from_numpy(array) for array in outputs)
+            return given[0] if len(given) == 1 else given
+
+        return run
+
+    def loading(self, words: Mapping[str, str]) -> str:
+        return _LOADING.format(**words)

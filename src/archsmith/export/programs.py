@@ -1,0 +1,42 @@
+"""A deployed model as a program: traced with a dynamic batch, and run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from .._support.trees import Tree, arguments, call, clone, map_tensors
+from ..task.base import Signature
+
+
+def live(deployable: nn.Module) -> Callable[[Tree], Tree]:
+    """The model itself, as a function like those that formats give."""
+    return inferring(deployable.eval())
+
+
+def traced(deployable: nn.Module, signature: Signature) -> torch.export.ExportedProgram:
+    """The program that :func:`torch.export.export` makes."""
+    by_position, by_keyword = arguments(signature.example)
+    return torch.export.export(
+        deployable.eval(), by_position, by_keyword, dynamic_shapes=dynamic(signature)
+    )
+
+
+def dynamic(signature: Signature) -> Any:
+    """The batch is dynamic in each tensor."""
+    batch = torch.export.Dim("batch")
+    by_position, by_keyword = arguments(signature.example)
+    return map_tensors(lambda _: {0: batch}, by_keyword or by_position)
+
+
+def inferring(module: Any) -> Callable[[Tree], Tree]:
+    """A module as a function of inputs that it may change."""
+
+    def run(inputs: Tree) -> Tree:
+        with torch.no_grad():
+            return call(module, clone(inputs))  # a model may change its input in place
+
+    return run
