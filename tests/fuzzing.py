@@ -272,7 +272,7 @@ def open_run(path: Path) -> None:
         render(run.content(pictures=False))
     _ = run.problem
     for number in (None, 1):
-        run._final(run._chosen(number)[0])
+        run.trained(run.chosen(number)[0])
 
 
 def predict(path: Path) -> None:

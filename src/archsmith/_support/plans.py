@@ -26,8 +26,13 @@ def option(help: str, flag: str = "") -> dict[str, str]:
     return {"help": help, "flag": flag}
 
 
-def flat(plan: Callable[P, Plan]) -> Callable[[Callable[[Plan], Result]], Callable[P, Result]]:
+def flat(
+    plan: Callable[P, Plan], name: str
+) -> Callable[[Callable[[Plan], Result]], Callable[P, Result]]:
     """Make a function of a plan one of the plan's fields: its signature, its types, its docs.
+
+    Args:
+        name: of the function for users.
 
     So each option stands in one place, and users still write ``search(space, data, trials=9)``.
     """
@@ -37,6 +42,7 @@ def flat(plan: Callable[P, Plan]) -> Callable[[Callable[[Plan], Result]], Callab
         def call(*args: P.args, **kwargs: P.kwargs) -> Result:
             return function(plan(*args, **kwargs))
 
+        call.__name__ = call.__qualname__ = name
         call.__signature__ = inspect.signature(plan)  # type: ignore[attr-defined]
         call.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nArgs:\n{_options(plan)}"
         return call

@@ -61,7 +61,7 @@ def run_plan(plan: ProfilePlan) -> Profile:
     return work.profile()
 
 
-profile = flat(ProfilePlan)(run_plan)
+profile = flat(ProfilePlan, "profile")(run_plan)
 
 
 def _search(plan: ProfilePlan, problem: Problem) -> list[str]:

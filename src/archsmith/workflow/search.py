@@ -50,9 +50,10 @@ from .oneshot import (
     trials_of,
 )
 from .plan import SearchPlan
+from .recorded import open_store
 from .reopening import signature_of
 from .result import SearchResult
-from .run import Run, open_store
+from .run import Run
 from .strategy import advised, first_of, refuse_inherit, refuse_proxy, strategy_of, within
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     for doubt in (reach.doubt, _untrained(judge, sharing, plan.finalists)):
         if doubt:
             tell.doubt(doubt)
-    _try_out(problem, plan.seed, plan.evaluator is None or plan.finalists > 0)
+    trainer = judge if isinstance(judge, Trainer) else None
+    _try_out(problem, plan.seed, plan.evaluator is None or (plan.finalists > 0 and trainer is None))
     with open_store(plan.folder) as store:
         check_inherit(store, plan.inherit)
         study = Study(
@@ -106,7 +108,8 @@ def run_plan(plan: SearchPlan) -> SearchResult:
             trial_time=most,
             fidelity=problem.fidelity,
             stop=pruner,
-            meta=_meta(plan, problem, store, chosen, wanted, budget),
+            meta=_meta(plan, problem, store, chosen, wanted, budget)
+            | {"trainer": judge.name if judge and trainer else ""},
             on_event=tell.event,
         )
         save_predictor(study)
@@ -115,14 +118,13 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         ended = _work(study, problem, sharing, budget, tell.shared)
         result = _result(ended, problem, plan.folder)
         if not result.interrupted and plan.finalists and ended.best is not None:
-            trainer = judge if isinstance(judge, Trainer) else None
             _train_finalists(plan, result, store, sharing, trainer, whole.remeasured)
     if plan.folder is not None:
         _report(result, Run(plan.folder, problem=problem))
     return result
 
 
-search = flat(SearchPlan)(run_plan)
+search = flat(SearchPlan, "search")(run_plan)
 
 
 def _checked_budget(
