@@ -40,11 +40,20 @@ def flat(
     def decorate(function: Callable[[Plan], Result]) -> Callable[P, Result]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Result:
-            return function(plan(*args, **kwargs))
+            try:
+                made = plan(*args, **kwargs)
+            except TypeError as error:  # an argument that is none, told of the name that was called
+                told = str(error).replace(f"{_name(plan)}.__init__()", f"{name}()")
+                raise TypeError(told) from None
+            return function(made)
 
         call.__name__ = call.__qualname__ = name
-        call.__signature__ = inspect.signature(plan)  # type: ignore[attr-defined]
-        call.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nArgs:\n{_options(plan)}"
+        given = inspect.signature(plan).replace(
+            return_annotation=function.__annotations__["return"]
+        )
+        call.__signature__ = given  # type: ignore[attr-defined]
+        about, raises, errors = inspect.cleandoc(function.__doc__ or "").partition("Raises:")
+        call.__doc__ = f"{about.rstrip()}\n\nArgs:\n{_options(plan)}\n\n{raises}{errors}"
         return call
 
     return decorate
@@ -74,3 +83,7 @@ def _options(plan: Any) -> str:
         if found:
             said.append(rest.partition("\n\n")[0].rstrip())
     return "\n".join(said)
+
+
+def _name(plan: Any) -> str:
+    return str(plan.__qualname__)
