@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from .._support.errors import InputError
+from .._support.errors import DataError, InputError
 from .._support.trees import Tree, leaves, take
 from .dataset import DatasetSplit
 from .numerals import narrowed
@@ -45,6 +49,68 @@ def parts_of(data: Any, validation: float, test: float, seed: int) -> tuple[Spli
     indices = split(whole.strata(), brought, validation, test, seed, "data")
     one, two, three = (_rows(whole, torch.from_numpy(index)) for index in indices)
     return one, two, three
+
+
+@contextlib.contextmanager
+def as_file(data: Any) -> Iterator[Path]:
+    """A file of arrays or of a table with what was given, for the readers of such files.
+
+    So whatever is checked and understood of a file is of an object too.
+
+    Args:
+        data: a pair of inputs and targets, three of these (training, validation, test), or a pandas
+            frame with its target column.
+
+    Raises:
+        InputError: something else; a torch ``Dataset`` needs a loss.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data"
+        try:
+            yield _written(data, path)
+        except DataError as error:
+            where = re.sub(rf"{re.escape(str(path))}\.\w+", "data", error.where)
+            raise DataError(where, error.expected, error.got, error.hint) from None
+
+
+def _written(data: Any, path: Path) -> Path:
+    if hasattr(data, "to_parquet"):
+        data.to_parquet(path.with_suffix(".parquet"), index=False)
+        return path.with_suffix(".parquet")
+    parts = [data] if _is_pair(data) else list(data) if isinstance(data, tuple | list) else []
+    if len(parts) not in (1, 3) or not all(map(_is_pair, parts)):
+        raise InputError(
+            "data",
+            "a name, a path, a pair (inputs, targets), three pairs (training, validation, test) or "
+            "a pandas frame",
+            _told(data),
+            "a torch Dataset comes with what it is judged by: nas.search(space, data=..., "
+            "loss=torch.nn.functional.cross_entropy, metrics={'accuracy': ...})",
+        )
+    if all(hasattr(inputs, "to_parquet") for inputs, _ in parts) and len(parts) == 1:
+        inputs, targets = parts[0]
+        name = getattr(targets, "name", None) or "target"
+        return _written(inputs.assign(**{str(name): np.asarray(targets)}), path)
+    ends = ("",) if len(parts) == 1 else ("_train", "_val", "_test")
+    arrays: dict[str, Any] = {}
+    for end, (inputs, targets) in zip(ends, parts, strict=True):
+        arrays |= {f"x{end}": _array(inputs, "inputs"), f"y{end}": _array(targets, "targets")}
+    np.savez(path.with_suffix(".npz"), **arrays)
+    return path.with_suffix(".npz")
+
+
+def _array(given: Any, what: str) -> Any:
+    array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    if array.dtype.kind == "O":
+        texts = [str(value) for value in array.ravel()]
+        if not all(isinstance(value, str) for value in array.ravel()):
+            raise InputError(what, "numbers or texts", f"values of type {array.dtype}")
+        array = np.array(texts).reshape(array.shape)
+    return array
+
+
+def _is_pair(given: Any) -> bool:
+    return isinstance(given, tuple | list) and len(given) == 2 and not isinstance(given[0], str)
 
 
 def _is_part(given: Any) -> bool:

@@ -147,7 +147,7 @@ def open_problem(
     device = pick_device(device)
     if isinstance(space, str):
         builder_of(space)  # a wrong name is told before the data is read
-    found, data = _opened(source, task, options, recorded)
+    found, data = read_data(source, task, options, recorded)
     wanted = space if space is not None else found.default_space
     if not wanted:
         raise InputError("space", "a builder or a space for data of one's own", "none")
@@ -172,16 +172,36 @@ def open_problem(
     )
 
 
-def _opened(
-    source: Any, task: str | Task | None, options: ReadOptions, recorded: bool
+def read_data(
+    source: Any, task: str | Task | None, options: ReadOptions, recorded: bool = False
 ) -> tuple[Task, Data]:
+    """The task and its data, of a name, a path or the data itself.
+
+    Args:
+        recorded: as in :func:`open_problem`.
+
+    Raises:
+        InputError: nothing that the task reads.
+    """
     from .own import OwnTask
 
     if isinstance(task, OwnTask):
         from ..data.given import parts_of
 
         return task, task.data_of(parts_of(source, options.validation, options.test, options.seed))
-    source = _source(source)
+    if isinstance(source, str | Path):
+        return _read(str(source), task, options, recorded)
+    from ..data.given import as_file
+
+    with as_file(source) as path:
+        found, data = _read(str(path), task, options, recorded)
+        # It is no more there when somebody looks for it again; the data travels itself.
+        return found, replace(data, source="", name="data")
+
+
+def _read(
+    source: str, task: str | Task | None, options: ReadOptions, recorded: bool
+) -> tuple[Task, Data]:
     found = find_task(task) if task else task_for(source, options)
     if not recorded:
         expect_used(found, source, options)
@@ -282,18 +302,6 @@ def builder_of(name: str) -> Callable[..., Any]:
     if not callable(loaded):
         raise SpaceError(name, "a function or module class", type(loaded).__name__)
     return loaded
-
-
-def _source(source: object) -> str:
-    if isinstance(source, str | Path):
-        return str(source)
-    raise InputError(
-        "data",
-        "a name or a path, as a string or a Path",
-        f"a value of type {_type_of(source)}",
-        "objects come with what they are judged by: nas.search(space, data=..., loss=..., "
-        "metrics={...}); or write a file: np.savez('data.npz', x=inputs, y=targets)",
-    )
 
 
 def _check_arguments(space: object, given: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._support.errors import InputError, RunFolderError, undamaged
 from .._support.renamed import warn_renamed
@@ -48,7 +48,7 @@ class Recorded:
         self,
         folder: str | Path,
         space: SpaceLike | None = None,
-        data: str | Path | None = None,
+        data: Any = None,
         *,
         problem: Problem | None = None,
         evaluator: Evaluator | None = None,

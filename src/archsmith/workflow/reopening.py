@@ -24,7 +24,7 @@ from ..study.meta import same_decisions
 from ..study.sameness import data_change
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
-from ..task.problem import Problem, SpaceLike, open_space, pick_device
+from ..task.problem import Problem, SpaceLike, open_space, pick_device, read_data
 from ..zoo import spaces
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def is_own(meta: Mapping[str, Any]) -> bool:
 def reopen(
     meta: Mapping[str, Any],
     space: SpaceLike | None = None,
-    data: str | Path | None = None,
+    data: Any = None,
     where: str = "run folder",
 ) -> Problem:
     """The problem of a recorded study, on its device if that is here, else on what is.
@@ -79,12 +79,13 @@ def reopen(
         RunFolderError: the space asks for other decisions than the study's, or builds other models.
     """
     _check_named(meta, space, data, where, ("space", "data"))
-    source = str(data if data is not None else meta["data"])
-    found = find_task(meta["task"]).read(source, ReadOptions(**meta["read"]))
+    source = data if data is not None else meta["data"]
+    options = ReadOptions(**meta["read"])
+    _, found = read_data(source, meta["task"], options, recorded=True)
     now = {"digest": found.digest(), "facts": found.facts, "summary": found.summary}
     if change := data_change(meta, now):
         raise InputError(
-            f"data {source}",
+            f"data {source}" if isinstance(source, str | Path) else "data",
             f"what the study in {where} was begun on",
             f"other data: {change}",
             "bring it back to what it was, or say where that is now: --data PATH; new data is a "
@@ -185,7 +186,7 @@ def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where:
 def _check_named(
     meta: Mapping[str, Any],
     space: SpaceLike | None,
-    data: str | Path | None,
+    data: Any,
     where: str,
     needed: Sequence[str],
 ) -> None:
@@ -210,6 +211,13 @@ def _check_named(
         )
     if not own and not isinstance(space, Space):
         check_arguments(where, meta["arguments"])
+    if data is None and not source:
+        raise InputError(
+            where,
+            "the data that the study was begun on, which was given as objects",
+            "none",
+            "give the same search again, which goes on; or nas.Run(folder, data=...)",
+        )
     if data is None and source not in datasets.names() and not Path(source).exists():
         raise InputError(
             where,
