@@ -10,7 +10,7 @@ import torch
 
 import archsmith as nas
 from archsmith._support.trees import leaves
-from archsmith.data.split import strata
+from archsmith.data.partition import strata
 from archsmith.data.splits import TensorSplit
 
 

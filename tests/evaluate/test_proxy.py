@@ -10,7 +10,7 @@ from torch import nn
 
 import archsmith as nas
 from archsmith._support.errors import InputError
-from archsmith.data.split import strata
+from archsmith.data.partition import strata
 from archsmith.evaluate import (
     Evaluator,
     Price,

@@ -13,7 +13,7 @@ from torch import nn
 
 import archsmith as nas
 from archsmith._support.errors import RunFolderError
-from archsmith.data.split import strata, subset
+from archsmith.data.partition import strata, subset
 from archsmith.history.trial import Fidelity
 from archsmith.strategy.rungs import ladder
 from archsmith.study.fidelity import offered

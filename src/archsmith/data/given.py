@@ -18,7 +18,7 @@ from .._support.errors import DataError, InputError
 from .._support.trees import Tree, leaves, take
 from .dataset import DatasetSplit
 from .numerals import narrowed
-from .split import split
+from .partition import split, split_by_group, split_by_order
 from .splits import Split, TensorSplit
 
 _EXPECTED = (
@@ -44,10 +44,47 @@ def parts_of(data: Any, validation: float, test: float, seed: int) -> tuple[Spli
         return one, two, three
     if not _is_part(data):
         raise InputError("data", _EXPECTED, _told(data))
+    return split_data(data, validation=validation, test=test, seed=seed)
+
+
+def split_data(
+    data: Any,
+    *,
+    groups: Any = None,
+    order: Any = None,
+    validation: float = 0.2,
+    test: float = 0.2,
+    seed: int = 0,
+) -> tuple[Split, Split, Split]:
+    """Training, validation and test part, for ``nas.search(data=...)``.
+
+    Args:
+        data: a pair of inputs and targets, a torch ``Dataset`` or a :class:`Split`.
+        groups: (n,) who each example is of; those of one are in one part.
+        order: (n,) times; the parts follow each other, training first.
+        validation, test: shares of the examples.
+        seed: of the draw; without groups and order it keeps classes in proportion.
+
+    Raises:
+        InputError: both, or another number of them than examples.
+        DataError: too few groups or times.
+    """
     whole = _part(data)
     brought = np.zeros(len(whole), dtype=np.int8)
-    indices = split(whole.strata(), brought, validation, test, seed, "data")
-    one, two, three = (_rows(whole, torch.from_numpy(index)) for index in indices)
+    if groups is not None and order is not None:
+        raise InputError("split", "groups or order", "both")
+    by = groups if groups is not None else order
+    if by is not None and len(by) != len(whole):
+        raise InputError("split", f"one for each of {len(whole)} examples", str(len(by)))
+    if by is None:
+        found = split(whole.strata(), brought, validation, test, seed, "data")
+    elif groups is None:
+        ranks = np.unique(np.asarray(order), return_inverse=True)[1]
+        found = split_by_order(ranks, brought, validation, test, "data")
+    else:
+        owners = np.unique(np.asarray(groups), return_inverse=True)[1]
+        found = split_by_group(owners, brought, validation, test, seed, "data")
+    one, two, three = (_rows(whole, torch.from_numpy(index)) for index in found)
     return one, two, three
 
 
@@ -87,13 +124,19 @@ def _written(data: Any, path: Path) -> Path:
             "a torch Dataset comes with what it is judged by: nas.search(space, data=..., "
             "loss=torch.nn.functional.cross_entropy, metrics={'accuracy': ...})",
         )
-    if all(hasattr(inputs, "to_parquet") for inputs, _ in parts) and len(parts) == 1:
+    if (
+        len(parts) == 1
+        and not isinstance(parts[0], TensorSplit)
+        and hasattr(parts[0][0], "to_parquet")
+    ):
         inputs, targets = parts[0]
         name = getattr(targets, "name", None) or "target"
         return _written(inputs.assign(**{str(name): np.asarray(targets)}), path)
     ends = ("",) if len(parts) == 1 else ("_train", "_val", "_test")
     arrays: dict[str, Any] = {}
-    for end, (inputs, targets) in zip(ends, parts, strict=True):
+    for end, part in zip(ends, parts, strict=True):
+        both = isinstance(part, TensorSplit)
+        inputs, targets = (part.inputs, part.targets) if both else part
         arrays |= {f"x{end}": _array(inputs, "inputs"), f"y{end}": _array(targets, "targets")}
     np.savez(path.with_suffix(".npz"), **arrays)
     return path.with_suffix(".npz")
@@ -110,6 +153,8 @@ def _array(given: Any, what: str) -> Any:
 
 
 def _is_pair(given: Any) -> bool:
+    if isinstance(given, TensorSplit):
+        return True
     return isinstance(given, tuple | list) and len(given) == 2 and not isinstance(given[0], str)
 
 

@@ -91,6 +91,8 @@ class RawTable:
         target: (n,), texts or float64 values; nothing missing.
         class_names: names of the classes 0, 1, ... where the source brings them.
         parts: as in :class:`Images`.
+        groups: (n,) a number for the group of each row, which stays together in one part.
+        order: (n,) times by which the parts follow each other.
     """
 
     name: str
@@ -101,6 +103,8 @@ class RawTable:
     parts: NDArray[np.int8]
     class_names: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
+    order: NDArray[Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,9 @@ def table_options(source: str) -> frozenset[str]:
     if isinstance(place, str):
         return frozenset({"target"})
     text = place.suffix.lower() != ".npz"
-    return frozenset({"target", "unreadable", "decimal"} if text else {"target", "unreadable"})
+    return frozenset(
+        {"target", "unreadable", "decimal", "group", "order"} if text else {"target", "unreadable"}
+    )
 
 
 def _only_target(read: Anything, target: str | None) -> Anything:
@@ -135,6 +137,8 @@ def read_table(
     target: str | None = None,
     unreadable: Unreadable = "refuse",
     decimal: Decimal | None = None,
+    group: str | None = None,
+    order: str | None = None,
 ) -> RawTable:
     """A table from a name, an ``.npz``, a CSV or a Parquet file.
 
@@ -153,5 +157,5 @@ def read_table(
     if place.suffix.lower() == ".npz":
         return _only_target(arrays.read_table(place, unreadable), target)
     if place.suffix.lower() in tables.SUFFIXES:
-        return tables.read_table(place, target, unreadable, decimal)
+        return tables.read_table(place, target, unreadable, decimal, group, order)
     raise DataError(source, "an .npz, CSV or Parquet file", place.suffix or "a folder")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .._support.trees import Tree, leaves, move, take
-from .split import strata
+from .partition import strata
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

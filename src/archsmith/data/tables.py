@@ -124,12 +124,12 @@ def is_index(name: str, numbers: NDArray[np.float64]) -> bool:
 
 
 def _features(
-    sheet: _Sheet, target: int
+    sheet: _Sheet, others: set[int]
 ) -> tuple[list[Column], list[NDArray[np.float64]], list[str]]:
     """Columns that can tell something, their values, and notes about those left out."""
     columns, values, notes = [], [], []
     for index, (name, cells) in enumerate(zip(sheet.rows.header, sheet.rows.columns, strict=True)):
-        if index == target:
+        if index in others:
             continue
         column, numbers = _column(name, cells, sheet.notation[name])
         distinct = len(set(cells))
@@ -171,6 +171,8 @@ def read_table(
     target: str | None = None,
     unreadable: Unreadable = "refuse",
     decimal: Decimal | None = None,
+    group: str | None = None,
+    order: str | None = None,
 ) -> RawTable:
     """Read a CSV (any of ``, ; tab |``) or Parquet file.
 
@@ -184,6 +186,7 @@ def read_table(
         unreadable: whether rows with missing features are refused, or skipped and noted. A
             missing target is always refused.
         decimal: the decimal sign of numbers such as ``1,288`` that can be read in two ways.
+        group, order: columns that the split goes by, which are no features then.
 
     Raises:
         DataError: an empty or ragged file, missing or infinite values, no feature left, or numbers
@@ -200,7 +203,8 @@ def read_table(
         where = f"{path} line {rows.lines[missing[0]]}, column {name!r}"
         got = f"{wanted[missing[0]]!r} ({len(missing)} of {len(wanted)} targets are missing)"
         raise DataError(where, "a target in every row", got, "fill or remove these rows")
-    columns, values, notes = _features(sheet, position)
+    by = [_split_column(path, sheet, name_, position) for name_ in (group, order)]
+    columns, values, notes = _features(sheet, {position, *(i for i in by if i is not None)})
     if not columns:
         raise DataError(str(path), "at least one column to predict from", "; ".join(notes) or None)
     kept = [*(column.name for column in columns), name]
@@ -217,8 +221,42 @@ def read_table(
         _target(wanted, sheet.notation[name]),
         np.zeros(len(wanted), dtype=np.int8),
         notes=(*rows.notes, *told, *notes),
+        groups=_codes(rows.columns[by[0]]) if by[0] is not None else None,
+        order=_times(rows.columns[by[1]], sheet.notation[str(order)])
+        if by[1] is not None
+        else None,
     )
     return drop_bad_rows(table, str(path), np.asarray(rows.lines), "line", unreadable)
+
+
+def _split_column(path: Path, sheet: _Sheet, name: str | None, target: int) -> int | None:
+    """Position of a column that the split goes by.
+
+    Raises:
+        UnknownNameError: no such column.
+        DataError: the target, or one with missing values.
+    """
+    if name is None:
+        return None
+    position = target_index(path, sheet.rows.header, name)
+    if position == target:
+        raise DataError(str(path), "a column beside the target to split by", repr(name))
+    missing = [i for i, cell in enumerate(sheet.rows.columns[position]) if is_missing(cell)]
+    if missing:
+        where = f"{path} line {sheet.rows.lines[missing[0]]}, column {name!r}"
+        raise DataError(where, "a value in every row to split by", "none")
+    return position
+
+
+def _codes(cells: Sequence[str]) -> NDArray[np.int64]:
+    return np.unique(np.array(cells), return_inverse=True)[1].astype(np.int64)
+
+
+def _times(cells: Sequence[str], notation: Notation | None) -> NDArray[Any]:
+    """Numbers as they are; else texts by their alphabet, as dates like 2026-01-31 sort."""
+    if notation is not None:
+        return np.array(numerals.values(cells, notation), dtype=np.float64)
+    return _codes(cells)
 
 
 def drop_bad_rows(
@@ -259,4 +297,6 @@ def drop_bad_rows(
         target=table.target[kept],
         parts=table.parts[kept],
         notes=(*table.notes, f"{said} skipped: {first}"),
+        groups=None if table.groups is None else table.groups[kept],
+        order=None if table.order is None else table.order[kept],
     )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from .._support.trees import Tree, move
-from ..data.split import subset
+from ..data.partition import subset
 from ..history.trial import Fidelity
 from ..space.architecture import Architecture
 from ..supernet.recalibrate import recalibrate

@@ -89,7 +89,7 @@ class BatchSampling(ABC):
         Raises:
             InputError: too few to keep some back.
         """
-        from ..data.split import holdout
+        from ..data.partition import holdout
 
         return holdout(train.strata(), share, seed)
 

@@ -15,10 +15,10 @@ from .._support.errors import DataError, InputError
 from .._support.options import parse, told
 from ..data.batches import balanced
 from ..data.episodes import Episodes
+from ..data.partition import drawn_parts
 from ..data.raw import TEST, TRAIN, VALIDATION, Images
 from ..data.reclass import disjoint, group_of, mirrored, numbered, turned
 from ..data.source import locate, read_images
-from ..data.split import drawn_parts
 from ..data.splits import Split
 from ..history.trial import Fidelity
 from ..metric import loss_class

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from .._support.errors import DataError
 from ..data import arrays, folder, levels, pixels
 from ..data.names import shown
+from ..data.partition import drawn_parts, split
 from ..data.raw import ClassesBy, Images
 from ..data.source import image_options, kind_of, locate, read_images
-from ..data.split import drawn_parts, split
 from ..data.splits import TensorSplit
 from ..history.trial import Fidelity
 from . import classify

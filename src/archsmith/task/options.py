@@ -87,6 +87,8 @@ class ReadOptions:
         channels: where the channels of an array of images stand, before (``"first"``) or behind
             (``"last"``) height and width; ``None`` goes by the sizes, and asks where these do not
             tell.
+        group: the column whose equal rows stay together in one part (tables): a patient, a store.
+        order: the column of times by which the parts follow each other (tables), training first.
 
     Raises:
         InputError: a field outside its range.
@@ -111,6 +113,14 @@ class ReadOptions:
         metadata=option("Where channels stand, if sizes do not tell (.npz of images)."),
     )
 
+    group: str | None = field(
+        default=None, metadata=option("Column whose rows stay together in one part (tables).")
+    )
+    order: str | None = field(
+        default=None,
+        metadata=option("Column of times; the parts follow each other by it (tables)."),
+    )
+
     def __post_init__(self) -> None:
         together = self.validation + self.test < 1
         shares = "a share above 0; validation and test together below 1"
@@ -122,6 +132,7 @@ class ReadOptions:
             "image_size": (size is None or 1 <= size <= 4096, "None, or from 1 to 4096 pixels"),
             "unreadable": (self.unreadable in ("refuse", "skip"), "'refuse' or 'skip'"),
             "decimal": (self.decimal in (None, "point", "comma"), "'point' or 'comma'"),
+            "group": (self.group is None or self.order is None, "no order beside it"),
             "channels": (self.channels in (None, "first", "last"), "'first' or 'last'"),
         }
         _demand(self, "reading", rules)

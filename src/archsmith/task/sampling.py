@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..data.batches import shuffled
-from ..data.split import holdout, subset
+from ..data.partition import holdout, subset
 from .contracts import BatchSampling
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from torch.nn import functional as F
 
 from .._support.errors import DataError
 from ..data.numerals import number
+from ..data.partition import drawn_parts, split, split_by_group, split_by_order, strata
 from ..data.raw import Kind, RawTable, labelled
 from ..data.source import kind_of, locate, read_table, table_options
-from ..data.split import drawn_parts, split, strata
 from ..data.splits import TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
@@ -45,11 +45,16 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures):
         """The target in words."""
 
     def read(self, source: str, options: ReadOptions) -> Data:
-        table = read_table(source, options.target, options.unreadable, options.decimal)
-        targets, target_facts = self._targets(table)
-        indices = split(
-            strata(targets), table.parts, options.validation, options.test, options.seed, table.name
+        table = read_table(
+            source,
+            options.target,
+            options.unreadable,
+            options.decimal,
+            options.group,
+            options.order,
         )
+        targets, target_facts = self._targets(table)
+        indices = _split(table, targets, options)
         values = rows.raw(table)
         train, validation, test = (
             TensorSplit(torch.from_numpy(values[i]), torch.from_numpy(targets[i])) for i in indices
@@ -257,6 +262,18 @@ class TabularRegression(_Tabular):
     def _target_line(self, train: TensorSplit, facts: Mapping[str, Any]) -> str:
         low, high = float(train.targets.min()), float(train.targets.max())
         return f"{facts['target']!r}: values from {low:g} to {high:g}"
+
+
+def _split(
+    table: RawTable, targets: NDArray[Any], options: ReadOptions
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the parts: by time, by group, or in proportion of the targets."""
+    shares, where = (options.validation, options.test), table.name
+    if table.order is not None:
+        return split_by_order(table.order, table.parts, *shares, where)
+    if table.groups is not None:
+        return split_by_group(table.groups, table.parts, *shares, options.seed, where)
+    return split(strata(targets), table.parts, *shares, options.seed, where)
 
 
 def _repeats(target: NDArray[Any]) -> bool:

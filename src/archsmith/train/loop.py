@@ -15,7 +15,7 @@ from .._support.allocator import keep_memory, release_memory
 from .._support.errors import InputError
 from .._support.trees import Tree, call, move
 from .._support.weights import make_dense, snapshot
-from ..data.split import subset
+from ..data.partition import subset
 from ..data.splits import Batch, Split
 from ..history.objective import Objective
 from ..history.trial import Fidelity

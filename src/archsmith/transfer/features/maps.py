@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from ..._support.errors import InputError, MissingExtraError, unknown
-from ...data.split import strata, subset
+from ...data.partition import strata, subset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -46,17 +46,10 @@ def split(
     Raises:
         DataError: shares that leave nothing to train on, or a part that would be empty.
     """
+    _check_shares(parts, validation, test, where)
     # RandomState's streams are frozen by numpy's promise; those of default_rng are not.
     rng = np.random.RandomState(seed)
-    wanted = {
-        part: 0.0 if (parts == part).any() else share
-        for part, share in ((TEST, test), (VALIDATION, validation))
-    }
-    if min(validation, test) <= 0 or sum(wanted.values()) >= 1:
-        raise DataError(
-            where, "positive shares that sum to less than 1", f"{validation} and {test}"
-        )
-    parts = parts.copy()
+    wanted, parts = _wanted(parts, validation, test), parts.copy()
     pool = np.flatnonzero(parts == TRAIN)
     for group in np.unique(groups[pool]):
         members = rng.permutation(pool[groups[pool] == group])
@@ -67,12 +60,95 @@ def split(
             take = max(1, round(len(members) * share)) if share else 0
             parts[members[start : start + take]] = part
             start += take
+    return _indices(parts, where)
+
+
+def split_by_group(
+    owners: Index, parts: NDArray[np.int8], validation: float, test: float, seed: int, where: str
+) -> tuple[Index, Index, Index]:
+    """As :func:`split`, but examples of one owner (a patient, a speaker) are all in one part.
+
+    Owners are drawn until a part holds its share of the examples.
+
+    Args:
+        owners: (n,) a number for the owner of each example.
+
+    Raises:
+        DataError: as :func:`split`; or too few owners, or one in two parts that the source brings.
+    """
+    _check_shares(parts, validation, test, where)
+    rng = np.random.RandomState(seed)
+    wanted, parts = _wanted(parts, validation, test), parts.copy()
+    outside = np.unique(owners[parts != TRAIN])
+    pool = np.flatnonzero(parts == TRAIN)
+    if np.isin(owners[pool], outside).any():
+        raise DataError(where, "each group in one part", "one that the source has in two")
+    order = rng.permutation(np.unique(owners[pool]))
+    counts = {owner: int((owners[pool] == owner).sum()) for owner in order}
+    place = 0
+    for part, share in wanted.items():
+        held = 0
+        while share and place < len(order) and held < share * len(pool):
+            chosen = order[place]
+            # Where it is nearer to the share without the next group, that goes elsewhere.
+            if held and held + counts[chosen] / 2 > share * len(pool):
+                break
+            parts[pool[owners[pool] == chosen]] = part
+            held, place = held + counts[chosen], place + 1
+    return _indices(parts, where, "groups")
+
+
+def split_by_order(
+    ranks: NDArray[Any], parts: NDArray[np.int8], validation: float, test: float, where: str
+) -> tuple[Index, Index, Index]:
+    """As :func:`split`, but the parts follow each other: training is before validation, and that
+    before test, so that nothing of the future is learned from.
+
+    Args:
+        ranks: (n,) times, or whatever orders the examples; equal ones are in one part.
+
+    Raises:
+        DataError: as :func:`split`; or too few different times.
+    """
+    _check_shares(parts, validation, test, where)
+    wanted, parts = _wanted(parts, validation, test), parts.copy()
+    pool = np.flatnonzero(parts == TRAIN)
+    ordered = pool[np.argsort(ranks[pool], kind="stable")]
+    end = len(ordered)
+    for part in (TEST, VALIDATION):
+        start = end - round(len(pool) * wanted[part])
+        # Equal times go together, to the later part.
+        while 0 < start < end and ranks[ordered[start - 1]] == ranks[ordered[start]]:
+            start -= 1
+        parts[ordered[start:end]] = part
+        end = start
+    return _indices(parts, where, "different times")
+
+
+def _check_shares(parts: NDArray[np.int8], validation: float, test: float, where: str) -> None:
+    wanted = _wanted(parts, validation, test)
+    if min(validation, test) <= 0 or sum(wanted.values()) >= 1:
+        raise DataError(
+            where, "positive shares that sum to less than 1", f"{validation} and {test}"
+        )
+
+
+def _wanted(parts: NDArray[np.int8], validation: float, test: float) -> dict[int, float]:
+    """The share of each part that the source does not bring."""
+    return {
+        part: 0.0 if (parts == part).any() else share
+        for part, share in ((TEST, test), (VALIDATION, validation))
+    }
+
+
+def _indices(
+    parts: NDArray[np.int8], where: str, enough: str = "examples"
+) -> tuple[Index, Index, Index]:
     indices = tuple(np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION, TEST))
     for part_name, index in zip(("training", "validation", "test"), indices, strict=True):
         if len(index) == 0:
-            raise DataError(
-                where, f"enough examples for a {part_name} part", f"{len(parts)} in all"
-            )
+            wanted = f"enough {enough} for a {part_name} part"
+            raise DataError(where, wanted, f"{len(parts)} in all")
     return indices[0], indices[1], indices[2]
 
 

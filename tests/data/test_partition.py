@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from archsmith._support.errors import DataError
+from archsmith.data.partition import split, split_by_group, split_by_order, strata, subset
 from archsmith.data.raw import TEST, TRAIN
-from archsmith.data.split import split, strata, subset
 
 
 def test_split_is_stratified_disjoint_and_complete() -> None:
@@ -65,3 +67,45 @@ def test_subset_is_in_proportion_and_fixed() -> None:
     assert (chosen == subset(groups, 0.1, 7)).all()
     assert (chosen != subset(groups, 0.1, 8)).any()
     assert len(subset(groups, 1.0, 0)) == 152
+
+
+@given(
+    st.lists(st.integers(0, 12), min_size=20, max_size=120).filter(lambda g: len(set(g)) >= 5),
+    st.integers(0, 5),
+)
+def test_groups_stay_together(owners, seed):
+    parts = np.zeros(len(owners), dtype=np.int8)
+    found = split_by_group(np.array(owners), parts, 0.2, 0.2, seed, "x")
+    assert sorted(np.concatenate(found).tolist()) == list(range(len(owners)))
+    seen = [{owners[i] for i in index.tolist()} for index in found]
+    assert not seen[0] & seen[1]
+    assert not seen[0] & seen[2]
+    assert not seen[1] & seen[2]
+    again = split_by_group(np.array(owners), parts, 0.2, 0.2, seed, "x")
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
+
+
+def test_groups_of_equal_size_give_the_shares():
+    owners = np.repeat(np.arange(50), 4)
+    sizes = [len(i) for i in split_by_group(owners, np.zeros(200, np.int8), 0.2, 0.1, 0, "x")]
+    assert sizes == [140, 40, 20]
+
+
+@given(st.lists(st.integers(0, 30), min_size=30, max_size=120).filter(lambda t: len(set(t)) >= 15))
+def test_nothing_of_the_future_is_learned_from(times):
+    ranks = np.array(times)
+    train, validation, test = split_by_order(ranks, np.zeros(len(times), np.int8), 0.2, 0.2, "x")
+    assert ranks[train].max() < ranks[validation].min()
+    assert ranks[validation].max() < ranks[test].min()
+    assert len(train) + len(validation) + len(test) == len(times)
+
+
+def test_too_few_groups_and_times_are_told():
+    parts = np.zeros(20, np.int8)
+    with pytest.raises(DataError, match="enough groups for a"):
+        split_by_group(np.array([0, 1] * 10), parts, 0.2, 0.2, 0, "x")
+    with pytest.raises(DataError, match="enough different times"):
+        split_by_order(np.array([0, 1] * 10), parts, 0.2, 0.2, "x")
+    brought = np.array([0] * 10 + [2] * 10, dtype=np.int8)
+    with pytest.raises(DataError, match="each group in one part"):
+        split_by_group(np.array([0, 1] * 10), brought, 0.2, 0.2, 0, "x")
