@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .._support.trees import shapes
 from ..history.objective import COSTS, Metric
 from ..history.trial import Fidelity
 from ..proxy import Batch, CannotScore, Proxy, SetProxy, check_scores, proxies
@@ -18,6 +17,7 @@ from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Task
 from ..task.contracts import OutputLoss
 from ..task.sampling import draw_one, judged_as_is
+from ..task.tensor import TensorTask
 from .base import Evaluator, Price, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 
@@ -190,16 +190,5 @@ def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
     raw = train.take(draw_one(task, train, size, seed))
     noise = None if judged_as_is(task) else torch.Generator().manual_seed(seed)
     ready = task.prepare_batch(raw, data.facts, noise)
-    for what, tree in zip(("inputs", "targets"), ready, strict=True):
-        if not isinstance(tree, torch.Tensor):
-            raise CannotScore(
-                "proxies", f"{what} of one tensor", shapes(tree), "search without a proxy"
-            )
-    if not isinstance(task, OutputLoss):
-        raise CannotScore(
-            "proxies",
-            "a loss of outputs and targets",
-            f"{task.name}, whose loss takes the model",
-            "search without a proxy",
-        )
-    return Batch(ready.inputs, ready.targets, task.criterion)
+    loss = task.criterion if isinstance(task, OutputLoss) else None
+    return Batch(ready.inputs, ready.targets, loss, whole=not isinstance(task, TensorTask))

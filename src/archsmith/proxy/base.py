@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from .batch import Batch, CannotScore
 from .passes import Passes
@@ -73,9 +73,11 @@ class Proxy(ABC):
             expected = f"a batch of {self.smallest} examples or more"
             got, hint = str(len(batch)), "take a larger batch"
             raise CannotScore(f"proxy {self.name}", expected, got, hint)
+        if self.labelled and batch.loss is None:
+            raise self.refuse("a loss of outputs and targets", "one that takes the model")
         targets = batch.targets
-        classes = not targets.is_floating_point()
-        if self.labelled and classes and bool((targets == targets.flatten()[0]).all()):
+        plain = isinstance(targets, Tensor) and not targets.is_floating_point()
+        if self.labelled and plain and bool((targets == targets.flatten()[0]).all()):
             raise CannotScore(
                 f"proxy {self.name}",
                 "a batch with two classes or more",

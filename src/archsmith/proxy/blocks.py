@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._support.trees import first_tensor
+from .._support.trees import call, first_tensor
 from .base import Proxy
 from .layers import NORMS, TABLES, channels_last, channels_second, kaiming
 from .passes import Passes
@@ -165,7 +165,7 @@ def _run(passes: Passes, model: nn.Module, blocks: list[nn.Module]) -> list[_Fea
         block.register_forward_hook(keep)
     with passes.running():
         kaiming(model)
-        final = first_tensor(model(passes.noise()))
+        final = first_tensor(call(model, passes.noise()))
     if seen and (final is seen[-1].passed or final is seen[-1].raw):
         seen.pop()
     return seen

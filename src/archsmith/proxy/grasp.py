@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import torch
 
+from .._support.trees import call
 from .base import Proxy
 from .layers import weights_of
 from .passes import Passes
@@ -26,7 +27,7 @@ class Grasp(Proxy):
         weights = list(weights_of(model).values())
         cudnn = torch.backends.cudnn.flags(enabled=False)  # its recurrent layers have no second
         with passes.running(), cudnn:
-            loss = passes.loss(model(passes.fed()))
+            loss = passes.loss(call(model, passes.fed()))
             if not loss.requires_grad:
                 return 0.0
             first = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from .._support.trees import shapes
 from .base import Proxy
 from .passes import Passes
 
@@ -46,10 +48,8 @@ class EPENAS(Proxy):
 
     def value(self, passes: Passes) -> float:
         targets = passes.batch.targets
-        if targets.dim() != 1 or targets.is_floating_point():
-            raise self.refuse(
-                "one class for each example", f"targets {tuple(targets.shape)} of {targets.dtype}"
-            )
+        if not isinstance(targets, Tensor) or targets.dim() != 1 or targets.is_floating_point():
+            raise self.refuse("one class for each example", f"targets {shapes(targets)}")
         labels = targets.cpu().numpy()
         kinds = np.unique(labels)
         if len(kinds) == len(labels):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from .._support.errors import InputError
-from .._support.trees import first_tensor
+from .._support.trees import call, first_tensor
 from .base import Proxy
 from .layers import channels_last
 from .passes import Passes
@@ -51,7 +51,7 @@ class MeCo(Proxy):
         for module in model.modules():
             module.register_forward_hook(see)
         with passes.running(), torch.no_grad():
-            model(passes.noise(self.samples))
+            call(model, passes.noise(self.samples))
         if not found:
             raise self.refuse(
                 "layers with more positions (pixels, tokens) than channels",

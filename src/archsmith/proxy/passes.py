@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .._support.allocator import keep_memory
-from .._support.trees import first_tensor
+from .._support.trees import Tree, call, clone, first_tensor, leaves, map_tensors, move, take
 from .batch import Batch, CannotScore
 from .layers import (
     CONVOLUTIONS,
@@ -75,7 +76,8 @@ class Passes:
         keep_memory()
         self.original, self.seed, self.wanted = model, seed, wanted
         self.device = device_of(model)
-        self.batch = Batch(batch.inputs.to(self.device), batch.targets.to(self.device), batch.loss)
+        inputs, targets = move((batch.inputs, batch.targets), self.device)
+        self.batch = replace(batch, inputs=inputs, targets=targets)
         self.told: dict[str, Any] = {}
 
     @cached_property
@@ -98,30 +100,35 @@ class Passes:
         finally:
             torch.backends.mha.set_fastpath_enabled(before)
 
-    def fed(self, start: int = 0, end: int | None = None) -> Tensor:
+    def fed(self, start: int = 0, end: int | None = None) -> Tree:
         """A copy of a part of the inputs: a model may write into what it is given."""
-        return self.batch.inputs[start:end].clone()
+        return clone(take(self.batch.inputs, slice(start, end)))
 
     def loss(self, output: Any, start: int = 0, end: int | None = None) -> Tensor:
         """The loss of a model's output on a part of the batch."""
-        tensor = first_tensor(output)
-        if tensor is None:
-            raise CannotScore(
-                type(self.original).__name__, "a model that gives a tensor", repr(type(output))
-            )
-        return self.batch.loss(tensor, self.batch.targets[start:end])
+        name, loss = type(self.original).__name__, self.batch.loss
+        if loss is None:
+            expected = "a loss of outputs and targets"
+            raise CannotScore(name, expected, "one that takes the model", "score by zen or naswot")
+        told = output if self.batch.whole else first_tensor(output)
+        if told is None:
+            raise CannotScore(name, "a model that gives a tensor", repr(type(output)))
+        return loss(told, take(self.batch.targets, slice(start, end)))
 
-    def noise(self, count: int | None = None) -> Tensor:
+    def noise(self, count: int | None = None) -> Tree:
         """Standard normal inputs like the batch's, ``count`` or as many; where inputs are indices,
         the first of the batch.
 
         To be called while :meth:`running`.
         """
-        inputs = self.batch.inputs
-        if not inputs.is_floating_point():
-            return self.fed(0, count)
-        sizes = (count or len(inputs), *inputs.shape[1:])
-        return torch.randn(sizes, dtype=inputs.dtype).to(self.device)
+
+        def drawn(inputs: Tensor) -> Tensor:
+            if not inputs.is_floating_point():
+                return inputs[:count].clone()
+            sizes = (count or len(inputs), *inputs.shape[1:])
+            return torch.randn(sizes, dtype=inputs.dtype).to(self.device)
+
+        return map_tensors(drawn, self.batch.inputs)
 
     @property
     def gradients(self) -> dict[str, Tensor]:
@@ -171,7 +178,7 @@ def _shared_pass(passes: Passes, wanted: frozenset[str] | set[str]) -> dict[str,
     backwards = wanted & {"gradients", "products", "jacobian"}
     with passes.running(), outputs, _Source(passes.model, inputs, "jacobian" in wanted) as source:
         with codes, torch.set_grad_enabled(bool(backwards)):
-            output = passes.model(source.fed)
+            output = call(passes.model, source.fed)
         told: dict[str, Any] = codes.told()
         if wanted & {"gradients", "products"}:
             loss = passes.loss(output)
@@ -278,11 +285,14 @@ class _Outputs:
 class _Source:
     """What a Jacobian is taken by: the inputs, or the embedding of inputs that are indices."""
 
-    def __init__(self, model: nn.Module, inputs: Tensor, wanted: bool) -> None:
+    def __init__(self, model: nn.Module, inputs: Tree, wanted: bool) -> None:
         self.fed, self._tensor, self._hooks = inputs, None, list[Any]()
-        if wanted and inputs.is_floating_point():
-            self._tensor = inputs.detach().clone().requires_grad_()
-            self.fed = self._tensor.clone()  # a leaf may not be written into
+        self._shapes = [tensor.shape for tensor in leaves(inputs)]
+        numbers = next((t for t in leaves(inputs) if t.is_floating_point()), None)
+        if wanted and numbers is not None:
+            tensor = self._tensor = numbers.detach().clone().requires_grad_()
+            # A leaf may not be written into.
+            self.fed = map_tensors(lambda t: tensor.clone() if t is numbers else t, inputs)
         elif wanted:
             self._hooks = [
                 module.register_forward_hook(self._looked_up)
@@ -304,7 +314,7 @@ class _Source:
         return self._tensor
 
     def _looked_up(self, module: nn.Module, given: Any, output: Tensor) -> Tensor | None:
-        if self._tensor is not None or given[0].shape != self.fed.shape:
+        if self._tensor is not None or given[0].shape not in self._shapes:
             return None  # the first table that is asked for the inputs themselves
         self._tensor = output if output.requires_grad else output.requires_grad_()
         return output.clone()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .._support.trees import first_tensor
+from .._support.trees import call, first_tensor, map_tensors
 from .base import Proxy
 from .layers import NORMS, TABLES, replace, weights_of
 from .passes import Passes, gradient
@@ -31,11 +31,10 @@ class SynFlow(Proxy):
         for module in model.modules():
             if isinstance(module, TABLES):
                 module.register_forward_hook(lambda _, __, output: torch.ones_like(output))
-        inputs = passes.fed(0, 1)
-        fed = torch.ones_like(inputs, dtype=torch.float64) if _numbers(inputs) else inputs
+        fed = map_tensors(_ones, passes.fed(0, 1))
         weights = weights_of(model)
         with passes.running():
-            output = first_tensor(model(fed))
+            output = first_tensor(call(model, fed))
             if output is None:
                 raise self.refuse("a model that gives a tensor", "none")
             slopes = gradient(output.sum(), list(weights.values()))
@@ -43,5 +42,6 @@ class SynFlow(Proxy):
         return sum((w.detach() * g).abs().sum().item() for w, g in pairs)
 
 
-def _numbers(inputs: Tensor) -> bool:
-    return inputs.is_floating_point()
+def _ones(inputs: Tensor) -> Tensor:
+    """Ones in place of numbers; indices as they are."""
+    return torch.ones_like(inputs, dtype=torch.float64) if inputs.is_floating_point() else inputs

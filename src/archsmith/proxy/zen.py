@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .._support.trees import first_tensor
+from .._support.trees import Tree, call, first_tensor, leaves, map_tensors, shapes
 from .base import Proxy
 from .layers import BATCH_NORMS, CONVOLUTIONS, gaussian
 from .links import WithoutLinks
@@ -36,13 +36,14 @@ class Zen(Proxy):
         model = passes.fresh()
         if not any(isinstance(m, CONVOLUTIONS) for m in model.modules()):
             raise self.refuse("a convolutional network", "a model without convolutions")
-        if not passes.batch.inputs.is_floating_point():
-            raise self.refuse("inputs that are numbers", str(passes.batch.inputs.dtype))
+        if not passes.batch.numbers:
+            raise self.refuse("inputs that are numbers", shapes(passes.batch.inputs))
         watch = _Watch(model)
         with passes.running(), torch.no_grad():
             gaussian(model)
             inputs = passes.noise()
-            moved = inputs + _STEP * passes.noise()
+            noise = iter(list(leaves(passes.noise())))
+            moved = map_tensors(lambda tensor: tensor + _STEP * next(noise), inputs)
             output = watch.features(_plain(model, inputs))
             scales = list(watch.scales)  # of the first pass alone
             apart = output - watch.features(_plain(model, moved))
@@ -57,9 +58,9 @@ class Zen(Proxy):
         return math.log(distance) + sum(math.log(scale) for scale in scales if scale > 0)
 
 
-def _plain(model: nn.Module, inputs: Tensor) -> Any:
+def _plain(model: nn.Module, inputs: Tree) -> Any:
     with WithoutLinks():
-        return model(inputs)
+        return call(model, inputs)
 
 
 class _Watch:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 
 from .._support.errors import InputError
+from .._support.trees import call
 from .base import Proxy
 from .layers import weights_of
 from .passes import Passes, gradient
@@ -48,7 +49,7 @@ class ZiCo(Proxy):
         slopes = []
         for start, end in pairwise(ends):
             with passes.running():
-                loss = passes.loss(model(passes.fed(start, end)), start, end)
+                loss = passes.loss(call(model, passes.fed(start, end)), start, end)
                 slopes.append(gradient(loss, weights))
         total = 0.0
         for parts in zip(*slopes, strict=True):
