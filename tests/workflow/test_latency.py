@@ -10,13 +10,13 @@ from torch import nn
 
 import archsmith as nas
 from archsmith._support.errors import InputError, RunFolderError
-from archsmith.hardware.clock import Latency
+from archsmith.evaluate.latency import LatencyEvaluator
 from archsmith.hardware.predictor import LatencyPredictor
 from archsmith.history.trial import History, State, Trial
+from archsmith.task.problem import open_problem
 from archsmith.workflow import finalists as finals
-from archsmith.workflow import latency as timing
-from archsmith.workflow import oneshot
 from archsmith.workflow.finalist import noise
+from archsmith.workflow.latency import measured_latency
 
 OPTIONS = nas.LatencyOptions(seconds=0.004)
 SPACE = f"{Path(__file__).parent / 'oneshot_space.py'}:small"
@@ -27,18 +27,14 @@ def net(features: int, classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, classes))
 
 
-def latency(median: float, spread: float = 0.0) -> Latency:
-    return Latency(median, median, median * (1 + spread), median, 9, 1, 1, "cpu")
-
-
 def test_a_finalist_that_breaks_its_limit_when_measured_again_is_not_trained(monkeypatch):
     measured: list[int] = []
     trained: list[int] = []
 
-    def confirm(problem, architecture) -> Latency:
+    def remeasure(self, architecture) -> dict[str, float]:
         measured.append(architecture["width"])
         # The first two that are looked at take longer than they did.
-        return latency(99.0 if len(measured) <= 2 else 1.0)
+        return {"latency_ms": 99.0 if len(measured) <= 2 else 1.0}
 
     real = finals.train_to_end
 
@@ -48,7 +44,7 @@ def test_a_finalist_that_breaks_its_limit_when_measured_again_is_not_trained(mon
         final.costs["latency_ms"] = 1.0
         return final
 
-    monkeypatch.setattr(finals, "confirm", confirm)
+    monkeypatch.setattr(LatencyEvaluator, "remeasure", remeasure)
     monkeypatch.setattr(finals, "train_to_end", train)
     result = nas.search(
         net,
@@ -68,7 +64,9 @@ def test_a_finalist_that_breaks_its_limit_when_measured_again_is_not_trained(mon
 
 
 def test_where_nobody_keeps_the_limit_again_the_nearest_is_trained_and_told(monkeypatch):
-    monkeypatch.setattr(finals, "confirm", lambda problem, a: latency(60.0 + float(a["width"])))
+    monkeypatch.setattr(
+        LatencyEvaluator, "remeasure", lambda self, a: {"latency_ms": 60.0 + float(a["width"])}
+    )
     real = finals.train_to_end
     trained: list[int] = []
 
@@ -166,11 +164,11 @@ def test_one_shot_searches_keep_a_limit_by_a_predictor(monkeypatch, strategy):
     )
     asked: list[nas.Architecture] = []
 
-    def confirm(problem, architecture) -> Latency:
+    def remeasure(self, architecture) -> dict[str, float]:
         asked.append(architecture)
-        return latency(cost(architecture))
+        return {"latency_ms": cost(architecture)}
 
-    monkeypatch.setattr(oneshot, "confirm", confirm)
+    monkeypatch.setattr(LatencyEvaluator, "remeasure", remeasure)
     result = nas.search(
         SPACE,
         "digits",
@@ -196,12 +194,12 @@ def test_a_derived_architecture_that_breaks_its_limit_by_the_clock_gives_way(mon
     )
     slow: list[nas.Architecture] = []
 
-    def confirm(problem, architecture) -> Latency:
+    def remeasure(self, architecture) -> dict[str, float]:
         if not slow:
             slow.append(architecture)
-        return latency(9.0 if architecture == slow[0] else 1.0)
+        return {"latency_ms": 9.0 if architecture == slow[0] else 1.0}
 
-    monkeypatch.setattr(oneshot, "confirm", confirm)
+    monkeypatch.setattr(LatencyEvaluator, "remeasure", remeasure)
     result = nas.search(
         SPACE,
         "digits",
@@ -227,10 +225,10 @@ def test_a_clock_that_stayed_noisy_is_told():
     assert "noisy clock: the latency of 1 trial (1)" in noise(history, None)[0]
 
 
-def test_confirm_measures_as_the_setting_says(monkeypatch):
-    from archsmith.task.problem import open_problem
-
+def test_what_is_measured_again_is_measured_as_the_problem_says():
     problem = open_problem(net, "iris", device="cpu", latency=nas.LatencyOptions("exported", 2, 1))
-    found = timing.confirm(problem, problem.space.default())
+    found = measured_latency(problem).measure(problem.space.default(), confirm=True)
     assert (found.runtime, found.batch, found.threads) == ("exported", 2, 1)
+    metrics = measured_latency(problem).remeasure(problem.space.default())
+    assert (metrics["latency_batch"], metrics["latency_threads"]) == (2, 1)
     assert torch.get_num_threads() >= 1

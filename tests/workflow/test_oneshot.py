@@ -20,7 +20,7 @@ from archsmith.history.trial import State
 from archsmith.supernet import methods
 from archsmith.workflow.finalist import train_to_end
 from archsmith.workflow.listener import Listener
-from archsmith.workflow.oneshot import OnSharedWeights, one_shot
+from archsmith.workflow.oneshot import OneShot, one_shot
 from archsmith.workflow.run import Run
 from archsmith.workflow.trust import measure_trust
 from moments import set_clock, wait_until
@@ -59,7 +59,7 @@ def test_a_training_that_takes_all_the_time_is_not_for_nothing():
 
 def test_names_say_what_searches_on_the_weights():
     plan = one_shot("fairnas+nsga2")
-    assert isinstance(plan, OnSharedWeights)
+    assert isinstance(plan, OneShot)
     assert (plan.method.name, plan.then.name, plan.name) == ("fairnas", "nsga2", "fairnas+nsga2")
     assert one_shot("evolution") is None
     assert one_shot(nas.SPOS()).name == "spos+auto"

@@ -1,0 +1,116 @@
+"""Every task of the registry keeps the contract of tasks and readers."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+import archsmith as nas
+from archsmith.task import tasks
+from archsmith.task.fewshot import FewShotImages
+from archsmith.task.image import ImageClassification
+from archsmith.task.masked import MaskedPrediction
+from archsmith.task.selfsupervised import SelfSupervisedImages
+from archsmith.task.table import TabularClassification, TabularRegression
+from archsmith.testing.task import TaskContract
+
+
+def shapes(count: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Bright bars, whose place is their class, on noise."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(count) % classes
+    images = generator.integers(0, 60, (count, 12, 12, 1), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:, 3 * label : 3 * label + 3] = 220
+    return images, labels
+
+
+def small(channels: int, classes: int) -> nn.Module:
+    width = nas.choose("width", [6, 8])
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 3, padding=1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(4),
+        nn.Flatten(),
+        nn.Linear(16 * width, classes),
+    )
+
+
+def layer(features: int, outputs: int) -> nn.Module:
+    width = nas.choose("width", [8, 12])
+    return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, outputs))
+
+
+def reader(vocabulary: int, length: int) -> nn.Module:
+    width = nas.choose("width", [8, 12])
+    return nn.Sequential(
+        nn.Embedding(vocabulary, width),
+        nn.Linear(width, 2 * width),
+        nn.ReLU(),
+        nn.Linear(2 * width, vocabulary),
+    )
+
+
+class TestImageClassification(TaskContract):
+    task = ImageClassification()
+    builder = staticmethod(small)
+
+    def write(self, folder: Path) -> Path:
+        images, labels = shapes(60)
+        np.savez(folder / "bars.npz", x=images, y=labels)
+        return folder / "bars.npz"
+
+
+class TestFewShot(TestImageClassification):
+    task = FewShotImages("ways=2,shots=1,queries=2,episodes=20")
+
+    def write(self, folder: Path) -> Path:
+        images, _ = shapes(120)
+        np.savez(folder / "many.npz", x=images, y=np.arange(120) % 12)
+        return folder / "many.npz"
+
+
+class TestSelfSupervised(TestImageClassification):
+    task = SelfSupervisedImages()
+
+
+class TestTabularClassification(TaskContract):
+    task = TabularClassification()
+    builder = staticmethod(layer)
+
+    def write(self, folder: Path) -> Path:
+        lines = [f"{i % 7},{(i * 5) % 11 / 2},{'ab'[i % 2]},{'xyz'[i % 3]}" for i in range(60)]
+        path = folder / "t.csv"
+        path.write_text("one,two,kind,target\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+
+class TestTabularRegression(TestTabularClassification):
+    task = TabularRegression()
+
+    def write(self, folder: Path) -> Path:
+        lines = [f"{i % 7},{(i * 5) % 11 / 2},{'ab'[i % 2]},{i % 7 + i / 97}" for i in range(60)]
+        path = folder / "t.csv"
+        path.write_text("one,two,kind,price\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+
+class TestMaskedPrediction(TaskContract):
+    task = MaskedPrediction("length=16")
+    builder = staticmethod(reader)
+
+    def write(self, folder: Path) -> Path:
+        path = folder / "text.txt"
+        path.write_text("the quick brown fox jumps over the lazy dog. " * 30, encoding="utf-8")
+        return path
+
+
+def test_every_task_has_its_contract_tested():
+    here = Path(__file__).parent
+    told = "\n".join(path.read_text(encoding="utf-8") for path in here.glob("test_*.py"))
+    for name in tasks.names():
+        kind = inspect.unwrap(tasks.get(name)).__name__
+        assert f"task = {kind}(" in told, f"{name}: subclass TaskContract"
