@@ -195,4 +195,13 @@ def _command(
             words += [f"--{objective.direction}", objective.metric]
     for limit in limits:
         words += ["--limit", str(limit)]
-    return shlex.join(words)
+    return shlex.join(words) if search else _call(words)
+
+
+def _call(words: Sequence[str]) -> str:
+    """The Python call for data that no command line can name."""
+    given = ["space", "data=..."]
+    for flag, value in zip(words[::2], words[1::2], strict=True):
+        name = {"limit": "limits"}.get(flag.lstrip("-"), flag.lstrip("-").replace("-", "_"))
+        given.append(f"{name}={value if value.isdigit() else repr(value)}")
+    return f"nas.search({', '.join(given)})"
