@@ -95,7 +95,7 @@ def test_what_cannot_work_is_refused_in_words(digits, name):
         try_out(of(digits, builder))
     text = str(caught.value)
     assert "odd with width=8" in text
-    assert "mend: " in text
+    assert "hint: " in text
     assert len(text) < 1200
 
 

@@ -277,7 +277,7 @@ def test_what_cannot_be_shared_is_refused(builder, parts):
         Supernet(nas.Space(builder))
     for part in parts:
         assert part in str(caught.value)
-    assert "mend:" in str(caught.value)
+    assert "hint:" in str(caught.value)
 
 
 # Natural code.
@@ -553,7 +553,7 @@ def file(tmp_path):
 def test_a_file_of_another_space_is_refused(file, space):
     with pytest.raises(nas.InputError, match=r"one of small.*\{\}") as caught:
         Supernet.load(file, space)
-    assert "mend: open it with the space" in str(caught.value)
+    assert "hint: open it with the space" in str(caught.value)
 
 
 def test_files_that_are_none_are_refused(file, tmp_path):

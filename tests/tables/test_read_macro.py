@@ -70,7 +70,7 @@ def test_a_part_of_a_table_restricts_the_space(name, tmp_path):
     [
         (
             {"arch": "9"},
-            r"column arch, row 2: expected \d digits from . to .*, got 9\n  mend: arch",
+            r"column arch, row 2: expected \d digits from . to .*, got 9\n  hint: arch",
         ),
         ({"mean_acc": float("nan")}, r"column mean_acc, row 2: expected a finite number, got nan"),
         ({"params": "many"}, r"column params: expected numbers"),

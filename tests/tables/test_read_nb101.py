@@ -109,7 +109,7 @@ def test_rows_of_one_graph_are_its_trainings(tmp_path):
     ("changed", "part"),
     [
         ({"arch": str(CHAIN)}, r"row 1: expected each architecture once.*as in row 0"),
-        ({"arch": "(0, 1, 0, 0, 0)"}, r"row 1: expected n x n \+ n numbers.*\n  mend: arch has"),
+        ({"arch": "(0, 1, 0, 0, 0)"}, r"row 1: expected n x n \+ n numbers.*\n  hint: arch has"),
         ({"arch": "()"}, r"row 1: expected n x n \+ n numbers"),
         ({"arch": "(0, 1, 0, 0, 0, 9)"}, r"the last n of them from 0 to 4"),
         ({"arch": "(0, 2, 0, 0, 0, 1)"}, r"0 and 1 in the matrix"),

@@ -65,7 +65,7 @@ def test_unknown_and_repeated_architectures_are_told_by_their_rows():
     broken = columns(arch=np.array(["x", "x", "q", "z"]))
     with pytest.raises(InputError, match=r"column arch, row 2: expected a letter.*got q") as told:
         Rows(PATH, broken, task="b").architectures("arch", decode, "letters, one a row")
-    assert "mend: letters, one a row" in str(told.value)
+    assert "hint: letters, one a row" in str(told.value)
     broken = columns(arch=np.array(["x", "y", "z", "y"]))
     with pytest.raises(InputError, match=r"row 3: expected each.*once, got y again, as in row 1"):
         Rows(PATH, broken, task="b").architectures("arch", decode, "")

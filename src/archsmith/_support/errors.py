@@ -21,7 +21,7 @@ class ArchsmithError(Exception):
         where: the decision, file, option or trial that the error is about.
         expected: what would have been right.
         got: what came instead; left out of the message when ``None``.
-        mend: what the reader can do about it.
+        hint: what the reader can do about it.
     """
 
     exit_status = 1
@@ -34,7 +34,7 @@ class ArchsmithError(Exception):
         if got is not None:
             text += f", got {got}"
         if hint:
-            text += f"\n  mend: {hint}"
+            text += f"\n  hint: {hint}"
         super().__init__(visible(text))
 
     def __reduce__(self) -> tuple[type[ArchsmithError], tuple[str, str, str | None, str | None]]:

@@ -112,13 +112,13 @@ def spoil(array):
         (without("att"), r"the key 'att': numbers \(attributes, classes\).*got keys"),
         (
             changed("features", np.transpose),
-            r"res101.mat features: expected numbers \(d, n\).*\n  mend: transpose it",
+            r"res101.mat features: expected numbers \(d, n\).*\n  hint: transpose it",
         ),
         (changed("features", lambda a: a[:, 1:]), r"got \(9, 59\) with 60 labels"),
         (changed("features", spoil), "features: expected finite numbers.*row 1"),
         (
             changed("labels", lambda a: a - 1),
-            r"labels: expected numbers from 1 to 6.*got 0\n  mend: count from 1",
+            r"labels: expected numbers from 1 to 6.*got 0\n  hint: count from 1",
         ),
         (changed("labels", lambda a: a + 1), "numbers from 1 to 6, one of the classes, got 7"),
         (changed("labels", lambda a: a + 0.5), "labels: expected whole numbers"),
@@ -156,7 +156,7 @@ def test_files_that_are_no_such_files(tmp_path):
         read_zero_shot(other)
     new = tmp_path / "new.mat"
     new.write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(DataError, match=r"version 7.3 \(HDF5\)\n  mend: in MATLAB: save"):
+    with pytest.raises(DataError, match=r"version 7.3 \(HDF5\)\n  hint: in MATLAB: save"):
         read_zero_shot(new)
     pickled = tmp_path / "pickled.npz"
     np.savez(pickled, **arrays())  # names are objects here
