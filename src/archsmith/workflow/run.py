@@ -23,21 +23,9 @@ if TYPE_CHECKING:
 
 
 class Run(Recorded):
-    """A study on disk, which anybody may have written.
+    """A study on disk, trained further, reported and exported; opened as :class:`Recorded` says.
 
-    What its record names is imported and opened only where it is registered, where the record
-    carries this user's signature, or where it is given here.
-
-    Args:
-        folder: the run folder.
-        space: in place of what the record names: where its builder cannot be imported, has moved,
-            or is named by a record that a stranger may have written.
-        data: likewise.
-        problem: what the study works on, where it is open already.
-        evaluator: that the search was given, where it trains finalists in its own way.
-
-    Raises:
-        RunFolderError: there is no study in the folder.
+    What is written goes beside what the search left: a training to the end, a page, an export.
     """
 
     @ordinary()
