@@ -25,6 +25,7 @@ from archsmith.supernet.relax.darts import DARTS, SecondOrderDARTS
 from archsmith.supernet.relax.drnas import DrNAS
 from archsmith.supernet.relax.mixture import Mix, MixingWeights, Scaled
 from archsmith.supernet.relax.relaxation import Relaxation
+from archsmith.supernet.session import KnownCosts
 from archsmith.supernet.supernet import Supernet
 from archsmith.supernet.survey import Surveyor
 from archsmith.supernet.training import train_supernet
@@ -297,8 +298,8 @@ def test_few_latencies_are_measured_to_derive() -> None:
         measured.append(architecture)
         return {"latency_ms": 2.0}
 
-    method.costs = costs
     session = session_of(wide, holdout=0.5, limits=[Limit("latency_ms", "<=", 1.0)])
+    session.costs = KnownCosts(costs, clocked=("latency_ms",))
     method.begin(session)
     measured.clear()
     with pytest.raises(nas.WorkError, match="keep the limits"):

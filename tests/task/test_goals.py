@@ -10,7 +10,7 @@ from archsmith.history.trial import History, State, Trial
 from archsmith.task import task
 from archsmith.task.goals import limits_of, objectives_of, seconds_of
 from archsmith.task.problem import open_problem, open_space
-from archsmith.workflow.finalists import finalists
+from archsmith.workflow.finalists import best_trials
 
 IMAGES = task("image-classification")
 
@@ -82,4 +82,4 @@ def test_finalists_are_the_best_that_keep_the_limits_each_once():
         trial.metrics = {"accuracy": accuracy, "params": params}
         history.add(trial)
         history.close(trial)
-    assert [t.number for t in finalists(history, 2)] == [3, 4]
+    assert [t.number for t in best_trials(history, 2)] == [3, 4]

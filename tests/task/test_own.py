@@ -175,7 +175,7 @@ def test_a_study_goes_on_with_the_same_objects_and_with_no_others(tmp_path: Path
     with pytest.raises(RunFolderError, match="other data"):
         nas.search(halves, changed, run=run, trials=3, epochs=1, finalists=0, **own)
     assert len(nas.Run(run).history.trials) == 2
-    with pytest.raises(InputError, match="give the same call again"):
+    with pytest.raises(InputError, match="give the same search again"):
         _ = nas.Run(run).problem
 
 

@@ -26,6 +26,8 @@ _EXPECTED = (
     "Dataset, a pair (inputs, targets) or a split"
 )
 
+_WITH_LOSS = "nas.search(space, data=..., loss=..., metrics={'accuracy': ...})"
+
 
 def parts_of(data: Any, validation: float, test: float, seed: int) -> tuple[Split, Split, Split]:
     """Training, validation and test part of what was given.
@@ -121,8 +123,7 @@ def _written(data: Any, path: Path) -> Path:
             "a name, a path, a pair (inputs, targets), three pairs (training, validation, test) or "
             "a pandas frame",
             _told(data),
-            "a torch Dataset comes with what it is judged by: nas.search(space, data=..., "
-            "loss=torch.nn.functional.cross_entropy, metrics={'accuracy': ...})",
+            f"a torch Dataset comes with what it is judged by: {_WITH_LOSS}",
         )
     if (
         len(parts) == 1
@@ -143,6 +144,13 @@ def _written(data: Any, path: Path) -> Path:
 
 
 def _array(given: Any, what: str) -> Any:
+    if isinstance(given, tuple | Mapping):
+        raise InputError(
+            what,
+            "one array, tensor or frame",
+            f"a {type(given).__name__} of {len(given)}",
+            f"models of several {what} come with what they are judged by: {_WITH_LOSS}",
+        )
     array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
     if array.dtype.kind == "O":
         texts = [str(value) for value in array.ravel()]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from .._support.trees import Tree, arguments, leaves
-from ..hardware.runtimes import has_onnx, quiet, require_onnx
+from ..hardware import runtimes
+from ..hardware.runtimes import quiet
 from ..task.base import Signature
 from .format import ExportFormat
 from .programs import dynamic, traced
@@ -38,13 +39,13 @@ class ONNX(ExportFormat):
     beside = ("model.onnx.data",)
 
     def missing(self) -> str:
-        return "" if has_onnx() else "the export extra is not installed"
+        return "" if runtimes.has_onnx() else "the export extra is not installed"
 
     def expect(self) -> None:
-        require_onnx()
+        runtimes.require_onnx()
 
     def write(self, deployable: nn.Module, signature: Signature, path: Path) -> None:
-        require_onnx()
+        runtimes.require_onnx()
         by_position, by_keyword = arguments(signature.example)
         single = isinstance(signature.example, Tensor)
         with quiet():
@@ -62,7 +63,7 @@ class ONNX(ExportFormat):
             program.save(str(path))
 
     def read(self, path: Path) -> Callable[[Tree], Tree]:
-        require_onnx()
+        runtimes.require_onnx()
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
