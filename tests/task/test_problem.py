@@ -113,7 +113,7 @@ def test_data_is_a_name_or_a_path(tmp_path):
     table.write_text(f"u,v,label\n{rows}", encoding="utf-8")
     assert open_problem(net, table).source == open_problem(net, str(table)).source == str(table)
     for wrong in (None, 3, torch.zeros(2, 3), {"x": torch.zeros(2, 3)}):
-        with pytest.raises(nas.InputError, match="a name or a path"):
+        with pytest.raises(nas.InputError, match="a name, a path, a pair"):
             open_problem(net, wrong)  # type: ignore[arg-type]
 
 
