@@ -41,6 +41,22 @@ def test_tasks_are_found_by_name_and_by_source() -> None:
         task_for("digts")
 
 
+class Certain(ImageClassification):
+    """Reads what another task reads too, and says that it is meant for nothing else."""
+
+    name = "z-certain"
+
+    def suits(self, source: str, options: ReadOptions | None = None) -> int:
+        return 2 * super().suits(source, options)
+
+
+def test_the_surest_claim_wins_whatever_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {**tasks._places, "z-certain": lambda: Certain}
+    monkeypatch.setattr(tasks, "_places", places)
+    assert isinstance(task_for("digits"), Certain)
+    assert task_for("iris").name == "tabular-classification"
+
+
 def test_a_source_that_no_task_reads(tmp_path: Path) -> None:
     (tmp_path / "notes.docx").write_text("x")
     for source in (tmp_path, tmp_path / "notes.docx"):

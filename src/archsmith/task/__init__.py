@@ -49,7 +49,8 @@ def task(name: str | Task) -> Task:
 
 
 def task_for(source: str, options: ReadOptions | None = None) -> Task:
-    """The first task, by name, that reads such a source (a name or a path).
+    """The task that a source (a name or a path) is most surely meant for; of equals the first by
+    name.
 
     Args:
         options: of these the target column matters: it decides between classes and values.
@@ -61,11 +62,12 @@ def task_for(source: str, options: ReadOptions | None = None) -> Task:
     from ..data.source import READABLE, locate
 
     locate(source)
-    for name in tasks.names():
-        candidate = task(name)
-        if candidate.suits(source, options):
-            return candidate
-    raise DataError(source, READABLE, "something else", "choose the task by its name")
+    candidates = [task(name) for name in tasks.names()]
+    claims = [int(candidate.suits(source, options)) for candidate in candidates]
+    surest = max(claims)
+    if not surest:
+        raise DataError(source, READABLE, "something else", "choose the task by its name")
+    return candidates[claims.index(surest)]
 
 
 __all__ = ["task", "task_for", "tasks"]

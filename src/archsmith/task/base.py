@@ -41,8 +41,10 @@ class Task(ABC):
     default_space: ClassVar[str]
 
     @abstractmethod
-    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
-        """Whether this task reads such a source (a name or a path), without reading it whole."""
+    def suits(self, source: str, options: ReadOptions | None = None) -> int:
+        """How surely such a source (a name or a path) is meant for this task, without reading it
+        whole: 0 (``False``) if the task does not read it, 1 (``True``) if it does, 2 if the source
+        says by itself that it is meant for such a task, whatever else could be read into it."""
 
     @abstractmethod
     def read(self, source: str, options: ReadOptions) -> Data:
