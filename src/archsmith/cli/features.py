@@ -169,7 +169,8 @@ def _read(task: Task, facts: Mapping[str, Any], source: str, options: ReadOption
     _check_like(task, facts, data)
     given = {part: getattr(data, part) for part in PARTS}
     targets = torch.cat([part.targets for part in given.values()])
-    classes = not targets.is_floating_point()
+    # A class for each pixel or character says nothing of an example as a whole.
+    classes = targets.dim() == 1 and not targets.is_floating_point()
     return _Read(
         data.name,
         torch.cat([part.inputs for part in given.values()]),
