@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class Opened:
         return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def _opened(path: Path) -> Any:
+def _opened(path: Path | BinaryIO) -> Any:
     """A file of which only the head was read; ValueError where its picture is too large."""
     from PIL import Image
 
@@ -93,8 +93,9 @@ def _opened(path: Path) -> Any:
     return file
 
 
-def open_image(path: Path) -> Opened:
-    """Decode a file. Raises what pillow raises, and ValueError for values that are no levels."""
+def open_image(path: Path | BinaryIO) -> Opened:
+    """Decode a file, on disk or in memory. Raises what pillow raises, and ValueError for values
+    that are no levels."""
     from PIL import Image, ImageOps
 
     with _opened(path) as file:
