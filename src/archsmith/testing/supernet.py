@@ -12,14 +12,14 @@ import copy
 import pickle
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from .._support.trees import as_spec, example_of
+from .._support.trees import Tree, as_spec, example_of, first_tensor, leaves
 from ..space import Space
 from ..space.architecture import Architecture
 from ..supernet.supernet import Supernet
@@ -53,8 +53,7 @@ class SupernetContract:
 
     def run(self, model: nn.Module) -> Tensor:
         """The model's output, as one tensor."""
-        out: Any = model(example_of(as_spec(self.shape, self.dtype), self.batch))
-        return out if isinstance(out, Tensor) else out[0]
+        return as_one(model(example_of(as_spec(self.shape, self.dtype), self.batch)))
 
     def net(self) -> Supernet:
         """The supernet, as it was made."""
@@ -108,6 +107,16 @@ OPTIMIZERS: list[Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = [
     lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=0.1, nesterov=True),
     lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1),
 ]
+
+
+def as_one(outputs: Tree) -> Tensor:
+    """Outputs as one tensor: a mapping's side by side, of a tuple (a recurrent layer's outputs and
+    its state) the first."""
+    if isinstance(outputs, Mapping):
+        return torch.cat([tensor.flatten(1) for tensor in leaves(outputs)], dim=1)
+    one = first_tensor(outputs)
+    assert one is not None
+    return one
 
 
 def output(model: nn.Module, run: Call) -> Tensor:
