@@ -14,11 +14,15 @@ from archsmith._support.trees import (
     call,
     clone,
     count_examples,
+    filled,
     first_tensor,
     join,
     leaves,
     map_tensors,
     move,
+    spec_from_json,
+    spec_of,
+    spec_to_json,
     take,
 )
 
@@ -57,6 +61,15 @@ def test_a_copy_is_the_same_and_not_the_same_memory(tree):
         assert torch.equal(one, two)
         assert one.data_ptr() != two.data_ptr()
     assert all(tensor.device.type == "meta" for tensor in leaves(move(tree, "meta")))
+
+
+@given(TREES)
+def test_a_tree_is_made_again_of_its_tensors_and_what_it_is_like(tree):
+    spec = spec_from_json(spec_to_json(spec_of(tree)))
+    again = filled(spec, leaves(tree))
+    assert spec_of(again) == spec_of(tree)
+    for one, two in zip(leaves(tree), leaves(again), strict=True):
+        assert one is two
 
 
 def test_what_is_no_tensor_stays():

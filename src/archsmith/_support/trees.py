@@ -7,7 +7,7 @@ What a model takes, what it gives and what a loss compares it with are such tree
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,6 +142,12 @@ def specs(spec: Spec) -> Iterator[TensorSpec]:
     found: list[TensorSpec] = []
     _mapped(found.append, spec, TensorSpec)
     return iter(found)
+
+
+def filled(spec: Spec, tensors: Iterable[Tensor]) -> Tree:
+    """The inverse of :func:`leaves`: a batch like this of tensors in its order."""
+    given = iter(tensors)
+    return _mapped(lambda _: next(given), spec, TensorSpec)
 
 
 def as_spec(given: Spec | Sequence[int], dtype: str = "float32") -> Spec:

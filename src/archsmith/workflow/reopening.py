@@ -6,6 +6,7 @@ module only where the record carries the user's own signature, or where the call
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,16 @@ from typing import TYPE_CHECKING, Any
 from .._support.errors import InputError
 from .._support.registry import absolute
 from .._support.signing import check_arguments, sign, signed
+from .._support.trees import (
+    Tree,
+    filled,
+    leaves,
+    spec_from_json,
+    spec_of,
+    spec_to_json,
+    specs,
+    take,
+)
 from .._support.weights import read, write
 from ..data import datasets
 from ..hardware.options import LatencyOptions
@@ -130,8 +141,9 @@ def checked_facts(meta: Mapping[str, Any], where: str) -> dict[str, Any]:
             example = task.example(facts, batch=2)
         task.arguments(facts)
         names = facts.get("class_names", [])
-        if example.numel() > _MOST or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"an input of {example.numel():,} numbers, or names that are no texts")
+        count = sum(tensor.numel() for tensor in leaves(example))
+        if count > _MOST or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"an input of {count:,} numbers, or names that are no texts")
         if names and len(names) != facts["classes"]:
             raise ValueError(f"{len(names)} names of {facts['classes']} classes")
     except Exception as error:
@@ -242,8 +254,13 @@ def keep_examples(folder: Path, data: Data) -> None:
     """
     path = _examples_path(folder)
     if data.source and not path.exists():
-        inputs, targets = data.validation.head(EXAMPLES)
-        write(path, {"inputs": inputs, "targets": targets})
+        told = data.validation.head(EXAMPLES)._asdict()
+        named = {}
+        for part, tree in told.items():
+            for n, tensor in enumerate(leaves(tree)):
+                # A single tensor is called as in folders from before there were others.
+                named[part if tensor is tree else f"{part}.{n:03}"] = tensor
+        write(path, named, {"like": json.dumps(spec_to_json(spec_of(told)))})
 
 
 def _kept_examples(folder: Path, task: Task, facts: Mapping[str, Any]) -> TensorSplit | None:
@@ -253,16 +270,21 @@ def _kept_examples(folder: Path, task: Task, facts: Mapping[str, Any]) -> Tensor
     from ..data.splits import TensorSplit
 
     try:
-        tensors, _ = read(_examples_path(folder))
-        part = TensorSplit(tensors["inputs"], tensors["targets"])
+        tensors, meta = read(_examples_path(folder))
+        like = spec_from_json(json.loads(meta["like"])) if "like" in meta else spec_of(tensors)
+        part = TensorSplit(**filled(like, (tensors[name] for name in sorted(tensors))))
         with torch.device("meta"):
-            wanted = task.example(facts).shape[1:]
-        shape = task.prepare(part.inputs[:2], facts).shape
+            wanted = _shapes(task.example(facts))
+        shapes = _shapes(task.prepare(take(part.inputs, slice(2)), facts))
+        counts = {len(tensor) for tensor in leaves((part.inputs, part.targets))}
     except Exception:
         # Anybody may have written the file; the data itself takes its place.
         return None
-    whole = len(part.inputs) == len(part) > 1
-    return part if whole and shape[1:] == wanted else None
+    return part if counts == {len(part)} and len(part) > 1 and shapes == wanted else None
+
+
+def _shapes(tree: Tree) -> list[tuple[int, ...]]:
+    return [spec.shape for spec in specs(spec_of(tree))]
 
 
 def _examples_path(folder: Path) -> Path:
