@@ -64,3 +64,17 @@ def test_probabilities_are_compared_on_a_scale_of_one():
     assert compare("x", lambda x: x, lambda x: x, [unlike]).scale == 1.5
     rows = torch.tensor([[0.25, 0.25], [0.5, 0.5]])  # nor does one row of two
     assert compare("x", lambda x: x, lambda x: x, [rows]).scale == 0.5
+
+
+def test_each_of_several_outputs_is_held_against_its_own_size():
+    def pair(pixels: float = 0.0, scores: float = 0.0):
+        return lambda x: {"boxes": x * 100 + pixels, "scores": x / 100 - 1 + scores, "none": x * 0}
+
+    assert compare("x", pair(), pair(), INPUTS).ok
+    assert compare("x", pair(), pair(pixels=1e-3), INPUTS).ok
+    wrong = compare("x", pair(), pair(scores=1e-3), INPUTS)
+    assert not wrong.ok
+    assert wrong.max_abs_difference == pytest.approx(1e-3, rel=1e-3)
+    assert wrong.scale < 2
+    assert not compare("x", pair(), lambda x: pair()(x) | {"none": x * 0 + 1e-9}, INPUTS).ok
+    assert not compare("x", pair(), lambda x: x, INPUTS).ok

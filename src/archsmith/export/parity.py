@@ -25,9 +25,10 @@ class Check:
         file: its name in the folder.
         examples: how many were compared, over all batches.
         batches: the batch sizes that they were run in.
-        max_abs_difference: largest absolute difference of any output value.
-        scale: 1 for probabilities (at least 0, rows that sum to 1), otherwise the largest absolute
-            value of a live output.
+        max_abs_difference: largest absolute difference of a value; of several outputs, of that
+            which differs most beside its scale.
+        scale: of that output: 1 for probabilities (at least 0, rows that sum to 1), otherwise the
+            largest absolute live value.
         same_top1: share of examples with the same largest output; ``None`` where outputs are not
             (n, k) with k of 2 or more.
     """
@@ -104,30 +105,58 @@ def compare(
         live, loaded: raw inputs to outputs, examples first.
         batches: raw inputs, of different sizes.
     """
-    differences: list[float] = []
-    seen: list[Tensor] = []
-    scale, same, ranked = 0.0, 0, 0
+    seen: list[_Seen] = []
+    same, ranked = 0, 0
     for inputs in batches:
         outputs, reloaded = (list(leaves(run(inputs))) for run in (live, loaded))
+        seen += [_Seen() for _ in range(max(1, len(outputs)) - len(seen))]
         if len(outputs) != len(reloaded) or not outputs:
-            differences.append(math.inf)
+            seen[0].differences.append(math.inf)
             continue
-        for expected, got in zip(outputs, reloaded, strict=True):
-            seen.append(expected)
+        for place, expected, got in zip(seen, outputs, reloaded, strict=True):
+            place.outputs.append(expected)
             if expected.shape != got.shape:
-                differences.append(math.inf)
+                place.differences.append(math.inf)
                 continue
-            differences.append(float((expected.double() - got.double()).abs().max()))
-            scale = max(scale, float(expected.abs().max()))
+            difference = float((expected.double() - got.double()).abs().max())
+            place.differences.append(difference)
             if expected.dim() == 2 and expected.shape[1] > 1:
                 same += int((expected.argmax(1) == got.argmax(1)).sum())
                 ranked += len(expected)
     sizes = tuple(count_examples(inputs) for inputs in batches)
-    if all(_probabilities(outputs) for outputs in seen):
-        scale = 1.0
-    # max() alone would drop a NaN.
-    worst = math.nan if any(map(math.isnan, differences)) else max(differences)
-    return Check(file, sum(sizes), sizes, worst, scale, same / ranked if ranked else None)
+    worst = max(seen, key=lambda place: place.share)
+    top1 = same / ranked if ranked else None
+    return Check(file, sum(sizes), sizes, worst.difference, worst.scale, top1)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """One of the outputs, over all batches: boxes in pixels say nothing about scores."""
+
+    outputs: list[Tensor] = field(default_factory=list)
+    differences: list[float] = field(default_factory=list)
+
+    @property
+    def difference(self) -> float:
+        # max() alone would drop a NaN.
+        return (
+            math.nan
+            if any(map(math.isnan, self.differences))
+            else max(self.differences, default=0.0)
+        )
+
+    @property
+    def scale(self) -> float:
+        if all(map(_probabilities, self.outputs)):
+            return 1.0
+        return max(float(output.abs().max()) for output in self.outputs)
+
+    @property
+    def share(self) -> float:
+        """Of the scale that the difference is; a NaN is the worst."""
+        if math.isnan(self.difference) or (self.difference and not self.scale):
+            return math.inf
+        return self.difference / self.scale if self.difference else 0.0
 
 
 def _probabilities(outputs: Tensor) -> bool:
