@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import archsmith as nas
+from archsmith._support.trees import Spec
 from archsmith.zoo import spaces
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -29,8 +30,9 @@ RESNET = nas.Space(example("resnet_supernet").ResNet, channels=2, classes=3)
 MOBILENET = nas.Space(example("mobilenet_supernet").mobilenet, channels=2, classes=3)
 GPT = nas.Space(example("gpt_supernet").GPT, vocabulary=11, context=8)
 
-#: Arguments that make a zoo space small, the shape of an input, and its type.
-ZOO: dict[str, tuple[dict[str, Any], tuple[int, ...], str]] = {
+#: Arguments that make a zoo space small, the shape of an input, and its type; of several inputs
+#: their specs.
+ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     "channel_bench": ({"channels": 2, "classes": 4, "width": 2}, (1, 2, 8, 8), "float32"),
     "convnet": ({"channels": 1, "classes": 4, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
     "embedder": ({"channels": 1, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
-from archsmith._support.trees import as_spec, example_of
+from archsmith._support.trees import as_spec, call, example_of
 from archsmith.supernet import survey
 from archsmith.supernet.supernet import Supernet
 from archsmith.testing import supernet as promise
@@ -43,7 +43,7 @@ def test_zoo_spaces_keep_the_promise(name, monkeypatch):
     inputs = example_of(as_spec(shape, dtype), 3)
 
     def run(model: nn.Module) -> Tensor:
-        return promise.as_one(model(inputs))
+        return promise.as_one(call(model, inputs))
 
     drawn = [net.survey.smallest, net.survey.largest, space.sample(rng)]
     promise.only_the_path_moves(net, drawn, run, promise.OPTIMIZERS[0])

@@ -88,7 +88,8 @@ class TensorSplit(Split):
 
     @property
     def labels(self) -> Tensor | None:
-        return self.targets if isinstance(self.targets, Tensor) else None
+        plain = isinstance(self.targets, Tensor) and self.targets.dim() == 1
+        return self.targets if plain else None
 
     def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
         device = next(leaves(self.targets)).device

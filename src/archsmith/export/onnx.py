@@ -47,7 +47,8 @@ class ONNX(ExportFormat):
     def write(self, deployable: nn.Module, signature: Signature, path: Path) -> None:
         runtimes.require_onnx()
         by_position, by_keyword = arguments(signature.example)
-        single = isinstance(signature.example, Tensor)
+        single, names = isinstance(signature.example, Tensor), signature.output_name
+        given = list(names) if isinstance(names, tuple) else [names] if single else None
         with quiet():
             program: Any = torch.onnx.export(
                 traced(deployable, signature),
@@ -55,7 +56,7 @@ class ONNX(ExportFormat):
                 kwargs=by_keyword,
                 dynamo=True,
                 input_names=[signature.input_name] if single else None,
-                output_names=[signature.output_name] if single else None,
+                output_names=given,
                 dynamic_shapes=dynamic(signature),
                 opset_version=OPSET,
                 verbose=False,

@@ -9,6 +9,17 @@ from .objective import COSTS, Metric
 
 _LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _NAMES = {
+    "auc": "AUC",
+    "bleu": "BLEU",
+    "f1": "F1",
+    "iou": "IoU",
+    "mae": "MAE",
+    "map": "mAP",
+    "map50": "mAP at IoU 0.5",
+    "miou": "mIoU",
+    "psnr": "PSNR",
+    "rmse": "RMSE",
+    "ssim": "SSIM",
     "params": "parameters",
     "flops": "FLOPs",
     "latency_ms": "latency",

@@ -40,6 +40,9 @@ class Task(ABC):
     #: Name of the ready space that fits when none is given.
     default_space: ClassVar[str]
 
+    #: Examples that a model is judged on at a time; fewer where outputs are large.
+    judged_at_once: ClassVar[int] = 512
+
     @abstractmethod
     def suits(self, source: str, options: ReadOptions | None = None) -> int:
         """How surely such a source (a name or a path) is meant for this task, without reading it

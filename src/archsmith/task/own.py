@@ -26,7 +26,7 @@ from .._support.trees import (
     spec_to_json,
     zeros,
 )
-from ..data.splits import Batch, Split
+from ..data.splits import Batch, Split, TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
@@ -104,6 +104,8 @@ class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
         batch = train.head(2)
         facts: dict[str, Any] = {"inputs": spec_to_json(spec_of(batch.inputs))}
         labels = train.labels
+        if labels is None and isinstance(train, TensorSplit) and isinstance(train.targets, Tensor):
+            labels = train.targets
         whole = labels is not None and not labels.is_floating_point()
         if labels is not None and whole and len(labels) and int(labels.min()) >= 0:
             facts["classes"] = int(labels.max()) + 1

@@ -33,14 +33,14 @@ class TensorTask(Task, OutputLoss, Distillation):
     def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
         """Raw inputs to model inputs (float32, normalised), on the device of ``inputs``."""
 
-    @abstractmethod
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
     ) -> Tensor:
-        """Randomly changed prepared inputs; the same shape.
+        """Randomly changed prepared inputs, of the same shape; as they are, unless a task says how.
 
         ``facts`` may allow more: letters must not be mirrored, animals may.
         """
+        return inputs
 
     def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
         """Raw targets as :meth:`criterion` takes them (regression standardises them here)."""

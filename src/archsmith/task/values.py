@@ -75,11 +75,12 @@ class Signature:
     Attributes:
         example: raw inputs as the deployed model takes them (batch of 2; the batch is dynamic): a
             tensor, or a tuple or mapping of them.
-        input_name, output_name: names in the exported graph.
+        input_name, output_name: names in the exported graph; of several outputs, each name in
+            their order. Several inputs are called as forward calls them.
         description: one line for the model card.
     """
 
     example: Tree
     input_name: str
-    output_name: str
+    output_name: str | tuple[str, ...]
     description: str

@@ -15,10 +15,18 @@ import random
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from .._support.errors import SpaceError
-from .._support.trees import as_spec, count_examples, example_of, leaves
+from .._support.trees import (
+    Spec,
+    Tree,
+    as_spec,
+    call,
+    count_examples,
+    example_of,
+    leaves,
+    take,
+)
 from ..space import Space
 from ..space.architecture import Architecture
 
@@ -28,13 +36,14 @@ class SpaceContract:
 
     Attributes:
         space: what is tested.
-        shape: of one model input, the batch first.
-        dtype: name of the input's torch type.
+        shape: of one model input, the batch first; of several their
+            :class:`~archsmith._support.trees.TensorSpec`, in the tree that the model takes.
+        dtype: name of the input's torch type, where ``shape`` is that of one.
         samples: random architectures that each test looks at.
     """
 
     space: ClassVar[Space]
-    shape: ClassVar[tuple[int, ...]]
+    shape: ClassVar[Spec | tuple[int, ...]]
     dtype: ClassVar[str] = "float32"
     samples: ClassVar[int] = 8
 
@@ -43,10 +52,9 @@ class SpaceContract:
         rng = random.Random(seed)
         return [self.space.default(), *(self.space.sample(rng) for _ in range(self.samples))]
 
-    def inputs(self, batch: int, device: str = "cpu") -> Tensor:
+    def inputs(self, batch: int, device: str = "cpu") -> Tree:
         """Model inputs with this batch."""
-        inputs: Tensor = example_of(as_spec(self.shape, self.dtype), batch, device)
-        return inputs
+        return example_of(as_spec(self.shape, self.dtype), batch, device)
 
     def test_drawn_architectures_are_valid(self) -> None:
         for architecture in self.drawn():
@@ -125,7 +133,7 @@ class SpaceContract:
     def test_models_run_on_meta(self) -> None:
         for architecture in self.drawn():
             model = self.space.build(architecture, device="meta").eval()
-            assert count_examples(model(self.inputs(3, "meta"))) == 3
+            assert count_examples(call(model, self.inputs(3, "meta"))) == 3
 
     def test_models_are_plain_modules(self) -> None:
         for module in self.space.build(self.drawn()[-1]).modules():
@@ -142,7 +150,9 @@ class SpaceContract:
         for architecture in self.drawn()[:3]:
             model = self.space.build(architecture, seed=0).eval()
             with torch.no_grad():
-                together, alone = (list(leaves(model(x))) for x in (inputs, inputs[:1]))
+                together, alone = (
+                    list(leaves(call(model, given))) for given in (inputs, take(inputs, slice(1)))
+                )
             for one, two in zip(together, alone, strict=True):
                 assert torch.allclose(one[:1], two, atol=1e-4)
 
@@ -150,7 +160,7 @@ class SpaceContract:
         model = self.space.build(self.space.default(), seed=0).train()
         before = {name: p.detach().clone() for name, p in model.named_parameters()}
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        losses = [out.square().mean() for out in leaves(model(self.inputs(4)))]
+        losses = [out.square().mean() for out in leaves(call(model, self.inputs(4)))]
         torch.autograd.backward(losses)
         optimizer.step()
         after = dict(model.named_parameters())

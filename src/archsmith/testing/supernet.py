@@ -19,7 +19,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .._support.trees import Tree, as_spec, example_of, first_tensor, leaves
+from .._support.trees import Spec, Tree, as_spec, call, example_of, first_tensor, leaves
 from ..space import Space
 from ..space.architecture import Architecture
 from ..supernet.supernet import Supernet
@@ -33,8 +33,9 @@ class SupernetContract:
 
     Attributes:
         space: what is tested.
-        shape: of one model input, the batch first.
-        dtype: name of the input's torch type.
+        shape: of one model input, the batch first; of several their
+            :class:`~archsmith._support.trees.TensorSpec`, in the tree that the model takes.
+        dtype: name of the input's torch type, where ``shape`` is that of one.
         samples: random architectures that each test looks at.
         batch: examples in an input.
         tolerance: of outputs, relative; 0 wants them the same to the bit. Gradients may differ by
@@ -43,7 +44,7 @@ class SupernetContract:
     """
 
     space: ClassVar[Space]
-    shape: ClassVar[tuple[int, ...]]
+    shape: ClassVar[Spec | tuple[int, ...]]
     dtype: ClassVar[str] = "float32"
     samples: ClassVar[int] = 4
     batch: ClassVar[int] = 3
@@ -53,7 +54,7 @@ class SupernetContract:
 
     def run(self, model: nn.Module) -> Tensor:
         """The model's output, as one tensor."""
-        return as_one(model(example_of(as_spec(self.shape, self.dtype), self.batch)))
+        return as_one(call(model, example_of(as_spec(self.shape, self.dtype), self.batch)))
 
     def net(self) -> Supernet:
         """The supernet, as it was made."""

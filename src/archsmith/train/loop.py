@@ -144,14 +144,16 @@ def score(
     task: Task,
     part: Split,
     facts: Mapping[str, Any],
-    batch_size: int = 512,
+    batch_size: int | None = None,
     device: str = "cpu",
 ) -> dict[str, float]:
     """The task's metrics of ``model`` on a part of the data; the model's mode is left as it was."""
     mode = model.training
     model.to(device).eval()
     meter = task.meter(facts)
-    for inputs, targets in (move(batch, device) for batch in part.chunks(batch_size)):
+    for inputs, targets in (
+        move(batch, device) for batch in part.chunks(batch_size or task.judged_at_once)
+    ):
         judge(model, task, facts, meter, inputs, targets)
     model.train(mode)
     return meter.result()
@@ -163,7 +165,7 @@ def parts(
     task: Task,
     part: Split,
     facts: Mapping[str, Any],
-    batch_size: int = 512,
+    batch_size: int | None = None,
     device: str = "cpu",
 ) -> dict[str, Tensor]:
     """What each example (n,) has in the task's metrics, as
@@ -174,7 +176,9 @@ def parts(
         return {}
     mode = model.training
     model.to(device).eval()
-    for inputs, targets in (move(batch, device) for batch in part.chunks(batch_size)):
+    for inputs, targets in (
+        move(batch, device) for batch in part.chunks(batch_size or task.judged_at_once)
+    ):
         outputs = call(model, task.prepare(inputs, facts))
         for name, values in task.parts(outputs, targets, facts).items():
             found.setdefault(name, []).append(values.cpu())

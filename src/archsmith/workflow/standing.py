@@ -13,7 +13,7 @@ from ..history.trial import History, State
 from ..space import Architecture
 from ..study.fidelity import worth
 from ..study.record import Record
-from ..task.contracts import Pictures, deployment_of
+from ..task.contracts import Deployment, Pictures
 from ..task.problem import Problem
 from .finalist import Finalist, model_of
 
@@ -37,10 +37,10 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
     import torch
 
     task, data = problem.task, problem.data
-    if not isinstance(task, Pictures):
+    if not isinstance(task, Pictures) or not isinstance(task, Deployment):
         return None
-    deployed = deployment_of(task).deployable(model_of(problem, final), data.facts).eval()
-    inputs, targets = data.validation.head(512)
+    deployed = task.deployable(model_of(problem, final), data.facts).eval()
+    inputs, targets = data.validation.head(task.judged_at_once)
     with torch.no_grad():
         outputs = call(deployed, clone(inputs))
     buffer = io.BytesIO()
