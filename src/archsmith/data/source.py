@@ -13,10 +13,6 @@ from .raw import ClassesBy, Dataset, Images, Kind, RawTable, Unreadable
 from .reclass import resized
 
 Anything = TypeVar("Anything", Images, RawTable)
-READABLE = (
-    "a name (see `archsmith list datasets`), a folder of class folders of images, a folder of IDX "
-    "files, an .npz file, or a CSV or Parquet file"
-)
 
 
 def locate(source: str) -> str | Path:

@@ -26,7 +26,8 @@ The same without PyTorch:
 import numpy, onnxruntime
 session = onnxruntime.InferenceSession("model.onnx")
 inputs = {numpy}  # your raw examples, any number of them
-print(session.run(None, {fed})[0])
+outputs = session.run(None, {fed})
+print({{each.name: value for each, value in zip(session.get_outputs(), outputs)}})
 ```
 """
 

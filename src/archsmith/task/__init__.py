@@ -59,14 +59,16 @@ def task_for(source: str, options: ReadOptions | None = None) -> Task:
         UnknownNameError: a name that is not registered.
         DataError: nothing at the path, or nothing that a task reads.
     """
-    from ..data.source import READABLE, locate
+    from ..data.source import locate
 
     locate(source)
     candidates = [task(name) for name in tasks.names()]
     claims = [int(candidate.suits(source, options)) for candidate in candidates]
     surest = max(claims)
     if not surest:
-        raise DataError(source, READABLE, "something else", "choose the task by its name")
+        read = dict.fromkeys(each.reads for each in candidates if each.reads)
+        readable = "; ".join(["a name (see `archsmith list datasets`)", *read])
+        raise DataError(source, readable, "something else", "choose the task by its name")
     return candidates[claims.index(surest)]
 
 

@@ -39,6 +39,7 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures):
     name = "image-classification"
     metrics = classify.METRICS
     default_space = "convnet"
+    reads = "a folder of class folders of images, a folder of IDX files, or an .npz file of images"
     #: What tells the class of an image in a folder.
     classes_by: ClassVar[ClassesBy] = "folders"
 

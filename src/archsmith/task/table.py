@@ -35,6 +35,7 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures):
     float64 where that does not tell the values of a column apart."""
 
     default_space = "mlp"
+    reads = "a CSV or Parquet file, or an .npz file of rows"
 
     @abstractmethod
     def _targets(self, table: RawTable) -> tuple[NDArray[Any], dict[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from .._support.trees import Tree
     from ..data.splits import Batch, Split
@@ -60,7 +60,7 @@ class Meter(ABC):
         self.update(call(model, batch.inputs), batch.targets)
 
     @abstractmethod
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
+    def update(self, outputs: Any, targets: Any) -> None:
         """Take in a batch of model outputs and its raw targets."""
 
     @abstractmethod
