@@ -82,6 +82,7 @@ def _loading(record: Mapping[str, Any], files: set[str]) -> list[str]:
     words = {
         "torch": _zeros(taken),
         "call": "**" if isinstance(taken, Mapping) else "*" * isinstance(taken, tuple),
+        "one": "[0]" if isinstance(signature["output_name"], str) else "",
         "numpy": numpy if isinstance(taken, TensorSpec) else f"[{numpy}]",
         "fed": f'{{"{signature["input_name"]}": inputs}}'
         if isinstance(taken, TensorSpec)

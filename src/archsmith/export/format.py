@@ -49,6 +49,6 @@ class ExportFormat(ABC):
 
         Args:
             words: ``torch`` and ``numpy`` make raw inputs, ``call`` passes them to a module,
-                ``fed`` by name to a session.
+                ``fed`` by name to a session; ``one`` takes the only output of several.
         """
         return ""

@@ -26,8 +26,7 @@ The same without PyTorch:
 import numpy, onnxruntime
 session = onnxruntime.InferenceSession("model.onnx")
 inputs = {numpy}  # your raw examples, any number of them
-outputs = session.run(None, {fed})
-print({{each.name: value for each, value in zip(session.get_outputs(), outputs)}})
+print(session.run(None, {fed}){one})
 ```
 """
 

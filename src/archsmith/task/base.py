@@ -40,7 +40,7 @@ class Task(ABC):
     #: Name of the ready space that fits when none is given.
     default_space: ClassVar[str]
 
-    #: What it reads, for a message that lists what can be read; empty where asked for by name alone.
+    #: What it reads, for messages; empty where it is asked for by name alone.
     reads: ClassVar[str] = ""
     #: Examples that a model is judged on at a time; fewer where outputs are large.
     judged_at_once: ClassVar[int] = 512

@@ -91,7 +91,7 @@ class ExportFormatContract:
 
     def test_the_card_says_how_to_load_it(self) -> None:
         made = self.make()
-        words = {"torch": "TORCH", "numpy": "NUMPY", "call": "", "fed": "FED"}
+        words = {"torch": "TORCH", "numpy": "NUMPY", "call": "", "fed": "FED", "one": ""}
         said = made.loading(words)
         assert not said or made.file in said
 
