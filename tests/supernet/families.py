@@ -66,6 +66,11 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     ),
     "transnas_macro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),
     "transnas_micro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),
+    "unet": (
+        {"channels": 2, "classes": 3, "height": 12, "width": 8, "widths": (4, 8), "depths": (1, 2)},
+        (1, 2, 12, 8),
+        "float32",
+    ),
 }
 
 

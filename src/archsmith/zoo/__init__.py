@@ -22,6 +22,7 @@ spaces = Registry(
         "rnn_cells": "archsmith.zoo.rnn_cells:rnn_cells",
         "transnas_macro": "archsmith.zoo.transnas:transnas_macro",
         "transnas_micro": "archsmith.zoo.transnas:transnas_micro",
+        "unet": "archsmith.zoo.unet:unet",
     },
 )
 

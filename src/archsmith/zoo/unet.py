@@ -1,0 +1,204 @@
+"""U-Nets for semantic segmentation: a class for each pixel.
+
+After Ronneberger et al. 2015, arXiv:1505.04597.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..space import choose, one_of, repeat, scope
+
+#: Channels of a level, small enough for a trial to take a minute on one core.
+WIDTHS = (8, 16, 24, 32, 48, 64)
+_MOST_LEVELS = 4
+_LARGE = 96  # larger images are brought below this by the stem
+
+
+def unet(
+    channels: int,
+    classes: int,
+    height: int = 64,
+    width: int = 64,
+    widths: Sequence[int] = WIDTHS,
+    depths: Sequence[int] = (1, 2, 3),
+) -> nn.Module:
+    """Images (n, channels, height, width) to logits (n, classes, height, width).
+
+    A stem, then levels of blocks, each at half the resolution of the one above; then the way up:
+    each level takes what comes from below, enlarged, and what it had on the way down where its
+    skip connection is on. Logits of a stem that halves the image are enlarged bilinearly.
+
+    A block is a 3x3 or 5x5 convolution, a depthwise-separable one (Chollet 2017, arXiv:1610.02357)
+    or a residual pair (He et al. 2016, arXiv:1512.03385), each with batch norm. The default is the
+    paper's: two plain convolutions a level, twice as wide from level to level, all skips on; only
+    that it pads and is small.
+
+    Args:
+        channels: of the images.
+        classes: outputs a pixel.
+        height, width: of the images, in pixels; they decide how often they can be halved.
+        widths: channels of a level to choose from.
+        depths: numbers of blocks of a level to choose from, on the way down.
+    """
+    stride = 1
+    while max(height, width) / stride > _LARGE:
+        stride *= 2
+    with scope("stem"):
+        wide: int = choose("width", widths, default=_nearest(widths, 16))
+    stem = nn.Sequential(*_conv(channels, wide, max(3, 2 * stride - 1), stride), nn.ReLU())
+    counts = _level_counts(min(height, width) // stride)
+    levels: int = choose("levels", counts, default=min(3, counts[-1]))
+    down: list[nn.Module] = []
+    level_widths: list[int] = []
+    for number in range(1, levels + 1):
+        with scope(f"level{number}"):
+            usual = _nearest(widths, 16 * 2 ** (number - 1))
+            now: int = choose("width", widths, default=usual)
+            down.append(repeat("depth", depths, _block(wide, now), default=_nearest(depths, 2)))
+        level_widths.append(now)
+        wide = now
+    up: list[nn.Module] = []
+    for number in range(1, levels):
+        own, below = level_widths[number - 1], level_widths[number]
+        with scope(f"up{number}"):
+            skip: bool = choose("skip", [True, False])
+            merge = Merge(below, own if skip else None, own)
+            up.append(Up(merge, repeat("depth", [0, 1, 2], _block(own, own), default=1)))
+    return UNet(stem, down, up, nn.Conv2d(level_widths[0], classes, 1))
+
+
+class UNet(nn.Module):
+    """The stem, the levels on the way down, those on the way up, and the head.
+
+    ``up`` has one level less than ``down``: the lowest is where the way turns.
+    """
+
+    def __init__(
+        self, stem: nn.Module, down: list[nn.Module], up: list[nn.Module], head: nn.Module
+    ) -> None:
+        super().__init__()
+        self.stem, self.head = stem, head
+        self.down, self.up = nn.ModuleList(down), nn.ModuleList(up)
+        self.halve = nn.MaxPool2d(2, ceil_mode=True)  # odd sizes are rounded up
+
+    def forward(self, images: Tensor) -> Tensor:
+        x: Tensor = self.stem(images)
+        passed: list[Tensor] = []
+        for number, level in enumerate(self.down):
+            x = level(self.halve(x) if number else x)
+            passed.append(x)
+        for number in reversed(range(len(self.up))):
+            x = self.up[number](x, passed[number])
+        logits: Tensor = self.head(x)
+        return _resized(logits, images)
+
+
+class Merge(nn.Module):
+    """What comes from below, enlarged, and what comes across, in one.
+
+    A convolution of the two, concatenated, is the sum of a convolution of each. Written as the sum
+    each has weights of its own, so that with shared weights the channels of one do not shift when
+    the other becomes wider.
+
+    Args:
+        below: channels that come from below.
+        across: channels of the skip connection; ``None`` without one.
+        outside: channels that it gives.
+    """
+
+    def __init__(self, below: int, across: int | None, outside: int) -> None:
+        super().__init__()
+        self.below = nn.Conv2d(below, outside, 3, padding=1, bias=False)
+        self.across = (
+            None if across is None else nn.Conv2d(across, outside, 3, padding=1, bias=False)
+        )
+        self.norm, self.activation = nn.BatchNorm2d(outside), nn.ReLU()
+
+    def forward(self, below: Tensor, across: Tensor) -> Tensor:
+        x = self.below(_resized(below, across))
+        if self.across is not None:
+            x = x + self.across(across)
+        activated: Tensor = self.activation(self.norm(x))
+        return activated
+
+
+class Up(nn.Module):
+    """A level on the way up: the merge, then blocks."""
+
+    def __init__(self, merge: nn.Module, blocks: nn.Module) -> None:
+        super().__init__()
+        self.merge, self.blocks = merge, blocks
+
+    def forward(self, below: Tensor, across: Tensor) -> Tensor:
+        x: Tensor = self.blocks(self.merge(below, across))
+        return x
+
+
+class Residual(nn.Module):
+    """``relu(body(x) + shortcut(x))``."""
+
+    def __init__(self, inside: int, outside: int, kernel: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *_conv(inside, outside, kernel), nn.ReLU(), *_conv(outside, outside, kernel)
+        )
+        same = inside == outside
+        self.shortcut = nn.Identity() if same else nn.Sequential(*_conv(inside, outside, 1))
+        self.activation = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated: Tensor = self.activation(self.body(x) + self.shortcut(x))
+        return activated
+
+
+def _block(before: int, width: int) -> Callable[[int], nn.Module]:
+    """Blocks of a level by their number; the first of them changes the channels."""
+
+    def block(number: int) -> nn.Module:
+        inside = width if number else before
+        kernel: int = choose("kernel", [3, 5])
+        made: nn.Module = one_of(
+            "op",
+            {
+                "conv": lambda: nn.Sequential(*_conv(inside, width, kernel), nn.ReLU()),
+                "separable": lambda: nn.Sequential(
+                    *_conv(inside, inside, kernel, groups=inside),
+                    nn.ReLU(),
+                    *_conv(inside, width, 1),
+                    nn.ReLU(),
+                ),
+                "residual": lambda: Residual(inside, width, kernel),
+            },
+        )
+        return made
+
+    return block
+
+
+def _level_counts(side: int) -> list[int]:
+    """Numbers of levels for images of this side: the lowest works on 4x4 pixels or more."""
+    most = max(1, min(_MOST_LEVELS, side.bit_length() - 2))
+    return list(range(min(2, most), most + 1))
+
+
+def _nearest(options: Sequence[int], wanted: int) -> int:
+    return min(options, key=lambda option: abs(option - wanted))
+
+
+def _resized(x: Tensor, like: Tensor) -> Tensor:
+    if x.shape[-2:] == like.shape[-2:]:
+        return x
+    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _conv(
+    inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 1
+) -> tuple[nn.Module, nn.Module]:
+    return (
+        nn.Conv2d(inside, outside, kernel, stride, padding=kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(outside),
+    )
