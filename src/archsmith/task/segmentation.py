@@ -1,0 +1,369 @@
+"""Semantic segmentation: a class for each pixel of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .._support.errors import DataError
+from .._support.options import parse, told
+from .._support.trees import call
+from ..data import masks
+from ..data.masks import UNLABELLED, MaskedImages
+from ..data.source import locate
+from ..data.split import drawn_parts, split
+from ..data.splits import Batch, TensorSplit
+from ..history.objective import Metric
+from ..history.trial import Fidelity
+from .base import Data, Meter, ReadOptions, Recipe, Signature
+from .classify import expect_shape, two
+from .contracts import Deployment, Pictures
+from .image import ImageClassification, as_bytes, facts_of, sized
+from .tensor import TensorTask
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL import Image
+
+#: Images that a model is judged on at once: what each layer gives is as large as the image.
+_AT_ONCE = 16
+#: How far an image is enlarged and moved at most, in augmentation.
+_ZOOM, _SHIFT = 0.25, 0.1
+
+
+@dataclass(frozen=True)
+class SegmentationOptions:
+    """What stands behind the name of the task: ``segmentation:ignore=0``.
+
+    Attributes:
+        ignore: number of pixels without a label, beside 255 and a class that is called
+            unlabelled or void.
+    """
+
+    ignore: int | None = None
+
+
+class Segmentation(TensorTask, Deployment, Pictures):
+    """The class of each pixel.
+
+    Raw inputs are images, (n, channels, height, width); targets are masks, uint8,
+    (n, height, width), 255 where a pixel has no label: it counts neither in the loss nor in a
+    metric. Outputs are logits, (n, classes, height, width).
+
+    The first metric is the mean intersection over union (Everingham et al. 2010,
+    doi:10.1007/s11263-009-0275-4), see :class:`SegmentationMeter`.
+
+    Args:
+        options: as text, see :class:`SegmentationOptions`.
+
+    Raises:
+        InputError: options that cannot be read.
+    """
+
+    metrics = (
+        Metric("miou", "", "maximize"),
+        Metric("pixel_accuracy", "", "maximize"),
+        Metric("loss", "", "minimize"),
+    )
+    default_space = "unet"
+
+    def __init__(self, options: str = "") -> None:
+        self.options = parse(SegmentationOptions, options, "segmentation")
+        said = told(self.options)
+        self.name = "segmentation" + (f":{said}" if said else "")  # type: ignore[misc]
+        #: Images are taken as for classification; what is said of them differs.
+        self._images = ImageClassification()
+
+    def suits(self, source: str, options: ReadOptions | None = None) -> int:
+        place = locate(source)
+        # To other tasks a folder of images and masks is one of two classes.
+        return 2 if isinstance(place, Path) and masks.has_masks(place) else 0
+
+    def read(self, source: str, options: ReadOptions) -> Data:
+        place = locate(source)
+        if isinstance(place, str) or not (place.is_dir() or place.suffix.lower() == ".npz"):
+            raise DataError(source, "an .npz file or a folder of images and masks", str(place))
+        found = masks.read(place, options.image_size, options.channels, self.options.ignore)
+        raw = found.images
+        # Parts of the source stay together; no image is of one class.
+        indices = split(
+            raw.labels, raw.parts, options.validation, options.test, options.seed, raw.name
+        )
+        train, validation, test = (_part_of(found, index) for index in indices)
+        facts = facts_of(raw, indices[0])
+        shares = _shares(train, validation, test, raw.class_names, str(place))
+        return Data(
+            raw.name,
+            str(place),
+            self.name,
+            train,
+            validation,
+            test,
+            facts,
+            (
+                sized(raw),
+                *shares,
+                f"{len(train):,} training, {len(validation):,} validation, {len(test):,} test",
+                *raw.notes,
+            ),
+            drawn_parts(raw.parts),
+        )
+
+    def uses(self, source: str) -> frozenset[str] | None:
+        place = locate(source)
+        folder = not isinstance(place, str) and place.is_dir()
+        return frozenset({"image_size"} if folder else {"channels"})
+
+    def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: facts[name] for name in ("channels", "classes", "height", "width")}
+
+    def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
+        return self._images.example(facts, batch)
+
+    def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
+        size = facts["classes"], facts["height"], facts["width"]
+        expect_shape(output, (len(output), *size))
+
+    def recipe(self, data: Data) -> Recipe:
+        count = len(data.train)
+        return Recipe(
+            epochs=max(10, min(60, round(600 / count**0.5))),
+            batch_size=max(4, min(16, count // 8)),
+            lr=4e-3,
+            weight_decay=0.02,
+            augment=True,
+        )
+
+    def search_fidelity(self, data: Data) -> Fidelity:
+        return Fidelity(epochs=6)
+
+    def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
+        return self._images.prepare(inputs, facts)
+
+    def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
+        return targets.long()
+
+    def prepare_batch(
+        self, batch: Batch, facts: Mapping[str, Any], noise: torch.Generator | None = None
+    ) -> Batch:
+        inputs, targets = self.prepare(batch.inputs, facts), batch.targets
+        if noise is not None:
+            inputs, targets = moved_together(inputs, targets, noise, bool(facts.get("mirror")))
+        return Batch(inputs, self.prepare_targets(targets, facts))
+
+    def augment(
+        self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """The images alone; with their masks :meth:`prepare_batch` moves them."""
+        none = inputs.new_zeros(len(inputs), *inputs.shape[2:], dtype=torch.uint8)
+        mirror = bool(facts and facts.get("mirror"))
+        return moved_together(inputs, none, generator, mirror)[0]
+
+    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        # A sum: the mean over the pixels of a batch without any label would be NaN.
+        total = _cross_entropy(outputs, targets, smoothing)
+        return total / (targets != UNLABELLED).sum().clamp(min=1)
+
+    def imitation(self, outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
+        known = targets != UNLABELLED
+        own, goal = (each.movedim(1, -1)[known] for each in (outputs, teacher))
+        return super().imitation(own, goal, targets[known])
+
+    def meter(self, facts: Mapping[str, Any]) -> Meter:
+        return SegmentationMeter(facts["classes"])
+
+    def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
+        return PixelProbabilities(self._images.normalise(facts), model)
+
+    def signature(self, data: Data) -> Signature:
+        about = self._images.signature(data).description.partition("; ")[0]
+        size = ", ".join(str(data.facts[name]) for name in ("classes", "height", "width"))
+        return Signature(
+            two(data.validation),
+            "images",
+            "probabilities",
+            f"{about}; probabilities: float32 (n, {size}), of each class at each pixel",
+        )
+
+    def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
+        return self._images.load_input(path, facts)
+
+    def names_in(self, path: Path) -> Sequence[str] | None:
+        return self._images.names_in(path)
+
+    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The classes that are there with their share of the pixels, the largest first, the size
+        of the mask, and the mask itself as text, which :func:`mask_of` reads."""
+        names = facts["class_names"]
+        answers = []
+        for mask in outputs.argmax(1).cpu().numpy():
+            counts = np.bincount(mask.ravel(), minlength=len(names))
+            present = [n for n in np.argsort(-counts, kind="stable").tolist() if counts[n]]
+            answers.append(
+                {
+                    "classes": {names[n]: float(counts[n] / mask.size) for n in present},
+                    "height": mask.shape[0],
+                    "width": mask.shape[1],
+                    "class_names": names,
+                    "mask": _runs(mask),
+                }
+            )
+        return answers
+
+    def picture(
+        self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
+    ) -> Image.Image:
+        from .segmentation_picture import side_by_side
+
+        images = as_bytes(inputs, facts)
+        return side_by_side(images, targets, outputs.argmax(1), facts["class_names"])
+
+
+class SegmentationMeter(Meter):
+    """Mean intersection over union, share of pixels that are right, and mean cross entropy.
+
+    All are of the whole part, from one confusion matrix of its labelled pixels: a mean over images
+    would count a class in a few pixels of one image as much as in all of another. The intersection
+    over union of a class is its right pixels over those that are truly or supposedly of it; classes
+    that are neither anywhere are left out of the mean.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+        #: A row a true class, a column a predicted one.
+        self.confusion = torch.zeros(classes, classes, dtype=torch.int64)
+        self.loss = torch.zeros((), dtype=torch.float64)
+
+    def see(self, model: nn.Module, batch: Batch) -> None:
+        parts = (torch.split(each, _AT_ONCE) for each in (batch.inputs, batch.targets))
+        for inputs, targets in zip(*parts, strict=True):
+            self.update(call(model, inputs), targets)
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        expect_shape(outputs, (len(targets), self.classes, *targets.shape[1:]))
+        known = targets != UNLABELLED
+        pairs = targets[known].long() * self.classes + outputs.argmax(1)[known]
+        counts = torch.bincount(pairs, minlength=self.classes**2)
+        self.confusion = self.confusion.to(counts.device) + counts.view_as(self.confusion)
+        total = _cross_entropy(outputs, targets.long())
+        self.loss = self.loss.to(total.device) + total.double()
+
+    def result(self) -> dict[str, float]:
+        confusion = self.confusion.cpu().double()
+        right, count = confusion.diagonal(), confusion.sum().clamp(min=1)
+        union = confusion.sum(0) + confusion.sum(1) - right
+        there = union > 0
+        overlap = (right[there] / union[there]).mean() if there.any() else torch.zeros(())
+        return {
+            "miou": float(overlap),
+            "pixel_accuracy": float(right.sum() / count),
+            "loss": float(self.loss.cpu() / count),
+        }
+
+
+class PixelProbabilities(nn.Module):
+    """Raw images in, probabilities (n, classes, height, width) out."""
+
+    def __init__(self, prepare: nn.Module, model: nn.Module) -> None:
+        super().__init__()
+        self.prepare = prepare
+        self.model = model
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        logits: Tensor = self.model(self.prepare(inputs))
+        return logits.float().softmax(1)
+
+
+def moved_together(
+    images: Tensor, targets: Tensor, generator: torch.Generator, mirror: bool
+) -> tuple[Tensor, Tensor]:
+    """Images and masks enlarged, shifted and mirrored at random, each pair in its own way.
+
+    Images are read between their pixels, masks at the nearest one; beyond the rim the image is
+    repeated and the mask has no label.
+
+    Args:
+        images: floats, (n, channels, height, width).
+        targets: uint8, (n, height, width).
+        mirror: half of them mirrored.
+    """
+    count, device = len(images), images.device
+    drawn = torch.rand(4, count, generator=generator, device=device)
+    scale = 1 - _ZOOM * drawn[0]  # of the part that is seen
+    side = torch.where((drawn[1] < 0.5) & mirror, -scale, scale)
+    shift = 2 * _SHIFT * (2 * drawn[2:] - 1)  # affine_grid counts a side as 2
+    none = torch.zeros_like(scale)
+    rows = [side, none, shift[0], none, scale, shift[1]]
+    theta = torch.stack(rows, dim=1).view(count, 2, 3)
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    seen = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    # Numbers from 1, so that the zeros beyond the rim are none of them.
+    numbers = (targets.to(images.dtype) + 1)[:, None]
+    found = F.grid_sample(numbers, grid, mode="nearest", align_corners=False)[:, 0].round().long()
+    return seen, torch.where(found == 0, UNLABELLED, found - 1).to(targets.dtype)
+
+
+def mask_of(answer: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """The mask (height, width) of an answer of ``predict``, class numbers in ``class_names``."""
+    runs = [run.split("x") for run in answer["mask"].split()]
+    values = np.array([int(number) for number, _ in runs], dtype=np.uint8)
+    flat: NDArray[np.uint8] = np.repeat(values, [int(length) for _, length in runs])
+    return flat.reshape(answer["height"], answer["width"])
+
+
+def _runs(mask: NDArray[np.int64]) -> str:
+    """Runs of equal classes, row after row, as ``number x length``: ``0x310 4x12 0x78``."""
+    flat = mask.ravel()
+    starts = np.flatnonzero(np.diff(flat, prepend=-1))
+    lengths = np.diff(starts, append=len(flat))
+    return " ".join(f"{flat[at]}x{n}" for at, n in zip(starts, lengths, strict=True))
+
+
+def _cross_entropy(outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """The sum over labelled pixels."""
+    return F.cross_entropy(
+        outputs.float(),
+        targets,
+        ignore_index=UNLABELLED,
+        reduction="sum",
+        label_smoothing=smoothing,
+    )
+
+
+def _part_of(found: MaskedImages, index: NDArray[np.int64]) -> TensorSplit:
+    images, drawn = (np.ascontiguousarray(a[index]) for a in (found.images.images, found.masks))
+    return TensorSplit(torch.from_numpy(images), torch.from_numpy(drawn))
+
+
+def _shares(
+    train: TensorSplit,
+    validation: TensorSplit,
+    test: TensorSplit,
+    names: Sequence[str],
+    where: str,
+) -> tuple[str, str]:
+    """What share of the training pixels each class has, and how many have no label, for people.
+
+    Raises:
+        DataError: a part without a labelled pixel, or fewer than two classes to learn.
+    """
+    counts = []
+    for part, told_ in ((train, "training"), (validation, "validation"), (test, "test")):
+        counts.append(torch.bincount(part.targets.flatten(), minlength=256).double())
+        if not counts[-1][:UNLABELLED].any():
+            raise DataError(where, f"labelled pixels in the {told_} part", "none")
+    known, bare = counts[0][: len(names)], counts[0][UNLABELLED]
+    if int((known > 0).sum()) < 2:
+        raise DataError(where, "training pixels of at least two classes", "of one")
+    shares = (100 * known / known.sum()).tolist()
+    listed = [f"{name} {share:.3g} %" for name, share in zip(names, shares, strict=True)]
+    shown = ", ".join(listed[:12]) + (", ..." if len(listed) > 12 else "")
+    without = 100 * float(bare / counts[0].sum())
+    return f"{len(names)} classes: {shown}", f"{without:.3g} % of the pixels without a label"
