@@ -280,8 +280,18 @@ def test_a_picture_has_a_row_an_example_and_a_legend(data: Data) -> None:
     assert one.height == 40 + 48 + tall + 48 + 40 + 40
 
 
+def command(monkeypatch: pytest.MonkeyPatch, *words: object) -> object:
+    """The exit status of a command."""
+    monkeypatch.setattr("sys.argv", ["archsmith", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        run()
+    return ended.value.code
+
+
 @pytest.mark.parametrize("strategy", ["random", "spos"])
-def test_a_search_its_export_and_an_answer(source: Path, tmp_path: Path, strategy: str) -> None:
+def test_a_search_its_export_and_an_answer(
+    source: Path, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     result = nas.search(
         None,
         str(source),
@@ -311,6 +321,11 @@ def test_a_search_its_export_and_an_answer(source: Path, tmp_path: Path, strateg
     assert answers == predict(tmp_path / "model", tmp_path / "some.npy")
     for answer, mask in zip(answers, truth, strict=True):
         assert (mask_of(answer) == mask)[mask < 2].mean() > 0.8
+    # Features are of whole images, and the classes of their pixels are no labels of these.
+    to = tmp_path / "features.npz"
+    command(monkeypatch, "features", tmp_path / "model", source, "--to", to)
+    with np.load(to) as kept:
+        assert {*kept.files} == {f"{part}_features" for part in ("train", "validation", "test")}
 
 
 def broken(**changed: object) -> dict[str, object]:
@@ -371,11 +386,8 @@ def test_bad_input_ends_the_command_with_status_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     np.savez(tmp_path / "bad.npz", **broken(classes=np.array(["a", "b"])))  # type: ignore[arg-type]
-    monkeypatch.setattr("sys.argv", ["archsmith", "search", str(tmp_path / "bad.npz")])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as ended:
-        run()
-    assert ended.value.code == 2
+    assert command(monkeypatch, "search", tmp_path / "bad.npz") == 2
     told = capsys.readouterr().err
     assert "train_mask, mask 0: expected labels from 0 to 1" in told
     assert "Traceback" not in told
