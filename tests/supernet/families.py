@@ -35,6 +35,7 @@ GPT = nas.Space(example("gpt_supernet").GPT, vocabulary=11, context=8)
 ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     "channel_bench": ({"channels": 2, "classes": 4, "width": 2}, (1, 2, 8, 8), "float32"),
     "convnet": ({"channels": 1, "classes": 4, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
+    "detector": ({"channels": 2, "classes": 3}, (1, 2, 32, 32), "float32"),
     "embedder": ({"channels": 1, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
     "gpt": (
         {"vocabulary": 11, "widths": (8, 16), "depths": (1, 2), "heads": (1, 2), "head_size": 8},

@@ -13,6 +13,7 @@ tasks = Registry(
     "task",
     "archsmith.tasks",
     {
+        "detection": "archsmith.task.detection:Detection",
         "few-shot": "archsmith.task.fewshot:FewShotImages",
         "image-classification": "archsmith.task.image:ImageClassification",
         "masked-prediction": "archsmith.task.masked:MaskedPrediction",

@@ -11,6 +11,7 @@ spaces = Registry(
     {
         "channel_bench": "archsmith.zoo.channel_bench:channel_bench",
         "convnet": "archsmith.zoo.convnet:convnet",
+        "detector": "archsmith.zoo.detector:detector",
         "embedder": "archsmith.zoo.embedder:embedder",
         "gpt": "archsmith.zoo.gpt:gpt",
         "hrnet": "archsmith.zoo.hrnet:hrnet",

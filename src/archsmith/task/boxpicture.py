@@ -1,0 +1,92 @@
+"""What detections look like: images with the boxes that are true and those that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+from .picture import INK, PAPER, SCALE, font, shortened
+
+#: Of the classes, in turn; apart for those who tell red from green badly, too.
+COLOURS = ("#d55e00", "#0072b2", "#8a3ffc", "#e69f00", "#56b4e9", "#cc79a7", "#009e73")
+TRUE = "#ffffff"
+_GROUND = "#4a5260"
+
+#: Boxes (k, 4) as shares of width and height, and their classes (k,).
+Boxes = tuple[Tensor, Tensor]
+
+
+def box_grid(
+    images: Tensor,
+    sizes: Tensor,
+    true: Sequence[Boxes],
+    given: Sequence[Boxes],
+    class_names: Sequence[str],
+    most: int = 6,
+) -> Image.Image:
+    """Images as they were before they were stretched, with true boxes in white and what was found
+    in the colour of its class.
+
+    Args:
+        images: uint8 (n, 3, size, size).
+        sizes: int64 (n, 2), width and height.
+        true, given: of each image.
+        most: how many are shown, the first ones.
+    """
+    side, gap, margin, top = 230 * SCALE, 10 * SCALE, 20 * SCALE, 48 * SCALE
+    drawn = [
+        _drawn(images[n], sizes[n].tolist(), true[n], given[n], side)
+        for n in range(min(most, len(images)))
+    ]
+    columns = min(3, max(1, len(drawn)))
+    lines = -(-len(drawn) // columns) or 1
+    high = max((each.height for each in drawn), default=side)
+    width = 2 * margin + columns * (side + gap) - gap
+    sheet = Image.new("RGB", (width, top + lines * (high + gap) + margin), PAPER)
+    _legend(sheet, margin, class_names)
+    for n, each in enumerate(drawn):
+        line, column = divmod(n, columns)
+        x, y = margin + column * (side + gap), top + line * (high + gap)
+        sheet.paste(each, (x + (side - each.width) // 2, y + (high - each.height) // 2))
+    return sheet
+
+
+def _drawn(pixels: Tensor, size: list[int], true: Boxes, given: Boxes, side: int) -> Image.Image:
+    scale = side / max(size)
+    wanted = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    array = np.ascontiguousarray(pixels.cpu().numpy().transpose(1, 2, 0))
+    image = Image.fromarray(array).resize(wanted, Image.Resampling.BILINEAR)
+    draw = ImageDraw.Draw(image)
+    ends = np.array([*wanted, *wanted]) - 1
+    for box in true[0].tolist():
+        # A dark line beside the white one, for white things on white ground.
+        draw.rectangle(tuple(np.array(box) * ends + [-1, -1, 1, 1]), outline=_GROUND)
+        draw.rectangle(tuple(np.array(box) * ends), outline=TRUE, width=SCALE)
+    for box, number in zip(given[0].tolist(), given[1].tolist(), strict=True):
+        colour = COLOURS[number % len(COLOURS)]
+        low, high = np.array(box[:2]) * ends[:2], np.array(box[2:]) * ends[2:]
+        if (high >= low).all():
+            draw.rectangle((*low, *high), outline=colour, width=SCALE)
+    return image
+
+
+def _legend(sheet: Image.Image, margin: int, class_names: Sequence[str]) -> None:
+    draw = ImageDraw.Draw(sheet)
+    x, y, side = margin, 17 * SCALE, 13 * SCALE
+    named = [("true", TRUE)]
+    named += [(name, COLOURS[n % len(COLOURS)]) for n, name in enumerate(class_names)]
+    for name, colour in named:
+        text = shortened(name, 120 * SCALE, 13)
+        wide = side + 6 * SCALE + round(font(13).getlength(text))
+        if x + wide > sheet.width - margin:
+            break
+        frame = (x, y, x + side, y + side)
+        draw.rectangle(frame, fill=_GROUND if colour == TRUE else PAPER)
+        inner = 2 * SCALE if colour == TRUE else 0
+        frame = (x + inner, y + inner, x + side - inner, y + side - inner)
+        draw.rectangle(frame, outline=colour, width=2 * SCALE)
+        draw.text((x + side + 6 * SCALE, y + side // 2), text, fill=INK, font=font(13), anchor="lm")
+        x += wide + 18 * SCALE
