@@ -10,12 +10,17 @@ from torch import nn
 
 import archsmith as nas
 from archsmith.task import tasks
+from archsmith.task.detection import Detection
 from archsmith.task.fewshot import FewShotImages
 from archsmith.task.image import ImageClassification
 from archsmith.task.masked import MaskedPrediction
+from archsmith.task.segmentation import Segmentation
 from archsmith.task.selfsupervised import SelfSupervisedImages
 from archsmith.task.table import TabularClassification, TabularRegression
 from archsmith.testing.task import TaskContract
+
+from . import blocks
+from .test_segmentation import NAMES, scenes
 
 
 def shapes(count: int, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -106,6 +111,22 @@ class TestMaskedPrediction(TaskContract):
         path = folder / "text.txt"
         path.write_text("the quick brown fox jumps over the lazy dog. " * 30, encoding="utf-8")
         return path
+
+
+class TestSegmentation(TaskContract):
+    task = Segmentation()
+
+    def write(self, folder: Path) -> Path:
+        images, truth = scenes(24)
+        np.savez(folder / "scenes.npz", image=images, mask=truth, classes=np.array(NAMES))
+        return folder / "scenes.npz"
+
+
+class TestDetection(TaskContract):
+    task = Detection("size=64,most=20")
+
+    def write(self, folder: Path) -> Path:
+        return blocks.save(folder / "blocks.npz", 30)
 
 
 def test_every_task_has_its_contract_tested():

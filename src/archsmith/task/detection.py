@@ -17,8 +17,8 @@ from .._support.trees import call, take
 from ..data import folder
 from ..data.boxes import Boxed, holds_boxes, load_image, read_boxes
 from ..data.names import shown
+from ..data.partition import drawn_parts, split
 from ..data.source import locate
-from ..data.split import drawn_parts, split
 from ..data.splits import Batch, TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity

@@ -17,8 +17,8 @@ from .._support.options import parse, told
 from .._support.trees import call
 from ..data import masks
 from ..data.masks import UNLABELLED, MaskedImages
+from ..data.partition import drawn_parts, split
 from ..data.source import locate
-from ..data.split import drawn_parts, split
 from ..data.splits import Batch, TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
