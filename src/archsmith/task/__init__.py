@@ -21,6 +21,7 @@ tasks = Registry(
         "self-supervised": "archsmith.task.selfsupervised:SelfSupervisedImages",
         "tabular-classification": "archsmith.task.table:TabularClassification",
         "tabular-regression": "archsmith.task.table:TabularRegression",
+        "translation": "archsmith.task.translation:Translation",
     },
 )
 

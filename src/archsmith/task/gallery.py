@@ -1,4 +1,5 @@
-"""What embeddings and masked texts look like: neighbours side by side, lines with gaps filled."""
+"""What embeddings, masked texts and translations look like: neighbours side by side, lines with
+gaps filled, sentences one above the other."""
 
 from __future__ import annotations
 
@@ -118,4 +119,46 @@ def masked_lines(
             if guess != truth:
                 below = (middle[0], y + 28 * SCALE)
                 draw.text(below, shown(truth), fill=INK, font=font(11), anchor="mm")
+    return sheet
+
+
+def translated_lines(
+    sources: Sequence[str],
+    references: Sequence[str],
+    translations: Sequence[str],
+    names: tuple[str, str],
+    most: int = 10,
+) -> Image.Image:
+    """Sentences, each above its reference and its translation; a word of the translation is green
+    where the reference has it, and red where not.
+
+    Args:
+        names: of the languages.
+    """
+    lines = min(most, len(sources))
+    left, step, margin, width = 90 * SCALE, 22 * SCALE, 20 * SCALE, 980 * SCALE
+    high = 3 * step + 18 * SCALE
+    sheet = Image.new("RGB", (width, 2 * margin + lines * high), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    labels = (names[0], f"{names[1]}, true", f"{names[1]}, told")
+    room = width - left - 2 * margin
+    for line in range(lines):
+        top = margin + line * high
+        rows = (sources[line], references[line], translations[line])
+        for place, (label, text) in enumerate(zip(labels, rows, strict=True)):
+            y = top + place * step
+            draw.text((margin, y), shortened(label, left, 12), fill=FAINT, font=font(12))
+            if place < 2:
+                fill = (FAINT, INK)[place]
+                draw.text((margin + left, y), shortened(text, room, 13), fill=fill, font=font(13))
+                continue
+            there = Counter(references[line].split())
+            x = float(margin + left)
+            for word in shortened(text, room, 13).split():
+                colour = RIGHT if there[word] > 0 else WRONG
+                there[word] -= 1
+                draw.text((x, y), word, fill=colour, font=font(13))
+                x += float(font(13).getlength(f"{word} "))
+        bottom = top + 3 * step + 4 * SCALE
+        draw.line((margin, bottom, width - margin, bottom), fill=LINE, width=SCALE)
     return sheet

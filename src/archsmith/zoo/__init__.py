@@ -21,6 +21,7 @@ spaces = Registry(
         "nasbench_graph": "archsmith.zoo.nasbench_graph:nasbench_graph",
         "nasbench_macro": "archsmith.zoo.nasbench_macro:nasbench_macro",
         "rnn_cells": "archsmith.zoo.rnn_cells:rnn_cells",
+        "seq2seq": "archsmith.zoo.seq2seq:seq2seq",
         "transnas_macro": "archsmith.zoo.transnas:transnas_macro",
         "transnas_micro": "archsmith.zoo.transnas:transnas_micro",
         "unet": "archsmith.zoo.unet:unet",

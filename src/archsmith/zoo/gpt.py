@@ -140,15 +140,16 @@ class Decoder(nn.Module):
         return logits
 
 
-def rotate(x: Tensor) -> Tensor:
+def rotate(x: Tensor, start: int = 0) -> Tensor:
     """Rotary embedding: turns pairs of the first half of each head by angles of the place.
 
     Args:
         x: queries or keys (n, heads, length, size).
+        start: place of the first of them.
     """
     half = int(x.shape[-1] * _ROTATED) // 2
     steps = torch.arange(half, device=x.device, dtype=torch.float32)
-    places = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32)
+    places = torch.arange(x.shape[-2], device=x.device, dtype=torch.float32) + start
     angles = torch.outer(places, _BASE ** (-steps / half))
     sine, cosine = angles.sin().to(x.dtype), angles.cos().to(x.dtype)
     one, two, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]

@@ -1,0 +1,160 @@
+"""Greedy translation by a model that tells the next token: how it is judged, and deployed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._higher_order_ops.while_loop import while_loop
+from torch.nn import functional as F
+
+from .._support.trees import call, take
+from ..data.splits import Batch
+from ..data.subwords import BEGIN, END, PAD, Subwords
+from ..metric.bleu import bleu
+from ..zoo.seq2seq import Incremental
+from .base import Meter
+from .classify import expect_shape
+
+#: Pairs that are judged at a time: logits of many sentences take gigabytes.
+_JUDGED = 64
+
+
+def trimmed(tokens: Tensor) -> Tensor:
+    """Without the last columns that are padding in every row; one column stays."""
+    used = (tokens != PAD).any(0).nonzero()
+    return tokens[:, : int(used[-1]) + 1 if len(used) else 1]
+
+
+def shifted(targets: Tensor) -> Tensor:
+    """What a decoder sees when it is to tell ``targets``: the begin, and all but their last."""
+    begin = torch.full_like(targets[:, :1], BEGIN)
+    # The end is told and never seen.
+    return torch.cat([begin, targets[:, :-1].masked_fill(targets[:, :-1] == END, PAD)], 1)
+
+
+def chosen(logits: Tensor) -> Tensor:
+    """The likeliest token (n,) of logits (n, vocabulary); padding and the begin are no answers."""
+    return logits[:, END:].argmax(-1) + END
+
+
+@torch.no_grad()
+def translate(model: nn.Module, source: Tensor, steps: int) -> Tensor:
+    """Greedy translations: int64 (n, steps), each up to its end, and padding behind it.
+
+    Args:
+        model: takes a source and the beginning of a target, in evaluation mode.
+        source: (n, length).
+        steps: most tokens of a translation.
+    """
+    found = torch.full((len(source), steps), PAD, dtype=torch.int64, device=source.device)
+    going = torch.arange(len(source), device=source.device)
+    best = torch.full((len(source),), BEGIN, dtype=torch.int64, device=source.device)
+    decoder = model if isinstance(model, Incremental) else _FromTheBeginning(model)
+    state = decoder.begin(trimmed(source))
+    for step in range(steps):
+        logits, state = decoder.advance(state, best)
+        best = chosen(logits)
+        found[going, step] = best
+        stay = best != END
+        going, best, state = going[stay], best[stay], take(state, stay)
+        if not len(going):
+            break
+    return found
+
+
+class _FromTheBeginning(Incremental):
+    """Any model of a source and a target: it sees all of both in each step."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+
+    def begin(self, source: Tensor) -> Any:
+        return source, source[:, :0]
+
+    def advance(self, state: Any, token: Tensor) -> tuple[Tensor, Any]:
+        source, told = state
+        told = torch.cat([told, token[:, None]], 1)
+        return call(self.model, (source, told))[:, -1], (source, told)
+
+
+class Translator(nn.Module):
+    """A model with greedy decoding inside: sources (n, length) in, translations (n, steps) out."""
+
+    def __init__(self, model: nn.Module, steps: int) -> None:
+        super().__init__()
+        self.model, self.steps = model, steps
+
+    def forward(self, source: Tensor) -> Tensor:
+        if torch.compiler.is_exporting():
+            return self._exported(source)
+        return translate(self.model, source, self.steps)
+
+    def _exported(self, source: Tensor) -> Tensor:
+        """The same as :func:`translate` in a loop of fixed shapes, which a graph can hold: one
+        body, whatever the number of steps."""
+        places = torch.arange(self.steps + 1, device=source.device)
+        told = torch.where(places == 0, BEGIN, PAD).expand(len(source), -1).clone()
+        open_ = torch.ones_like(source[:, 0], dtype=torch.bool)
+
+        def goes_on(step: Tensor, told: Tensor, open_: Tensor) -> Tensor:
+            return (step < self.steps) & open_.any()
+
+        def advance(step: Tensor, told: Tensor, open_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            logits = call(self.model, (source, told))
+            here = (places == step)[None, :, None]
+            best = chosen(torch.where(here, logits, 0.0).sum(1))
+            best = torch.where(open_, best, PAD)
+            # Behind an end the model may see what it likes: nothing is told any more.
+            told = torch.where(places == step + 1, best[:, None], told)
+            return step + 1, told, open_ & (best != END)
+
+        start = torch.zeros((), dtype=torch.int64, device=source.device)
+        _, told, _ = while_loop(goes_on, advance, (start, told, open_))  # type: ignore[no-untyped-call]
+        found: Tensor = told[:, 1:].clone()
+        return found
+
+
+class TranslationMeter(Meter):
+    """BLEU (0 to 100) of greedy translations; accuracy (0 to 1) and mean cross entropy of each
+    token, told with the true ones before it.
+
+    Args:
+        steps: most tokens of a translation.
+        decoded: sentences that are translated, the first ones; 0 for all.
+    """
+
+    def __init__(self, words: Subwords, steps: int, decoded: int = 0) -> None:
+        self.words, self.steps, self.decoded = words, steps, decoded
+        self.found: list[str] = []
+        self.wanted: list[str] = []
+        self.right = self.loss = self.count = 0.0
+
+    def see(self, model: nn.Module, batch: Batch) -> None:
+        sources = batch.inputs[0]
+        for start in range(0, len(sources), _JUDGED):
+            part = slice(start, start + _JUDGED)
+            source, targets = trimmed(sources[part]), trimmed(batch.targets[part])
+            self.update(call(model, (source, shifted(targets))), targets)
+            left = self.decoded - len(self.found) if self.decoded else len(source)
+            if left > 0:
+                told = translate(model, source[:left], self.steps)
+                self.found += [self.words.decode(row) for row in told.tolist()]
+                self.wanted += [self.words.decode(row) for row in targets[:left].tolist()]
+
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        expect_shape(outputs, (*targets.shape, len(self.words)))
+        asked = targets != PAD
+        logits, truth = outputs[asked].float(), targets[asked]
+        self.right += float((logits.argmax(-1) == truth).sum())
+        self.loss += float(F.cross_entropy(logits, truth, reduction="sum"))
+        self.count += len(truth)
+
+    def result(self) -> dict[str, float]:
+        count = max(1.0, self.count)
+        return {
+            "bleu": bleu(self.found, self.wanted),
+            "token_accuracy": self.right / count,
+            "loss": self.loss / count,
+        }

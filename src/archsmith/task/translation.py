@@ -1,0 +1,306 @@
+"""Translation: sentences of one language to those of another, learned from pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .._support.errors import DataError, InputError
+from .._support.options import parse, told
+from .._support.trees import call
+from ..data.batches import shuffled
+from ..data.sentences import read_pairs
+from ..data.source import locate
+from ..data.splits import Batch, Split, TensorSplit
+from ..data.subwords import BEGIN, PAD, Subwords, learn_subwords
+from ..history.objective import Metric
+from ..history.trial import Fidelity
+from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
+from .classify import expect_shape, two
+from .contracts import BatchSampling, Deployment, Distillation, OutputLoss, Pictures
+from .decoding import TranslationMeter, Translator, shifted, trimmed
+from .outputs import expect_one_output
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+#: Pairs that a trial of a search sees: about a minute of one core for the default space.
+_SEEN = 6_000
+#: Batches that are sorted by length together: longer ones would order the whole epoch by length.
+_BLOCK = 32
+
+
+@dataclass(frozen=True)
+class TranslationOptions:
+    """What stands behind the name of the task: ``translation:source=de,target=en``.
+
+    Attributes:
+        source, target: names of the columns to translate from and to.
+        test: name of the test part in the column ``split``; see :func:`read_pairs`.
+        merges: subwords that are learned beside single characters.
+        length: most subwords of a training sentence; pairs with a longer one are left out.
+        decoded: sentences of a part whose translation counts for BLEU, the first ones; 0 for all.
+        cased: whether capitals are kept.
+
+    Raises:
+        InputError: a number out of its range, or one language twice.
+    """
+
+    source: str = ""
+    target: str = ""
+    test: str = ""
+    merges: int = 3000
+    length: int = 48
+    decoded: int = 200
+    cased: bool = False
+
+    def __post_init__(self) -> None:
+        rules = {
+            "target": (
+                not self.target or self.target != self.source,
+                "another column than the source",
+            ),
+            "merges": (0 <= self.merges <= 50_000, "from 0 to 50000"),
+            "length": (2 <= self.length <= 512, "from 2 to 512"),
+            "decoded": (self.decoded >= 0, "0 or more"),
+        }
+        for name, (holds, wanted) in rules.items():
+            if not holds:
+                raise InputError(f"translation, {name}", wanted, f"{getattr(self, name)!r}")
+
+
+class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pictures):
+    """Sentence pairs; models tell each token of a translation from the source and those before it
+    (Sutskever et al. 2014, arXiv:1409.3215).
+
+    Raw inputs are source tokens, int64 (n, length), raw targets those of the translation. Models
+    take both, (n, s) and (n, t), the second one shifted by one, and give logits (n, t, vocabulary).
+    Sentences end with an end token and are filled up with 0; a batch is as wide as its longest.
+
+    Args:
+        options: as text, see :class:`TranslationOptions`.
+
+    Raises:
+        InputError: options that cannot be read.
+    """
+
+    metrics = (
+        Metric("bleu", "", "maximize"),
+        Metric("token_accuracy", "", "maximize"),
+        Metric("loss", "", "minimize"),
+    )
+    default_space = "seq2seq"
+
+    def __init__(self, options: str = "") -> None:
+        self.options = parse(TranslationOptions, options, "translation")
+        said = told(self.options)
+        self.name = "translation" + (f":{said}" if said else "")  # type: ignore[misc]
+
+    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
+        return False  # a table does not say which column is to be translated into which
+
+    def read(self, source: str, options: ReadOptions) -> Data:
+        own, place = self.options, locate(source)
+        for what, value in (("source", own.source), ("target", own.target)):
+            if not value:
+                hint = "for example --task translation:source=de,target=en"
+                raise InputError(f"translation, {what}", "the name of a column", "none", hint)
+        if isinstance(place, str):
+            raise DataError(source, "a table of sentences", "a registered data set")
+        shares = (options.validation, options.test)
+        pairs = read_pairs(
+            place, own.source, own.target, own.test, shares, options.seed, options.unreadable
+        )
+        words = learn_subwords([*pairs.train.sources, *pairs.train.targets], own.merges, own.cased)
+        coded = [
+            ([*map(words.encode, side.sources)], [*map(words.encode, side.targets)])
+            for side in (pairs.train, pairs.validation, pairs.test)
+        ]
+        coded[0] = self._short(source, coded[0])
+        widths = [max(len(one) for part in coded for one in part[i]) for i in (0, 1)]
+        train, validation, test = (
+            TensorSplit(padded(one, widths[0]), padded(two, widths[1])) for one, two in coded
+        )
+        facts = {
+            "source": own.source,
+            "target": own.target,
+            "alphabet": "".join(words.alphabet),
+            "merges": [list(pair) for pair in words.merges],
+            "cased": own.cased,
+            "vocabulary": len(words),
+            "source_length": widths[0],
+            "target_length": widths[1],
+            "decoded": own.decoded,
+        }
+        left = len(pairs.train) - len(train)
+        judged = f", the first {own.decoded} sentences of a part" if own.decoded else ""
+        summary = (
+            f"{own.source} to {own.target}: {len(train):,} training, {len(validation):,} "
+            f"validation, {len(test):,} test pairs",
+            *pairs.notes,
+            *(
+                [f"{left:,} training pairs of more than {own.length} subwords left out"]
+                * bool(left)
+            ),
+            f"{len(words):,} subwords of the training part{'' if own.cased else ', lower-cased'}",
+            f"BLEU-4 of lower-cased words and punctuation, greedy decoding{judged}",
+        )
+        name = f"{pairs.name} {own.source}-{own.target}"
+        return Data(
+            name, str(place), self.name, train, validation, test, facts, summary, pairs.drawn
+        )
+
+    def uses(self, source: str) -> frozenset[str] | None:
+        return frozenset({"unreadable"})
+
+    def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        return {"vocabulary": facts["vocabulary"], "padding": PAD}
+
+    def example(self, facts: Mapping[str, Any], batch: int = 1) -> tuple[Tensor, Tensor]:
+        lengths = facts["source_length"], facts["target_length"]
+        source, target = (torch.zeros(batch, size, dtype=torch.int64) for size in lengths)
+        return source, target
+
+    def expect_outputs(self, outputs: Any, facts: Mapping[str, Any]) -> None:
+        expect_one_output(outputs, self)
+        expect_shape(outputs, (len(outputs), facts["target_length"], facts["vocabulary"]))
+
+    def recipe(self, data: Data) -> Recipe:
+        return Recipe(epochs=8, batch_size=64, lr=2e-3, weight_decay=0.01, label_smoothing=0.1)
+
+    def search_fidelity(self, data: Data) -> Fidelity:
+        return Fidelity(epochs=1, share=min(1.0, _SEEN / len(data.train)))
+
+    def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
+        """What is known without the targets: the source, and the begin of a translation."""
+        return trimmed(inputs), torch.full_like(inputs[:, :1], BEGIN)
+
+    def prepare_batch(
+        self, batch: Batch, facts: Mapping[str, Any], noise: torch.Generator | None = None
+    ) -> Batch:
+        targets = trimmed(batch.targets)
+        return Batch((trimmed(batch.inputs), shifted(targets)), targets)
+
+    def loss(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
+        return self.criterion(call(model, batch.inputs), batch.targets, smoothing)
+
+    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Mean cross entropy over all tokens but padding."""
+        logits, truth = outputs.float().flatten(0, 1), targets.flatten()
+        return F.cross_entropy(logits, truth, ignore_index=PAD, label_smoothing=smoothing)
+
+    def imitation(self, outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
+        from ..metric.distill import imitation
+
+        asked = targets != PAD
+        return imitation(outputs[asked], teacher[asked], targets[asked])
+
+    def draw(
+        self,
+        index: Tensor,
+        train: Split,
+        size: int,
+        generator: torch.Generator,
+        facts: Mapping[str, Any] | None = None,
+    ) -> Sequence[Tensor]:
+        """Batches of sentences of like length, in random order: less of them is padding."""
+        batches = shuffled(index, size, generator)
+        order = torch.cat(list(batches))
+        inputs, targets = train.take(order)
+        lengths = ((inputs != PAD).sum(1) + (targets != PAD).sum(1)).cpu()
+        blocks = torch.split(torch.arange(len(order)), _BLOCK * size)
+        places = torch.cat([block[lengths[block].argsort(stable=True)] for block in blocks])
+        found = torch.split(order[places], [len(batch) for batch in batches])
+        return [found[i] for i in torch.randperm(len(found), generator=generator)]
+
+    def meter(self, facts: Mapping[str, Any]) -> Meter:
+        return TranslationMeter(subwords_of(facts), facts["target_length"], facts["decoded"])
+
+    def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
+        return Translator(model, facts["target_length"])
+
+    def signature(self, data: Data) -> Signature:
+        facts = data.facts
+        said = ", ending with 2 and filled up with 0"
+        return Signature(
+            two(data.validation),
+            "source",
+            "translation",
+            f"source: int64 (n, {facts['source_length']}), subwords of {facts['source']}{said}; "
+            f"translation: int64 (n, {facts['target_length']}), subwords of {facts['target']}",
+        )
+
+    def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
+        """The lines of a text file, a sentence each."""
+        words, width = subwords_of(facts), facts["source_length"]
+        coded = [words.encode(line) for line in sentences_in(path)]
+        for number, one in enumerate(coded, start=1):
+            if len(one) > width:
+                expected = f"at most {width - 1} subwords, as in training"
+                raise DataError(f"{path} line {number}", expected, f"{len(one) - 1}")
+        return padded(coded, width)
+
+    def names_in(self, path: Path) -> Sequence[str] | None:
+        return sentences_in(path)
+
+    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+        words = subwords_of(facts)
+        return [{"translation": words.decode(row)} for row in outputs.tolist()]
+
+    def picture(
+        self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
+    ) -> Image.Image:
+        from .gallery import translated_lines
+
+        words = subwords_of(facts)
+        sources, references, found = (
+            [words.decode(row) for row in side.tolist()] for side in (inputs, targets, outputs)
+        )
+        return translated_lines(sources, references, found, (facts["source"], facts["target"]))
+
+    def _short(
+        self, where: str, part: tuple[list[list[int]], list[list[int]]]
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """The training pairs that are no longer than what was asked for."""
+        kept = [pair for pair in zip(*part) if max(map(len, pair)) <= self.options.length]
+        if len(kept) < 2:
+            expected = f"training pairs of at most {self.options.length} subwords"
+            raise DataError(where, expected, f"{len(kept)}", "a larger length")
+        sources, targets = zip(*kept)
+        return list(sources), list(targets)
+
+
+def subwords_of(facts: Mapping[str, Any]) -> Subwords:
+    """The vocabulary that facts of data hold."""
+    merges = tuple((one, two) for one, two in facts["merges"])
+    return Subwords(tuple(facts["alphabet"]), merges, facts["cased"])
+
+
+def padded(sentences: Sequence[Sequence[int]], width: int) -> Tensor:
+    """Sentences as rows of one tensor, int64 (n, width)."""
+    rows = [[*sentence, *[PAD] * (width - len(sentence))] for sentence in sentences]
+    return torch.tensor(rows, dtype=torch.int64)
+
+
+def sentences_in(path: Path) -> list[str]:
+    """The lines of a text file in UTF-8.
+
+    Raises:
+        DataError: it cannot be read, is empty, or has an empty line before its last sentence.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").rstrip().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(str(path), "a text file in UTF-8, a sentence a line", str(error)) from error
+    if not lines:
+        raise DataError(str(path), "a sentence a line", "an empty file")
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            raise DataError(f"{path} line {number}", "a sentence", "an empty line")
+    return lines
