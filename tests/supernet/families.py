@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import archsmith as nas
-from archsmith._support.trees import Spec
+from archsmith._support.trees import Spec, TensorSpec
 from archsmith.zoo import spaces
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -64,6 +64,19 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
         {"vocabulary": 11, "embedding": 4, "hidden": 4, "layers": 1},
         (1, 5),
         "int64",
+    ),
+    "seq2seq": (
+        {
+            "vocabulary": 11,
+            "padding": 10,
+            "widths": (8, 16),
+            "heads": (1, 2),
+            "encoder_depths": (1, 2),
+            "decoder_depths": (1, 2),
+            "head_size": 8,
+        },
+        (TensorSpec((1, 7), "int64"), TensorSpec((1, 5), "int64")),
+        "",
     ),
     "transnas_macro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),
     "transnas_micro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),

@@ -95,7 +95,8 @@ class Translator(nn.Module):
         """The same as :func:`translate` in a loop of fixed shapes, which a graph can hold: one
         body, whatever the number of steps."""
         places = torch.arange(self.steps + 1, device=source.device)
-        told = torch.where(places == 0, BEGIN, PAD).expand(len(source), -1).clone()
+        # Not len, which makes a constant of the size.
+        told = torch.where(places == 0, BEGIN, PAD).expand(source.shape[0], -1).clone()
         open_ = torch.ones_like(source[:, 0], dtype=torch.bool)
 
         def goes_on(step: Tensor, told: Tensor, open_: Tensor) -> Tensor:

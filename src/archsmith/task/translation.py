@@ -179,7 +179,9 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
 
     def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
         """What is known without the targets: the source, and the begin of a translation."""
-        return trimmed(inputs), torch.full_like(inputs[:, :1], BEGIN)
+        begin = torch.full((len(inputs), facts["target_length"]), PAD, device=inputs.device)
+        begin[:, 0] = BEGIN
+        return inputs, begin
 
     def prepare_batch(
         self, batch: Batch, facts: Mapping[str, Any], noise: torch.Generator | None = None
