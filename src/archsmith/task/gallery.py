@@ -4,6 +4,7 @@ gaps filled, sentences one above the other."""
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -135,7 +136,10 @@ def translated_lines(
     Args:
         names: of the languages.
     """
-    lines = min(most, len(sources))
+    sources, references, translations = (
+        [_plain(text) for text in texts[:most]] for texts in (sources, references, translations)
+    )
+    lines = len(sources)
     left, step, margin, width = 90 * SCALE, 22 * SCALE, 20 * SCALE, 980 * SCALE
     high = 3 * step + 18 * SCALE
     sheet = Image.new("RGB", (width, 2 * margin + lines * high), PAPER)
@@ -152,13 +156,24 @@ def translated_lines(
                 fill = (FAINT, INK)[place]
                 draw.text((margin + left, y), shortened(text, room, 13), fill=fill, font=font(13))
                 continue
-            there = Counter(references[line].split())
+            there = Counter(map(_bare, references[line].split()))
             x = float(margin + left)
             for word in shortened(text, room, 13).split():
-                colour = RIGHT if there[word] > 0 else WRONG
-                there[word] -= 1
+                colour = RIGHT if there[_bare(word)] > 0 else WRONG
+                there[_bare(word)] -= 1
                 draw.text((x, y), word, fill=colour, font=font(13))
                 x += float(font(13).getlength(f"{word} "))
         bottom = top + 3 * step + 4 * SCALE
         draw.line((margin, bottom, width - margin, bottom), fill=LINE, width=SCALE)
     return sheet
+
+
+def _bare(word: str) -> str:
+    """A word without the punctuation around it, as far as there is a word."""
+    return word.strip('.,;:!?"()') or word
+
+
+def _plain(text: str) -> str:
+    """Letters without their accents: the font that Pillow brings has none."""
+    letters = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
