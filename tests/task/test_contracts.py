@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import random
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from archsmith.task.masked import MaskedPrediction
 from archsmith.task.segmentation import Segmentation
 from archsmith.task.selfsupervised import SelfSupervisedImages
 from archsmith.task.table import TabularClassification, TabularRegression
+from archsmith.task.translation import Translation
 from archsmith.testing.task import TaskContract
 
 from . import blocks
@@ -127,6 +129,20 @@ class TestDetection(TaskContract):
 
     def write(self, folder: Path) -> Path:
         return blocks.save(folder / "blocks.npz", 30)
+
+
+class TestTranslation(TaskContract):
+    task = Translation("source=de,target=en,merges=30")
+
+    def write(self, folder: Path) -> Path:
+        rng, rows = random.Random(0), ["split,de,en"]
+        for number in range(80):
+            said = rng.choices(["eins", "zwei", "drei"], k=rng.randint(2, 4))
+            part = ("train", "train", "train", "val", "test")[number % 5]
+            rows.append(f"{part},{' '.join(said)},{' '.join(word[::-1] for word in said)}")
+        path = folder / "pairs.csv"
+        path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        return path
 
 
 def test_every_task_has_its_contract_tested():

@@ -13,8 +13,8 @@ import numpy as np
 from .._support.errors import DataError, unknown
 from .lines import Rows, open_rows
 from .names import shown
+from .partition import drawn_parts, split
 from .raw import TEST, TRAIN, VALIDATION
-from .split import drawn_parts, split
 from .tables import SUFFIXES
 
 if TYPE_CHECKING:
