@@ -27,6 +27,28 @@ settings.register_profile("unhurried", deadline=None, suppress_health_check=[Hea
 settings.load_profile("unhurried")
 
 
+#: Tests of the contract suites that ``./dev quick`` leaves out: they are our own, but shipped, and
+#: whoever runs them elsewhere has no such marks.
+CONTRACTS = {
+    "test_a_new_instance_goes_on_from_the_history": "slow",
+    "test_a_trial_whose_time_is_over_is_stopped": "processes",
+    "test_another_process_gives_the_same_run": "processes",
+    "test_better_than_random": "statistical",
+    "test_it_can_be_opened_again": "processes",
+    "test_proposals_belong_to_the_space": "slow",
+    "test_same_history_and_seed_same_proposal": "slow",
+    "test_the_loss_goes_down": "slow",
+    "test_what_is_drawn_is_what_the_builder_asks": "slow",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        mark = CONTRACTS.get(getattr(item, "originalname", ""))
+        if mark is not None:
+            item.add_marker(mark)
+
+
 @dataclass
 class Finished:
     """What a command printed and how it ended."""

@@ -81,6 +81,7 @@ def parts_imported(path: Path) -> set[str]:
     return {name.split(".")[1] for name in imported(path) if "." in name}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_go_one_way(path):
     part = path.relative_to(ROOT).parts[0].removesuffix(".py")
@@ -92,6 +93,7 @@ def test_imports_go_one_way(path):
     assert "archsmith" not in imported(path), "the front door is for users"
 
 
+@pytest.mark.slow
 def test_no_imports_in_circles():
     """Modules that import each other, however far around, are one module in pieces."""
     graph = {name_of(path): imported(path) - {"archsmith"} for path in modules()}
@@ -138,6 +140,7 @@ def test_every_public_name_is_there():
         archsmith.serch  # noqa: B018
 
 
+@pytest.mark.slow
 def test_torchvision_is_never_imported():
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -145,6 +148,7 @@ def test_torchvision_is_never_imported():
                 assert "torchvision" not in ast.unparse(node), path
 
 
+@pytest.mark.slow
 def test_strangers_files_are_data():
     for path in modules():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -157,6 +161,7 @@ def test_strangers_files_are_data():
                 assert called not in ("torch.load", "pickle.load", "eval", "exec"), path
 
 
+@pytest.mark.slow
 def test_modules_and_functions_stay_small():
     for path in modules():
         text = path.read_text(encoding="utf-8")

@@ -52,6 +52,7 @@ def expected_best(values, draws):
     return np.array(found)
 
 
+@pytest.mark.slow
 def test_the_random_curve_is_the_closed_form(table):
     result = benchmark(table, "random", queries=30, repeats=300, processes=1)
     values = table.values["valid_acc_200"]
@@ -78,6 +79,7 @@ def same(a, b):
     return one == other and np.array_equal(a.valid, b.valid) and np.array_equal(a.clock, b.clock)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_whatever_the_number_of_processes(table):
     run = partial(benchmark, table, "evolution", queries=30, repeats=6, seed=3, workers=3)
     alone = run(processes=1)
@@ -99,11 +101,13 @@ class Vanishing(RandomSearch):
         os._exit(3)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_told(table):
     with pytest.raises(WorkError, match="processes=1"):
         benchmark(table, Vanishing, queries=3, repeats=1, processes=2)
 
 
+@pytest.mark.slow
 def test_all_architectures_are_seen_and_it_ends(little):
     result = benchmark(little, "random", queries=100, repeats=2, processes=1)
     assert list(result.stopped) == ["all 40 graphs were seen"]
@@ -200,6 +204,7 @@ class Shorts(RandomSearch):
         return Proposal(known, Fidelity(epochs=12))
 
 
+@pytest.mark.slow
 def test_queries_at_few_epochs_count_as_their_share(early):
     result = benchmark(early, Shorts, queries=7, repeats=2, processes=1)
     # 100 x 12 / 200 are 6 queries, the full one is the seventh.
@@ -231,6 +236,7 @@ def test_spreads_are_of_samples(little):
     assert found["held_share"] == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("goal", [{"maximize": "train_acc_200"}, {"limits": {"train_acc_200": 1}}])
 def test_what_short_evaluations_do_not_tell_is_refused_to_who_needs_it(tmp_path, goal):
     found = short_schedule(columns(40))
@@ -352,6 +358,7 @@ def test_workers_make_a_run_shorter_on_the_clock(table):
     assert (np.diff(eight.clock, axis=1) >= 0).all()
 
 
+@pytest.mark.slow
 def test_evolution_is_better_than_random(table):
     found = [
         benchmark(table, name, queries=60, repeats=40, processes=1).regret[:, -1].mean()
@@ -360,6 +367,7 @@ def test_evolution_is_better_than_random(table):
     assert found[1] < 0.7 * found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", strategies.names())
 def test_every_strategy_runs(early, name):
     pytest.importorskip("sklearn")

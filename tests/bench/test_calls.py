@@ -45,6 +45,7 @@ def test_goals_are_named_as_for_a_search(little):
         goal_of(little, limits={"flops": 3})
 
 
+@pytest.mark.slow
 def test_strategies_are_names_instances_or_makers(tmp_path, little):
     path = write(tmp_path / "t.npz", columns(40))
     own = RegularizedEvolution(6, 2)
@@ -63,6 +64,7 @@ def test_strategies_are_names_instances_or_makers(tmp_path, little):
             run(little, wrong)
 
 
+@pytest.mark.slow
 def test_what_does_not_pickle_stays_in_this_process(little):
     make = lambda: RandomSearch()  # noqa: E731
     with pytest.raises(InputError, match="processes=1"):

@@ -69,6 +69,7 @@ def named(results, count):
     return [replace(results[i % len(results)], strategy=names[i]) for i in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 4, 14])
 def test_every_strategy_has_a_line_of_its_own_and_a_name_that_is_free(results, count):
     root = read(picture(named(results, count)))

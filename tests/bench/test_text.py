@@ -26,6 +26,7 @@ def text(results, width):
     return console.file.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [80, 100, 240])
 @pytest.mark.parametrize("count", [1, 3])
 def test_nothing_is_cut_off(table, width, count):

@@ -34,6 +34,7 @@ def file(tmp_path):
     return write(tmp_path / "t.npz", columns(60))
 
 
+@pytest.mark.slow
 def test_one_json_document_and_nothing_else(archsmith, file):
     done = archsmith(
         "benchmark",
@@ -68,6 +69,7 @@ def test_one_json_document_and_nothing_else(archsmith, file):
     assert "60 of 15,625" in found["note"]
 
 
+@pytest.mark.slow
 def test_several_strategies(archsmith, file, tmp_path):
     picture = tmp_path / "p.svg"
     arguments = [
@@ -92,6 +94,7 @@ def test_several_strategies(archsmith, file, tmp_path):
     assert max(map(len, done.out.splitlines())) < 240
 
 
+@pytest.mark.slow
 def test_text_of_one_strategy_with_a_limit_and_two_objectives(archsmith, file):
     done = archsmith(
         "benchmark",
@@ -173,6 +176,7 @@ def test_list_tables(archsmith, monkeypatch, tmp_path):
     assert "cannot be read" in done.out
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("processes", ["1", "2"])
 def test_ctrl_c_ends_it_with_one_line(file, processes):
     command = [

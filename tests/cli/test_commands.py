@@ -71,6 +71,7 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_search_leaves_a_study_a_report_and_a_winner(archsmith, finished_run):
     assert (finished_run / "report.html").stat().st_size > 10_000
     done = archsmith("show", finished_run, "--json")
@@ -87,6 +88,7 @@ def test_a_search_leaves_a_study_a_report_and_a_winner(archsmith, finished_run):
     assert "best of the search" in text.out
 
 
+@pytest.mark.slow
 def test_the_same_command_on_a_finished_folder_trains_nothing(archsmith, finished_run):
     before = nas.Run(finished_run).record
     options = ["--minimize", "params", "--limit", "params<=60k", "--run", finished_run]
@@ -97,6 +99,7 @@ def test_the_same_command_on_a_finished_folder_trains_nothing(archsmith, finishe
     assert after.notes["winner"] == before.notes["winner"]
 
 
+@pytest.mark.slow
 def test_train_export_predict(archsmith, finished_run, tmp_path):
     done = archsmith("export", finished_run, "--trial", 1, "--to", tmp_path / "early")
     winner = nas.Run(finished_run).record.notes["winner"]
@@ -119,6 +122,7 @@ def test_train_export_predict(archsmith, finished_run, tmp_path):
     assert len(json.loads(done.out)) == 1
 
 
+@pytest.mark.slow
 def test_report_goes_where_it_is_told(archsmith, finished_run, tmp_path):
     done = archsmith("report", finished_run, "--to", tmp_path / "page.html")
     assert done.status == 0
@@ -164,6 +168,7 @@ def test_a_search_ends_when_the_space_is_used_up(archsmith, model, tmp_path):
     assert len(nas.Run(run).history.trials) == 2
 
 
+@pytest.mark.slow
 def test_options_from_a_file(archsmith, tmp_path):
     config = tmp_path / "search.toml"
     config.write_text(
@@ -180,6 +185,7 @@ def test_options_from_a_file(archsmith, tmp_path):
     assert "did you mean 'trials'" in done.err
 
 
+@pytest.mark.slow
 def test_a_table_end_to_end(archsmith, tmp_path):
     rng = np.random.default_rng(0)
     rows = [
@@ -311,6 +317,7 @@ def test_bad_data_is_told_with_status_2(archsmith, tmp_path):
     assert "x" in done.err
 
 
+@pytest.mark.slow
 def test_unreadable_images_are_named_and_skipped_on_request(archsmith, tmp_path):
     photos = tmp_path / "photos"
     rng = np.random.default_rng(0)
@@ -330,6 +337,7 @@ def test_unreadable_images_are_named_and_skipped_on_request(archsmith, tmp_path)
     assert "broken.png" in done.err
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_study_is_refused(archsmith, finished_run):
     done = archsmith("search", "digits", "--space", "nasbench201", "--run", finished_run)
     assert done.status == 2
@@ -411,6 +419,7 @@ def wait_for_trials(run: Path, count: int, process: subprocess.Popen[str]) -> No
     wait_until(there, f"{count} trials", process)
 
 
+@pytest.mark.processes
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path):
     run = tmp_path / "stopped"
     process = start(run)
@@ -434,6 +443,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path):
     assert [t.metrics for t in second][: len(kept)] == kept
 
 
+@pytest.mark.processes
 def test_two_processes_on_one_folder(tmp_path, archsmith, monkeypatch):
     run = tmp_path / "run"
     monkeypatch.setenv("HELD_RUN", str(tmp_path / "none"))  # this process is not held

@@ -62,6 +62,7 @@ def folder(place, monkeypatch, tmp_path):
     return place
 
 
+@pytest.mark.slow
 def test_features_are_those_of_the_model(archsmith, folder):
     done = archsmith("features", folder / "digits", "digits", "--to", "f.npz", "--json")
     assert done.status == 0, done.err
@@ -84,6 +85,7 @@ def test_features_are_those_of_the_model(archsmith, folder):
     assert torch.allclose(again.test.inputs, wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_map_probes_and_layers(archsmith, folder, tmp_path):
     command = [
         "features",
@@ -122,6 +124,7 @@ def test_a_map_probes_and_layers(archsmith, folder, tmp_path):
     assert told["layers"][0]["name"] == "stem.0"
 
 
+@pytest.mark.slow
 def test_a_layer_that_was_kept_has_its_name(archsmith, folder):
     command = ["features", folder / "digits", "digits", "--to", "f.npz", "--cache", "kept"]
     one, two = (archsmith(*command).out for _ in range(2))
@@ -129,6 +132,7 @@ def test_a_layer_that_was_kept_has_its_name(archsmith, folder):
     assert "head.3:input" in one
 
 
+@pytest.mark.slow
 def test_inputs_without_labels(archsmith, folder, tmp_path):
     images = tmp_path / "images"
     images.mkdir()
@@ -167,6 +171,7 @@ def test_a_space_of_ones_own_is_asked_for(archsmith, folder, monkeypatch):
     assert nas.load_features("f.npz").features.shape[0] == 1797
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

@@ -74,6 +74,7 @@ def test_what_cannot_be_read_is_told(given, told):
     assert "/tmp" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_study_of_arrays_goes_on_and_knows_its_data(tmp_path):
     call = {"trials": 2, "epochs": 1, "final_epochs": 1, "finalists": 1, "run": tmp_path / "run"}
     first = nas.search("mlp", rows(), **call)

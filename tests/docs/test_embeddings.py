@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from .test_readme import run
@@ -28,6 +29,7 @@ def drawn(rng: np.random.Generator, letter: int) -> Image.Image:
     return Image.fromarray((255 * noisy).astype(np.uint8))
 
 
+@pytest.mark.slow
 def test_a_new_class_from_one_example(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for letter in range(30):
@@ -46,6 +48,7 @@ def test_a_new_class_from_one_example(tmp_path: Path) -> None:
     assert answer["class"] == "new 101"
 
 
+@pytest.mark.slow
 def test_search_without_labels(tmp_path: Path) -> None:
     (tmp_path / "example.py").write_text(block("python"))
     out = run(sys.executable, "example.py", cwd=tmp_path)

@@ -49,6 +49,7 @@ def folder(tmp_path_factory):
     return made
 
 
+@pytest.mark.slow
 def test_the_example_runs(folder):
     out = (folder / "out.txt").read_text().splitlines()
     assert out[0] == "head.3:input"
@@ -59,6 +60,7 @@ def test_the_example_runs(folder):
     assert len(list((folder / "features").glob("*.safetensors"))) == 2
 
 
+@pytest.mark.slow
 def test_the_commands_run(folder):
     first, second = marked("bash").strip().splitlines()
     assert "probe linear" in run("bash", "-c", first, cwd=folder)

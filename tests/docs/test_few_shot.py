@@ -15,6 +15,7 @@ from archsmith.transfer.fewshot import learners
 PAGE = (Path(__file__).parents[2] / "docs" / "few-shot.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.processes
 def test_the_example_runs(tmp_path):
     (code,) = re.findall(
         r"<!-- tests/docs/test_few_shot.py runs this -->\n```python\n(.*?)```", PAGE, re.DOTALL

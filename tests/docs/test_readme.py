@@ -38,6 +38,7 @@ def run(*command: str, cwd: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_example_is_short_and_runs(tmp_path):
     code = marked("python")
     body = [line for line in code.splitlines() if line.strip() and not line.startswith("import")]
@@ -48,6 +49,7 @@ def test_the_example_is_short_and_runs(tmp_path):
     assert (tmp_path / "digits-model" / "model.pt2").exists()
 
 
+@pytest.mark.slow
 def test_the_supernet_example_runs(tmp_path):
     code = next(code for code in all_marked("python") if "Supernet" in code)
     (tmp_path / "example.py").write_text(code)
@@ -55,6 +57,7 @@ def test_the_supernet_example_runs(tmp_path):
     assert (tmp_path / "net.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_the_commands_run(tmp_path):
     commands = marked("bash").strip().splitlines()
     assert len(commands) >= 5
@@ -64,6 +67,7 @@ def test_the_commands_run(tmp_path):
     assert (tmp_path / "tour-model" / "README.md").exists()
 
 
+@pytest.mark.slow
 def test_the_profile_runs(tmp_path):
     command = next(code for code in all_marked("bash") if "profile" in code).strip()
     out = run("bash", "-c", command, cwd=tmp_path)
@@ -83,6 +87,7 @@ def test_links_lead_somewhere(path):
     assert (ROOT / path).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda p: p.name)
 def test_examples_run(path, tmp_path):
     run(sys.executable, str(path), cwd=tmp_path)

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PAGE = (Path(__file__).parents[2] / "docs" / "transfer.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.processes
 def test_the_first_run_runs(tmp_path):
     pattern = r"<!-- tests/docs/test_transfer.py runs this -->\n```python\n(.*?)```"
     (code,) = re.findall(pattern, PAGE, re.DOTALL)

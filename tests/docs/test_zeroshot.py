@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PAGE = (Path(__file__).parents[2] / "docs" / "zero-shot.md").read_text(encoding="utf-8")
 MARKED = re.findall(
     r"<!-- tests/docs/test_zeroshot.py runs this[^\n]* -->\n```python\n(.*?)```", PAGE, re.DOTALL
@@ -41,6 +43,7 @@ def percent(text: str, after: str) -> float:
     return float(found[1])
 
 
+@pytest.mark.processes
 def test_attributes(tmp_path):
     out = run(MARKED[0], tmp_path)
     assert percent(out, "unseen:") > 60
@@ -56,6 +59,7 @@ def test_attributes(tmp_path):
     assert "of 3 unseen classes" in done.stdout
 
 
+@pytest.mark.slow
 def test_texts_with_an_encoder_of_its_own(tmp_path):
     line = next(line for line in MARKED[1].splitlines() if "text_encoder  " in line)
     code = (
@@ -67,5 +71,6 @@ def test_texts_with_an_encoder_of_its_own(tmp_path):
     assert run(code, tmp_path).strip() == "['place', 'person']"
 
 
+@pytest.mark.slow
 def test_two_towers(tmp_path):
     assert percent(run(MARKED[2], tmp_path), "had:") > 25

@@ -64,6 +64,7 @@ def exported(digits, tmp_path_factory):
     return folder, parity
 
 
+@pytest.mark.slow
 def test_all_files_are_there_and_nothing_else(exported):
     folder, parity = exported
     assert {path.name for path in folder.iterdir()} == FILES
@@ -130,6 +131,7 @@ else:
 """
 
 
+@pytest.mark.processes
 def test_every_snippet_of_the_card_runs_where_archsmith_cannot_be_imported(exported, digits):
     folder, _ = exported
     chosen, data, _, model = digits
@@ -183,6 +185,7 @@ def test_tables(source, task_name, tmp_path):
     assert ranked is None if "regression" in task_name else ranked == 1.0
 
 
+@pytest.mark.slow
 def test_an_earlier_export_is_replaced_and_other_folders_are_not(digits, tmp_path):
     chosen, data, space, model = digits
     target = tmp_path / "out"

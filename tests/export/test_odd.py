@@ -79,6 +79,7 @@ def exported(builder: Callable[..., nn.Module], data: Data, folder: Path) -> nn.
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("builder", [locked, normed, tied])
 def test_a_model_that_cannot_be_copied_is_exported_and_built_again(iris, builder, tmp_path):
     model = exported(builder, iris, tmp_path / "out")

@@ -63,6 +63,7 @@ def same(got, wanted) -> None:
                 assert value == pytest.approx(two[key], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_batch_and_an_image(work):
     _, data, folder, _ = work
     batch = predict(folder / "zoo", folder / "images.npy")
@@ -130,6 +131,7 @@ def test_damaged_weights_are_refused(work, tmp_path):
         predict(tmp_path / "zoo", folder / "images.npy")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [{"mean": [0.1, 0.1]}, {"std": []}, {"mean": 0.1}])
 def test_statistics_that_do_not_fit_are_refused(work, tmp_path, changed):
     """Torch would stretch them to all channels, or all channels to them."""

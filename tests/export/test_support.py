@@ -52,6 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learner", ["prototypical", "ridge", "nearest-neighbour"])
 def test_new_classes_are_told_apart(place: Path, learner: str) -> None:
     answers = predict_from_support(place / "model", place / "support", place / "query", learner)
@@ -65,6 +66,7 @@ def test_new_classes_are_told_apart(place: Path, learner: str) -> None:
     assert all(abs(sum(a["probabilities"].values()) - 1) < 1e-6 for a in answers)
 
 
+@pytest.mark.processes
 def test_the_command_line_in_a_fresh_process(place: Path) -> None:
     one = sorted((place / "query").iterdir())[0]
     ran = subprocess.run(
@@ -87,6 +89,7 @@ def test_the_command_line_in_a_fresh_process(place: Path) -> None:
     assert len(predict(place / "model", one)[0]["embedding"]) > 1
 
 
+@pytest.mark.slow
 def test_what_cannot_be_learned_from_is_refused(place: Path, tmp_path: Path) -> None:
     model, query = place / "model", place / "query"
     with pytest.raises(DataError, match="two classes or more, got none"):
@@ -105,6 +108,7 @@ def test_what_cannot_be_learned_from_is_refused(place: Path, tmp_path: Path) -> 
         predict_from_support(model, place / "support", query, "rigde")
 
 
+@pytest.mark.slow
 def test_a_model_that_gives_classes_has_no_embeddings(place: Path, tmp_path: Path) -> None:
     nas.search("convnet", "digits", trials=1, epochs=1, final_epochs=1, run=tmp_path / "run")
     nas.Run(tmp_path / "run").export(tmp_path / "model", None, False)

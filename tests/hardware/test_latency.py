@@ -60,6 +60,7 @@ def test_numbers_below_one_are_refused(name):
         measure_latency(nn.ReLU(), torch.zeros(1, 4), **{name: 0})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", NAMES)
 def test_each_runtime_computes_what_the_model_does(runtime):
     if runtime == "onnx" and not HAS_ONNX:

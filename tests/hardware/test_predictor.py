@@ -86,6 +86,7 @@ def test_operations_of_other_shapes_have_other_keys():
     assert keys(1, 4) == keys(1, 4) != keys(2, 4)
 
 
+@pytest.mark.slow
 def test_a_planted_linear_latency_is_recovered_exactly():
     made = predictor()
     made.fit(DRAWN[:40], [planted(a) for a in DRAWN[:40]])
@@ -95,6 +96,7 @@ def test_a_planted_linear_latency_is_recovered_exactly():
     assert made.error < 1e-6
 
 
+@pytest.mark.slow
 def test_the_error_is_that_on_architectures_it_has_not_seen():
     rng = np.random.default_rng(0)
     noise = np.exp(rng.normal(0, 0.2, len(DRAWN)))
@@ -155,6 +157,7 @@ def test_held_out_values_come_from_others():
     assert (found > 0).all()
 
 
+@pytest.mark.slow
 def test_a_predictor_survives_a_journey_as_json(tmp_path):
     made = predictor()
     made.fit(DRAWN[:20], [planted(a) for a in DRAWN[:20]])
@@ -168,6 +171,7 @@ def test_a_predictor_survives_a_journey_as_json(tmp_path):
         LatencyPredictor.load(tmp_path / "other.json", SPACE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -248,6 +252,7 @@ def test_each_architecture_counts_by_its_best_round(monkeypatch):
     assert all(set(order[i : i + 2]) == set(sizes) for i in range(0, 8, 2)), "round by round"
 
 
+@pytest.mark.slow
 def test_it_is_made_on_this_machine_in_one_call():
     made = LatencyPredictor.measure(
         SPACE, SHAPE, options=replace(OPTIONS, samples=12), blocks=True, seed=3

@@ -35,6 +35,7 @@ def test_known_values(losses, reference, expected):
     assert hypervolume(losses, reference) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [1, 2, 3, 4])
 @given(data=st.data())
 def test_by_counting_cells(axes, data):

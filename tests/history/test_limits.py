@@ -25,6 +25,7 @@ def deep(features: int, outputs: int) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(width, outputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "evolution"])
 def test_only_the_default_breaks_a_tight_limit(strategy):
     limits = ["params<=1020", "params>=1000"]
@@ -35,6 +36,7 @@ def test_only_the_default_breaks_a_tight_limit(strategy):
     assert all(1000 <= t.metrics["params"] <= 1020 for t in result.history.finished)
 
 
+@pytest.mark.slow
 def test_a_limit_that_nothing_was_found_to_keep_is_warned_of_and_tried(monkeypatch):
     few = functools.partial(check_limits, looks=20)
     monkeypatch.setattr(searching, "check_limits", few)

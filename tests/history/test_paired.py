@@ -82,6 +82,7 @@ def weak_default(features: int, outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, outputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "metric", "how"), [("iris", "accuracy", "mcnemar"), ("diabetes", "rmse", "bootstrap")]
 )
@@ -103,6 +104,7 @@ def test_a_search_compares_on_the_test_part_what_it_tells(data, metric, how, tmp
     assert told.words in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_several_seeds_are_trained_tested_and_told(tmp_path, archsmith, monkeypatch):
     from archsmith.workflow import finalists as finals
     from archsmith.workflow.finalist import Finalist, train_to_end

@@ -125,6 +125,7 @@ def test_gradients_agree_with_differences(name: str, embeddings: Tensor) -> None
         assert float(z.grad[place]) == pytest.approx(slope, rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMULAS)
 def test_training_pulls_classes_together(name: str) -> None:
     generator = torch.Generator().manual_seed(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -114,6 +115,7 @@ def test_equal_neighbourhoods_are_computed_once():
     assert found.counts[0][2].most_common(1)[0][1] == 46
 
 
+@pytest.mark.slow
 def test_it_counts_operations():
     """The value is the number of wide layers, wherever they stand; 30 are known of 4,096."""
 

@@ -160,6 +160,7 @@ def test_the_order_of_branches_does_not():
     assert [one.decision for one in found.idle] == ["swapped"]
 
 
+@pytest.mark.slow
 def test_all_faults_are_found_each_by_the_fewest_decisions(planted):
     assert not planted.sound
     assert [dict(fault.answers) for fault in planted.faults] == [
@@ -207,6 +208,7 @@ def test_a_builder_that_refuses_its_defaults_is_wrong_input():
         profiled(builder)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_profile_times_aside():
     def plain(seed):
         found = profiled(spaces.planted, seed=seed).to_json()
@@ -222,6 +224,7 @@ def test_the_same_seed_gives_the_same_profile_times_aside():
     assert plain(1) == first
 
 
+@pytest.mark.slow
 def test_a_ready_space_can_be_shared_relaxed_and_timed():
     found = nas.profile("mlp", "iris", samples=8, time=LONG)
     assert found.sharing.shared

@@ -44,6 +44,7 @@ def refused(model: nn.Module, batch: Batch) -> set[str]:
     return {name for name, value in found.items() if isinstance(value, CannotScore)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ZOO)
 def test_spaces_of_images_and_rows(name):
     arguments, shape, expected = ZOO[name]

@@ -191,6 +191,7 @@ def test_a_model_that_nobody_could_read_as_a_diagram_is_listed(model: nn.Module,
     )
 
 
+@pytest.mark.slow
 def test_two_thousand_trials_stay_small() -> None:
     rng = random.Random(0)
     page = render(replace(study(40), trials=[trial(n, rng) for n in range(2000)]))

@@ -70,6 +70,7 @@ def stages(count: int, name: str = "block{}.kernel", conditional: bool = False):
     return build
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "name", "conditional", "stage"),
     [
@@ -147,6 +148,7 @@ def flat_builders(draw: st.DrawFn) -> Callable[[], nn.Module]:
     return build
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(flat_builders())
 def test_flat_lists_are_what_the_builder_says(build):
@@ -202,6 +204,7 @@ def test_numbers_that_shift_are_found():
     assert find_plan(runs).follows == {"block#": "block#"}
 
 
+@pytest.mark.slow
 def test_a_tree_that_is_surprised_for_ever_keeps_a_bounded_memory():
     def fickle() -> nn.Module:
         # Which question comes last hangs on all answers together.
@@ -238,6 +241,7 @@ def grows() -> nn.Module:
     return nn.Identity()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ask",
     [

@@ -89,6 +89,7 @@ def test_tree_operations_stay_inside_the_space(builder):
         assert changed != first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("builder", ALL)
 def test_sampling_does_not_depend_on_what_the_tree_knows(builder):
     seasoned = nas.Space(builder)
@@ -186,6 +187,7 @@ def test_fingerprints_tell_apart_what_differs_anywhere(one, other):
     assert fingerprint(one) != fingerprint(other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("builder", ALL)
 def test_a_fingerprint_does_not_depend_on_what_was_sampled(builder):
     seasoned, rng = nas.Space(builder), random.Random(5)
@@ -232,6 +234,7 @@ ODD = {
 }
 
 
+@pytest.mark.processes
 def test_arguments_of_any_kind_are_told_alike_in_every_process():
     space = nas.Space(takes_anything, **ODD)
     assert space.plain_arguments() == {
@@ -317,6 +320,7 @@ def random_builder(seed: int, most: int = 7):
     return build
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
 def test_random_spaces_count_what_they_enumerate(seed):

@@ -54,6 +54,7 @@ def test_a_budget_that_covers_the_space_is_spent_on_all_of_it_best_first():
     assert values.index(max(values)) < 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("builder", "trials", "objectives", "known", "expected", "says"),
     [

@@ -43,6 +43,7 @@ def space() -> nas.Space:
     return nas.Space(stack)
 
 
+@pytest.mark.slow
 def test_finds_the_optimum_of_12288_in_most_runs(space):
     """In all runs where this was written; random search in about 1 %."""
     assert (
@@ -53,6 +54,7 @@ def test_finds_the_optimum_of_12288_in_most_runs(space):
     )
 
 
+@pytest.mark.slow
 def test_better_than_random_search_within_a_limit(space):
     """Half of the architectures cost more, those most like the best; they end pruned."""
     limits = (Limit("cost", "<=", 4.5),)
@@ -69,6 +71,7 @@ def test_several_objectives_find_both_ends(space):
     assert min(t.metrics["cost"] for t in front) <= 2.0
 
 
+@pytest.mark.slow
 def test_graph_features_tell_what_single_answers_do_not():
     """The value lies in a sum modulo 5, which says nothing of any one answer."""
 
@@ -102,6 +105,7 @@ def test_graph_features_tell_what_single_answers_do_not():
     assert told > 1.25 * untold, (told, untold)
 
 
+@pytest.mark.slow
 def test_mutants_that_the_builder_refuses_are_left_out():
     """One pair in 36, of a space whose new questions make the builder run."""
 
@@ -156,6 +160,7 @@ def test_refuses_arguments_that_make_no_sense(wrong):
         LinearThompson(**wrong)
 
 
+@pytest.mark.slow
 def test_the_papers_ensemble_is_fitted_after_every_ten(space, monkeypatch):
     fitted = []
     real = Bananas.ensemble

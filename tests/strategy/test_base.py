@@ -84,6 +84,7 @@ def test_a_memo_of_another_history_or_space_is_made_anew():
     assert third.taken == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_memo_holds_no_history_alive():
     space, memo = Space(unordered), HistoryCache(Seen)
     before = Seen.made

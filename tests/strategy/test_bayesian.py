@@ -77,6 +77,7 @@ def likeness(architecture: Architecture) -> dict[str, float]:
     return {"accuracy": same / 6, "flops": cost + 1.0}
 
 
+@pytest.mark.slow
 def test_finds_the_best_of_a_separable_landscape():
     history = run(Space(chain), likeness, 40)
     best = history.best()
@@ -84,6 +85,7 @@ def test_finds_the_best_of_a_separable_landscape():
     assert best.metrics["accuracy"] == 1.0  # of 15,625; random search has it with chance 1 in 390
 
 
+@pytest.mark.slow
 def test_a_space_too_large_to_list_is_climbed():
     def rising(architecture: Architecture) -> dict[str, float]:
         return {"accuracy": sum(float(a) for a in architecture.values()) / 48}
@@ -95,6 +97,7 @@ def test_a_space_too_large_to_list_is_climbed():
     assert best.metrics["accuracy"] > 0.95  # random draws are at 0.5 with a deviation of 0.1
 
 
+@pytest.mark.slow
 def test_limits_are_learned():
     limit = Limit("flops", "<=", 11.0)
     history = run(Space(chain), likeness, 50, bounds=(limit,))
@@ -106,6 +109,7 @@ def test_limits_are_learned():
     assert broken <= len(proposed) * 0.4  # even draws break it six times in ten
 
 
+@pytest.mark.slow
 def test_limits_that_no_random_trial_keeps():
     """Until one is kept, the probability of keeping it leads."""
     limit = Limit("flops", "<=", 1.0)  # no convolution: 1 architecture in 21
@@ -113,6 +117,7 @@ def test_limits_that_no_random_trial_keeps():
     assert len(history.finished) >= 10
 
 
+@pytest.mark.slow
 def test_two_objectives_cover_the_front():
     goals = (Objective("accuracy", "maximize"), Objective("flops", "minimize"))
     front = run(Space(chain), likeness, 60, objectives=goals).front()
@@ -120,6 +125,7 @@ def test_two_objectives_cover_the_front():
     assert reached == {3: 1.0, 4: 2.0, 5: 11.0, 6: 20.0}
 
 
+@pytest.mark.slow
 def test_three_objectives():
     goals = (
         Objective("accuracy", "maximize"),
@@ -135,6 +141,7 @@ def test_three_objectives():
     assert len(history.front()) >= 4
 
 
+@pytest.mark.slow
 def test_parallel_proposals_differ_and_still_find_it():
     history = run(Space(chain), likeness, 60, lag=7)
     assert len({t.architecture for t in history.trials}) == 60
@@ -180,6 +187,7 @@ def test_inactive_decisions_set_architectures_apart():
     assert distance[1, 2] > 0
 
 
+@pytest.mark.slow
 def test_real_decisions_close_to_each_other():
     """Trials gather at the best, where covariances are all but equal."""
 
@@ -216,6 +224,7 @@ def chained_numbers():
     return nn.Identity()
 
 
+@pytest.mark.slow
 def test_draws_that_the_builder_refuses_are_left_out():
     """One in 36 of a space that keeps bringing up new questions, so that the builder runs."""
 
@@ -254,6 +263,7 @@ def test_a_limit_s_scale_does_not_hang_on_later_trials():
         assert (raw == scaled[0]).all()
 
 
+@pytest.mark.slow
 def test_two_hundred_decisions_are_quick():
     def deep():
         from torch import nn
@@ -271,6 +281,7 @@ def test_two_hundred_decisions_are_quick():
     assert time.process_time() - start < 1.0 * slowness()  # 0.3 s on an idle core, once 2.4 s
 
 
+@pytest.mark.slow
 def test_a_proposal_late_in_a_study_is_quick():
     space = Space(chain)
     history = History([Objective("accuracy", "maximize")], key=space.canonical)

@@ -30,11 +30,13 @@ def space() -> nas.Space:
     return nas.Space(stack)
 
 
+@pytest.mark.slow
 def test_finds_the_optimum_of_12288_in_most_runs(space):
     runs = [play(quick(), space, 100, seed, measure=worth, objectives=[SCORE]) for seed in range(3)]
     assert sum(best(run) == BEST for run in runs) >= 2
 
 
+@pytest.mark.slow
 def test_what_breaks_a_limit_is_avoided(space):
     """Half of the architectures cost more, those most like the best; they end pruned."""
     limits = (Limit("cost", "<=", 4.5),)
@@ -47,6 +49,7 @@ def test_what_breaks_a_limit_is_avoided(space):
     assert np.mean([best(run) for run in runs]) >= 6.0  # of random search 4.9
 
 
+@pytest.mark.slow
 def test_limits_are_kept_before_the_objective_can_be_predicted():
     """At random four in five cost too much."""
     space = nas.Space(edges)
@@ -64,6 +67,7 @@ def test_limits_are_kept_before_the_objective_can_be_predicted():
     assert sum(t.state is State.PRUNED for t in run.trials[:10]) >= 5
 
 
+@pytest.mark.slow
 def test_several_objectives_find_both_ends(space):
     front = play(quick(), space, 100, 0, measure=worth, objectives=TRADE).front()
     assert max(t.metrics["score"] for t in front) >= 8.0

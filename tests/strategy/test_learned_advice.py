@@ -158,6 +158,7 @@ def searched(strategy, trials):
     return max(t.metrics["accuracy"] for t in history.finished)
 
 
+@pytest.mark.slow
 def test_a_surrogate_does_not_follow_advice_that_is_wrong_in_part():
     best = max(hidden(a) for a in nas.Space(widths).enumerate())
     advice = lambda given: [total(a) for a in given]  # noqa: E731

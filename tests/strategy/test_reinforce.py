@@ -117,6 +117,7 @@ def test_answers_come_from_draws_and_go_back_to_them(decision):
             assert [question for question, _ in told(decision, answer)] == [drawn[0][0]]
 
 
+@pytest.mark.slow
 def test_untaught_draws_of_subsets_are_even():
     """Chi-square over the 210 subsets; 0.999 quantile for 209 degrees of freedom is 276."""
     decision, rng = Subset("wide", (0, 1, 2, 3), tuple(range(10)), (4,)), random.Random(1)

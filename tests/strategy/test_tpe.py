@@ -51,6 +51,7 @@ def space() -> nas.Space:
     return nas.Space(stack)
 
 
+@pytest.mark.slow
 def test_finds_the_optimum_of_12288_in_most_runs(space):
     """In 8 of 8 runs where this was written; random search finds it in about 1 %."""
     assert (
@@ -59,6 +60,7 @@ def test_finds_the_optimum_of_12288_in_most_runs(space):
     )
 
 
+@pytest.mark.slow
 def test_better_than_random_search_within_a_limit(space):
     """Half of the architectures cost more, those most like the best; they end pruned."""
     limits = (Limit("cost", "<=", 4.5),)
@@ -79,6 +81,7 @@ def test_learns_the_way_into_a_limit(space):
     assert kept["tpe"] > 2 * kept["random"]
 
 
+@pytest.mark.slow
 def test_several_objectives_cover_more_of_the_trade_off(space):
     """Area that the Pareto front dominates, up to score 0 and cost 9, over 10 seeds."""
 
@@ -110,6 +113,7 @@ def test_failed_and_running_trials_count_as_bad(space):
     assert failed < 15
 
 
+@pytest.mark.slow
 def test_draws_that_the_builder_refuses_are_left_out():
     """One pair in 36, of a space whose new questions make the builder run."""
 

@@ -80,6 +80,7 @@ def test_one_worker_equals_this_process() -> None:
     assert toys.rows(there.history.trials) == toys.rows(here.history.trials)
 
 
+@pytest.mark.slow
 def test_two_workers_share_trials_and_cores() -> None:
     result = run(evaluator=Threads())
     finished = result.history.finished
@@ -90,6 +91,7 @@ def test_two_workers_share_trials_and_cores() -> None:
     assert workers_of(os.getpid()) == []
 
 
+@pytest.mark.slow
 def test_epochs_and_weights_come_back(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
@@ -110,6 +112,7 @@ def test_trials_of_killed_workers_are_tried_again(tmp_path: Path) -> None:
     assert {t.attempts for t in result.history.trials} == {1, 2}
 
 
+@pytest.mark.slow
 def test_a_trial_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
     result = run(evaluator=Deadly(tmp_path, times=99), strategy=Spread(), trials=5)
     failed = [t for t in result.history.trials if t.state is State.FAILED]
@@ -195,6 +198,7 @@ def mounted(disk: Path, where: Path) -> Iterator[None]:
     subprocess.run(["umount", "-l", str(where)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executor", [Inline, lambda: Processes(2)], ids=["inline", "processes"])
 def test_a_full_disk_under_the_weights_stops_the_study(
     tmp_path: Path, small_disk: Path, executor: Callable[[], Executor]
@@ -211,6 +215,7 @@ def test_a_full_disk_under_the_weights_stops_the_study(
     assert workers_of(os.getpid()) == []
 
 
+@pytest.mark.processes
 def test_interrupt_stops_workers_and_returns_their_trials(tmp_path: Path) -> None:
     with script(tmp_path, workers=2, trials=ENDLESS) as process:
         wait_for(tmp_path, 3, process)
@@ -225,6 +230,7 @@ def test_interrupt_stops_workers_and_returns_their_trials(tmp_path: Path) -> Non
     assert {t.state for t in record.trials} <= {State.FINISHED, State.PROPOSED}
 
 
+@pytest.mark.processes
 def test_kills_at_random_moments_lose_nothing(tmp_path: Path) -> None:
     folder, log = tmp_path / "run", tmp_path / "acknowledged"
     kills = 3

@@ -57,6 +57,7 @@ def test_every_answer_of_every_decision_is_tried():
     assert finder.unexplained == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "faults"),
     [
@@ -85,6 +86,7 @@ def test_one_fault_does_not_hide_another():
     assert finder.unexplained == 0
 
 
+@pytest.mark.slow
 def test_a_fault_is_found_behind_another_one():
     def broken(answers):
         if answers["d0"] != 0 and answers["d1"] != 0:

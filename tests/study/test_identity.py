@@ -91,6 +91,7 @@ def test_the_same_builder_goes_on_and_leaves_generators_as_they_were():
     assert len(json.dumps(known)) < 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -229,6 +230,7 @@ def test_tensors_that_forward_makes_are_refused(late, told):
         identify(space_of(lambda: Centred(late)))
 
 
+@pytest.mark.slow
 def test_an_edited_model_is_refused_by_every_door_of_the_run_folder(tmp_path):
     def small(act: Callable[[Tensor], Tensor]) -> Callable[..., nn.Module]:
         def builder(channels: int, classes: int) -> nn.Module:

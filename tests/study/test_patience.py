@@ -224,6 +224,7 @@ def test_a_worker_that_hangs_is_replaced_with_what_it_started(
         assert psutil.Process(int(child.read_text())).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.mark.processes
 def test_a_worker_that_stands_stopped_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +249,7 @@ class NeverThere(Toy):
         threading.Event().wait()
 
 
+@pytest.mark.processes
 def test_the_budget_holds_while_workers_do_not_become_ready() -> None:
     result = run(evaluator=NeverThere(), executor=Processes(1), trials=None, seconds=1)
     assert result.stopped == "1 seconds are over"

@@ -89,6 +89,7 @@ def test_limits_on_metrics_that_need_training_are_left_to_the_search() -> None:
     assert reach.limits == ()
 
 
+@pytest.mark.slow
 def test_where_not_all_was_looked_at_a_limit_is_in_doubt_and_not_refused() -> None:
     reach = check("params<=18", looks=500)
     assert reach.kept is None
@@ -123,6 +124,7 @@ class Sums(Params):
 BAND = ["params<=9050", "params>=9000"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_a_narrow_band_is_found_for_every_seed(seed: int) -> None:
     """Three in ten thousand keep it, and no single step from where a descent ends does."""

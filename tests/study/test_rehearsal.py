@@ -50,6 +50,7 @@ def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORKING)
 def test_it_is_tried_trained_kept_and_exported(digits, name, tmp_path):
     problem = of(digits, WORKING[name])
@@ -79,6 +80,7 @@ def test_it_is_tried_trained_kept_and_exported(digits, name, tmp_path):
     assert data.digest() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in WORKING if "Slope" in name or name == "Masked"])
 def test_it_is_searched_to_its_end(name):
     found = nas.search(
@@ -99,6 +101,7 @@ def test_what_cannot_work_is_refused_in_words(digits, name):
     assert len(text) < 1200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "around",
     [

@@ -129,6 +129,7 @@ def test_what_a_pruned_trial_is_worth():
     assert worth(stopped, (2, 8)) == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [MedianStop(), CurveStop()], ids=lambda s: s.name)
 def test_a_study_resumed_at_any_trial_is_the_same_trial_for_trial(stop, tmp_path):
     def plain(result) -> list:

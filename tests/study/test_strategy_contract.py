@@ -142,6 +142,7 @@ def test_a_grid_needs_no_seed() -> None:
         suite(Each).test_the_seed_matters()
 
 
+@pytest.mark.slow
 def test_sameness_here_is_not_sameness_elsewhere() -> None:
     HashesSuite().test_same_history_and_seed_same_proposal(flat)
     with pytest.raises(AssertionError, match="another process goes another way through flat"):
@@ -165,6 +166,7 @@ class TestMine(StrategyContract):
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("mode", ["prepend", "importlib"])
 def test_a_test_module_of_elsewhere_finds_its_way(mode, tmp_path) -> None:
     folder = tmp_path / "tests" / "inner"
@@ -178,6 +180,7 @@ def test_a_test_module_of_elsewhere_finds_its_way(mode, tmp_path) -> None:
     assert "1 passed" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", [Spread, Shallow, Each])
 def test_what_is_no_better_than_random_is_caught(strategy) -> None:
     with pytest.raises(AssertionError, match="better in"):

@@ -90,6 +90,7 @@ def test_stopped_and_resumed_equals_uninterrupted(tmp_path: Path, stops: list[in
     assert [t.number for t in result.history.finished] == [t.number for t in whole.history.finished]
 
 
+@pytest.mark.processes
 def test_killed_in_the_middle_equals_uninterrupted(tmp_path: Path) -> None:
     whole = run(evaluator=Toy(0.02, 2), trials=15)
     for done in (3, 9):
@@ -292,6 +293,7 @@ def test_of_trials_that_ran_together_one_is_given_up() -> None:
     assert [t.state is State.FAILED for t in result.history.trials] == [False, True, False, False]
 
 
+@pytest.mark.processes
 def test_a_process_that_dies_under_a_trial_each_time(tmp_path: Path) -> None:
     code = """
 import sys
@@ -594,6 +596,7 @@ def test_a_full_disk_stops_the_study_and_it_can_go_on(tmp_path: Path) -> None:
     assert toys.rows(result.history.trials) == toys.rows(run(trials=safe + 5).history.trials)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupts_return_the_running_trial(tmp_path: Path, number: signal.Signals) -> None:
     before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
@@ -623,6 +626,7 @@ def test_a_study_runs_outside_the_main_thread() -> None:
     assert len(results[0].history.finished) == 3
 
 
+@pytest.mark.slow
 def test_time_left_goes_by_the_pace_of_this_session(tmp_path: Path) -> None:
     seen: list[Progress] = []
     with SqliteStore(tmp_path) as store:

@@ -85,6 +85,7 @@ def run(model: nn.Module) -> Tensor:
     return model(torch.linspace(-1.0, 1.0, 2 * 3 * WIDTH).view(2, 3, WIDTH))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", COPIES)
 def test_a_step_on_one_option_leaves_the_other_alone_in_copies_too(how):
     space = nas.Space(COPIES[how])

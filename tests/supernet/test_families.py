@@ -35,6 +35,7 @@ def test_the_small_zoo_is_the_whole_zoo():
     assert {*families.ZOO} == {*spaces.names()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", families.ZOO)
 def test_zoo_spaces_keep_the_promise(name, monkeypatch):
     monkeypatch.setattr(survey, "_QUIET", 4)  # a short look: what it misses is taken in later
@@ -54,6 +55,7 @@ def test_zoo_spaces_keep_the_promise(name, monkeypatch):
     promise.plain(net, drawn[2], run, 0.0, pickles=True)
 
 
+@pytest.mark.slow
 def test_the_survey_tells_what_each_decision_does():
     effects = Supernet(families.MOBILENET).survey.effects
     assert effects["scale"] == "width"
@@ -66,6 +68,7 @@ def test_the_survey_tells_what_each_decision_does():
     assert (effects["depth.1.ratio"], effects["depth.1.heads"]) == ("width", "value")
 
 
+@pytest.mark.slow
 def test_the_largest_and_the_smallest_are_the_extremes():
     for space in (families.RESNET, families.GPT):
         found = Supernet(space).survey
@@ -79,6 +82,7 @@ def test_the_largest_and_the_smallest_are_the_extremes():
         assert size(found.largest) >= max(sizes)
 
 
+@pytest.mark.slow
 def test_a_supernet_is_a_function_of_its_seed():
     one, two, other = (Supernet(families.GPT, seed=seed) for seed in (3, 3, 4))
     values = dict(two.stored())

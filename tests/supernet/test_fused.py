@@ -108,6 +108,7 @@ def test_a_narrow_model_takes_its_part_of_queries_keys_and_values(tmp_path):
     promise.gradients_inside(net, narrow, run)
 
 
+@pytest.mark.slow
 def test_without_an_example_a_fused_layer_is_a_prefix():
     net = Supernet(families.GPT)
     stored = net.get("blocks.0.attention.qkv.weight")

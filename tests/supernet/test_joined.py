@@ -218,6 +218,7 @@ def test_flat_vectors_and_inputs_side_by_side():
     assert taken == [*range(32), 64, 65, 66, 69]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("builder", [UNet, Dense, Heads])
 @settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 50))

@@ -85,6 +85,7 @@ def test_only_the_matrices_on_the_way_learn():
         assert learning - {""} == used
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 3])
 def test_a_training_with_matrices_goes_on_as_if_it_had_not_been_stopped(tmp_path, stop):
     class Stopped(Exception):

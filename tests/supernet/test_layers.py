@@ -329,6 +329,7 @@ def slashes() -> nn.Module:
     return nn.Sequential(nas.one_of("op", options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_every_kind_of_layer_keeps_the_promise(name, tmp_path):
     builder, example = CASES[name]

@@ -498,6 +498,7 @@ def drawn_weights_and_steady_attributes() -> nn.Module:
     return net
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("builder", TAKEN, ids=lambda b: b.__name__)
 def test_natural_code_is_taken(builder):
     states = random.getstate(), torch.random.get_rng_state()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import socket
 
+import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
@@ -61,6 +62,7 @@ def work(rank: int, port: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_with_the_whole_batch(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ def drawn(net: Supernet, seed: int, count: int = 3) -> list[nas.Architecture]:
     return list(dict.fromkeys([net.survey.smallest, net.survey.largest, *some]))
 
 
+@pytest.mark.slow
 @calm
 @given(recipes, st.integers(0, 3))
 def test_random_nested_spaces_keep_the_promise(recipe: Recipe, seed: int):
@@ -41,6 +43,7 @@ def test_random_nested_spaces_keep_the_promise(recipe: Recipe, seed: int):
         promise.plain(net, architecture, run, 0.0, pickles=True)
 
 
+@pytest.mark.slow
 @calm
 @given(recipes, st.integers(0, 3), st.sampled_from(promise.OPTIMIZERS))
 def test_in_random_nested_spaces_only_the_path_moves(recipe, seed, optimizer):

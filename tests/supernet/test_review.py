@@ -195,6 +195,7 @@ def test_drnas_draws_from_the_cpu_alone(monkeypatch: pytest.MonkeyPatch) -> None
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", methods.names())
 def test_a_method_can_be_used_again(name: str) -> None:
     used = methods.get(name)()
@@ -226,6 +227,7 @@ def grouped(channels: int = 1, classes: int = 10) -> nn.Module:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n in methods.names() if n not in RELAXED])
 def test_methods_train_where_a_builder_refuses_some(name: str) -> None:
     space, rng = space_of(grouped), random.Random(0)
@@ -336,6 +338,7 @@ def test_files_of_another_format_or_half_a_file_are_refused(tmp_path: Path) -> N
         Supernet.check(path, space)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["training.json", "supernet.safetensors", "method.safetensors"])
 def test_a_damaged_checkpoint_is_told_with_its_mend(tmp_path: Path, file: str) -> None:
     def work() -> None:

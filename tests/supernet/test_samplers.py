@@ -319,6 +319,7 @@ def flat(channels: int, classes: int) -> nn.Module:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("side", "sides"),
     [(8, ()), (23, ()), (24, (24, 20, 16)), (28, (28, 24, 20)), (32, (32, 28, 24))],

@@ -71,6 +71,7 @@ def timeless(curve: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in curve]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MINE)
 def test_a_stopped_and_resumed_training_equals_a_straight_one(name: str, tmp_path: Path) -> None:
     recipe = replace(RECIPE, augment=True, optimizer="sgd" if name == "bignas" else "adamw")
@@ -89,6 +90,7 @@ def test_a_stopped_and_resumed_training_equals_a_straight_one(name: str, tmp_pat
     assert method.derive(resumed, 3) == straight_method.derive(straight, 3)
 
 
+@pytest.mark.slow
 def test_a_training_killed_in_an_epoch_goes_on_from_the_last_whole_one(tmp_path: Path) -> None:
     straight = go()
 
@@ -106,6 +108,7 @@ def test_a_training_killed_in_an_epoch_goes_on_from_the_last_whole_one(tmp_path:
     assert same(values(go(folder=tmp_path)), values(straight))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["supernet", "method", "optimizer", "training"])
 def test_a_checkpoint_that_was_not_completed_does_not_count(
     file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -137,6 +140,7 @@ def test_a_checkpoint_that_was_not_completed_does_not_count(
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-00004"]
 
 
+@pytest.mark.slow
 def test_one_that_has_ended_is_read_alone(tmp_path: Path) -> None:
     method = ENAS(controller_steps=3, draws=8)
     done = go(method, tmp_path)
@@ -172,6 +176,7 @@ def test_files_of_a_checkpoint_are_safetensors_and_json(tmp_path: Path) -> None:
     assert same(dict(loaded.stored()), values(session))
 
 
+@pytest.mark.slow
 def test_another_training_is_refused(tmp_path: Path) -> None:
     go(folder=tmp_path)
     for other, what in (
@@ -186,6 +191,7 @@ def test_another_training_is_refused(tmp_path: Path) -> None:
             go(folder=tmp_path, **other)
 
 
+@pytest.mark.slow
 def test_rows_of_epochs_and_what_is_learned() -> None:
     rows: list[Any] = []
     recipe = replace(RECIPE, epochs=12, lr=2e-2)
@@ -204,6 +210,7 @@ def test_rows_of_epochs_and_what_is_learned() -> None:
     assert metrics["accuracy"] > 0.6
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_global_numbers_stay() -> None:
     state = torch.random.get_rng_state()
     one = values(go())
@@ -254,6 +261,7 @@ def test_epochs_end_it_where_there_is_time_left(monkeypatch: pytest.MonkeyPatch)
     assert session.rate < 0.1 * RECIPE.lr  # annealed all the same
 
 
+@pytest.mark.slow
 def test_time_spent_before_a_stop_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "time", Clock(0.01))
     with pytest.raises(KeyboardInterrupt):

@@ -49,6 +49,7 @@ def faults(**environment: str) -> list[int]:
     return [int(n) for n in ran.stdout.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_memory_is_kept_and_given_back_where_a_model_is_measured() -> None:
     before, measured, kept, held = faults()
@@ -58,6 +59,7 @@ def test_memory_is_kept_and_given_back_where_a_model_is_measured() -> None:
     assert held > 20_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's")
 def test_a_users_own_thresholds_stand() -> None:
     before, _, kept, _ = faults(MALLOC_MMAP_THRESHOLD_="1000000", MALLOC_TRIM_THRESHOLD_="1000000")

@@ -51,6 +51,7 @@ def test_the_real_file_has_eight_graphs(real):
     assert READER.datasets(real) == list(GRAPHS)
 
 
+@pytest.mark.slow
 def test_cora_is_as_published(real):
     table = READER.read(real, "cora")
     assert len(table.architectures) == table.graphs == table.space.size().count == 26_206

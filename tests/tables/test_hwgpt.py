@@ -53,6 +53,7 @@ def write(tmp_path):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scale", "rows", "best", "metrics"),
     [("s", 10_000, 22.159136, 26), ("m", 5_245, 21.141306, 7), ("l", 429, 18.577, 7)],

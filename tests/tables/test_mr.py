@@ -50,6 +50,7 @@ def write(tmp_path):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("setting", "metric", "best"),
     [

@@ -133,6 +133,7 @@ def spelled_often(spread):
     return {"arch_str": np.array(texts), "new_valid_acc_200": valid, "new_test_acc_200": valid}
 
 
+@pytest.mark.slow
 def test_records_within_graphs_decide_how_spellings_count(tmp_path):
     found = spelled_often(0.0)
     table = NB201().read(write(tmp_path / "t.npz", found), "new")
@@ -314,6 +315,7 @@ def test_csv_and_parquet(tmp_path):
         assert np.allclose(table.values["test_acc_200"], frame["flowers_test_acc_200"])
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(DATA is None, reason="ARCHSMITH_DATA names no folder with nb201.npz")
 def test_the_published_numbers():
     path = Path(DATA or "") / "nb201.npz"

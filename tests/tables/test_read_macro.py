@@ -29,6 +29,7 @@ def rows_of(table, **changed):
     return [{"bench": "other", "arch": "?", "mean_acc": "", "params": 1, "flops": 1}, *rows]
 
 
+@pytest.mark.slow
 def test_counts_and_the_best_are_those_of_the_files(table):
     facts = {
         "nbmacro": (3**8, 9 * 21 * 21, "22212220", 93.126663),

@@ -57,6 +57,7 @@ def test_counts_and_the_best_are_those_of_the_file(name, task):
     table.space.validate(random.Random(0).choice(table.architectures))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("task", TASKS[:2])
 def test_params_are_exactly_those_of_the_networks_and_flops_nearly(name, task):

@@ -120,6 +120,7 @@ def test_a_meter_of_one_batch_takes_what_there_is() -> None:
         lone.result()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["prototypical", "triplet", "proxy-anchor"])
 def test_training_makes_new_classes_easier(letters: str, loss: str) -> None:
     few = task(f"few-shot:queries=5,episodes=200,loss={loss}")
@@ -152,6 +153,7 @@ def net(channels: int, height: int, width: int, classes: int) -> nn.Module:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "bignas+random"])
 def test_a_search_and_its_export(letters: str, tmp_path: Path, strategy: str) -> None:
     result = nas.search(

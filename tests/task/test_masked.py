@@ -78,6 +78,7 @@ def test_the_meter_counts_what_is_asked_alone(masked: MaskedPrediction, data: Da
         meter.update(outputs[:, 0], targets)
 
 
+@pytest.mark.slow
 def test_a_network_learns_to_tell_what_was_masked(masked: MaskedPrediction, data: Data) -> None:
     space = open_space("gpt", masked.arguments(data.facts) | {"widths": (48,), "depths": (2,)})
     model = space.build(space.default(), seed=0)
@@ -101,6 +102,7 @@ def test_masked_places_see_both_sides(masked: MaskedPrediction, data: Data) -> N
     assert torch.allclose(model(tokens)[0, 0], before)
 
 
+@pytest.mark.slow
 def test_a_search_its_export_and_an_answer(text: Path, tmp_path: Path) -> None:
     result = nas.search(
         None,

@@ -109,6 +109,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
 PAIR = ((HALF[:, :32], HALF[:, 32:]), DIGITS)
 
 
+@pytest.mark.processes
 def test_two_inputs_are_searched_reported_and_exported(tmp_path: Path) -> None:
     found = nas.search(
         halves,
@@ -143,6 +144,7 @@ def test_two_inputs_are_searched_reported_and_exported(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "spos", "bignas", "darts", "enas"])
 def test_a_mapping_comes_out_by_every_kind_of_strategy(strategy: str) -> None:
     data = ({"pixels": HALF}, HALF)
@@ -152,6 +154,7 @@ def test_a_mapping_comes_out_by_every_kind_of_strategy(strategy: str) -> None:
     assert set(found.best.model(pixels=HALF[:2])) == {"pixels", "mean", "log"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "spos"])
 def test_a_loss_may_call_the_model_itself(strategy: str) -> None:
     found = nas.search(

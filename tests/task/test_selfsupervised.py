@@ -67,6 +67,7 @@ def test_the_meter_counts_partners(alone: SelfSupervisedImages, digits: Data) ->
     assert meter.result()["accuracy"] == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["simclr", "barlow-twins"])
 def test_features_learned_without_labels_tell_digits(loss: str) -> None:
     alone = task(f"self-supervised:loss={loss}")
@@ -90,6 +91,7 @@ def test_features_learned_without_labels_tell_digits(loss: str) -> None:
     assert neighbours() > before + 0.04
 
 
+@pytest.mark.slow
 def test_any_space_is_searched_without_labels(tmp_path: Path) -> None:
     result = nas.search(
         "convnet",

@@ -264,6 +264,7 @@ def test_an_npz_of_seconds_is_read_as_the_csv_is(tmp_path: Path) -> None:
     assert torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_exported_models_take_large_numbers_whole(tmp_path: Path) -> None:
     from archsmith.export.onnx import ONNX
     from archsmith.export.programs import live

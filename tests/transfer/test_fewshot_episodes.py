@@ -103,6 +103,7 @@ def test_groups_and_given_episodes():
 FAST = [n for n in nas.learners.names() if not nas.learners.get(n).adapts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAST)
 def test_a_thousand_episodes_are_quick(name):
     generator = torch.Generator().manual_seed(0)
@@ -226,6 +227,7 @@ def test_what_cannot_be_trained_is_refused():
         nas.train_episodes(Prototypical(plain()), broken, episodes)
 
 
+@pytest.mark.processes
 def test_a_file_is_enough_in_a_fresh_process(tmp_path):
     points, labels = clouds(3, 4)
     learner = SimpleShot(transform="cl2n", base_mean=points.mean(dim=0))

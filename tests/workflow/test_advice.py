@@ -86,6 +86,7 @@ def test_a_proxy_that_tells_nothing_apart_gives_no_advice():
     assert advice(all_of(alike)) == [0.0, 0.0, 0.0]
 
 
+@pytest.mark.slow
 def test_a_search_starts_from_what_the_proxy_likes_and_resumes(tmp_path):
     told = []
 

@@ -108,6 +108,7 @@ TAMPERED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", TAMPERED)
 def test_a_record_that_was_changed(archsmith, seeds, tmp_path, change):
     shutil.copytree(seeds.folder / "run", tmp_path / "run")
@@ -136,6 +137,7 @@ def test_an_export_without_what_prediction_needs(archsmith, seeds, tmp_path):
     told(archsmith("predict", tmp_path / "model", seeds.folder / "r.csv"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "values"),
     [
@@ -157,6 +159,7 @@ def test_an_export_whose_statistics_do_not_fit(archsmith, seeds, tmp_path, name,
     told(archsmith("features", tmp_path / "model", "iris", "--to", tmp_path / "f.npz"))
 
 
+@pytest.mark.slow
 def test_a_few_rounds_of_the_fuzzer(seeds):
     cases = [*fuzzing.byte_cases(seeds), *fuzzing.value_cases(seeds)]
     faults = {why for case in cases for n in range(2) if (why := fuzzing.attempt(case, str(n))[1])}
@@ -189,6 +192,7 @@ def test_a_failing_report_costs_no_result(tmp_path, monkeypatch):
     assert "no report: UnicodeEncodeError" in result.problems[-1]
 
 
+@pytest.mark.slow
 def test_the_file_alone_has_the_study_when_its_session_ended(tmp_path):
     looking = None
     result = nas.search(data="iris", trials=2, epochs=1, finalists=0, run=tmp_path / "run")

@@ -58,6 +58,7 @@ def here(begun: Path, tmp_path: Path) -> Path:
     return tmp_path / "moved"
 
 
+@pytest.mark.slow
 def test_a_moved_study_exports_without_its_data_what_it_exported_with_it(begun, here, tmp_path):
     nas.Run(begun / "run", data=begun / "t.csv").export(tmp_path / "a", onnx=False)
     final, parity = nas.Run(here / "run").export(tmp_path / "c", onnx=False)
@@ -68,6 +69,7 @@ def test_a_moved_study_exports_without_its_data_what_it_exported_with_it(begun, 
     assert all(torch.equal(tensor, final.weights[name]) for name, tensor in ours.items())
 
 
+@pytest.mark.slow
 def test_a_moved_study_goes_on_where_it_is_told_where_its_data_is(here, archsmith):
     run, data = here / "run", here / "t.csv"
     done = archsmith("train", run)
@@ -93,6 +95,7 @@ CHANGES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "says"), CHANGES, ids=[next(iter(change)) for change, _ in CHANGES]
 )
@@ -109,6 +112,7 @@ def test_changed_data_is_refused_at_every_door(change, says, begun, tmp_path, ar
         nas.search("mlp", tmp_path / "t.csv", run=tmp_path / "run", **SMALL)
 
 
+@pytest.mark.slow
 def test_data_that_changes_in_its_place_is_refused(tmp_path, archsmith):
     write(tmp_path / "t.csv")
     nas.search("mlp", tmp_path / "t.csv", run=tmp_path / "run", **SMALL)

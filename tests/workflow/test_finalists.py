@@ -96,6 +96,7 @@ def test_a_winner_that_breaks_a_limit_is_told(monkeypatch, tmp_path):
     assert nas.Run(tmp_path / "run").content(pictures=False).warnings
 
 
+@pytest.mark.slow
 def test_an_interruption_keeps_the_search_and_what_was_trained(monkeypatch, tmp_path, trained):
     real = finals.train_to_end
     calls: list[int] = []
@@ -120,6 +121,7 @@ def test_an_interruption_keeps_the_search_and_what_was_trained(monkeypatch, tmp_
     assert done[0] in trained
 
 
+@pytest.mark.slow
 def test_the_test_part_is_looked_at_for_winner_and_default_alone(tmp_path):
     run = tmp_path / "run"
     result = nas.search(net, "iris", run=run, finalists=3, **BUDGET)
@@ -133,6 +135,7 @@ def test_the_test_part_is_looked_at_for_winner_and_default_alone(tmp_path):
     assert nas.Run(run).train(other.number, test=True).test
 
 
+@pytest.mark.processes
 def test_json_stands_alone_on_standard_output(tmp_path):
     command = [sys.executable, "-m", "archsmith.cli", "search", "iris", "--json"]
     command += ["--space", f"{__file__}:noisy", "--run", str(tmp_path / "run")]

@@ -92,6 +92,7 @@ def test_where_nobody_keeps_the_limit_again_the_nearest_is_trained_and_told(monk
     assert any("no finalist keeps latency_ms<=50" in problem for problem in result.problems)
 
 
+@pytest.mark.slow
 def test_a_predictor_is_kept_with_its_study_and_goes_on(monkeypatch, tmp_path):
     made: list[LatencyPredictor] = []
     real = LatencyPredictor.measure.__func__
@@ -151,6 +152,7 @@ def test_a_space_too_small_for_a_predictor_is_measured_or_refused():
     assert "latency_spread" in result.history.finished[0].metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["gdas", "spos"])
 def test_one_shot_searches_keep_a_limit_by_a_predictor(monkeypatch, strategy):
     """The planted latency is the number of convolutions and one; two of them are too many."""
@@ -187,6 +189,7 @@ def test_one_shot_searches_keep_a_limit_by_a_predictor(monkeypatch, strategy):
     assert all(cost(t.architecture) <= 2.1 for t in derived)
 
 
+@pytest.mark.slow
 def test_a_derived_architecture_that_breaks_its_limit_by_the_clock_gives_way(monkeypatch):
     monkeypatch.setattr(
         "archsmith.hardware.predictor.measure_all",

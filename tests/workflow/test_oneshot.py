@@ -29,6 +29,7 @@ SPACE = f"{Path(__file__).parent / 'oneshot_space.py'}:small"
 SHORT = ("--epochs", 1, "--trials", 4, "--final-epochs", 1, "--finalists", 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", methods.names())
 def test_every_method_searches_from_the_command_line(archsmith, tmp_path, method):
     run = tmp_path / "run"
@@ -69,6 +70,7 @@ def test_names_say_what_searches_on_the_weights():
         one_shot("spos+evoluton")
 
 
+@pytest.mark.slow
 def test_several_objectives_and_limits(tmp_path):
     result = nas.search(
         SPACE,
@@ -87,6 +89,7 @@ def test_several_objectives_and_limits(tmp_path):
     assert result.front
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["darts", "gdas"])
 def test_limits_hold_for_what_a_method_derives(tmp_path, method):
     result = nas.search(
@@ -104,6 +107,7 @@ def test_limits_hold_for_what_a_method_derives(tmp_path, method):
     assert all(trial.metrics["params"] <= 1500 for trial in derived)
 
 
+@pytest.mark.slow
 def test_a_finished_search_is_not_trained_again(tmp_path):
     def search() -> tuple[nas.SearchResult, dict[str, object]]:
         run = tmp_path / "run"
@@ -119,6 +123,7 @@ def test_a_finished_search_is_not_trained_again(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_the_winner_may_inherit_its_weights(tmp_path):
     found = {}
     for inherit in (False, True):
@@ -138,6 +143,7 @@ def test_the_winner_may_inherit_its_weights(tmp_path):
     assert found[True] < found[False]
 
 
+@pytest.mark.slow
 def test_trust_is_measured_and_reported(archsmith, tmp_path):
     run = tmp_path / "run"
     nas.search(SPACE, "digits", strategy="spos", epochs=2, trials=3, finalists=0, run=run)
@@ -157,6 +163,7 @@ def test_trust_is_measured_and_reported(archsmith, tmp_path):
     assert set(alone) < set(more)
 
 
+@pytest.mark.slow
 def test_trust_needs_shared_weights(tmp_path):
     run = tmp_path / "run"
     nas.search(SPACE, "digits", strategy="random", epochs=1, trials=1, finalists=0, run=run)
@@ -182,6 +189,7 @@ nas.search({space!r}, "digits", strategy="spos", epochs=5, trials=3, finalists=0
 """
 
 
+@pytest.mark.processes
 def test_a_killed_supernet_goes_on(tmp_path):
     run = tmp_path / "run"
     script = KILLED.format(space=SPACE, run=str(run))
@@ -218,6 +226,7 @@ def test_wrong_input_is_told_before_anything_is_trained(archsmith, tmp_path, opt
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_it_works_without_a_run_folder():
     result = nas.search(SPACE, "digits", strategy="gdas", epochs=1, trials=3, final_epochs=1)
     assert result.best is not None
@@ -225,6 +234,7 @@ def test_it_works_without_a_run_folder():
     assert result.run is None
 
 
+@pytest.mark.slow
 def test_workers_read_the_weights_from_the_run_folder(tmp_path):
     told = {}
     for workers in (1, 2):
@@ -246,6 +256,7 @@ def test_workers_read_the_weights_from_the_run_folder(tmp_path):
         nas.search(SPACE, "digits", strategy="spos", workers=2)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_weights_are_trained_loses_nothing(tmp_path):
     rows: list[float] = []
 
@@ -275,6 +286,7 @@ def test_ctrl_c_while_the_weights_are_trained_loses_nothing(tmp_path):
     assert len(second.history.finished) == 3
 
 
+@pytest.mark.slow
 def test_time_is_shared_between_weights_and_search(tmp_path, monkeypatch):
     set_clock(monkeypatch, 0.01)
     result = nas.search(SPACE, "digits", strategy="spos", time=8, finalists=0, run=tmp_path / "run")
@@ -284,6 +296,7 @@ def test_time_is_shared_between_weights_and_search(tmp_path, monkeypatch):
     assert result.history.finished
 
 
+@pytest.mark.slow
 def test_what_cannot_be_shared_leaves_the_folder_free(archsmith, tmp_path):
     """The message says to take another method: the same folder has to serve it."""
     space, run = SPACE.replace("small", "unlike"), tmp_path / "run"
@@ -298,6 +311,7 @@ def test_what_cannot_be_shared_leaves_the_folder_free(archsmith, tmp_path):
     assert done.status == 0, done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "gone", "other shapes"])
 def test_weights_that_cannot_be_read_are_told_before_the_work(archsmith, tmp_path, damage):
     run = tmp_path / "run"
@@ -371,6 +385,7 @@ def test_a_file_without_its_table_is_refused(archsmith, tmp_path):
     assert "--table" in done.err
 
 
+@pytest.mark.slow
 def test_what_a_search_inherits_is_the_same_to_its_end(archsmith, tmp_path):
     run = tmp_path / "run"
     options = {"strategy": "spos", "epochs": 12, "trials": 3, "final_epochs": 1, "finalists": 1}
@@ -386,6 +401,7 @@ def test_what_a_search_inherits_is_the_same_to_its_end(archsmith, tmp_path):
     assert inherited < alone.curve[0]["train_loss"]
 
 
+@pytest.mark.slow
 def test_random_search_did_not_find_what_diverged(tmp_path, monkeypatch):
     """The first architecture of the sample diverges; random search takes the best of the others."""
     run = tmp_path / "run"

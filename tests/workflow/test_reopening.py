@@ -75,6 +75,7 @@ def own_study(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 DOORS: list[tuple[str, int]] = [("show", 0), ("report", 0), ("export", 2), ("train", 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("door", "status"), DOORS)
 def test_a_strangers_reference_is_not_called(door, status, plain, tmp_path, archsmith):
     touched = tmp_path / "executed"
@@ -98,6 +99,7 @@ def test_a_strangers_reference_is_not_called(door, status, plain, tmp_path, arch
         assert "--space" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("door", ["report", "export", "train", "trust"])
 def test_a_strangers_file_is_not_imported_nor_its_data_read(
     door, settings, tmp_path, monkeypatch, archsmith
@@ -119,6 +121,7 @@ def test_a_strangers_file_is_not_imported_nor_its_data_read(
     assert not (run.parent / "imported").exists()
 
 
+@pytest.mark.slow
 def test_what_the_caller_names_is_opened(settings, tmp_path, monkeypatch, archsmith):
     run = own_study(tmp_path / "named", monkeypatch)
     (settings / "archsmith" / "key").unlink()
@@ -134,6 +137,7 @@ def test_what_the_caller_names_is_opened(settings, tmp_path, monkeypatch, archsm
     assert "did you mean 'mlp'" in wrong.err
 
 
+@pytest.mark.slow
 def test_ones_own_folder_goes_on_by_itself_and_a_search_signs_it(
     settings, tmp_path, monkeypatch, archsmith
 ):
@@ -150,6 +154,7 @@ def test_ones_own_folder_goes_on_by_itself_and_a_search_signs_it(
     assert archsmith("train", run).status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -174,6 +179,7 @@ def test_any_change_makes_a_record_a_strangers(
     assert not (run.parent / "imported").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "hostile",
     [
@@ -205,6 +211,7 @@ def test_a_registered_space_is_not_called_with_anything(hostile, plain, tmp_path
         predict(model, tmp_path / "x.csv")
 
 
+@pytest.mark.slow
 def test_a_registered_study_of_a_stranger_works_without_flags(plain, tmp_path, archsmith):
     gift = copied(plain, tmp_path / "gift", {"signature": ""})
     assert archsmith("train", gift).status == 0

@@ -79,6 +79,7 @@ def forget_subset(folder: Path) -> None:
         record.execute("DELETE FROM meta WHERE name = 'subset'")
 
 
+@pytest.mark.slow
 def test_a_study_of_an_older_archsmith_goes_on_as_it_began(
     parts: list[list[int]], tmp_path: Path
 ) -> None:
@@ -110,6 +111,7 @@ def test_few_steps_are_made_enough(
     assert (found.epochs, found.share) == (epochs, pytest.approx(share))
 
 
+@pytest.mark.slow
 def test_trials_on_large_pictures_take_enough_steps(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 255, (400, 128, 128, 3), dtype=np.uint8)

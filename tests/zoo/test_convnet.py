@@ -34,6 +34,7 @@ def test_the_space_is_large():
     assert DIGITS.size().count > 1e5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "stages"),
     [

@@ -36,6 +36,7 @@ def test_the_default_is_conv_4():
     assert large.build(large.default()).eval()(torch.zeros(1, 3, 84, 84)).shape == (1, 1600)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(8, 8), (2, 3), (28, 28), (32, 20), (105, 105)])
 def test_every_image_size_fits(height, width):
     space = Space(embedder, channels=2, height=height, width=width)
@@ -79,6 +80,7 @@ def test_layers_of_the_head_by_hand():
     assert spaces.get("embedder") is embedder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["darts", "gdas"])
 def test_all_its_operations_can_be_mixed(name):
     space = Space(embedder, channels=1, height=14, width=14)

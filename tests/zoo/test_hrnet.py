@@ -80,6 +80,7 @@ def test_all_recorded_codes_there_and_back(table):
         assert to_code(from_code(json.loads(text))) == json.loads(text)
 
 
+@pytest.mark.slow
 def test_params_are_exactly_the_recorded_ones(table):
     space = Space(hrnet, channels=3, classes=50)  # whatever the task, as the numbers tell
     for row in random.Random(0).sample(range(len(table)), 5):
@@ -89,6 +90,7 @@ def test_params_are_exactly_the_recorded_ones(table):
         assert params == round(table.params_M[row] * 1e6)
 
 
+@pytest.mark.slow
 def test_outputs_of_both_kinds():
     images = torch.zeros(2, 3, 64, 96, device="meta")
     dense = Space(hrnet, channels=3, classes=4, dense=True)
@@ -99,6 +101,7 @@ def test_outputs_of_both_kinds():
     assert all(p.grad is not None for p in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [28, 33, 50])
 def test_odd_sizes_fit(side):
     model = WHOLE.build(from_code(CODE), device="meta")

@@ -81,6 +81,7 @@ def cycles(image, inner):
     return count
 
 
+@pytest.mark.slow
 def test_there_are_423624_graphs():
     # As the paper counts them; for cells of up to five vertices by trying all operations too.
     total = 0

@@ -74,6 +74,7 @@ def test_canonical_strings_are_those_of_the_table(table):
     assert strings == table["unique_str"].tolist()
 
 
+@pytest.mark.slow
 def test_params_and_flops_are_those_of_the_table(table):
     space = Space(nasbench201, channels=3, classes=10)
     evaluator = CostEvaluator(space, (1, 3, 32, 32))

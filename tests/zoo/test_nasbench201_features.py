@@ -34,6 +34,7 @@ def test_a_cell_that_passes_nothing_on():
     assert set(found.values()) == {0.0}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_equal_graphs_have_equal_features(seed):
     space = Space(nasbench201, channels=3, classes=10)

@@ -86,6 +86,7 @@ def test_the_default_is_the_simple_cell():
     assert cell_of(SMALL.default()) == from_recipe(SIMPLE)
 
 
+@pytest.mark.slow
 def test_every_recorded_recipe_there_and_back(table):
     space = Space(rnn_cells, vocabulary=11, embedding=4, hidden=4, layers=1)
     assert table.recepie_id.nunique() == 344

@@ -114,6 +114,7 @@ def test_networks_change_shape_where_the_digits_say():
     assert shapes[2:] == [(4, 16, 16), (4, 16, 16), (8, 8, 8), (16, 8, 8), (16, 4, 4), (16, 4, 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", [MICRO, MACRO], ids=["micro", "macro"])
 @pytest.mark.parametrize("side", [8, 28, 45])
 def test_small_and_odd_images_fit(space, side):

@@ -32,6 +32,7 @@ def ranking(decision: Decision) -> list[tuple[float, Answer]] | None:
     return sorted(((math.log(p), o) for o, p in known.items()), key=lambda pair: -pair[0])
 
 
+@pytest.mark.slow
 def test_architectures_come_by_their_joint_probability() -> None:
     decisions = {d.name: d for d in SPACE.decisions(SPACE.default())}
 

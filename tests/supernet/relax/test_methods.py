@@ -30,6 +30,7 @@ NAMES = sorted(METHODS)
 FINDING: dict[str, dict[str, Any]] = {"beta-darts": {"warm": 0.3, "most": 0.5}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_the_option_that_sees_is_found(name: str) -> None:
     method = METHODS[name](**FINDING.get(name, {"warm": 0.3}))
@@ -40,6 +41,7 @@ def test_the_option_that_sees_is_found(name: str) -> None:
     assert float(scores[1] - scores[[0, 2]].max()) > 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_candidates_that_see_are_found(name: str) -> None:
     method = METHODS[name](**FINDING.get(name, {"warm": 0.3}))
@@ -67,6 +69,7 @@ def test_mixing_weights_sum_to_what_is_taken(name: str) -> None:
         assert not method.source[decision].weights.requires_grad
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # parts that are lent
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_of_alphas_are_those_of_finite_differences(name: str) -> None:
@@ -250,6 +253,7 @@ def dark_head(channels: int, classes: int) -> nn.Module:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "pc-darts"])
 def test_what_is_derived_has_a_path_from_its_input_to_its_output(name: str) -> None:
     method = METHODS[name]()
@@ -392,6 +396,7 @@ def test_value_decisions_are_drawn_anew_at_each_step() -> None:
         session.supernet.space.validate(architecture)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_that_is_kept_trains_as_one_that_is_lent_anew(name: str) -> None:
     stores = []

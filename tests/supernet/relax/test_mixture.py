@@ -32,6 +32,7 @@ def one_hot(run: RelaxedReading, architecture: Architecture) -> dict[str, Mix]:
     return mixes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drawn", [False, True], ids=["all computed", "drawn alone"])
 @pytest.mark.parametrize(
     ("builder", "arguments", "shape"),

@@ -84,6 +84,7 @@ def test_norms_inside_options_are_held_while_mixed(norm: str) -> None:
     assert all(not torch.equal(before[k], after[k]) for k in convs)  # a shut option learns, too
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_every_method_holds_them_and_what_is_derived_has_them(name: str) -> None:
     method = METHODS[name](warm=0.0)

@@ -214,6 +214,7 @@ def one_hot(run: RelaxedReading, architecture: Architecture) -> dict[str, Tensor
     return weights
 
 
+@pytest.mark.slow
 def test_expected_parameters_of_nasbench201_are_exact() -> None:
     space = nas.Space(nasbench201, channels=3, classes=10, width=4, cells=1)
     run = RelaxedReading(MixingWeights())

@@ -44,6 +44,7 @@ def timeless(curve: list[dict[str, float]]) -> list[dict[str, float]]:
     return [{k: v for k, v in row.items() if k != "seconds"} for row in curve]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_a_stopped_and_resumed_search_equals_a_straight_one(name: str, tmp_path: Path) -> None:
     builder = linking if name == "pc-darts" else sized

@@ -220,6 +220,7 @@ def test_torch_modules_have_a_digest(make):
     assert model_digest(one) != model_digest(two)
 
 
+@pytest.mark.processes
 def test_the_key_is_the_same_in_another_process():
     code = (
         "from archsmith.space import Space\n"

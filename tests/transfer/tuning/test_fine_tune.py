@@ -40,6 +40,7 @@ def changed(before: nn.Module, after: nn.Module) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_four_digits_are_learned_from_five_labels_each(few):
     recipe = replace(RECIPE, epochs=30)
     options = FineTuning(batchnorm="frozen", lr=1e-2)

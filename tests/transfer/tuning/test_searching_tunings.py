@@ -84,6 +84,7 @@ def test_building_is_repeatable_and_works_on_meta(space):
     assert all(p.is_meta for p in meta.parameters())
 
 
+@pytest.mark.slow
 def test_a_search_finds_trains_and_exports_a_tuning(tmp_path):
     result = nas.search(
         tuned,
@@ -103,6 +104,7 @@ def test_a_search_finds_trains_and_exports_a_tuning(tmp_path):
     assert (tmp_path / "model" / "model.pt2").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", ["lora", "bottleneck"])
 def test_what_is_trained_can_be_exported(space, tmp_path, adapter):
     """Read back into a model that the space builds anew, and as a program."""

@@ -201,6 +201,7 @@ def test_linear_devise_comes_near_the_least_of_its_convex_loss():
     assert loss(weight.ravel()) < best * 1.005
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNERS)
 def test_unseen_classes_of_a_linear_world_are_known(name):
     features, labels, described, unseen = linear_world()
@@ -211,6 +212,7 @@ def test_unseen_classes_of_a_linear_world_are_known(name):
     assert right == 1.0 if name in ("ridge", "sae", "dem") else right > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNERS)
 def test_the_same_seed_gives_the_same_scores_and_leaves_random_state_alone(name):
     features, labels, described, _ = linear_world(noise=0.3, seen=5, unseen=2)

@@ -248,6 +248,7 @@ def text_of(digit, colour):
     return f"a drawing of a {list(COLOURS)[colour]} {NAMES[digit]}"
 
 
+@pytest.mark.slow
 def test_unseen_pairs_of_colour_and_digit_are_put_together():
     images, digits, colours = coloured_digits()
     held = colours == digits % 4
