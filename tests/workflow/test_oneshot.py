@@ -31,7 +31,14 @@ SHORT = ("--epochs", 1, "--trials", 4, "--final-epochs", 1, "--finalists", 1)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", methods.names())
-def test_every_method_searches_from_the_command_line(archsmith, tmp_path, method):
+def test_every_method_searches(method):
+    result = nas.search(SPACE, "digits", strategy=method, epochs=1, trials=2, finalists=0)
+    assert len(result.history.finished) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["spos", "enas", "darts"])
+def test_kinds_of_methods_search_from_the_command_line(archsmith, tmp_path, method):
     run = tmp_path / "run"
     done = archsmith(
         "search", "digits", "--space", SPACE, "--strategy", method, *SHORT, "--run", run, "--json"

@@ -1,21 +1,28 @@
-"""The walks of a strategy in a fresh Python process, whose strings hash differently."""
+"""The walks of a strategy in another Python process, whose strings hash differently.
+
+One process serves all suites of a test run: starting an interpreter takes longer than most walks.
+"""
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+import threading
+import traceback
 from collections.abc import Sequence
-from functools import reduce
+from functools import cache, reduce
 from types import ModuleType
 from typing import Any
 
 
 def told_elsewhere(suite: type, builders: Sequence[str], seconds: float = 240) -> Any:
-    """What ``suite().told(builder)`` gives for each of the builders, in a process of its own.
+    """What ``suite().told(builder)`` gives for each of the builders, in another process.
 
     It imports the test module of ``suite`` by its name from the same places as this process, or
     from its file where pytest has given it another name.
@@ -29,23 +36,48 @@ def told_elsewhere(suite: type, builders: Sequence[str], seconds: float = 240) -
         "file": getattr(sys.modules[suite.__module__], "__file__", None),
         "name": suite.__qualname__,
         "builders": list(builders),
+        "path": [path or os.getcwd() for path in sys.path],
     }
+    process = _interpreter()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    # Killing it ends the read below, which has no time limit of its own.
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        process.stdin.write(json.dumps(order) + "\n")
+        process.stdin.flush()
+        answer = process.stdout.readline()
+    except OSError:
+        answer = ""
+    finally:
+        timer.cancel()
+    if not answer:
+        _interpreter.cache_clear()
+    assert answer, f"another process ended, or took more than {seconds:g} s"
+    result = json.loads(answer)
+    assert "error" not in result, f"another process failed:\n{result['error']}"
+    return result["told"]
+
+
+@cache
+def _interpreter() -> subprocess.Popen[str]:
+    """The other process; it ends when this one closes its input."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1",
     }
     # -P: the working directory counts where it counts in this process, not first.
-    done = subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-P", "-m", __name__],
-        input=json.dumps(order),
-        env=environment,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        timeout=seconds,
+        env=environment,
     )
-    assert done.returncode == 0, f"another process failed:\n{done.stderr}"
-    return json.loads(done.stdout.splitlines()[-1])
+    atexit.register(process.kill)
+    return process
 
 
 def _module(name: str, file: str | None) -> ModuleType:
@@ -65,10 +97,18 @@ def _module(name: str, file: str | None) -> ModuleType:
 
 
 def _main() -> None:
-    order = json.load(sys.stdin)
-    suite = reduce(getattr, order["name"].split("."), _module(order["module"], order["file"]))
-    told = [suite().told(builder) for builder in order["builders"]]  # type: ignore[operator]
-    print(json.dumps(told))
+    answers = sys.stdout
+    for line in sys.stdin:
+        order, result = json.loads(line), dict[str, Any]()
+        sys.path[:] = order["path"]
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                module = _module(order["module"], order["file"])
+                suite = reduce(getattr, order["name"].split("."), module)
+                result = {"told": [suite().told(name) for name in order["builders"]]}  # type: ignore[operator]
+        except BaseException:
+            result = {"error": traceback.format_exc()}
+        print(json.dumps(result), file=answers, flush=True)
 
 
 if __name__ == "__main__":
