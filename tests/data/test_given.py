@@ -105,7 +105,7 @@ def test_columns_that_a_split_goes_by_are_no_features(tmp_path):
     assert torch.allclose(data.test.inputs[:, :3], torch.from_numpy(inputs[80:]).float())
     with pytest.raises(DataError, match="beside the target"):
         read_data(tmp_path / "t.csv", None, nas.ReadOptions(group="target"))
-    with pytest.raises(InputError, match="no order beside it"):
+    with pytest.raises(InputError, match="group or order, not both"):
         nas.ReadOptions(group="patient", order="day")
 
 

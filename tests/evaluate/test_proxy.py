@@ -100,7 +100,7 @@ def test_an_architecture_that_a_proxy_refuses_fails_with_what_the_others_gave():
     space = Space(kinds, channels=1, classes=10)
     judge = evaluator(space, ["naswot", "params"], batch_size=16)
     tanh = nas.Architecture({"activation": "tanh"})
-    with pytest.raises(TrialFailed, match=r"naswot.*bend at zero") as failed:
+    with pytest.raises(TrialFailed, match=r"naswot.*kink at zero") as failed:
         judge.evaluate(tanh, Fidelity(), 0, Watch())
     assert failed.value.metrics == {"params": 65 * 80 + 81 * 10}
     relu = nas.Architecture({"activation": "relu"})
@@ -114,7 +114,7 @@ def test_a_set_keeps_what_is_refused_as_worst_and_refuses_what_is_constant():
     assert found[0] == -math.inf < found[1]
     with pytest.raises(InputError, match=r"scores of params: expected scores that differ"):
         evaluator(space, ["params"]).table(both)
-    with pytest.raises(CannotScore, match="bend at zero"):
+    with pytest.raises(CannotScore, match="kink at zero"):
         evaluator(space, ["naswot"], batch_size=16).table(both[:1])
 
 

@@ -86,7 +86,7 @@ def test_energy_of_a_pass_is_what_was_used_by_the_number_of_passes():
 def test_a_limit_on_energy_is_refused_before_any_work(monkeypatch, tmp_path):
     monkeypatch.setattr(energy, "meter", lambda device: Rapl(tmp_path))
     monkeypatch.setattr("archsmith.evaluate.energy.meter", lambda device: Rapl(tmp_path))
-    with pytest.raises(InputError, match="energy_mj needs a machine that counts energy"):
+    with pytest.raises(InputError, match="energy_mj needs a machine that measures energy"):
         nas.search("mlp", "iris", limits={"energy_mj": 5}, trials=1)
 
 

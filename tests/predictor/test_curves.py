@@ -45,7 +45,7 @@ def test_one_part_against_the_normal_equations():
     """Mean and deviation of each part against a least-squares solution with prior rows."""
     seen = np.array([0.1, 0.4, 0.45, 0.55])
     model = CurveModel(9)
-    weights, means, stds = model._parts(seen, model._prior)
+    weights, means, stds = model._posterior(seen, model._prior)
     assert weights.sum() == pytest.approx(1.0)
     scale, shape, level = np.ptp(seen), 7, 2
     noise = _NOISE[level]
@@ -64,7 +64,7 @@ def test_the_weights_are_the_evidence():
 
     seen = np.array([0.1, 0.4, 0.45, 0.55])
     model = CurveModel(9)
-    weights, _, _ = model._parts(seen, model._prior)
+    weights, _, _ = model._posterior(seen, model._prior)
     rest = (seen - seen[-1]) / np.ptp(seen)
 
     def density(shape: int, noise: float) -> float:

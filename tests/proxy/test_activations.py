@@ -111,7 +111,7 @@ def test_a_transformer_is_scored_by_its_activations():
 
 @pytest.mark.parametrize("proxy", [NASWOT(), SWAP()])
 def test_gates_have_no_codes(proxy):
-    with pytest.raises(CannotScore, match=rf"{proxy.name}.*bend at zero[\s\S]*synflow"):
+    with pytest.raises(CannotScore, match=rf"{proxy.name}.*kink at zero[\s\S]*synflow"):
         proxy.score(seeded(Recurrent), tokens())
 
 

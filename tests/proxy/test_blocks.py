@@ -214,5 +214,5 @@ def test_a_body_inside_a_body_is_opened():
 
 
 def test_a_model_of_one_layer_is_refused():
-    with pytest.raises(CannotScore, match=r"two blocks or more, got 1[\s\S]*these can: params"):
+    with pytest.raises(CannotScore, match=r"two blocks or more, got 1[\s\S]*use one of: params"):
         Expressivity().score(mlp(), numbers())

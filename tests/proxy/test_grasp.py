@@ -93,7 +93,7 @@ class Distances(nn.Module):
 
 def test_a_model_without_second_derivatives_is_refused():
     layers = (nn.Linear(5, 5), Distances(), nn.Linear(5, 3))
-    with pytest.raises(CannotScore, match=r"grasp[\s\S]*twice[\s\S]*these can: params"):
+    with pytest.raises(CannotScore, match=r"grasp[\s\S]*twice[\s\S]*use one of: params"):
         Grasp().score(seeded(lambda: nn.Sequential(*layers)), numbers())
 
 

@@ -133,7 +133,7 @@ class Uncopied(nn.Linear):
 
 
 def test_a_model_that_cannot_be_copied_says_so():
-    with pytest.raises(CannotScore, match=r"Uncopied: expected a model that copy\.deepcopy copies"):
+    with pytest.raises(CannotScore, match=r"Uncopied: expected a model that copy\.deepcopy can"):
         score_proxies(Uncopied(5, 3).double(), numbers(), ["snip"])
 
 

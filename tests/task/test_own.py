@@ -207,8 +207,8 @@ def test_losses_and_metrics_are_means_over_examples() -> None:
         ({"loss": 3}, r"a function of \(outputs, targets\)"),
         ({"loss": lambda outputs: 0}, "needs 1 arguments"),
         ({"loss": elbo, "metrics": {"goodness": accuracy}}, "which way is better"),
-        ({"loss": elbo, "task": "image-classification"}, "no task by name"),
-        ({"metrics": {"accuracy": accuracy}}, "a loss beside them"),
+        ({"loss": elbo, "task": "image-classification"}, "a loss or a task by name, not both"),
+        ({"metrics": {"accuracy": accuracy}}, "a loss together with them"),
         ({}, "nas.search"),
     ],
 )

@@ -123,7 +123,7 @@ def test_arguments_are_the_builders_and_go_with_a_builder_alone():
         open_problem(space, "iris", arguments={"width": 8})
     with pytest.raises(nas.SpaceError, match="arguments inside a Space"):
         open_space(space, {}, {"width": 8})
-    with pytest.raises(nas.SpaceError, match="names among: features, outputs, width, got 'widht'"):
+    with pytest.raises(nas.SpaceError, match="one of: features, outputs, width, got 'widht'"):
         open_problem(net, "iris", arguments={"widht": 8})
     with pytest.raises(nas.SpaceError, match="a mapping"):
         open_problem(net, "iris", arguments=["width"])  # type: ignore[arg-type]

@@ -55,7 +55,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_option_that_would_do_nothing_is_refused(
     here: Path, source: str, task: str | None, options: dict[str, object], flag: str
 ) -> None:
-    with pytest.raises(InputError, match=rf"(?s)would do nothing\n.*leave {flag} out"):
+    with pytest.raises(InputError, match=rf"(?s)would have no effect\n.*leave {flag} out"):
         open_problem(None, source, task=task, options=ReadOptions(**options))  # type: ignore[arg-type]
 
 

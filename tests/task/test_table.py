@@ -156,9 +156,9 @@ def test_a_constant_target_and_one_class_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ([1_700_000_000 + i for i in range(30)], "float32 tells apart"),
-        ([1 + i * 1e-9 for i in range(30)], "float32 tells apart"),
-        ([i * 1e-50 for i in range(30)], "float32 tells apart"),
+        ([1_700_000_000 + i for i in range(30)], "float32 can distinguish"),
+        ([1 + i * 1e-9 for i in range(30)], "float32 can distinguish"),
+        ([i * 1e-50 for i in range(30)], "float32 can distinguish"),
         ([i * 1e38 for i in range(30)], "within the range of float32"),
     ],
 )
@@ -316,6 +316,6 @@ def test_a_refused_task_names_one_that_takes_the_target(
             assert helps in hint or "regression task" in hint
         else:
             assert "choose tabular-classification" not in hint
-            assert "tabular-regression" not in hint or "mend these cells" in hint
+            assert "tabular-regression" not in hint or "correct these cells" in hint
     if helps:
         assert task_for(str(path)).name == helps

@@ -88,7 +88,7 @@ def test_evaluators_are_made_by_name():
     assert named_evaluator(None, problem) is None
     with pytest.raises(UnknownNameError, match="training"):
         named_evaluator("trainig", problem)
-    with pytest.raises(InputError, match="made of a problem alone"):
+    with pytest.raises(InputError, match="created from a problem alone"):
         named_evaluator("table", problem)
     with pytest.raises(InputError, match=r"a subclass of nas\.Evaluator"):
         named_evaluator(f"{__file__}:net", problem)

@@ -1,4 +1,4 @@
-"""How good an architecture is: by training, shared weights, proxies, predictors, costs, clock."""
+"""Evaluators of architectures: training, shared weights, proxies, predictors, costs, latency."""
 
 from __future__ import annotations
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class TrialFailed(Exception):
-    """This architecture could not be evaluated; the search goes on. ``metrics``: what is known."""
+    """An architecture could not be evaluated; the search continues. ``metrics`` has those that were
+    computed before."""
 
     def __init__(self, reason: str, metrics: Mapping[str, float] | None = None) -> None:
         super().__init__(reason, dict(metrics or {}))
@@ -28,25 +29,25 @@ class TrialFailed(Exception):
 
 
 class TrialPruned(TrialFailed):
-    """The evaluation was stopped because it could not be of use (a broken limit, no promise)."""
+    """The evaluation was stopped since finishing it is not worthwhile (a broken limit, say)."""
 
 
 class Watch:
-    """What an evaluator tells while it works. This one ignores everything."""
+    """Receives the progress of an evaluator. This base class ignores everything."""
 
     def epoch(self, metrics: Mapping[str, float]) -> None:
         """Metrics after an epoch; ``metrics["epoch"]`` counts from 1.
 
         Raises:
-            TrialPruned: the trial is hopeless. An evaluator lets it pass.
+            TrialPruned: the trial is hopeless. An evaluator must not catch it.
         """
 
     def keep(self, weights: Mapping[str, Tensor]) -> None:
-        """The state dict of the best epoch, to be kept with the trial."""
+        """The state dict of the best epoch, to be stored with the trial."""
 
 
 class Price(IntEnum):
-    """How dear an evaluator is. Cheap ones run first."""
+    """How expensive an evaluator is. Cheap ones run first."""
 
     TABLE = 0
     STATIC = 1
@@ -56,10 +57,10 @@ class Price(IntEnum):
 
 
 class Evaluator(ABC):
-    """How good an architecture is.
+    """Evaluates architectures: computes metrics of them.
 
-    Evaluators travel to worker processes by pickle, so they hold plain values and open files,
-    data and devices at first use.
+    Evaluators are pickled to worker processes, so they hold plain values, and open files, data and
+    devices when first used.
     """
 
     name: ClassVar[str]
@@ -68,41 +69,41 @@ class Evaluator(ABC):
     @property
     @abstractmethod
     def provides(self) -> tuple[str, ...]:
-        """Names of the metrics that :meth:`evaluate` gives."""
+        """Names of the metrics that :meth:`evaluate` returns."""
 
     @property
     def exact(self) -> tuple[str, ...]:
-        """Those of :attr:`provides` that are known of an architecture without training or measuring
-        it, and the same at each fidelity and for each seed, as parameters are. Strategies may look
-        at them before they propose, so an evaluator that is dearer, or that looks up what took a
-        training, names its costs alone."""
+        """Those of :attr:`provides` that need no training or measurement and are the same at each
+        fidelity and for each seed, such as the number of parameters. Strategies may compute them
+        before they propose, so a more expensive evaluator, or one that looks up the results of
+        training, names only its costs."""
         return self.provides if self.price is Price.STATIC else ()
 
     @classmethod
     def for_problem(cls, problem: Problem) -> Evaluator:
-        """The evaluator for a problem, where it is asked for by name.
+        """The evaluator for a problem, when it is chosen by name.
 
         Raises:
-            InputError: it takes more than a problem.
+            InputError: the evaluator needs more than a problem.
         """
         try:
             return cls()
         except TypeError as error:
             raise InputError(
                 f"evaluator {cls.name}",
-                "one that can be made of a problem alone",
+                "one that can be created from a problem alone",
                 str(error),
-                "write its classmethod for_problem(problem), or give an instance in Python",
+                "define its classmethod for_problem(problem), or pass an instance in Python",
             ) from None
 
     def on(self, device: str) -> Evaluator:
-        """The evaluator for a worker that has this device to itself."""
+        """The evaluator for a worker that uses this device exclusively."""
         return self
 
     @property
     def fidelities(self) -> Sequence[int]:
-        """Numbers of epochs that it may be asked for, ascending, the last one the full evaluation;
-        empty where it has one fidelity alone."""
+        """Numbers of epochs that it supports, ascending, the last one being the full evaluation;
+        empty if it has only one fidelity."""
         return ()
 
     @abstractmethod
@@ -112,15 +113,15 @@ class Evaluator(ABC):
         """Metrics by name.
 
         Raises:
-            TrialFailed: with the reason; anything else that is raised fails the trial as well.
-            TrialPruned: the trial is not worth going on with.
+            TrialFailed: with the reason; any other exception fails the trial, too.
+            TrialPruned: the trial is not worth continuing.
         """
 
 
 class Trainer(ABC):
-    """Trains an architecture: what trials, finalists and the sample of a trust have in common.
+    """Trains an architecture, for trials, finalists and the sample of a trust report.
 
-    An evaluator that trains in its own way and is a trainer too trains the finalists of its search.
+    An evaluator that is also a trainer trains the finalists of its search in its own way.
     """
 
     @abstractmethod
@@ -132,12 +133,13 @@ class Trainer(ABC):
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
         start: Callable[[Architecture], Mapping[str, Tensor]] | None = None,
     ) -> Trained:
-        """The architecture trained from a seed.
+        """Train an architecture with a seed.
 
         Args:
-            fidelity: of a trial; to the end without.
-            on_epoch: called with the metrics of each epoch; what it raises ends the training.
-            start: gives the state dict that the training begins with.
+            fidelity: of a trial; without it, a full training.
+            on_epoch: called with the metrics of each epoch; an exception that it raises ends
+                training.
+            start: returns the state dict that training starts with.
 
         Raises:
             Diverged: the loss became NaN or infinite.
@@ -145,7 +147,7 @@ class Trainer(ABC):
 
 
 class Remeasured(ABC):
-    """Some metrics come from a clock, or are estimates of what a clock would say."""
+    """Some metrics are measured with a clock, or are estimates of such measurements."""
 
     #: The metrics that vary from one measurement to the next.
     clocked: ClassVar[tuple[str, ...]]
@@ -154,11 +156,11 @@ class Remeasured(ABC):
 
     @abstractmethod
     def remeasure(self, architecture: Architecture) -> dict[str, float]:
-        """The clocked metrics, measured now so that a limit which they keep is kept again."""
+        """The clocked metrics, measured so reliably that a limit that holds will hold again."""
 
 
 class Stages(Evaluator):
-    """Several evaluators as one: cheap ones first, and a broken limit stops the dear ones."""
+    """Several evaluators as one: cheap ones run first, and a broken limit skips expensive ones."""
 
     name = "stages"
     price = Price.TRAINED
@@ -177,7 +179,7 @@ class Stages(Evaluator):
 
     @property
     def remeasured(self) -> Remeasured | None:
-        """The part whose metrics a clock gives, if there is one."""
+        """The evaluator whose metrics are measured with a clock, if there is one."""
         return next((e for e in self.evaluators if isinstance(e, Remeasured)), None)
 
     @property

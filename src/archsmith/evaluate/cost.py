@@ -13,17 +13,17 @@ from .base import Evaluator, Price, Watch
 
 
 class CostEvaluator(Evaluator):
-    """Static costs of an architecture, as :func:`cost` gives them for a batch of 1.
+    """Static costs of an architecture, those of :func:`cost` for a batch of 1.
 
     Args:
         space: builds the architectures.
-        inputs: what the model takes: a spec (:func:`~archsmith._support.trees.spec_of`), or the
-            shape of one input with the batch first: ``(1, channels, height, width)``. The batch is
-            always taken as 1.
+        inputs: inputs of the model: a spec (:func:`~archsmith._support.trees.spec_of`), or the
+            shape of one input with the batch first: ``(1, channels, height, width)``. The batch
+            size is always 1.
         dtype: name of the torch type of an input that is given by its shape.
 
     Raises:
-        InputError: a shape or a type that no tensor has.
+        InputError: an invalid shape or type.
     """
 
     name = "cost"
@@ -43,7 +43,7 @@ class CostEvaluator(Evaluator):
         try:
             return cost(self.space.build(architecture, device="meta", seed=seed), example)
         except Exception:
-            # Some models cannot be built or run on meta. One that is wrong fails here again, and
-            # then with values, which makes the better message.
+            # Some models cannot be built or run on meta. A wrong model fails here again, with a
+            # better message, since it runs on values.
             example = example_of(self.inputs, batch=1)
             return cost(self.space.build(architecture, device="cpu", seed=seed), example)

@@ -1,4 +1,4 @@
-"""Energy of an architecture's forward pass, where the machine counts it."""
+"""Energy of an architecture's forward pass, on machines that measure it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .on_device import OnDevice
 
 
 class EnergyEvaluator(OnDevice):
-    """Measured energy of an architecture with fresh weights: ``energy_mj``, millijoules a batch.
+    """Measured energy of an architecture with fresh weights: ``energy_mj``, millijoules per batch.
 
-    It is that of the whole processor or GPU, idle power included, for as long as a pass takes. Each
+    It is the energy of the whole processor or GPU during a pass, including idle power. Each
     measurement takes three times the seconds of the options.
 
     Raises:
-        InputError: the machine does not tell what it uses.
+        InputError: the machine does not measure its energy.
     """
 
     name = "energy"

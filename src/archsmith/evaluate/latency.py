@@ -12,11 +12,11 @@ from .on_device import OnDevice
 class LatencyEvaluator(OnDevice, Remeasured):
     """Measured latency of an architecture with fresh weights on a device of this machine.
 
-    Gives ``latency_ms`` (the median), ``latency_p10_ms`` and ``latency_p90_ms``, in milliseconds a
-    batch, ``latency_spread``, and what they hold for: ``latency_batch``, the examples a batch, and
-    ``latency_threads``, the CPU threads. Where the quantiles are further apart than half the
-    median (a spread above 0.5), something else had the processor: it is measured once more and the
-    steadier measurement counts.
+    It provides ``latency_ms`` (the median), ``latency_p10_ms`` and ``latency_p90_ms``, in
+    milliseconds per batch, ``latency_spread``, and the conditions: ``latency_batch``, the examples
+    per batch, and ``latency_threads``, the CPU threads. If the quantiles are further apart than
+    half the median (a spread above 0.5), other work disturbed the runs: latency is measured once
+    more and the steadier measurement counts.
     """
 
     name = "latency"
@@ -32,10 +32,10 @@ class LatencyEvaluator(OnDevice, Remeasured):
         return self.measure(architecture, seed).metrics()
 
     def measure(self, architecture: Architecture, seed: int = 0, confirm: bool = False) -> Latency:
-        """The latency, once, or as :func:`~archsmith.hardware.clock.confirmed` has it."""
+        """The latency; with ``confirm``, that of :func:`~archsmith.hardware.clock.confirmed`."""
         probe = self.probe(architecture, seed)
-        look = confirmed if confirm else steadied
-        return look(lambda: probe.measure(seconds=self.options.seconds))
+        repeat = confirmed if confirm else steadied
+        return repeat(lambda: probe.measure(seconds=self.options.seconds))
 
     def remeasure(self, architecture: Architecture) -> dict[str, float]:
         return self.measure(architecture, confirm=True).metrics()

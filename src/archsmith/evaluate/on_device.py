@@ -1,4 +1,4 @@
-"""What evaluators share that run architectures on a device of this machine."""
+"""The base of evaluators that run architectures on a device of this machine."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class OnDevice(Evaluator):
 
     Args:
         space: builds the architectures.
-        inputs: what the model takes: a spec, or the shape of one input with the batch first.
+        inputs: inputs of the model: a spec, or the shape of one input with the batch first.
         dtype: name of the torch type of an input that is given by its shape.
         device: where the model runs.
         options: runtime, batch, threads, and how long one measurement takes.
 
     Raises:
-        InputError: a shape, a type or a device that cannot be.
+        InputError: an invalid shape or type, or a device that this machine does not have.
         MissingExtraError: the runtime needs a package that is not installed.
     """
 
@@ -45,7 +45,7 @@ class OnDevice(Evaluator):
         check_runtime(self.options.runtime, device_here(device))
 
     def probe(self, architecture: Architecture, seed: int) -> Probe:
-        """The built architecture, made ready in the runtime."""
+        """The built architecture, prepared in the runtime."""
         options = self.options
         return Probe(
             self.space.build(architecture, seed=seed).to(self.device),

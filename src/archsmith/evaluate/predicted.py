@@ -1,5 +1,5 @@
-"""How good an architecture is as predicted from others that were evaluated: milliseconds, and as
-true as the predictor's rank correlation on what it has not seen."""
+"""Evaluation by prediction from other evaluated architectures: it takes milliseconds, and is as
+reliable as the predictor's rank correlation on architectures that it was not fitted to."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
 
 class PredictorEvaluator(Evaluator):
-    """Answers with what a predictor expects of an architecture.
+    """Returns a predictor's values of architectures.
 
-    It gives the metric, and under ``{metric}_std`` its standard deviation. The predictor is fitted
-    when the evaluator is made, and again, with the same result, in each process that it travels to.
+    It provides the metric, and its standard deviation as ``{metric}_std``. The predictor is fitted
+    when the evaluator is created, and again, with the same result, in each worker process.
 
     Args:
         space: of the architectures.
-        architectures, values: what was evaluated, (n,) each.
+        architectures, values: evaluated architectures and their values, (n,) each.
         metric: name of the values.
         predictor: a name, or a predictor, which is fitted in place.
         seed: of the fit.
-        trusting: use it even if its cross-validated tau is not clearly above 0.
+        trusting: use the predictor even if its cross-validated tau is not clearly above 0.
 
     Attributes:
-        validation: how far the predictor may be believed.
+        validation: how far the predictor can be trusted.
 
     Raises:
-        InputError: what :meth:`Predictor.fit` refuses; or the predictor is not to be believed.
+        InputError: what :meth:`Predictor.fit` refuses; or the predictor cannot be trusted.
     """
 
     name = "predictor"
@@ -73,11 +73,15 @@ class PredictorEvaluator(Evaluator):
         metric: str | None = None,
         **options: Any,
     ) -> PredictorEvaluator:
-        """One that has learned from the finished full trials of a study.
+        """An evaluator whose predictor is fitted to the finished full trials of a study.
 
         Args:
-            metric: what is predicted; the first objective if left out.
+            metric: the metric to predict; the first objective if left out.
             options: ``seed`` and ``trusting``.
+
+        Raises:
+            InputError, UnknownNameError: as for :func:`~archsmith.predictor.fit_on`; or the
+                predictor cannot be trusted.
         """
         name = metric or history.objectives[0].metric
         return cls(space, *known_values(history, name), name, predictor, **options)

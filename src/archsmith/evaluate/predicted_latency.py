@@ -1,4 +1,4 @@
-"""Latency of an architecture as a predictor tells it: known before any work."""
+"""Latency of an architecture by a predictor, without running it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .latency import LatencyEvaluator
 
 
 class PredictedLatencyEvaluator(Evaluator, Remeasured):
-    """Latency by a predictor that was made on the device.
+    """Latency by a predictor that was fitted on the device.
 
-    Gives ``latency_ms``, in milliseconds a batch, ``latency_error``, the predictor's own mean
-    relative error on architectures that it was not fitted to, and what both hold for:
-    ``latency_batch`` and ``latency_threads``. It costs a build on ``meta``, so that a limit on
+    It provides ``latency_ms``, in milliseconds per batch, ``latency_error``, the predictor's mean
+    relative error on architectures that it was not fitted to, and the conditions of both:
+    ``latency_batch`` and ``latency_threads``. It only needs a build on ``meta``, so that a limit on
     latency stops a trial before anything is trained or timed.
 
     Args:
         predictor: of the same space.
-        measured: confirms what the predictor says, where that matters.
+        measured: measures the latency of finalists; without it their latency is predicted, too.
     """
 
     name = "predicted-latency"

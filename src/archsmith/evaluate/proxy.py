@@ -1,4 +1,4 @@
-"""How promising an architecture is before it is trained: zero-cost proxies of the built model."""
+"""Evaluation of untrained architectures: zero-cost proxies of the built model."""
 
 from __future__ import annotations
 
@@ -32,22 +32,25 @@ BATCH = 64
 class ProxyEvaluator(Evaluator):
     """Scores of an untrained model on one batch of training examples, larger being better.
 
-    The batch is drawn by seed, in proportion of the classes, and is the same for every
-    architecture and trial; initial weights are drawn by ``seed`` too, so that scores compare
-    architectures and not draws. It travels to a worker without the data, which is read again there
-    at first use.
+    The batch is drawn by seed, with classes in proportion, and is the same for every architecture
+    and trial; initial weights are drawn by ``seed``, too, so that scores compare architectures and
+    not random draws. It is sent to workers without the data, which each worker reads when it is
+    first used.
 
     Args:
-        space: builds the models; its builder must be importable to travel.
+        space: builds the models; its builder must be importable in workers.
         source: a registered name or a path that the task reads.
         options: how the source is read.
         task: name of the task.
         proxies: names, or proxies with settings of their own. One that ranks a set stands for its
             members: see :meth:`combined`.
-        batch_size: examples.
+        batch_size: number of examples.
         device: torch device.
-        seed: of the batch, and of what proxies draw.
-        data: already read, for this process.
+        seed: of the batch, and of the random draws of proxies.
+        data: data that has been read already, for this process.
+
+    Raises:
+        UnknownNameError: no such proxy.
     """
 
     name = "proxy"
@@ -67,11 +70,11 @@ class ProxyEvaluator(Evaluator):
     ) -> None:
         self.space, self.source, self.options, self.task_name = space, source, options, task
         self.batch_size, self.device, self.seed = batch_size, device, seed
-        found = named(proxies)
-        self.votes = [proxy for proxy in found if isinstance(proxy, SetProxy)]
+        chosen = named(proxies)
+        self.votes = [proxy for proxy in chosen if isinstance(proxy, SetProxy)]
         members = named([member for vote in self.votes for member in vote.members])
-        single = [proxy for proxy in found if not isinstance(proxy, SetProxy)]
-        # One that was given with settings goes before the plain one of its name.
+        single = [proxy for proxy in chosen if not isinstance(proxy, SetProxy)]
+        # A proxy that was given with settings replaces the default one of the same name.
         self.proxies = list({proxy.name: proxy for proxy in [*members, *single]}.values())
         self._data, self._batch, self._digest = data, None, ""
 
@@ -106,15 +109,15 @@ class ProxyEvaluator(Evaluator):
 
     @property
     def batch(self) -> Batch:
-        """What every model is scored on; made at first use.
+        """The batch that every model is scored on; created when first used.
 
         Raises:
-            CannotScore: too small, or of one class, for one of the proxies.
+            CannotScore: the batch is too small, or has a single class, for one of the proxies.
         """
         if self._batch is None:
             if self._data is None:
                 self._data = read_again(self.task, self.source, self.options, self._digest)
-            batch = _drawn(self.task, self._data, self.batch_size, self.seed)
+            batch = _draw_batch(self.task, self._data, self.batch_size, self.seed)
             check_batch(batch, self.proxies)
             self._batch = batch
         return self._batch
@@ -122,70 +125,70 @@ class ProxyEvaluator(Evaluator):
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
     ) -> dict[str, float]:
-        found = self.scores(architecture)
-        scores = {metric(n): v for n, v in found.items() if not isinstance(v, CannotScore)}
-        refused = [str(value) for value in found.values() if isinstance(value, CannotScore)]
+        results = self.scores(architecture)
+        scores = {metric(n): v for n, v in results.items() if not isinstance(v, CannotScore)}
+        refused = [str(value) for value in results.values() if isinstance(value, CannotScore)]
         if refused:
             raise TrialFailed("; ".join(refused), scores)
         return scores
 
     def scores(self, architecture: Architecture) -> dict[str, float | CannotScore]:
-        """Scores of the proxies by their names; in place of one, why it refuses the model."""
-        batch = self.batch  # it may be wrong: told before anything is built
+        """Scores of the proxies by their names, or the error of a proxy that refuses the model."""
+        batch = self.batch  # raises for a wrong batch before anything is built
         model = self.space.build(architecture, seed=self.seed).to(self.device)
         return attempt(model, batch, self.proxies, self.seed)
 
     def table(self, architectures: Iterable[Architecture]) -> dict[str, list[float]]:
-        """Scores of a set by metric name, in its order; minus infinity where a proxy refuses.
+        """Scores of a set by metric name, in its order; minus infinity if a proxy refuses a model.
 
         Raises:
-            InputError: all architectures have one score by a proxy, which then tells nothing.
+            InputError: a proxy gives all architectures the same score, so it cannot rank them.
             CannotScore: a proxy refuses all of them.
         """
         rows = [self.scores(architecture) for architecture in architectures]
-        found: dict[str, list[float]] = {}
+        columns: dict[str, list[float]] = {}
         for proxy in self.proxies:
             values = [row[proxy.name] for row in rows]
             refusals = [value for value in values if isinstance(value, CannotScore)]
             if refusals and len(refusals) == len(values):
                 raise refusals[0]
-            found[metric(proxy.name)] = [
+            columns[metric(proxy.name)] = [
                 -torch.inf if isinstance(value, CannotScore) else value for value in values
             ]
-        check_scores(found, list(found))
-        return found
+        check_scores(columns, list(columns))
+        return columns
 
     def combined(self, scores: Mapping[str, Sequence[float]]) -> dict[str, list[float]]:
-        """What the proxies that rank a set make of scores, as :meth:`table` or trials give them."""
-        found = {}
+        """Combined scores of the proxies that rank a set, from those of :meth:`table` or trials."""
+        columns = {}
         for vote in self.votes:
             members = {name: scores[metric(name)] for name in vote.members}
-            found[metric(vote.name)] = [float(value) for value in vote.combine(members)]
-        return found
+            columns[metric(vote.name)] = [float(value) for value in vote.combine(members)]
+        return columns
 
 
 def metric(name: str) -> str:
-    """A proxy's name as one that limits and goals can be written with: ``epe_nas``."""
+    """The metric name of a proxy, which limits and goals can use: ``epe_nas``."""
     return name.replace("-", "_")
 
 
 def metrics_of_proxies() -> dict[str, Metric]:
-    """What limits and goals can name: the proxies that score one model, but for plain costs."""
-    found = {}
+    """Metrics of proxies that limits and goals can name: those of single models, except costs."""
+    metrics = {}
     for name in proxies.names():
         if not issubclass(proxies.get(name), SetProxy) and metric(name) not in COSTS:
-            found[metric(name)] = Metric(metric(name), "", "maximize")
-    return found
+            metrics[metric(name)] = Metric(metric(name), "", "maximize")
+    return metrics
 
 
 def proxies_named(metrics: Iterable[str]) -> list[str]:
-    """The proxies behind those of the metrics that are theirs, in the order of the registry."""
-    wanted = set(metrics) & metrics_of_proxies().keys()
-    return [name for name in proxies.names() if metric(name) in wanted]
+    """The proxies whose metrics are among these, in the order of the registry."""
+    chosen = set(metrics) & metrics_of_proxies().keys()
+    return [name for name in proxies.names() if metric(name) in chosen]
 
 
-def _drawn(task: Task, data: Data, size: int, seed: int) -> Batch:
-    """Training examples as the model takes them."""
+def _draw_batch(task: Task, data: Data, size: int, seed: int) -> Batch:
+    """A batch of training examples, prepared for the model."""
     train = data.train
     raw = train.take(draw_one(task, train, size, seed))
     noise = None if judged_as_is(task) else torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Data read a second time, in a worker: it must be what the search itself has read."""
+"""Reading data again in a worker: it must be the same data that the search has read."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from .base import TrialFailed
 
 
 def carried(data: Data | None, source: str) -> Data | None:
-    """What of the data travels to a worker: nothing that can be read there again."""
+    """The data to send to a worker: ``None`` if the worker can read it from its source."""
     return None if source else data
 
 
 def digest_of(data: Data | None, known: str) -> str:
-    """The digest that travels to a worker in place of the data; empty where nothing was read."""
+    """The digest to send to a worker in place of the data; empty if nothing has been read."""
     return data.digest() if data is not None else known
 
 
 def read_again(task: Task, source: str, options: ReadOptions, digest: str) -> Data:
-    """The data, held against the digest where there is one.
+    """The data from its source, checked against the digest if there is one.
 
     Raises:
-        TrialFailed: it has changed since.
+        TrialFailed: the data has changed since the search read it.
     """
     data = task.read(source, options)
     if digest and data.digest() != digest:

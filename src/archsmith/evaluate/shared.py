@@ -1,5 +1,5 @@
-"""How good an architecture is with the weights of a trained supernet: seconds instead of minutes,
-and only as true as the supernet's ranking is (the trust page says how true)."""
+"""Evaluation with the weights of a trained supernet: seconds instead of minutes, and only as
+reliable as the supernet's ranking, which the trust report measures."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ from .reading import carried, digest_of, read_again
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Training examples that statistics of normalisation are taken from.
+#: Training examples that statistics of normalisation are computed from.
 CALIBRATION = 1024
 _BATCH = 128
 
 
 class SharedWeightsEvaluator(Evaluator):
-    """Validation metrics of a subnet over lent weights, after BatchNorm recalibration.
+    """Validation metrics of a subnet with shared weights, after BatchNorm recalibration.
 
-    It travels to a worker without weights and data; both are read there at first use.
+    It is sent to workers without weights and data, which each worker reads when they are first
+    used.
 
     Args:
         space: of the supernet.
-        file: that ``Supernet.save`` wrote.
-        source, options, task: what is read, as for training.
+        file: a file that ``Supernet.save`` wrote.
+        source, options, task: the data, as for :class:`~.training.TrainingEvaluator`.
         device: torch device.
-        calibration: training examples for the statistics of normalisation; 0 leaves those that
-            training left.
-        supernet, data: opened already, for this process.
+        calibration: number of training examples for the statistics of normalisation; 0 keeps the
+            statistics from training.
+        supernet, data: objects that have been opened already, for this process.
     """
 
     name = "shared-weights"
@@ -83,20 +84,20 @@ class SharedWeightsEvaluator(Evaluator):
 
     @property
     def supernet(self) -> Supernet:
-        """The weights, read at first use."""
+        """The weights, read when first used."""
         if self._supernet is None:
             self._supernet = Supernet.load(self.file, self.space, device=self.device)
         return self._supernet
 
     @property
     def data(self) -> Data:
-        """The data, read at first use."""
+        """The data, read when first used."""
         if self._data is None:
             self._data = read_again(self.task, self.source, self.options, self._digest)
         return self._data
 
     def take(self, supernet: Supernet) -> None:
-        """Judge by these weights in this process."""
+        """Evaluate with these weights in this process."""
         self._supernet = supernet
 
     def evaluate(
@@ -108,8 +109,8 @@ class SharedWeightsEvaluator(Evaluator):
         return metrics
 
     def judge(self, architecture: Architecture, calibration: int) -> dict[str, float]:
-        """Validation metrics with the statistics of so many training examples."""
-        with torch.no_grad():  # lent without a graph
+        """Validation metrics, with normalisation statistics from this many training examples."""
+        with torch.no_grad():  # shared weights need no graph
             model = self.supernet.subnet(architecture, own_buffers=True)
         if calibration:
             recalibrate(model, self._batches(calibration))
@@ -117,12 +118,12 @@ class SharedWeightsEvaluator(Evaluator):
         return score(model, self.task, data.validation, data.facts, device=self.device)
 
     def _batches(self, count: int) -> Iterator[Tree]:
-        """The same training examples for every architecture, in proportion of the classes."""
+        """The same training examples for every architecture, with classes in proportion."""
         train, facts = self.data.train, self.data.facts
         share = min(1.0, count / len(train))
         kept = torch.from_numpy(subset(train.strata(), share, 0))
         order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(0))
         chunks = torch.split(kept[order], _BATCH)
-        several = [chunk for chunk in chunks if len(chunk) > 1 or len(kept) == 1]
-        for inputs, _ in train.batches(several):
+        usable = [chunk for chunk in chunks if len(chunk) > 1 or len(kept) == 1]
+        for inputs, _ in train.batches(usable):
             yield self.task.prepare(move(inputs, self.device), facts)

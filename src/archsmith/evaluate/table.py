@@ -1,4 +1,4 @@
-"""Evaluation by looking up: what a benchmark table has recorded."""
+"""Evaluation by looking up the records of a benchmark table."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ..space.architecture import Architecture
 from ..tables.base import BenchmarkTable
 from .base import Evaluator, Price, TrialFailed, Watch
 
-#: Simulated seconds of an evaluation, beside the table's own metrics.
+#: Simulated seconds of an evaluation, in addition to the table's own metrics.
 SECONDS = "seconds"
 
 
 class TableEvaluator(Evaluator):
-    """Answers from a benchmark table.
+    """Returns the recorded metrics of a benchmark table.
 
     Args:
-        table: gives the metrics; a lower fidelity answers with what was recorded there.
+        table: has the metrics; at a lower fidelity those that were recorded there are returned.
     """
 
     name = "table"
@@ -49,8 +49,8 @@ class TableEvaluator(Evaluator):
         metrics[SECONDS] = float(table.seconds[row]) if table.seconds is not None else 1.0
         if fidelity.epochs is not None and table.epochs and fidelity.epochs < table.epochs[-1]:
             if fidelity.epochs not in table.early:
-                known = ", ".join(map(str, table.epochs))
-                raise TrialFailed(f"{table.name} is recorded after {known} epochs")
+                recorded = ", ".join(map(str, table.epochs))
+                raise TrialFailed(f"{table.name} is recorded after {recorded} epochs")
             early = table.early[fidelity.epochs]
             metrics |= {name: float(column[row]) for name, column in early.items()}
             metrics[SECONDS] *= fidelity.epochs / table.epochs[-1]

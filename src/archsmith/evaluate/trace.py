@@ -1,4 +1,4 @@
-"""What a model computes, as one short string: the same for models that are built the same."""
+"""A signature of what a model computes: equal for models that are built the same."""
 
 from __future__ import annotations
 
@@ -12,89 +12,93 @@ from torch import Tensor, nn
 from .._support.trees import Tree, leaves
 from ..hardware.cost import OnCall
 
-#: Modules that only hold others, or do nothing: a network is the same with and without them.
-_BARE = (nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict)
-#: Operations whose two tensors may change places.
+#: Modules that only contain others, or do nothing: a network is the same with and without them.
+_TRANSPARENT = (nn.Identity, nn.Sequential, nn.ModuleList, nn.ModuleDict)
+#: Operations whose two operands commute.
 _COMMUTE = ("aten.add.Tensor", "aten.mul.Tensor", "aten.maximum.default", "aten.minimum.default")
 
 
 class Trace:
-    """The graph of a forward pass, made while :func:`~archsmith.hardware.cost.cost` listens.
+    """The graph of a forward pass, recorded while :func:`~archsmith.hardware.cost.cost` runs it.
 
-    Each operation is known by its name, its plain arguments and by what its inputs are known by, so
-    that neither names of modules nor the order of independent branches matter. A parameter is known
-    by its shape and its type, and by how often it was used before, which tells two layers from one
-    that is used twice.
+    Each operation is identified by its name, its plain arguments and the identifiers of its inputs,
+    so that neither names of modules nor the order of independent branches matter. A parameter is
+    identified by its shape and type, and by how often it was used before, which distinguishes two
+    layers from one that is used twice.
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, str] = {}
+        self._identifiers: dict[int, str] = {}
         self._uses: dict[int, int] = {}
         self._marks: list[str] = []
 
     def listen(self, state: Iterable[Tensor], example: Tree) -> OnCall:
-        """Begin anew; what :func:`cost` takes as ``listen``."""
-        self._known = {id(tensor): f"own{_form(tensor)}" for tensor in state}
-        self._uses = dict.fromkeys(self._known, 0)
+        """Start a new trace; pass this method to :func:`cost` as ``listen``."""
+        self._identifiers = {id(tensor): f"own{_shape_and_type(tensor)}" for tensor in state}
+        self._uses = dict.fromkeys(self._identifiers, 0)
         for place, tensor in enumerate(leaves(example)):
-            self._known[id(tensor)] = f"input{place or ''}{_form(tensor)}"
+            self._identifiers[id(tensor)] = f"input{place or ''}{_shape_and_type(tensor)}"
         self._marks = []
-        return self._take
+        return self._record
 
     def signature(self, model: nn.Module) -> str:
         """Sixteen hex digits of the operations, the tensors and the settings of the modules.
 
-        The order of the operations counts as far as one uses the other. Of a module count its
-        class, ``extra_repr`` and the plain attributes: a rate of dropout is not in the trace.
+        The order of operations matters only if one uses the other. Settings of a module are its
+        class, ``extra_repr`` and plain attributes, since the rate of dropout, for one, is not in
+        the trace.
         """
-        tensors = [_form(t) for t in (*model.parameters(), *model.buffers())]
-        settings = [_settings(m) for m in model.modules() if not isinstance(m, _BARE)]
+        tensors = [_shape_and_type(t) for t in (*model.parameters(), *model.buffers())]
+        settings = [_settings(m) for m in model.modules() if not isinstance(m, _TRANSPARENT)]
         return _digest(*sorted(self._marks), *sorted(tensors), *sorted(settings))
 
-    def _take(self, func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> None:
+    def _record(self, func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> None:
         name = str(func)
-        told = [self._told(value) for value in args]
-        if name in _COMMUTE and not kwargs and len(told) == 2:
-            told.sort()
-        mark = _digest(name, *told, *(f"{k}={self._told(v)}" for k, v in sorted(kwargs.items())))
+        descriptions = [self._describe(value) for value in args]
+        if name in _COMMUTE and not kwargs and len(descriptions) == 2:
+            descriptions.sort()
+        mark = _digest(
+            name, *descriptions, *(f"{k}={self._describe(v)}" for k, v in sorted(kwargs.items()))
+        )
         self._marks.append(mark)
         for place, tensor in enumerate(leaves(result)):
-            # Every tensor comes out of some operation, so an address that is used again is noted
-            # again, and nothing has to be kept alive (it would count as memory).
-            self._known[id(tensor)] = f"{mark}.{place}"
+            # Every tensor is the result of an operation, so a reused address is recorded again, and
+            # tensors do not have to be kept alive (they would count as memory).
+            self._identifiers[id(tensor)] = f"{mark}.{place}"
             self._uses.pop(id(tensor), None)
 
-    def _told(self, value: Any) -> str:
+    def _describe(self, value: Any) -> str:
         if isinstance(value, Tensor):
-            known = self._known.get(id(value), f"made{_form(value)}")
+            description = self._identifiers.get(id(value), f"made{_shape_and_type(value)}")
             if id(value) in self._uses:
-                known += f"#{self._uses[id(value)]}"
+                description += f"#{self._uses[id(value)]}"
                 self._uses[id(value)] += 1
-            return known
+            return description
         if isinstance(value, list | tuple):
-            return f"[{', '.join(self._told(item) for item in value)}]"
+            return f"[{', '.join(self._describe(item) for item in value)}]"
         if isinstance(value, torch.Generator):
             return "generator"
         return repr(value)
 
 
 def alike(one: nn.Module, two: nn.Module) -> bool:
-    """Whether two models with equal signatures start alike: the values that a trace cannot see.
+    """Whether two models with equal signatures have equivalent initial values, which a trace does
+    not contain.
 
     Args:
         one, two: built on the CPU, with the same seed.
 
     Returns:
-        Whether their tensors are the same but for what chance drew: constants and computed buffers
-        are equal, random weights have about the same spread.
+        Whether their tensors are equal apart from random draws: constants and computed buffers are
+        equal, random weights have about the same spread.
     """
     return all(
         torch.equal(a, b) or _random_alike(a, b)
-        for a, b in zip(_ordered(one), _ordered(two), strict=True)
+        for a, b in zip(_sorted_tensors(one), _sorted_tensors(two), strict=True)
     )
 
 
-def _ordered(model: nn.Module) -> list[Tensor]:
+def _sorted_tensors(model: nn.Module) -> list[Tensor]:
     tensors = [t.detach() for t in (*model.parameters(), *model.buffers())]
     return sorted(tensors, key=lambda t: (tuple(t.shape), str(t.dtype), _spread(t), _mean(t)))
 
@@ -105,7 +109,8 @@ def _random_alike(a: Tensor, b: Tensor) -> bool:
     one, two = _spread(a), _spread(b)
     if one == 0 or two == 0 or a.numel() < 2:
         return False
-    # The error of a spread of n values is about 0.7 / sqrt(n) of it; four of them, and both err.
+    # The relative standard error of the spread of n values is about 0.7 / sqrt(n), and both have
+    # it: four standard errors of their difference.
     allowed = max(0.02, 4.0 / a.numel() ** 0.5)
     return bool(abs(one - two) <= allowed * max(one, two))
 
@@ -135,7 +140,7 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _form(tensor: Tensor) -> str:
+def _shape_and_type(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)}{tensor.dtype}"
 
 

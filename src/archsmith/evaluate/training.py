@@ -1,4 +1,4 @@
-"""How good an architecture is when it is trained: slow, and the truth that others are held to."""
+"""Evaluation by training: slow, and the reference that other evaluators are compared with."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ if TYPE_CHECKING:
 
 
 class TrainingEvaluator(Evaluator, Trainer):
-    """Builds the architecture, trains it at the fidelity, gives its best validation metrics.
+    """Builds an architecture, trains it at the fidelity and returns its best validation metrics.
 
-    It travels to a worker without the data, which is read again there at first use; the same
+    It is sent to workers without the data, which each worker reads when it is first used; the same
     options give the same split.
 
     Args:
-        space: builds the models; its builder must be importable to travel.
+        space: builds the models; its builder must be importable in workers.
         source: a registered name or a path that the task reads.
         options: how the source is read.
         task: name of the task.
         recipe: how to train; a trial's fidelity may shorten it.
-        device: where, for example ``"cpu"`` or ``"cuda:0"``.
-        threads: of torch in the process that evaluates; ``None`` leaves them as they are.
-        data: already read, for this process.
-        goal: which epoch of a training counts, as in :func:`archsmith.train.train`.
-        subset: seed of the part of the data that all trials use; each has its own if not given.
-        least: the fewest epochs that a trial may be asked for.
+        device: of training, for example ``"cpu"`` or ``"cuda:0"``.
+        threads: of torch in the evaluating process; ``None`` does not change them.
+        data: data that has been read already, for this process.
+        goal: decides which epoch of a training counts, as in :func:`archsmith.train.train`.
+        subset: seed of the subset of the data that all trials share; if not given, each trial
+            draws its own.
+        least: lowest number of epochs of a trial.
     """
 
     name = "training"
@@ -76,11 +77,11 @@ class TrainingEvaluator(Evaluator, Trainer):
 
     @classmethod
     def for_problem(cls, problem: Problem, goal: Objective | None = None) -> TrainingEvaluator:
-        """Trains for a problem: its trials, its finalists, and what shared weights are held
-        against.
+        """The evaluator that trains a problem's trials, its finalists, and the sample that shared
+        weights are compared with.
 
         Args:
-            goal: which epoch counts.
+            goal: decides which epoch counts.
         """
         return cls(
             problem.space,
@@ -113,7 +114,7 @@ class TrainingEvaluator(Evaluator, Trainer):
     ) -> dict[str, float]:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        model = self._tried(architecture, seed)
+        model = self._build_checked(architecture, seed)
         try:
             trained = self._train(model, seed, fidelity, watch.epoch)
         except Diverged as error:
@@ -158,14 +159,14 @@ class TrainingEvaluator(Evaluator, Trainer):
 
     @property
     def data(self) -> Data:
-        """What is trained on, read at first use."""
+        """The data, read when first used."""
         if self._data is None:
             task = find_task(self.task)
             self._data = read_again(task, self.source, self.options, self._digest)
         return self._data
 
-    def _tried(self, architecture: Architecture, seed: int) -> nn.Module:
-        """The model, tried on two examples, so that shapes that do not fit fail at once."""
+    def _build_checked(self, architecture: Architecture, seed: int) -> nn.Module:
+        """Build the model and run it on two examples, so that wrong shapes fail at once."""
         data, task = self.data, find_task(self.task)
         try:
             model = self.space.build(architecture, seed=seed)

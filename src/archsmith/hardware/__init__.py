@@ -1,1 +1,1 @@
-"""What a model needs on real hardware: time, memory, energy, and a predictor of time."""
+"""Costs of a model on real hardware: latency, memory, energy, and a latency predictor."""

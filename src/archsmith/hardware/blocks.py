@@ -1,4 +1,4 @@
-"""The time of each different operation, measured alone: a table to add up from."""
+"""The time of each distinct operation, measured alone: a lookup table for sums."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .place import as_deployed, device_here, wait
 from .regress import Array, Linear
 from .work import Operation, features
 
-#: Rounds over the operations; the least of their medians counts.
+#: Rounds over the operations; the lowest of their medians counts.
 _ROUNDS = 3
 
 
 def measure_blocks(
-    found: Sequence[Operation],
+    operations: Sequence[Operation],
     *,
     device: str = "cpu",
     threads: int = 1,
@@ -28,21 +28,24 @@ def measure_blocks(
     clock: Clock | None = None,
     on_done: Callable[[int, int], None] | None = None,
 ) -> dict[str, float]:
-    """Milliseconds of each different operation by its key.
+    """Milliseconds of each distinct operation by its key.
 
-    Each is called alone with tensors of the shapes that it had in its model, as lookup tables are
-    made (Cai et al. 2019, arXiv:1812.00332; kernels in nn-Meter, Zhang et al. 2021). What torch
-    spends between operations is not in it, and an operation that cannot be called alone is left
-    out.
+    Each is called alone with tensors of the shapes that it had in its model, as in latency lookup
+    tables (Cai et al. 2019, arXiv:1812.00332; kernels in nn-Meter, Zhang et al. 2021). The time
+    that torch spends between operations is not included, and an operation that cannot be called
+    alone is left out.
 
     Args:
-        found: of one or many models.
-        seconds: about how long an operation is measured, in all rounds.
-        clock: gives seconds; for tests.
-        on_done: called with how many of the measurements are done, and of how many.
+        operations: those of one or many models.
+        seconds: about how long an operation is measured, over all rounds.
+        clock: returns seconds; for tests.
+        on_done: called with the number of finished measurements and their total number.
+
+    Raises:
+        InputError: a device that this machine does not have.
     """
     place = device_here(device)
-    unique = {operation.key: operation for operation in found}
+    unique = {operation.key: operation for operation in operations}
     best: dict[str, float] = {}
     timing: dict[str, Any] = {"clock": clock} if clock is not None else {}
     done, total = 0, _ROUNDS * len(unique)
@@ -50,9 +53,9 @@ def measure_blocks(
         for _ in range(_ROUNDS):
             for key, operation in unique.items():
                 try:
-                    run = _call(operation, place)
+                    run = _callable(operation, place)
                     run()
-                except Exception:  # it needs values that zeros and ones are not
+                except Exception:  # it fails on zeros and ones
                     continue
                 finally:
                     done += 1
@@ -66,15 +69,15 @@ def measure_blocks(
 
 @dataclass(frozen=True)
 class BlockSum:
-    """Adds up the times of operations, and prices what lies between them.
+    """Sums the times of operations, and adds a price for the time between them.
 
-    An operation that is not in the table is priced by its kind, FLOPs and bytes, as the known ones
-    tell.
+    The time of an operation that is not in the table is estimated from its kind, FLOPs and bytes by
+    a regression on the known operations.
 
     Attributes:
         table: milliseconds by key.
-        unknown: prices an operation that is not there.
-        total: prices the sum and the number of operations of a pass.
+        unknown: estimates the time of an operation that is not in the table.
+        total: estimates the time of a pass from the sum and the number of its operations.
     """
 
     table: Mapping[str, float]
@@ -87,10 +90,10 @@ class BlockSum:
     ) -> BlockSum:
         """Fit to passes with their times.
 
-        Of the blocks, those of these passes alone are used: so a pass that is held out is told from
+        Only blocks that occur in these passes are used, so that a held-out pass is predicted from
         blocks that it shares with others, as any later architecture is.
         """
-        unique = {one.key: one for found in passes for one in found if one.key in blocks}
+        unique = {one.key: one for operations in passes for one in operations if one.key in blocks}
         table = {key: blocks[key] for key in unique}
         rows = [features([one]) for one in unique.values()]
         unknown = Linear.fit(rows, np.array(list(table.values())), lambda _: True)
@@ -116,18 +119,18 @@ class BlockSum:
         return cls(dict(values["table"]), unknown, total)
 
     def _sums(self, passes: Sequence[Sequence[Operation]]) -> list[dict[str, float]]:
-        missing = {o.key: o for found in passes for o in found if o.key not in self.table}
+        missing = {o.key: o for operations in passes for o in operations if o.key not in self.table}
         priced = self.unknown.predict([features([one]) for one in missing.values()])
         prices = {**self.table, **dict(zip(missing, map(float, priced), strict=True))}
         return [
-            {"sum": sum(prices[one.key] for one in found), "calls": float(len(found))}
-            for found in passes
+            {"sum": sum(prices[one.key] for one in operations), "calls": float(len(operations))}
+            for operations in passes
         ]
 
 
-def _call(operation: Operation, place: torch.device) -> Callable[[], None]:
-    args = tuple(_real(value, place) for value in operation.arguments)
-    named = {name: _real(value, place) for name, value in operation.named.items()}
+def _callable(operation: Operation, place: torch.device) -> Callable[[], None]:
+    args = tuple(_materialise(value, place) for value in operation.arguments)
+    named = {name: _materialise(value, place) for name, value in operation.named.items()}
 
     def run() -> None:
         wait(place)
@@ -137,13 +140,13 @@ def _call(operation: Operation, place: torch.device) -> Callable[[], None]:
     return run
 
 
-def _real(value: Any, place: torch.device) -> Any:
-    """A tensor of the same shape and layout with ones (zeros where they are whole numbers)."""
+def _materialise(value: Any, place: torch.device) -> Any:
+    """A tensor of the same shape and layout filled with ones, or with zeros for integers."""
     if isinstance(value, Tensor):
-        made = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=place)
-        return made.fill_(1.0) if made.is_floating_point() else made.zero_()
+        tensor = torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device=place)
+        return tensor.fill_(1.0) if tensor.is_floating_point() else tensor.zero_()
     if isinstance(value, list | tuple):
-        return type(value)(_real(item, place) for item in value)
+        return type(value)(_materialise(item, place) for item in value)
     if isinstance(value, torch.device):
         return place
     return value

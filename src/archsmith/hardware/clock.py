@@ -1,4 +1,4 @@
-"""Timing: warm-up, quantiles over runs, and a second look where the clock is noisy."""
+"""Timing: warm-up, quantiles over runs, and a second measurement if the first is noisy."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Times of one forward pass, in milliseconds a batch.
+    """Times of one forward pass, in milliseconds per batch.
 
     Attributes:
         median, p10, p90, p95: quantiles over the timed runs.
-        runs: timed runs behind them; the warm-up is not among them.
-        batch: examples a run.
+        runs: number of timed runs, without the warm-up.
+        batch: examples per run.
         threads: CPU threads that the pass could use.
-        device: name of the processor, as the system gives it.
+        device: name of the processor, as the system reports it.
         runtime: ``eager``, ``exported`` or ``onnx``.
     """
 
@@ -42,16 +42,16 @@ class Latency:
 
     @property
     def spread(self) -> float:
-        """``(p90 - p10) / median``: 0 is perfectly steady."""
+        """``(p90 - p10) / median``: 0 means perfectly steady."""
         return (self.p90 - self.p10) / self.median if self.median else 0.0
 
     @property
     def noisy(self) -> bool:
-        """Whether the quantiles are so far apart that something else had the processor."""
+        """Whether the quantiles are so far apart that other work must have disturbed the runs."""
         return self.spread > WIDE
 
     def metrics(self) -> dict[str, float]:
-        """As metrics of a trial, by the names in :data:`METRICS`."""
+        """The values as metrics of a trial, by the names in :data:`METRICS`."""
         values = (
             self.median,
             self.p10,
@@ -85,36 +85,36 @@ def timed(
     """Milliseconds of each of several runs, after a warm-up.
 
     Args:
-        run: what is timed; it returns when the work is done.
-        warmup: fewest runs that are not counted; they go on until a run is no longer clearly
-            faster than those before, or a third of the time is over.
-        runs: most timed runs.
-        seconds: about how long it may take in all; five runs are timed however long that is.
+        run: the function to time; it returns when the work is done.
+        warmup: lowest number of warm-up runs; they continue until a run is no longer clearly
+            faster than those before, or a third of the time has passed.
+        runs: highest number of timed runs.
+        seconds: about how long it may take in total; at least five runs are timed.
     """
     start = clock()
     warm: list[float] = []
-    while not _steady(warm, max(1, warmup)):
-        warm.append(_once(run, clock))
+    while not _is_steady(warm, max(1, warmup)):
+        warm.append(_time_once(run, clock))
         if len(warm) >= warmup and clock() - start > seconds / 3:
             break
     times: list[float] = []
     while len(times) < runs:
         if len(times) >= FEWEST and clock() - start > seconds:
             break
-        times.append(_once(run, clock))
+        times.append(_time_once(run, clock))
     return times
 
 
 def quantiles(times: Sequence[float]) -> tuple[float, float, float, float]:
-    """Of times the median, and the quantiles at 10, 90 and 95 percent."""
+    """The median of times, and their quantiles at 10, 90 and 95 percent."""
     p10, median, p90, p95 = (float(q) for q in np.quantile(times, (0.1, 0.5, 0.9, 0.95)))
     return median, p10, p90, p95
 
 
 def steadied(measure: Callable[[], Latency]) -> Latency:
-    """A measurement; where it is noisy, the steadier of two.
+    """A measurement; if it is noisy, the steadier of two.
 
-    One that is noisy even then says so by :attr:`Latency.noisy`.
+    If that is noisy, too, :attr:`Latency.noisy` tells.
     """
     latency = measure()
     if latency.noisy:
@@ -123,23 +123,23 @@ def steadied(measure: Callable[[], Latency]) -> Latency:
 
 
 def confirmed(measure: Callable[[], Latency], times: int = 3) -> Latency:
-    """The slowest of several steady measurements, for a limit that is to be kept again later.
+    """The slowest of several steady measurements, so that a limit will hold in later ones, too.
 
-    One measurement below a limit may be luck. Where the clock is too noisy for any steady
-    measurement, the one in the middle.
+    A single measurement below a limit may be luck. If no measurement is steady, the one in the
+    middle is returned.
     """
-    found = sorted((steadied(measure) for _ in range(times)), key=lambda one: one.median)
-    steady = [one for one in found if not one.noisy]
-    return steady[-1] if steady else found[len(found) // 2]
+    measurements = sorted((steadied(measure) for _ in range(times)), key=lambda one: one.median)
+    steady = [one for one in measurements if not one.noisy]
+    return steady[-1] if steady else measurements[len(measurements) // 2]
 
 
-def _once(run: Callable[[], object], clock: Clock) -> float:
+def _time_once(run: Callable[[], object], clock: Clock) -> float:
     start = clock()
     run()
     return (clock() - start) * 1e3
 
 
-def _steady(warm: Sequence[float], fewest: int) -> bool:
+def _is_steady(warm: Sequence[float], fewest: int) -> bool:
     """Whether the last three runs were no longer clearly faster than the three before."""
     if len(warm) < max(6, fewest):
         return False

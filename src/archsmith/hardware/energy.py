@@ -1,4 +1,4 @@
-"""Energy of a forward pass, where the machine counts it."""
+"""Energy of a forward pass, on machines that measure it."""
 
 from __future__ import annotations
 
@@ -15,39 +15,41 @@ from .clock import Clock
 from .latency import Probe
 from .place import device_here
 
-#: Where Linux shows the counters of RAPL (Running Average Power Limit) of Intel and AMD.
+#: Where Linux exposes the counters of RAPL (Running Average Power Limit) of Intel and AMD.
 POWERCAP = Path("/sys/class/powercap")
 _SMI = ("nvidia-smi", "--query-gpu=power.draw", "--format=csv,noheader,nounits")
 
-#: Millijoules that were used since some moment in the past.
+#: Returns the millijoules used since some moment in the past.
 Meter = Callable[[], float]
 
 
 @dataclass
 class Rapl:
-    """Adds up the processor packages' counters, which start over at a maximum now and then.
+    """Adds up the counters of the processor packages, which wrap around at a maximum.
 
-    Called, it gives millijoules since it was made. It has to be called more often than a counter
-    starts over: at a hundred watts that is about every three quarters of an hour.
+    A call returns the millijoules since the object was created. It must be called more often than a
+    counter wraps around: at a hundred watts that is about every three quarters of an hour.
 
     Args:
         folder: of the powercap interface.
 
     Raises:
-        InputError: there is no package counter that may be read.
+        InputError: there is no package counter, or it cannot be read.
     """
 
     folder: Path = POWERCAP
 
     def __post_init__(self) -> None:
-        self._zones = [zone for zone in sorted(self.folder.glob("intel-rapl:*")) if _package(zone)]
+        self._zones = [
+            zone for zone in sorted(self.folder.glob("intel-rapl:*")) if _is_package(zone)
+        ]
         if not self._zones:
             raise InputError(
                 "energy",
                 f"a package counter in {self.folder}",
                 "none",
-                "energy_mj needs a machine that counts energy: bare metal with RAPL, or an NVIDIA "
-                "GPU; virtual machines rarely do",
+                "energy_mj needs a machine that measures energy: bare metal with RAPL, or an "
+                "NVIDIA GPU; virtual machines rarely do",
             )
         self._last = [self._read(zone, "energy_uj") for zone in self._zones]
         self._used = 0.0
@@ -69,22 +71,22 @@ class Rapl:
                 "energy",
                 f"{zone / name} to be readable",
                 error.strerror,
-                f"an administrator may allow it: chmod a+r {zone / name}",
+                f"an administrator can allow it: chmod a+r {zone / name}",
             ) from None
 
 
 class NvidiaSmi:
-    """Power that ``nvidia-smi`` tells of a GPU, multiplied by the time since the last call.
+    """Power of a GPU as ``nvidia-smi`` reports it, multiplied by the time since the last call.
 
     A coarse meter: the power is an average over some tens of milliseconds to a second.
 
     Args:
         index: of the GPU.
-        ask: gives watts; for tests.
-        clock: gives seconds.
+        ask: returns watts; for tests.
+        clock: returns seconds; for tests.
 
     Raises:
-        InputError: there is no ``nvidia-smi``, or it tells no power.
+        InputError: there is no ``nvidia-smi``, or it does not report the power.
     """
 
     def __init__(
@@ -102,10 +104,10 @@ class NvidiaSmi:
 
 
 def meter(device: str | torch.device, folder: Path = POWERCAP) -> Meter:
-    """What counts the energy of a device.
+    """A meter of the energy of a device.
 
     Raises:
-        InputError: nothing here does.
+        InputError: this machine does not measure the energy of the device.
     """
     place = device_here(device)
     if place.type == "cpu":
@@ -122,18 +124,18 @@ def measure_energy(
     count: Meter | None = None,
     clock: Clock = time.perf_counter,
 ) -> float:
-    """Millijoules of one forward pass, a batch.
+    """Millijoules of one forward pass of a batch.
 
-    The model runs over and over for about ``seconds``; what the whole package or GPU used
-    meanwhile, idle power and other programs included, is divided by the number of passes.
+    The model runs repeatedly for about ``seconds``; the energy that the whole package or GPU uses
+    in that time, including idle power and other programs, is divided by the number of passes.
 
     Args:
-        probe: a model made ready in a runtime.
-        seconds: counters tick in milliseconds, so a tenth of a second is the least.
-        count, clock: the energy and the time; for tests.
+        probe: a model prepared in a runtime.
+        seconds: at least a tenth of a second is used, since counters advance in milliseconds.
+        count, clock: return millijoules and seconds; for tests.
 
     Raises:
-        InputError: the machine does not tell.
+        InputError: this machine does not measure the energy of the probe's device.
     """
     count = count or meter(probe.place)
     probe.measure(seconds=seconds / 5)  # warm
@@ -145,7 +147,7 @@ def measure_energy(
         return (count() - before) / passes
 
 
-def _package(zone: Path) -> bool:
+def _is_package(zone: Path) -> bool:
     """Whether a zone is a whole package: its parts (core, uncore) would be counted twice."""
     try:
         return (zone / "name").read_text(encoding="ascii").startswith("package")
@@ -159,4 +161,4 @@ def _watts(index: int) -> float:
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
         return float(done.stdout.split()[0])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        raise InputError("energy", "nvidia-smi to tell the power", str(error)) from None
+        raise InputError("energy", "nvidia-smi to report the power", str(error)) from None

@@ -31,24 +31,27 @@ def measure_latency(
     seconds: float = 0.3,
     clock: Clock = time.perf_counter,
 ) -> Latency:
-    """Time the forward pass of a model as it stands, in evaluation mode and inference mode.
+    """Time the forward pass of a model in evaluation mode and inference mode.
 
     The model warms up until a run is no longer clearly faster than those before. Then it is timed
-    for ``runs`` runs or until ``seconds`` are over, the warm-up included, but at least five times.
-    An accelerator is waited for before and after each run.
+    for ``runs`` runs or until ``seconds`` have passed, including the warm-up, but at least five
+    times. An accelerator is synchronised before and after each run.
+
+    >>> latency = measure_latency(model, torch.zeros(1, 3, 32, 32), batch=8)
+    >>> latency.median, latency.noisy  # milliseconds per batch
 
     Args:
-        model: a copy of it runs where it is not on ``device`` already.
+        model: if it is not on ``device`` already, a copy of it is timed.
         example: an input with the batch first; its first example is repeated ``batch`` times.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ...
         runtime: ``"eager"``, ``"exported"`` or ``"onnx"``; see :mod:`~archsmith.hardware.runtimes`.
-        batch: examples a run.
-        threads: CPU threads; the number that was set before is set again afterwards. It is a
-            setting of the whole process: time in a process that does nothing else meanwhile.
-        warmup: fewest runs that are not counted.
-        runs: most timed runs.
-        seconds: about how long it may take in all, copying and exporting aside.
-        clock: gives seconds; for tests.
+        batch: examples per run.
+        threads: CPU threads; the previous number is restored afterwards. It is a setting of the
+            whole process, so nothing else should run in the process at the same time.
+        warmup: lowest number of warm-up runs.
+        runs: highest number of timed runs.
+        seconds: about how long it may take in total, apart from copying and exporting.
+        clock: returns seconds; for tests.
 
     Raises:
         InputError: a number below 1, or a device that this machine does not have.
@@ -61,13 +64,13 @@ def measure_latency(
 
 
 class Probe:
-    """A model made ready in a runtime once, to be timed again and again.
+    """A model that is prepared in a runtime once and can be timed repeatedly.
 
     Args:
         model, example, device, runtime, batch, threads: as for :func:`measure_latency`.
 
     Raises:
-        InputError, MissingExtraError: as there.
+        InputError, MissingExtraError: as for :func:`measure_latency`.
     """
 
     def __init__(
@@ -88,11 +91,11 @@ class Probe:
         self.runtime, self.batch, self.threads = runtime, batch, threads
         tensors = [*model.parameters(), *model.buffers()]
         if any(tensor.device != place for tensor in tensors):
-            model = _moved(model, place)
+            model = _copy_to(model, place)
         self.model = model
-        one = take(example, slice(1))
-        inputs = move(map_tensors(lambda t: t.repeat_interleave(batch, dim=0), one), place)
-        #: A model that calls autograd in its forward pass cannot do so in inference mode.
+        first = take(example, slice(1))
+        inputs = move(map_tensors(lambda t: t.repeat_interleave(batch, dim=0), first), place)
+        #: Inference mode, or ``no_grad`` for a model that calls autograd in its forward pass.
         self.without: Callable[[], AbstractContextManager[object]] = torch.inference_mode
         with evaluating(model), as_deployed(threads):
             self.run = RUNTIMES[runtime](model, inputs, threads)
@@ -104,7 +107,7 @@ class Probe:
 
     @contextmanager
     def passing(self) -> Iterator[None]:
-        """What :attr:`run` is called in: evaluation and inference mode, and the threads."""
+        """The context to call :attr:`run` in: evaluation and inference mode, and the threads."""
         with evaluating(self.model), as_deployed(self.threads), self.without():
             yield
 
@@ -123,8 +126,8 @@ class Probe:
         return Latency(*quantiles(times), len(times), self.batch, self.threads, name, self.runtime)
 
 
-def _moved(model: nn.Module, place: torch.device) -> nn.Module:
-    """A copy on another device; the model itself where it cannot be copied (it holds a lock)."""
+def _copy_to(model: nn.Module, place: torch.device) -> nn.Module:
+    """A copy on another device; a model that cannot be copied (it holds a lock) is moved itself."""
     try:
         model = copy.deepcopy(model)
     except Exception:

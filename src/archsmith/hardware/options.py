@@ -1,4 +1,4 @@
-"""How latency is found in a search: what a user says, as a value. Knows no torch."""
+"""Options of how latency is measured or predicted in a search. Does not import torch."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from .._support.options import parse
 
 #: Runtimes by name.
 NAMES = ("eager", "exported", "onnx")
-#: Spread, (p90 - p10) / median, above which it is measured a second time.
+#: Spread, (p90 - p10) / median, above which latency is measured a second time.
 WIDE = 0.5
-#: Fewest architectures that a predictor is made from.
+#: Lowest number of architectures that a predictor is fitted to.
 FEWEST_SAMPLES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyOptions:
-    """How the latency of architectures is found in a search.
+    """How the latency of architectures is measured or predicted in a search.
 
     Attributes:
-        runtime: ``eager`` (torch as it stands), ``exported`` (the program of
+        runtime: ``eager`` (plain torch), ``exported`` (the program of
             :func:`torch.export.export`) or ``onnx`` (ONNX Runtime).
-        batch: examples a pass.
+        batch: examples per pass.
         threads: CPU threads.
-        samples: architectures that are measured before the search to make a predictor, which then
-            tells the latency of trials before any work; finalists are measured all the same. 0
-            measures every trial. ``None`` decides by itself: 60 for one-shot methods, which look
-            at many architectures, else 0.
+        samples: number of architectures that are measured before the search to fit a predictor,
+            which then predicts the latency of trials without running them; finalists are still
+            measured. 0 measures every trial. ``None`` chooses 60 for one-shot methods, which
+            consider many architectures, and 0 otherwise.
         seconds: about how long one measurement takes.
 
     Raises:
-        InputError: a number out of its range.
-        UnknownNameError: a runtime that is not known.
+        InputError: a number outside its range.
+        UnknownNameError: an unknown runtime.
     """
 
     runtime: str = "eager"
@@ -61,17 +61,17 @@ class LatencyOptions:
 
     @classmethod
     def parse(cls, text: str) -> LatencyOptions:
-        """From text such as ``runtime=onnx,batch=8,threads=2,samples=60``.
+        """Options from text such as ``runtime=onnx,batch=8,threads=2,samples=60``.
 
         Raises:
-            UnknownNameError: an option that is not known.
+            UnknownNameError: an unknown option.
             InputError: a value that cannot be read.
         """
         return parse(cls, text, "latency")
 
 
 def described(measured: Mapping[str, Any]) -> str:
-    """In words how a latency was measured, from its fields."""
+    """A readable line on how a latency was measured, from its fields."""
     threads = f"{measured['threads']} thread" + ("s" if measured["threads"] > 1 else "")
     runtime = measured.get("runtime", "eager")
     how = "" if runtime == "eager" else f", {runtime}"
@@ -82,5 +82,5 @@ def described(measured: Mapping[str, Any]) -> str:
 
 
 def noisy(metrics: Mapping[str, float]) -> bool:
-    """Whether a trial's latency stayed noisy after it had been measured a second time."""
+    """Whether a trial's latency was noisy even in a second measurement."""
     return metrics.get("latency_spread", 0.0) > WIDE

@@ -1,4 +1,4 @@
-"""The device of this machine that a model runs on: found, named, given its threads."""
+"""The device that a model runs on: whether this machine has it, its name, its threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .._support.errors import InputError
 
 
 def device_name(device: str | torch.device) -> str:
-    """What the system calls the processor behind a torch device."""
+    """The system's name of the processor behind a torch device."""
     place = torch.device(device)
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
@@ -33,11 +33,12 @@ def device_here(device: str | torch.device) -> torch.device:
     """The device with its index.
 
     Raises:
-        InputError: this machine does not have it, or it computes nothing.
+        InputError: this machine does not have the device, or it is ``meta``, which computes
+            nothing.
     """
     try:
-        # An empty tensor there is the one question that every kind of device answers alike; its
-        # device has the index that "cuda" leaves out.
+        # Creating an empty tensor is the one check that works for every kind of device, and it
+        # fills in the index that "cuda" leaves out.
         place = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -48,14 +49,15 @@ def device_here(device: str | torch.device) -> torch.device:
 
 
 def wait(place: torch.device) -> None:
-    """Until an accelerator has done what it was asked for; a CPU has."""
+    """Wait until an accelerator has finished its work; returns at once for a CPU."""
     if place.type != "cpu":
         torch.accelerator.synchronize(place)
 
 
 @contextmanager
 def as_deployed(threads: int) -> Iterator[None]:
-    """torch with so many CPU threads, and memory as a process keeps it that only runs a model."""
+    """Run with this number of CPU threads, and with the memory settings of a process that only runs
+    a model."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

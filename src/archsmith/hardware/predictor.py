@@ -1,4 +1,4 @@
-"""A predictor of latency that is made on the device itself."""
+"""A latency predictor that is fitted to measurements on the device itself."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from .work import Operation, features, operations
 
 _FORMAT = 1
 _SAMPLES = 60
-#: A simpler way is taken where its error is at most so many times the least.
-_NEAR = 1.02
-#: Called with a number of measurements done, and of how many.
+#: A simpler way is preferred if its error is at most this factor times the lowest.
+_TOLERANCE = 1.02
+#: Called with the number of finished measurements and their total number.
 OnDone = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a predictor holds for.
+    """The conditions that a predictor is valid for.
 
     Attributes:
-        device: name of the processor, as the system gives it.
+        device: name of the processor, as the system reports it.
         runtime, batch, threads: see :class:`~.options.LatencyOptions`.
         space: fingerprint of the space.
-        inputs: what a model takes, as :func:`~archsmith._support.trees.spec_to_json` has it.
+        inputs: inputs of a model, in the form of :func:`~archsmith._support.trees.spec_to_json`.
     """
 
     device: str
@@ -50,19 +50,19 @@ class Held:
     inputs: Any
 
     def check(self, wanted: Held) -> None:
-        """Refuse to be used for something else.
+        """Refuse to be used under other conditions.
 
         Raises:
-            InputError: with the first thing that differs.
+            InputError: names the first condition that differs.
         """
         for name, value in asdict(self).items():
-            other = getattr(wanted, name)
-            if value != other:
+            required = getattr(wanted, name)
+            if value != required:
                 raise InputError(
                     f"latency predictor, {name}",
-                    f"{other}",
+                    f"{required}",
                     f"one made for {value}",
-                    "make one here, or load it with anywhere=True if its error does not matter",
+                    "fit one here, or load it with anywhere=True if its error does not matter",
                 )
 
 
@@ -70,21 +70,23 @@ class LatencyPredictor:
     """Predicts the latency of architectures of one space on one device.
 
     Its features are those of :mod:`~.work`, which exist for any space: calls, FLOPs and bytes of
-    each kind of operation. A linear model with prices that are not negative is fitted to relative
-    errors; it is corrected by boosted trees where that has the lower error in cross-validation.
-    With a table of blocks a third way stands beside them: the sum of operations that were measured
-    alone. :attr:`error` is the error of the one that is used, on architectures that it was not
-    fitted to.
+    each kind of operation. A linear model with non-negative coefficients is fitted to relative
+    errors; boosted trees correct it if that lowers the error in cross-validation. With a table of
+    blocks there is a third way: the sum of operations that were measured alone. :attr:`error` is
+    the error of the way that is used, on architectures that it was not fitted to.
+
+    >>> predictor = LatencyPredictor.measure(space, (1, 3, 32, 32))
+    >>> predictor.predict([space.default()])  # milliseconds per batch, (1,)
 
     Args:
         space: of the architectures.
-        held: what it holds for.
+        held: the conditions that it is valid for.
         blocks: times of operations by key, see :func:`~.blocks.measure_blocks`.
 
     Attributes:
-        way: ``linear``, ``boosted`` or ``blocks``: which one is used.
-        errors: of each way by cross-validation, relative: 0.05 is five percent off on average.
-        samples: architectures it was fitted to, with their times in milliseconds.
+        way: ``linear``, ``boosted`` or ``blocks``: the one that is used.
+        errors: relative error of each way in cross-validation: 0.05 is five percent off on average.
+        samples: architectures that it was fitted to, with their times in milliseconds.
     """
 
     def __init__(self, space: Space, held: Held, blocks: Mapping[str, float] | None = None) -> None:
@@ -110,11 +112,12 @@ class LatencyPredictor:
         """Measure architectures on this machine and fit to them.
 
         Args:
-            inputs: what a model takes: a spec, or the shape of one input with the batch first;
-                the batch is that of the options.
-            options: runtime, batch, threads, seconds, and how many architectures (60 if not said).
-            blocks: measure each different operation alone as well. Not for ONNX Runtime, whose
-                operations are others.
+            inputs: inputs of a model: a spec, or the shape of one input with the batch first; the
+                batch size is that of the options.
+            options: runtime, batch, threads, seconds, and the number of architectures (60 by
+                default).
+            blocks: also measure each distinct operation alone. Not for ONNX Runtime, whose
+                operations are different.
 
         Raises:
             InputError: a space with too few architectures, or blocks for ONNX Runtime.
@@ -136,15 +139,15 @@ class LatencyPredictor:
         )
         predictor = cls(space, held)
         if blocks:
-            found = [one for a in architectures for one in predictor.operations(a)]
-            predictor.blocks = measure_blocks(found, device=device, threads=options.threads)
+            recorded = [one for a in architectures for one in predictor.operations(a)]
+            predictor.blocks = measure_blocks(recorded, device=device, threads=options.threads)
         predictor.fit(architectures, times, seed)
         return predictor
 
     def fit(
         self, architectures: Sequence[Architecture], times: Sequence[float], seed: int = 0
     ) -> None:
-        """Fit to times in milliseconds, and find out the error by cross-validation.
+        """Fit to times in milliseconds, and estimate the error by cross-validation.
 
         Raises:
             InputError: fewer than 8 architectures, or a time that is not above 0.
@@ -154,32 +157,36 @@ class LatencyPredictor:
                 "latency predictor",
                 f"{FEWEST_SAMPLES} architectures or more",
                 str(len(architectures)),
-                "measure each architecture of so small a space",
+                "in such a small space, measure each architecture",
             )
         if not all(0 < time < np.inf for time in times):
             raise InputError("latency predictor", "times above 0", str(min(times)))
         values = np.array(times, dtype=float)
-        seen = [self._see(a) for a in architectures]
+        descriptions = [self._describe_architecture(a) for a in architectures]
         fits = ways(self.blocks)
-        found = {name: held_out(fit, seen, values, seed) for name, fit in fits.items()}
-        self.errors = {name: relative_error(guess, values) for name, guess in found.items()}
-        near = _NEAR * min(self.errors.values()) + 1e-9
-        self.way = next(name for name, error in self.errors.items() if error <= near)
-        self._model = fits[self.way](seen, values)
+        predictions = {
+            name: held_out(fit, descriptions, values, seed) for name, fit in fits.items()
+        }
+        self.errors = {
+            name: relative_error(predicted, values) for name, predicted in predictions.items()
+        }
+        tolerated = _TOLERANCE * min(self.errors.values()) + 1e-9
+        self.way = next(name for name, error in self.errors.items() if error <= tolerated)
+        self._model = fits[self.way](descriptions, values)
         self.samples = list(zip(architectures, map(float, times), strict=True))
 
     @property
     def error(self) -> float:
-        """Mean absolute error relative to the latency, on architectures not fitted to."""
+        """Mean absolute error relative to the latency, on architectures that were held out."""
         return self.errors[self.way]
 
     def predict(self, architectures: Sequence[Architecture]) -> Array:
-        """Latencies in milliseconds a batch, (n,)."""
-        assert self._model is not None, "fit comes first"
-        return self._model.predict([self._see(a) for a in architectures])
+        """Latencies in milliseconds per batch, (n,)."""
+        assert self._model is not None, "call fit first"
+        return self._model.predict([self._describe_architecture(a) for a in architectures])
 
     def operations(self, architecture: Architecture) -> list[Operation]:
-        """What a pass of an architecture does, at the batch that the predictor holds for."""
+        """The operations of a pass of an architecture, at the predictor's batch size."""
         spec, batch = spec_from_json(self.held.inputs), self.held.batch
         with contextlib.suppress(Exception):
             model = self.space.build(architecture, device="meta", seed=0)
@@ -188,12 +195,12 @@ class LatencyPredictor:
         model = self.space.build(architecture, device="cpu", seed=0)
         return operations(model, example_of(spec, batch))
 
-    def _see(self, architecture: Architecture) -> Seen:
-        found = self.operations(architecture)
-        return Seen(features(found, architecture), found)
+    def _describe_architecture(self, architecture: Architecture) -> Seen:
+        recorded = self.operations(architecture)
+        return Seen(features(recorded, architecture), recorded)
 
     def describe(self) -> str:
-        """In words what it holds for and how good it is."""
+        """A readable line: the conditions that it is valid for, and its error."""
         held = self.held
         threads = f"{held.threads} thread" + ("s" if held.threads > 1 else "")
         return (
@@ -203,7 +210,7 @@ class LatencyPredictor:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, for :meth:`from_json`."""
-        assert self._model is not None, "fit comes first"
+        assert self._model is not None, "call fit first"
         return {
             "format": _FORMAT,
             "held": asdict(self.held),
@@ -221,10 +228,10 @@ class LatencyPredictor:
         """The inverse of :meth:`to_json`.
 
         Args:
-            wanted: what it is to be used for; ``None`` uses it anywhere.
+            wanted: the conditions that it is to be used under; ``None`` allows any.
 
         Raises:
-            InputError: it was made for something else.
+            InputError: it was fitted for other conditions.
         """
         held = _held_in(values)
         if wanted is not None:
@@ -252,11 +259,11 @@ class LatencyPredictor:
         """Read what :meth:`save` wrote.
 
         Args:
-            device, options: what it is to be used for.
-            anywhere: use it although it was made for another device, runtime, batch or space.
+            device, options: the conditions that it is to be used under.
+            anywhere: use it even if it was fitted for another device, runtime, batch or space.
 
         Raises:
-            InputError: no such file, or made for something else.
+            InputError: no such file, or a predictor that was fitted for other conditions.
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -270,14 +277,15 @@ class LatencyPredictor:
 
 
 def _held_in(values: Mapping[str, Any]) -> Held:
-    told = dict(values["held"])
-    if "inputs" not in told:  # of an earlier version, which knew models of one input
-        told["inputs"] = {"shape": list(told.pop("shape")), "dtype": told.pop("dtype")}
-    return Held(**told)
+    fields = dict(values["held"])
+    if "inputs" not in fields:  # stored by an earlier version, for models with one input
+        fields["inputs"] = {"shape": list(fields.pop("shape")), "dtype": fields.pop("dtype")}
+    return Held(**fields)
 
 
 def holds_for(space: Space, inputs: Spec, device: str, options: LatencyOptions) -> Held:
-    """What a predictor that is made here, now and with these options holds for."""
+    """The conditions that a predictor fitted now, on this device and with these options, is valid
+    for."""
     return Held(
         device_name(device),
         options.runtime,

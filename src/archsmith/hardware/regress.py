@@ -1,4 +1,4 @@
-"""Small regressions of a time on named numbers, which can be written as JSON."""
+"""Small regressions of a time on named features, which can be stored as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
-#: Features by name; one that is not named is 0.
+#: Features by name; a missing feature is 0.
 Row = Mapping[str, float]
 
 _FOLDS = 5
@@ -33,9 +33,9 @@ class Regression(Protocol[_Contra]):
 
 @dataclass(frozen=True)
 class Linear:
-    """A constant and a price for each feature, none of them negative.
+    """A constant and a coefficient for each feature, none of them negative.
 
-    The least squares are of relative errors: a millisecond matters more to a quick model.
+    Least squares of relative errors: a millisecond matters more for a fast model.
     """
 
     names: tuple[str, ...]
@@ -44,15 +44,16 @@ class Linear:
 
     @classmethod
     def fit(cls, rows: Sequence[Row], times: Array, uses: Callable[[str], bool]) -> Linear:
-        """Fit the prices of the features whose names ``uses`` takes.
+        """Fit coefficients of the features whose names ``uses`` accepts.
 
-        Rows that tell the features' times exactly are matched exactly.
+        Times that are an exact combination of the features are matched exactly.
         """
         from scipy.optimize import nnls
 
         names = tuple(sorted({name for row in rows for name in row if uses(name)}))
         matrix = np.column_stack([np.ones(len(rows)), table(rows, names)]) / times[:, None]
-        # Columns differ by nine orders of magnitude (calls, FLOPs), which spoils the conditioning.
+        # Columns differ by nine orders of magnitude (calls, FLOPs), which would make the problem
+        # ill-conditioned.
         scale = np.linalg.norm(matrix, axis=0)
         scale[scale == 0] = 1.0
         solved, _ = nnls(matrix / scale, np.ones(len(rows)), maxiter=100 * len(scale))
@@ -60,9 +61,9 @@ class Linear:
         return cls(names, constant, tuple(prices))
 
     def predict(self, rows: Sequence[Row]) -> Array:
-        found: Array = self.constant + table(rows, self.names) @ np.array(self.prices)
-        # A pass takes some time, whatever was never seen.
-        return np.maximum(found, 1e-9)
+        times: Array = self.constant + table(rows, self.names) @ np.array(self.prices)
+        # A pass takes some time, even if none of its features was in the fit.
+        return np.maximum(times, 1e-9)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -81,12 +82,12 @@ class Linear:
 
 @dataclass(frozen=True)
 class Boosted:
-    """A regression, and gradient-boosted trees for what it leaves of the logarithm.
+    """A regression, and gradient-boosted trees for its residuals in the logarithm of the time.
 
     Attributes:
         trees: each as the lists ``feature`` (-1 at a leaf), ``threshold``, ``left``, ``right`` and
             ``value`` over its nodes, the root first.
-        rate: what the trees' sum is multiplied by.
+        rate: factor of the sum of the trees.
     """
 
     base: Linear
@@ -100,7 +101,7 @@ class Boosted:
         from sklearn.ensemble import GradientBoostingRegressor
 
         names = tuple(sorted({name for row in rows for name in row}))
-        left = np.log(times / base.predict(rows))
+        residual = np.log(times / base.predict(rows))
         rate = 0.1
         learner = GradientBoostingRegressor(
             n_estimators=100,
@@ -110,15 +111,17 @@ class Boosted:
             min_samples_leaf=3,
             init="zero",
             random_state=seed,
-        ).fit(table(rows, names), left)
-        return cls(base, names, tuple(_tree(e.tree_) for e in learner.estimators_[:, 0]), rate)
+        ).fit(table(rows, names), residual)
+        return cls(
+            base, names, tuple(_tree_lists(e.tree_) for e in learner.estimators_[:, 0]), rate
+        )
 
     def predict(self, rows: Sequence[Row]) -> Array:
-        # The trees were grown on float32.
+        # The trees were fitted to float32 features.
         matrix = table(rows, self.names).astype(np.float32)
-        total = sum((_walk(tree, matrix) for tree in self.trees), np.zeros(len(rows)))
-        found: Array = self.base.predict(rows) * np.exp(self.rate * total)
-        return found
+        total = sum((_evaluate_tree(tree, matrix) for tree in self.trees), np.zeros(len(rows)))
+        times: Array = self.base.predict(rows) * np.exp(self.rate * total)
+        return times
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -137,7 +140,7 @@ class Boosted:
 
 
 def table(rows: Sequence[Row], names: Sequence[str]) -> Array:
-    """The named features, (n, names); 0 where a row has none of the name."""
+    """The named features, (n, names); 0 where a row does not have the feature."""
     return np.array([[row.get(name, 0.0) for name in names] for row in rows]).reshape(
         len(rows), len(names)
     )
@@ -154,20 +157,22 @@ def held_out(
     times: Array,
     seed: int = 0,
 ) -> Array:
-    """What regressions predict that were fitted to four fifths of the rows, for the other fifth.
+    """Predictions by cross-validation: each fifth of the rows by a regression fitted to the others.
 
     Returns:
-        (n,): each by the one regression that has not seen its time.
+        (n,): each predicted by the one regression that was not fitted to its time.
     """
     order = np.random.default_rng(seed).permutation(len(rows))
-    found = np.zeros(len(rows))
+    predictions = np.zeros(len(rows))
     for fold in np.array_split(order, min(_FOLDS, len(rows))):
         rest = np.setdiff1d(order, fold)
-        found[fold] = fit([rows[i] for i in rest], times[rest]).predict([rows[i] for i in fold])
-    return found
+        predictions[fold] = fit([rows[i] for i in rest], times[rest]).predict(
+            [rows[i] for i in fold]
+        )
+    return predictions
 
 
-def _tree(tree: Any) -> dict[str, list[float]]:
+def _tree_lists(tree: Any) -> dict[str, list[float]]:
     return {
         "feature": [int(f) if f >= 0 else -1 for f in tree.feature],
         "threshold": tree.threshold.tolist(),
@@ -177,8 +182,8 @@ def _tree(tree: Any) -> dict[str, list[float]]:
     }
 
 
-def _walk(tree: Mapping[str, Sequence[float]], matrix: Any) -> Array:
-    """The value of the leaf that each row comes to, (n,)."""
+def _evaluate_tree(tree: Mapping[str, Sequence[float]], matrix: Any) -> Array:
+    """The value of the leaf that each row reaches, (n,)."""
     feature, threshold = np.array(tree["feature"]), np.array(tree["threshold"])
     left, right = np.array(tree["left"]), np.array(tree["right"])
     node, places = np.zeros(len(matrix), dtype=int), np.arange(len(matrix))
@@ -186,5 +191,5 @@ def _walk(tree: Mapping[str, Sequence[float]], matrix: Any) -> Array:
         inner = feature[node] >= 0
         lower = matrix[places, np.maximum(feature[node], 0)] <= threshold[node]
         node = np.where(inner, np.where(lower, left[node], right[node]), node)
-    found: Array = np.array(tree["value"], dtype=float)[node]
-    return found
+    values: Array = np.array(tree["value"], dtype=float)[node]
+    return values

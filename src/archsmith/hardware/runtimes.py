@@ -1,4 +1,4 @@
-"""What runs a model: torch as it stands, the exported program, ONNX Runtime."""
+"""Runtimes of a model: plain torch, the exported program, ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from .options import NAMES
 from .place import wait
 
 #: Parts of torch that log while a model is traced.
-_LOUD = ("onnx", "fx", "export", "_export", "_dynamo")
-#: One forward pass, done when it returns.
+_LOGGERS = ("onnx", "fx", "export", "_export", "_dynamo")
+#: Runs one forward pass and returns when it has finished.
 Pass = Callable[[], object]
 
 
 def eager(model: nn.Module, inputs: Tree, threads: int) -> Pass:
-    """The module as it stands."""
-
+    """The module itself, in plain torch."""
     device = next(leaves(inputs)).device
     by_position, by_keyword = arguments(inputs)
 
@@ -39,10 +38,10 @@ def eager(model: nn.Module, inputs: Tree, threads: int) -> Pass:
 
 
 def exported(model: nn.Module, inputs: Tree, threads: int) -> Pass:
-    """The program that :func:`torch.export.export` makes of it, for inputs of this very shape.
+    """The program of :func:`torch.export.export`, for inputs of exactly this shape.
 
     Raises:
-        Exception: whatever torch raises where it cannot trace the model.
+        Exception: whatever torch raises if it cannot trace the model.
     """
     with quiet(), torch.no_grad():
         program = torch.export.export(model, *arguments(inputs)).module()
@@ -50,14 +49,14 @@ def exported(model: nn.Module, inputs: Tree, threads: int) -> Pass:
 
 
 def onnx(model: nn.Module, inputs: Tree, threads: int) -> Pass:
-    """ONNX Runtime on the CPU, or on the GPU where ``inputs`` are there.
+    """ONNX Runtime on the device of ``inputs``, a CPU or a GPU.
 
-    The graph is the one that ``archsmith export`` writes, but for a batch of this very size.
+    The graph is the one that ``archsmith export`` writes, except that its batch size is fixed.
 
     Raises:
         MissingExtraError: the ``export`` extra is not installed.
-        InputError: this onnxruntime has nothing for the device.
-        Exception: whatever torch raises where an operation has no ONNX counterpart.
+        InputError: the installed onnxruntime does not support the device.
+        Exception: whatever torch raises if an operation has no ONNX counterpart.
     """
     device = next(leaves(inputs)).device
     check_onnx(device)
@@ -75,9 +74,9 @@ def onnx(model: nn.Module, inputs: Tree, threads: int) -> Pass:
     session = onnxruntime.InferenceSession(
         buffer.getvalue(), sess_options=options, providers=[_provider(device)]
     )
-    given = [tensor.cpu().numpy() for tensor in leaves(inputs)]
-    named = {taken.name: array for taken, array in zip(session.get_inputs(), given, strict=True)}
-    return lambda: session.run(None, named)
+    arrays = [tensor.cpu().numpy() for tensor in leaves(inputs)]
+    feed = {spec.name: array for spec, array in zip(session.get_inputs(), arrays, strict=True)}
+    return lambda: session.run(None, feed)
 
 
 #: By the names that :class:`~.options.LatencyOptions` takes.
@@ -87,12 +86,12 @@ RUNTIMES: dict[str, Callable[[nn.Module, Tree, int], Pass]] = dict(
 
 
 def check_runtime(name: str, device: str | torch.device = "cpu") -> None:
-    """Refuse a runtime that is not known, or not there.
+    """Refuse a runtime that is unknown, not installed or not available for the device.
 
     Raises:
-        UnknownNameError: with the nearest name.
-        MissingExtraError: with the command that installs what is missing.
-        InputError: the device has no such runtime here.
+        UnknownNameError: an unknown runtime; the message suggests the nearest name.
+        MissingExtraError: a missing package; the message has the command that installs it.
+        InputError: the runtime does not support the device on this machine.
     """
     if name not in RUNTIMES:
         raise unknown("runtime", name, RUNTIMES)
@@ -101,17 +100,22 @@ def check_runtime(name: str, device: str | torch.device = "cpu") -> None:
 
 
 def check_onnx(device: torch.device) -> None:
-    """Refuse where ONNX Runtime is not installed, or not for the device."""
+    """Refuse if ONNX Runtime is not installed or does not support the device.
+
+    Raises:
+        MissingExtraError: the ``export`` extra is not installed.
+        InputError: the installed onnxruntime does not support the device.
+    """
     require_onnx("runtime onnx")
     import onnxruntime
 
-    there = onnxruntime.get_available_providers()
-    if _provider(device) not in there:
+    available = onnxruntime.get_available_providers()
+    if _provider(device) not in available:
         raise InputError(
             "runtime onnx",
             f"a provider for {device.type}",
-            f"only {', '.join(there)}",
-            "pip install onnxruntime-gpu for NVIDIA GPUs, or take --device cpu",
+            f"only {', '.join(available)}",
+            "pip install onnxruntime-gpu for NVIDIA GPUs, or use --device cpu",
         )
 
 
@@ -121,10 +125,10 @@ def has_onnx() -> bool:
 
 
 def require_onnx(where: str = "model.onnx") -> None:
-    """Refuse where the extra is not installed.
+    """Refuse if the ``export`` extra is not installed.
 
     Raises:
-        MissingExtraError: with the command that installs it.
+        MissingExtraError: it is not; the message has the command that installs it.
     """
     if not has_onnx():
         raise MissingExtraError(
@@ -137,13 +141,13 @@ def require_onnx(where: str = "model.onnx") -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without torch's notes to its own developers (missing torchvision, deprecated internals)."""
-    loggers = [logging.getLogger(f"torch.{name}") for name in _LOUD]
+    """Silence torch's notes to its own developers (missing torchvision, deprecated internals)."""
+    loggers = [logging.getLogger(f"torch.{name}") for name in _LOGGERS]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
-        # Where a program cannot be traced, torch prints all of it.
+        # If a program cannot be traced, torch prints all of it.
         with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
             warnings.simplefilter("ignore")
             yield

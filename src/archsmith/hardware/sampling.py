@@ -1,4 +1,4 @@
-"""Many architectures measured side by side, so that what the machine does meanwhile hits all."""
+"""Interleaved measurements of many architectures, so that other load on the machine affects all."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from .options import LatencyOptions
 
 #: Rounds, each of which measures every architecture once.
 ROUNDS = 4
-_BYTES = 2e9  # of weights that are held ready at once
+_BYTES = 2e9  # of weights that are kept in memory at once
 
 
 def distinct(space: Space, count: int, seed: int = 0) -> list[Architecture]:
-    """The default and random architectures, none twice as a graph; fewer where there are no more.
+    """The default and random architectures with distinct graphs; fewer than ``count`` if the space
+    has no more.
 
-    They are drawn decision by decision, as strategies draw.
+    They are drawn decision by decision, as strategies draw them.
     """
     rng = random.Random(f"{seed} latency")
-    found = {space.canonical(space.default()): space.default()}
+    architectures = {space.canonical(space.default()): space.default()}
     for _ in range(50 * count):
-        if len(found) >= count:
+        if len(architectures) >= count:
             break
         architecture = space.sample(rng)
-        found.setdefault(space.canonical(architecture), architecture)
-    return list(found.values())
+        architectures.setdefault(space.canonical(architecture), architecture)
+    return list(architectures.values())
 
 
 def measure_all(
@@ -44,31 +45,35 @@ def measure_all(
     seed: int = 0,
     on_done: Callable[[int, int], None] | None = None,
 ) -> list[float]:
-    """Latencies in milliseconds a batch, one an architecture.
+    """Latencies in milliseconds per batch, one per architecture.
 
-    Each is made ready once and measured in several rounds, each round in another order. The least
-    of the rounds' 10 % quantiles counts, since other work on the machine can only make a run
-    slower. To be medians, as a trial's latency is, all are multiplied by one factor: how much a
-    median is above that quantile in the steadier half of the measurements.
+    Each architecture is prepared once and measured in several rounds, in another order in each
+    round. The lowest of the rounds' 10 % quantiles counts, since other work on the machine can only
+    make a run slower. To estimate medians, as for a trial's latency, all are multiplied by one
+    factor: the ratio of median to 10 % quantile in the steadier half of the measurements.
 
     Args:
+        inputs: inputs of a model: a spec, or the shape of one input with the batch first.
         options: runtime, batch, threads; ``seconds`` is for all rounds of an architecture.
-        on_done: called with how many of the measurements are done, and of how many.
+        on_done: called with the number of finished measurements and their total number.
+
+    Raises:
+        InputError: a device that this machine does not have, or that the runtime does not support.
     """
     options = options or LatencyOptions()
     example = example_of(as_spec(inputs, dtype), batch=1, device=device)
     rng = random.Random(seed)
     best: dict[int, float] = {}
-    above: list[float] = []
+    ratios: list[float] = []
     waiting = list(enumerate(architectures))
     done, total = 0, rounds * len(waiting)
     while waiting:
         probes: dict[int, Probe] = {}
-        held = 0
-        while waiting and (not probes or held < _BYTES):
+        weight_total = 0
+        while waiting and (not probes or weight_total < _BYTES):
             place, architecture = waiting.pop(0)
             model = space.build(architecture, seed=0).to(device)
-            held += weight_bytes(model)
+            weight_total += weight_bytes(model)
             probes[place] = Probe(
                 model,
                 example,
@@ -81,10 +86,10 @@ def measure_all(
             for place in rng.sample(sorted(probes), len(probes)):
                 latency = probes[place].measure(seconds=options.seconds / rounds)
                 best[place] = min(best.get(place, latency.p10), latency.p10)
-                above.append(latency.median / latency.p10)
+                ratios.append(latency.median / latency.p10)
                 done += 1
                 if on_done is not None:
                     on_done(done, total)
     # The median of the lower half.
-    factor = sorted(above)[len(above) // 4] if above else 1.0
+    factor = sorted(ratios)[len(ratios) // 4] if ratios else 1.0
     return [factor * best[place] for place in range(len(architectures))]

@@ -1,4 +1,4 @@
-"""The ways in which a latency predictor can be fitted to what it sees of architectures."""
+"""The ways in which a latency predictor can be fitted to descriptions of architectures."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .work import ANSWER, Operation
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of an architecture without running it."""
+    """What is known about an architecture without timing it: its features and operations."""
 
     row: Row
     operations: Sequence[Operation]
 
 
 @dataclass(frozen=True, slots=True)
-class _OfRows:
+class _RowModel:
     """A regression on rows of features."""
 
     inner: Linear | Boosted
@@ -33,7 +33,7 @@ class _OfRows:
 
 
 @dataclass(frozen=True, slots=True)
-class _OfOperations:
+class _OperationModel:
     """A sum over the operations."""
 
     inner: BlockSum
@@ -45,34 +45,34 @@ class _OfOperations:
         return self.inner.to_json()
 
 
-Model = _OfRows | _OfOperations
+Model = _RowModel | _OperationModel
 Fit = Callable[[Sequence[Seen], Array], Model]
 
 
-def _linear(seen: Sequence[Seen], times: Array) -> Linear:
+def _fit_linear(seen: Sequence[Seen], times: Array) -> Linear:
     return Linear.fit([s.row for s in seen], times, lambda name: not name.startswith(ANSWER))
 
 
 def ways(blocks: Mapping[str, float]) -> dict[str, Fit]:
-    """How a predictor can be fitted, by name, the simpler first."""
+    """How a predictor can be fitted, by name, simpler ways first; ``blocks`` only with a table."""
 
     def linear(seen: Sequence[Seen], times: Array) -> Model:
-        return _OfRows(_linear(seen, times))
+        return _RowModel(_fit_linear(seen, times))
 
     def boosted(seen: Sequence[Seen], times: Array) -> Model:
         rows = [one.row for one in seen]
-        return _OfRows(Boosted.fit(_linear(seen, times), rows, times))
+        return _RowModel(Boosted.fit(_fit_linear(seen, times), rows, times))
 
     def by_blocks(seen: Sequence[Seen], times: Array) -> Model:
-        return _OfOperations(BlockSum.fit([one.operations for one in seen], times, blocks))
+        return _OperationModel(BlockSum.fit([one.operations for one in seen], times, blocks))
 
-    found: dict[str, Fit] = {"linear": linear, "boosted": boosted}
-    return {**found, "blocks": by_blocks} if blocks else found
+    fits: dict[str, Fit] = {"linear": linear, "boosted": boosted}
+    return {**fits, "blocks": by_blocks} if blocks else fits
 
 
 def read(values: Mapping[str, Any]) -> Model:
-    """The inverse of ``to_json``."""
+    """A model from the values of its ``to_json``."""
     kind = values["kind"]
     if kind == "blocks":
-        return _OfOperations(BlockSum.from_json(values))
-    return _OfRows((Linear if kind == "linear" else Boosted).from_json(values))
+        return _OperationModel(BlockSum.from_json(values))
+    return _RowModel((Linear if kind == "linear" else Boosted).from_json(values))

@@ -1,4 +1,4 @@
-"""What a forward pass does, operation by operation: the features of a latency predictor."""
+"""The operations of a forward pass, and features of them for a latency predictor."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ class Operation:
     """One call of a kernel.
 
     Attributes:
-        kind: what is called, convolutions by kernel and groups: ``convolution 3x3``.
-        key: kind, shapes and all other arguments: operations of one key take equally long.
+        kind: name of the kernel; of convolutions with size and groups: ``convolution 3x3``.
+        key: kind, shapes and all other arguments: operations with the same key take equally long.
         flops: as :mod:`torch.utils.flop_counter` counts them.
         bytes: of the tensors that are read and written.
-        arguments: to call it again with tensors of the same shapes; its tensors are on ``meta``.
+        function, arguments, named: the call, to repeat it with tensors of the same shapes; its own
+            tensors are on ``meta``.
     """
 
     kind: str
@@ -41,54 +42,54 @@ class Operation:
 
 
 def operations(model: nn.Module, example: Tree) -> list[Operation]:
-    """The operations of one forward pass, in order; views, which move no data, left out.
+    """The operations of one forward pass, in order, without views, which move no data.
 
-    The pass is observed on ``meta``, as :func:`~archsmith.hardware.cost.cost` does.
+    The pass is recorded on ``meta``, as in :func:`~archsmith.hardware.cost.cost`.
 
     Args:
-        example: an input with the batch first; what is recorded holds for a batch of that size.
+        example: an input with the batch first; the operations are those of a batch of that size.
     """
-    return observed(model, example, _start).found
+    return observed(model, example, _start_recorder).operations
 
 
 def features(
-    found: Sequence[Operation], architecture: Mapping[str, Answer] | None = None
+    operations: Sequence[Operation], architecture: Mapping[str, Answer] | None = None
 ) -> dict[str, float]:
-    """Numbers that tell how long a pass takes, by name.
+    """Features that determine how long a pass takes, by name.
 
-    For each kind of operation ``calls``, ``flops`` and ``bytes``, the sums over the pass; and the
-    architecture's answers, under names that begin with ``answer``: numbers as they are, 1.0 for
-    any other answer that was given.
+    For each kind of operation the sums of ``calls``, ``flops`` and ``bytes`` over the pass; and the
+    architecture's answers, under names that begin with ``answer``: numbers as they are, other
+    answers as indicators (1.0).
     """
-    told: dict[str, float] = {}
-    for operation in found:
+    values: dict[str, float] = {}
+    for operation in operations:
         amounts = {"calls": 1.0, "flops": operation.flops, "bytes": operation.bytes}
         for name, amount in amounts.items():
             if amount:
                 column = f"{name} {operation.kind}"
-                told[column] = told.get(column, 0.0) + amount
+                values[column] = values.get(column, 0.0) + amount
     for name, answer in (architecture or {}).items():
         if isinstance(answer, int | float) and not isinstance(answer, bool):
-            told[f"{ANSWER}{name}"] = float(answer)
+            values[f"{ANSWER}{name}"] = float(answer)
         else:
-            told[f"{ANSWER}{name}={answer}"] = 1.0
-    return told
+            values[f"{ANSWER}{name}={answer}"] = 1.0
+    return values
 
 
-#: What names of an architecture's answers begin with.
+#: Prefix of the names of an architecture's answers.
 ANSWER = "answer "
 
 
-def _start(state: Iterable[Tensor], example: Tree) -> _Recorder:
+def _start_recorder(state: Iterable[Tensor], example: Tree) -> _Recorder:
     return _Recorder()
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes each operation that makes a tensor of its own."""
+    """Records each operation that creates a tensor with storage of its own."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.found: list[Operation] = []
+        self.operations: list[Operation] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
@@ -99,15 +100,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = quick(func, args) if fast else None
         if result is None:
             result = func(*args, **kwargs)
-        if not _view(func):
-            operation = _operation(func, args, kwargs, result)
+        if not _is_view(func):
+            operation = _make_operation(func, args, kwargs, result)
             if operation.bytes:
-                self.found.append(operation)
+                self.operations.append(operation)
         return result
 
 
-def _view(func: Any) -> bool:
-    """Whether an operation gives its input in another shape and computes nothing."""
+def _is_view(func: Any) -> bool:
+    """Whether an operation returns a view of its input without computing anything."""
     if func in (_ATEN.detach.default, _ATEN._unsafe_view.default):
         return True
     returns = func._schema.returns
@@ -115,15 +116,17 @@ def _view(func: Any) -> bool:
     return not writes and any(one.alias_info is not None for one in returns)
 
 
-def _operation(func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> Operation:
+def _make_operation(func: Any, args: Any, kwargs: Mapping[str, Any], result: Any) -> Operation:
     formula = flop_registry.get(func.overloadpacket)
     flops = float(formula(*args, **kwargs, out_val=result)) if formula is not None else 0.0
-    read = [*_inside(args), *_inside(kwargs.values())]
-    moved = sum(_bytes(t) for t in (*read, *leaves(result)))
+    operands = [*_tensors_in(args), *_tensors_in(kwargs.values())]
+    traffic = sum(_bytes(t) for t in (*operands, *leaves(result)))
     kind = _kind(func, args)
-    given = ", ".join([*map(_spelled, args), *(f"{n}={_spelled(v)}" for n, v in kwargs.items())])
-    plain = tuple(map(_on_meta, args)), {n: _on_meta(v) for n, v in kwargs.items()}
-    return Operation(kind, f"{kind}({given})", flops, float(moved), func, *plain)
+    signature = ", ".join(
+        [*map(_format_argument, args), *(f"{n}={_format_argument(v)}" for n, v in kwargs.items())]
+    )
+    on_meta = tuple(map(_on_meta, args)), {n: _on_meta(v) for n, v in kwargs.items()}
+    return Operation(kind, f"{kind}({signature})", flops, float(traffic), func, *on_meta)
 
 
 def _kind(func: Any, args: Any) -> str:
@@ -141,18 +144,18 @@ def _bytes(tensor: Tensor) -> int:
     return tensor.numel() * tensor.element_size()
 
 
-def _inside(values: Iterable[Any]) -> Iterator[Tensor]:
+def _tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
     for value in values:
         yield from leaves(value)
 
 
-def _spelled(value: Any) -> str:
+def _format_argument(value: Any) -> str:
     if isinstance(value, Tensor):
         shape = "x".join(map(str, value.shape))
         dense = "" if value.is_contiguous() else f" strides {value.stride()}"
         return f"{str(value.dtype).removeprefix('torch.')}[{shape}{dense}]"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_spelled, value))}]"
+        return f"[{', '.join(map(_format_argument, value))}]"
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return repr(value)

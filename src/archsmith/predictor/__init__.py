@@ -1,4 +1,4 @@
-"""What an architecture is worth, learned from those that were evaluated."""
+"""Predictors of the quality of architectures, learned from those that were evaluated."""
 
 from __future__ import annotations
 

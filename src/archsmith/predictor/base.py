@@ -1,4 +1,4 @@
-"""The contract of a predictor: architectures and values in; a mean and an honest spread out."""
+"""The contract of a predictor: architectures and values in; a mean and a calibrated spread out."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Architectures that a predictor is fitted on at least.
+#: Lowest number of architectures that a predictor is fitted to.
 FEWEST = 5
-#: Values farther from the median than so many times the wider of the two middle quarters are moved
-#: to there: how bad a network is that learned nothing says nothing about the good ones.
+#: Values are clipped to this many times the wider distance from the median to a quartile: how bad a
+#: network is that learned nothing says nothing about good ones.
 _REACH = 4.0
 
 
 class Prediction(NamedTuple):
-    """What is expected of n architectures, in the unit of the values.
+    """The predicted values of n architectures, in the unit of the values.
 
     Attributes:
         mean: float64 (n,).
@@ -43,14 +43,14 @@ class Learned(Protocol):
     """What a predictor has learned from one set of architectures."""
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
-        """Mean and spread of the targets, (n,) each; the spread may be 0 and need not be true."""
+        """Mean and spread of the targets, (n,) each; the spread may be 0 and is not calibrated."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Brings values to about zero mean and unit variance, without their far tails.
+    """Scales values to about zero mean and unit variance, with clipped tails.
 
-    It does not know which way is better, so it treats both tails alike.
+    It does not know which direction is better, so it treats both tails alike.
     """
 
     low: float
@@ -71,22 +71,22 @@ class Scale:
         return cls(float(low), float(high), float(kept.mean()), float(kept.std()) or 1.0)
 
     def targets(self, values: Array) -> Array:
-        """The values on the scale that is learned."""
+        """The values on the scale of the targets, (n,)."""
         scaled: Array = (np.clip(values, self.low, self.high) - self.centre) / self.spread
         return scaled
 
 
 class Predictor(ABC):
-    """Learns from evaluated architectures what others would reach.
+    """Learns from evaluated architectures to predict the values of others.
 
-    A predictor is fitted out of fold first: each fifth of the architectures is predicted from the
-    others. That gives :attr:`validation`, how far it may be believed, and the scale of its
-    uncertainty; then it is fitted on all. Subclasses say how they learn (:meth:`learn`).
+    A predictor is cross-validated first: each fifth of the architectures is predicted from the
+    others. That gives :attr:`validation`, which tells how far it can be trusted, and the scale of
+    its uncertainty; then it is fitted to all. Subclasses define how they learn (:meth:`learn`).
     """
 
     #: Name on the command line.
     name: ClassVar[str]
-    #: Parts of the architectures, each of which is predicted from the others.
+    #: Number of parts, each of which is predicted from the others.
     folds: ClassVar[int] = 5
 
     @abstractmethod
@@ -98,7 +98,7 @@ class Predictor(ABC):
         Args:
             architectures: n >= 2 of the space.
             targets: float64 (n,), of about zero mean and unit variance.
-            seed: of all that is random; global random state is left alone.
+            seed: of everything random; global random state must not change.
         """
 
     def fit(
@@ -108,32 +108,35 @@ class Predictor(ABC):
         values: Sequence[float] | Array,
         seed: int = 0,
     ) -> Validation:
-        """Fit to architectures and their values; how far it may be believed.
+        """Fit to architectures and their values, and return how far the predictor can be trusted.
+
+        >>> predictor.fit(space, architectures, accuracies).tau.value
+        >>> mean, std = predictor.predict(candidates)
 
         Args:
-            values: (n,), of any unit; which way is better does not matter.
+            values: (n,), in any unit; the better direction does not matter.
 
         Raises:
-            InputError: fewer than five different architectures, values that are all alike or not
-                finite, or not one for each architecture.
+            InputError: fewer than five different architectures, values that are all equal or not
+                finite, or not one value for each architecture.
         """
-        plain = checked(self.name, space, architectures, values)
-        apart = self.out_of_fold(space, architectures, plain, self.folds, seed)
-        self.validation: Validation = apart.validation(self.name, plain, seed)
-        self._calibration = Calibration.of(plain - apart.mean, apart.std)
-        self._scale = Scale.of(plain)
-        targets = self._scale.targets(plain)
+        array = checked(self.name, space, architectures, values)
+        out_of_fold = self.out_of_fold(space, architectures, array, self.folds, seed)
+        self.validation: Validation = out_of_fold.validation(self.name, array, seed)
+        self._calibration = Calibration.of(array - out_of_fold.mean, out_of_fold.std)
+        self._scale = Scale.of(array)
+        targets = self._scale.targets(array)
         self._learned = self.learn(space, architectures, targets, seed)
         return self.validation
 
     def predict(self, architectures: Sequence[Architecture]) -> Prediction:
-        """What the architectures are expected to reach.
+        """The predicted values of architectures: mean and standard deviation, (n,) each.
 
         Raises:
-            InputError: it was not fitted.
+            InputError: the predictor has not been fitted.
         """
         if not self.fitted:
-            raise InputError(self.name, "a predictor that was fitted", "one that was not")
+            raise InputError(self.name, "a fitted predictor", "one that has not been fitted")
         if not len(architectures):
             return Prediction(np.zeros(0), np.zeros(0))
         mean, std = _unscaled(self._learned, self._scale, architectures)
@@ -141,7 +144,7 @@ class Predictor(ABC):
 
     @property
     def fitted(self) -> bool:
-        """Whether it has learned something."""
+        """Whether the predictor has been fitted."""
         return "_learned" in vars(self)
 
     def out_of_fold(
@@ -152,19 +155,20 @@ class Predictor(ABC):
         folds: int,
         seed: int,
     ) -> OutOfFold:
-        """Predict each part of the architectures from the others; the spread is as it is learned.
+        """Predict each part of the architectures from the others; the spread is not calibrated.
 
-        All spellings of one graph are in one part, or the answer would be known.
+        Equivalent architectures (the same graph) are in the same part, or their value would be
+        known.
         """
         parts = folds_of([space.canonical(a) for a in architectures], folds, seed)
         mean, std = np.zeros(len(values)), np.zeros(len(values))
         for part in range(parts.max() + 1):
             out = parts == part
-            known = [a for a, inside in zip(architectures, out, strict=True) if not inside]
-            asked = [a for a, inside in zip(architectures, out, strict=True) if inside]
+            training = [a for a, inside in zip(architectures, out, strict=True) if not inside]
+            held_out = [a for a, inside in zip(architectures, out, strict=True) if inside]
             scale = Scale.of(values[~out])
-            learned = self.learn(space, known, scale.targets(values[~out]), seed)
-            mean[out], std[out] = _unscaled(learned, scale, asked)
+            learned = self.learn(space, training, scale.targets(values[~out]), seed)
+            mean[out], std[out] = _unscaled(learned, scale, held_out)
         return OutOfFold(parts, mean, std)
 
 
@@ -177,26 +181,26 @@ def checked(
     """The values as float64 (n,), if a predictor can learn from them.
 
     Raises:
-        InputError: saying why not.
+        InputError: it cannot; the message tells why.
     """
-    plain = np.asarray(values, dtype=np.float64)
-    if plain.shape != (len(architectures),):
-        got = f"{len(architectures)} architectures and values of shape {plain.shape}"
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (len(architectures),):
+        got = f"{len(architectures)} architectures and values of shape {array.shape}"
         raise InputError(where, "a value for each architecture", got)
-    wrong = np.flatnonzero(~np.isfinite(plain))
-    if wrong.size:
+    invalid = np.flatnonzero(~np.isfinite(array))
+    if invalid.size:
         raise InputError(
             where,
             "finite values",
-            f"{plain[wrong[0]]:g} at place {wrong[0]}",
+            f"{array[invalid[0]]:g} at index {invalid[0]}",
             "leave out architectures whose evaluation failed",
         )
-    different = len({space.canonical(a) for a in architectures})
-    if different < FEWEST:
-        raise InputError(where, f"at least {FEWEST} different architectures", str(different))
-    if plain.min() == plain.max():
-        raise InputError(where, "values that differ", f"{plain[0]:g} for all of them")
-    return plain
+    distinct = len({space.canonical(a) for a in architectures})
+    if distinct < FEWEST:
+        raise InputError(where, f"at least {FEWEST} different architectures", str(distinct))
+    if array.min() == array.max():
+        raise InputError(where, "values that differ", f"{array[0]:g} for all of them")
+    return array
 
 
 def _unscaled(

@@ -1,4 +1,4 @@
-"""Features of architectures as scaled blocks, and the distances that kernels look at."""
+"""Features of architectures as scaled blocks, and the distances between them for kernels."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-#: Spaces of at most so many architectures are listed.
+#: Spaces with at most this many architectures are enumerated.
 LISTED = 30_000
-#: Architectures that set the scale of the blocks in a larger space.
+#: Number of architectures that determine the scale of the blocks in a larger space.
 _SAMPLED = 256
-#: Family of graph features that values are believed to rise with: no way to be alike, but a trend.
+#: Family of graph features that values are expected to increase with: a trend, not a similarity.
 ADVICE = "advice"
-#: Columns of a block of a listed space at most.
+#: Highest number of columns of a block of an enumerated space.
 _WIDEST = 128
 
 
 class Blocks:
-    """Rows of architectures, split into blocks that each count as one way to be alike.
+    """Rows of architectures, split into blocks, each of which is one kind of similarity.
 
-    - the answers, with the flags of active decisions: two architectures are as far apart as they
-      answer differently, and an inactive decision differs from every answer of an active one;
-    - ranks: the answers of decisions between numbers, evenly from 0 to 1;
-    - counts: how many decisions have each answer, where several have it in common;
-    - graph features, one block for each family: what stands before a colon in their names.
+    - the answers, with the flags of active decisions: the distance of two architectures grows with
+      the answers that differ, and an inactive decision differs from every answer of an active one;
+    - ranks: the answers of decisions between numbers, spaced evenly from 0 to 1;
+    - counts: the number of decisions with each answer, for answers that several decisions share;
+    - graph features, one block for each family: the part of their names before a colon.
 
-    Features of the family ``advice`` are none of these: their sum is :meth:`trend`.
+    Features of the family ``advice`` are in none of these: their sum is :meth:`trend`.
 
-    Blocks that are the same all over the space are left out. Each is scaled so that two random
-    architectures are at a squared distance of 1 on average.
+    Blocks that are constant over the space are left out. Each is scaled so that two random
+    architectures have a squared distance of 1 on average.
     """
 
     def __init__(self, space: Space) -> None:
         self.features = features_of(space)
         self._ranks, self._counts = ranks_of(self.features), counts_of(self.features)
         listed = listing(space)
-        some = listed or _sampled(space)
-        split = self._split(some)
-        advice = self._advice(some)
+        sample = listed or _sample_architectures(space)
+        unscaled = self._split(sample)
+        advice = self._advice_sums(sample)
         self._middle, self._reach = float(advice.mean()), float(advice.std())
-        self._trend = self._standard(advice) if listed else None
+        self._trend = self._standardise(advice) if listed else None
         self._scales: dict[str, float] = {}
-        for name, block in split.items():
+        for name, block in unscaled.items():
             spread = float(block.var(axis=0, dtype=np.float64).sum())
             if spread > 1e-12:
                 self._scales[name] = (2 * spread) ** -0.5
@@ -65,7 +65,7 @@ class Blocks:
         self._graphs = {space.canonical(a): i for i, a in enumerate(listed)}
         if listed:
             self._listed = {
-                name: _scaled_around_zero(_telling(split[name]), scale)
+                name: _scaled_around_zero(_most_varying(unscaled[name]), scale)
                 for name, scale in self._scales.items()
             }
             self._squares = [(block * block).sum(axis=1) for block in self._listed.values()]
@@ -74,11 +74,11 @@ class Blocks:
         return len(self._scales)
 
     def places(self, architectures: Sequence[Architecture]) -> list[int]:
-        """Where architectures of a listed space, or other spellings of them, stand in the list."""
+        """Indices of architectures of an enumerated space, or of their equivalents, in its list."""
         return [self._place(a) for a in architectures]
 
     def from_place(self, place: int) -> Array:
-        """Squared distances of one listed architecture to all, (blocks, 1, all of them)."""
+        """Squared distances of one listed architecture to all, (blocks, 1, listed)."""
         assert self._listed is not None
         return np.stack(
             [
@@ -90,32 +90,31 @@ class Blocks:
     def rows(self, architectures: Sequence[Architecture]) -> dict[str, Array]:
         """The scaled blocks of these architectures, each of shape (n, its columns).
 
-        Columns are those that the given architectures have: only rows that were made together may
-        be compared.
+        The columns depend on the given architectures: only rows from the same call can be compared.
         """
         if self._listed is None:
             return self._scaled(architectures)
-        # Rows of a listed space are of graphs: all spellings of one have the same row.
+        # Rows of an enumerated space belong to graphs: equivalent architectures share a row.
         places = self.places(architectures)
         return {name: block[places] for name, block in self._listed.items()}
 
     def trend(self, architectures: Sequence[Architecture]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """What advice says of these architectures, float64 (n,): 0 on average over the space, with
-        a standard deviation of 1; 0 for all where there is no advice."""
+        """The sum of the advice features, float64 (n,), scaled to a mean of 0 and a standard
+        deviation of 1 over the space; 0 for all if there is no advice."""
         if self._trend is not None:
             return self._trend[self.places(architectures)]
-        return self._standard(self._advice(architectures))
+        return self._standardise(self._advice_sums(architectures))
 
-    def _standard(self, advice: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
+    def _standardise(self, advice: Array) -> np.ndarray[Any, np.dtype[np.float64]]:
         if self._reach < 1e-6:
             return np.zeros(len(advice))
         return (advice.astype(np.float64) - self._middle) / self._reach
 
-    def _advice(self, architectures: Sequence[Architecture]) -> Array:
+    def _advice_sums(self, architectures: Sequence[Architecture]) -> Array:
         names = self.features.columns(architectures)
         places = [i for i, name in enumerate(names) if name.startswith(f"{ADVICE}:")]
-        found: Array = self.features.matrix(architectures)[:, places].sum(axis=1)
-        return found
+        sums: Array = self.features.matrix(architectures)[:, places].sum(axis=1)
+        return sums
 
     def _place(self, architecture: Architecture) -> int:
         place = self._places.get(architecture)
@@ -146,7 +145,7 @@ class Blocks:
 
 
 def distances(a: dict[str, Array], b: dict[str, Array]) -> Array:
-    """Squared distances (blocks, n, m) between rows that were made together."""
+    """Squared distances (blocks, n, m) between rows from the same call of :meth:`Blocks.rows`."""
     return np.stack([squared_distances(a[name], b[name]) for name in a])
 
 
@@ -158,7 +157,7 @@ def blocks_of(space: Space) -> Blocks:
 
 @lru_cache(maxsize=4)
 def listing(space: Space) -> tuple[Architecture, ...]:
-    """One architecture for each graph of a small space, nothing for a large one."""
+    """One architecture for each graph of a small space; empty for a large one."""
     size = space.size()
     if not size.exact or size.count > LISTED:
         return ()
@@ -168,24 +167,28 @@ def listing(space: Space) -> tuple[Architecture, ...]:
     return tuple(graphs.values())
 
 
-def _sampled(space: Space) -> list[Architecture]:
-    """Draws of fixed seed that the builder does not refuse; raises what it does if none is left."""
+def _sample_architectures(space: Space) -> list[Architecture]:
+    """Random architectures, from a fixed seed, that the builder accepts.
+
+    Raises:
+        SpaceError: the builder refuses all of them.
+    """
     rng = random.Random(0)
-    found: list[Architecture] = []
+    architectures: list[Architecture] = []
     for _ in range(_SAMPLED):
         with suppress(SpaceError):
-            found.append(space.sample(rng))
-    return found or [space.sample(rng)]
+            architectures.append(space.sample(rng))
+    return architectures or [space.sample(rng)]
 
 
 def _scaled_around_zero(block: Array, scale: float) -> Array:
-    """Where float32 tells rows apart best, however large their numbers are."""
+    """A scaled block with zero column means, where float32 is most precise."""
     centred: Array = ((block - block.mean(axis=0, dtype=np.float64)) * scale).astype(np.float32)
     return centred
 
 
-def _telling(block: Array) -> Array:
-    """The columns that vary most: thousands of rare paths would cost time and tell little."""
+def _most_varying(block: Array) -> Array:
+    """The columns that vary most: thousands of rare paths would cost time and add little."""
     if block.shape[1] <= _WIDEST:
         return block
     order = np.argsort(-block.var(axis=0), kind="stable")[:_WIDEST]
@@ -194,8 +197,9 @@ def _telling(block: Array) -> Array:
 
 
 def ranks_of(features: Features) -> Array:
-    """Turns one-hot answers of decisions between numbers into ranks, (width, decisions)."""
-    found = []
+    """A matrix that turns one-hot answers of decisions between numbers into ranks,
+    (width, decisions)."""
+    columns = []
     for start, stop in features.groups():
         numbers = [_number(name.partition("=")[2]) for name in features.names[start + 1 : stop]]
         if len(numbers) < 3 or None in numbers:
@@ -203,29 +207,29 @@ def ranks_of(features: Features) -> Array:
         column = np.zeros(features.width, dtype=np.float32)
         order = np.argsort(np.argsort(np.array(numbers, dtype=np.float64)))
         column[start + 1 : stop] = order / (len(numbers) - 1)
-        found.append(column)
-    return _columns(found, features.width)
+        columns.append(column)
+    return _stack_columns(columns, features.width)
 
 
 def counts_of(features: Features) -> Array:
-    """Adds up the decisions that have an answer in common, (width, answers)."""
+    """A matrix that counts the decisions with each shared answer, (width, answers)."""
     places: dict[str, list[int]] = {}
     for start, stop in features.groups():
         for place in range(start + 1, stop):
             _, equals, answer = features.names[place].partition("=")
             if equals:
                 places.setdefault(answer, []).append(place)
-    found = []
+    columns = []
     for shared in places.values():
         if len(shared) > 1:
             column = np.zeros(features.width, dtype=np.float32)
             column[shared] = 1.0
-            found.append(column)
-    return _columns(found, features.width)
+            columns.append(column)
+    return _stack_columns(columns, features.width)
 
 
-def _columns(found: list[Array], width: int) -> Array:
-    return np.stack(found, axis=1) if found else np.zeros((width, 0), dtype=np.float32)
+def _stack_columns(columns: list[Array], width: int) -> Array:
+    return np.stack(columns, axis=1) if columns else np.zeros((width, 0), dtype=np.float32)
 
 
 def _number(text: str) -> float | None:

@@ -22,10 +22,13 @@ class BoostedTrees(Predictor):
     """Several boosted ensembles, each on its own random rows and columns; their mean and spread.
 
     Args:
-        members: boosted ensembles.
-        trees: of each.
+        members: number of boosted ensembles.
+        trees: number of trees of each.
         depth: of a tree.
-        rate: share of a tree's answer that is added.
+        rate: learning rate: factor of each tree's output.
+
+    Raises:
+        InputError: fewer than 2 members.
     """
 
     name = "boosted"
@@ -34,7 +37,7 @@ class BoostedTrees(Predictor):
         self, members: int = 4, trees: int = 60, depth: int = 3, rate: float = 0.15
     ) -> None:
         if members < 2:
-            raise InputError(self.name, "members >= 2", str(members), "one alone has no spread")
+            raise InputError(self.name, "members >= 2", str(members), "a single one has no spread")
         self.members, self.trees, self.depth, self.rate = members, trees, depth, rate
 
     def learn(
@@ -43,7 +46,7 @@ class BoostedTrees(Predictor):
         from sklearn.ensemble import GradientBoostingRegressor
 
         rows = Rows(space, architectures)
-        known = rows(architectures)
+        inputs = rows(architectures)
         members = [
             GradientBoostingRegressor(
                 n_estimators=self.trees,
@@ -53,7 +56,7 @@ class BoostedTrees(Predictor):
                 max_features=0.3,
                 min_samples_leaf=2,
                 random_state=(seed + 7919 * member) % 2**32,
-            ).fit(known, targets)
+            ).fit(inputs, targets)
             for member in range(self.members)
         ]
         return _Forests(rows, members)
@@ -65,5 +68,5 @@ class _Forests:
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
         rows = self._rows(architectures)
-        found = np.stack([member.predict(rows) for member in self._members])
-        return found.mean(axis=0), found.std(axis=0)
+        predictions = np.stack([member.predict(rows) for member in self._members])
+        return predictions.mean(axis=0), predictions.std(axis=0)

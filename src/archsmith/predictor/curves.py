@@ -1,4 +1,4 @@
-"""How a learning curve goes on (families of Domhan et al. 2015, Speeding up Automatic
+"""Extrapolation of learning curves (families of Domhan et al. 2015, Speeding up Automatic
 Hyperparameter Optimization of Deep Neural Networks by Extrapolation of Learning Curves, IJCAI)."""
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from .._support.errors import InputError
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Deviations of the noise that are held for possible, as parts of the curve's range so far.
+#: Candidate standard deviations of the noise, relative to the range of the curve so far.
 _NOISE = np.array([0.003, 0.01, 0.03, 0.1, 0.3])
-#: Prior deviations of the last value from the newest one and of the fall before it, likewise.
+#: Prior standard deviations of the last value around the newest one and of the fall, likewise.
 _LAST, _FALL = 1.0, 3.0
-#: Weight of the plain prior beside the curves that a model has learned from, in curves.
+#: Weight of the uniform prior, in curves, relative to the curves that a model has learned from.
 _PLAIN = 1.0
-#: Positive values that differ by such a factor are looked at as logarithms.
+#: Positive values that differ by more than this factor are extrapolated as logarithms.
 _WIDE = 10.0
 
 
 class Outlook(NamedTuple):
-    """The value at the last epoch, as a mixture of normal distributions.
+    """The predicted value at the last epoch, as a mixture of normal distributions.
 
     Attributes:
-        weights, means, stds: of the parts, (parts,) each.
+        weights, means, stds: of the components, (components,) each.
     """
 
     weights: Array
@@ -54,10 +54,10 @@ class Outlook(NamedTuple):
 
 @dataclass(frozen=True)
 class _Shapes:
-    """How curves fall from 1 at the first epoch to 0 at the last.
+    """Shapes of curves that fall from 1 at the first epoch to 0 at the last.
 
     Attributes:
-        names: of each shape's family.
+        names: the family of each shape.
         falls: (shapes, epochs).
     """
 
@@ -68,28 +68,28 @@ class _Shapes:
 @lru_cache(maxsize=8)
 def _shapes_over(epochs: int) -> _Shapes:
     x = np.arange(1.0, epochs + 1.0)
-    found: list[tuple[str, Array]] = [("ilog2", 1.0 / np.log(x + 1.0))]
-    found += [("pow3", x**-power) for power in np.geomspace(0.1, 4.0, 24)]
+    shapes: list[tuple[str, Array]] = [("ilog2", 1.0 / np.log(x + 1.0))]
+    shapes += [("pow3", x**-power) for power in np.geomspace(0.1, 4.0, 24)]
     for scale in np.geomspace(0.5, 2.0 * epochs, 32):
-        found.append(("exp3", np.exp(-x / scale)))
-        found += [("janoschek", np.exp(-((x / scale) ** d))) for d in (0.5, 0.75, 1.5, 2.0, 3.0)]
-        found += [("mmf", 1.0 / (1.0 + (x / scale) ** d)) for d in (0.5, 0.75, 1.0, 1.5, 2.0, 4.0)]
-    kept = [(name, fall) for name, fall in found if fall[0] - fall[-1] > 1e-9]
+        shapes.append(("exp3", np.exp(-x / scale)))
+        shapes += [("janoschek", np.exp(-((x / scale) ** d))) for d in (0.5, 0.75, 1.5, 2.0, 3.0)]
+        shapes += [("mmf", 1.0 / (1.0 + (x / scale) ** d)) for d in (0.5, 0.75, 1.0, 1.5, 2.0, 4.0)]
+    kept = [(name, fall) for name, fall in shapes if fall[0] - fall[-1] > 1e-9]
     falls = np.array([(fall - fall[-1]) / (fall[0] - fall[-1]) for _, fall in kept])
     return _Shapes(tuple(name for name, _ in kept), falls)
 
 
 class CurveModel:
-    """Extrapolates the curve of a training to its last epoch.
+    """Extrapolates a learning curve to its last epoch.
 
-    A curve is ``f + d * fall(x) + noise`` with the last value ``f`` and one of hundreds of falls:
-    the families pow3, exp3, Janoschek, MMF (which is the log power curve as well) and ilog2, each
-    over a grid of its shape. Given fall and noise, all is normal and known in closed form; the
-    mixture over falls and noises, weighted by their evidence, is the outlook. Where Domhan et al.
-    draw parameters by Markov chains, nothing is drawn here.
+    A curve is ``f + d * fall(x) + noise`` with the last value ``f`` and one of hundreds of shapes
+    of its fall: the families pow3, exp3, Janoschek, MMF (which includes the log power curve) and
+    ilog2, each over a grid of its parameters. Given shape and noise, the posterior is normal and
+    has a closed form; the prediction is the mixture over shapes and noises, weighted by their
+    evidence. Unlike Domhan et al., who sample parameters by Markov chains, nothing is random here.
 
-    Curves of the same training schedule that have ended say which falls there are: their evidence
-    is averaged and is the prior of the next one.
+    Finished curves of the same training schedule inform the prior of the shapes: it is their
+    average evidence.
 
     Args:
         epochs: of a whole curve, 2 or more.
@@ -114,7 +114,7 @@ class CurveModel:
         flat = np.ones((len(self._shapes.falls), len(_NOISE)))
         prior = _PLAIN * flat / flat.size
         for curve in ended:
-            prior = prior + self._parts(self._seen(curve), flat)[0]
+            prior = prior + self._posterior(self._to_scale(curve), flat)[0]
         self._prior = prior / prior.sum()
 
     @property
@@ -122,7 +122,7 @@ class CurveModel:
         return _shapes_over(self.epochs)
 
     def outlook(self, values: Sequence[float]) -> Outlook:
-        """What is to be expected of the last epoch.
+        """The predicted value at the last epoch.
 
         Args:
             values: of the first epochs, two or more and fewer than all.
@@ -134,7 +134,7 @@ class CurveModel:
             raise InputError("curve", f"2 to {self.epochs - 1} values", str(len(values)))
         if not np.isfinite(values).all():
             raise InputError("curve", "finite values", "NaN or infinity")
-        weights, means, stds = self._parts(self._seen(values), self._prior)
+        weights, means, stds = self._posterior(self._to_scale(values), self._prior)
         return Outlook(weights.ravel(), means.ravel(), stds.ravel())
 
     def chance_below(self, values: Sequence[float], bar: float) -> float:
@@ -143,17 +143,18 @@ class CurveModel:
             bar = float(np.log(bar)) if bar > 0 else -np.inf
         return self.outlook(values).chance_below(bar)
 
-    def _seen(self, values: Sequence[float]) -> Array:
-        plain = np.asarray(values, dtype=np.float64)
-        return np.log(np.maximum(plain, 1e-12)) if self.logarithmic else plain
+    def _to_scale(self, values: Sequence[float]) -> Array:
+        """The values, or their logarithms if these are extrapolated, (n,)."""
+        array = np.asarray(values, dtype=np.float64)
+        return np.log(np.maximum(array, 1e-12)) if self.logarithmic else array
 
-    def _parts(self, seen: Array, prior: Array) -> tuple[Array, Array, Array]:
+    def _posterior(self, values: Array, prior: Array) -> tuple[Array, Array, Array]:
         """Weights, means and deviations of the last value, (shapes, noises) each."""
-        n, newest = len(seen), float(seen[-1])
-        scale = max(float(np.ptp(seen)), 1e-3 * float(np.abs(seen).max()), 1e-9)
-        fall, rest = self._shapes.falls[:, :n, None], ((seen - newest) / scale)[None, :, None]
+        n, newest = len(values), float(values[-1])
+        scale = max(float(np.ptp(values)), 1e-3 * float(np.abs(values).max()), 1e-9)
+        fall, rest = self._shapes.falls[:, :n, None], ((values - newest) / scale)[None, :, None]
         noise = (_NOISE**2)[None, :]
-        # The posterior of (last value, fall) is normal; its precision is a 2 x 2 matrix.
+        # The posterior of (last value, fall) is normal, with a 2 x 2 precision matrix.
         a = n / noise + _LAST**-2
         b = fall.sum(axis=1) / noise
         c = (fall**2).sum(axis=1) / noise + _FALL**-2

@@ -1,4 +1,4 @@
-"""Architectures as rows of numbers, for surrogates."""
+"""Architectures as rows of numbers, for surrogate models."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
-#: Rows kept at once; beyond it they are forgotten and made again when asked for.
+#: Highest number of cached rows; beyond it the cache is cleared and rows are computed again.
 _KEPT = 60_000
 
 
 class Features:
     """Rows of float32 for architectures of one space, cached.
 
-    A row begins with what ``encode(architecture)`` gives of a space that was never used:
-    :attr:`width` numbers in [0, 1], with a flag for each decision that says whether it is active.
-    Of an unbounded space these are the decisions met first. The graph features
-    (``space.graph_features``, such as path counts, on their own scale) follow. Names of graph
-    features come up as architectures do, so how many there are grows, and a feature that an
-    architecture does not name is 0.0.
+    A row starts with what ``encode(architecture)`` returns in a new copy of the space:
+    :attr:`width` numbers in [0, 1], with a flag for each decision that tells whether it is active.
+    In an unbounded space these are the decisions that are met first. Graph features
+    (``space.graph_features``, such as path counts, on their own scale) follow. Architectures
+    introduce new graph features over time, so their number grows; a feature that an architecture
+    does not have is 0.0.
 
-    :meth:`matrix` is a function of the space and of the given architectures alone, whatever was
-    asked before: what a strategy makes of it is then the same in a resumed study.
+    :meth:`matrix` depends only on the space and the given architectures, not on earlier calls, so
+    that a strategy makes the same proposals in a resumed study.
     """
 
     def __init__(self, space: Space) -> None:
@@ -66,29 +66,29 @@ class Features:
         return rows[:, [*range(self.width), *(self.width + self._places[n] for n in graph)]]
 
     def columns(self, architectures: Sequence[Architecture]) -> list[str]:
-        """Names of the columns that :meth:`matrix` gives for the same architectures."""
+        """Names of the columns of :meth:`matrix` for the same architectures."""
         places = [self._place(a) for a in architectures]
         return [*self.names, *self._graph_columns(self._rows[places])]
 
     def aligned(self, architectures: Sequence[Architecture], names: Sequence[str]) -> Array:
         """Rows with the columns of these names, float32 (n, len(names)).
 
-        A graph feature that none of the architectures has is 0.0; one that is not named says
-        nothing to whoever learned without it, and is left out.
+        A graph feature that none of the architectures has is 0.0; one that is not among ``names``
+        is left out, since a model fitted without it cannot use it.
         """
         rows, present = self.matrix(architectures), self.columns(architectures)
         places = {name: place for place, name in enumerate(names)}
         kept = [i for i, name in enumerate(present) if name in places]
-        found = np.zeros((len(architectures), len(names)), dtype=np.float32)
-        found[:, [places[present[i]] for i in kept]] = rows[:, kept]
-        return found
+        matrix = np.zeros((len(architectures), len(names)), dtype=np.float32)
+        matrix[:, [places[present[i]] for i in kept]] = rows[:, kept]
+        return matrix
 
     def groups(self) -> list[tuple[int, int]]:
         """For each decision the columns ``[start, stop)`` of its part of a row.
 
-        The first of them is the flag that says whether the decision is active.
+        The first of them is the flag that tells whether the decision is active.
         """
-        found: list[tuple[int, int]] = []
+        groups: list[tuple[int, int]] = []
         start = 0
         while start < self.width:
             decision = self.names[start].removesuffix("?")
@@ -97,9 +97,9 @@ class Features:
                 self.names[stop] == decision or self.names[stop].startswith(f"{decision}=")
             ):
                 stop += 1
-            found.append((start, stop))
+            groups.append((start, stop))
             start = stop
-        return found
+        return groups
 
     def _graph_columns(self, rows: Array) -> list[str]:
         used = (rows[:, self.width :] != 0).sum(axis=0)
@@ -124,10 +124,10 @@ class Features:
         return place
 
     def _encode(self, name: str, answer: Answer, row: Array) -> None:
-        """Write one answer, by the decision of that name which accepts it."""
+        """Write one answer into a row, as the decision of that name that accepts it encodes it."""
         flag = self._columns.get(f"{name}?")
         if flag is None:
-            return  # of a decision that was not met
+            return  # a decision without columns: it had not been met
         row[flag] = 1.0
         for decision in self._decisions[name]:
             if decision.accepts(answer):
@@ -151,8 +151,8 @@ class Features:
 def _layout(space: Space) -> tuple[list[str], dict[str, list[Decision]]]:
     """Columns of the decisions of a space, and those decisions by name.
 
-    The columns of a space in use hang on what it was used for before, so they are those of a new
-    one. Nor may a row hang on whether the builder, which may refuse it, has to run for it.
+    The columns of a space in use depend on its earlier use, so they are taken from a new copy. Nor
+    may a row depend on whether the builder, which may refuse the architecture, has to run for it.
     """
     while isinstance(space, ListedSpace):
         space = space._inner
@@ -166,5 +166,5 @@ def _layout(space: Space) -> tuple[list[str], dict[str, list[Decision]]]:
 
 @lru_cache(maxsize=4)
 def features_of(space: Space) -> Features:
-    """The features that all strategies and histories share that look at this space."""
+    """The features of a space, shared by all strategies and histories that use it."""
     return Features(space)

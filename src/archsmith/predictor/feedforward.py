@@ -1,5 +1,5 @@
 """An ensemble of feed-forward networks trained on the mean absolute error (White et al. 2021,
-BANANAS, arXiv:1910.11858), all of them at once in numpy."""
+BANANAS, arXiv:1910.11858), all of them together in numpy."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _DECAYS = 0.9, 0.999
 
 
 class FeedForward:
-    """Networks of equal layers from different random starts, trained by Adam on |error|.
+    """Networks of equal size with different random initialisations, trained by Adam on |error|.
 
     Args:
-        rows: (n, columns) of known inputs.
+        rows: training inputs, (n, columns).
         targets: (n,).
-        seed: of starts and batches.
-        members, layers, width: networks, hidden layers of each and their units (the paper's 5, 10
-            and 20).
-        rate: of Adam (the paper's 0.01).
-        steps: of Adam, on batches of 32 that each network draws for itself.
+        seed: of initialisations and batches.
+        members, layers, width: number of networks, hidden layers of each and their units (5, 10
+            and 20 in the paper).
+        rate: learning rate of Adam (0.01 in the paper).
+        steps: of Adam, on batches of 32 that each network draws independently.
     """
 
     def __init__(
@@ -48,17 +48,21 @@ class FeedForward:
         self._train(rows, (targets - self._centre) / self._scale, rng, rate, steps)
 
     def predict(self, rows: Array) -> Array:
-        """What each network says of each row, (members, n)."""
-        found: Array = self._layers(np.broadcast_to(rows, (len(self._biases[0]), *rows.shape)))[-1]
-        return found[..., 0] * self._scale + self._centre
+        """The prediction of each network for each row, (members, n)."""
+        outputs: Array = self._activations(
+            np.broadcast_to(rows, (len(self._biases[0]), *rows.shape))
+        )[-1]
+        return outputs[..., 0] * self._scale + self._centre
 
-    def _layers(self, rows: Array) -> list[Array]:
-        """Inputs (members, n, columns) and what comes out of each layer."""
-        found = [rows]
+    def _activations(self, rows: Array) -> list[Array]:
+        """Inputs (members, n, columns) and the outputs of each layer."""
+        activations = [rows]
         for place, (weight, bias) in enumerate(zip(self._weights, self._biases, strict=True)):
-            made = found[-1] @ weight + bias
-            found.append(made if place == len(self._weights) - 1 else np.maximum(made, 0.0))
-        return found
+            output = activations[-1] @ weight + bias
+            activations.append(
+                output if place == len(self._weights) - 1 else np.maximum(output, 0.0)
+            )
+        return activations
 
     def _train(
         self, rows: Array, targets: Array, rng: np.random.Generator, rate: float, steps: int
@@ -68,7 +72,8 @@ class FeedForward:
         shape = (len(self._biases[0]), min(32, len(rows)))
         for step in range(1, steps + 1):
             batch = rng.integers(len(rows), size=shape)
-            # Down to nothing over the last half, so that the end is no accident of the last batch.
+            # Decays to zero over the second half, so that the result does not depend on the last
+            # batch.
             speed = rate * min(1.0, 2.0 * (1.0 - step / (steps + 1)))
             gradients = self._gradients(rows[batch], targets[batch])
             for value, gradient, (mean, square) in zip(parameters, gradients, moments, strict=True):
@@ -78,14 +83,14 @@ class FeedForward:
                 value -= speed * mean / (1 - _DECAYS[0] ** step) / root
 
     def _gradients(self, rows: Array, targets: Array) -> list[Array]:
-        """Of the mean absolute error, for all weights and then all biases."""
-        layers = self._layers(rows)
-        back = np.sign(layers[-1] - targets[..., None]) / rows.shape[1]
+        """Gradients of the mean absolute error, for all weights and then all biases."""
+        activations = self._activations(rows)
+        back = np.sign(activations[-1] - targets[..., None]) / rows.shape[1]
         weights: list[Array] = []
         biases: list[Array] = []
         for place in reversed(range(len(self._weights))):
-            weights.append(layers[place].transpose(0, 2, 1) @ back)
+            weights.append(activations[place].transpose(0, 2, 1) @ back)
             biases.append(back.sum(axis=1, keepdims=True))
             if place:
-                back = (back @ self._weights[place].transpose(0, 2, 1)) * (layers[place] > 0)
+                back = (back @ self._weights[place].transpose(0, 2, 1)) * (activations[place] > 0)
         return weights[::-1] + biases[::-1]

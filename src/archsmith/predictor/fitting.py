@@ -1,4 +1,4 @@
-"""Predictors fitted on what is known, and held against what they have not seen."""
+"""Fitting predictors to known values, and testing them on values they were not fitted to."""
 
 from __future__ import annotations
 
@@ -27,23 +27,26 @@ def cross_validate(
     folds: int = 5,
     seed: int = 0,
 ) -> Validation:
-    """Predict each part of the architectures from the others, and compare.
+    """Predict each part of the architectures from the others, and compare with the true values.
+
+    >>> print(cross_validate("gaussian", space, architectures, accuracies).sentence)
+    gaussian: cross-validated tau 0.62 (0.41 to 0.77)
 
     Args:
         predictor: a name (``"mlp"``, ``"boosted"``, ``"gaussian"``, ``"graph"``) or a predictor.
-        values: (n,), of any unit.
-        folds: parts; all spellings of one graph are in one part.
+        values: (n,), in any unit.
+        folds: number of parts; equivalent architectures (the same graph) are in the same part.
 
     Raises:
         InputError: what :meth:`Predictor.fit` refuses, or fewer than two folds.
         UnknownNameError: no predictor of that name.
     """
     chosen = predictor_of(predictor)
-    plain = checked(chosen.name, space, architectures, values)
+    array = checked(chosen.name, space, architectures, values)
     if folds < 2:
         raise InputError("folds", "2 or more", str(folds))
-    apart = chosen.out_of_fold(space, architectures, plain, folds, seed)
-    return apart.validation(chosen.name, plain, seed)
+    out_of_fold = chosen.out_of_fold(space, architectures, array, folds, seed)
+    return out_of_fold.validation(chosen.name, array, seed)
 
 
 def fit_on(
@@ -53,16 +56,16 @@ def fit_on(
     metric: str | None = None,
     seed: int = 0,
 ) -> Predictor:
-    """A predictor fitted on the finished full trials of a study; its ``validation`` says how far
-    it may be believed.
+    """A predictor fitted to the finished full trials of a study; its ``validation`` tells how far
+    it can be trusted.
 
     Args:
         predictor: a name, or a predictor, which is fitted in place.
-        metric: what is predicted; the first objective if left out.
+        metric: the metric to predict; the first objective if left out.
 
     Raises:
-        InputError: too few trials that have the metric as a finite number.
-        UnknownNameError: no trial has the metric.
+        InputError: too few trials with a finite value of the metric.
+        UnknownNameError: no trial has the metric, or no predictor has this name.
     """
     chosen = predictor_of(predictor)
     chosen.fit(space, *known_values(history, metric), seed)
@@ -78,23 +81,23 @@ def known_values(
         UnknownNameError: no trial has the metric.
     """
     name = metric or history.objectives[0].metric
-    known = {found for trial in history.full for found in trial.metrics}
-    if history.full and name not in known:
-        raise unknown("metric of the trials", name, known)
+    recorded = {metric_name for trial in history.full for metric_name in trial.metrics}
+    if history.full and name not in recorded:
+        raise unknown("metric of the trials", name, recorded)
     pairs = [(t.architecture, t.metrics.get(name, np.nan)) for t in history.full]
-    kept = [(architecture, value) for architecture, value in pairs if np.isfinite(value)]
-    return [architecture for architecture, _ in kept], [value for _, value in kept]
+    finite = [(architecture, value) for architecture, value in pairs if np.isfinite(value)]
+    return [architecture for architecture, _ in finite], [value for _, value in finite]
 
 
 def predictor_of(predictor: str | Predictor) -> Predictor:
-    """The predictor itself, made by its name where that is given.
+    """The predictor of this name; a predictor object is returned unchanged.
 
     Raises:
-        UnknownNameError: no predictor of that name.
+        UnknownNameError: no predictor has this name.
     """
     from .registry import predictors
 
     if not isinstance(predictor, str):
         return predictor
-    made: Predictor = predictors.get(predictor)()
-    return made
+    created: Predictor = predictors.get(predictor)()
+    return created

@@ -1,4 +1,4 @@
-"""Predictions of architectures by what never saw them."""
+"""Out-of-fold predictions: each architecture is predicted without having been fitted to."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ Places = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def folds_of(keys: Sequence[Hashable], folds: int, seed: int) -> Places:
-    """The part of each key, (n,), from 0; equal keys are in one part, parts are of equal size."""
-    different = list(dict.fromkeys(keys))
-    order = np.random.default_rng(seed).permutation(len(different))
-    parts = np.empty(len(different), dtype=np.int64)
-    parts[order] = np.arange(len(different)) % min(folds, len(different))
-    of = dict(zip(different, parts, strict=True))
-    return np.array([of[key] for key in keys])
+    """The part of each key, (n,), from 0. Equal keys are in the same part; parts have about the
+    same number of distinct keys."""
+    distinct = list(dict.fromkeys(keys))
+    order = np.random.default_rng(seed).permutation(len(distinct))
+    parts = np.empty(len(distinct), dtype=np.int64)
+    parts[order] = np.arange(len(distinct)) % min(folds, len(distinct))
+    part_of = dict(zip(distinct, parts, strict=True))
+    return np.array([part_of[key] for key in keys])
 
 
 @dataclass(frozen=True)
 class OutOfFold:
-    """Each architecture as predicted from the parts that it is not in.
+    """Predictions of each architecture from the parts that it is not in.
 
     Attributes:
         parts: of each architecture, (n,).
@@ -40,21 +41,21 @@ class OutOfFold:
     std: Array
 
     def validation(self, name: str, values: Array, seed: int) -> Validation:
-        """How well the values were predicted."""
-        found = rank_agreement(self.mean.tolist(), values.tolist(), seed=seed)
+        """How well the predictions agree with the values, (n,)."""
+        agreement = rank_agreement(self.mean.tolist(), values.tolist(), seed=seed)
         residuals = values - self.mean
         return Validation(
             name,
             len(values),
             int(self.parts.max()) + 1,
-            found.tau,
-            found.rho,
+            agreement.tau,
+            agreement.rho,
             float(np.abs(residuals).mean()),
             self._coverage(residuals),
         )
 
     def _coverage(self, residuals: Array) -> float:
-        """Share of values inside the 80 % interval, each part calibrated by the others."""
+        """Share of values inside the 80 % interval, each part calibrated on the others."""
         inside = np.zeros(len(residuals), dtype=bool)
         for part in range(self.parts.max() + 1):
             out = self.parts == part

@@ -1,8 +1,8 @@
 """Gaussian processes over blocks of features (Rasmussen and Williams 2006, chapters 2 and 5).
 
-An architecture is seen in several ways at once: its answers, how often each answer occurs, the
-paths of its graph. Each way is a block with one length scale, so that the evidence says how much it
-matters. The process sees only squared distances by block, shaped (blocks, n, m).
+An architecture is described in several ways: its answers, how often each answer occurs, the paths
+of its graph. Each description is a block with one length scale, so that the evidence decides how
+much it matters. The process works only with squared distances by block, shaped (blocks, n, m).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-#: Added to the diagonal, relative to the signal's variance: keeps equal rows invertible. Where it
-#: does not, ten times as much is tried, and so on, up to as much as the largest variance.
+#: Added to the diagonal, relative to the signal's variance, to keep matrices with equal rows
+#: invertible. If that fails, ten times as much is tried, and so on, up to the largest variance.
 _JITTER, _GROWTH = 1e-6, 10.0
-#: Means and deviations of the logarithms a priori. Distances are scaled to 1 on average.
+#: Prior means and standard deviations of the logarithms. Distances are scaled to 1 on average.
 _LENGTH = (0.0, 1.5)
 _NOISE = (float(np.log(0.05)), 1.5)
 _BOUNDS_LENGTH, _BOUNDS_NOISE = (-4.0, 5.0), (-8.0, 1.0)
@@ -46,15 +46,15 @@ class Kernel:
 
 
 def prior_kernel(blocks: int) -> Kernel:
-    """The kernel before any evidence."""
+    """The kernel of the prior, without any evidence."""
     return Kernel((float(np.exp(_LENGTH[0])),) * blocks, float(np.exp(_NOISE[0])))
 
 
 def squared_distances(a: Array, b: Array) -> Array:
     """Squared Euclidean distances, shape (n, m), between rows of ``a`` (n, d) and ``b`` (m, d).
 
-    In float64 and around the mean of ``a``: small differences of large numbers must not be lost,
-    or covariances that are made of the distances are no covariances.
+    They are computed in float64 and relative to the mean of ``a``: if small differences of large
+    numbers were lost, covariances of the distances might not be positive definite.
     """
     middle = a.mean(axis=0, dtype=np.float64)
     a, b = a - middle, b - middle
@@ -64,7 +64,7 @@ def squared_distances(a: Array, b: Array) -> Array:
 
 
 def fit(distances: Array, values: Array) -> Kernel:
-    """The kernel of largest posterior density, the signal's variance being profiled out.
+    """The kernel with the largest posterior density, with the signal's variance profiled out.
 
     Args:
         distances: squared distances of shape (blocks, n, n).
@@ -74,11 +74,11 @@ def fit(distances: Array, values: Array) -> Kernel:
 
     blocks = len(distances)
     start = np.array([_LENGTH[0]] * blocks + [_NOISE[0]])
-    # The second start has long lengths: a smooth landscape is the other common optimum.
+    # The second start has long length scales: a smooth function is the other common optimum.
     starts = [start, start + np.array([1.5] * blocks + [-1.0])]
     bounds = [_BOUNDS_LENGTH] * blocks + [_BOUNDS_NOISE]
     wide = distances.astype(np.float64)
-    found = [
+    results = [
         minimize(
             _cost,
             point,
@@ -90,17 +90,17 @@ def fit(distances: Array, values: Array) -> Kernel:
         )
         for point in starts
     ]
-    best = min(found, key=lambda result: float(result.fun)).x
+    best = min(results, key=lambda result: float(result.fun)).x
     return Kernel(tuple(float(np.exp(x)) for x in best[:-1]), float(np.exp(best[-1])))
 
 
 class GaussianProcess:
-    """A process with zero mean that has seen values.
+    """A process with zero mean, conditioned on observed values.
 
     Args:
         kernel: its covariance.
-        distances: squared distances between what was seen, (blocks, n, n).
-        values: what was seen, (n,), centred and of about unit variance.
+        distances: squared distances between the observed architectures, (blocks, n, n).
+        values: observed values, (n,), centred and of about unit variance.
     """
 
     def __init__(self, kernel: Kernel, distances: Array, values: Array) -> None:
@@ -121,59 +121,61 @@ class GaussianProcess:
         """Means and variances (m,) of the noise-free values.
 
         Args:
-            covariance: the kernel between what was seen and what is asked for, (n, m).
+            covariance: the kernel between observed and requested architectures, (n, m).
         """
         means = self._weights.astype(covariance.dtype) @ covariance
         explained = _solve(self._root.astype(covariance.dtype), covariance)
-        left = 1.0 - np.einsum("nm,nm->m", explained, explained)
-        return means.astype(np.float64), self.signal * np.maximum(left, 1e-9).astype(np.float64)
+        remaining = 1.0 - np.einsum("nm,nm->m", explained, explained)
+        return means.astype(np.float64), self.signal * np.maximum(remaining, 1e-9).astype(
+            np.float64
+        )
 
     def at_seen(self) -> tuple[Array, Array]:
-        """Means (n,) and covariances (n, n) of the noise-free values of what was seen."""
+        """Means (n,) and covariances (n, n) of the noise-free values that were observed."""
         explained = _solve(self._root, self._prior)
         means = explained.T @ _solve(self._root, self.values)
         return means, self.signal * (self._prior - explained.T @ explained)
 
     def sampled(self, normal: Array, covariance: Array) -> tuple[Array, Array, Array]:
-        """The process given each of s draws of the noise-free values of what was seen.
+        """The process conditioned on each of s draws of the noise-free observed values.
 
         Args:
             normal: standard normal numbers, (n, s).
-            covariance: the kernel between what was seen and what is asked for, (n, m).
+            covariance: the kernel between observed and requested architectures, (n, m).
 
         Returns:
             The draws (n, s); the means (m, s) and variances (m,) given them.
         """
         means, spread = self.at_seen()
         draws = means[:, None] + _cholesky(spread, 1e-6 * self.signal) @ normal
-        explained = _solve(self._known.astype(covariance.dtype), covariance)
-        given = explained.T @ _solve(self._known, draws).astype(covariance.dtype)
-        left = 1.0 - np.einsum("nm,nm->m", explained, explained)
-        variances = self.signal * np.maximum(left, 1e-6)
-        return draws, given.astype(np.float64), variances.astype(np.float64)
+        explained = _solve(self._noise_free_root.astype(covariance.dtype), covariance)
+        conditional = explained.T @ _solve(self._noise_free_root, draws).astype(covariance.dtype)
+        remaining = 1.0 - np.einsum("nm,nm->m", explained, explained)
+        variances = self.signal * np.maximum(remaining, 1e-6)
+        return draws, conditional.astype(np.float64), variances.astype(np.float64)
 
     @cached_property
-    def _known(self) -> Array:
-        """The root of the covariance where values are known without noise."""
+    def _noise_free_root(self) -> Array:
+        """The Cholesky root of the covariance for values without noise."""
         return _cholesky(self._prior, 1e-3)
 
 
 def robust(values: Sequence[float] | Array, others: Array | None = None) -> Array:
-    """Values (n,), larger is better, centred and scaled, without their bad tail.
+    """Values (n,), larger being better, centred and scaled, with a clipped lower tail.
 
-    Accuracies have a long tail of networks that learn nothing. How bad these are says nothing
-    about the good ones and would set the scale, so they are lifted to the median less twice the
+    Accuracies have a long tail of networks that learn nothing. How bad these are says nothing about
+    good networks and would dominate the scale, so they are raised to the median minus twice the
     distance from the median to the upper quartile.
 
     Args:
-        others: to be given on the scale of the values, in their place.
+        others: values to return on the scale of ``values``, in place of these.
     """
     plain = np.asarray(values, dtype=np.float64)
     median, upper = np.percentile(plain, [50, 75])
-    least = median - 2 * (upper - median) if upper > median else -np.inf
-    lifted = np.maximum(plain, least)
+    lowest = median - 2 * (upper - median) if upper > median else -np.inf
+    lifted = np.maximum(plain, lowest)
     deviation = float(lifted.std())
-    asked = lifted if others is None else np.maximum(others, least)
+    asked = lifted if others is None else np.maximum(others, lowest)
     centred: Array = (asked - lifted.mean()) / (deviation if deviation > 0 else 1.0)
     return centred
 
@@ -210,14 +212,14 @@ def _cost(point: Array, distances: Array, values: Array) -> tuple[float, Array]:
 
 
 def _cholesky(covariance: Array, noise: float) -> Array:
-    """The lower root of the covariance with noise, or with more of it where that has none."""
+    """The lower Cholesky root of the covariance with noise, or with more if it has no root."""
     added, most = noise + _JITTER, max(noise + _JITTER, float(np.diag(covariance).max(initial=0.0)))
     while True:
         try:
             root: Array = np.linalg.cholesky(covariance + added * np.eye(len(covariance)))
             return root
         except np.linalg.LinAlgError:
-            if not added <= most:  # never for what is a covariance but for rounding
+            if not added <= most:  # not reached by a covariance matrix, apart from rounding
                 raise
             added *= _GROWTH
 

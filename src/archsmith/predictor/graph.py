@@ -20,17 +20,21 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class GraphNetwork(Predictor):
-    """Passes messages between the operations of the model as it is built.
+    """A network that passes messages between the operations of the built model.
 
-    It asks nothing of the space: the architecture is built on ``meta`` and traced, and a node knows
-    its kind of layer and its sizes. Where a model cannot be traced, the tree of its modules is the
-    graph. Building takes milliseconds, so it is slower than predictors that look at decisions.
+    It works for any space: the architecture is built on ``meta`` and traced, and each node has its
+    kind of layer and its sizes. If a model cannot be traced, the tree of its modules is the graph.
+    Building takes milliseconds, so it is slower than predictors that use only decisions.
 
     Args:
-        members: networks from different random starts, whose disagreement is the spread.
-        hidden: numbers of a node's state.
+        members: number of networks with different random initialisations, whose disagreement is
+            the spread.
+        hidden: size of a node's state.
         radius: rounds of messages.
         steps: of training.
+
+    Raises:
+        InputError: fewer than 2 members.
     """
 
     name = "graph"
@@ -40,7 +44,7 @@ class GraphNetwork(Predictor):
         self, members: int = 3, hidden: int = 32, radius: int = 2, steps: int = 120
     ) -> None:
         if members < 2:
-            raise InputError(self.name, "members >= 2", str(members), "one alone has no spread")
+            raise InputError(self.name, "members >= 2", str(members), "a single one has no spread")
         self.members, self.hidden, self.radius, self.steps = members, hidden, radius, steps
 
     def learn(
@@ -78,5 +82,7 @@ class _Networks:
 
         batch = Batch(graphs_of(self._space).of(architectures), self._radius, self._vocabulary)
         with torch.inference_mode():
-            found = torch.stack([network(batch) for network in self._networks]).double().numpy()
-        return found.mean(axis=0), found.std(axis=0)
+            predictions = (
+                torch.stack([network(batch) for network in self._networks]).double().numpy()
+            )
+        return predictions.mean(axis=0), predictions.std(axis=0)

@@ -1,4 +1,4 @@
-"""Bayesian linear regression as a predictor: what every other one has to beat."""
+"""Bayesian linear regression as a predictor: the baseline for all others."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class LinearEnsemble(Predictor):
-    """All linear models of answers, counts and graph features, by how well they fit; a millisecond.
+    """All linear models of answers, counts and graph features, weighted by their fit, see
+    :class:`~.ensemble.Ensemble`. Fitting takes a millisecond.
 
     Args:
-        noise: variance of the error, of targets of unit variance.
+        noise: variance of the error, for targets of unit variance.
+
+    Raises:
+        InputError: a noise that is not above 0.
     """
 
     name = "linear"
@@ -35,12 +39,12 @@ class LinearEnsemble(Predictor):
 
     def learn(
         self, space: Space, architectures: Sequence[Architecture], targets: Array, seed: int
-    ) -> _Lines:
+    ) -> _LinearModels:
         rows = Rows(space, architectures)
-        return _Lines(rows, Ensemble(rows(architectures), targets, self.noise))
+        return _LinearModels(rows, Ensemble(rows(architectures), targets, self.noise))
 
 
-class _Lines:
+class _LinearModels:
     def __init__(self, rows: Rows, ensemble: Ensemble) -> None:
         self._rows, self._ensemble = rows, ensemble
 

@@ -20,13 +20,16 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 class MLPEnsemble(Predictor):
-    """Perceptrons from different random starts; their mean, and how far they disagree.
+    """Perceptrons with different random initialisations; their mean and their disagreement.
 
     Args:
-        members: networks.
-        hidden: units of each layer.
+        members: number of networks.
+        hidden: units of each hidden layer.
         decay: penalty of squared weights.
         steps: of L-BFGS for each network.
+
+    Raises:
+        InputError: fewer than 2 members.
     """
 
     name = "mlp"
@@ -39,7 +42,7 @@ class MLPEnsemble(Predictor):
         steps: int = 100,
     ) -> None:
         if members < 2:
-            raise InputError(self.name, "members >= 2", str(members), "one alone has no spread")
+            raise InputError(self.name, "members >= 2", str(members), "a single one has no spread")
         self.members, self.hidden, self.decay, self.steps = members, hidden, decay, steps
 
     def learn(
@@ -49,7 +52,7 @@ class MLPEnsemble(Predictor):
         from sklearn.neural_network import MLPRegressor
 
         rows = Rows(space, architectures)
-        known = rows(architectures)
+        inputs = rows(architectures)
         networks = [
             MLPRegressor(
                 hidden_layer_sizes=self.hidden,
@@ -60,10 +63,10 @@ class MLPEnsemble(Predictor):
             )
             for member in range(self.members)
         ]
-        with warnings.catch_warnings():  # a network that stops early is as wanted
+        with warnings.catch_warnings():  # stopping early is intended
             warnings.simplefilter("ignore", ConvergenceWarning)
             for network in networks:
-                network.fit(known, targets)
+                network.fit(inputs, targets)
         return _Networks(rows, networks)
 
 
@@ -73,5 +76,5 @@ class _Networks:
 
     def predict(self, architectures: Sequence[Architecture]) -> tuple[Array, Array]:
         rows = self._rows(architectures)
-        found = np.stack([network.predict(rows) for network in self._networks])
-        return found.mean(axis=0), found.std(axis=0)
+        predictions = np.stack([network.predict(rows) for network in self._networks])
+        return predictions.mean(axis=0), predictions.std(axis=0)

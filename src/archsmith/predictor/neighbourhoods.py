@@ -1,8 +1,10 @@
-"""Equal neighbourhoods, found once: what makes message passing over many like graphs cheap.
+"""Distinct neighbourhoods, each computed once: this makes message passing over many similar graphs
+cheap.
 
-After k rounds of messages a node knows its neighbourhood of radius k and nothing else. Nodes with
-equal neighbourhoods, in one graph or in many, get equal states, so each different neighbourhood is
-computed once and graphs are counts of them. It is the refinement of Weisfeiler and Leman (1968).
+After k rounds of messages the state of a node depends only on its neighbourhood of radius k. Nodes
+with equal neighbourhoods, in one graph or in many, have equal states, so each distinct
+neighbourhood is computed once, and graphs are counts of them. This is the colour refinement of
+Weisfeiler and Leman (1968).
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ from .operations import Operation, OperationGraph
 
 @dataclass
 class Level:
-    """The different neighbourhoods of one radius.
+    """The distinct neighbourhoods of one radius.
 
     Attributes:
-        own: of each its centre's neighbourhood of one less, (n,).
-        giving, taking: pairs (neighbourhood, a neighbour's neighbourhood of one less), of the
-            neighbours that give to the centre and that take from it; equal pairs repeat.
+        own: for each, the neighbourhood of its centre with a radius smaller by one, (n,).
+        giving, taking: pairs (neighbourhood, a neighbour's neighbourhood with a radius smaller by
+            one), for the predecessors and the successors of the centre; equal pairs repeat.
     """
 
     own: list[int]
@@ -30,43 +32,43 @@ class Level:
 
 
 class Neighbourhoods:
-    """The different neighbourhoods of graphs, up to a radius.
+    """The distinct neighbourhoods of graphs, up to a radius.
 
     Args:
         radius: rounds of messages.
         graphs: nodes may be in any order.
 
     Attributes:
-        operations: the different operations, which are neighbourhoods of radius 0.
-        levels: of radius 1, 2, ..., each with what it is made of.
-        counts: for each graph and radius from 0 how often each neighbourhood occurs.
+        operations: the distinct operations, which are the neighbourhoods of radius 0.
+        levels: the neighbourhoods of radius 1, 2, ..., in terms of those of the radius before.
+        counts: for each graph and each radius from 0, how often each neighbourhood occurs.
     """
 
     def __init__(self, graphs: Sequence[OperationGraph], radius: int) -> None:
         self._numbers: list[dict[Hashable, int]] = [{} for _ in range(radius + 1)]
         self.operations: list[Operation] = []
         self.levels = [Level([], [], []) for _ in range(radius)]
-        self.counts = [self._add(graph) for graph in graphs]
+        self.counts = [self._add_graph(graph) for graph in graphs]
 
-    def _add(self, graph: OperationGraph) -> list[Counter[int]]:
+    def _add_graph(self, graph: OperationGraph) -> list[Counter[int]]:
         giving: list[list[int]] = [[] for _ in graph.nodes]
         taking: list[list[int]] = [[] for _ in graph.nodes]
         for giver, taker in graph.edges:
             giving[taker].append(giver)
             taking[giver].append(taker)
-        now = [self._operation(node) for node in graph.nodes]
-        counts = [Counter(now)]
+        numbers = [self._operation(node) for node in graph.nodes]
+        counts = [Counter(numbers)]
         for radius in range(1, len(self._numbers)):
-            now = [
+            numbers = [
                 self._neighbourhood(
                     radius,
-                    now[node],
-                    sorted(now[n] for n in giving[node]),
-                    sorted(now[n] for n in taking[node]),
+                    numbers[node],
+                    sorted(numbers[n] for n in giving[node]),
+                    sorted(numbers[n] for n in taking[node]),
                 )
-                for node in range(len(now))
+                for node in range(len(numbers))
             ]
-            counts.append(Counter(now))
+            counts.append(Counter(numbers))
         return counts
 
     def _operation(self, operation: Operation) -> int:

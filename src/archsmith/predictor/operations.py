@@ -16,13 +16,13 @@ from ..space.architecture import Architecture
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Graphs of a space that are kept at once.
+#: Highest number of cached graphs of a space.
 _KEPT = 20_000
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A node: what it is, and its sizes by name, as logarithms."""
+    """A node: its kind, and its sizes by name, as logarithms."""
 
     kind: str
     sizes: tuple[tuple[str, float], ...] = ()
@@ -34,7 +34,7 @@ class OperationGraph:
 
     Attributes:
         nodes: in any order.
-        edges: places of the node that gives and of the node that takes.
+        edges: pairs of indices of nodes, from source to destination.
     """
 
     nodes: tuple[Operation, ...]
@@ -42,45 +42,46 @@ class OperationGraph:
 
 
 def operation_graph(model: nn.Module) -> OperationGraph:
-    """What the model computes, as :mod:`torch.fx` traces it; layers of ``torch.nn`` are nodes.
+    """The graph of a model as :mod:`torch.fx` traces it; layers of ``torch.nn`` are nodes.
 
-    A model that cannot be traced without values (its control flow depends on its input) is given
-    as the tree of its modules: each below the one that holds it, and behind its elder sibling.
+    For a model that cannot be traced without values (its control flow depends on its input), it is
+    the tree of its modules, with edges from each module to its children and from each child to the
+    next one.
     """
     try:
-        return _traced(model)
-    except Exception:  # whatever a user's forward raises when it is shown no tensor
-        return _tree(model)
+        return _trace(model)
+    except Exception:  # whatever a user's forward raises without a real tensor
+        return _module_tree(model)
 
 
 class OperationGraphs:
-    """Graphs of the architectures of one space, built on ``meta`` and kept."""
+    """Graphs of the architectures of one space, built on ``meta`` and cached."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        self._known: OrderedDict[Architecture, OperationGraph] = OrderedDict()
+        self._cache: OrderedDict[Architecture, OperationGraph] = OrderedDict()
 
     def of(self, architectures: Sequence[Architecture]) -> list[OperationGraph]:
-        """Their graphs.
+        """The graphs of architectures.
 
         Raises:
-            SpaceError: the builder refuses one.
+            SpaceError: the builder refuses one of them.
         """
-        return [self._one(architecture) for architecture in architectures]
+        return [self._graph_of(architecture) for architecture in architectures]
 
-    def _one(self, architecture: Architecture) -> OperationGraph:
-        found = self._known.get(architecture)
-        if found is None:
-            found = operation_graph(self._built(architecture))
-            while len(self._known) >= _KEPT:
-                self._known.popitem(last=False)
-            self._known[architecture] = found
-        return found
+    def _graph_of(self, architecture: Architecture) -> OperationGraph:
+        graph = self._cache.get(architecture)
+        if graph is None:
+            graph = operation_graph(self._build(architecture))
+            while len(self._cache) >= _KEPT:
+                self._cache.popitem(last=False)
+            self._cache[architecture] = graph
+        return graph
 
-    def _built(self, architecture: Architecture) -> nn.Module:
+    def _build(self, architecture: Architecture) -> nn.Module:
         try:
             return self._space.build(architecture, device="meta", seed=0)
-        except Exception:  # constructors that read values; what is wrong is wrong again below
+        except Exception:  # a constructor may need values; a real error is raised again below
             return self._space.build(architecture, seed=0)
 
 
@@ -90,7 +91,7 @@ def graphs_of(space: Space) -> OperationGraphs:
     return OperationGraphs(space)
 
 
-def _traced(model: nn.Module) -> OperationGraph:
+def _trace(model: nn.Module) -> OperationGraph:
     traced = fx.Tracer().trace(model)
     modules = dict(model.named_modules())
     places: dict[fx.Node, int] = {}
@@ -113,7 +114,7 @@ def _operation(node: fx.Node, modules: dict[str, nn.Module]) -> Operation:
     return Operation(node.op)
 
 
-def _tree(model: nn.Module) -> OperationGraph:
+def _module_tree(model: nn.Module) -> OperationGraph:
     nodes: list[Operation] = []
     edges: list[tuple[int, int]] = []
 

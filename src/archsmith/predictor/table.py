@@ -1,4 +1,4 @@
-"""Architectures as standard rows, for learners that know nothing of spaces."""
+"""Architectures as standardised rows, for learners that do not know about spaces."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Columns at most. Of thousands of rare paths most say nothing.
+#: Highest number of columns. Of thousands of rare paths most are uninformative.
 _WIDEST = 256
 #: Columns that vary less than this are left out.
 _CONSTANT = 1e-6
@@ -25,9 +25,9 @@ _CONSTANT = 1e-6
 class Rows:
     """Answers, ranks of answers between numbers, counts of answers and graph features.
 
-    Columns are chosen and scaled by the architectures that it is made for: those that are the same
-    for all say nothing, and of the others those are kept that vary most before scaling. A row of
-    another architecture has the same columns.
+    Columns are chosen and scaled by the architectures that it is created from: constant columns
+    are left out, and of the others those are kept that vary most before scaling. Rows of other
+    architectures have the same columns.
     """
 
     def __init__(self, space: Space, architectures: Sequence[Architecture]) -> None:

@@ -1,4 +1,4 @@
-"""Whether a predictor is to be believed: how it ranks what it has not seen."""
+"""Whether a predictor can be trusted: how well it ranks architectures it was not fitted to."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How well a predictor did on architectures that it had not seen.
+    """How well a predictor did on architectures that it was not fitted to.
 
     Attributes:
         predictor: its name.
-        count: architectures.
-        folds: parts, each of which was predicted from the others.
+        count: number of architectures.
+        folds: number of parts, each of which was predicted from the others.
         tau, rho: Kendall's tau-b and Spearman's rho of predicted and true values.
         mae: mean absolute error, in the unit of the values.
         coverage: share of values inside the 80 % interval, each part's interval calibrated on the
@@ -43,7 +43,7 @@ class Validation:
 
     @property
     def sentence(self) -> str:
-        """The figures for people, and what follows."""
+        """A readable line with the rank correlation and whether the predictor is trusted."""
         verdict = "" if self.believed else ": not clearly above 0, so it is not believed"
         return f"{self.predictor}: cross-validated tau {told(self.tau)}{verdict}"
 

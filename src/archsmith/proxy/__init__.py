@@ -1,4 +1,4 @@
-"""Zero-cost proxies: what an untrained model tells of how well it will learn."""
+"""Zero-cost proxies: scores of untrained models that predict how well they will learn."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Proxies that read which activations are on: the linear regions that inputs fall into.
+"""Proxies that read which activations are active: the linear regions that inputs fall into.
 
-Activations are seen wherever they are called, as modules or functions. Those that bend at zero
-count: ReLU and its piecewise linear kin, and smooth relatives (GELU, SiLU, ELU, Mish, hard swish)
-by the sign of what they are given. Sigmoid and tanh have no such bend, so recurrent layers made of
-them cannot be scored."""
+Activations are observed wherever they are called, as modules or functions. Those with a kink at
+zero count: ReLU and other piecewise linear ones, and smooth relatives (GELU, SiLU, ELU, Mish, hard
+swish) by the sign of their input. Sigmoid and tanh have no kink, so recurrent layers that consist
+of them cannot be scored."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class NASWOT(Proxy):
     """Log-determinant of the kernel of activation codes (Mellor et al. 2021, Neural Architecture
     Search without Training, arXiv:2006.04647).
 
-    The kernel counts, for each two inputs, the activations on which their codes agree. BatchNorm
-    stays, by statistics of the batch.
+    The kernel counts, for each pair of inputs, the activations on which their codes agree.
+    BatchNorm is kept, with the statistics of the batch.
     """
 
     name = "naswot"
@@ -31,31 +31,32 @@ class NASWOT(Proxy):
     def value(self, passes: Passes) -> float:
         kernel = passes.kernel
         if kernel is None:
-            raise none_seen(self)
+            raise no_activations(self)
         sign, logarithm = np.linalg.slogdet(kernel)
         if sign <= 0 or np.linalg.matrix_rank(kernel) < len(kernel):
             raise self.refuse(
                 "a code of its own for every input",
                 "a singular kernel",
-                "some inputs are equal, or too few activations tell them apart; take a smaller "
+                "some inputs are equal, or too few activations distinguish them; use a smaller "
                 "batch, or score by params, flops or synflow",
             )
         return float(logarithm)
 
 
 class SWAP(Proxy):
-    """Number of different sample-wise patterns (Peng et al. 2024, SWAP-NAS, arXiv:2403.04161).
+    """Number of distinct sample-wise patterns (Peng et al. 2024, SWAP-NAS, arXiv:2403.04161).
 
-    A pattern says, for one activation of the model, which examples it is on for. With ``mu`` and
-    ``sigma`` the score is multiplied by exp(-((p - mu)^2 / sigma)), p being thousands of
+    The pattern of one activation of the model tells for which examples it is active. With ``mu``
+    and ``sigma`` the score is multiplied by exp(-((p - mu)^2 / sigma)), p being thousands of
     parameters, which is the paper's regularised score.
 
     Args:
-        samples: examples that are looked at, the first of the batch; ``None`` takes all.
-        mu, sigma: of the regularisation; off without them.
+        samples: number of examples that are used, from the start of the batch; ``None`` uses all.
+        mu, sigma: of the regularisation; without them there is none.
 
     Raises:
-        InputError: one of them without the other, or a sigma that is not above 0.
+        InputError: only one of ``mu`` and ``sigma``, a sigma that is not above 0, or fewer than 2
+            samples.
     """
 
     name = "swap"
@@ -74,18 +75,18 @@ class SWAP(Proxy):
     def value(self, passes: Passes) -> float:
         patterns = passes.patterns
         if patterns is None:
-            raise none_seen(self)
-        found = float(
-            _different(patterns, min(self.samples or len(passes.batch), len(passes.batch)))
+            raise no_activations(self)
+        distinct = float(
+            _count_distinct(patterns, min(self.samples or len(passes.batch), len(passes.batch)))
         )
         if self.mu is None or self.sigma is None:
-            return found
+            return distinct
         thousands = sum(p.numel() for p in passes.original.parameters()) / 1e3
-        return float(found * np.exp(-((thousands - self.mu) ** 2) / self.sigma))
+        return float(distinct * np.exp(-((thousands - self.mu) ** 2) / self.sigma))
 
 
-def _different(patterns: NDArray[np.uint8], samples: int) -> int:
-    """How many different rows there are in the first bits of (activations, bytes)."""
+def _count_distinct(patterns: NDArray[np.uint8], samples: int) -> int:
+    """The number of distinct rows of (activations, bytes), comparing only the first bits."""
     size = -(-samples // 8)
     kept = np.zeros((len(patterns), 8 * -(-size // 8)), np.uint8)
     kept[:, :size] = patterns[:, :size]
@@ -95,9 +96,9 @@ def _different(patterns: NDArray[np.uint8], samples: int) -> int:
     return len(np.unique(words[:, 0])) if words.shape[1] == 1 else len(np.unique(words, axis=0))
 
 
-def none_seen(proxy: Proxy) -> CannotScore:
-    """The error of a model without activations that bend at zero."""
+def no_activations(proxy: Proxy) -> CannotScore:
+    """The error for a model without activations that have a kink at zero."""
     return proxy.refuse(
-        "activations that bend at zero, such as ReLU, GELU or SiLU",
-        "none of them in a pass (sigmoid, tanh and the gates of recurrent layers have no codes)",
+        "activations with a kink at zero, such as ReLU, GELU or SiLU",
+        "none of them in a pass (sigmoid, tanh and the gates of recurrent layers do not count)",
     )

@@ -14,28 +14,28 @@ from torch import Tensor, nn
 from .batch import Batch, CannotScore
 from .passes import Passes
 
-#: Proxies that score whatever has weights and runs backwards.
+#: Proxies that can score any model with weights and a backward pass.
 GENERAL = ("params", "flops", "l2_norm", "grad_norm", "snip", "plain", "synflow")
 
 
 class Proxy(ABC):
     """A score of an untrained model. Larger is better, whatever sign the paper's formula has.
 
-    A score looks at a copy: the model keeps its weights, buffers, gradients, modes and flags, and
-    torch's global generators their state. The same model, batch and seed give the same score,
-    whether it is asked for alone or along with others.
+    Scoring works on a copy: the model keeps its weights, buffers, gradients, modes and flags, and
+    torch's global generators keep their state. The same model, batch and seed give the same score,
+    whether proxies are computed alone or together.
 
-    A subclass says what it reads in ``needs`` and computes in :meth:`value`; passes that several
-    proxies need are run once.
+    A subclass declares what it reads in ``needs`` and computes its score in :meth:`value`; passes
+    that several proxies need are run only once.
     """
 
     #: Name on the command line and in results.
     name: ClassVar[str]
-    #: What :meth:`value` reads of the pass that proxies share: names in ``passes.SHARED``.
+    #: Results of the shared pass that :meth:`value` reads: names in ``passes.SHARED``.
     needs: ClassVar[frozenset[str]] = frozenset()
-    #: Whether targets matter. A batch of a single class is then refused.
+    #: Whether targets matter. If so, a batch with a single class is refused.
     labelled: ClassVar[bool] = False
-    #: Fewest examples of a batch.
+    #: Lowest number of examples in a batch.
     smallest: ClassVar[int] = 1
 
     @abstractmethod
@@ -47,16 +47,20 @@ class Proxy(ABC):
         """
 
     def score(self, model: nn.Module, batch: Batch, seed: int = 0) -> float:
-        """The score of a model, as :func:`archsmith.proxy.score_proxies` gives it."""
+        """The score of a model, the same as that of :func:`archsmith.proxy.score_proxies`.
+
+        Raises:
+            CannotScore: the proxy is not defined for this model or this batch.
+        """
         batch.check()
         self.check(batch)
         return self.read(Passes(model, batch, seed, self.needs))
 
     def read(self, passes: Passes) -> float:
-        """The score, which is a finite number.
+        """The score, a finite number.
 
         Raises:
-            CannotScore: it is none, or the proxy is not defined for this model.
+            CannotScore: the score is not finite, or the proxy is not defined for this model.
         """
         value = self.value(passes)
         if not math.isfinite(value):
@@ -67,14 +71,15 @@ class Proxy(ABC):
         """Refuse a batch that this proxy cannot read.
 
         Raises:
-            CannotScore: with what it needs.
+            CannotScore: the batch is too small, or its loss or targets do not fit; the message
+                tells what the proxy needs.
         """
         if len(batch) < self.smallest:
             expected = f"a batch of {self.smallest} examples or more"
-            got, hint = str(len(batch)), "take a larger batch"
+            got, hint = str(len(batch)), "use a larger batch"
             raise CannotScore(f"proxy {self.name}", expected, got, hint)
         if self.labelled and batch.loss is None:
-            raise self.refuse("a loss of outputs and targets", "one that takes the model")
+            raise self.refuse("a loss of outputs and targets", "a loss that takes the model")
         targets = batch.targets
         plain = isinstance(targets, Tensor) and not targets.is_floating_point()
         if self.labelled and plain and bool((targets == targets.flatten()[0]).all()):
@@ -86,13 +91,13 @@ class Proxy(ABC):
             )
 
     def refuse(self, expected: str, got: str, hint: str | None = None) -> CannotScore:
-        """The error of a model that this proxy is not defined for."""
+        """The error for a model that this proxy is not defined for."""
         others = ", ".join(name for name in GENERAL if name != self.name)
-        return CannotScore(f"proxy {self.name}", expected, got, hint or f"these can: {others}")
+        return CannotScore(f"proxy {self.name}", expected, got, hint or f"use one of: {others}")
 
 
 class SetProxy(ABC):
-    """A score that exists within a set of architectures alone: made of ranks of other scores."""
+    """A score that is defined only within a set of architectures: it combines ranks of scores."""
 
     name: ClassVar[str]
 
@@ -106,8 +111,8 @@ class SetProxy(ABC):
         """One number for each architecture of the set, (n,), larger being better.
 
         Args:
-            scores: for each member n scores, in one order; minus infinity is worst of all (an
-                architecture that could not be scored).
+            scores: n scores for each member, in the same order; minus infinity, the worst, for an
+                architecture that could not be scored.
 
         Raises:
             InputError: a member is missing, scores are not numbers, or all are equal.
@@ -115,11 +120,11 @@ class SetProxy(ABC):
 
 
 def named(names: Sequence[str | Any]) -> list[Any]:
-    """Proxies of these names; instances are taken as they are.
+    """Proxies of these names; instances are returned unchanged.
 
     Raises:
-        UnknownNameError: with the nearest name.
+        UnknownNameError: no proxy has this name; the message suggests the nearest one.
     """
     from .registry import proxies
 
-    return [proxies.get(name)() if isinstance(name, str) else name for name in names]
+    return [proxies.get(proxy)() if isinstance(proxy, str) else proxy for proxy in names]

@@ -1,4 +1,4 @@
-"""What proxies look at, and the error of what they cannot look at."""
+"""The batch that proxies score models on, and the error for what they cannot score."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .._support.trees import Tree, count_examples, leaves
 
 
 class CannotScore(InputError):
-    """A model, or a batch, that a proxy is not defined for: why, and what can be done instead."""
+    """A proxy is not defined for a model or batch; the message tells why and what to do instead."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What proxies look at.
+    """The batch that proxies score models on.
 
     Attributes:
         inputs: prepared model inputs, (n, ...), as in training; a tensor, or a tuple or mapping.
         targets: prepared targets, (n, ...), as ``loss`` takes them.
-        loss: of outputs and targets, a scalar tensor; ``None`` where a loss takes the model, so
-            that only proxies without one score.
-        whole: whether the loss takes outputs of several tensors; else the first of them.
+        loss: a function of outputs and targets that returns a scalar tensor; ``None`` if the task's
+            loss takes the model, so that only proxies that need no loss can score.
+        whole: whether the loss takes all tensors of the outputs; otherwise only the first.
     """
 
     inputs: Tree
@@ -39,14 +39,14 @@ class Batch:
 
     @property
     def numbers(self) -> bool:
-        """Whether all inputs are numbers, and none are indices."""
+        """Whether all inputs are floating-point numbers, and none are indices."""
         return all(tensor.is_floating_point() for tensor in leaves(self.inputs))
 
     def check(self) -> None:
-        """Refuse inputs and targets that do not belong together, and numbers that are none.
+        """Refuse inputs and targets of different numbers, and inputs that are not finite.
 
         Raises:
-            CannotScore: with what is wrong.
+            CannotScore: the message tells what is wrong.
         """
         if (count := count_examples(self.targets)) != len(self):
             expected = f"{len(self)} targets, one for each input"

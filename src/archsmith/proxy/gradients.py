@@ -1,6 +1,6 @@
 """Proxies that read the gradient of the loss, as Abdelfattah et al. 2021 (Zero-Cost Proxies for
-Lightweight NAS, arXiv:2101.08134) apply them to whole models. BatchNorm stays, by statistics of the
-batch."""
+Lightweight NAS, arXiv:2101.08134) apply them to whole models. BatchNorm is kept, with the
+statistics of the batch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .passes import Passes
 
 
 class _OfGradients(Proxy):
-    """What they have in common: targets, and the one pass."""
+    """What gradient proxies have in common: they need targets and the shared pass."""
 
     needs = frozenset({"gradients"})
     labelled = True
@@ -27,8 +27,8 @@ class GradNorm(_OfGradients):
 
 
 class Snip(_OfGradients):
-    """Sum of |weight x gradient| (Lee et al. 2019, SNIP, arXiv:1810.02340): what the loss would
-    change by, to first order, if each weight were taken away."""
+    """Sum of |weight x gradient| (Lee et al. 2019, SNIP, arXiv:1810.02340): how much the loss would
+    change, to first order, if each weight were removed."""
 
     name = "snip"
 
@@ -66,6 +66,6 @@ class Fisher(_OfGradients):
         if not passes.products:
             raise self.refuse(
                 "convolutions or linear layers that are called as modules",
-                "none of them ran (recurrent and attention layers keep their outputs inside)",
+                "none of them ran (recurrent and attention layers do not expose their outputs)",
             )
         return sum(rows.pow(2).mean(0).sum().item() / 2 for rows in passes.products)

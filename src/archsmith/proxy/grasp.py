@@ -12,10 +12,11 @@ from .passes import Passes
 
 
 class Grasp(Proxy):
-    """Minus the sum of weight x (Hessian x gradient), as Abdelfattah et al. 2021 add it up.
+    """Minus the sum of weight x (Hessian x gradient), as in Abdelfattah et al. 2021.
 
-    The paper's sign: it prunes what scores highest. Summed over a model, larger goes with better
-    accuracy. BatchNorm stays, by statistics of the batch. Differentiates twice.
+    This is the paper's sign: it prunes the weights with the highest scores. Summed over a model,
+    larger values go with better accuracy. BatchNorm is kept, with the statistics of the batch. The
+    model is differentiated twice.
     """
 
     name = "grasp"
@@ -25,7 +26,7 @@ class Grasp(Proxy):
     def value(self, passes: Passes) -> float:
         model = passes.model
         weights = list(weights_of(model).values())
-        cudnn = torch.backends.cudnn.flags(enabled=False)  # its recurrent layers have no second
+        cudnn = torch.backends.cudnn.flags(enabled=False)  # no second derivatives in cuDNN RNNs
         with passes.running(), cudnn:
             loss = passes.loss(call(model, passes.fed()))
             if not loss.requires_grad:

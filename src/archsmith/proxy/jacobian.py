@@ -1,4 +1,4 @@
-"""Proxies that read how outputs move with inputs: the Jacobian of a batch."""
+"""Proxies that read how outputs change with inputs: the Jacobian of a batch."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from .._support.trees import shapes
 from .base import Proxy
 from .passes import Passes
 
-#: Added to what is divided by or taken the logarithm of, in both papers' programs.
+#: Added to divisors and arguments of logarithms, as in the programs of both papers.
 _SMALL = 1e-5
-#: Classes up to which EPE-NAS adds scores up instead of comparing them.
+#: Highest number of classes for which EPE-NAS sums scores instead of comparing them.
 _FEW = 100
 
 
 class JacobianCovariance(Proxy):
-    """How differently a model moves around different inputs (Mellor et al. 2020, first version of
-    arXiv:2006.04647; jacob_cov of Abdelfattah et al. 2021).
+    """How differently a model responds around different inputs (Mellor et al. 2020, first version
+    of arXiv:2006.04647; jacob_cov of Abdelfattah et al. 2021).
 
-    Rows of J are gradients of the sum of outputs by each input, v the eigenvalues of their n x n
-    correlations: minus the sum of log(v + k) + 1 / (v + k), k = 1e-5. BatchNorm stays.
+    Rows of J are the gradients of the sum of outputs with respect to each input, v the eigenvalues
+    of their n x n correlations. The score is minus the sum of log(v + k) + 1 / (v + k), k = 1e-5.
+    BatchNorm is kept.
     """
 
     name = "jacov"
@@ -56,7 +57,7 @@ class EPENAS(Proxy):
             raise self.refuse(
                 "two examples of a class",
                 f"{len(labels)} of {len(kinds)} classes",
-                "take a larger batch",
+                "use a larger batch",
             )
         jacobian = passes.jacobian
         few = len(kinds) <= _FEW
@@ -80,6 +81,6 @@ def correlations(proxy: Proxy, rows: NDArray[np.float64]) -> NDArray[np.float64]
         raise proxy.refuse(
             "outputs that depend on every input",
             "a Jacobian that is constant for some input",
-            "no path leads from input to output, or all of it is flat; score by params or flops",
+            "no path leads from input to output, or the output is flat; score by params or flops",
         )
     return np.atleast_2d(np.corrcoef(rows))

@@ -1,4 +1,4 @@
-"""What proxies ask of a module: a copy to work on, its weights, another initialisation."""
+"""What proxies need from a module: a copy to work on, its weights, another initialisation."""
 
 from __future__ import annotations
 
@@ -20,51 +20,51 @@ TABLES = (nn.Embedding, nn.EmbeddingBag)
 
 
 def working_copy(model: nn.Module) -> nn.Module:
-    """A copy in the state in which proxies look at models.
+    """A copy in the state in which proxies score models.
 
-    Batch statistics normalise, as in training. Everything else is as in evaluation, so that no
-    score depends on what dropout happens to draw.
+    Normalisation uses batch statistics, as in training. Everything else is as in evaluation, so
+    that no score depends on the random draws of dropout.
 
     Raises:
         CannotScore: the model cannot be copied.
     """
     try:
-        found = copy.deepcopy(model)
+        copied = copy.deepcopy(model)
     except Exception as error:
         raise CannotScore(
             type(model).__name__,
-            "a model that copy.deepcopy copies",
+            "a model that copy.deepcopy can copy",
             f"{type(error).__name__}: {error}",
         ) from error
-    found.eval()
-    for module in found.modules():
+    copied.eval()
+    for module in copied.modules():
         if isinstance(module, _NormBase):
             module.train()
         elif isinstance(module, nn.RNNBase):
             module.dropout = 0.0
-            module.train()  # cuDNN runs backwards in training mode alone
-    found.zero_grad(set_to_none=True)
-    return found
+            module.train()  # cuDNN has no backward pass in evaluation mode
+    copied.zero_grad(set_to_none=True)
+    return copied
 
 
 def weights_of(model: nn.Module) -> dict[str, nn.Parameter]:
     """The weights of layers by name: trainable parameters of two or more dimensions.
 
-    Biases and normalisation have no part in the papers' sums. Look-up tables have none either: a
-    batch touches few of their rows. A tied matrix counts once, if a layer uses it as well.
+    Biases and normalisation are not part of the papers' sums. Embedding tables are left out, too: a
+    batch uses few of their rows. A matrix that a table and a layer share counts once.
     """
-    found: dict[int, tuple[str, nn.Parameter]] = {}
+    weights: dict[int, tuple[str, nn.Parameter]] = {}
     for place, module in model.named_modules():
         if isinstance(module, (*NORMS, *TABLES)):
             continue
         for name, parameter in module.named_parameters(recurse=False):
             if parameter.requires_grad and parameter.dim() >= 2:
-                found.setdefault(id(parameter), (f"{place}.{name}".lstrip("."), parameter))
-    return dict(found.values())
+                weights.setdefault(id(parameter), (f"{place}.{name}".lstrip("."), parameter))
+    return dict(weights.values())
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where the model is; the CPU for one without tensors."""
+    """The device of the model; the CPU for a model without tensors."""
     for tensor in (*model.parameters(), *model.buffers()):
         return tensor.device
     return torch.device("cpu")
@@ -72,7 +72,7 @@ def device_of(model: nn.Module) -> torch.device:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's global generators as after ``manual_seed(seed)``; restored at the end."""
+    """Seed torch's global generators with ``seed``; their state is restored at the end."""
     devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
@@ -83,17 +83,17 @@ def kaiming(model: nn.Module) -> None:
     """Weights N(0, 2 / fan-in) (He et al. 2015, arXiv:1502.01852), biases 0, norms neutral."""
     for parameter in weights_of(model).values():
         nn.init.kaiming_normal_(parameter, mode="fan_in", nonlinearity="relu")
-    _neutral(model)
+    _neutralise_norms(model)
 
 
 def gaussian(model: nn.Module) -> None:
     """Weights N(0, 1), biases 0, norms neutral."""
     for parameter in weights_of(model).values():
         nn.init.normal_(parameter)
-    _neutral(model)
+    _neutralise_norms(model)
 
 
-def _neutral(model: nn.Module) -> None:
+def _neutralise_norms(model: nn.Module) -> None:
     with torch.no_grad():
         for module in model.modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -104,7 +104,7 @@ def _neutral(model: nn.Module) -> None:
 
 
 def replace(model: nn.Module, kinds: tuple[type, ...], by: type[nn.Module]) -> nn.Module:
-    """Every module of these kinds replaced in place by ``by()``; returns the model."""
+    """Replace every module of these kinds in place by ``by()`` and return the model."""
     if isinstance(model, kinds):
         return by()
     for module in list(model.modules()):
@@ -115,9 +115,10 @@ def replace(model: nn.Module, kinds: tuple[type, ...], by: type[nn.Module]) -> n
 
 
 def samples_first(tensor: Tensor, count: int) -> Tensor | None:
-    """The tensor with the batch of ``count`` examples first, ``None`` where it cannot be told.
+    """The tensor with the batch of ``count`` examples first, ``None`` if that is ambiguous.
 
-    The batch may be second (sequence first) or merged with what follows it (tokens as rows).
+    The batch may be the second dimension (sequence first) or merged with the next one (tokens as
+    rows).
     """
     if tensor.dim() and tensor.shape[0] == count:
         return tensor
@@ -129,8 +130,8 @@ def samples_first(tensor: Tensor, count: int) -> Tensor | None:
 
 
 def channels_second(module: nn.Module, output: Tensor) -> bool:
-    """Whether a module's output has its channels second: images, volumes, and what
-    one-dimensional convolutions make. Other sequences, tokens, have them last."""
+    """Whether the channels of a module's output are its second dimension: for images, volumes and
+    outputs of one-dimensional convolutions. Other sequences (tokens) have them last."""
     if output.dim() != 3:
         return output.dim() > 3
     kinds = (nn.Conv1d, nn.BatchNorm1d, nn.MaxPool1d, nn.AvgPool1d)

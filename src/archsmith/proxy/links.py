@@ -1,4 +1,4 @@
-"""A network without its residual links, as some proxies want to see it."""
+"""Running a network without its residual links, as some proxies require."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _SUMS_IN_PLACE = frozenset((Tensor.add_, Tensor.__iadd__))
 
 
 class WithoutLinks(TorchFunctionMode):
-    """A ``with`` block around one forward pass, in which x + f(x) is f(x).
+    """A ``with`` block around one forward pass, in which x + f(x) becomes f(x).
 
-    Of the terms of a sum those are left out that another term was computed from. So a shortcut
-    through a convolution of its own stays, and so does a sum of parallel branches. Sums are found
-    however a module spells them; what follows from what is known by the calls that it goes through.
+    Terms of a sum from which another term was computed are left out. A shortcut through a
+    convolution of its own is kept, and so is a sum of parallel branches. Sums are detected however
+    a module writes them, and the calls of the pass show which tensors were computed from which.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        #: By the id of a tensor what it was computed from; the tensors are kept, ids are not used
-        #: for others meanwhile.
+        #: For the id of each tensor the ids that it was computed from. The tensors are kept, so
+        #: that their ids are not reused.
         self._sources: dict[int, frozenset[int]] = {}
         self._terms: dict[int, tuple[Tensor, ...]] = {}
         self._kept: list[Tensor] = []
@@ -35,42 +35,50 @@ class WithoutLinks(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        given = list(leaves((*args, *kwargs.values())))
-        # Both operands, of one shape, and no factor: anything else is no link.
-        linked = len(args) == len(given) == 2 and not kwargs and given[0].shape == given[1].shape
+        tensors = list(leaves((*args, *kwargs.values())))
+        # A link adds two operands of the same shape, without a factor.
+        linked = (
+            len(args) == len(tensors) == 2 and not kwargs and tensors[0].shape == tensors[1].shape
+        )
         terms: tuple[Tensor, ...] = ()
         if linked and func in _SUMS:
-            terms = tuple(t for operand in given for t in self._terms.get(id(operand), (operand,)))
-            made, terms = self._sum(terms, lambda: func(*args))
+            terms = tuple(
+                t for operand in tensors for t in self._terms.get(id(operand), (operand,))
+            )
+            result, terms = self._add_terms(terms, lambda: func(*args))
         elif linked and func in _SUMS_IN_PLACE:
-            made, _ = self._sum(tuple(given), lambda: func(*args))
-            if made is not given[0]:
-                made = given[0].copy_(made)
+            result, _ = self._add_terms(tuple(tensors), lambda: func(*args))
+            if result is not tensors[0]:
+                result = tensors[0].copy_(result)
         else:
-            made = func(*args, **kwargs)
-            if func in _SUMS and len(given) == 1 and len(args) == 2 and _is_zero(args):
-                terms = self._terms.get(id(given[0]), (given[0],))  # sum() begins with 0 + x
-        self._note(made, given, terms)
-        return made
+            result = func(*args, **kwargs)
+            if func in _SUMS and len(tensors) == 1 and len(args) == 2 and _is_zero(args):
+                terms = self._terms.get(id(tensors[0]), (tensors[0],))  # sum() starts with 0 + x
+        self._record_sources(result, tensors, terms)
+        return result
 
-    def _sum(
+    def _add_terms(
         self, terms: tuple[Tensor, ...], whole: Callable[[], Tensor]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        known = [self._sources.get(id(term), frozenset()) for term in terms]
-        left = tuple(term for term in terms if not any(id(term) in sources for sources in known))
-        if len(left) == len(terms):
-            return whole(), left
-        # A tensor of its own, which may be changed in place.
-        made = left[0].clone()
-        for term in left[1:]:
-            made = made + term
-        return made, left
-
-    def _note(self, made: Any, given: list[Tensor], terms: tuple[Tensor, ...]) -> None:
-        sources = frozenset(map(id, given)).union(
-            *(self._sources.get(id(tensor), frozenset()) for tensor in given)
+        ancestors = [self._sources.get(id(term), frozenset()) for term in terms]
+        remaining = tuple(
+            term for term in terms if not any(id(term) in sources for sources in ancestors)
         )
-        for tensor in leaves((made,)):
+        if len(remaining) == len(terms):
+            return whole(), remaining
+        # A copy, since the result may be changed in place.
+        total = remaining[0].clone()
+        for term in remaining[1:]:
+            total = total + term
+        return total, remaining
+
+    def _record_sources(
+        self, result: Any, operands: list[Tensor], terms: tuple[Tensor, ...]
+    ) -> None:
+        sources = frozenset(map(id, operands)).union(
+            *(self._sources.get(id(tensor), frozenset()) for tensor in operands)
+        )
+        for tensor in leaves((result,)):
             self._kept.append(tensor)
             self._sources[id(tensor)] = sources - {id(tensor)}
             if terms:

@@ -1,4 +1,4 @@
-"""Passes through a model that proxies share: run when first asked for, once."""
+"""Passes through a model that proxies share: each runs only once, when it is first needed."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from .layers import (
     working_copy,
 )
 
-#: What the shared pass can tell.
+#: Names of the results of the shared pass.
 SHARED = ("gradients", "products", "jacobian", "kernel", "patterns")
 
 _ATEN = torch.ops.aten
-#: Piecewise linear functions with a bend at zero, and their smooth relatives.
-_BENT = frozenset(
+#: Piecewise linear functions with a kink at zero, and their smooth relatives.
+_KINKED = frozenset(
     overload
     for packet in (
         _ATEN.relu,
@@ -61,13 +61,13 @@ _BENT = frozenset(
 
 
 class Passes:
-    """One model, one batch and one seed, and what was found out about them so far.
+    """One model, one batch and one seed, and the results of passes so far.
 
     Args:
-        model: left as it is.
+        model: it is not changed.
         batch: moved to the model's device.
-        seed: every pass starts from generators seeded by it.
-        wanted: what the shared pass should tell besides what is asked for first.
+        seed: every pass starts with generators seeded by it.
+        wanted: results that the shared pass should compute in addition to the one that starts it.
     """
 
     def __init__(
@@ -82,16 +82,16 @@ class Passes:
 
     @cached_property
     def model(self) -> nn.Module:
-        """The copy that the shared pass runs through; nobody changes its weights."""
+        """The copy that the shared pass runs; its weights must not be changed."""
         return working_copy(self.original)
 
     def fresh(self) -> nn.Module:
-        """A copy of the caller's own, to change at will."""
+        """A new copy, which the caller may change."""
         return working_copy(self.original)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Seeded, with gradients, and with attention that can be differentiated twice."""
+        """Run with seeded generators, gradients, and attention that can be differentiated twice."""
         before = torch.backends.mha.get_fastpath_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
         try:
@@ -101,76 +101,83 @@ class Passes:
             torch.backends.mha.set_fastpath_enabled(before)
 
     def fed(self, start: int = 0, end: int | None = None) -> Tree:
-        """A copy of a part of the inputs: a model may write into what it is given."""
+        """A copy of a slice of the inputs, since a model may write into its inputs."""
         return clone(take(self.batch.inputs, slice(start, end)))
 
     def loss(self, output: Any, start: int = 0, end: int | None = None) -> Tensor:
-        """The loss of a model's output on a part of the batch."""
+        """The loss of a model's output on a slice of the batch.
+
+        Raises:
+            CannotScore: the batch has no loss, or the output has no tensor.
+        """
         name, loss = type(self.original).__name__, self.batch.loss
         if loss is None:
             expected = "a loss of outputs and targets"
-            raise CannotScore(name, expected, "one that takes the model", "score by zen or naswot")
-        told = output if self.batch.whole else first_tensor(output)
-        if told is None:
-            raise CannotScore(name, "a model that gives a tensor", repr(type(output)))
-        return loss(told, take(self.batch.targets, slice(start, end)))
+            got = "a loss that takes the model"
+            raise CannotScore(name, expected, got, "score by zen or naswot")
+        chosen = output if self.batch.whole else first_tensor(output)
+        if chosen is None:
+            raise CannotScore(name, "a model that returns a tensor", repr(type(output)))
+        return loss(chosen, take(self.batch.targets, slice(start, end)))
 
     def noise(self, count: int | None = None) -> Tree:
-        """Standard normal inputs like the batch's, ``count`` or as many; where inputs are indices,
-        the first of the batch.
+        """Standard normal inputs of the shape of the batch's, ``count`` or as many; for inputs that
+        are indices, the first of the batch.
 
-        To be called while :meth:`running`.
+        Call it inside :meth:`running`.
         """
 
-        def drawn(inputs: Tensor) -> Tensor:
+        def sample(inputs: Tensor) -> Tensor:
             if not inputs.is_floating_point():
                 return inputs[:count].clone()
             sizes = (count or len(inputs), *inputs.shape[1:])
             return torch.randn(sizes, dtype=inputs.dtype).to(self.device)
 
-        return map_tensors(drawn, self.batch.inputs)
+        return map_tensors(sample, self.batch.inputs)
 
     @property
     def gradients(self) -> dict[str, Tensor]:
-        """Of the loss, for each of :func:`~.layers.weights_of`; zeros where it does not depend."""
-        found: dict[str, Tensor] = self._shared("gradients")
-        return found
+        """Gradients of the loss for each of :func:`~.layers.weights_of`; zeros for weights that do
+        not affect it."""
+        gradients: dict[str, Tensor] = self._shared_result("gradients")
+        return gradients
 
     @property
     def products(self) -> list[Tensor]:
-        """For each convolution and linear layer that ran (n, channels): its output times the
-        gradient of the loss by it, summed over positions."""
-        found: list[Tensor] = self._shared("products")
-        return found
+        """For each convolution and linear layer that ran, (n, channels): its output times the
+        gradient of the loss with respect to it, summed over positions."""
+        products: list[Tensor] = self._shared_result("products")
+        return products
 
     @property
     def jacobian(self) -> NDArray[np.float64]:
-        """Gradient of the sum of all outputs by the inputs, or by their embeddings, (n, d)."""
-        found: NDArray[np.float64] = self._shared("jacobian")
-        return found
+        """Gradient of the sum of all outputs with respect to the inputs, or to their embeddings,
+        (n, d)."""
+        jacobian: NDArray[np.float64] = self._shared_result("jacobian")
+        return jacobian
 
     @property
     def kernel(self) -> NDArray[np.float64] | None:
-        """How many activations agree on being positive, for each two examples, (n, n); ``None``
-        where no activation was seen."""
-        found: NDArray[np.float64] | None = self._shared("kernel")
-        return found
+        """For each pair of examples, the number of activations whose signs agree, (n, n); ``None``
+        if there was no activation."""
+        kernel: NDArray[np.float64] | None = self._shared_result("kernel")
+        return kernel
 
     @property
     def patterns(self) -> NDArray[np.uint8] | None:
-        """For each activation of the model the examples for which it is positive, as bits
-        (activations, ceil(n / 8)); ``None`` where none was seen."""
-        found: NDArray[np.uint8] | None = self._shared("patterns")
-        return found
+        """For each activation of the model, the examples for which it is positive, as bits
+        (activations, ceil(n / 8)); ``None`` if there was no activation."""
+        patterns: NDArray[np.uint8] | None = self._shared_result("patterns")
+        return patterns
 
-    def _shared(self, name: str) -> Any:
+    def _shared_result(self, name: str) -> Any:
         if name not in self.told:
-            self.told |= _shared_pass(self, (self.wanted | {name}) - set(self.told))
+            self.told |= _run_shared_pass(self, (self.wanted | {name}) - set(self.told))
         return self.told[name]
 
 
-def _shared_pass(passes: Passes, wanted: frozenset[str] | set[str]) -> dict[str, Any]:
-    """One forward pass, and the backward passes that are wanted."""
+def _run_shared_pass(passes: Passes, wanted: frozenset[str] | set[str]) -> dict[str, Any]:
+    """Run one forward pass, and the backward passes that the wanted results need."""
     count = len(passes.batch)
     codes = _Codes(count, "kernel" in wanted, "patterns" in wanted)
     outputs = _Outputs(passes.model if "products" in wanted else None)
@@ -179,34 +186,34 @@ def _shared_pass(passes: Passes, wanted: frozenset[str] | set[str]) -> dict[str,
     with passes.running(), outputs, _Source(passes.model, inputs, "jacobian" in wanted) as source:
         with codes, torch.set_grad_enabled(bool(backwards)):
             output = call(passes.model, source.fed)
-        told: dict[str, Any] = codes.told()
+        results: dict[str, Any] = codes.results()
         if wanted & {"gradients", "products"}:
             loss = passes.loss(output)
             weights = weights_of(passes.model)
-            of = [*weights.values(), *(tensor for _, tensor in outputs.seen)]
-            found = gradient(loss, of, retain_graph="jacobian" in wanted)
-            told["gradients"] = dict(zip(weights, found[: len(weights)], strict=True))
-            told["products"] = outputs.products(found[len(weights) :], count)
+            tensors = [*weights.values(), *(tensor for _, tensor in outputs.seen)]
+            gradients = gradient(loss, tensors, retain_graph="jacobian" in wanted)
+            results["gradients"] = dict(zip(weights, gradients[: len(weights)], strict=True))
+            results["products"] = outputs.products(gradients[len(weights) :], count)
         if "jacobian" in wanted:
             tensor = first_tensor(output)
             assert tensor is not None
-            (rows,) = gradient(tensor.sum(), [source.tensor])
-            told["jacobian"] = rows.detach().reshape(count, -1).cpu().double().numpy()
-    return {name: told.get(name) for name in wanted}
+            (jacobian,) = gradient(tensor.sum(), [source.tensor])
+            results["jacobian"] = jacobian.detach().reshape(count, -1).cpu().double().numpy()
+    return {name: results.get(name) for name in wanted}
 
 
 def gradient(value: Tensor, of: Sequence[Tensor], **options: Any) -> list[Tensor]:
-    """``torch.autograd.grad``, with zeros for what the value does not depend on."""
-    able = [tensor for tensor in of if tensor.requires_grad]
-    if not value.requires_grad or not able:
+    """``torch.autograd.grad``, with zeros for tensors that the value does not depend on."""
+    differentiable = [tensor for tensor in of if tensor.requires_grad]
+    if not value.requires_grad or not differentiable:
         return [torch.zeros_like(tensor) for tensor in of]
-    found = iter(torch.autograd.grad(value, able, allow_unused=True, **options))
-    given = [next(found) if tensor.requires_grad else None for tensor in of]
-    return [torch.zeros_like(t) if g is None else g for t, g in zip(of, given, strict=True)]
+    gradients = iter(torch.autograd.grad(value, differentiable, allow_unused=True, **options))
+    slots = [next(gradients) if tensor.requires_grad else None for tensor in of]
+    return [torch.zeros_like(t) if g is None else g for t, g in zip(of, slots, strict=True)]
 
 
 class _Codes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every activation function, called as a module or not, by what it is given."""
+    """Records the signs of the inputs of every activation function, called as a module or not."""
 
     def __init__(self, count: int, kernel: bool, patterns: bool) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -217,25 +224,26 @@ class _Codes(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
     ) -> Any:
-        if func in _BENT and (self.wants_kernel or self.wants_patterns):
-            self._see(args[0])
+        if func in _KINKED and (self.wants_kernel or self.wants_patterns):
+            self._record(args[0])
         return func(*args, **(kwargs or {}))
 
-    def _see(self, given: Tensor) -> None:
-        rows = samples_first(given, self.count)
+    def _record(self, tensor: Tensor) -> None:
+        rows = samples_first(tensor, self.count)
         if rows is None:
             return
         positive = rows.reshape(self.count, -1) > 0
         if self.wants_kernel:
             signs = positive.to(torch.float32).mul_(2).sub_(1)
-            # Agreements less disagreements; of all that makes agreements.
+            # The product is agreements minus disagreements; with their sum, the number of
+            # activations, it gives the agreements.
             agree = ((signs @ signs.T).double() + signs.shape[1]) / 2
             self.kernel = agree if self.kernel is None else self.kernel + agree
         if self.wants_patterns:
             bits = np.packbits(positive.cpu().numpy(), axis=0)
             self.patterns.append(np.ascontiguousarray(bits.T))
 
-    def told(self) -> dict[str, Any]:
+    def results(self) -> dict[str, Any]:
         return {
             "kernel": None if self.kernel is None else self.kernel.cpu().numpy(),
             "patterns": np.concatenate(self.patterns) if self.patterns else None,
@@ -243,8 +251,8 @@ class _Codes(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 class _Outputs:
-    """Keeps the outputs of convolutions and linear layers, and hands copies on, since what comes
-    next may write into them."""
+    """Keeps the outputs of convolutions and linear layers, and passes copies on, since the next
+    layers may write into them."""
 
     def __init__(self, model: nn.Module | None) -> None:
         self.seen: list[tuple[nn.Module, Tensor]] = []
@@ -261,16 +269,16 @@ class _Outputs:
         return output.clone()
 
     def products(self, gradients: list[Tensor], count: int) -> list[Tensor]:
-        """A layer that ran several times (over time) is summed over its runs."""
+        """Outputs times gradients of each layer, summed over runs if it ran several times."""
         sums: dict[nn.Module, Tensor] = {}
         for (module, output), slope in zip(self.seen, gradients, strict=True):
-            both = samples_first(output.detach() * slope, count)
-            if both is None:
+            product = samples_first(output.detach() * slope, count)
+            if product is None:
                 continue
             if isinstance(module, CONVOLUTIONS):
-                channels = both.flatten(2).sum(2) if both.dim() > 2 else both
+                channels = product.flatten(2).sum(2) if product.dim() > 2 else product
             else:
-                channels = both.reshape(count, -1, both.shape[-1]).sum(1)
+                channels = product.reshape(count, -1, product.shape[-1]).sum(1)
             sums[module] = sums[module] + channels if module in sums else channels
         return list(sums.values())
 
@@ -283,7 +291,7 @@ class _Outputs:
 
 
 class _Source:
-    """What a Jacobian is taken by: the inputs, or the embedding of inputs that are indices."""
+    """What a Jacobian is taken with respect to: the inputs, or the embeddings of indices."""
 
     def __init__(self, model: nn.Module, inputs: Tree, wanted: bool) -> None:
         self.fed, self._tensor, self._hooks = inputs, None, list[Any]()
@@ -291,11 +299,11 @@ class _Source:
         numbers = next((t for t in leaves(inputs) if t.is_floating_point()), None)
         if wanted and numbers is not None:
             tensor = self._tensor = numbers.detach().clone().requires_grad_()
-            # A leaf may not be written into.
+            # A clone, since a model must not write into a leaf.
             self.fed = map_tensors(lambda t: tensor.clone() if t is numbers else t, inputs)
         elif wanted:
             self._hooks = [
-                module.register_forward_hook(self._looked_up)
+                module.register_forward_hook(self._record_lookup)
                 for module in model.modules()
                 if isinstance(module, TABLES)
             ]
@@ -307,15 +315,15 @@ class _Source:
         if self._tensor is None:
             raise CannotScore(
                 "jacobian",
-                "inputs that are numbers, or that an embedding looks up",
+                "inputs that are numbers, or indices of an embedding",
                 "neither",
                 "score by gradients of weights instead: grad_norm, snip, plain",
             )
         return self._tensor
 
-    def _looked_up(self, module: nn.Module, given: Any, output: Tensor) -> Tensor | None:
-        if self._tensor is not None or given[0].shape not in self._shapes:
-            return None  # the first table that is asked for the inputs themselves
+    def _record_lookup(self, module: nn.Module, args: Any, output: Tensor) -> Tensor | None:
+        if self._tensor is not None or args[0].shape not in self._shapes:
+            return None  # only the first embedding of the inputs themselves is used
         self._tensor = output if output.requires_grad else output.requires_grad_()
         return output.clone()
 

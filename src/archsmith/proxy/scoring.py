@@ -20,21 +20,24 @@ def score_proxies(
 ) -> dict[str, float]:
     """Scores of an untrained model by name, larger being better.
 
-    Passes through the model that several proxies need are run once. The model is left as it was,
-    and so are torch's global generators.
+    Passes through the model that several proxies need are run only once. The model and torch's
+    global generators are not changed.
+
+    >>> batch = Batch(inputs, targets, nn.functional.cross_entropy)
+    >>> score_proxies(model, batch, ["naswot", "synflow"])  # {"naswot": ..., "synflow": ...}
 
     Args:
-        model: any module; on any device.
+        model: any module, on any device.
         batch: inputs (n, ...), targets (n, ...) and their loss.
-        proxies: names, or proxies with settings of their own. One that ranks a set is refused.
-        seed: of random weights and inputs, where a proxy draws any.
+        proxies: names, or proxies with settings of their own, but none that rank a set.
+        seed: of random weights and inputs, for proxies that draw any.
 
     Raises:
-        CannotScore: a proxy is not defined for this model, or not for this batch; the score is
-            infinite or not a number.
+        CannotScore: a proxy is not defined for this model or this batch, or a score is infinite or
+            NaN.
         UnknownNameError: no such proxy.
     """
-    chosen = _single(named(proxies))
+    chosen = _refuse_sets(named(proxies))
     check_batch(batch, chosen)
     passes = Passes(model, batch, seed, frozenset().union(*(proxy.needs for proxy in chosen)))
     return {proxy.name: proxy.read(passes) for proxy in chosen}
@@ -46,55 +49,56 @@ def rank_by_proxies(
     """One number for each model of a set, (n,), larger being better.
 
     Args:
-        models: looked at one by one, so that a generator need not hold all of them.
+        models: scored one by one, so that a generator does not have to keep all of them.
         batch, seed: as for :func:`score_proxies`.
-        proxy: a name, or a proxy with settings of its own; for one that ranks a set its members
-            are scored and combined. A model that a member cannot score is worst by it.
+        proxy: a name, or a proxy with settings of its own; for one that ranks a set, the scores of
+            its members are combined. A model that a member cannot score ranks last by that member.
 
     Raises:
-        InputError: all models score alike, or none could be scored.
+        InputError: all models have the same score, or none could be scored.
+        UnknownNameError: no such proxy.
     """
-    (found,) = named([proxy])
-    members = found.members if isinstance(found, SetProxy) else (found.name,)
-    chosen = named(members) if isinstance(found, SetProxy) else [found]
+    (ranking,) = named([proxy])
+    members = ranking.members if isinstance(ranking, SetProxy) else (ranking.name,)
+    chosen = named(members) if isinstance(ranking, SetProxy) else [ranking]
     check_batch(batch, chosen)
     scores: dict[str, list[float]] = {name: [] for name in members}
-    why: dict[str, CannotScore] = {}
+    refusals: dict[str, CannotScore] = {}
     for model in models:
         for name, value in attempt(model, batch, chosen, seed).items():
             scores[name].append(-math.inf if isinstance(value, CannotScore) else value)
             if isinstance(value, CannotScore):
-                why[name] = value
+                refusals[name] = value
     for name, values in scores.items():
         if values and max(values) == -math.inf:
-            raise why[name]
-    if isinstance(found, SetProxy):
-        return found.combine(scores)
+            raise refusals[name]
+    if isinstance(ranking, SetProxy):
+        return ranking.combine(scores)
     check_scores(scores, members)
-    return np.array(scores[found.name])
+    return np.array(scores[ranking.name])
 
 
 def attempt(
     model: nn.Module, batch: Batch, proxies: Sequence[str | Proxy], seed: int = 0
 ) -> dict[str, float | CannotScore]:
-    """As :func:`score_proxies`, but what a proxy refuses to score is given as the refusal."""
-    chosen = _single(named(proxies))
+    """Like :func:`score_proxies`, but with the error in place of a score that a proxy refuses."""
+    chosen = _refuse_sets(named(proxies))
     check_batch(batch, chosen)
     passes = Passes(model, batch, seed, frozenset().union(*(proxy.needs for proxy in chosen)))
-    found: dict[str, float | CannotScore] = {}
+    scores: dict[str, float | CannotScore] = {}
     for proxy in chosen:
         try:
-            found[proxy.name] = proxy.read(passes)
+            scores[proxy.name] = proxy.read(passes)
         except CannotScore as refusal:
-            found[proxy.name] = refusal
-    return found
+            scores[proxy.name] = refusal
+    return scores
 
 
 def check_batch(batch: Batch, proxies: Sequence[Proxy]) -> None:
     """Refuse a batch that one of the proxies cannot read.
 
     Raises:
-        CannotScore: with the proxy and what it needs.
+        CannotScore: the message names the proxy and what it needs.
     """
     batch.check()
     for proxy in proxies:
@@ -102,7 +106,7 @@ def check_batch(batch: Batch, proxies: Sequence[Proxy]) -> None:
 
 
 def check_scores(scores: Mapping[str, Sequence[float]], members: Sequence[str]) -> None:
-    """Refuse scores of a set that say nothing.
+    """Refuse scores of a set that cannot be ranked.
 
     Minus infinity stands for an architecture that could not be scored.
 
@@ -125,12 +129,12 @@ def check_scores(scores: Mapping[str, Sequence[float]], members: Sequence[str]) 
                 f"scores of {member}",
                 "scores that differ within the set",
                 got,
-                "this proxy does not tell these architectures apart: take another one",
+                "this proxy does not distinguish these architectures: choose another one",
             )
 
 
-def _single(proxies: Sequence[Proxy | SetProxy]) -> list[Proxy]:
-    found: list[Proxy] = []
+def _refuse_sets(proxies: Sequence[Proxy | SetProxy]) -> list[Proxy]:
+    single: list[Proxy] = []
     for proxy in proxies:
         if isinstance(proxy, SetProxy):
             raise CannotScore(
@@ -139,5 +143,5 @@ def _single(proxies: Sequence[Proxy | SetProxy]) -> list[Proxy]:
                 "one model",
                 f"score by its members: {', '.join(proxy.members)}",
             )
-        found.append(proxy)
-    return found
+        single.append(proxy)
+    return single

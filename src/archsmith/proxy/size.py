@@ -1,4 +1,4 @@
-"""Proxies without data: how large a model is."""
+"""Proxies without data: the size of a model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Params(Proxy):
 class Flops(Proxy):
     """Floating-point operations of one example, a multiply-add being two.
 
-    Convolutions, matrix products and attention count, as in the static costs; AZ-NAS calls it
+    Convolutions, matrix products and attention count, as in the static costs; AZ-NAS calls this
     complexity.
     """
 

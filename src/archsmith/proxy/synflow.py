@@ -15,10 +15,10 @@ from .passes import Passes, gradient
 class SynFlow(Proxy):
     """Sum of |weight x gradient of R|, R being the sum of outputs for an input of ones.
 
-    In double precision, with the absolute value of every parameter, and with normalisation
-    bypassed: the paper bypasses BatchNorm, since flow is conserved only where layers are
-    homogeneous, and the same holds of the other normalisations. Where inputs are indices, what an
-    embedding looks up is taken to be ones. Batch and seed do not matter.
+    It is computed in double precision, with the absolute value of every parameter, and with
+    normalisation bypassed: the paper bypasses BatchNorm, since flow is conserved only in
+    homogeneous layers, and the same is true of other normalisation layers. If inputs are indices,
+    their embeddings are replaced by ones. Batch and seed do not matter.
     """
 
     name = "synflow"
@@ -36,12 +36,12 @@ class SynFlow(Proxy):
         with passes.running():
             output = first_tensor(call(model, fed))
             if output is None:
-                raise self.refuse("a model that gives a tensor", "none")
+                raise self.refuse("a model that returns a tensor", "none")
             slopes = gradient(output.sum(), list(weights.values()))
         pairs = zip(weights.values(), slopes, strict=True)
         return sum((w.detach() * g).abs().sum().item() for w, g in pairs)
 
 
 def _ones(inputs: Tensor) -> Tensor:
-    """Ones in place of numbers; indices as they are."""
+    """Ones in place of numbers; indices unchanged."""
     return torch.ones_like(inputs, dtype=torch.float64) if inputs.is_floating_point() else inputs

@@ -1,4 +1,4 @@
-"""Proxies of a set: several scores made into one by their ranks."""
+"""Proxies of a set: several scores combined into one by their ranks."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from .scoring import check_scores
 
 
 class Vote(SetProxy):
-    """Sum of the logarithms of ranks, weighted: an architecture that any member puts low is low.
+    """Weighted sum of the logarithms of ranks: an architecture that any member ranks low is low.
 
-    Ranks run from 1/n (worst) to 1 (best), equal scores sharing the mean of theirs. The default
-    members look at different things (channels that repeat each other, inputs that are treated
-    alike, the flow through the weights), cost half a forward and backward pass together, and agreed
-    best with accuracy among the votes of up to five that were tried on NAS-Bench-201.
+    Ranks run from 1/n (worst) to 1 (best); equal scores share their mean rank. The default members
+    measure different things (redundant channels, inputs that are treated alike, the flow through
+    the weights), cost half a forward and backward pass together, and agreed best with accuracy
+    among the votes of up to five members that were tried on NAS-Bench-201.
 
     Args:
         members: names of the proxies that vote.
-        weights: of the members; all alike without them.
+        weights: of the members; equal if not given.
 
     Raises:
         InputError: no members, or weights that do not fit them.

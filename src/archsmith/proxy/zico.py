@@ -15,14 +15,15 @@ from .passes import Passes, gradient
 
 
 class ZiCo(Proxy):
-    """Sum over layers of log(sum over weights of E|g| / std g), over batches.
+    """Sum over layers of log(sum over weights of E|g| / std g), with mean and deviation over
+    batches.
 
-    The batch is cut into ``batches`` parts, whose gradients g are compared. Weights whose gradient
-    does not vary are left out, and so are layers made of them. BatchNorm stays, by statistics of
-    each part.
+    The batch is split into ``batches`` parts, whose gradients g are compared. Weights whose
+    gradient does not vary are left out, and so are layers of only such weights. BatchNorm is kept,
+    with the statistics of each part.
 
     Args:
-        batches: parts; the paper takes 2.
+        batches: number of parts; the paper uses 2.
 
     Raises:
         InputError: fewer than 2 parts.
@@ -41,18 +42,18 @@ class ZiCo(Proxy):
         count = len(passes.batch)
         if count < 2 * self.batches:
             raise self.refuse(
-                f"{2 * self.batches} examples or more", str(count), "take a larger batch"
+                f"{2 * self.batches} examples or more", str(count), "use a larger batch"
             )
         model = passes.model
         weights = list(weights_of(model).values())
         ends = [count * i // self.batches for i in range(self.batches + 1)]
-        slopes = []
+        gradients = []
         for start, end in pairwise(ends):
             with passes.running():
                 loss = passes.loss(call(model, passes.fed(start, end)), start, end)
-                slopes.append(gradient(loss, weights))
+                gradients.append(gradient(loss, weights))
         total = 0.0
-        for parts in zip(*slopes, strict=True):
+        for parts in zip(*gradients, strict=True):
             stacked = torch.stack(parts).double()
             spread = stacked.std(dim=0, correction=0)
             varies = spread > 0

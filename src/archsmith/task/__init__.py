@@ -8,7 +8,7 @@ from .._support.errors import DataError, InputError
 from .._support.registry import Registry
 from .base import ReadOptions, Task
 
-#: Tasks; each place holds a subclass of :class:`~archsmith.task.base.Task`.
+#: Tasks by name; each entry refers to a subclass of :class:`~archsmith.task.base.Task`.
 tasks = Registry(
     "task",
     "archsmith.tasks",
@@ -27,40 +27,41 @@ tasks = Registry(
 
 
 def task(name: str | Task) -> Task:
-    """The task of this name; one that takes options has them behind a colon,
-    ``few-shot:ways=20,shots=5``. A task is given back as it is.
+    """The task of this name. Options follow the name after a colon, ``few-shot:ways=20,shots=5``.
+    A task object is returned unchanged.
 
     Raises:
-        UnknownNameError: with the nearest name.
-        InputError: options that the task does not take.
+        UnknownNameError: no task has this name; the message suggests the nearest one.
+        InputError: options that the task does not take, or ``"own"``, which cannot be opened by
+            name.
     """
     if isinstance(name, Task):
         return name
     if name == "own":
         raise InputError(
             "data",
-            "the objects that the study was begun with",
+            "the objects that the study was started with",
             "only its record",
-            "give the same call again: nas.search(space, data=..., loss=..., run=...)",
+            "repeat the same call: nas.search(space, data=..., loss=..., run=...)",
         )
     name, _, options = name.partition(":")
     kind = tasks.get(name)
     if options and not inspect.signature(kind).parameters:
         raise InputError(f"task {name}", "no options", repr(options))
-    found: Task = kind(options) if options else kind()
-    return found
+    opened: Task = kind(options) if options else kind()
+    return opened
 
 
 def task_for(source: str, options: ReadOptions | None = None) -> Task:
-    """The task that a source (a name or a path) is most surely meant for; of equals the first by
+    """The task that a source (a name or a path) is most likely meant for; ties go to the first by
     name.
 
     Args:
-        options: of these the target column matters: it decides between classes and values.
+        options: the target column matters, since it decides between classes and values.
 
     Raises:
         UnknownNameError: a name that is not registered.
-        DataError: nothing at the path, or nothing that a task reads.
+        DataError: nothing at the path, or nothing that any task can read.
     """
     from ..data.source import locate
 
@@ -69,7 +70,7 @@ def task_for(source: str, options: ReadOptions | None = None) -> Task:
     claims = [int(candidate.suits(source, options)) for candidate in candidates]
     surest = max(claims)
     if not surest:
-        read = dict.fromkeys(each.reads for each in candidates if each.reads)
+        read = dict.fromkeys(candidate.reads for candidate in candidates if candidate.reads)
         readable = "; ".join(["a name (see `archsmith list datasets`)", *read])
         raise DataError(source, readable, "something else", "choose the task by its name")
     return candidates[claims.index(surest)]

@@ -1,7 +1,7 @@
-"""The contract of a task: what every domain has to say, so that a domain is one file.
+"""The contract of a task: everything that a domain must define, so that one file adds a domain.
 
-What only some tasks can do stands in :mod:`archsmith.task.contracts`, and the engine asks for it by
-type; :class:`~archsmith.task.tensor.TensorTask` is where most tasks begin.
+Abilities of only some tasks are defined in :mod:`archsmith.task.contracts`, and the engine checks
+for them by type; most tasks derive from :class:`~archsmith.task.tensor.TensorTask`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 
 class Task(ABC):
-    """What is learned. One subclass a domain, in one file, registered in ``archsmith.task``.
+    """What is learned. One subclass per domain, in one file, registered in ``archsmith.task``.
 
-    A task holds no state: data carries what is known about it in ``Data.facts``. Inputs, outputs
-    and targets are trees: tensors, or tuples, lists and mappings of them, with the examples in the
-    first dimension of each (``_support/trees.py``). Ragged parts are padded, beside their lengths.
+    A task holds no state: what is known about the data is in ``Data.facts``. Inputs, outputs and
+    targets are trees: tensors, or tuples, lists and mappings of tensors, with the examples in the
+    first dimension of each (``_support/trees.py``). Ragged parts are padded and come with their
+    lengths.
     """
 
     #: Name on the command line.
@@ -40,24 +41,24 @@ class Task(ABC):
     #: Name of the ready space that fits when none is given.
     default_space: ClassVar[str]
 
-    #: What it reads, for messages; empty where it is asked for by name alone.
+    #: What it reads, for messages; empty for a task that is only chosen by name.
     reads: ClassVar[str] = ""
-    #: Examples that a model is judged on at a time; fewer where outputs are large.
+    #: Batch size of evaluation; smaller where outputs are large.
     judged_at_once: ClassVar[int] = 512
 
     @abstractmethod
     def suits(self, source: str, options: ReadOptions | None = None) -> int:
-        """How surely such a source (a name or a path) is meant for this task, without reading it
-        whole: 0 (``False``) if the task does not read it, 1 (``True``) if it does, 2 if the source
-        says by itself that it is meant for such a task, whatever else could be read into it."""
+        """How certain it is that a source (a name or a path) is meant for this task, without
+        reading all of it: 0 (``False``) if the task does not read it, 1 (``True``) if it does, 2 if
+        the source itself shows that it is meant for this task, even if others could read it."""
 
     @abstractmethod
     def read(self, source: str, options: ReadOptions) -> Data:
         """Read and split the data. Raises :class:`~archsmith._support.errors.DataError`."""
 
     def uses(self, source: str) -> frozenset[str] | None:
-        """Names of the :class:`ReadOptions` that it reads such a source by, beside those of the
-        split; ``None`` where it does not say."""
+        """Names of the :class:`ReadOptions` that affect how it reads such a source, in addition to
+        those of the split; ``None`` if unknown."""
         return None
 
     @abstractmethod
@@ -66,10 +67,10 @@ class Task(ABC):
 
     @abstractmethod
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Any:
-        """Prepared model inputs of zeros, on the CPU, for tracing and costs: a tree."""
+        """Prepared model inputs filled with zeros, on the CPU, for tracing and costs: a tree."""
 
     def expect_outputs(self, outputs: Any, facts: Mapping[str, Any]) -> None:  # noqa: B027
-        """Raises ValueError where a model's outputs are not what the task needs."""
+        """Raises ValueError if a model's outputs do not have the form that the task needs."""
 
     @abstractmethod
     def recipe(self, data: Data) -> Recipe:
@@ -77,7 +78,7 @@ class Task(ABC):
 
     @abstractmethod
     def search_fidelity(self, data: Data) -> Fidelity:
-        """What one trial of a search spends by default."""
+        """The default training budget of one trial in a search."""
 
     @abstractmethod
     def prepare(self, inputs: Any, facts: Mapping[str, Any]) -> Any:
@@ -87,15 +88,16 @@ class Task(ABC):
     def prepare_batch(
         self, batch: Batch, facts: Mapping[str, Any], noise: torch.Generator | None = None
     ) -> Batch:
-        """A raw batch as :meth:`loss` takes it, on the device that it is on.
+        """Prepare a raw batch for :meth:`loss`, on the device of the batch.
 
         Args:
-            noise: what the augmentation of inputs and targets draws from; none without.
+            noise: random generator of the augmentation of inputs and targets; without it nothing is
+                augmented.
         """
 
     @abstractmethod
     def loss(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
-        """Scalar training loss of a model on a prepared batch."""
+        """The training loss of a model on a prepared batch, a scalar tensor."""
 
     @abstractmethod
     def meter(self, facts: Mapping[str, Any]) -> Meter:

@@ -1,4 +1,4 @@
-"""What detection works with: targets, their augmentation, a meter, and the deployed module."""
+"""The parts of detection: targets, their augmentation, a meter, and the deployed module."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from ..metric.boxes import area, detection_loss, found
 from ..metric.precision import OVERLAPS, Seen, average_precision
 from .values import Meter
 
-#: Of an object that augmentation moves across the rim, the share that must still be seen.
-_SEEN = 0.3
+#: An object that augmentation moves across the image border stays a target if at least this share
+#: of it is still visible.
+_MIN_VISIBLE = 0.3
 
 
 class Deployed(nn.Module):
@@ -33,12 +34,13 @@ class Deployed(nn.Module):
 
 
 class DetectionMeter(Meter):
-    """``map``, the mean over classes and over overlaps from 0.5 to 0.95 of COCO's average precision
-    at 101 recalls; ``map50``, that at an overlap of 0.5; the mean loss.
+    """``map``, COCO's average precision at 101 recalls, averaged over classes and over overlaps
+    (intersection over union) from 0.5 to 0.95; ``map50``, the same at an overlap of 0.5; and the
+    mean loss.
 
     Args:
-        classes: how many there are; one that no image has does not count.
-        most: objects that are looked at in an image.
+        classes: number of classes; a class that no image contains is left out of the mean.
+        most: highest number of detections that are evaluated per image.
     """
 
     def __init__(self, classes: int, most: int) -> None:
@@ -49,9 +51,11 @@ class DetectionMeter(Meter):
     def update(self, outputs: Any, targets: Any) -> None:
         heat, sides = outputs["heat"], outputs["sides"]
         self.loss += float(detection_loss(heat, sides, targets)) * len(heat)
-        given = [tensor.cpu().numpy() for tensor in found(heat, sides, self.most)]
+        predictions = [tensor.cpu().numpy() for tensor in found(heat, sides, self.most)]
         true = [targets[name].cpu().numpy() for name in ("boxes", "classes", "count")]
-        for boxes, scores, classes, true_boxes, true_classes, n in zip(*given, *true, strict=True):
+        for boxes, scores, classes, true_boxes, true_classes, n in zip(
+            *predictions, *true, strict=True
+        ):
             kept = scores > 0
             self.images.append(
                 Seen(
@@ -64,9 +68,9 @@ class DetectionMeter(Meter):
             )
 
     def result(self) -> dict[str, float]:
-        given = average_precision(self.images, self.classes)
-        present = ~np.isnan(given[0])
-        by_overlap = given[:, present].mean(1) if present.any() else np.zeros(len(OVERLAPS))
+        precisions = average_precision(self.images, self.classes)
+        present = ~np.isnan(precisions[0])
+        by_overlap = precisions[:, present].mean(1) if present.any() else np.zeros(len(OVERLAPS))
         return {
             "map": float(by_overlap.mean()),
             "map50": float(by_overlap[0]),
@@ -81,8 +85,8 @@ def augmented(
     mirror: bool,
     turn: bool,
 ) -> Batch:
-    """Images shifted by up to an eighth (the rim repeated), mirrored and turned upside down, and
-    their boxes with them. What is moved out of the image is no target any more."""
+    """Images shifted by up to an eighth (border pixels repeated), mirrored and turned upside down,
+    together with their boxes. An object that is moved out of the image is no longer a target."""
     count, _, height, width = images.shape
     boxes, device = targets["boxes"], images.device
     places, moved = [], []
@@ -99,18 +103,19 @@ def augmented(
     whole = torch.stack([moved[0], moved[2], moved[1], moved[3]], dim=-1)
     cut = whole.clamp(0, 1)
     present = torch.arange(boxes.shape[1], device=device) < targets["count"][:, None]
-    present &= area(cut) > _SEEN * area(whole)
+    present &= area(cut) > _MIN_VISIBLE * area(whole)
     order = (~present).to(torch.int8).argsort(dim=1, stable=True)
-    left = {
+    remaining = {
         "boxes": cut.gather(1, order[..., None].expand_as(cut)),
         "classes": targets["classes"].gather(1, order),
         "count": present.sum(1),
     }
-    return Batch(shifted.permute(0, 3, 1, 2), left)
+    return Batch(shifted.permute(0, 3, 1, 2), remaining)
 
 
 def padded(read: Boxed) -> dict[str, Tensor]:
-    """Boxes as shares, those of each image side by side, filled up with zeros."""
+    """Boxes as shares of width and height, grouped by image and padded with zeros: ``boxes``
+    float32 (n, m, 4), ``classes`` int64 (n, m) and ``count`` int64 (n,)."""
     count = np.bincount(read.owners, minlength=len(read.images))
     most = max(1, int(count.max()))
     order = np.argsort(read.owners, kind="stable")

@@ -1,4 +1,4 @@
-"""What detections look like: images with the boxes that are true and those that were found."""
+"""Pictures of detections: images with their true and their predicted boxes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .picture import INK, PAPER, SCALE, font, shortened
 
-#: Of the classes, in turn; apart for those who tell red from green badly, too.
+#: Colours of the classes, in turn; distinguishable with red-green colour blindness, too.
 COLOURS = ("#d55e00", "#0072b2", "#8a3ffc", "#e69f00", "#56b4e9", "#cc79a7", "#009e73")
 TRUE = "#ffffff"
 _GROUND = "#4a5260"
@@ -27,45 +27,47 @@ def box_grid(
     class_names: Sequence[str],
     most: int = 6,
 ) -> Image.Image:
-    """Images as they were before they were stretched, with true boxes in white and what was found
-    in the colour of its class.
+    """Images in their original proportions, with true boxes in white and predicted boxes in the
+    colour of their class.
 
     Args:
         images: uint8 (n, 3, size, size).
         sizes: int64 (n, 2), width and height.
-        true, given: of each image.
-        most: how many are shown, the first ones.
+        true, given: true and predicted boxes of each image.
+        most: how many images are shown, starting with the first.
     """
     side, gap, margin, top = 230 * SCALE, 10 * SCALE, 20 * SCALE, 48 * SCALE
     drawn = [
-        _drawn(images[n], sizes[n].tolist(), true[n], given[n], side)
+        _draw_boxes(images[n], sizes[n].tolist(), true[n], given[n], side)
         for n in range(min(most, len(images)))
     ]
     columns = min(3, max(1, len(drawn)))
     lines = -(-len(drawn) // columns) or 1
-    high = max((each.height for each in drawn), default=side)
+    high = max((picture.height for picture in drawn), default=side)
     width = 2 * margin + columns * (side + gap) - gap
     sheet = Image.new("RGB", (width, top + lines * (high + gap) + margin), PAPER)
     _legend(sheet, margin, class_names)
-    for n, each in enumerate(drawn):
+    for n, picture in enumerate(drawn):
         line, column = divmod(n, columns)
         x, y = margin + column * (side + gap), top + line * (high + gap)
-        sheet.paste(each, (x + (side - each.width) // 2, y + (high - each.height) // 2))
+        sheet.paste(picture, (x + (side - picture.width) // 2, y + (high - picture.height) // 2))
     return sheet
 
 
-def _drawn(pixels: Tensor, size: list[int], true: Boxes, given: Boxes, side: int) -> Image.Image:
+def _draw_boxes(
+    pixels: Tensor, size: list[int], true: Boxes, predicted: Boxes, side: int
+) -> Image.Image:
     scale = side / max(size)
-    wanted = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
+    shown_size = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     array = np.ascontiguousarray(pixels.cpu().numpy().transpose(1, 2, 0))
-    image = Image.fromarray(array).resize(wanted, Image.Resampling.BILINEAR)
+    image = Image.fromarray(array).resize(shown_size, Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(image)
-    ends = np.array([*wanted, *wanted]) - 1
+    ends = np.array([*shown_size, *shown_size]) - 1
     for box in true[0].tolist():
-        # A dark line beside the white one, for white things on white ground.
+        # A dark line next to the white one keeps the box visible on a white background.
         draw.rectangle(tuple(np.array(box) * ends + [-1, -1, 1, 1]), outline=_GROUND)
         draw.rectangle(tuple(np.array(box) * ends), outline=TRUE, width=SCALE)
-    for box, number in zip(given[0].tolist(), given[1].tolist(), strict=True):
+    for box, number in zip(predicted[0].tolist(), predicted[1].tolist(), strict=True):
         colour = COLOURS[number % len(COLOURS)]
         low, high = np.array(box[:2]) * ends[:2], np.array(box[2:]) * ends[2:]
         if (high >= low).all():

@@ -1,4 +1,4 @@
-"""What image and tabular classification share: loss, meter, deployed form, answers."""
+"""What image and tabular classification share: loss, meter, deployed module, answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ METRICS = (Metric("accuracy", "", "maximize"), Metric("loss", "", "minimize"))
 
 
 def expect_shape(outputs: Tensor, shape: tuple[int, ...]) -> None:
-    """Raises ValueError where a model's outputs have another shape than the task needs."""
+    """Raises ValueError if a model's outputs do not have the shape that the task needs."""
     if tuple(outputs.shape) != shape:
         raise ValueError(f"the model gave outputs of shape {tuple(outputs.shape)}, not {shape}")
 
@@ -41,7 +41,7 @@ class ClassMeter(Meter):
         expect_shape(outputs, (len(targets), self.classes))
         correct = (outputs.argmax(1) == targets).sum()
         loss = F.cross_entropy(outputs.float(), targets, reduction="sum")
-        # Added up where the outputs are: one transfer at the end, not one a batch.
+        # Added up on the device of the outputs: one transfer at the end, not one per batch.
         self.sums = self.sums.to(outputs.device) + torch.stack([correct.double(), loss.double()])
         self.count += len(targets)
 
@@ -51,7 +51,7 @@ class ClassMeter(Meter):
 
 
 def class_parts(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Whether each example is right, and its cross entropy."""
+    """Whether each example (n,) is classified correctly, and its cross entropy (n,)."""
     right = outputs.argmax(1) == targets
     return {
         "accuracy": right.float(),
@@ -84,14 +84,14 @@ def describe_classes(outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str
 
 
 def classes_of(part: Split) -> Tensor:
-    """The class (n,) of each example; of a part that has them."""
+    """The class (n,) of each example of a labelled part."""
     labels = part.labels
     assert labels is not None
     return labels
 
 
 def check_classes(train: Split, names: Sequence[str], where: str) -> None:
-    """Raises DataError where a class has nothing to train on."""
+    """Raises DataError if a class has no training examples."""
     counts = torch.bincount(classes_of(train), minlength=len(names)).tolist()
     empty = [name for name, count in zip(names, counts, strict=True) if count == 0]
     if empty:
@@ -100,7 +100,7 @@ def check_classes(train: Split, names: Sequence[str], where: str) -> None:
 
 
 def class_lines(train: Split, names: Sequence[str]) -> str:
-    """How many classes there are and how many training examples they have, for people."""
+    """A readable line: how many classes there are, and how many training examples they have."""
     counts = torch.bincount(classes_of(train), minlength=len(names)).tolist()
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     low, high = min(counts), max(counts)
@@ -109,5 +109,6 @@ def class_lines(train: Split, names: Sequence[str]) -> str:
 
 
 def two(part: Split) -> Tree:
-    """The first two raw inputs; one is doubled, since an exporter takes batch 1 for a constant."""
+    """The first two raw inputs. A single one is repeated, since an exporter treats a batch size of
+    1 as a constant."""
     return part.take(torch.tensor([0, min(1, len(part) - 1)])).inputs

@@ -1,4 +1,4 @@
-"""What only some tasks can do. The engine asks for each by type, never by name."""
+"""Abilities of only some tasks. The engine checks for each of them by type, never by name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class OutputLoss(ABC):
-    """The loss follows from a model's outputs and prepared targets; zero-cost proxies need that."""
+    """The loss is a function of outputs and prepared targets, as zero-cost proxies require."""
 
     @abstractmethod
     def criterion(self, outputs: Any, targets: Any, smoothing: float = 0.0) -> Tensor:
@@ -28,8 +28,8 @@ class OutputLoss(ABC):
 
 
 class Distillation(ABC):
-    """Outputs can be held against those of a teacher. Without it paths of a supernet that would
-    learn from a larger one learn from the targets."""
+    """Outputs can be compared with those of a teacher. In a task without it, paths of a supernet
+    that would learn from a larger path learn from the targets instead."""
 
     @abstractmethod
     def imitation(self, outputs: Any, teacher: Any, targets: Any) -> Tensor:
@@ -37,25 +37,26 @@ class Distillation(ABC):
 
 
 class LearnedLoss(ABC):
-    """The loss may have parameters of its own, which are trained beside the model and dropped."""
+    """The loss may have parameters of its own, which are trained along with the model and then
+    discarded."""
 
     @abstractmethod
     def learned_loss(self, facts: Mapping[str, Any], dim: Callable[[], int]) -> nn.Module | None:
-        """A loss of outputs and targets, in place of :meth:`Task.loss`; ``None`` for that one.
+        """A loss of outputs and targets that replaces :meth:`Task.loss`; ``None`` to keep that one.
 
         Args:
-            dim: tells the size of the model's outputs, (n, dim).
+            dim: returns the size of the model's outputs, (n, dim).
         """
 
     @abstractmethod
     def expect_shared(self) -> None:
-        """Raises InputError where its loss cannot train weights that many architectures share."""
+        """Raises InputError if its loss cannot train weights that many architectures share."""
 
 
 class BatchSampling(ABC):
     """The loss needs certain examples together (pairs of a class, views of one image)."""
 
-    #: Whether a model can be judged on training examples that are not augmented.
+    #: Whether a model can be evaluated on training examples without augmentation.
     judged_as_is: ClassVar[bool] = True
 
     @abstractmethod
@@ -69,25 +70,25 @@ class BatchSampling(ABC):
     ) -> Sequence[Tensor]:
         """The examples of each step of an epoch.
 
-        How many steps there are does not depend on the generator.
+        The number of steps does not depend on the generator.
 
         Args:
             index: (n,) int64 indices of the examples that may be drawn.
             train: the training part.
             size: the recipe's batch size.
-            facts: of the data; without them nothing is known of classes but their numbers.
+            facts: of the data; without them only the numbers of the classes are known.
         """
 
     def holdout_indices(self, train: Split, share: float, seed: int) -> Tensor:
-        """Ascending indices of training examples that are not trained on but judged by.
+        """Ascending indices of training examples that are held out for evaluation.
 
-        In proportion of the classes; a task that judges by other classes keeps back whole ones.
+        Classes keep their proportions; a task that evaluates on other classes holds out whole ones.
 
         Args:
             share: of the examples, from 0 up to, not including, 1.
 
         Raises:
-            InputError: too few to keep some back.
+            InputError: too few examples to hold some out.
         """
         from ..data.partition import holdout
 
@@ -95,12 +96,12 @@ class BatchSampling(ABC):
 
 
 class ExampleMetrics(ABC):
-    """Some metrics are means over examples, so that two models can be compared on the same ones."""
+    """Some metrics are means over examples, so two models can be compared example by example."""
 
     @abstractmethod
     def parts(self, outputs: Any, targets: Any, facts: Mapping[str, Any]) -> dict[str, Tensor]:
-        """What each example (n,) has in metrics that are means: 1 or 0 for ``accuracy``, its
-        square for ``rmse``.
+        """The value of each example (n,) for metrics that are means: 1 or 0 for ``accuracy``, the
+        squared error for ``rmse``.
 
         Args:
             targets: raw.
@@ -108,7 +109,7 @@ class ExampleMetrics(ABC):
 
 
 class Deployment(ABC):
-    """Models can be exported with what stands before and behind them, and asked about files."""
+    """Models can be exported with their pre- and post-processing, and can predict from files."""
 
     @abstractmethod
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
@@ -116,50 +117,50 @@ class Deployment(ABC):
 
     @abstractmethod
     def signature(self, data: Data) -> Signature:
-        """What :meth:`deployable` takes and gives, with an example from the validation part."""
+        """Inputs and outputs of :meth:`deployable`, with an example from the validation part."""
 
     @abstractmethod
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Any:
         """Raw inputs (a batch) from a user's file."""
 
     def names_in(self, path: Path) -> Sequence[str] | None:
-        """What the examples of an input are called, in order, where it has files of their own."""
+        """Names of the examples of an input, in order, if each has a name of its own (a file)."""
         return None
 
     @abstractmethod
     def describe(self, outputs: Any, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Deployed outputs as JSON values, one an example (class, probability, ...)."""
+        """Deployed outputs as JSON values, one per example (class, probability, ...)."""
 
 
 class Pictures(ABC):
-    """Predictions of a deployed model can be looked at."""
+    """Predictions of a deployed model can be shown as a picture."""
 
     @abstractmethod
     def picture(
         self, inputs: Any, targets: Any, outputs: Any, facts: Mapping[str, Any]
     ) -> Image.Image:
-        """Raw inputs, true targets and deployed outputs, as a picture."""
+        """A picture of raw inputs, true targets and deployed outputs."""
 
 
 class Unlabelled(ABC):
-    """Inputs are read in another way than for their labels."""
+    """Inputs are read without their labels, or with labels of another kind."""
 
     @abstractmethod
     def labelled(self) -> Task:
-        """The task that reads such inputs with their labels, each example once."""
+        """The task that reads the same inputs with their labels, each example once."""
 
 
 def deployment_of(task: Task) -> Deployment:
-    """The task, as one whose models can be exported.
+    """The task, if its models can be exported.
 
     Raises:
-        InputError: it is not.
+        InputError: the models of this task cannot be exported.
     """
     if not isinstance(task, Deployment):
         raise InputError(
             f"task {task.name}",
-            "one whose models can be exported",
-            "one that does not say how",
-            "take the trained module itself: result.best.model",
+            "a task whose models can be exported",
+            "a task that does not define how",
+            "use the trained module itself: result.best.model",
         )
     return task

@@ -1,4 +1,4 @@
-"""Greedy translation by a model that tells the next token: how it is judged, and deployed."""
+"""Greedy translation by a model that predicts the next token: its evaluation and deployment."""
 
 from __future__ import annotations
 
@@ -17,55 +17,56 @@ from ..zoo.seq2seq import Incremental
 from .base import Meter
 from .classify import expect_shape
 
-#: Pairs that are judged at a time: logits of many sentences take gigabytes.
-_JUDGED = 64
+#: Pairs that are evaluated at a time: logits of many sentences take gigabytes.
+_CHUNK = 64
 
 
 def trimmed(tokens: Tensor) -> Tensor:
-    """Without the last columns that are padding in every row; one column stays."""
+    """The tokens without trailing columns that are padding in every row; at least one column."""
     used = (tokens != PAD).any(0).nonzero()
     return tokens[:, : int(used[-1]) + 1 if len(used) else 1]
 
 
 def shifted(targets: Tensor) -> Tensor:
-    """What a decoder sees when it is to tell ``targets``: the begin, and all but their last."""
+    """Inputs of a decoder that is to predict ``targets``: the begin token, then all but the last
+    target."""
     begin = torch.full_like(targets[:, :1], BEGIN)
-    # The end is told and never seen.
+    # The end token is predicted, but it is never an input.
     return torch.cat([begin, targets[:, :-1].masked_fill(targets[:, :-1] == END, PAD)], 1)
 
 
 def chosen(logits: Tensor) -> Tensor:
-    """The likeliest token (n,) of logits (n, vocabulary); padding and the begin are no answers."""
+    """The likeliest token (n,) of logits (n, vocabulary), never padding or the begin token."""
     return logits[:, END:].argmax(-1) + END
 
 
 @torch.no_grad()
 def translate(model: nn.Module, source: Tensor, steps: int) -> Tensor:
-    """Greedy translations: int64 (n, steps), each up to its end, and padding behind it.
+    """Greedy translations: int64 (n, steps), each up to its end token, then padding.
 
     Args:
         model: takes a source and the beginning of a target, in evaluation mode.
         source: (n, length).
-        steps: most tokens of a translation.
+        steps: highest number of tokens of a translation.
     """
-    found = torch.full((len(source), steps), PAD, dtype=torch.int64, device=source.device)
-    going = torch.arange(len(source), device=source.device)
+    translations = torch.full((len(source), steps), PAD, dtype=torch.int64, device=source.device)
+    unfinished = torch.arange(len(source), device=source.device)
     best = torch.full((len(source),), BEGIN, dtype=torch.int64, device=source.device)
     decoder = model if isinstance(model, Incremental) else _FromTheBeginning(model)
     state = decoder.begin(trimmed(source))
     for step in range(steps):
         logits, state = decoder.advance(state, best)
         best = chosen(logits)
-        found[going, step] = best
-        stay = best != END
-        going, best, state = going[stay], best[stay], take(state, stay)
-        if not len(going):
+        translations[unfinished, step] = best
+        continues = best != END
+        unfinished, best, state = unfinished[continues], best[continues], take(state, continues)
+        if not len(unfinished):
             break
-    return found
+    return translations
 
 
 class _FromTheBeginning(Incremental):
-    """Any model of a source and a target: it sees all of both in each step."""
+    """Decoding for any model of a source and a target: each step runs it on all tokens so far."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -74,9 +75,9 @@ class _FromTheBeginning(Incremental):
         return source, source[:, :0]
 
     def advance(self, state: Any, token: Tensor) -> tuple[Tensor, Any]:
-        source, told = state
-        told = torch.cat([told, token[:, None]], 1)
-        return call(self.model, (source, told))[:, -1], (source, told)
+        source, prefix = state
+        prefix = torch.cat([prefix, token[:, None]], 1)
+        return call(self.model, (source, prefix))[:, -1], (source, prefix)
 
 
 class Translator(nn.Module):
@@ -92,38 +93,38 @@ class Translator(nn.Module):
         return translate(self.model, source, self.steps)
 
     def _exported(self, source: Tensor) -> Tensor:
-        """The same as :func:`translate` in a loop of fixed shapes, which a graph can hold: one
-        body, whatever the number of steps."""
+        """The same as :func:`translate`, as a loop of fixed shapes that a graph can represent: one
+        loop body for any number of steps."""
         places = torch.arange(self.steps + 1, device=source.device)
-        # Not len, which makes a constant of the size.
-        told = torch.where(places == 0, BEGIN, PAD).expand(source.shape[0], -1).clone()
+        # Not len, which would make the batch size a constant of the graph.
+        tokens = torch.where(places == 0, BEGIN, PAD).expand(source.shape[0], -1).clone()
         open_ = torch.ones_like(source[:, 0], dtype=torch.bool)
 
-        def goes_on(step: Tensor, told: Tensor, open_: Tensor) -> Tensor:
+        def goes_on(step: Tensor, tokens: Tensor, open_: Tensor) -> Tensor:
             return (step < self.steps) & open_.any()
 
-        def advance(step: Tensor, told: Tensor, open_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            logits = call(self.model, (source, told))
+        def advance(step: Tensor, tokens: Tensor, open_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            logits = call(self.model, (source, tokens))
             here = (places == step)[None, :, None]
             best = chosen(torch.where(here, logits, 0.0).sum(1))
             best = torch.where(open_, best, PAD)
-            # Behind an end the model may see what it likes: nothing is told any more.
-            told = torch.where(places == step + 1, best[:, None], told)
-            return step + 1, told, open_ & (best != END)
+            # After the end token the inputs do not matter: only padding is returned.
+            tokens = torch.where(places == step + 1, best[:, None], tokens)
+            return step + 1, tokens, open_ & (best != END)
 
         start = torch.zeros((), dtype=torch.int64, device=source.device)
-        _, told, _ = while_loop(goes_on, advance, (start, told, open_))  # type: ignore[no-untyped-call]
-        found: Tensor = told[:, 1:].clone()
-        return found
+        _, tokens, _ = while_loop(goes_on, advance, (start, tokens, open_))  # type: ignore[no-untyped-call]
+        translations: Tensor = tokens[:, 1:].clone()
+        return translations
 
 
 class TranslationMeter(Meter):
-    """BLEU (0 to 100) of greedy translations; accuracy (0 to 1) and mean cross entropy of each
-    token, told with the true ones before it.
+    """BLEU (0 to 100) of greedy translations; accuracy (0 to 1) and mean cross entropy of the
+    tokens, each predicted from the true ones before it (teacher forcing).
 
     Args:
-        steps: most tokens of a translation.
-        decoded: sentences that are translated, the first ones; 0 for all.
+        steps: highest number of tokens of a translation.
+        decoded: number of sentences that are translated for BLEU, from the first; 0 for all.
     """
 
     def __init__(self, words: Subwords, steps: int, decoded: int = 0) -> None:
@@ -134,14 +135,14 @@ class TranslationMeter(Meter):
 
     def see(self, model: nn.Module, batch: Batch) -> None:
         sources = batch.inputs[0]
-        for start in range(0, len(sources), _JUDGED):
-            part = slice(start, start + _JUDGED)
+        for start in range(0, len(sources), _CHUNK):
+            part = slice(start, start + _CHUNK)
             source, targets = trimmed(sources[part]), trimmed(batch.targets[part])
             self.update(call(model, (source, shifted(targets))), targets)
             left = self.decoded - len(self.found) if self.decoded else len(source)
             if left > 0:
-                told = translate(model, source[:left], self.steps)
-                self.found += [self.words.decode(row) for row in told.tolist()]
+                translations = translate(model, source[:left], self.steps)
+                self.found += [self.words.decode(row) for row in translations.tolist()]
                 self.wanted += [self.words.decode(row) for row in targets[:left].tolist()]
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:

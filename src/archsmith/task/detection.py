@@ -1,4 +1,4 @@
-"""Detection: a box and a class for each object in an image."""
+"""Object detection: a box and a class for each object in an image."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ from .image import Normalise, may_mirror
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Score from which an object is told of.
-_TOLD = 0.3
+#: Lowest score of an object that is reported.
+_MIN_SCORE = 0.3
 
 
 @dataclass(frozen=True)
 class DetectionOptions:
-    """What stands behind the name of the task: ``detection:size=320``.
+    """Options after the name of the task: ``detection:size=320``.
 
     Attributes:
         size: height and width that images are stretched to, in pixels.
-        upright: whether up and down differ; where not (microscopy, pictures from above), images are
-            turned upside down, too.
-        most: objects that are found in an image.
+        upright: whether up and down differ; if not (microscopy, aerial images), augmentation also
+            turns images upside down.
+        most: highest number of objects that are detected in an image.
 
     Raises:
-        InputError: a number out of its range.
+        InputError: a number outside its range.
     """
 
     size: int = 160
@@ -58,19 +58,19 @@ class DetectionOptions:
             "size": (32 <= self.size <= 2048, "from 32 to 2048 pixels"),
             "most": (1 <= self.most <= 1000, "from 1 to 1000"),
         }
-        for name, (holds, wanted) in rules.items():
+        for name, (holds, expected) in rules.items():
             if not holds:
-                raise InputError(f"detection, {name}", wanted, f"{getattr(self, name)}")
+                raise InputError(f"detection, {name}", expected, f"{getattr(self, name)}")
 
 
 class Detection(Task, OutputLoss, Deployment, Pictures):
-    """Boxes around objects, and their classes.
+    """Boxes around objects, and the classes of the objects.
 
     Raw inputs are ``images``, uint8 (n, 3, size, size), and ``sizes``, int64 (n, 2), their width
-    and height before they were stretched. A model takes the prepared images and gives ``heat``
+    and height before they were stretched. A model takes the prepared images and returns ``heat``
     (n, classes, h, w) and ``sides`` (n, 4, h, w), as :func:`~archsmith.metric.boxes.detection_loss`
     takes them. Targets are ``boxes`` (n, m, 4), shares of width and height, ``classes`` (n, m), and
-    how many of them there are, ``count`` (n,).
+    the number of boxes of each image, ``count`` (n,).
 
     Args:
         options: as text, see :class:`DetectionOptions`.
@@ -84,8 +84,8 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(DetectionOptions, options, "detection")
-        said = told(self.options)
-        self.name = "detection" + (f":{said}" if said else "")  # type: ignore[misc]
+        chosen = told(self.options)
+        self.name = "detection" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
         place = locate(source)
@@ -139,16 +139,16 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
         return torch.zeros(batch, facts["channels"], facts["height"], facts["width"])
 
     def expect_outputs(self, outputs: Any, facts: Mapping[str, Any]) -> None:
-        wanted = f"heat (n, {facts['classes']}, h, w) and sides (n, 4, h, w) by these names"
+        expected = f"heat (n, {facts['classes']}, h, w) and sides (n, 4, h, w) by these names"
         if not isinstance(outputs, Mapping) or {*outputs} != {"heat", "sides"}:
-            raise ValueError(f"the model does not give {wanted}")
+            raise ValueError(f"the model does not give {expected}")
         heat, sides = tuple(outputs["heat"].shape), tuple(outputs["sides"].shape)
         fits = heat[1:2] == (facts["classes"],) and sides == (heat[0], 4, *heat[2:])
         if len(heat) != 4 or not fits:
-            raise ValueError(f"the model gave {heat} and {sides}, not {wanted}")
+            raise ValueError(f"the model gave {heat} and {sides}, not {expected}")
 
     def recipe(self, data: Data) -> Recipe:
-        # So many steps that a few hundred images are seen often enough, and thousands not too long.
+        # Enough steps for a few hundred images, without taking too long for thousands.
         epochs = max(12, min(60, 12_000 // len(data.train)))
         return Recipe(epochs=epochs, batch_size=8, lr=2e-3, weight_decay=0.05, augment=True)
 
@@ -175,8 +175,8 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
         return self.criterion(call(model, batch.inputs), batch.targets, smoothing)
 
     def criterion(self, outputs: Any, targets: Any, smoothing: float = 0.0) -> Tensor:
-        """The loss of centres and boxes. What is near to a centre is no full miss already, so that
-        there is nothing to smooth."""
+        """The loss of centres and boxes. ``smoothing`` is ignored: the targets near a centre are
+        soft already."""
         return detection_loss(outputs["heat"], outputs["sides"], targets)
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
@@ -224,7 +224,7 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
                     "score": float(scores[n]),
                     "box": [round(value, 1) for value in boxes[n].tolist()],
                 }
-                for n in best[scores[best] >= _TOLD]
+                for n in best[scores[best] >= _MIN_SCORE]
             ]
             answers.append({"objects": objects})
         return answers
@@ -236,7 +236,7 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
 
         boxes, scores, classes = outputs
         shares = boxes / inputs["sizes"].repeat(1, 2)[:, None]
-        kept = [score >= _TOLD for score in scores]
+        kept = [score >= _MIN_SCORE for score in scores]
         count = targets["count"].tolist()
         return box_grid(
             inputs["images"],
@@ -256,7 +256,7 @@ def _spread(images: Tensor) -> dict[str, list[float]]:
     spread = [float(channel.std(correction=0)) for channel in values]
     return {
         "mean": [float(channel.mean()) for channel in values],
-        "std": [each if each > 1e-6 else 1.0 for each in spread],
+        "std": [std if std > 1e-6 else 1.0 for std in spread],
     }
 
 

@@ -1,4 +1,4 @@
-"""What tasks share whose models give embeddings: their deployed form, answers and pictures."""
+"""What tasks of embedding models share: deployed module, answers and pictures."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Embeddings(nn.Module):
 
 
 class EmbeddingImages(ImageClassification, Unlabelled):
-    """Images whose models give embeddings, (n, d), instead of logits."""
+    """Images whose models return embeddings, (n, d), instead of logits."""
 
     default_space = "embedder"
-    #: Size of the embedding that a builder is asked for as ``classes``.
+    #: Size of the embedding, which a builder receives as ``classes``.
     dim = 64
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
-        return False  # classification reads the same sources: such a task is asked for by name
+        return False  # classification reads the same sources, so this task is chosen by name only
 
     def labelled(self) -> Task:
         return ImageClassification()
@@ -52,17 +52,17 @@ class EmbeddingImages(ImageClassification, Unlabelled):
     def parts(
         self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
     ) -> dict[str, Tensor]:
-        return {}  # an embedding is judged beside others
+        return {}  # an embedding alone has no score: metrics compare it with others
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return Embeddings(self.normalise(facts), model)
 
     def signature(self, data: Data) -> Signature:
-        taken = super().signature(data)
-        about = taken.description.partition("; ")[0]
+        signature = super().signature(data)
+        about = signature.description.partition("; ")[0]
         return Signature(
-            taken.example,
-            taken.input_name,
+            signature.example,
+            signature.input_name,
             "embeddings",
             f"{about}; embeddings: float32 (n, d), near each other where images are alike",
         )
@@ -80,10 +80,10 @@ class EmbeddingImages(ImageClassification, Unlabelled):
 
 
 def expect_embeddings(outputs: Tensor, count: int) -> None:
-    """Raises ValueError where a model's outputs are no embeddings."""
+    """Raises ValueError if a model's outputs are not embeddings, (count, d)."""
     if outputs.ndim != 2 or len(outputs) != count:
-        wanted = f"({count}, d)"
-        raise ValueError(f"the model gave outputs of shape {tuple(outputs.shape)}, not {wanted}")
+        expected = f"({count}, d)"
+        raise ValueError(f"the model gave outputs of shape {tuple(outputs.shape)}, not {expected}")
 
 
 def distorted(
@@ -96,16 +96,17 @@ def distorted(
     mirror: bool = False,
     bend: float = 0.0,
 ) -> Tensor:
-    """Images turned, scaled, shifted and bent at random, the rim repeated; each in its own way.
+    """Images rotated, scaled, shifted and bent at random, each independently, with border pixels
+    repeated.
 
     Args:
         inputs: (n, channels, height, width).
-        turn: up to so many degrees either way.
-        scale: up to this share smaller or larger.
-        shift: up to this share of the side, either way.
-        mirror: half of them mirrored.
-        bend: spread of a smooth displacement, as a share of the side, drawn at 4 x 4 points
-            (Simard et al. 2003).
+        turn: largest rotation, in degrees, either way.
+        scale: largest change of size, as a share, smaller or larger.
+        shift: largest shift, as a share of the side, either way.
+        mirror: whether each image is mirrored with probability 1/2.
+        bend: standard deviation of a smooth displacement, as a share of the side, drawn at 4 x 4
+            points (Simard et al. 2003).
     """
     count, device = len(inputs), inputs.device
 

@@ -1,4 +1,4 @@
-"""Few-shot image classification: embeddings in which new classes are told apart by few examples."""
+"""Few-shot image classification: embeddings that separate new classes by a few examples."""
 
 from __future__ import annotations
 
@@ -30,32 +30,32 @@ from .contracts import BatchSampling, LearnedLoss
 from .embedding import EmbeddingImages, distorted, expect_embeddings
 from .image import ImageClassification, facts_of, part_of, sized
 
-_EACH = 4  # examples of a class in a batch
-#: Pictures of 28 x 28 that a trial of a search sees: two minutes of a core for Conv-4.
+_PER_CLASS = 4  # examples of a class in a batch
+#: Images of 28 x 28 that a trial of a search trains on: two minutes on one core for Conv-4.
 _SEEN = 66_000
 
-
-#: Whose accuracy is known to a twentieth of a percent; more would fill the memory for nothing.
+#: With so many the standard error of the accuracy is a twentieth of a percent; more would only
+#: cost memory.
 _MOST_EPISODES = 100_000
 
 
 @dataclass(frozen=True)
 class FewShotOptions:
-    """What stands behind the name of the task: ``few-shot:ways=20,shots=5``.
+    """Options after the name of the task: ``few-shot:ways=20,shots=5``.
 
     Attributes:
-        ways, shots, queries: of the episodes that validation and test are scored by; queries are
-            those of each class.
-        episodes: how many; the same for every architecture.
+        ways, shots, queries: of the episodes that validation and test are scored by; ``queries``
+            counts those of each class.
+        episodes: number of episodes; they are the same for every architecture.
         loss: of training, see ``archsmith list losses``.
-        together: share of the training in which a batch holds classes of one group (an alphabet:
-            what stands before the last ``/`` of their names), which are harder to tell apart.
-        turned: whether turned images are further classes, as the papers do with Omniglot.
-        mirrored: whether mirrored images are further classes to train on.
-        dim: size of the embedding that a builder is asked for as ``classes``.
+        together: share of the training batches that hold classes of a single group (an alphabet:
+            the part of their names before the last ``/``), which are harder to distinguish.
+        turned: whether rotated images are added as further classes, as the papers do with Omniglot.
+        mirrored: whether mirrored images are added as further classes to train on.
+        dim: size of the embedding, which a builder receives as ``classes``.
 
     Raises:
-        InputError: a number out of its range.
+        InputError: a number outside its range.
     """
 
     ways: int = 5
@@ -74,22 +74,22 @@ class FewShotOptions:
             if getattr(self, name) < low:
                 raise InputError(f"few-shot, {name}", f"{low} or more", str(getattr(self, name)))
         if self.episodes > _MOST_EPISODES:
-            wanted = f"{_MOST_EPISODES:,} or fewer"
-            raise InputError("few-shot, episodes", wanted, str(self.episodes))
+            expected = f"{_MOST_EPISODES:,} or fewer"
+            raise InputError("few-shot, episodes", expected, str(self.episodes))
         if not 0 <= self.together <= 1:
             raise InputError("few-shot, together", "a share from 0 to 1", f"{self.together:g}")
 
 
 class FewShotImages(EmbeddingImages, BatchSampling, LearnedLoss):
-    """Images of new classes told apart by a few examples of each.
+    """Classification of images of new classes from a few examples of each.
 
     Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
 
-    Training, validation and test part have no class in common. Training takes batches of a few
+    Training, validation and test part have no class in common. Training uses batches of a few
     examples of many classes and a loss over their pairs; a part is scored by nearest class mean in
-    squared Euclidean distance, over episodes of classes and examples that it holds. Whatever else
-    a metric should do (unit length, a power transform) is a layer of the model, so that a search
-    may choose it. One embedding serves every number of ways and shots.
+    squared Euclidean distance, over episodes drawn from its classes and examples. Anything else
+    that a metric should do (unit length, a power transform) is a layer of the model, so that a
+    search can choose it. One embedding serves every number of ways and shots.
 
     Args:
         options: as text, see :class:`FewShotOptions`.
@@ -100,8 +100,8 @@ class FewShotImages(EmbeddingImages, BatchSampling, LearnedLoss):
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(FewShotOptions, options, "few-shot")
-        said = told(self.options)
-        self.name = "few-shot" + (f":{said}" if said else "")  # type: ignore[misc]
+        chosen = told(self.options)
+        self.name = "few-shot" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
         self.dim = self.options.dim
         self._kind = loss_class(self.options.loss)
         self._loss = None if self._kind.learned else self._kind()
@@ -125,8 +125,8 @@ class FewShotImages(EmbeddingImages, BatchSampling, LearnedLoss):
         if self.options.together and len(kinds) < 2:
             raise InputError(
                 "few-shot, together",
-                "training classes in two groups, as alphabet/letter is",
-                "one group of all",
+                "training classes of two or more groups, named like alphabet/letter",
+                "a single group",
                 "leave it out",
             )
         parts = {part: part_of(raw, rows) for part, rows in index.items()}
@@ -146,8 +146,8 @@ class FewShotImages(EmbeddingImages, BatchSampling, LearnedLoss):
         )
 
     def search_fidelity(self, data: Data) -> Fidelity:
-        # Longer than for classes: after two epochs of Omniglot embeddings compared by angle were
-        # ahead (95.4 against 95.0 %), after twenty they were behind (96.9 against 97.6 %).
+        # Longer than for classification: on Omniglot, embeddings compared by angle were ahead after
+        # two epochs (95.4 against 95.0 %) and behind after twenty (96.9 against 97.6 %).
         count = len(data.train)
         pixels = data.facts["height"] * data.facts["width"]
         seen = _SEEN * min(1.0, 784 / pixels)
@@ -164,19 +164,19 @@ class FewShotImages(EmbeddingImages, BatchSampling, LearnedLoss):
     ) -> Sequence[Tensor]:
         groups = torch.tensor(facts["groups"]) if facts and self.options.together else None
         return balanced(
-            index, classes_of(train), size, _EACH, generator, groups, self.options.together
+            index, classes_of(train), size, _PER_CLASS, generator, groups, self.options.together
         )
 
     def holdout_indices(self, train: Split, share: float, seed: int) -> Tensor:
-        """Whole classes, as validation does, and enough of them for an episode if there are."""
+        """Whole classes, as in validation, and enough of them for an episode where possible."""
         if not share:
             return torch.empty(0, dtype=torch.int64)
         targets = classes_of(train)
         classes, counts = torch.unique(targets, return_counts=True)
         pairs = classes[counts >= 2]
         if len(pairs) < 4:
-            wanted = "4 or more of two examples, so that two can be held out"
-            raise InputError("training classes", wanted, str(len(pairs)))
+            expected = "4 or more with two examples, so that two can be held out"
+            raise InputError("training classes", expected, str(len(pairs)))
         count = max(2, min(self.options.ways, len(pairs) // 2), round(share * len(pairs)))
         order = np.random.RandomState(seed % 2**32).permutation(len(pairs))
         chosen = pairs[torch.from_numpy(order[: min(count, len(pairs) - 2)])]
@@ -185,7 +185,7 @@ class FewShotImages(EmbeddingImages, BatchSampling, LearnedLoss):
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
     ) -> Tensor:
-        """Turned by up to 15 degrees, scaled, shifted, bent, mirrored where ``facts`` allow it."""
+        """Rotated by up to 15 degrees, scaled, shifted, bent; mirrored if ``facts`` allow it."""
         others = self.options.turned or self.options.mirrored
         mirror = bool(facts and facts.get("mirror")) and not others
         return distorted(inputs, generator, mirror=mirror, bend=0.03)
@@ -200,9 +200,9 @@ class FewShotImages(EmbeddingImages, BatchSampling, LearnedLoss):
         if self._loss is None:
             raise InputError(
                 f"loss {self.options.loss}",
-                "a training that can hold its points for each class",
-                "one over shared weights, or none",
-                "choose another loss, or train from nothing",
+                "training that can keep the loss's parameters of each class",
+                "shared weights, or no training",
+                "choose another loss, or train from scratch",
             )
 
     def learned_loss(self, facts: Mapping[str, Any], dim: Callable[[], int]) -> nn.Module | None:
@@ -224,8 +224,8 @@ class _Leaves(ImageClassification):
 class EpisodeMeter(Meter):
     """Accuracy (0 to 1) and mean cross entropy over episodes, by squared distance to class means.
 
-    It keeps all embeddings. Where it saw too little for the episodes that ``facts`` ask for (one
-    batch, say), they have as many ways, shots and queries as there are.
+    It keeps all embeddings. If these are too few for the episodes that ``facts`` ask for (a single
+    batch, say), the episodes have as many ways, shots and queries as possible.
     """
 
     def __init__(self, facts: Mapping[str, Any]) -> None:
@@ -240,33 +240,34 @@ class EpisodeMeter(Meter):
         embeddings, targets = (torch.cat(column) for column in zip(*self.seen, strict=True))
         if not embeddings.isfinite().all():
             return {"accuracy": 0.0, "loss": float("nan")}
-        episodes, kept = _possible(targets.cpu(), self.facts)
+        episodes, kept = _feasible_episodes(targets.cpu(), self.facts)
         support, query = episodes.draw(self.facts["few_shot"]["episodes"], 0)
         right = total = loss = 0.0
         for rows in np.array_split(np.arange(len(support)), max(1, len(support) // 200)):
-            logits, truth = _judged(embeddings, kept[support[rows]], kept[query[rows]])
+            logits, truth = _episode_logits(embeddings, kept[support[rows]], kept[query[rows]])
             right += float((logits.argmax(-1) == truth).sum())
             loss += float(F.cross_entropy(logits.flatten(0, 1), truth.flatten(), reduction="sum"))
             total += truth.numel()
         return {"accuracy": right / total, "loss": loss / total}
 
 
-def _judged(embeddings: Tensor, support: Any, query: Any) -> tuple[Tensor, Tensor]:
+def _episode_logits(embeddings: Tensor, support: Any, query: Any) -> tuple[Tensor, Tensor]:
     """Logits (E, N * Q, N) and truth (E, N * Q) of episodes given by indices."""
-    count, ways, each = query.shape
+    count, ways, queries = query.shape
     means = embeddings[torch.from_numpy(support)].mean(2)
     asked = embeddings[torch.from_numpy(query)].flatten(1, 2)
-    truth = torch.arange(ways, device=embeddings.device).repeat_interleave(each)
+    truth = torch.arange(ways, device=embeddings.device).repeat_interleave(queries)
     return -squared(asked, means), truth.expand(count, -1)
 
 
-def _possible(targets: Tensor, facts: Mapping[str, Any]) -> tuple[Episodes, Any]:
-    """Episodes of what there is, no larger than asked for, over the examples that are given."""
+def _feasible_episodes(targets: Tensor, facts: Mapping[str, Any]) -> tuple[Episodes, Any]:
+    """Episodes that these examples suffice for, no larger than asked for, and the indices of the
+    examples that they are drawn from."""
     asked = facts["few_shot"]
     counts = torch.bincount(targets)
     if int((counts > 1).sum()) < 2:
         raise ValueError("episodes need two classes of two examples or more")
-    # The second largest class decides: of two classes an episode is made at least.
+    # An episode needs at least two classes, so the second largest class limits the shots.
     shots = min(asked["shots"], int(counts.sort(descending=True).values[1]) - 1)
     usable = counts > shots
     kept = np.flatnonzero(usable[targets].numpy())
@@ -276,14 +277,14 @@ def _possible(targets: Tensor, facts: Mapping[str, Any]) -> tuple[Episodes, Any]
 
 
 def _episodes(targets: Tensor, facts: Mapping[str, Any], names: Sequence[str]) -> Episodes:
-    """The episodes of a part. Raises DataError where it has too few classes or examples."""
+    """The episodes of a part. Raises DataError if it has too few classes or examples."""
     asked = facts["few_shot"]
     named = [names[label] for label in np.unique(targets.numpy()).tolist()]
     return Episodes(targets.numpy(), asked["ways"], asked["shots"], asked["queries"], names=named)
 
 
 def _expect_pairs(targets: Tensor, where: str) -> None:
-    """Raises DataError where no loss over pairs could learn from the training part."""
+    """Raises DataError if the training part has too few pairs for any pairwise loss to learn."""
     counts = torch.unique(targets, return_counts=True)[1]
     pairs = int((counts >= 2).sum())
     if pairs < 2:
@@ -291,7 +292,7 @@ def _expect_pairs(targets: Tensor, where: str) -> None:
             f"{where}, training part",
             "two classes of two examples or more",
             f"{pairs} of {len(counts)} classes",
-            "give more examples of the classes to train on",
+            "add examples of the training classes",
         )
 
 

@@ -1,4 +1,4 @@
-"""How little a trial may train: fewer steps than this tell nothing about architectures."""
+"""The shortest training of a trial: with fewer steps its score says nothing about the model."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import replace
 from ..history.trial import Fidelity
 from .base import Recipe
 
-#: Steps of the optimiser in a trial, by default and on the lowest rung of a ladder. Measured by
-#: ``benchmarks/short_trials.py``; the figures are in ``docs/decisions.md``.
+#: Fewest optimiser steps of a trial, by default and on the lowest rung of successive halving.
+#: Measured by ``benchmarks/short_trials.py``; the figures are in ``docs/decisions.md``.
 LEAST_STEPS = 128
 
 
 def steps_of(examples: int, batch: int) -> int:
-    """Steps of an epoch: a last batch of one joins the one before."""
+    """Steps of an epoch: a last batch of a single example is merged into the one before."""
     whole, left = divmod(examples, batch)
     return max(1, whole + (left > 1 or (left == 1 and whole == 0)))
 
 
 def enough(fidelity: Fidelity, examples: int, recipe: Recipe) -> Fidelity:
-    """The fidelity with more of the data, and then more epochs, where its steps are too few.
+    """The fidelity, with more of the data and then more epochs if its steps are too few.
 
     Never more epochs than the recipe has.
     """
     epochs = fidelity.epochs or recipe.epochs
-    each = math.ceil(LEAST_STEPS / epochs)  # steps of an epoch that would do
-    share = max(fidelity.share, min(1.0, each * recipe.batch_size / examples))
-    wanted = min(recipe.epochs, least_epochs(share, examples, recipe))
-    return replace(fidelity, epochs=max(epochs, wanted), share=share)
+    steps = math.ceil(LEAST_STEPS / epochs)  # steps needed in each epoch
+    share = max(fidelity.share, min(1.0, steps * recipe.batch_size / examples))
+    enough_epochs = min(recipe.epochs, least_epochs(share, examples, recipe))
+    return replace(fidelity, epochs=max(epochs, enough_epochs), share=share)
 
 
 def least_epochs(share: float, examples: int, recipe: Recipe) -> int:

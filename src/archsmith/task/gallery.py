@@ -1,5 +1,5 @@
-"""What embeddings, masked texts and translations look like: neighbours side by side, lines with
-gaps filled, sentences one above the other."""
+"""Pictures of embeddings, masked texts and translations: neighbours side by side, lines with filled
+gaps, sentences one above the other."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def neighbour_grid(
     class_names: Sequence[str],
     most: int = 12,
 ) -> Image.Image:
-    """Examples, each beside the one that is nearest to it; red where that is of another class.
+    """Examples, each next to its nearest neighbour; red if the neighbour is of another class.
 
     Args:
         inputs: uint8 (n, channels, height, width), n of 2 or more.
         targets: int64 (n,).
         embeddings: (n, d).
-        most: how many are shown; where there are more, up to a third of them are wrong ones.
+        most: how many are shown; if there are more, up to a third of those shown are wrong.
     """
     distances = cdist(embeddings.double(), embeddings.double())
     distances.fill_diagonal_(float("inf"))
     nearest = distances.argmin(1)
-    # One of a kind has no other example of its class to be near to. Each class once before any
-    # comes twice.
+    # A class with a single example is left out: no neighbour could be right. Every class is shown
+    # once before any is shown twice.
     seen: Counter[int] = Counter()
     turns = []
     for index, target in enumerate(targets.tolist()):
@@ -74,13 +74,13 @@ def neighbour_grid(
             sheet.paste(thumbnail(inputs[shown], side), (left, y))
             frame = (left - SCALE, y - SCALE, left + side, y + side)
             draw.rectangle(frame, outline=LINE if right else WRONG, width=SCALE)
-        own, found = (class_names[int(targets[i])] for i in (index, other))
-        group, _, last = found.rpartition("/")
-        found = last if own.startswith(f"{group}/") else found
+        own, nearest_name = (class_names[int(targets[i])] for i in (index, other))
+        group, _, last = nearest_name.rpartition("/")
+        nearest_name = last if own.startswith(f"{group}/") else nearest_name
         first = shortened(own, pair, 13)
         draw.text((x, y + side + 5 * SCALE), first, fill=RIGHT if right else INK, font=font(13))
         if not right:
-            second = shortened(f"nearest is {found}", pair, 12)
+            second = shortened(f"nearest is {nearest_name}", pair, 12)
             draw.text((x, y + side + 22 * SCALE), second, fill=WRONG, font=font(12))
     return sheet
 
@@ -88,12 +88,12 @@ def neighbour_grid(
 def masked_lines(
     inputs: Tensor, targets: Tensor, guesses: Tensor, alphabet: Sequence[str], most: int = 10
 ) -> Image.Image:
-    """Lines of text; what was asked for stands in a box, green where it was told rightly.
+    """Lines of text with predicted characters in boxes: green if they are right.
 
-    A wrong one is red, with what stood there in truth below it.
+    A wrong one is red, with the true character below it.
 
     Args:
-        inputs, targets, guesses: int64 (n, length); targets are negative where nothing is asked.
+        inputs, targets, guesses: int64 (n, length); targets are negative where nothing was masked.
     """
     lines, length = min(most, len(inputs)), inputs.shape[1]
     wide, high, margin = 11 * SCALE, 40 * SCALE, 20 * SCALE
@@ -131,10 +131,10 @@ def translated_lines(
     most: int = 10,
 ) -> Image.Image:
     """Sentences, each above its reference and its translation; a word of the translation is green
-    where the reference has it, and red where not.
+    if it occurs in the reference, and red otherwise.
 
     Args:
-        names: of the languages.
+        names: of the source and the target language.
     """
     sources, references, translations = (
         [_plain(text) for text in texts[:most]] for texts in (sources, references, translations)
@@ -144,7 +144,7 @@ def translated_lines(
     high = 3 * step + 18 * SCALE
     sheet = Image.new("RGB", (width, 2 * margin + lines * high), PAPER)
     draw = ImageDraw.Draw(sheet)
-    labels = (names[0], f"{names[1]}, true", f"{names[1]}, told")
+    labels = (names[0], f"{names[1]}, true", f"{names[1]}, predicted")
     room = width - left - 2 * margin
     for line in range(lines):
         top = margin + line * high
@@ -156,11 +156,11 @@ def translated_lines(
                 fill = (FAINT, INK)[place]
                 draw.text((margin + left, y), shortened(text, room, 13), fill=fill, font=font(13))
                 continue
-            there = Counter(map(_bare, references[line].split()))
+            reference_words = Counter(map(_bare, references[line].split()))
             x = float(margin + left)
             for word in shortened(text, room, 13).split():
-                colour = RIGHT if there[_bare(word)] > 0 else WRONG
-                there[_bare(word)] -= 1
+                colour = RIGHT if reference_words[_bare(word)] > 0 else WRONG
+                reference_words[_bare(word)] -= 1
                 draw.text((x, y), word, fill=colour, font=font(13))
                 x += float(font(13).getlength(f"{word} "))
         bottom = top + 3 * step + 4 * SCALE
@@ -169,11 +169,11 @@ def translated_lines(
 
 
 def _bare(word: str) -> str:
-    """A word without the punctuation around it, as far as there is a word."""
+    """A word without the punctuation around it; punctuation alone is kept."""
     return word.strip('.,;:!?"()') or word
 
 
 def _plain(text: str) -> str:
-    """Letters without their accents: the font that Pillow brings has none."""
+    """Letters without their accents, which the font that comes with Pillow lacks."""
     letters = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
     return "".join(letter for letter in letters if not unicodedata.combining(letter))

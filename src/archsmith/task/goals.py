@@ -1,4 +1,4 @@
-"""From what a user says (metrics, limits, times) to objectives, limits and seconds."""
+"""Convert what users write (metrics, limits, times) to objectives, limits and seconds."""
 
 from __future__ import annotations
 
@@ -21,42 +21,42 @@ def objectives_of(
 ) -> tuple[Objective, ...]:
     """The objectives, those to maximise first.
 
-    The task's own first metric is put in front where none of its metrics is named: the cheapest
-    network alone is nobody's wish.
+    If none of the task's metrics is named, the first of them is put in front: nobody wants the
+    cheapest network whatever its quality.
 
     Args:
-        more: metrics that can be named beside those of the task and the costs.
+        more: metrics that can be named in addition to those of the task and the costs.
 
     Raises:
         UnknownNameError: a metric that nothing here measures.
-        InputError: one metric both ways.
+        InputError: a metric that is to be both maximised and minimised.
     """
     pairs: list[tuple[str, Direction]] = [(name, "maximize") for name in listed(maximize)]
     pairs += [(name, "minimize") for name in listed(minimize)]
-    known = {**metrics_of(task), **(more or {})}
-    found: dict[str, Objective] = {}
+    metrics = {**metrics_of(task), **(more or {})}
+    objectives: dict[str, Objective] = {}
     for name, direction in pairs:
-        if name not in known:
-            raise unknown("metric", name, known)
-        if name in found and found[name].direction != direction:
+        if name not in metrics:
+            raise unknown("metric", name, metrics)
+        if name in objectives and objectives[name].direction != direction:
             raise InputError(name, "one direction", "both maximize and minimize")
-        found[name] = Objective(name, direction)
+        objectives[name] = Objective(name, direction)
     quality = {metric.name for metric in task.metrics}
-    if not quality & found.keys():
+    if not quality & objectives.keys():
         first = task.metrics[0]
-        return (Objective(first.name, first.direction), *found.values())
-    return tuple(found.values())
+        return (Objective(first.name, first.direction), *objectives.values())
+    return tuple(objectives.values())
 
 
 def metrics_of(task: Task) -> dict[str, Metric]:
-    """All metrics that can be aimed at: the task's own and the costs."""
+    """All metrics that can be objectives: the task's own and the costs."""
     return {metric.name: metric for metric in task.metrics} | COSTS
 
 
 def limits_of(
     task: Task, limits: Limits, more: Mapping[str, Metric] | None = None
 ) -> tuple[Limit, ...]:
-    """Limits from text or from a mapping; the better direction of a metric gives the sign.
+    """Limits from text or from a mapping, whose bounds are upper ones for metrics to minimise.
 
     Args:
         more: as for :func:`objectives_of`.
@@ -65,41 +65,46 @@ def limits_of(
         UnknownNameError: a metric that nothing here measures.
         InputError: a limit that cannot be read.
     """
-    known = {**metrics_of(task), **(more or {})}
-    found = parse_limits(limits, known)
-    for limit in found:
-        if limit.metric not in known:
-            raise unknown("metric", limit.metric, known)
-    return found
+    metrics = {**metrics_of(task), **(more or {})}
+    parsed = parse_limits(limits, metrics)
+    for limit in parsed:
+        if limit.metric not in metrics:
+            raise unknown("metric", limit.metric, metrics)
+    return parsed
 
 
 def parse_limits(limits: Limits, known: Mapping[str, Metric]) -> tuple[Limit, ...]:
-    """Limits as values; ``known`` says which sign a bound in a mapping has.
+    """Limits as values. The direction of a metric in ``known`` decides whether its bound in a
+    mapping is an upper or a lower one.
 
     Raises:
-        UnknownNameError: a name in a mapping that is not known.
+        UnknownNameError: a name in a mapping that ``known`` does not have.
         InputError: a limit that cannot be read.
     """
-    found = []
+    parsed = []
     if isinstance(limits, Mapping):
         for name, bound in limits.items():
             if name not in known:
                 raise unknown("metric", name, known)
             sign = "<=" if known[name].direction == "minimize" else ">="
-            found.append(Limit.parse(f"{name}{sign}{bound}"))
-        return tuple(found)
-    given = [limits] if isinstance(limits, str) else limits
-    return tuple(limit if isinstance(limit, Limit) else Limit.parse(limit) for limit in given)
+            parsed.append(Limit.parse(f"{name}{sign}{bound}"))
+        return tuple(parsed)
+    entries = [limits] if isinstance(limits, str) else limits
+    return tuple(limit if isinstance(limit, Limit) else Limit.parse(limit) for limit in entries)
 
 
 _NUMBER = r"(\d+(?:\.\d+)?)"
-#: A number without a unit is seconds where it stands alone: "1h30" could mean anything.
+#: A number without a unit means seconds only if it stands alone: "1h30" would be ambiguous.
 _TIME = re.compile(rf"^(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?$")
 _SECONDS = re.compile(rf"^{_NUMBER}$")
 
 
 def seconds_of(time: float | str | None, what: str = "time") -> float | None:
-    """Seconds from a number or from text such as ``90``, ``10m`` or ``1h30m``."""
+    """Seconds from a number or from text such as ``90``, ``10m`` or ``1h30m``.
+
+    Raises:
+        InputError: text that is not a time; ``what`` names it in the message.
+    """
     if time is None or isinstance(time, int | float):
         return time
     alone = _SECONDS.match(time.strip())
@@ -117,7 +122,7 @@ def listed(names: str | Sequence[str]) -> list[str]:
 
 
 def check_numbers(finalists: int, workers: int, final_seeds: int) -> None:
-    """Raise InputError for a number of finalists, workers or seeds that makes no sense."""
+    """Raise InputError for an impossible number of finalists, workers or seeds."""
     if final_seeds < 1:
         raise InputError("final seeds", "1 or more", str(final_seeds))
     if finalists < 0:

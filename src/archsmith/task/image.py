@@ -1,4 +1,4 @@
-"""Image classification: one class an image."""
+"""Image classification: one class per image."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures):
     """The class of an image.
 
-    Raw inputs are (n, channels, height, width), bytes, or floats where these would lose levels;
+    Raw inputs are (n, channels, height, width), bytes, or floats if bytes would lose grey levels;
     outputs are logits, (n, classes).
     """
 
@@ -40,7 +40,7 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures):
     metrics = classify.METRICS
     default_space = "convnet"
     reads = "a folder of class folders of images, a folder of IDX files, or an .npz file of images"
-    #: What tells the class of an image in a folder.
+    #: What determines the class of an image in a folder.
     classes_by: ClassVar[ClassesBy] = "folders"
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
@@ -94,13 +94,13 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures):
             lr=6e-3,
             weight_decay=0.05,
             label_smoothing=0.05,
-            # Of an 8 x 8 digit the smallest shift takes an eighth, and cost half a point here.
+            # A shift by one pixel moves an 8 x 8 digit by an eighth, and cost half a point here.
             augment=min(data.facts["height"], data.facts["width"]) >= 16,
         )
 
     def search_fidelity(self, data: Data) -> Fidelity:
         count = len(data.train)
-        # A trial sees about 24,000 pictures of 28 x 28: 10 s on one core for the default space.
+        # A trial trains on about 24,000 images of 28 x 28: 10 s on one core for the default space.
         pixels = data.facts["height"] * data.facts["width"]
         seen = 24_000 * min(1.0, 784 / pixels)
         if count * 8 <= seen:
@@ -115,7 +115,7 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures):
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
     ) -> Tensor:
-        """Shifted by up to a sixteenth (the rim repeated), mirrored where ``facts`` allow it."""
+        """Shifted by up to a sixteenth (border pixels repeated); mirrored if ``facts`` allow it."""
         count, _, height, width = inputs.shape
         device = inputs.device
         rows = _shifted(count, height, generator, device)
@@ -184,7 +184,7 @@ def _images_in(place: Path) -> list[Path]:
 
 
 class Normalise(nn.Module):
-    """Raw images to normalised float32, with the statistics as buffers."""
+    """Raw images to normalised float32, of the same shape, with the statistics as buffers."""
 
     shift: Tensor
     scale: Tensor
@@ -210,7 +210,7 @@ def _normal(
 
 
 def _is_raw(facts: Mapping[str, Any]) -> bool:
-    """Whether inputs are floats in values of the source, and not bytes."""
+    """Whether raw inputs are floats with the values of the source instead of bytes."""
     return bool(facts.get("dtype", "uint8") != "uint8")
 
 
@@ -219,25 +219,25 @@ def _bounds(facts: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def _black_and_span(facts: Mapping[str, Any]) -> tuple[float, float]:
-    """Black, and how far white lies above it, in values of raw inputs."""
+    """The value of black and its distance to white, in values of raw inputs."""
     low, high = (facts["low"], facts["high"]) if _is_raw(facts) else (0.0, 255.0)
     return low, (high - low) or 1.0
 
 
 def _normalisation(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """What to take from raw inputs and to multiply by, each (channels, 1, 1)."""
+    """What to subtract from raw inputs and then to multiply by, each (channels, 1, 1)."""
     dtype = torch.float64 if facts.get("dtype") == "float64" else torch.float32
     low, span = _black_and_span(facts)
     mean, std = (torch.tensor(facts[name], dtype=torch.float64) for name in ("mean", "std"))
     if {mean.shape, std.shape} != {(facts["channels"],)}:
-        # What is short would be stretched without a word.
+        # Statistics of another length could be broadcast without an error.
         raise ValueError(f"{len(mean)} means and {len(std)} deviations")
     shift, scale = mean * span + low, 1 / (std * span)
     return shift.to(dtype)[:, None, None], scale.to(dtype)[:, None, None]
 
 
 def as_bytes(inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
-    """Raw inputs as pictures, uint8."""
+    """Raw inputs as images, uint8, for pictures."""
     if not _is_raw(facts):
         return inputs
     low, span = _black_and_span(facts)
@@ -245,8 +245,9 @@ def as_bytes(inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
 
 
 def _shifted(count: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
-    """Positions (count, size) that read a picture shifted by up to a sixteenth, ends repeated."""
-    # Recipes are short. An eighth, usual over hundreds of epochs, cost 4 points after two.
+    """Positions (count, size) to read from, for shifts of up to a sixteenth with repeated ends."""
+    # Recipes are short: shifts of an eighth, usual over hundreds of epochs, cost 4 points after
+    # two epochs.
     most = size // 16
     shift = torch.randint(-most, most + 1, (count, 1), generator=generator, device=device)
     return (torch.arange(size, device=device) + shift).clamp_(0, size - 1)
@@ -283,7 +284,7 @@ def facts_of(raw: Images, train: NDArray[np.int64]) -> dict[str, Any]:
         "std": np.where(std < 1e-6, 1.0, std).tolist(),
         "mirror": may_mirror(raw.class_names),
         **values,
-        # Absent where they say nothing, as in what was exported before they were.
+        # Left out where they have no effect, as in exports by versions that did not have them.
         **({"clipped": True} if raw.clipped else {}),
         **({"layout": raw.layout} if raw.layout else {}),
         **({"deep_white": raw.deep_white} if raw.deep_white else {}),
@@ -295,10 +296,10 @@ _SIGN = re.compile(r".?|\d+|(char(acter)?|letter|digit|glyph|kana|sign|symbol)s?
 
 
 def may_mirror(class_names: tuple[str, ...]) -> bool:
-    """Whether a mirrored picture is still of its class, as far as the names of classes tell.
+    """Whether a mirrored image still belongs to its class, judging by the names of the classes.
 
-    Not where they are signs (digits, letters), which have a reading direction, nor where one is
-    about a side.
+    It does not if all classes are signs (digits, letters), which have a reading direction, or if
+    the name of a class mentions left or right.
     """
     words = [name.strip().lower() for name in class_names]
     signs = all(_SIGN.fullmatch(word.rpartition("/")[2]) for word in words)
@@ -310,7 +311,7 @@ def _summary(
     facts: Mapping[str, Any], parts: tuple[TensorSplit, TensorSplit, TensorSplit], raw: Images
 ) -> tuple[str, ...]:
     train, validation, test = map(len, parts)
-    drawn = "as the source brings it" if (raw.parts != 0).any() else "stratified, by seed"
+    drawn = "given by the source" if (raw.parts != 0).any() else "stratified, by seed"
     return (
         sized(raw),
         classify.class_lines(parts[0], facts["class_names"]),
@@ -320,14 +321,14 @@ def _summary(
 
 
 def sized(raw: Images) -> str:
-    """How many images of which kind and size there are."""
+    """A readable line: how many images there are, their kind and their size."""
     count, channels, height, width = raw.images.shape
     colour = {1: "grey", 3: "RGB"}.get(channels, f"{channels}-channel")
     return f"{count:,} {colour} images of {height} x {width}"
 
 
 def _values(facts: Mapping[str, Any], size: str) -> str:
-    """The values of raw inputs in words, and how those of the source become bytes."""
+    """The values of raw inputs in words, and how values of the source become bytes."""
     low, high = facts["low"], facts["high"]
     if _is_raw(facts):
         beyond = ", clipped to that" if facts.get("clipped") else ""
@@ -343,15 +344,15 @@ def _values(facts: Mapping[str, Any], size: str) -> str:
 def _from_image(path: Path, facts: Mapping[str, Any]) -> NDArray[Any]:
     low, high = facts["low"], facts["high"]
     if facts["channels"] not in (1, 3) or facts.get("clipped") or (_is_raw(facts) and low != 0):
-        wanted = f"an array of {facts['channels']} channels, values from {low:g} to {high:g}"
-        raise DataError(str(path), wanted, "an image file")
+        expected = f"an array of {facts['channels']} channels, values from {low:g} to {high:g}"
+        raise DataError(str(path), expected, "an image file")
     shape = (facts["height"], facts["width"], facts["channels"])
     try:
         opened = levels.open_image(path)
         white = high if _is_raw(facts) or (high == 1 and opened.kind == "float") else 255.0
         image = opened.fitted(*shape, white, facts.get("deep_white", levels.DEEP))
     except Exception as error:
-        # Damaged files make pillow raise nearly anything.
+        # Pillow raises exceptions of nearly any type for damaged files.
         raise DataError(str(path), "an image that can be read", str(error)) from error
     if _is_raw(facts):
         return image.astype(facts["dtype"])
@@ -363,13 +364,13 @@ def _from_arrays(path: Path, facts: Mapping[str, Any]) -> NDArray[Any]:
     array = arrays.load_one(path)
     shape = (facts["channels"], facts["height"], facts["width"])
     last = (*shape[1:], shape[0])
-    # Where the sizes do not tell, they stand as they did in the training data.
+    # If the sizes are ambiguous, the channels are where they were in the training data.
     orders = (last, shape) if facts.get("layout") == "last" else (shape, last)
-    for wanted in orders + ((shape[1:],) if shape[0] == 1 else ()):
-        if array.shape[-len(wanted) :] != wanted or array.ndim > len(wanted) + 1:
+    for candidate in orders + ((shape[1:],) if shape[0] == 1 else ()):
+        if array.shape[-len(candidate) :] != candidate or array.ndim > len(candidate) + 1:
             continue
-        images = array.reshape(-1, *wanted)
-        images = images.transpose(0, 3, 1, 2) if wanted is last else images.reshape(-1, *shape)
+        images = array.reshape(-1, *candidate)
+        images = images.transpose(0, 3, 1, 2) if candidate is last else images.reshape(-1, *shape)
         if len(images) == 0:
             raise DataError(str(path), "at least one image", "none")
         low, high = facts["low"], facts["high"]

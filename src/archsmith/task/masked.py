@@ -1,4 +1,4 @@
-"""Learning from text without labels: characters that were masked are to be told."""
+"""Learning from text without labels: a model predicts characters that were masked."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from .tensor import TensorTask
 if TYPE_CHECKING:
     from PIL import Image
 
-_NOT_ASKED = -100  # a target that is no matter of the loss
-#: Characters that a trial of a search sees: about a minute of one core for the default space.
+_NOT_ASKED = -100  # a target that the loss ignores
+#: Characters that a trial of a search trains on: about a minute on one core for the default space.
 _SEEN = 1_500_000
 
 
 @dataclass(frozen=True)
 class MaskedOptions:
-    """What stands behind the name of the task: ``masked-prediction:length=128``.
+    """Options after the name of the task: ``masked-prediction:length=128``.
 
     Attributes:
         length: characters of an example.
-        share: of them that are asked for; of these 80 % are masked, 10 % are another character and
-            10 % stay.
-        copies: differently masked copies of the training part.
+        share: share of the characters that are to be predicted; of these 80 % are masked, 10 % are
+            replaced by another character and 10 % stay as they are.
+        copies: number of differently masked copies of the training part.
 
     Raises:
-        InputError: a number out of its range.
+        InputError: a number outside its range.
     """
 
     length: int = 64
@@ -55,16 +55,17 @@ class MaskedOptions:
             "share": (0 < self.share < 1, "between 0 and 1"),
             "copies": (1 <= self.copies <= 100, "from 1 to 100"),
         }
-        for name, (holds, wanted) in rules.items():
+        for name, (holds, expected) in rules.items():
             if not holds:
-                raise InputError(f"masked-prediction, {name}", wanted, f"{getattr(self, name):g}")
+                raise InputError(f"masked-prediction, {name}", expected, f"{getattr(self, name):g}")
 
 
 class MaskedPrediction(TensorTask, Deployment, Pictures):
-    """Characters of a text that were masked are to be told (Devlin et al. 2019, arXiv:1810.04805).
+    """Prediction of masked characters of a text (Devlin et al. 2019, arXiv:1810.04805).
 
-    Inputs are int64, (n, length), characters and beyond them the mask; outputs are logits,
-    (n, length, vocabulary); targets are what stood there, -100 where nothing is asked.
+    Inputs are int64, (n, length): indices of characters, and the largest one for the mask. Outputs
+    are logits, (n, length, vocabulary). Targets are the true characters, and -100 where nothing is
+    to be predicted.
 
     Args:
         options: as text, see :class:`MaskedOptions`.
@@ -78,11 +79,11 @@ class MaskedPrediction(TensorTask, Deployment, Pictures):
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(MaskedOptions, options, "masked-prediction")
-        said = told(self.options)
-        self.name = "masked-prediction" + (f":{said}" if said else "")  # type: ignore[misc]
+        chosen = told(self.options)
+        self.name = "masked-prediction" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
-        return False  # a text alone does not say that this is wanted
+        return False  # a text file alone does not show that it is meant for this task
 
     def read(self, source: str, options: ReadOptions) -> Data:
         place = locate(source)
@@ -92,25 +93,28 @@ class MaskedPrediction(TensorTask, Deployment, Pictures):
         length = self.options.length
         lines = torch.from_numpy(text.codes[: len(text.codes) // length * length])
         lines = lines.view(-1, length)
-        tested, held = (round(len(lines) * s) for s in (options.test, options.validation))
-        trained = len(lines) - tested - held
-        if min(trained, tested, held) < 1:
-            wanted = f"a text of {3 * length} characters or more, {length} for each part"
-            raise DataError(source, wanted, f"{len(text.codes)} characters")
+        test_count, validation_count = (
+            round(len(lines) * s) for s in (options.test, options.validation)
+        )
+        train_count = len(lines) - test_count - validation_count
+        if min(train_count, test_count, validation_count) < 1:
+            expected = f"a text of {3 * length} characters or more, {length} for each part"
+            raise DataError(source, expected, f"{len(text.codes)} characters")
         facts = {
             "alphabet": list(text.alphabet),
             "vocabulary": len(text.alphabet) + 1,
             "length": length,
             "masked": asdict(self.options),
         }
-        # Whole stretches, in order: neighbours share words and names.
-        first, second, third = torch.split(lines, [trained, held, tested])
+        # Contiguous stretches, in order: neighbouring examples share words and names, so that a
+        # random split would leak.
+        first, second, third = torch.split(lines, [train_count, validation_count, test_count])
         train = self._masked(first.repeat(self.options.copies, 1), facts, options.seed)
         summary = (
             f"{len(text.codes):,} characters, {len(text.alphabet)} different ones",
-            f"{trained:,} training, {held:,} validation, {tested:,} test examples of {length} "
-            "characters, in order",
-            f"{100 * self.options.share:g} % of them asked for",
+            f"{train_count:,} training, {validation_count:,} validation, {test_count:,} test "
+            f"examples of {length} characters, in order",
+            f"{100 * self.options.share:g} % of the characters to predict",
         )
         return Data(
             text.name,
@@ -179,21 +183,21 @@ class MaskedPrediction(TensorTask, Deployment, Pictures):
             two(data.validation),
             "tokens",
             "probabilities",
-            f"tokens: int64 (n, {length}), places in the alphabet and {vocabulary - 1} for a mask; "
+            f"tokens: int64 (n, {length}), indices in the alphabet, {vocabulary - 1} for a mask; "
             f"probabilities: float32 (n, {length}, {vocabulary})",
         )
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
-        """The text of a file in examples, the last one filled up with masks.
+        """The text of a file as examples, int64 (n, length), the last one padded with masks.
 
-        ``_`` is a mask, and so is what training has not seen.
+        ``_`` stands for a mask; characters that the training part does not have become masks, too.
         """
         text = read_text(path)
         shown = "".join(text.alphabet[code] for code in text.codes)
         codes, mask = coded(shown, facts["alphabet"]), facts["vocabulary"] - 1
-        known = set(facts["alphabet"]) - {"_"}
-        if UNKNOWN not in known:
-            codes[np.array([character not in known for character in shown])] = mask
+        alphabet = set(facts["alphabet"]) - {"_"}
+        if UNKNOWN not in alphabet:
+            codes[np.array([character not in alphabet for character in shown])] = mask
         codes[np.array([character == "_" for character in shown])] = mask
         filled = np.full(-(-len(codes) // facts["length"]) * facts["length"], mask)
         filled[: len(codes)] = codes
@@ -202,7 +206,7 @@ class MaskedPrediction(TensorTask, Deployment, Pictures):
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The likeliest text of each example."""
         alphabet = facts["alphabet"]
-        # The mask itself is no answer.
+        # The mask itself is not a valid prediction.
         best = outputs[..., : len(alphabet)].argmax(-1).tolist()
         return [{"text": "".join(alphabet[code] for code in row)} for row in best]
 
@@ -215,7 +219,7 @@ class MaskedPrediction(TensorTask, Deployment, Pictures):
         return masked_lines(inputs, targets, guesses, facts["alphabet"])
 
     def _masked(self, lines: Tensor, facts: Mapping[str, Any], seed: int) -> TensorSplit:
-        """Examples with characters asked for; each has one at least."""
+        """Examples with masked characters, at least one in each."""
         generator = torch.Generator().manual_seed(seed)
         asked = torch.rand(lines.shape, generator=generator) < self.options.share
         luck = torch.randint(lines.shape[1], (len(lines),), generator=generator)
@@ -229,17 +233,17 @@ class MaskedPrediction(TensorTask, Deployment, Pictures):
 
 
 class MaskedMeter(Meter):
-    """Accuracy (0 to 1) and mean cross entropy over the characters that are asked for."""
+    """Accuracy (0 to 1) and mean cross entropy over the characters that are to be predicted."""
 
     def __init__(self, vocabulary: int) -> None:
         self.vocabulary = vocabulary
         self.right = self.loss = self.count = 0.0
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        wanted = (*targets.shape, self.vocabulary)
-        if tuple(outputs.shape) != wanted:
+        expected = (*targets.shape, self.vocabulary)
+        if tuple(outputs.shape) != expected:
             raise ValueError(
-                f"the model gave outputs of shape {tuple(outputs.shape)}, not {wanted}"
+                f"the model gave outputs of shape {tuple(outputs.shape)}, not {expected}"
             )
         asked = targets != _NOT_ASKED
         logits, truth = outputs[asked].float(), targets[asked]

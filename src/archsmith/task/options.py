@@ -1,4 +1,4 @@
-"""What can be said of how data is read and how models are trained."""
+"""Options of how data is read and how models are trained."""
 
 from __future__ import annotations
 
@@ -21,20 +21,21 @@ def _demand(owner: object, what: str, rules: Mapping[str, tuple[bool, str]]) -> 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is trained to the end. A search trains with the same recipe at a lower fidelity.
+    """How a model is trained fully. A search trains with the same recipe at a lower fidelity.
 
     Attributes:
         epochs: passes over the training part.
-        batch_size: examples a step.
+        batch_size: examples per step.
         optimizer: ``"adamw"`` or ``"sgd"`` (Nesterov momentum 0.9).
-        lr: peak learning rate; reached after ``warmup``, then cosine towards zero.
-        weight_decay: for weights of two or more dimensions alone (not norms, not biases).
+        lr: peak learning rate, reached after ``warmup`` and followed by cosine decay towards zero.
+        weight_decay: applies only to weights of two or more dimensions (not to norms or biases).
         warmup: share of all steps over which the learning rate rises linearly.
         label_smoothing: in [0, 1), for classification.
         clip: largest norm of the gradient; 0 turns clipping off.
         augment: whether the task's augmentation is used.
-        patience: epochs without a better validation score before training stops; ``None``: never.
-        amp: mixed precision where the device is a GPU.
+        patience: epochs without a better validation score before training stops; ``None`` never
+            stops early.
+        amp: whether to train in mixed precision if the device is a GPU.
 
     Raises:
         InputError: a field outside its range.
@@ -55,17 +56,17 @@ class Recipe:
     def __post_init__(self) -> None:
         rules = {
             "epochs": (self.epochs >= 1, "1 or more"),
-            # Batch normalisation has no spread over a batch of one.
+            # Batch normalisation cannot normalise a batch of one.
             "batch_size": (self.batch_size >= 2, "2 or more"),
             "optimizer": (self.optimizer in ("adamw", "sgd"), "'adamw' or 'sgd'"),
             "lr": (0 < self.lr < math.inf, "a number above 0"),
-            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or a number above it"),
+            "weight_decay": (0 <= self.weight_decay < math.inf, "0 or more"),
             "warmup": (0 <= self.warmup < 1, "a share from 0 up to, not including, 1"),
             "label_smoothing": (
                 0 <= self.label_smoothing < 1,
                 "a share from 0 up to, not including, 1",
             ),
-            "clip": (self.clip >= 0, "0 (off) or a number above it"),
+            "clip": (self.clip >= 0, "0 (off) or more"),
             "patience": (self.patience is None or self.patience >= 1, "None or 1 or more"),
         }
         _demand(self, "recipe", rules)
@@ -77,21 +78,23 @@ class ReadOptions:
 
     Attributes:
         seed: of the split; the same seed always gives the same split.
-        validation, test: shares of all examples, used where the source brings no such part.
+        validation, test: shares of all examples, used if the source has no such part of its own.
         target: the column to predict (tables); ``None`` takes ``target``, ``label``, ``class`` or
             ``y``, else the last column.
-        image_size: height and width that images of a folder are brought to; ``None`` chooses.
-        unreadable: what to do with files that cannot be read: refuse all, or skip and say so.
-        decimal: the decimal sign of numbers that can be read in two ways (``1,288`` and nothing
-            else of the kind in a CSV file); ``None`` goes by the evidence, and asks without any.
-        channels: where the channels of an array of images stand, before (``"first"``) or behind
-            (``"last"``) height and width; ``None`` goes by the sizes, and asks where these do not
-            tell.
-        group: the column whose equal rows stay together in one part (tables): a patient, a store.
-        order: the column of times by which the parts follow each other (tables), training first.
+        image_size: height and width that images of a folder are resized to; ``None`` chooses.
+        unreadable: what to do with files or rows that cannot be read: ``"refuse"`` raises an
+            error, ``"skip"`` leaves them out and reports it.
+        decimal: the decimal sign of numbers that can be read in two ways (a CSV file whose numbers
+            are all like ``1,288``); ``None`` decides by the other numbers, and raises an error
+            that asks for it if there are none.
+        channels: whether the channels of an array of images come before (``"first"``) or after
+            (``"last"``) height and width; ``None`` decides by the sizes, and raises an error that
+            asks for it if they are ambiguous.
+        group: a column (tables); rows with the same value (a patient, a store) stay in one part.
+        order: a column of times (tables); the parts follow each other in time, training first.
 
     Raises:
-        InputError: a field outside its range.
+        InputError: a field outside its range, or both ``group`` and ``order``.
     """
 
     seed: int = field(default=0, metadata=option("Seed of the split of the data.", "split-seed"))
@@ -99,26 +102,26 @@ class ReadOptions:
     test: float = 0.2
     target: str | None = field(default=None, metadata=option("Column to predict (tables)."))
     image_size: int | None = field(
-        default=None, metadata=option("Size that images are brought to.")
+        default=None, metadata=option("Size that images are resized to.")
     )
     unreadable: Literal["refuse", "skip"] = field(
-        default="refuse", metadata=option("Files or rows that cannot be read.")
+        default="refuse", metadata=option("What to do with files or rows that cannot be read.")
     )
     decimal: Literal["point", "comma"] | None = field(
         default=None,
-        metadata=option("Decimal sign of numbers like 1,288 that read in two ways (tables)."),
+        metadata=option("Decimal sign of ambiguous numbers like 1,288 (tables)."),
     )
     channels: Literal["first", "last"] | None = field(
         default=None,
-        metadata=option("Where channels stand, if sizes do not tell (.npz of images)."),
+        metadata=option("Position of the channels, if sizes are ambiguous (.npz of images)."),
     )
 
     group: str | None = field(
-        default=None, metadata=option("Column whose rows stay together in one part (tables).")
+        default=None, metadata=option("Column whose equal values stay in one part (tables).")
     )
     order: str | None = field(
         default=None,
-        metadata=option("Column of times; the parts follow each other by it (tables)."),
+        metadata=option("Column of times that the parts follow each other in (tables)."),
     )
 
     def __post_init__(self) -> None:
@@ -132,12 +135,12 @@ class ReadOptions:
             "image_size": (size is None or 1 <= size <= 4096, "None, or from 1 to 4096 pixels"),
             "unreadable": (self.unreadable in ("refuse", "skip"), "'refuse' or 'skip'"),
             "decimal": (self.decimal in (None, "point", "comma"), "'point' or 'comma'"),
-            "group": (self.group is None or self.order is None, "no order beside it"),
+            "group": (self.group is None or self.order is None, "group or order, not both"),
             "channels": (self.channels in (None, "first", "last"), "'first' or 'last'"),
         }
         _demand(self, "reading", rules)
 
     def to_json(self) -> dict[str, Any]:
-        """What is kept of them; an option that later versions brought is left out where unused."""
+        """The options as stored; those added in later versions are left out if not set."""
         kept = asdict(self)
         return {n: v for n, v in kept.items() if v is not None or n in ("target", "image_size")}

@@ -1,4 +1,4 @@
-"""What a model must take and give to learn a task."""
+"""Checks that a model takes the inputs of a task and returns outputs that fit it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
 
 
 def expect_inputs(model: nn.Module, batch: Tree) -> None:
-    """Raises ValueError where forward cannot be called with a batch alone."""
+    """Raises ValueError if forward cannot be called with a batch alone."""
     by_position, by_keyword = arguments(batch)
     try:
-        taken = inspect.signature(model.forward)
-        taken.bind(*by_position, **by_keyword)
+        signature = inspect.signature(model.forward)
+        signature.bind(*by_position, **by_keyword)
     except TypeError:
-        told = [
+        offered = [
             f"{str(t.dtype).removeprefix('torch.')} of shape "
             f"(batch, {', '.join(map(str, t.shape[1:]))})"
             for t in leaves(batch)
         ]
-        count = "one input" if len(told) == 1 else f"{len(told)} inputs"
+        count = "one input" if len(offered) == 1 else f"{len(offered)} inputs"
         raise ValueError(
-            f"forward takes {', '.join(taken.parameters) or 'nothing'}, and the task gives "
-            f"{count}, {' and '.join(told)}: make the others of it, or give defaults"
+            f"forward takes {', '.join(signature.parameters) or 'nothing'}, and the task gives "
+            f"{count}, {' and '.join(offered)}: derive the others from it, or give them defaults"
         ) from None
-    except ValueError:  # no signature to be had
+    except ValueError:  # a forward without a signature
         return
 
 
 def expect_one_output(outputs: object, task: Task) -> None:
-    """Raises ValueError where a model gives something else than a tensor."""
+    """Raises ValueError if a model returns something other than a tensor."""
     import torch
 
     if not isinstance(outputs, torch.Tensor):
         raise ValueError(
             f"the model gave {kind_of(outputs)}, and the loss of {task.name} takes one tensor of "
-            "outputs: return the main one alone"
+            "outputs: return only the main one"
         )
 
 

@@ -1,7 +1,7 @@
-"""A task on the spot: a user's own data, loss and metrics, given as objects.
+"""An ad-hoc task: a user's own data, loss and metrics, given as objects.
 
 ``nas.search(space, data=(train, validation, test), loss=..., metrics={...})`` makes one. It has no
-name on the command line, since there is nothing that reads its data.
+name on the command line, since its data cannot be read from a source.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 from .contracts import Deployment, Distillation, ExampleMetrics, OutputLoss
 
-#: Of outputs and targets, or of a model, inputs and targets: a number, or one for each example.
+#: A function of (outputs, targets), or of (model, inputs, targets), that returns a number or one
+#: number for each example.
 Measure = Callable[..., Any]
-#: By name; with ``"maximize"`` or ``"minimize"`` where the name does not tell.
+#: By name; with ``"maximize"`` or ``"minimize"`` if the name is not one of ``_BETTER``.
 Measures = Mapping[str, Measure | tuple[Measure, str]]
-#: Metrics whose direction nobody has to say.
+#: Metrics whose direction is known by their name.
 _BETTER: dict[str, Literal["maximize", "minimize"]] = {
     **dict.fromkeys(
         ("accuracy", "auc", "bleu", "dice", "f1", "iou", "map", "psnr", "r2", "ssim"), "maximize"
@@ -47,18 +48,19 @@ _EPOCHS = 10
 
 
 class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
-    """What a loss and metrics say, on data that brings its own inputs and targets.
+    """A task defined by a user's loss and metrics, on data with its own inputs and targets.
 
     Args:
-        loss: of ``(outputs, targets)``, or of ``(model, inputs, targets)`` where it calls the model
-            in its own way; a scalar tensor.
-        metrics: by name, each a function of the same arguments that gives a number or a tensor of
-            one number for each example; means are taken. Where the name does not tell which way is
-            better, a pair with ``"maximize"`` or ``"minimize"``. Without metrics the loss is what a
-            search minimises.
+        loss: a function of ``(outputs, targets)``, or of ``(model, inputs, targets)`` if it calls
+            the model itself; it returns a scalar tensor.
+        metrics: by name, each a function of the same arguments that returns a number or a tensor
+            of one number for each example; means are taken. If the name does not tell which
+            direction is better, a pair of the function and ``"maximize"`` or ``"minimize"``.
+            Without metrics a search minimises the loss.
 
     Raises:
-        InputError: no such functions, or a metric that may be better either way.
+        InputError: a loss or metric that is not such a function, or a metric whose better direction
+            is unknown.
     """
 
     name = "own"
@@ -69,10 +71,10 @@ class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
         loss: Measure,
         metrics: Measures | None = None,
     ) -> None:
-        # Signatures are slow to read; a loss is called at each step.
+        # Inspected once: signatures are slow to read, and a loss is called at each step.
         self._loss, self._of_outputs = loss, _arity("loss", loss) == 2
         self._measures: dict[str, Measure] = {}
-        known: list[Metric] = []
+        known_metrics: list[Metric] = []
         for name, given in (metrics or {}).items():
             measure, direction = given if isinstance(given, tuple) else (given, _BETTER.get(name))
             if direction not in ("maximize", "minimize"):
@@ -84,8 +86,8 @@ class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
                 )
             _arity(f"metric {name}", measure)
             self._measures[name] = measure
-            known.append(Metric(name, "", direction))  # type: ignore[arg-type]
-        self.metrics = tuple(known) or (Metric("loss", "", "minimize"),)  # type: ignore[misc]
+            known_metrics.append(Metric(name, "", direction))  # type: ignore[arg-type]
+        self.metrics = tuple(known_metrics) or (Metric("loss", "", "minimize"),)  # type: ignore[misc]
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
         return False
@@ -93,13 +95,13 @@ class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
     def read(self, source: str, options: ReadOptions) -> Data:
         raise InputError(
             "data",
-            "the objects that the study was begun with",
-            "nothing that reads them again",
-            "give the same call again: nas.search(space, data=..., loss=...)",
+            "the objects that the study was started with",
+            "no source to read them from",
+            "repeat the same call: nas.search(space, data=..., loss=...)",
         )
 
     def data_of(self, parts: Sequence[Split], name: str = "own data") -> Data:
-        """Training, validation and test part as data of this task."""
+        """Training, validation and test parts as data of this task."""
         train, validation, test = parts
         batch = train.head(2)
         facts: dict[str, Any] = {"inputs": spec_to_json(spec_of(batch.inputs))}
@@ -143,26 +145,27 @@ class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
     def prepare_batch(
         self, batch: Batch, facts: Mapping[str, Any], noise: torch.Generator | None = None
     ) -> Batch:
-        """The batch as it is: data sets of torch augment by themselves."""
+        """The batch unchanged: torch data sets do their own augmentation."""
         return batch
 
     def loss(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
-        given = (call(model, batch.inputs),) if self._of_outputs else (model, batch.inputs)
-        found: Tensor = self._loss(*given, batch.targets)
-        return found
+        arguments = (call(model, batch.inputs),) if self._of_outputs else (model, batch.inputs)
+        loss: Tensor = self._loss(*arguments, batch.targets)
+        return loss
 
     def criterion(self, outputs: Any, targets: Any, smoothing: float = 0.0) -> Tensor:
         if not self._of_outputs:
             raise InputError(
                 "loss",
-                "a function of outputs and targets, which is all that is known here",
-                "one of a model, inputs and targets",
+                "a function of outputs and targets, since only these are available here",
+                "a function of a model, inputs and targets",
             )
-        found: Tensor = self._loss(outputs, targets)
-        return found
+        loss: Tensor = self._loss(outputs, targets)
+        return loss
 
     def imitation(self, outputs: Any, teacher: Any, targets: Any) -> Tensor:
-        """The loss itself: what imitation is of outputs of any kind, nobody has said."""
+        """The loss itself, since outputs may be of any kind; for a loss that calls the model, the
+        mean squared error of the first output tensors."""
         if self._of_outputs:
             return self.criterion(outputs, targets)
         one, two = first_tensor(outputs), first_tensor(teacher)
@@ -185,7 +188,7 @@ class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
         raise DataError(
             str(path),
             "an input that archsmith can read",
-            "one of a study's own data",
+            "an input of a study on a user's own data",
             "load the model in Python: archsmith.export.load_model(DIR, space=...)",
         )
 
@@ -194,14 +197,14 @@ class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
         return [{"outputs": list(row)} for row in rows]
 
     def parts(self, outputs: Any, targets: Any, facts: Mapping[str, Any]) -> dict[str, Tensor]:
-        """Of the metrics that give one number for each example."""
-        count, found = count_examples(targets), {}
+        """The values (n,) of those metrics that return one number for each example."""
+        count, parts = count_examples(targets), {}
         for name, measure in self._measures.items():
             if _arity(name, measure) == 2:
                 value = measure(outputs, targets)
                 if isinstance(value, Tensor) and value.shape == (count,):
-                    found[name] = value.detach().double()
-        return found
+                    parts[name] = value.detach().double()
+        return parts
 
 
 def own_task(
@@ -212,12 +215,12 @@ def own_task(
     """The task of a loss and metrics.
 
     Raises:
-        InputError: no loss, or a task by name beside it.
+        InputError: no loss, or both a loss and a task by name.
     """
     if loss is None:
-        raise InputError("metrics", "a loss beside them", "none", "give loss=...")
+        raise InputError("metrics", "a loss together with them", "none", "give loss=...")
     if task is not None:
-        raise InputError("loss", "no task by name beside a loss of one's own", repr(task))
+        raise InputError("loss", "either a loss or a task by name, not both", repr(task))
     return OwnTask(loss, metrics)
 
 
@@ -254,10 +257,10 @@ class OwnMeter(Meter):
 
 
 def _arity(what: str, measure: Any) -> int:
-    """Of how many arguments a loss or metric is: two, or three with the model first.
+    """How many arguments a loss or metric takes: two, or three with the model first.
 
     Raises:
-        InputError: neither.
+        InputError: it takes another number of arguments.
     """
     expected = "a function of (outputs, targets), or of (model, inputs, targets)"
     if not callable(measure):
@@ -265,10 +268,10 @@ def _arity(what: str, measure: Any) -> int:
     function = measure.forward if isinstance(measure, nn.Module) else measure
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     try:
-        taken = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
-        return 2  # a function of torch, written in C
-    needed = [p for p in taken if p.kind in kinds and p.default is p.empty]
+        return 2  # a built-in function of torch, without a signature
+    needed = [p for p in parameters if p.kind in kinds and p.default is p.empty]
     if len(needed) not in (2, 3):
         raise InputError(what, expected, f"one that needs {len(needed)} arguments")
     return len(needed)

@@ -1,4 +1,4 @@
-"""What predictions look like: a grid of images, a confusion matrix, a scatter plot."""
+"""Pictures of predictions: a grid of images, a confusion matrix, a scatter plot."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 PAPER, INK, FAINT, LINE = "#ffffff", "#1f2733", "#6b7684", "#e3e7ec"
 RIGHT, WRONG = "#1a7f4b", "#c2352b"
 BLUE = (32, 92, 168)
-#: Drawn at twice the size, so that it is sharp on dense screens.
+#: Pictures are drawn at twice the size, so that they are sharp on high-resolution screens.
 SCALE = 2
-#: Most classes that a confusion matrix shows: beyond that its cells are too small to read.
+#: Highest number of classes in a confusion matrix: with more its cells are too small to read.
 SHOWN = 40
 
 
 def image_grid(
     inputs: Tensor, targets: Tensor, outputs: Tensor, class_names: Sequence[str], most: int = 24
 ) -> Image.Image:
-    """Examples with their predicted class; a wrong one says in red what it is in truth.
+    """Examples with their predicted class; a wrong one is red, with its true class below.
 
     Args:
         inputs: uint8 (n, channels, height, width).
         targets: int64 (n,).
         outputs: probabilities (n, classes).
-        most: how many are shown; where there are more, up to a third of them are wrong ones.
+        most: how many are shown; if there are more, up to a third of those shown are wrong.
     """
     guesses = outputs.argmax(1)
     chosen = chosen_of((guesses != targets).tolist(), most)
@@ -63,9 +63,10 @@ def image_grid(
 
 
 def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> Image.Image:
-    """A matrix of counts: a row a true class, a column a predicted one, shaded by row.
+    """A matrix of counts: one row per true class, one column per predicted class, shaded by row.
 
-    Of more than 40 classes it shows the 40 with the most errors, missed or wrongly given.
+    Of more than 40 classes it shows the 40 with the most errors, of both kinds (the class was
+    missed, or predicted wrongly).
 
     Args:
         targets, guesses: int64 (n,).
@@ -88,7 +89,7 @@ def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> I
     below = (40 * SCALE) if level else longest + 16 * SCALE
     sheet = Image.new("RGB", (left + count * cell + margin, top + count * cell + below), PAPER)
     draw = ImageDraw.Draw(sheet)
-    title = f"{100 * right / max(1, total):.1f}% of {total:,} right"
+    title = f"{100 * right / max(1, total):.1f}% of {total:,} correct"
     draw.text((margin, 16 * SCALE), title, fill=INK, font=font(16))
     draw.text((margin, 40 * SCALE), legend, fill=FAINT, font=font(12))
     for i in range(count):
@@ -107,7 +108,7 @@ def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> I
 
 
 def scatter(targets: Tensor, values: Tensor, name: str) -> Image.Image:
-    """True against predicted values; a perfect prediction lies on the diagonal.
+    """Predicted against true values; perfect predictions lie on the diagonal.
 
     Args:
         targets, values: (n,) in the user's units.
@@ -141,9 +142,9 @@ def scatter(targets: Tensor, values: Tensor, name: str) -> Image.Image:
     rmse = float(np.sqrt(np.mean((true - guess) ** 2)))
     margin = 20 * SCALE
     draw.text((margin, 16 * SCALE), f"RMSE {rmse:.4g}", fill=INK, font=font(16))
-    said = f"{name}: predicted (up) against true (right)"
-    said = shortened(said, sheet.width - 2 * margin, 12)
-    draw.text((margin, 40 * SCALE), said, fill=FAINT, font=font(12))
+    caption = f"{name}: predicted (up) against true (right)"
+    caption = shortened(caption, sheet.width - 2 * margin, 12)
+    draw.text((margin, 40 * SCALE), caption, fill=FAINT, font=font(12))
     return sheet
 
 
@@ -165,7 +166,7 @@ def shortened(text: str, width: int, size: int) -> str:
 
 
 def chosen_of(wrong: Sequence[bool], most: int) -> list[int]:
-    """Indices in order; where not all fit, wrong ones take up to a third of the places."""
+    """Ascending indices of up to ``most`` examples; if there are more, up to a third are wrong."""
     if len(wrong) <= most:
         return list(range(len(wrong)))
     bad = [i for i, is_wrong in enumerate(wrong) if is_wrong][: most // 3]
@@ -179,7 +180,7 @@ def thumbnail(pixels: Tensor, side: int) -> Image.Image:
     array = array[:3].transpose(1, 2, 0) if channels >= 3 else array[0]
     image = Image.fromarray(np.ascontiguousarray(array)).convert("RGB")
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    # Small images keep their pixels visible; blurring them would show what the model never saw.
+    # Pixels of small images stay visible: interpolation would show what the model never saw.
     scale = side / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     image = image.resize(size, Image.Resampling.NEAREST)
@@ -200,7 +201,7 @@ def _cell(
     count = int(row[column])
     share = count / max(1, int(row.sum()))
     tint = BLUE if diagonal else (194, 53, 43)
-    # The square root keeps single mistakes visible beside a full diagonal.
+    # The square root keeps single mistakes visible next to a full diagonal.
     strength = 0.0 if count == 0 else 0.12 + 0.88 * share**0.5
     colour = tuple(round(255 + (c - 255) * strength) for c in tint)
     draw.rectangle((x, y, x + side - SCALE, y + side - SCALE), fill=colour if count else "#f5f7f9")
@@ -212,13 +213,13 @@ def _cell(
 
 
 def _worst(matrix: NDArray[np.int64], most: int) -> list[int]:
-    """Ascending indices of the classes with the most errors, of equal ones the first."""
+    """Ascending indices of the classes with the most errors; ties go to the first."""
     errors = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
     return sorted(np.argsort(-errors, kind="stable")[:most].tolist())
 
 
 def _upright(sheet: Image.Image, place: tuple[int, int], text: str, size: int) -> None:
-    """Text turned to read upwards, its end at the top centre of ``place``."""
+    """Draw text that reads upwards, with its end at ``place``, centred."""
     strip = Image.new("RGB", (_width(text, size) + SCALE, (size + 6) * SCALE), PAPER)
     end = (strip.width, strip.height // 2)
     ImageDraw.Draw(strip).text(end, text, fill=INK, font=font(size), anchor="rm")
@@ -227,12 +228,12 @@ def _upright(sheet: Image.Image, place: tuple[int, int], text: str, size: int) -
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Four to eight round numbers that hold ``low`` and ``high`` between them."""
+    """Four to eight round numbers whose range includes ``low`` and ``high``."""
     span, size = high - low, max(abs(low), abs(high))
     if span <= 1e-9 * size or span == 0:
         span = size or 1.0
     unit = 10.0 ** math.floor(math.log10(span / 4))
     step = next(unit * f for f in (1, 2, 5, 10) if span / (unit * f) <= 6)
     first, last = math.floor(low / step), math.ceil(high / step)
-    # Twelve digits, wherever the point is: 3 * 0.1 is 0.3, and 1e-12 is not 0.
+    # Rounded to twelve significant digits, not decimals: 3 * 0.1 is 0.3, and 1e-12 is not 0.
     return [float(f"{i * step:.12g}") for i in range(first, max(last, first + 1) + 1)]

@@ -1,4 +1,4 @@
-"""What a study works on: data, task, space, recipe, device. One value, kept with the study."""
+"""What a study works on: data, task, space, recipe and device, as one value stored with it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from .._support.trees import Tree
 
-#: What names a space: a registered name, ``module:function``, a builder, or a space itself.
+#: A space: a registered name, ``module:function``, a builder, or the space itself.
 SpaceLike = str | Callable[..., Any] | Space
 
 
@@ -37,14 +37,14 @@ class Problem:
     Attributes:
         source: what the data is read from.
         options: how it is read and split.
-        task, data, space: opened.
-        reference: what names the space in a run folder; a file by its absolute path.
-        recipe: of training to the end.
+        task, data, space: the opened objects.
+        reference: name of the space in a run folder, with the absolute path of a file.
+        recipe: of a full training.
         fidelity: of a trial.
-        subset: seed of the part of the data that all trials of a study use; without, each draws its
-            own, as in studies that an older archsmith began.
+        subset: seed of the subset of the data that all trials of a study share; with ``None`` each
+            trial draws its own, as in studies that older versions of archsmith started.
         device: torch device.
-        latency: how latency is found.
+        latency: how latency is measured or predicted.
     """
 
     source: str
@@ -61,9 +61,9 @@ class Problem:
 
     @property
     def least_epochs(self) -> int:
-        """The fewest epochs of a trial: less would be too few steps to tell models apart.
+        """The fewest epochs of a trial: fewer would be too few steps to compare models.
 
-        There is one number below the full one, whatever that takes.
+        It is below the full number of epochs where possible, even if the steps are then too few.
         """
         if self.subset is None:
             return 1
@@ -72,14 +72,17 @@ class Problem:
         return max(1, min(least, full - 1))
 
     def example(self) -> Tree:
-        """A prepared input of one example."""
+        """A prepared input, a batch of one example."""
         return self.task.example(self.data.facts)
 
     def forward_on_meta(self, model: nn.Module, _: object = None) -> None:
-        """Raise what the model raises on a batch, or where its outputs are of another shape than
-        the task needs; on ``meta`` nothing is computed.
+        """Run the model on a batch of zeros; on the ``meta`` device nothing is computed.
 
-        The batch is put where the model is, and on the CPU for a model without tensors.
+        The batch is created on the device of the model, or on the CPU for a model without tensors.
+
+        Raises:
+            ValueError: the model does not take the task's inputs, or its outputs do not fit it.
+            Exception: whatever the model raises.
         """
         import torch
 
@@ -99,7 +102,7 @@ class Problem:
         return {
             "data": self.source,
             "digest": self.data.digest(),
-            # What prediction and export need of it, so that they can do without the data.
+            # What prediction and export need, so that they do not have to read the data.
             "facts": self.data.facts,
             "read": self.options.to_json(),
             "task": self.task.name,
@@ -109,7 +112,7 @@ class Problem:
             "subset": self.subset,
             "device": self.device,
             "latency": asdict(self.latency),
-            # What pages show, so that a study can be looked at without its data and its space.
+            # What reports show, so that a study can be viewed without its data and its space.
             "name": self.data.name,
             "summary": list(self.data.summary),
             "default": self.space.default().to_json(),
@@ -132,12 +135,13 @@ def open_problem(
     latency: LatencyOptions | None = None,
     recorded: bool = False,
 ) -> Problem:
-    """Open data, task and space, and fill in what was left to defaults.
+    """Open data, task and space, and fill in defaults.
 
     Args:
-        source: a name, a path, or where the task is an :class:`~archsmith.task.own.OwnTask` the
-            data itself.
-        recorded: the options are those of a study that goes on: what does nothing is let be.
+        source: a name, a path or the data itself; for an :class:`~archsmith.task.own.OwnTask`
+            always the data itself.
+        recorded: whether the options are those of a stored study; then options without effect are
+            not refused.
 
     Raises:
         InputError: a name, a path, an option or the data is wrong.
@@ -146,27 +150,27 @@ def open_problem(
     _check_arguments(space, arguments)
     device = pick_device(device)
     if isinstance(space, str):
-        builder_of(space)  # a wrong name is told before the data is read
-    found, data = read_data(source, task, options, recorded)
-    wanted = space if space is not None else found.default_space
-    if not wanted:
-        raise InputError("space", "a builder or a space for data of one's own", "none")
-    recipe = recipe or found.recipe(data)
+        builder_of(space)  # raises for a wrong name before the data is read
+    opened_task, data = read_data(source, task, options, recorded)
+    chosen_space = space if space is not None else opened_task.default_space
+    if not chosen_space:
+        raise InputError("space", "a builder or a space, since the data is your own", "none")
+    recipe = recipe or opened_task.recipe(data)
     if final_epochs is not None:
         if final_epochs < 1:
             raise InputError("final epochs", "1 or more", str(final_epochs))
         recipe = replace(recipe, epochs=final_epochs)
-    opened = open_space(wanted, found.arguments(data.facts), arguments)
-    opened.builder.expect(found.example(data.facts, 2))
+    opened_space = open_space(chosen_space, opened_task.arguments(data.facts), arguments)
+    opened_space.builder.expect(opened_task.example(data.facts, 2))
     return Problem(
         data.source,
         options,
-        found,
+        opened_task,
         data,
-        opened,
-        absolute(wanted) if isinstance(wanted, str) else opened.reference,
+        opened_space,
+        absolute(chosen_space) if isinstance(chosen_space, str) else opened_space.reference,
         recipe,
-        merge(enough(found.search_fidelity(data), len(data.train), recipe), epochs, share),
+        merge(enough(opened_task.search_fidelity(data), len(data.train), recipe), epochs, share),
         device,
         latency or LatencyOptions(),
     )
@@ -175,13 +179,13 @@ def open_problem(
 def read_data(
     source: Any, task: str | Task | None, options: ReadOptions, recorded: bool = False
 ) -> tuple[Task, Data]:
-    """The task and its data, of a name, a path or the data itself.
+    """The task and its data, from a name, a path or the data itself.
 
     Args:
         recorded: as in :func:`open_problem`.
 
     Raises:
-        InputError: nothing that the task reads.
+        InputError: a source that no task, or not this task, can read.
     """
     from .own import OwnTask
 
@@ -194,25 +198,29 @@ def read_data(
     from ..data.given import as_file
 
     with as_file(source) as path:
-        found, data = _read(str(path), task, options, recorded)
-        # It is no more there when somebody looks for it again; the data travels itself.
-        return found, replace(data, source="", name="data")
+        opened_task, data = _read(str(path), task, options, recorded)
+        # The file is temporary, so it cannot serve as a source; the data itself is passed on.
+        return opened_task, replace(data, source="", name="data")
 
 
 def _read(
     source: str, task: str | Task | None, options: ReadOptions, recorded: bool
 ) -> tuple[Task, Data]:
-    found = find_task(task) if task else task_for(source, options)
+    opened_task = find_task(task) if task else task_for(source, options)
     if not recorded:
-        expect_used(found, source, options)
-    data = found.read(source, options)
+        expect_used(opened_task, source, options)
+    data = opened_task.read(source, options)
     if not recorded:
         expect_drawn(data, options)
-    return found, data
+    return opened_task, data
 
 
 def merge(base: Fidelity, epochs: int | None, share: float | None) -> Fidelity:
-    """The task's fidelity, with what is given in its place."""
+    """The task's fidelity with its epochs and share replaced by those that are given.
+
+    Raises:
+        InputError: epochs below 1, or a share outside (0, 1].
+    """
     if share is not None and not 0 < share <= 1:
         raise InputError("share", "a number above 0 and up to 1", f"{share:g}")
     if epochs is not None and epochs < 1:
@@ -221,17 +229,17 @@ def merge(base: Fidelity, epochs: int | None, share: float | None) -> Fidelity:
 
 
 def pick_device(name: str) -> str:
-    """A torch device that is there; ``auto`` is the GPU if there is one.
+    """An available torch device; ``auto`` is the GPU if there is one, else the CPU.
 
     Raises:
-        InputError: no such device here.
+        InputError: the device is not available on this machine.
     """
     import torch
 
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.ones(1, device=name).item()  # meta and its like hold no values
+        torch.ones(1, device=name).item()  # fails for devices without values, such as meta
     except Exception as error:
         line = str(error).splitlines()[0]
         raise InputError("device", "auto, cpu, or a device of this machine", name, line) from None
@@ -241,15 +249,15 @@ def pick_device(name: str) -> str:
 def open_space(
     space: SpaceLike, offered: Mapping[str, Any], given: Mapping[str, Any] | None = None
 ) -> Space:
-    """A space over the builder, with the arguments it asks for by name.
+    """A space of the builder, with the arguments that it asks for by name.
 
     Args:
-        offered: what the task knows of the data (``channels``, ``classes``, ...).
-        given: what the user says; it goes before what is offered.
+        offered: what the task knows about the data (``channels``, ``classes``, ...).
+        given: the user's arguments; they take precedence over ``offered``.
 
     Raises:
-        SpaceError: arguments beside a space, an argument that the builder does not take, or one
-            that it needs and nothing gives.
+        SpaceError: arguments together with a space, an argument that the builder does not take, or
+            a required one that is neither offered nor given.
     """
     _check_arguments(space, given)
     if isinstance(space, Space):
@@ -265,7 +273,7 @@ def open_space(
         if name not in parameters and not takes_all:
             raise SpaceError(
                 f"arguments of {getattr(builder, '__name__', builder)}",
-                f"names among: {', '.join(parameters) or '(it takes none)'}",
+                f"one of: {', '.join(parameters) or '(it takes none)'}",
                 repr(name),
             )
     arguments |= given or {}
@@ -279,7 +287,7 @@ def open_space(
     if missing:
         raise SpaceError(
             f"argument {missing[0]!r} of {getattr(builder, '__name__', builder)}",
-            f"a name that the data offers ({', '.join(offered)}), a default, or a given value",
+            f"a name that the data offers ({', '.join(offered)}), a default, or a value",
             None,
             f"give it a default, or wrap it: nas.Space(builder, {missing[0]}=...)",
         )
@@ -296,23 +304,23 @@ def builder_of(name: str) -> Callable[..., Any]:
     from ..zoo import spaces
 
     if ":" not in name:
-        found: Callable[..., Any] = spaces.get(name)
-        return found
-    loaded: Callable[..., Any] = load_from(name)
-    if not callable(loaded):
-        raise SpaceError(name, "a function or module class", type(loaded).__name__)
-    return loaded
+        registered: Callable[..., Any] = spaces.get(name)
+        return registered
+    builder: Callable[..., Any] = load_from(name)
+    if not callable(builder):
+        raise SpaceError(name, "a function or module class", type(builder).__name__)
+    return builder
 
 
-def _check_arguments(space: object, given: object) -> None:
-    if given is not None and not isinstance(given, Mapping):
-        raise SpaceError("arguments", "a mapping from name to value", _type_of(given))
-    if given and isinstance(space, Space):
+def _check_arguments(space: object, arguments: object) -> None:
+    if arguments is not None and not isinstance(arguments, Mapping):
+        raise SpaceError("arguments", "a mapping from name to value", _type_of(arguments))
+    if arguments and isinstance(space, Space):
         raise SpaceError(
             f"space {space.name}",
-            "arguments inside a Space, or beside a builder",
+            "arguments inside a Space, or together with a builder",
             "both",
-            f"nas.Space(builder, {', '.join(f'{name}=...' for name in given)})",
+            f"nas.Space(builder, {', '.join(f'{name}=...' for name in arguments)})",
         )
 
 

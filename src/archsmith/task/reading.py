@@ -1,4 +1,4 @@
-"""Reading options that would do nothing are refused, so that nobody trusts in what was ignored."""
+"""Reading options that would have no effect are refused, so that nobody relies on them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,35 @@ _FLAGS = {"seed": "--split-seed", "image_size": "--image-size"}
 
 
 def expect_used(task: Task, source: str, options: ReadOptions) -> None:
-    """Raises InputError for an option that the task makes nothing of when it reads this source."""
+    """Raises InputError for an option that the task ignores when it reads this source."""
     used = task.uses(source)
     if used is None:
         return
-    for name in _given(options):
+    for name in _non_defaults(options):
         if name not in used and name not in _SPLIT:
-            takes = ", ".join(sorted(used)) or "none beside those of the split"
-            raise _idle(name, options, f"an option that {task.name} reads {source} by ({takes})")
+            takes = ", ".join(sorted(used)) or "only those of the split"
+            expected = f"an option that {task.name} uses to read {source} ({takes})"
+            raise _unused_option(name, options, expected)
 
 
 def expect_drawn(data: Data, options: ReadOptions) -> None:
-    """Raises InputError for an option of the split where the source brings the part itself."""
+    """Raises InputError for an option of the split if the source has that part already."""
     if data.drawn is None:
         return
-    for name in _given(options):
+    for name in _non_defaults(options):
         if name in ("validation", "test") and name not in data.drawn:
-            raise _idle(name, options, f"no share, since {data.name} brings a {name} part")
+            expected = f"no share, since {data.name} has its own {name} part"
+            raise _unused_option(name, options, expected)
         if name == "seed" and not data.drawn:
-            raise _idle(name, options, f"no seed, since {data.name} brings all parts")
+            expected = f"no seed, since {data.name} has all parts"
+            raise _unused_option(name, options, expected)
 
 
-def _given(options: ReadOptions) -> list[str]:
+def _non_defaults(options: ReadOptions) -> list[str]:
     return [f.name for f in fields(options) if getattr(options, f.name) != f.default]
 
 
-def _idle(name: str, options: ReadOptions, expected: str) -> InputError:
+def _unused_option(name: str, options: ReadOptions, expected: str) -> InputError:
     flag = _FLAGS.get(name, f"--{name}")
-    got = f"{getattr(options, name)!r}, which would do nothing"
+    got = f"{getattr(options, name)!r}, which would have no effect"
     return InputError(f"reading {name.replace('_', ' ')}", expected, got, f"leave {flag} out")

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 
 def facts(table: RawTable, train: NDArray[np.int64]) -> dict[str, Any]:
-    """What preparing rows needs. ``expansion`` has one entry a feature: its column; its category's
-    code or -1 for a number; and the mean and spread of a number in the training part.
-    ``notation`` has how numbers are written in the columns that do not do it the usual way."""
+    """What the preparation of rows needs. ``expansion`` has one entry per feature: its column; the
+    code of its category, or -1 for a number; and the mean and standard deviation of a number in the
+    training part. ``notation`` is how numbers are written, for columns that do not write them the
+    usual way."""
     base = table.values[train[0]]
-    # Around a value that is there, so that sums of large numbers lose nothing.
+    # Relative to a value of the column, so that sums of large numbers keep their precision.
     values = table.values[train] - base
     mean, std = base + values.mean(axis=0), values.std(axis=0)
     std = np.where(std < 1e-15 * (1 + np.abs(mean)), 1.0, std)
@@ -41,20 +42,20 @@ def facts(table: RawTable, train: NDArray[np.int64]) -> dict[str, Any]:
     expansion = {name: [entry[i] for entry in entries] for i, name in enumerate(names)}
     notation = {c.name: asdict(c.notation) for c in table.columns if c.notation != Notation()}
     dtype = str(raw(table).dtype)
-    found = {"columns": columns, "features": len(entries), "expansion": expansion}
-    # Absent where they say nothing, as in what was exported before they were.
-    found |= {"notation": notation} if notation else {}
-    return found | ({"dtype": dtype} if dtype != "float32" else {})
+    row_facts = {"columns": columns, "features": len(entries), "expansion": expansion}
+    # Left out where they have no effect, as in exports by versions that did not have them.
+    row_facts |= {"notation": notation} if notation else {}
+    return row_facts | ({"dtype": dtype} if dtype != "float32" else {})
 
 
 def raw(table: RawTable) -> NDArray[Any]:
-    """Rows as a model takes them, (n, columns): float32, or float64 where that would lose too
-    much."""
+    """Rows as a model takes them, (n, columns): float32, or float64 if float32 would lose too much
+    precision."""
     return narrowed(table.values)
 
 
 def precision(table: RawTable) -> tuple[str, ...]:
-    """A note where rows are float64."""
+    """A note if rows are float64, else nothing."""
     if raw(table).dtype == np.float32:
         return ()
     lossy = [
@@ -63,7 +64,7 @@ def precision(table: RawTable) -> tuple[str, ...]:
         if narrowed(values[:, None]).dtype != np.float32
     ]
     listed = ", ".join(map(repr, lossy[:3])) + (", ..." if len(lossy) > 3 else "")
-    return (f"rows are float64: float32 does not tell the values of {listed} apart",)
+    return (f"rows are float64: float32 cannot distinguish the values of {listed}",)
 
 
 def _dtype(facts: Mapping[str, Any]) -> torch.dtype:
@@ -85,9 +86,9 @@ def layout(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         torch.tensor(expansion[name], dtype=dtype) for name in ("code", "mean", "std")
     )
     column = torch.tensor(expansion["column"])
-    sizes = {tuple(each.shape) for each in (column, code, mean, std)}
+    sizes = {tuple(statistic.shape) for statistic in (column, code, mean, std)}
     if sizes != {(facts["features"],)} or column.dtype != torch.int64:
-        # What is short would be stretched without a word.
+        # Statistics of another length could be broadcast without an error.
         raise ValueError(f"statistics of shapes {sorted(sizes)} for {facts['features']} features")
     return column, code, mean, std
 
@@ -127,13 +128,14 @@ def described(facts: Mapping[str, Any]) -> str:
 def load(path: Path, facts: Mapping[str, Any]) -> Tensor:
     """Raw rows (n, columns) of a CSV, Parquet, ``.npy`` or ``.npz`` file.
 
-    Columns are found by name, in any order; others are left aside.
+    Columns are matched by name, in any order; other columns are ignored.
 
     Raises:
-        DataError: a column is missing, a cell is empty or no number, a category was never seen.
+        DataError: a column is missing, a cell is empty or not a number, or a category does not
+            occur in the training data.
     """
     if not path.is_file():
-        raise DataError(str(path), "a CSV, Parquet, .npy or .npz file of rows", "nothing there")
+        raise DataError(str(path), "a CSV, Parquet, .npy or .npz file of rows", "no such file")
     columns = facts["columns"]
     if path.suffix.lower() in (".npy", ".npz"):
         array = arrays.load_one(path)
@@ -164,19 +166,19 @@ def load(path: Path, facts: Mapping[str, Any]) -> Tensor:
 def _notations(
     path: Path, table: lines.Rows, cells: Mapping[str, Sequence[str]], facts: Mapping[str, Any]
 ) -> dict[str, Notation]:
-    """How the numbers of a file are written: by itself, and in doubt as in the training data."""
-    given = {name: Notation(**said) for name, said in facts.get("notation", {}).items()}
+    """How the numbers of a file are written: as the file shows, or else as in the training data."""
+    recorded = {name: Notation(**fields) for name, fields in facts.get("notation", {}).items()}
     numeric = [c["name"] for c in facts["columns"] if c["categories"] is None]
-    known = {name: given.get(name, Notation()) for name in numeric}
-    found = decide(
+    trained = {name: recorded.get(name, Notation()) for name in numeric}
+    decided = decide(
         str(path),
         {name: cells[name] for name in numeric},
         delimiter=table.delimiter,
         exact=table.exact,
-        known={name: own.decimal for name, own in known.items()},
+        known={name: notation.decimal for name, notation in trained.items()},
         option=False,
     )
-    return {name: own if (own := found[name]) else known[name] for name in numeric}
+    return {name: notation if (notation := decided[name]) else trained[name] for name in numeric}
 
 
 def _cell(

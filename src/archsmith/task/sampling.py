@@ -1,4 +1,4 @@
-"""Which examples are learned from and judged by: the task's own way, or the usual one."""
+"""Which examples a model is trained and evaluated on: as the task decides, or the usual way."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def draw(
     generator: torch.Generator,
     facts: Mapping[str, Any],
 ) -> Sequence[Tensor]:
-    """The examples of each step of an epoch: every one once, in random order, or as
-    :meth:`~archsmith.task.contracts.BatchSampling.draw` has them."""
+    """The examples of each step of an epoch: every example once, in random order, or as the task's
+    :meth:`~archsmith.task.contracts.BatchSampling.draw` chooses them."""
     if isinstance(task, BatchSampling):
         return task.draw(index, train, size, generator, facts)
     return shuffled(index, size, generator)
 
 
 def draw_one(task: Task, train: Split, size: int, seed: int) -> Tensor:
-    """Indices of one batch that stands for all: in proportion of the classes, or the first of
-    the task's own."""
+    """Indices of one representative batch: classes in proportion, or the first batch that the
+    task's own sampling draws."""
     generator = torch.Generator().manual_seed(seed)
     if isinstance(task, BatchSampling):
         return task.draw(torch.arange(len(train)), train, size, generator)[0]
@@ -44,10 +44,10 @@ def draw_one(task: Task, train: Split, size: int, seed: int) -> Tensor:
 
 
 def holdout_indices(task: Task, train: Split, share: float, seed: int) -> Tensor:
-    """Ascending indices of training examples that are not trained on but judged by.
+    """Ascending indices of training examples that are held out for evaluation.
 
     Raises:
-        InputError: too few to keep some back.
+        InputError: too few examples to hold some out.
     """
     if isinstance(task, BatchSampling):
         return task.holdout_indices(train, share, seed)
@@ -55,5 +55,5 @@ def holdout_indices(task: Task, train: Split, share: float, seed: int) -> Tensor
 
 
 def judged_as_is(task: Task) -> bool:
-    """Whether a model can be judged on training examples that are not augmented."""
+    """Whether a model can be evaluated on training examples without augmentation."""
     return task.judged_as_is if isinstance(task, BatchSampling) else True

@@ -32,19 +32,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-#: Images that a model is judged on at once: what each layer gives is as large as the image.
+#: Images that a model is evaluated on at once: the output of each layer is as large as the image.
 _AT_ONCE = 16
-#: How far an image is enlarged and moved at most, in augmentation.
+#: How far augmentation enlarges and shifts an image at most, as shares of its side.
 _ZOOM, _SHIFT = 0.25, 0.1
 
 
 @dataclass(frozen=True)
 class SegmentationOptions:
-    """What stands behind the name of the task: ``segmentation:ignore=0``.
+    """Options after the name of the task: ``segmentation:ignore=0``.
 
     Attributes:
-        ignore: number of pixels without a label, beside 255 and a class that is called
-            unlabelled or void.
+        ignore: class number that marks pixels without a label, in addition to 255 and to a class
+            named unlabelled or void.
     """
 
     ignore: int | None = None
@@ -54,8 +54,8 @@ class Segmentation(TensorTask, Deployment, Pictures):
     """The class of each pixel.
 
     Raw inputs are images, (n, channels, height, width); targets are masks, uint8,
-    (n, height, width), 255 where a pixel has no label: it counts neither in the loss nor in a
-    metric. Outputs are logits, (n, classes, height, width).
+    (n, height, width), with 255 for pixels without a label, which count neither in the loss nor in
+    the metrics. Outputs are logits, (n, classes, height, width).
 
     The first metric is the mean intersection over union (Everingham et al. 2010,
     doi:10.1007/s11263-009-0275-4), see :class:`SegmentationMeter`.
@@ -76,27 +76,27 @@ class Segmentation(TensorTask, Deployment, Pictures):
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(SegmentationOptions, options, "segmentation")
-        said = told(self.options)
-        self.name = "segmentation" + (f":{said}" if said else "")  # type: ignore[misc]
-        #: Images are taken as for classification; what is said of them differs.
+        chosen = told(self.options)
+        self.name = "segmentation" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
+        #: Images are handled as in classification; only the targets and answers differ.
         self._images = ImageClassification()
 
     def suits(self, source: str, options: ReadOptions | None = None) -> int:
         place = locate(source)
-        # To other tasks a folder of images and masks is one of two classes.
+        # Other tasks would read a folder of images and masks as one of two classes.
         return 2 if isinstance(place, Path) and masks.has_masks(place) else 0
 
     def read(self, source: str, options: ReadOptions) -> Data:
         place = locate(source)
         if isinstance(place, str) or not (place.is_dir() or place.suffix.lower() == ".npz"):
             raise DataError(source, "an .npz file or a folder of images and masks", str(place))
-        found = masks.read(place, options.image_size, options.channels, self.options.ignore)
-        raw = found.images
-        # Parts of the source stay together; no image is of one class.
+        masked = masks.read(place, options.image_size, options.channels, self.options.ignore)
+        raw = masked.images
+        # Parts of the source are kept. All labels are equal, since no image has a single class.
         indices = split(
             raw.labels, raw.parts, options.validation, options.test, options.seed, raw.name
         )
-        train, validation, test = (_part_of(found, index) for index in indices)
+        train, validation, test = (_part_of(masked, index) for index in indices)
         facts = facts_of(raw, indices[0])
         shares = _shares(train, validation, test, raw.class_names, str(place))
         return Data(
@@ -161,20 +161,20 @@ class Segmentation(TensorTask, Deployment, Pictures):
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
     ) -> Tensor:
-        """The images alone; with their masks :meth:`prepare_batch` moves them."""
+        """Moves images only; :meth:`prepare_batch` moves them together with their masks."""
         none = inputs.new_zeros(len(inputs), *inputs.shape[2:], dtype=torch.uint8)
         mirror = bool(facts and facts.get("mirror"))
         return moved_together(inputs, none, generator, mirror)[0]
 
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        # A sum: the mean over the pixels of a batch without any label would be NaN.
+        # From the sum: the mean over a batch without labelled pixels would be NaN.
         total = _cross_entropy(outputs, targets, smoothing)
         return total / (targets != UNLABELLED).sum().clamp(min=1)
 
     def imitation(self, outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
-        known = targets != UNLABELLED
-        own, goal = (each.movedim(1, -1)[known] for each in (outputs, teacher))
-        return super().imitation(own, goal, targets[known])
+        labelled = targets != UNLABELLED
+        student, goal = (values.movedim(1, -1)[labelled] for values in (outputs, teacher))
+        return super().imitation(student, goal, targets[labelled])
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return SegmentationMeter(facts["classes"])
@@ -199,8 +199,8 @@ class Segmentation(TensorTask, Deployment, Pictures):
         return self._images.names_in(path)
 
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The classes that are there with their share of the pixels, the largest first, the size
-        of the mask, and the mask itself as text, which :func:`mask_of` reads."""
+        """The classes that are present with their share of the pixels, largest first, the size of
+        the mask, and the mask itself as text, which :func:`mask_of` reads."""
         names = facts["class_names"]
         answers = []
         for mask in outputs.argmax(1).cpu().numpy():
@@ -227,29 +227,30 @@ class Segmentation(TensorTask, Deployment, Pictures):
 
 
 class SegmentationMeter(Meter):
-    """Mean intersection over union, share of pixels that are right, and mean cross entropy.
+    """Mean intersection over union, share of correct pixels, and mean cross entropy.
 
-    All are of the whole part, from one confusion matrix of its labelled pixels: a mean over images
-    would count a class in a few pixels of one image as much as in all of another. The intersection
-    over union of a class is its right pixels over those that are truly or supposedly of it; classes
-    that are neither anywhere are left out of the mean.
+    All are computed over the whole part, from one confusion matrix of its labelled pixels: in a
+    mean over images a class with a few pixels in one image would count as much as one that fills
+    another. The intersection over union of a class is the number of its correct pixels over the
+    number of pixels whose true or predicted class it is; classes without any are left out of the
+    mean.
     """
 
     def __init__(self, classes: int) -> None:
         self.classes = classes
-        #: A row a true class, a column a predicted one.
+        #: One row per true class, one column per predicted class.
         self.confusion = torch.zeros(classes, classes, dtype=torch.int64)
         self.loss = torch.zeros((), dtype=torch.float64)
 
     def see(self, model: nn.Module, batch: Batch) -> None:
-        parts = (torch.split(each, _AT_ONCE) for each in (batch.inputs, batch.targets))
+        parts = (torch.split(tensor, _AT_ONCE) for tensor in (batch.inputs, batch.targets))
         for inputs, targets in zip(*parts, strict=True):
             self.update(call(model, inputs), targets)
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         expect_shape(outputs, (len(targets), self.classes, *targets.shape[1:]))
-        known = targets != UNLABELLED
-        pairs = targets[known].long() * self.classes + outputs.argmax(1)[known]
+        labelled = targets != UNLABELLED
+        pairs = targets[labelled].long() * self.classes + outputs.argmax(1)[labelled]
         counts = torch.bincount(pairs, minlength=self.classes**2)
         self.confusion = self.confusion.to(counts.device) + counts.view_as(self.confusion)
         total = _cross_entropy(outputs, targets.long())
@@ -284,34 +285,36 @@ class PixelProbabilities(nn.Module):
 def moved_together(
     images: Tensor, targets: Tensor, generator: torch.Generator, mirror: bool
 ) -> tuple[Tensor, Tensor]:
-    """Images and masks enlarged, shifted and mirrored at random, each pair in its own way.
+    """Images and masks enlarged, shifted and mirrored at random, each pair independently.
 
-    Images are read between their pixels, masks at the nearest one; beyond the rim the image is
-    repeated and the mask has no label.
+    Images are interpolated bilinearly, masks take the nearest pixel; beyond the border the image is
+    repeated and the mask is unlabelled.
 
     Args:
         images: floats, (n, channels, height, width).
         targets: uint8, (n, height, width).
-        mirror: half of them mirrored.
+        mirror: whether each pair is mirrored with probability 1/2.
     """
     count, device = len(images), images.device
     drawn = torch.rand(4, count, generator=generator, device=device)
-    scale = 1 - _ZOOM * drawn[0]  # of the part that is seen
+    scale = 1 - _ZOOM * drawn[0]  # size of the visible part
     side = torch.where((drawn[1] < 0.5) & mirror, -scale, scale)
     shift = 2 * _SHIFT * (2 * drawn[2:] - 1)  # affine_grid counts a side as 2
-    none = torch.zeros_like(scale)
-    rows = [side, none, shift[0], none, scale, shift[1]]
+    zeros = torch.zeros_like(scale)
+    rows = [side, zeros, shift[0], zeros, scale, shift[1]]
     theta = torch.stack(rows, dim=1).view(count, 2, 3)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    seen = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    # Numbers from 1, so that the zeros beyond the rim are none of them.
+    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    # Class numbers from 1, so that the zeros beyond the border are not a class.
     numbers = (targets.to(images.dtype) + 1)[:, None]
-    found = F.grid_sample(numbers, grid, mode="nearest", align_corners=False)[:, 0].round().long()
-    return seen, torch.where(found == 0, UNLABELLED, found - 1).to(targets.dtype)
+    moved_numbers = (
+        F.grid_sample(numbers, grid, mode="nearest", align_corners=False)[:, 0].round().long()
+    )
+    return moved, torch.where(moved_numbers == 0, UNLABELLED, moved_numbers - 1).to(targets.dtype)
 
 
 def mask_of(answer: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """The mask (height, width) of an answer of ``predict``, class numbers in ``class_names``."""
+    """The mask, uint8 (height, width), of an answer of ``predict``: indices of ``class_names``."""
     runs = [run.split("x") for run in answer["mask"].split()]
     values = np.array([int(number) for number, _ in runs], dtype=np.uint8)
     flat: NDArray[np.uint8] = np.repeat(values, [int(length) for _, length in runs])
@@ -319,7 +322,7 @@ def mask_of(answer: Mapping[str, Any]) -> NDArray[np.uint8]:
 
 
 def _runs(mask: NDArray[np.int64]) -> str:
-    """Runs of equal classes, row after row, as ``number x length``: ``0x310 4x12 0x78``."""
+    """Run-length encoding of a mask, row by row, as class and length: ``0x310 4x12 0x78``."""
     flat = mask.ravel()
     starts = np.flatnonzero(np.diff(flat, prepend=-1))
     lengths = np.diff(starts, append=len(flat))
@@ -337,8 +340,8 @@ def _cross_entropy(outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> 
     )
 
 
-def _part_of(found: MaskedImages, index: NDArray[np.int64]) -> TensorSplit:
-    images, drawn = (np.ascontiguousarray(a[index]) for a in (found.images.images, found.masks))
+def _part_of(source: MaskedImages, index: NDArray[np.int64]) -> TensorSplit:
+    images, drawn = (np.ascontiguousarray(a[index]) for a in (source.images.images, source.masks))
     return TensorSplit(torch.from_numpy(images), torch.from_numpy(drawn))
 
 
@@ -349,21 +352,21 @@ def _shares(
     names: Sequence[str],
     where: str,
 ) -> tuple[str, str]:
-    """What share of the training pixels each class has, and how many have no label, for people.
+    """Readable lines: the share of each class in the training pixels, and that without a label.
 
     Raises:
         DataError: a part without a labelled pixel, or fewer than two classes to learn.
     """
     counts = []
-    for part, told_ in ((train, "training"), (validation, "validation"), (test, "test")):
+    for part, part_name in ((train, "training"), (validation, "validation"), (test, "test")):
         counts.append(torch.bincount(part.targets.flatten(), minlength=256).double())
         if not counts[-1][:UNLABELLED].any():
-            raise DataError(where, f"labelled pixels in the {told_} part", "none")
-    known, bare = counts[0][: len(names)], counts[0][UNLABELLED]
-    if int((known > 0).sum()) < 2:
+            raise DataError(where, f"labelled pixels in the {part_name} part", "none")
+    pixels, unlabelled = counts[0][: len(names)], counts[0][UNLABELLED]
+    if int((pixels > 0).sum()) < 2:
         raise DataError(where, "training pixels of at least two classes", "of one")
-    shares = (100 * known / known.sum()).tolist()
+    shares = (100 * pixels / pixels.sum()).tolist()
     listed = [f"{name} {share:.3g} %" for name, share in zip(names, shares, strict=True)]
     shown = ", ".join(listed[:12]) + (", ..." if len(listed) > 12 else "")
-    without = 100 * float(bare / counts[0].sum())
+    without = 100 * float(unlabelled / counts[0].sum())
     return f"{len(names)} classes: {shown}", f"{without:.3g} % of the pixels without a label"

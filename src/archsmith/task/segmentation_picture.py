@@ -1,4 +1,4 @@
-"""What segmentation looks like: image, truth and prediction side by side, with a legend."""
+"""Pictures of segmentations: image, truth and prediction side by side, with a legend."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .picture import FAINT, INK, LINE, PAPER, SCALE, font, shortened
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Colours that are told apart side by side; beyond them they come again, darker.
+#: Colours that are easy to distinguish side by side; further classes reuse them, darker.
 _COLOURS = (
     (122, 179, 232),
     (192, 112, 80),
@@ -36,24 +36,27 @@ _COLOURS = (
     (60, 110, 120),
 )
 _BARE = (226, 229, 233)  # pixels without a label
-#: Most classes that the legend names.
-_NAMED = 40
+#: Highest number of classes that the legend names.
+_MAX_NAMED = 40
 
 
 def side_by_side(
     images: Tensor, targets: Tensor, guesses: Tensor, class_names: Sequence[str], most: int = 6
 ) -> Image.Image:
-    """A row an example: the image, its mask, the predicted mask, and the share that is right.
+    """One row per example: the image, its mask, the predicted mask, and the share of correct
+    pixels.
 
-    Examples are taken evenly from the worst to the best, worst first.
+    The examples are spread evenly from the worst to the best, worst first.
 
     Args:
         images: uint8 (n, channels, height, width).
-        targets, guesses: (n, height, width) class numbers; targets are 255 without a label.
+        targets, guesses: (n, height, width), class numbers; targets are 255 for no label.
         most: how many are shown.
     """
-    known = targets != UNLABELLED
-    right = ((guesses == targets) & known).flatten(1).sum(1) / known.flatten(1).sum(1).clamp(min=1)
+    labelled = targets != UNLABELLED
+    right = ((guesses == targets) & labelled).flatten(1).sum(1) / labelled.flatten(1).sum(1).clamp(
+        min=1
+    )
     order = torch.argsort(right, stable=True)
     picked = np.unique(np.linspace(0, len(order) - 1, most).round().astype(int))
     height, width = targets.shape[1:]
@@ -76,16 +79,16 @@ def side_by_side(
             sheet.paste(part, (x, y))
             frame = (x - SCALE, y - SCALE, x + across, y + tall)
             draw.rectangle(frame, outline=LINE, width=SCALE)
-        told = f"{100 * float(right[index]):.1f}% of the labelled pixels right"
+        score = f"{100 * float(right[index]):.1f}% of the labelled pixels correct"
         at = (margin + 2 * (across + gap), y + tall + 3 * SCALE)
-        draw.text(at, told, fill=FAINT, font=font(11))
+        draw.text(at, score, fill=FAINT, font=font(11))
     sheet.paste(legend, (margin, below))
     return sheet
 
 
 def _legend(class_names: Sequence[str], wide: int) -> Image.Image:
     """The colour of each class, in columns."""
-    named = [*class_names[:_NAMED], "without a label"]
+    named = [*class_names[:_MAX_NAMED], "without a label"]
     colours = [*_palette()[: len(named) - 1].tolist(), list(_BARE)]
     column, line, box = 160 * SCALE, 20 * SCALE, 12 * SCALE
     columns = max(1, wide // column)
@@ -100,7 +103,7 @@ def _legend(class_names: Sequence[str], wide: int) -> Image.Image:
 
 
 def _palette() -> NDArray[np.uint8]:
-    """(256, 3): a colour for each class number, and that of no label at 255."""
+    """(256, 3): a colour for each class number, and for pixels without a label at 255."""
     table = np.zeros((256, 3), dtype=np.uint8)
     count = len(_COLOURS)
     for number in range(256):

@@ -1,4 +1,4 @@
-"""Learning from images without labels: two views of one image should have embeddings alike."""
+"""Learning from images without labels: two views of one image should have similar embeddings."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ _LOSSES = ("barlow-twins", "simclr")
 
 @dataclass(frozen=True)
 class SelfSupervisedOptions:
-    """What stands behind the name of the task: ``self-supervised:loss=barlow-twins``.
+    """Options after the name of the task: ``self-supervised:loss=barlow-twins``.
 
     Attributes:
         loss: ``simclr`` (Chen et al. 2020, arXiv:2002.05709) or ``barlow-twins`` (Zbontar et al.
             2021, arXiv:2103.03230).
         temperature: of SimCLR.
-        dim: size of the embedding that a builder is asked for as ``classes``.
+        dim: size of the embedding, which a builder receives as ``classes``.
 
     Raises:
         UnknownNameError: no such loss.
-        InputError: a number out of its range.
+        InputError: a number outside its range.
     """
 
     loss: str = "simclr"
@@ -57,18 +57,18 @@ class SelfSupervisedOptions:
 
 
 class SelfSupervisedImages(EmbeddingImages, BatchSampling):
-    """Images without labels: two views of one image should be near each other.
+    """Images without labels: embeddings of two views of one image should be close.
 
     Raw inputs are bytes, (n, channels, height, width); outputs are embeddings, (n, d).
 
-    Labels of the source are not looked at, and a folder of images needs none. A batch of n holds
-    n/2 images twice, and each is turned, scaled, shifted, mirrored where that leaves it what it is,
-    and changed in brightness and contrast in its own way. Validation and test part hold two fixed
-    views of each image; the metric ``accuracy`` is the share of views whose nearest of 511 others
-    is the other view.
+    Labels of the source are ignored, and a folder of images needs none. A batch of n holds n/2
+    images twice; each copy is independently rotated, scaled, shifted, mirrored if that preserves
+    its meaning, and changed in brightness and contrast. The validation and test parts hold two
+    fixed views of each image; the metric ``accuracy`` is the share of views whose nearest neighbour
+    among 511 others is the other view of the same image.
 
-    The last layer does what the papers use a projection head for: as features take what goes into
-    it (:class:`archsmith.Features`).
+    The last layer plays the role of the papers' projection head: as features use its input
+    (:class:`archsmith.Features`).
 
     Args:
         options: as text, see :class:`SelfSupervisedOptions`.
@@ -79,13 +79,13 @@ class SelfSupervisedImages(EmbeddingImages, BatchSampling):
 
     default_space = "convnet"
     classes_by = "folders or none"
-    #: Without augmentation both views of an image are the same, and any model finds them.
+    #: Without augmentation both views of an image are equal, and any model matches them.
     judged_as_is = False
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(SelfSupervisedOptions, options, "self-supervised")
-        said = told(self.options)
-        self.name = "self-supervised" + (f":{said}" if said else "")  # type: ignore[misc]
+        chosen = told(self.options)
+        self.name = "self-supervised" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
         self.dim = self.options.dim
 
     def read(self, source: str, options: ReadOptions) -> Data:
@@ -105,7 +105,7 @@ class SelfSupervisedImages(EmbeddingImages, BatchSampling):
             validation=validation,
             test=test,
             facts=facts,
-            summary=(data.summary[0], "labels are not looked at", data.summary[2]),
+            summary=(data.summary[0], "labels are ignored", data.summary[2]),
         )
 
     def uses(self, source: str) -> frozenset[str] | None:
@@ -139,7 +139,7 @@ class SelfSupervisedImages(EmbeddingImages, BatchSampling):
         """Another view of each image."""
         mirror = bool(facts and facts.get("mirror"))
         moved = distorted(inputs, generator, turn=15, scale=0.25, shift=0.12, mirror=mirror)
-        # Inputs are standardised, so these are contrast and brightness in units of the spread.
+        # Inputs are standardised: contrast, and brightness in units of the standard deviation.
         shape = (len(inputs), inputs.shape[1], 1, 1)
         drawn = torch.rand(2, *shape, generator=generator, device=inputs.device) - 0.5
         return moved * (1 + 0.8 * drawn[0]) + 0.8 * drawn[1]
@@ -158,13 +158,14 @@ class SelfSupervisedImages(EmbeddingImages, BatchSampling):
     def picture(
         self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
     ) -> Image.Image:
-        # Targets are numbers of images, not classes of the source.
+        # Targets are the numbers of the images, not classes of the source.
         names = [f"image {number + 1}" for number in range(int(targets.max()) + 1)]
         return super().picture(inputs, targets, outputs, {**facts, "class_names": names})
 
 
 class PartnerMeter(Meter):
-    """Share of views that find their partner, and the loss, over batches of two views each."""
+    """Share of views whose nearest neighbour is their partner, and the loss, over batches of two
+    views per image."""
 
     def __init__(self, task: SelfSupervisedImages) -> None:
         self.task = task
@@ -185,7 +186,7 @@ class PartnerMeter(Meter):
 def _paired(
     task: SelfSupervisedImages, images: Tensor, facts: Mapping[str, Any], seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Two fixed views of each image as raw inputs, one after the other."""
+    """Two fixed views of each image as raw inputs, next to each other, and the images' numbers."""
     generator = torch.Generator().manual_seed(seed)
     undo = task.normalise(facts)
     blocks = []

@@ -1,4 +1,4 @@
-"""Tabular classification and regression: one class or one value a row."""
+"""Tabular classification and regression: one class or one value per row."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 
 class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures):
-    """Raw inputs are (n, columns), categories as codes, which become one-hot inside; float32, or
-    float64 where that does not tell the values of a column apart."""
+    """Raw inputs are (n, columns), with categories as codes, which preparation makes one-hot;
+    float32, or float64 if float32 cannot distinguish the values of a column."""
 
     default_space = "mlp"
     reads = "a CSV or Parquet file, or an .npz file of rows"
@@ -43,7 +43,7 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures):
 
     @abstractmethod
     def _target_line(self, train: TensorSplit, facts: Mapping[str, Any]) -> str:
-        """The target in words."""
+        """A readable line about the target."""
 
     def read(self, source: str, options: ReadOptions) -> Data:
         table = read_table(
@@ -113,7 +113,7 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures):
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
     ) -> Tensor:
-        """The inputs as they are: no change of a row is known to keep its target."""
+        """The inputs unchanged: no change of a row is certain to preserve its target."""
         return inputs
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
@@ -256,8 +256,8 @@ class TabularRegression(_Tabular):
         if lost > 1e-3 * float(table.target.std()):
             low, high = table.target.min(), table.target.max()
             got = f"{low:.12g} to {high:.12g}, which it rounds by up to {lost:g}"
-            hint = "subtract what all values have in common, or give them in another unit"
-            raise DataError(where, "values that float32 tells apart", got, hint)
+            hint = "subtract a constant from all values, or give them in another unit"
+            raise DataError(where, "values that float32 can distinguish", got, hint)
         return targets, {}
 
     def _target_line(self, train: TensorSplit, facts: Mapping[str, Any]) -> str:
@@ -268,7 +268,7 @@ class TabularRegression(_Tabular):
 def _split(
     table: RawTable, targets: NDArray[Any], options: ReadOptions
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the parts: by time, by group, or in proportion of the targets."""
+    """Indices of the parts: by time, by group, or stratified by the target."""
     shares, where = (options.validation, options.test), table.name
     if table.order is not None:
         return split_by_order(table.order, table.parts, *shares, where)
@@ -278,12 +278,12 @@ def _split(
 
 
 def _repeats(target: NDArray[Any]) -> bool:
-    """Whether there are few enough different ones for classes."""
+    """Whether a target has few enough distinct values to be classes."""
     return len(np.unique(target)) <= max(20, len(target) // 4)
 
 
 def _other_task(table: RawTable) -> str:
-    """What helps where a target does not fit a task; only a task that takes it is named."""
+    """A hint for a target that does not fit the task; it names another task only if that fits."""
     if table.target.dtype.kind == "f":
         return "name another target column, or choose tabular-regression"
     if _repeats(table.target):
@@ -291,7 +291,7 @@ def _other_task(table: RawTable) -> str:
     strays = [text for text in np.unique(table.target).tolist() if number(text) is None]
     if strays and 2 * len(strays) <= len(table.target):
         listed = ", ".join(map(repr, strays[:3])) + (", ..." if len(strays) > 3 else "")
-        return f"all but {listed} are numbers: mend these cells and choose tabular-regression"
+        return f"all but {listed} are numbers: correct these cells and choose tabular-regression"
     return "name another target column"
 
 
@@ -310,7 +310,7 @@ class ValueMeter(Meter):
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         classify.expect_shape(outputs, (len(targets), 1))
-        # Around the mean, so that the squares below do not cancel.
+        # Relative to the mean, so that the difference of squares below keeps its precision.
         true = targets.double() - self.mean
         error = outputs.squeeze(1).double() * self.std - true
         sums = [true.sum(), true.square().sum(), error.square().sum(), error.abs().sum()]
@@ -330,7 +330,7 @@ class ValueMeter(Meter):
 
 
 class Values(nn.Module):
-    """Preparation, model and the user's units in one: raw rows in, values (n,) out."""
+    """Preparation, model and conversion to the user's units: raw rows in, values (n,) out."""
 
     mean: Tensor
     std: Tensor

@@ -1,4 +1,4 @@
-"""Tasks of one tensor in and one out, whose loss follows from outputs and targets."""
+"""Tasks with one input tensor and one output tensor, whose loss needs only outputs and targets."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 class TensorTask(Task, OutputLoss, Distillation):
-    """A task whose models take one tensor and give one.
+    """A task whose models take one tensor and return one.
 
-    Inputs and targets are prepared apart from each other; a task whose targets change with their
-    inputs (masks, boxes) augments both in :meth:`prepare_batch`.
+    Inputs and targets are prepared separately; a task whose targets change with their inputs
+    (masks, boxes) augments both in :meth:`prepare_batch`.
     """
 
     @abstractmethod
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
-        """A prepared model input of zeros, on the CPU, for tracing and costs."""
+        """A prepared model input filled with zeros, on the CPU, for tracing and costs."""
 
     @abstractmethod
     def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
@@ -36,7 +36,8 @@ class TensorTask(Task, OutputLoss, Distillation):
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
     ) -> Tensor:
-        """Randomly changed prepared inputs, of the same shape; as they are, unless a task says how.
+        """Prepared inputs with random changes, of the same shape; unchanged unless a task overrides
+        this.
 
         ``facts`` may allow more: letters must not be mirrored, animals may.
         """
@@ -69,4 +70,4 @@ class TensorTask(Task, OutputLoss, Distillation):
         self.expect_output(outputs, facts)
 
     def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
-        """Raises ValueError where a model's output has another shape than the task needs."""
+        """Raises ValueError if a model's output does not have the shape that the task needs."""

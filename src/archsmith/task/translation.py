@@ -1,4 +1,4 @@
-"""Translation: sentences of one language to those of another, learned from pairs."""
+"""Translation of sentences from one language to another, learned from pairs."""
 
 from __future__ import annotations
 
@@ -30,26 +30,28 @@ from .outputs import expect_one_output
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Pairs that a trial of a search sees: about a minute of one core for the default space.
+#: Pairs that a trial of a search trains on: about a minute on one core for the default space.
 _SEEN = 6_000
-#: Batches that are sorted by length together: longer ones would order the whole epoch by length.
+#: Batches whose pairs are sorted by length together: if all were, batches would not vary.
 _BLOCK = 32
 
 
 @dataclass(frozen=True)
 class TranslationOptions:
-    """What stands behind the name of the task: ``translation:source=de,target=en``.
+    """Options after the name of the task: ``translation:source=de,target=en``.
 
     Attributes:
         source, target: names of the columns to translate from and to.
         test: name of the test part in the column ``split``; see :func:`read_pairs`.
-        merges: subwords that are learned beside single characters.
-        length: most subwords of a training sentence; pairs with a longer one are left out.
-        decoded: sentences of a part whose translation counts for BLEU, the first ones; 0 for all.
-        cased: whether capitals are kept.
+        merges: number of subwords that are learned in addition to single characters.
+        length: highest number of subwords of a training sentence; pairs with a longer one are left
+            out.
+        decoded: number of sentences of a part that are translated for BLEU, from the first; 0 for
+            all.
+        cased: whether upper case is kept.
 
     Raises:
-        InputError: a number out of its range, or one language twice.
+        InputError: a number outside its range, or one column as both source and target.
     """
 
     source: str = ""
@@ -70,18 +72,19 @@ class TranslationOptions:
             "length": (2 <= self.length <= 512, "from 2 to 512"),
             "decoded": (self.decoded >= 0, "0 or more"),
         }
-        for name, (holds, wanted) in rules.items():
+        for name, (holds, expected) in rules.items():
             if not holds:
-                raise InputError(f"translation, {name}", wanted, f"{getattr(self, name)!r}")
+                raise InputError(f"translation, {name}", expected, f"{getattr(self, name)!r}")
 
 
 class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pictures):
-    """Sentence pairs; models tell each token of a translation from the source and those before it
-    (Sutskever et al. 2014, arXiv:1409.3215).
+    """Sentence pairs; models predict each token of a translation from the source and the tokens
+    before it (Sutskever et al. 2014, arXiv:1409.3215).
 
-    Raw inputs are source tokens, int64 (n, length), raw targets those of the translation. Models
-    take both, (n, s) and (n, t), the second one shifted by one, and give logits (n, t, vocabulary).
-    Sentences end with an end token and are filled up with 0; a batch is as wide as its longest.
+    Raw inputs are the tokens of the source, int64 (n, length), raw targets those of the
+    translation. Models take both, (n, s) and (n, t), the latter shifted by one, and return logits
+    (n, t, vocabulary). Sentences end with an end token and are padded with 0; a batch is as wide as
+    its longest sentence.
 
     Args:
         options: as text, see :class:`TranslationOptions`.
@@ -99,11 +102,11 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(TranslationOptions, options, "translation")
-        said = told(self.options)
-        self.name = "translation" + (f":{said}" if said else "")  # type: ignore[misc]
+        chosen = told(self.options)
+        self.name = "translation" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
-        return False  # a table does not say which column is to be translated into which
+        return False  # a table does not tell which column is the source and which the target
 
     def read(self, source: str, options: ReadOptions) -> Data:
         own, place = self.options, locate(source)
@@ -178,7 +181,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         return Fidelity(epochs=1, share=min(1.0, _SEEN / len(data.train)))
 
     def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-        """What is known without the targets: the source, and the begin of a translation."""
+        """Model inputs without targets: the source, and the begin token of a translation."""
         begin = torch.full((len(inputs), facts["target_length"]), PAD, device=inputs.device)
         begin[:, 0] = BEGIN
         return inputs, begin
@@ -193,7 +196,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         return self.criterion(call(model, batch.inputs), batch.targets, smoothing)
 
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Mean cross entropy over all tokens but padding."""
+        """Mean cross entropy over all tokens except padding."""
         logits, truth = outputs.float().flatten(0, 1), targets.flatten()
         return F.cross_entropy(logits, truth, ignore_index=PAD, label_smoothing=smoothing)
 
@@ -211,15 +214,15 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         generator: torch.Generator,
         facts: Mapping[str, Any] | None = None,
     ) -> Sequence[Tensor]:
-        """Batches of sentences of like length, in random order: less of them is padding."""
+        """Batches of sentences of similar length, in random order, which need less padding."""
         batches = shuffled(index, size, generator)
         order = torch.cat(list(batches))
         inputs, targets = train.take(order)
         lengths = ((inputs != PAD).sum(1) + (targets != PAD).sum(1)).cpu()
         blocks = torch.split(torch.arange(len(order)), _BLOCK * size)
         places = torch.cat([block[lengths[block].argsort(stable=True)] for block in blocks])
-        found = torch.split(order[places], [len(batch) for batch in batches])
-        return [found[i] for i in torch.randperm(len(found), generator=generator)]
+        sorted_batches = torch.split(order[places], [len(batch) for batch in batches])
+        return [sorted_batches[i] for i in torch.randperm(len(sorted_batches), generator=generator)]
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return TranslationMeter(subwords_of(facts), facts["target_length"], facts["decoded"])
@@ -229,17 +232,17 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
 
     def signature(self, data: Data) -> Signature:
         facts = data.facts
-        said = ", ending with 2 and filled up with 0"
+        ending = ", ending with 2 and padded with 0"
         return Signature(
             two(data.validation),
             "source",
             "translation",
-            f"source: int64 (n, {facts['source_length']}), subwords of {facts['source']}{said}; "
+            f"source: int64 (n, {facts['source_length']}), subwords of {facts['source']}{ending}; "
             f"translation: int64 (n, {facts['target_length']}), subwords of {facts['target']}",
         )
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
-        """The lines of a text file, a sentence each."""
+        """The lines of a text file, one sentence per line, as tokens, int64 (n, length)."""
         words, width = subwords_of(facts), facts["source_length"]
         coded = [words.encode(line) for line in sentences_in(path)]
         for number, one in enumerate(coded, start=1):
@@ -261,31 +264,33 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         from .gallery import translated_lines
 
         words = subwords_of(facts)
-        sources, references, found = (
+        sources, references, translations = (
             [words.decode(row) for row in side.tolist()] for side in (inputs, targets, outputs)
         )
-        return translated_lines(sources, references, found, (facts["source"], facts["target"]))
+        return translated_lines(
+            sources, references, translations, (facts["source"], facts["target"])
+        )
 
     def _short(
         self, where: str, part: tuple[list[list[int]], list[list[int]]]
     ) -> tuple[list[list[int]], list[list[int]]]:
-        """The training pairs that are no longer than what was asked for."""
+        """The training pairs that are no longer than the option ``length``."""
         kept = [pair for pair in zip(*part) if max(map(len, pair)) <= self.options.length]
         if len(kept) < 2:
             expected = f"training pairs of at most {self.options.length} subwords"
-            raise DataError(where, expected, f"{len(kept)}", "a larger length")
+            raise DataError(where, expected, f"{len(kept)}", "choose a larger length")
         sources, targets = zip(*kept)
         return list(sources), list(targets)
 
 
 def subwords_of(facts: Mapping[str, Any]) -> Subwords:
-    """The vocabulary that facts of data hold."""
+    """The vocabulary from the facts of the data."""
     merges = tuple((one, two) for one, two in facts["merges"])
     return Subwords(tuple(facts["alphabet"]), merges, facts["cased"])
 
 
 def padded(sentences: Sequence[Sequence[int]], width: int) -> Tensor:
-    """Sentences as rows of one tensor, int64 (n, width)."""
+    """Sentences as padded rows of one tensor, int64 (n, width)."""
     rows = [[*sentence, *[PAD] * (width - len(sentence))] for sentence in sentences]
     return torch.tensor(rows, dtype=torch.int64)
 
@@ -299,9 +304,11 @@ def sentences_in(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").rstrip().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(str(path), "a text file in UTF-8, a sentence a line", str(error)) from error
+        raise DataError(
+            str(path), "a text file in UTF-8, one sentence per line", str(error)
+        ) from error
     if not lines:
-        raise DataError(str(path), "a sentence a line", "an empty file")
+        raise DataError(str(path), "one sentence per line", "an empty file")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             raise DataError(f"{path} line {number}", "a sentence", "an empty line")

@@ -1,4 +1,4 @@
-"""What tasks read and give: data in parts, meters, and what an exported model takes."""
+"""Values of tasks: data in parts, meters, and the signature of an exported model."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Data:
 
     Attributes:
         name: short name for titles.
-        source: what reads it again: a registered name or an absolute path.
+        source: a registered name or an absolute path, from which it can be read again.
         task: name of the task that read it.
-        train, validation, test: the parts; test is touched once, at the end.
+        train, validation, test: the parts; test is used only once, at the end.
         facts: JSON values that prediction and export need (sizes, class names, mean and spread).
-        summary: what the reader understood, as lines for people.
+        summary: readable lines that describe the data as the reader understood it.
         drawn: parts (``"validation"``, ``"test"``) that were drawn from the training examples,
-            because the source brings none; ``None`` where a task does not say.
+            because the source has none; ``None`` if the task does not tell.
     """
 
     name: str
@@ -42,41 +42,41 @@ class Data:
     def digest(self) -> str:
         """16 hex digits of the SHA-256 of all inputs and targets, their types and shapes.
 
-        It tells data that has changed under its name from what a study was begun on.
+        It detects that the data of a source has changed since a study was started.
         """
-        seen = hashlib.sha256()
+        digest = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
-            part.update(seen)
-        return seen.hexdigest()[:16]
+            part.update(digest)
+        return digest.hexdigest()[:16]
 
 
 class Meter(ABC):
     """Adds up metrics over batches."""
 
     def see(self, model: nn.Module, batch: Batch) -> None:
-        """Take in a batch of prepared inputs and raw targets; the model may be run in any way."""
+        """Add a batch of prepared inputs and raw targets; a meter may run the model as it needs."""
         from .._support.trees import call
 
         self.update(call(model, batch.inputs), batch.targets)
 
     @abstractmethod
     def update(self, outputs: Any, targets: Any) -> None:
-        """Take in a batch of model outputs and its raw targets."""
+        """Add a batch of model outputs and its raw targets."""
 
     @abstractmethod
     def result(self) -> dict[str, float]:
-        """The metrics over everything seen, by name."""
+        """The metrics over all batches so far, by name."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What an exported model takes and gives.
+    """Inputs and outputs of an exported model.
 
     Attributes:
-        example: raw inputs as the deployed model takes them (batch of 2; the batch is dynamic): a
-            tensor, or a tuple or mapping of them.
-        input_name, output_name: names in the exported graph; of several outputs, each name in
-            their order. Several inputs are called as forward calls them.
+        example: raw inputs of the deployed model (a batch of 2; the batch size is dynamic): a
+            tensor, or a tuple or mapping of tensors.
+        input_name, output_name: names in the exported graph; for several outputs, their names in
+            order. Several inputs have the names of the parameters of forward.
         description: one line for the model card.
     """
 

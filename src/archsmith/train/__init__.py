@@ -1,4 +1,4 @@
-"""Training: the loop, what its steps are made with, and how long they take."""
+"""Training: the loop, the parts of its steps (rates, optimiser, precision), and their timing."""
 
 from .loop import Diverged, Trained, TrainingCallback, parts, score, train
 from .optimising import is_norm, norms_in, optimizer_of, precision, schedule

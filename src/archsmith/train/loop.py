@@ -1,4 +1,4 @@
-"""The training loop: plain PyTorch, one screen."""
+"""The training loop, in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Diverged(Exception):
 
 @dataclass
 class Trained:
-    """What training gave.
+    """The result of training.
 
     Attributes:
         best_state: state dict of the best epoch, on the CPU.
         best_epoch: from 1.
         metrics: validation metrics of that epoch.
-        curve: an entry an epoch: ``epoch``, ``train_loss``, the validation metrics, ``lr`` (at
+        curve: one entry per epoch: ``epoch``, ``train_loss``, the validation metrics, ``lr`` (at
             the epoch's end), ``seconds``.
     """
 
@@ -52,10 +52,10 @@ class Trained:
 
 
 class TrainingCallback:
-    """What a fine-tuning does differently from a training; this one changes nothing."""
+    """What fine-tuning does differently from ordinary training; this base class changes nothing."""
 
     def scale(self, name: str) -> float:
-        """What the learning rate of a parameter is multiplied by."""
+        """The factor of the learning rate of a parameter, by its name."""
         return 1.0
 
     def before(self, epoch: int) -> None:
@@ -82,22 +82,25 @@ def train(
 ) -> Trained:
     """Train ``model`` in place; it ends on ``device`` with the weights of its best epoch.
 
-    The best epoch is that with the best value of ``goal`` on the validation part, of equal ones
-    that with the lower loss. The same seed gives the same curve on a CPU with the
-    same number of threads; global random state is left as it was.
+    The best epoch is the one with the best value of ``goal`` on the validation part; ties go to the
+    lower loss. The same seed gives the same curve on a CPU with the same number of threads. The
+    global random state is restored.
+
+    >>> trained = train(model, task, data, task.recipe(data), seed=0)
+    >>> trained.metrics["accuracy"], trained.best_epoch
 
     Args:
-        fidelity: its ``epochs`` replace the recipe's, its ``share`` picks a stratified subset of
+        fidelity: its ``epochs`` replace the recipe's, its ``share`` selects a stratified subset of
             the training part.
-        subset_seed: fixes the subset; ``seed`` does if not given.
-        goal: which epoch is best; the task's first metric where it is not given or is no metric of
-            the task (a cost is the same in every epoch).
-        on_epoch: called with each entry of the curve; what it raises ends the training.
-        guide: rates, freezing between epochs and a penalty of a fine-tuning.
+        subset_seed: fixes the subset; ``seed`` does if it is not given.
+        goal: decides which epoch is best; the task's first metric if it is not given or not a
+            metric of the task (a cost is the same in every epoch).
+        on_epoch: called with each entry of the curve; an exception that it raises ends training.
+        guide: learning rates, freezing between epochs and a penalty, for fine-tuning.
 
     Raises:
         Diverged: the loss became NaN or infinite.
-        InputError: all parameters are frozen.
+        InputError: all parameters are frozen, or a fidelity without an epoch or an example.
     """
     keep_memory()
     on = torch.device(device)
@@ -147,7 +150,7 @@ def score(
     batch_size: int | None = None,
     device: str = "cpu",
 ) -> dict[str, float]:
-    """The task's metrics of ``model`` on a part of the data; the model's mode is left as it was."""
+    """The task's metrics of ``model`` on a part of the data; the model's mode is restored."""
     mode = model.training
     model.to(device).eval()
     meter = task.meter(facts)
@@ -168,10 +171,10 @@ def parts(
     batch_size: int | None = None,
     device: str = "cpu",
 ) -> dict[str, Tensor]:
-    """What each example (n,) has in the task's metrics, as
-    :meth:`~archsmith.task.contracts.ExampleMetrics.parts` gives it, on the
-    CPU; the model's mode is left as it was."""
-    found: dict[str, list[Tensor]] = {}
+    """The value of each example (n,) for the task's metrics, on the CPU, as
+    :meth:`~archsmith.task.contracts.ExampleMetrics.parts` returns them; empty for a task without
+    such metrics. The model's mode is restored."""
+    collected: dict[str, list[Tensor]] = {}
     if not isinstance(task, ExampleMetrics):
         return {}
     mode = model.training
@@ -181,11 +184,11 @@ def parts(
     ):
         outputs = call(model, task.prepare(inputs, facts))
         for name, values in task.parts(outputs, targets, facts).items():
-            found.setdefault(name, []).append(values.cpu())
-        if not found:
+            collected.setdefault(name, []).append(values.cpu())
+        if not collected:
             break
     model.train(mode)
-    return {name: torch.cat(values) for name, values in found.items()}
+    return {name: torch.cat(values) for name, values in collected.items()}
 
 
 def judge(
@@ -196,12 +199,12 @@ def judge(
     inputs: Tree,
     targets: Tree,
 ) -> None:
-    """One raw batch into the meter."""
+    """Add a raw batch to the meter."""
     meter.see(model, Batch(task.prepare(inputs, facts), targets))
 
 
 class Steps:
-    """What stays the same over the epochs of one training."""
+    """The state of one training: model, optimiser, examples and random generators."""
 
     def __init__(
         self,
@@ -222,12 +225,12 @@ class Steps:
         if self.epochs < 1 or not 0 < fidelity.share <= 1:
             raise InputError("fidelity", "at least one epoch and a share in (0, 1]", str(fidelity))
         first, names = task.metrics[0], {metric.name for metric in task.metrics}
-        known = goal is not None and goal.metric in names
-        self.quality = goal if goal and known else Objective(first.name, first.direction)
+        is_task_metric = goal is not None and goal.metric in names
+        self.quality = goal if goal and is_task_metric else Objective(first.name, first.direction)
         self.guide = guide or TrainingCallback()
         self.learned = _learned_loss(model, task, self.facts, device)
-        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        if not named:
+        parameters = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        if not parameters:
             raise InputError(
                 "model",
                 "parameters that can be trained",
@@ -235,11 +238,11 @@ class Steps:
                 "leave a layer unfrozen, or give the model a new head",
             )
         if self.learned is not None:
-            named += self.learned.named_parameters()
-        self.optimizer = optimizer_of(named, recipe, norms_in(model), self.guide.scale)
+            parameters += self.learned.named_parameters()
+        self.optimizer = optimizer_of(parameters, recipe, norms_in(model), self.guide.scale)
         self.train = data.train.to(device)
-        drawn = seed if subset_seed is None else subset_seed
-        self.kept = torch.from_numpy(subset(data.train.strata(), fidelity.share, drawn))
+        drawing_seed = seed if subset_seed is None else subset_seed
+        self.kept = torch.from_numpy(subset(data.train.strata(), fidelity.share, drawing_seed))
         self.order = torch.Generator().manual_seed(seed)
         batches = len(self.order_of(torch.Generator()))
         if not batches:
@@ -247,21 +250,22 @@ class Steps:
                 "fidelity",
                 f"a share that leaves {task.name} examples to learn from",
                 f"{fidelity.share:g} of {len(data.train)}",
-                "a larger share",
+                "choose a larger share",
             )
         self.steps = self.epochs * batches
         self.step, self.rate = 0, 0.0
         self.noise = torch.Generator(device).manual_seed(seed)
 
     def epoch(self, number: int) -> float:
-        """Train on every example once; the mean training loss, without the guide's penalty."""
+        """Train on every example once and return the mean loss, without the guide's penalty."""
         self.guide.before(number)
         self.model.train()
         chunks = self.order_of(self.order)
         total = torch.zeros((), device=self.device)
         for position, batch in enumerate(self.train.batches(chunks), start=1):
             total += self.learn(batch)
-            # A GPU must not wait for the loss of every step; NaN does not go away again.
+            # Reading the loss makes a GPU wait, so it is not checked in every step; once the sum is
+            # NaN, it stays NaN.
             if (position % 16 == 0 or position == len(chunks)) and not math.isfinite(total):
                 raise Diverged(f"training loss {float(total):g} in epoch {number}", number)
         return float(total) / len(chunks)
@@ -272,7 +276,7 @@ class Steps:
         return draw(self.task, self.kept, self.data.train, size, generator, self.facts)
 
     def learn(self, batch: Batch) -> Tensor:
-        """One step on a raw batch; the loss, detached."""
+        """Take one step on a raw batch and return its loss, detached."""
         recipe, facts = self.recipe, self.facts
         self.rate = recipe.lr * schedule(self.step, self.steps, recipe.warmup)
         self.step += 1
@@ -299,7 +303,7 @@ class Steps:
 def _learned_loss(
     model: nn.Module, task: Task, facts: Mapping[str, Any], device: torch.device
 ) -> nn.Module | None:
-    """The task's loss with parameters of its own, where it has one."""
+    """The task's loss with parameters of its own, or ``None`` if it has none."""
 
     def dim() -> int:
         mode = model.training

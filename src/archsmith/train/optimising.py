@@ -1,4 +1,4 @@
-"""What a step of training is made with: rates, precision, the recipe's optimiser."""
+"""The parts of a training step: learning rates, precision, the recipe's optimiser."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     """Share of the peak learning rate at ``step``, which counts from 0 to ``steps - 1``.
 
     A linear warm-up over the first ``warmup`` of the steps, then cosine annealing without restarts
-    (Loshchilov and Hutter 2017, arXiv:1608.03983). The rate would be zero before the first step
-    and after the last one, so that every step learns; one step in all takes the peak.
+    (Loshchilov and Hutter 2017, arXiv:1608.03983). The schedule reaches zero only before the first
+    step and after the last, so that every step learns; a single step uses the peak rate.
     """
     rising = min(int(warmup * steps), steps - 1)
     if step < rising:
@@ -26,7 +26,7 @@ def schedule(step: int, steps: int, warmup: float) -> float:
 
 
 def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
-    """What the forward pass runs in: bfloat16 where the recipe allows it, on a GPU alone."""
+    """The context of the forward pass: bfloat16 on a GPU if the recipe allows it, else nothing."""
     half = recipe.amp and device.type == "cuda"
     return torch.autocast("cuda", torch.bfloat16) if half else nullcontext()
 
@@ -37,39 +37,39 @@ def optimizer_of(
     norms: Collection[int] = (),
     scale: Callable[[str], float] | None = None,
 ) -> torch.optim.Optimizer:
-    """The recipe's optimiser; norms, biases and tensors of one dimension are not decayed.
+    """The recipe's optimiser; norms, biases and tensors of one dimension have no weight decay.
 
     Args:
         named: parameters with their names; frozen ones are left out.
-        norms: ``id`` of those that belong to a normalisation.
-        scale: of each one's learning rate, by its name; groups keep it as ``scale``. 1 if not
-            given.
+        norms: ``id`` of the parameters of normalisations, see :func:`norms_in`.
+        scale: factor of the learning rate of a parameter, by its name; parameter groups store it as
+            ``scale``. 1 if not given.
     """
-    sorted_out: dict[float, tuple[list[nn.Parameter], list[nn.Parameter]]] = {}
+    by_scale: dict[float, tuple[list[nn.Parameter], list[nn.Parameter]]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
-            bare = parameter.ndim < 2 or name.endswith("bias") or id(parameter) in norms
-            times = scale(name) if scale else 1.0
-            decayed, free = sorted_out.setdefault(times, ([], []))
-            (free if bare else decayed).append(parameter)
+            undecayed = parameter.ndim < 2 or name.endswith("bias") or id(parameter) in norms
+            factor = scale(name) if scale else 1.0
+            decayed, free = by_scale.setdefault(factor, ([], []))
+            (free if undecayed else decayed).append(parameter)
     groups = [
-        {"params": parameters, "weight_decay": decay, "lr": recipe.lr * times, "scale": times}
-        for times, (decayed, free) in sorted((sorted_out or {1.0: ([], [])}).items())
+        {"params": parameters, "weight_decay": decay, "lr": recipe.lr * factor, "scale": factor}
+        for factor, (decayed, free) in sorted((by_scale or {1.0: ([], [])}).items())
         for parameters, decay in ((decayed, recipe.weight_decay), (free, 0.0))
     ]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
-    real = all(p.is_floating_point() for some in sorted_out.values() for ps in some for p in ps)
+    real = all(p.is_floating_point() for lists in by_scale.values() for ps in lists for p in ps)
     return torch.optim.AdamW(groups, lr=recipe.lr, fused=real)
 
 
 def norms_in(model: nn.Module) -> set[int]:
-    """``id`` of the parameters of normalisations of torch, and of subclasses of them."""
+    """``id`` of the parameters of torch's normalisation layers and of their subclasses."""
     return {id(p) for m in model.modules() if is_norm(type(m)) for p in m.parameters(recurse=False)}
 
 
 def is_norm(kind: type[nn.Module]) -> bool:
-    """Whether it is a normalisation of torch, or a subclass of one."""
+    """Whether a module class is a normalisation layer of torch, or a subclass of one."""
     return any(
         ancestor.__module__.startswith("torch.nn.") and "Norm" in ancestor.__name__
         for ancestor in kind.__mro__

@@ -1,4 +1,4 @@
-"""How long steps of training and validation take."""
+"""Timing of training steps and validation batches."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def paces(
     seconds: float = 1.0,
     steps: int = 8,
 ) -> tuple[list[float], list[float]]:
-    """Time some training steps, and validation batches, as a training does them.
+    """Time some training steps and validation batches, just as training runs them.
 
     Args:
-        seconds: about how long each of the two may take; one step and one batch are timed anyway,
-            beside one of each that warms up. Where that is little the batches are smaller.
-        steps: most that are timed.
+        seconds: about how long each of the two may take; at least one step and one batch are timed
+            after one of each as warm-up. If time is short, the batches are smaller.
+        steps: highest number of steps and batches that are timed.
 
     Returns:
-        Seconds of each step; seconds an example of each validation batch.
+        Seconds of each step; seconds per example of each validation batch.
 
     Raises:
         Exception: whatever the model raises.
@@ -46,37 +46,39 @@ def paces(
         run = Steps(model.to(on), task, data, recipe, Fidelity(), seed, on)
         model.train()
         chunks = run.order_of(run.order)
-        taken = _timed(
+        step_seconds = _time_calls(
             lambda i: run.learn(run.train.take(chunks[i % len(chunks)])), steps, seconds, on
         )
         model.eval()
-        each = _passes(model, task, data, seconds, steps, on)
-    return taken, each
+        batch_seconds = _time_validation(model, task, data, seconds, steps, on)
+    return step_seconds, batch_seconds
 
 
 @torch.no_grad()
-def _passes(
+def _time_validation(
     model: nn.Module, task: Task, data: Data, seconds: float, steps: int, device: torch.device
 ) -> list[float]:
-    """Seconds an example of validation batches, without what a meter makes of all in the end."""
+    """Seconds per example of validation batches, without the meter's final computation."""
     part, meter = data.validation, task.meter(data.facts)
 
     def work(size: int) -> None:
         judge(model, task, data.facts, meter, *move(part.head(size), device))
 
     few, size = min(64, len(part)), min(512, len(part))
-    work(few)  # allocates; is not counted
+    work(few)  # warm-up, not counted: it allocates memory
     began = time.perf_counter()
     work(few)
     if size * (time.perf_counter() - began) / few > seconds / 2:
         size = few
-    return [each / size for each in _timed(lambda _: work(size), steps, seconds, device)]
+    return [
+        duration / size for duration in _time_calls(lambda _: work(size), steps, seconds, device)
+    ]
 
 
-def _timed(
+def _time_calls(
     work: Callable[[int], object], most: int, seconds: float, device: torch.device
 ) -> list[float]:
-    """Seconds of each call, the first one left out."""
+    """Seconds of each call, without the first."""
     times: list[float] = []
     began = time.perf_counter()
     for number in range(most + 1):
