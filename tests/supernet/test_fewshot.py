@@ -28,7 +28,7 @@ def test_decisions_that_cannot_split_are_refused_before_any_work() -> None:
         nas.real("rate", 0.0, 1.0)
         return torch.nn.Identity()
 
-    with pytest.raises(SpaceError, match="spos trains them unsplit"):
+    with pytest.raises(SpaceError, match="spos trains without splitting"):
         FewShotNAS().check(nas.Space(loose))
     with pytest.raises(InputError, match="whole"):
         FewShotNAS(whole=1.0)

@@ -190,14 +190,14 @@ def a_class_that_is_chosen() -> nn.Module:
     return net
 
 
-@refused("parameter gain", "(4, 4) beside (4,)", "2 dimensions beside 1", "axes=2", "slice_rule")
+@refused("parameter gain", "(4, 4) and (4,)", "2 dimensions instead of 1", "axes=2", "slice_rule")
 def another_number_of_dimensions() -> nn.Module:
     net = nn.Module()
     net.gain = nn.Parameter(torch.zeros((4,) * nas.choose("axes", [1, 2])))
     return net
 
 
-@refused("parameter table", "torch.float64 beside torch.float32", "precise=True")
+@refused("parameter table", "torch.float64 instead of torch.float32", "precise=True")
 def another_type_of_numbers() -> nn.Module:
     net = nn.Module()
     dtype = torch.float64 if nas.choose("precise", [False, True]) else torch.float32

@@ -355,11 +355,11 @@ def test_a_damaged_checkpoint_is_told_with_its_mend(tmp_path: Path, file: str) -
     work()
     path = next(tmp_path.glob("epoch-*")) / file
     path.write_bytes(path.read_bytes()[:7])
-    with pytest.raises(InputError, match="a whole checkpoint") as told:
+    with pytest.raises(InputError, match="a complete checkpoint") as told:
         work()
     assert str(tmp_path) in str(told.value.hint)
     path.unlink()
-    with pytest.raises(InputError, match="a whole checkpoint"):
+    with pytest.raises(InputError, match="a complete checkpoint"):
         work()
 
 

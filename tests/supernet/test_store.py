@@ -80,8 +80,8 @@ def test_weights_of_another_supernet_are_refused():
     net = Supernet(nas.Space(small))
     good = {key: tensor.detach().clone() for key, tensor in net.stored()}
     for bad, part in (
-        ({k: t for k, t in good.items() if k != "0.bias"}, "0.bias in one of them alone"),
-        ({**good, "more": torch.zeros(1)}, "more in one of them alone"),
+        ({k: t for k, t in good.items() if k != "0.bias"}, "0.bias in only one of them"),
+        ({**good, "more": torch.zeros(1)}, "more in only one of them"),
         ({**good, "0.bias": torch.zeros(5)}, r"\(5,\) for 0.bias"),
     ):
         with pytest.raises(nas.InputError, match=part):

@@ -56,7 +56,7 @@ def named(channels: int = 1, classes: int = 10) -> nn.Module:
 
 
 def test_blocks_that_are_numbered_through_share_weights_by_the_names_that_they_are_given():
-    with pytest.raises(nas.SpaceError, match=r"nas\.weight_names tells which block is which"):
+    with pytest.raises(nas.SpaceError, match=r"nas\.weight_names says which block is which"):
         Supernet(nas.Space(flat))
     net = Supernet(nas.Space(named))
     weights = [key for key, _ in net.stored() if key.endswith("weight")]
@@ -217,17 +217,21 @@ def moved_named() -> nn.Module:
 CASES = {
     "settings": (
         lambda: Strided(4, asked()),
-        ["a Conv2d with stride=(1, 1) (", "a Conv2d with stride=(2, 2) (", "make it at one line"],
+        [
+            "a Conv2d with stride=(1, 1) (",
+            "a Conv2d with stride=(2, 2) (",
+            "make the layer on one line",
+        ],
         [lambda: OneLine(4, asked()), lambda: Apart(4)],
     ),
     "places": (
         lambda: listed("branches"),
-        ["weights 1", "make it at one line", "nas.one_of('conv'"],
+        ["weights 1", "make the layer on one line", "nas.one_of('conv'"],
         [lambda: listed("one line"), lambda: listed("options")],
     ),
     "classes": (
         lambda: nn.Sequential(nas.choose("block", {"a": Block, "b": Wide})(8)),
-        ["a Conv2d of a Block (0)", "a Conv2d of a Wide (0)", "nas.choose of a class, does not"],
+        ["a Conv2d of a Block (0)", "a Conv2d of a Wide (0)", "nas.choose of a class, do not"],
         [lambda: nn.Sequential(nas.one_of("block", {"a": lambda: Block(8), "b": lambda: Wide(8)}))],
     ),
     "the whole model": (

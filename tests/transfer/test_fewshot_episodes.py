@@ -289,7 +289,7 @@ def test_an_adapting_learner_keeps_its_raw_support(tmp_path):
 def test_classes_are_sorted_labels_of_one_kind():
     points, labels = clouds(3, 4)
     assert Prototypical().fit(points, torch.from_numpy(labels) + 5).classes_ == [5, 6, 7]
-    with pytest.raises(DataError, match="whole numbers or texts"):
+    with pytest.raises(DataError, match="whole numbers or strings"):
         Prototypical().fit(points, labels + 0.5)
     with pytest.raises(DataError, match=r"support: expected \(n, 5\)"):
         Prototypical(dim=5).fit(points, labels)

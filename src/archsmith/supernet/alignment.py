@@ -1,4 +1,4 @@
-"""At which end a smaller kernel lies in a larger one: tried, where the padding does not say it.
+"""At which end a smaller kernel lies in a larger one: found by trial where padding is unclear.
 
 A convolution that is padded evenly keeps the centre. One whose padding does not follow its kernel
 is padded elsewhere, or not at all: a causal one (van den Oord et al. 2016, arXiv:1609.03499) sees
@@ -36,7 +36,7 @@ _LENGTH = 24  # of noise in each dimension that a kernel moves in; more than mos
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A convolution as it was met: what its padding is beside its kernel.
+    """A convolution as the survey saw it: its kernel, and how the padding relates to it.
 
     Attributes:
         size: of the kernel.
@@ -61,9 +61,9 @@ def kernel_of(place: Place) -> Kernel | None:
 
 
 def unclear(kernels: Iterable[Kernel]) -> bool:
-    """Whether a layer's padding does not follow its kernel, so that its centre may be wrong."""
-    met = [kernel for kernel in kernels if kernel.spare is not None]
-    sizes, spares = {kernel.size for kernel in met}, {kernel.spare for kernel in met}
+    """Whether a layer's padding does not follow its kernel, so that the centre may be wrong."""
+    padded = [kernel for kernel in kernels if kernel.spare is not None]
+    sizes, spares = {kernel.size for kernel in padded}, {kernel.spare for kernel in padded}
     return len(sizes) > 1 and len(spares) > 1
 
 
@@ -73,18 +73,18 @@ def alignment(
     """Where the kernels of one architecture lie in those of another, which differs in them alone.
 
     Returns:
-        By key; empty where nothing shows it, or where it is the centre.
+        By key; empty where no trial decides it, or where it is the centre.
     """
-    found = _pair(space, small, large)
-    if found is None:
+    pair = _pair(space, small, large)
+    if pair is None:
         return {}
-    one, two, kernels = found
+    one, two, kernels = pair
     dims = len(next(iter(kernels.values()))[0].shape) - 2
     for few, many, example_ in _settings(one, two, kernels, example):
         fits = []
         for ends in itertools.product(_ENDS, repeat=dims):
-            _lay(kernels, _align(ends))
-            if _same(few, many, example_):
+            _place_small_kernels(kernels, _align(ends))
+            if _same_outputs(few, many, example_):
                 fits.append(ends)
         if fits and len(fits) < len(_ENDS) ** dims:
             return {} if set(fits[0]) == {"centre"} else dict.fromkeys(kernels, _align(fits[0]))
@@ -102,7 +102,7 @@ _Kernels = Mapping[str, tuple[Tensor, Tensor, str]]
 def _pair(
     space: Space, small: Architecture, large: Architecture
 ) -> tuple[nn.Module, nn.Module, _Kernels] | None:
-    """Two models of equal weights but for kernels, which in the second are to be filled in."""
+    """Two models with equal weights but for the kernels, which the caller fills in the second."""
     (run_a, one), (run_b, two) = (space.read(a, seed=0) for a in (small, large))
     mine = dict(distinct(one.eval(), parameter_keys(run_a, one)))
     others = dict(distinct(two.eval(), parameter_keys(run_b, two)))
@@ -133,11 +133,11 @@ def _settings(
         yield one, two, noisy(example, noise)
     few, _, path = next(iter(kernels.values()))
     names = path.split(".")[:-1]
-    layer = next((m for m in _around(one, names) if isinstance(m, _ConvNd)), None)
+    layer = next((m for m in _modules_on_path(one, names) if isinstance(m, _ConvNd)), None)
     if layer is None:
         return
     shape = (2, layer.in_channels, *[_LENGTH] * (few.ndim - 2))
-    outer = zip(_around(one, names), _around(two, names), strict=True)
+    outer = zip(_modules_on_path(one, names), _modules_on_path(two, names), strict=True)
     for inner_one, inner_two in outer:
         if not isinstance(inner_one, _ConvNd):
             yield inner_one, inner_two, torch.randn(shape, generator=noise)
@@ -154,12 +154,12 @@ def noisy(example: Tree, generator: torch.Generator) -> Tree:
     return map_tensors(noise, example)
 
 
-def _around(model: nn.Module, names: list[str]) -> list[nn.Module]:
+def _modules_on_path(model: nn.Module, names: list[str]) -> list[nn.Module]:
     """The modules on a path, from the inside out."""
     return [model.get_submodule(".".join(names[:n])) for n in range(len(names), -1, -1)]
 
 
-def _lay(kernels: _Kernels, align: Align) -> None:
+def _place_small_kernels(kernels: _Kernels, align: Align) -> None:
     """Make the large kernels zero but for the small ones that lie in them."""
     with torch.no_grad():
         for few, many, _ in kernels.values():
@@ -167,8 +167,8 @@ def _lay(kernels: _Kernels, align: Align) -> None:
             take(many, few.shape, SlicingRule(align)).copy_(few)
 
 
-def _same(one: nn.Module, two: nn.Module, example: Tree) -> bool:
-    """Whether both compute the same; not, where one of them does not run."""
+def _same_outputs(one: nn.Module, two: nn.Module, example: Tree) -> bool:
+    """Whether both compute the same; false where one of them does not run."""
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Attentive sampling: the sandwich rule, with random paths picked by how well they do."""
+"""Attentive sampling: the sandwich rule, with random paths picked by their loss."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _STEPS = 100
 class Attentive(Sandwich):
     """Of a few random architectures of about the same size, the best or the worst is trained.
 
-    Comparing equal sizes is what makes the pick one about the Pareto front: the best of any would
-    be the largest, nearly always. The paper goes by FLOPs, this by parameters.
+    Comparing equal sizes is what makes the pick one about the Pareto front: among any sizes the
+    best would nearly always be the largest. The paper compares FLOPs, this parameters.
 
     Args:
-        random_paths: how many are picked in a step.
-        candidates: among how many each.
+        random_paths: how many paths are picked in a step.
+        candidates: how many architectures each path is picked from.
         pick: ``"worst"`` by the loss on a part of the batch, or ``"best"``.
     """
 
@@ -41,11 +41,11 @@ class Attentive(Sandwich):
         self._pool, self._period = [], -1
 
     def between(self, now: Moment) -> Architecture:
-        alike = self._alike(now)
+        neighbours = self._neighbours(now)
         chosen = min if self.pick == "best" else max
-        return chosen(alike, key=now.score)
+        return chosen(neighbours, key=now.score)
 
-    def _alike(self, now: Moment) -> list[Architecture]:
+    def _neighbours(self, now: Moment) -> list[Architecture]:
         """Neighbours by size around the size of a random architecture."""
         self._refill(now)
         sizes = [size for size, _ in self._pool]
@@ -72,12 +72,12 @@ class Attentive(Sandwich):
 class AttentiveNAS(SampledMethod):
     """AttentiveNAS (Wang et al. 2020, arXiv:2011.09011): worst-up or best-up sampling.
 
-    Beside the sandwich rule's largest and smallest, training pays attention to architectures that
-    do worst (or best) among ones of their size. All but the largest imitate the largest.
+    In addition to the sandwich rule's largest and smallest, training focuses on architectures that
+    do worst (or best) among those of their size. All but the largest imitate the largest.
 
     Args:
         random_paths, candidates, pick: see :class:`Attentive`.
-        scored: examples of a batch that candidates are scored on.
+        scored: examples of a batch on which candidates are scored.
     """
 
     name = "attentive"

@@ -1,4 +1,4 @@
-"""Which channels a layer reads: their numbers go where the channels of an example go."""
+"""Which channels a layer reads, found by following channel numbers through an example's pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .joined import Run, Runs
 from .lending import Place, distinct
 
 _CATS = {torch.cat, torch.concat, torch.concatenate}
-#: Make new channels of old ones.
+#: Functions that make new channels from old ones.
 _MIXES = {
     getattr(owner, name)
     for owner in (torch, Tensor, F)
@@ -65,7 +65,7 @@ _FOLDS = {
 
 
 def joined_runs(model: nn.Module, keys: Mapping[str, str], example: Tree) -> Runs:
-    """For each weight of layers that read channels, the dimension of them and their runs."""
+    """For each weight of layers that read channels: the dimension it reads along, and its runs."""
     places = list(distinct(model, keys))
     follow = _Following(places)
     handles = []
@@ -73,25 +73,25 @@ def joined_runs(model: nn.Module, keys: Mapping[str, str], example: Tree) -> Run
         if _axis(layer) is not None:
             handles.append(layer.register_forward_pre_hook(follow.enter))
             handles.append(layer.register_forward_hook(follow.leave))
-    was = model.training
+    was_training = model.training
     model.eval()
     try:
         with torch.no_grad(), follow:
             call(model, example)
     finally:
-        model.train(was)
+        model.train(was_training)
         for handle in handles:
             handle.remove()
-    found: Runs = {}
+    runs_of: Runs = {}
     for key, place in places:
         dim = _read_dim(place)
         if dim is not None and id(place.layer) in follow.read:
-            found[key] = dim, follow.read[id(place.layer)]
-    return found
+            runs_of[key] = dim, follow.read[id(place.layer)]
+    return runs_of
 
 
 def _axis(layer: nn.Module) -> int | None:
-    """Where a layer has its channels; ``None`` for other layers."""
+    """The axis of a layer's channels; ``None`` for other layers."""
     if isinstance(layer, _ConvNd | _NormBase | nn.GroupNorm | nn.PReLU):
         return 1
     if isinstance(layer, nn.RMSNorm | nn.LayerNorm) and len(layer.normalized_shape) > 1:
@@ -102,14 +102,14 @@ def _axis(layer: nn.Module) -> int | None:
 
 
 def keeps_channels(layer: nn.Module) -> bool:
-    """Whether each channel has numbers of its own, and stays what it is."""
+    """Whether the layer treats each channel separately and keeps its identity."""
     if isinstance(layer, _ConvNd):
         return 1 < layer.groups == layer.in_channels == layer.out_channels
     return not isinstance(layer, nn.Linear)
 
 
 def _read_dim(place: Place) -> int | None:
-    """The dimension of a tensor that the channels which its layer reads lie along."""
+    """The dimension of a tensor along which the channels that its layer reads lie."""
     layer, tensor = place.layer, place.tensor
     if _axis(layer) is None or not tensor.ndim or place.role.startswith("num_"):
         return None
@@ -134,28 +134,29 @@ class _Following(TorchFunctionMode):
         #: By number of the first channel of a source: its key, the dimension, how many.
         self._sources: dict[int, tuple[str, int, int]] = {}
         self._next = 0
-        #: By ``id`` of a tensor: itself, so that the ``id`` stays its own, and its channels.
+        #: By ``id`` of a tensor: the tensor, kept alive so that its ``id`` stays its own, and its
+        #: channels.
         self._followed: dict[int, tuple[Tensor, Tensor]] = {}
 
     def enter(self, layer: nn.Module, inputs: Any) -> None:
         """A forward pre-hook: what the layer reads."""
         axis = _axis(layer)
-        known = self._followed.get(id(inputs[0])) if inputs else None
+        followed = self._followed.get(id(inputs[0])) if inputs else None
         assert axis is not None
-        runs = self._runs(known[1], axis) if known is not None else None
+        runs = self._runs(followed[1], axis) if followed is not None else None
         before = self.read.setdefault(id(layer), runs)
         if before != runs:  # one layer, called on different things
             self.read[id(layer)] = None
 
     def leave(self, layer: nn.Module, inputs: Any, output: Any) -> None:
-        """A forward hook: what becomes of channels in it, or where they begin."""
+        """A forward hook: carries channels through the layer, or starts new ones."""
         axis = _axis(layer)
         if not isinstance(output, Tensor) or axis is None:
             return
         if keeps_channels(layer):
-            known = self._followed.get(id(inputs[0])) if inputs else None
-            if known is not None:
-                self._spread(output, known[1])
+            followed = self._followed.get(id(inputs[0])) if inputs else None
+            if followed is not None:
+                self._spread(output, followed[1])
             return
         dim = 1 if isinstance(layer, _ConvTransposeNd) else 0
         key = self._keys.get(id(layer), "")
@@ -170,7 +171,7 @@ class _Following(TorchFunctionMode):
         if func is Tensor.__iter__:
             return iter(self.__torch_function__(Tensor.unbind, types, args))
         out = func(*args, **kwargs)
-        with contextlib.suppress(Exception):  # what cannot be followed is not known, no more
+        with contextlib.suppress(Exception):  # what cannot be followed merely stays unknown
             self._go_on(func, out, args, kwargs)
         return out
 
@@ -178,17 +179,17 @@ class _Following(TorchFunctionMode):
         if func in _CATS:
             self._cat(out, *args, **kwargs)
             return
-        known = [
+        ghosts = [
             self._followed[id(t)][1] for t in leaves((args, kwargs)) if id(t) in self._followed
         ]
-        if not known or func in _MIXES:
+        if not ghosts or func in _MIXES:
             return
         if func in MOVES:
-            self._move(out, func(known[0], *args[1:], **kwargs))
+            self._move(out, func(ghosts[0], *args[1:], **kwargs))
         elif func in _FOLDS:
-            self._fold(out, known[0], *args[1:], **kwargs)
+            self._fold(out, ghosts[0], *args[1:], **kwargs)
         elif isinstance(out, Tensor):
-            self._spread(out, next((g for g in known if g.shape == out.shape), known[0]))
+            self._spread(out, next((g for g in ghosts if g.shape == out.shape), ghosts[0]))
 
     def _follow(self, tensor: Tensor, ghost: Tensor) -> None:
         self._followed[id(tensor)] = tensor, ghost
@@ -199,7 +200,7 @@ class _Following(TorchFunctionMode):
         self._sources[self._next] = key, dim, count
         numbers = torch.arange(self._next, self._next + count)
         self._next += count
-        return _laid(numbers, tensor, axis)
+        return _expand_along(numbers, tensor, axis)
 
     def _cat(self, out: Tensor, tensors: Sequence[Tensor], dim: int = 0, **_: Any) -> None:
         if not any(id(t) in self._followed for t in tensors):
@@ -210,7 +211,9 @@ class _Following(TorchFunctionMode):
         ]
         rows = [self._along(ghost, dim) for ghost in ghosts]
         if all(row is not None for row in rows):
-            self._follow(out, _laid(torch.cat([r for r in rows if r is not None]), out, dim))
+            self._follow(
+                out, _expand_along(torch.cat([r for r in rows if r is not None]), out, dim)
+            )
         else:
             self._follow(out, torch.cat(ghosts, dim))
 
@@ -222,7 +225,7 @@ class _Following(TorchFunctionMode):
                 self._move(one, its)
 
     def _fold(self, out: Any, ghost: Tensor, *args: Any, **kwargs: Any) -> None:
-        """A mean or the like: channels stay what they are unless they were folded."""
+        """A mean or the like: channels keep their identity unless they were reduced over."""
         dims = args[0] if args else kwargs.get("dim")
         if dims is None or not isinstance(out, Tensor):
             return
@@ -232,7 +235,7 @@ class _Following(TorchFunctionMode):
             self._follow(out, high)
 
     def _spread(self, out: Tensor, ghost: Tensor) -> None:
-        """Channels that stay what they are while pixels come and go."""
+        """Channels that keep their identity while the pixels change."""
         if out.shape == ghost.shape:
             self._follow(out, ghost)
             return
@@ -242,7 +245,7 @@ class _Following(TorchFunctionMode):
         for axis in varying if len(varying) == 1 else range(ghost.ndim):
             vector = self._along(ghost, axis)
             if vector is not None and out.shape[axis] == len(vector) > 1:
-                self._follow(out, _laid(vector, out, axis))
+                self._follow(out, _expand_along(vector, out, axis))
                 return
 
     @staticmethod
@@ -261,11 +264,11 @@ class _Following(TorchFunctionMode):
         return None if numbers is None else self._split(numbers.tolist())
 
     def _split(self, numbers: list[int]) -> tuple[Run, ...] | None:
-        runs = list(self._whole(numbers))
+        runs = list(self._whole_sources(numbers))
         return tuple(runs) if sum(run.size for run in runs) == len(numbers) else None
 
-    def _whole(self, numbers: list[int]) -> Iterator[Run]:
-        """Runs from the front, as long as they are whole sources."""
+    def _whole_sources(self, numbers: list[int]) -> Iterator[Run]:
+        """Runs from the front, as long as they cover whole sources."""
         place = 0
         while place < len(numbers) and numbers[place] in self._sources:
             key, dim, count = self._sources[numbers[place]]
@@ -282,7 +285,7 @@ class _Following(TorchFunctionMode):
             place += size
 
 
-def _laid(numbers: Tensor, tensor: Tensor, axis: int) -> Tensor:
+def _expand_along(numbers: Tensor, tensor: Tensor, axis: int) -> Tensor:
     """Numbers along an axis, the same everywhere else, in the shape of a tensor."""
     shape = [1] * tensor.ndim
     shape[axis] = len(numbers)

@@ -1,4 +1,4 @@
-"""Trainings of shared weights on disk: a folder an epoch, whole or not there.
+"""Checkpoints of shared-weight training: one folder per epoch, either complete or absent.
 
 ``epoch-00007/`` holds ``supernet.safetensors``, ``optimizer.safetensors``, ``method.safetensors``
 (tensors of the method) and ``training.json`` (everything else). It is written under another name
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 _PREFIX = "epoch-"
 _HALF = ".tmp"
 _FOLDER = re.compile(rf"{_PREFIX}\d{{5,}}({re.escape(_HALF)})?")
-#: What lies in one, whole or half written; nothing else is ever deleted.
+#: Files of a checkpoint folder, complete or half written; nothing else is ever deleted.
 _OWN = re.compile(r"(supernet|method|optimizer)\.safetensors(\.\d+\.tmp)?|training\.json")
-#: safetensors cannot read back a file without tensors and without a word in its header.
+#: safetensors cannot read back a file that has no tensors and no entry in its header.
 _META = {"format": "1"}
 
 
@@ -59,8 +59,8 @@ def save(folder: Path, session: Session, method: Method, epoch: int, over: bool)
             str(folder),
             "a folder that can be written",
             str(error),
-            "make it writable and give the same command again, which goes on from the last epoch "
-            "that was written",
+            "make it writable and run the same command again, which continues from the last "
+            "epoch that was written",
         ) from error
 
 
@@ -70,7 +70,7 @@ def _write(folder: Path, session: Session, method: Method, epoch: int, over: boo
     remove_folder(half, _OWN)
     half.mkdir(parents=True)
     tensors: dict[str, Tensor] = {}
-    told = {
+    record = {
         "training": identity(session, method),
         "epoch": epoch,
         "over": over,
@@ -86,14 +86,14 @@ def _write(folder: Path, session: Session, method: Method, epoch: int, over: boo
     write(half / "method.safetensors", tensors, _META)
     moments, counters = _optimizer_state(session)
     write(half / "optimizer.safetensors", moments, _META)
-    told["optimizer"] = counters
-    (half / "training.json").write_text(json.dumps(told), encoding="utf-8")
+    record["optimizer"] = counters
+    (half / "training.json").write_text(json.dumps(record), encoding="utf-8")
     half.rename(done)
     _clear(folder, done)
 
 
 def remove(folder: Path) -> None:
-    """Delete all checkpoints of a training, and the folder where nothing else is in it.
+    """Delete all checkpoints of a training, and the folder if it is then empty.
 
     Raises:
         InputError: it is a link.
@@ -111,13 +111,13 @@ def _clear(folder: Path, keep: Path | None = None) -> None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Checkpoints, whole and half written, in a folder; links are none."""
-    found = folder.glob(f"{_PREFIX}*")
-    return [p for p in found if _FOLDER.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
+    """Checkpoints, complete and half written, in a folder; symbolic links are skipped."""
+    paths = folder.glob(f"{_PREFIX}*")
+    return [p for p in paths if _FOLDER.fullmatch(p.name) and p.is_dir() and not p.is_symlink()]
 
 
 def restore(path: Path, session: Session, method: Method) -> tuple[int, bool]:
-    """Go on from a checkpoint; the number of epochs done, and whether the training had ended.
+    """Continue from a checkpoint; the number of epochs done, and whether training had ended.
 
     Called after ``method.begin(session)``.
 
@@ -125,45 +125,46 @@ def restore(path: Path, session: Session, method: Method) -> tuple[int, bool]:
         InputError: it is of another training, or damaged.
     """
     try:
-        told, (weights, meta), (inside, _), (moments, _) = _read(path)
+        record, (weights, meta), (method_tensors, _), (moments, _) = _read(path)
     except (InputError, OSError, ValueError) as error:
         raise InputError(
             str(path),
-            "a whole checkpoint",
+            "a complete checkpoint",
             " ".join(str(error).split()),
-            f"delete {path.parent}: the training then begins anew",
+            f"delete {path.parent} to start the training again",
         ) from None
-    wanted = identity(session, method)
-    differing = [key for key in wanted if told["training"].get(key) != wanted[key]]
+    expected = identity(session, method)
+    differing = [key for key in expected if record["training"].get(key) != expected[key]]
     if differing:
         key = differing[0]
         raise InputError(
             f"{path}, {key.replace('_', ' ')}",
-            repr(wanted[key]),
-            repr(told["training"].get(key)),
-            "go on with the same settings, or train in another folder",
+            repr(expected[key]),
+            repr(record["training"].get(key)),
+            "continue with the same settings, or train in another folder",
         )
-    session.step, session.elapsed = told["step"], told["elapsed"]
-    session.held_batches, session.rate = told["held_batches"], told["rate"]
-    session.curve = told["curve"]
-    method.stopped = told["stopped"]
+    session.step, session.elapsed = record["step"], record["elapsed"]
+    session.held_batches, session.rate = record["held_batches"], record["rate"]
+    session.curve = record["curve"]
+    method.stopped = record["stopped"]
     session.supernet.restore(weights, meta, str(path))
     session.adopt(again=True)
-    method.load_state(unpack(told["state"], inside))
-    _load_optimizer(session, moments, told["optimizer"])
-    return told["epoch"], told["over"]
+    method.load_state(unpack(record["state"], method_tensors))
+    _load_optimizer(session, moments, record["optimizer"])
+    return record["epoch"], record["over"]
 
 
 def _read(path: Path) -> Any:
-    told = json.loads((path / "training.json").read_text(encoding="utf-8"))
+    """The record of a checkpoint, then each file's tensors with their header."""
+    record = json.loads((path / "training.json").read_text(encoding="utf-8"))
     names = ("supernet", "method", "optimizer")
-    return told, *(read(path / f"{name}.safetensors") for name in names)
+    return record, *(read(path / f"{name}.safetensors") for name in names)
 
 
 def identity(session: Session, method: Method) -> dict[str, Any]:
-    """What must be the same for a training to go on, as JSON values."""
+    """The settings that must be equal for a training to continue, as JSON values."""
     recipe = asdict(session.recipe)
-    del recipe["epochs"], recipe["patience"]  # of no matter here: the first may be replaced
+    del recipe["epochs"], recipe["patience"]  # irrelevant here: the first may be replaced
     return {
         "space": session.supernet.space.fingerprint,
         "method": method.name,
@@ -177,9 +178,9 @@ def identity(session: Session, method: Method) -> dict[str, Any]:
 
 
 def pack(value: Any, tensors: dict[str, Tensor]) -> Any:
-    """A value as JSON, its tensors put into ``tensors`` and named in their place.
+    """A value as JSON; its tensors are moved to ``tensors`` and replaced by their names.
 
-    Dicts may have keys of any kind that is packed; tuples stay tuples.
+    Dicts may have keys of any kind that can be packed; tuples stay tuples.
 
     Raises:
         TypeError: a value that is neither JSON, a tuple nor a tensor.
@@ -214,18 +215,18 @@ def unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
 
 
 def _optimizer_state(session: Session) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
-    """The tensors of the optimiser's state, and what each parameter has, by its name.
+    """The tensors of the optimiser's state, and the state entries of each parameter, by name.
 
-    By name, since the order of parameters depends on when they joined.
+    By name, since the order of parameters depends on when they were added.
     """
     tensors: dict[str, Tensor] = {}
     names: dict[str, list[str]] = {}
     for name, parameter in session.supernet.named_parameters():
         state = session.optimizer.state.get(parameter, {})
-        held = {key: value for key, value in state.items() if isinstance(value, Tensor)}
-        tensors |= {f"{name}:{key}": value for key, value in held.items()}
-        if held:
-            names[name] = list(held)
+        tensors_of = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+        tensors |= {f"{name}:{key}": value for key, value in tensors_of.items()}
+        if tensors_of:
+            names[name] = list(tensors_of)
     return tensors, names
 
 

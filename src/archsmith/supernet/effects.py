@@ -9,10 +9,10 @@ _WEIGHT = {"value": 0, "kernel": 1, "width": 2, "depth": 3, "operation": 4}
 
 
 def note_effects(survey: Survey, start: Seen, seen: Seen) -> None:
-    """Note the effect of the one decision that tells them apart, if there is one.
+    """Note the effect of the one decision in which two architectures differ, if there is one.
 
     Raises:
-        SpaceError: it moves blocks that are numbered through.
+        SpaceError: it shifts the numbering of blocks.
     """
     changed = [
         name

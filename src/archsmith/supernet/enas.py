@@ -14,12 +14,12 @@ from ..strategy.reinforce import Learner
 from .method import Batch, Moment, SampledMethod, SampledPath, Sampler, accepted
 from .session import Session
 
-#: Draws of the controller that its best architectures are picked from, and tries for new ones.
+#: Architectures drawn from the controller to pick the best from, and attempts at new ones.
 _DRAWS = 100
 
 
 class Drawn(Sampler):
-    """One architecture a step, from a controller."""
+    """One architecture per step, from a controller."""
 
     def __init__(self) -> None:
         self.learner: Learner | None = None
@@ -35,18 +35,18 @@ class ENAS(SampledMethod):
 
     The shared weights are trained on architectures that the controller draws. After each epoch the
     controller, an LSTM over the decisions, takes steps of REINFORCE: the reward of a draw is its
-    quality on a batch that the weights are not trained on, less the moving average of rewards.
+    quality on a batch that the weights are not trained on, minus the moving average of rewards.
 
-    The controller is a function of the rewards so far, and is resumed by learning them again.
+    The controller is a function of the rewards so far, and is resumed by replaying them.
 
     Args:
-        controller_steps: after each epoch.
-        learning_rate: of the controller (Adam). At 0.005 and little entropy it settled for one
+        controller_steps: REINFORCE steps after each epoch.
+        learning_rate: of the controller (Adam). At 0.005 and low entropy it settled on one
             architecture in three epochs, before the weights could tell which is good.
         baseline: decay of the average, in [0, 1).
-        entropy: weight of the controller's entropy beside the reward.
-        draws: of which :meth:`derive` takes the best.
-        derive_batches: held-out batches that it scores each on.
+        entropy: weight of the controller's entropy, added to the reward.
+        draws: how many architectures :meth:`derive` draws to pick the best from.
+        derive_batches: held-out batches on which it scores each.
 
     Raises:
         InputError: an option is out of its range.
@@ -95,7 +95,7 @@ class ENAS(SampledMethod):
         return self._drawn.learner
 
     def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:
-        """Train the controller. Tells the mean reward and the moving average."""
+        """Train the controller. Returns the mean reward and the moving average."""
         rng = session.rng("controller")
         total = 0.0
         for _ in range(self.controller_steps):
@@ -105,12 +105,12 @@ class ENAS(SampledMethod):
         return {"reward": total / self.controller_steps, "baseline": self.learner.average}
 
     def derive(self, session: Session, count: int) -> list[Architecture]:
-        """The best on held-out batches of what the controller draws, each once.
+        """The best architectures on held-out batches that the controller draws, without repeats.
 
         Those that break a limit on costs are left out, where costs are known.
         """
         batches = [session.held() for _ in range(self.derive_batches)]
-        drawn = self._distinct(session.rng("derive"), max(self.draws, count))
+        drawn = self._distinct_draws(session.rng("derive"), max(self.draws, count))
         drawn = [a for a in drawn if session.supernet.builds(a)]
         if session.limits and session.costs is not None:
             costs = session.costs.of
@@ -132,12 +132,12 @@ class ENAS(SampledMethod):
 
     def _teach(self, architecture: Architecture, reward: float) -> None:
         if not self._rewards:
-            # Otherwise the first draws, which are like any, would count as very good.
+            # Otherwise the first draws, which are as good as random, would count as very good.
             self.learner.average = reward
         self._rewards.append((dict(architecture), reward))
         self.learner.teach(architecture, reward)
 
-    def _distinct(self, rng: random.Random, draws: int) -> list[Architecture]:
+    def _distinct_draws(self, rng: random.Random, draws: int) -> list[Architecture]:
         return list(dict.fromkeys(accepted(lambda: self.learner.draw(rng)) for _ in range(draws)))
 
     def _score(self, session: Session, architecture: Architecture, batches: list[Batch]) -> float:
@@ -146,7 +146,7 @@ class ENAS(SampledMethod):
 
 
 def reward_of(session: Session, metrics: dict[str, float]) -> float:
-    """The task's first metric where more of it is better (accuracy), else the negative loss."""
+    """The task's first metric if higher is better (accuracy), else the negative loss."""
     first = session.task.metrics[0]
     reward = metrics[first.name] if first.direction == "maximize" else -metrics["loss"]
     return reward if math.isfinite(reward) else -1.0

@@ -1,4 +1,4 @@
-"""Strict fairness: in one update each answer of each decision is trained equally often."""
+"""Strict fairness: each update trains each answer of each decision equally often."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ class Fair(Sampler):
     """Draws without replacement: each decision has a shuffled deck of its answers.
 
     An update has as many paths as the decision with the most listed answers has answers, so that
-    this one's deck is used up exactly. Decks of decisions with fewer answers are shuffled anew when
+    this one's deck is used up exactly. Decks of decisions with fewer answers are reshuffled when
     they are empty; what is left of them is used in the next update, as is what is left of decisions
     that not all paths ask. Hence no answer is ever two draws ahead of another. Ranges too long to
-    be listed are drawn at random.
+    list are drawn at random.
 
     Args:
-        paths: in an update, instead; fewer spread the same fairness over several updates.
+        paths: the number of paths in an update, instead; fewer spread the same fairness over
+            several updates.
     """
 
     #: Each option gets the gradient of its own paths, as if it were trained alone.
@@ -76,7 +77,7 @@ class Fair(Sampler):
 
 
 class FairNAS(SampledMethod):
-    """FairNAS (Chu et al. 2019, arXiv:1907.01845): strict fairness, gradients added up.
+    """FairNAS (Chu et al. 2019, arXiv:1907.01845): strict fairness, gradients summed.
 
     Args:
         paths: see :class:`Fair`.

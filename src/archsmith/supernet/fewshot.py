@@ -1,4 +1,4 @@
-"""Few-shot NAS: between one supernet for all architectures and a network for each."""
+"""Few-shot NAS: a compromise between one supernet for all architectures and a network for each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ..space.decision import Decision
 from .method import Batch, Moment, SampledMethod, SampledPath, Sampler, accepted
 from .session import Session
 
-#: Random architectures that are looked at for decisions that all have.
+#: Random architectures that are inspected for decisions common to all.
 _LOOKED_AT = 64
 
 
 class Split(Sampler):
-    """Uniform paths; once the weights are split by a decision, its answers take turns."""
+    """Uniform paths; once the weights are split by a decision, its answers alternate."""
 
     def __init__(self) -> None:
         self.by: Decision | None = None
@@ -45,11 +45,11 @@ class FewShotNAS(SampledMethod):
     """Few-shot NAS (Zhao et al. 2020, arXiv:2006.06863).
 
     Uniform paths train one supernet; then it is split into one for each answer of a decision, each
-    beginning with the weights so far, and they are trained in turn.
+    starting from the weights so far, and they are trained in turn.
 
     Args:
-        decision: to split by; ``None`` takes the one with the most answers among those that all
-            architectures have.
+        decision: the decision to split by; ``None`` takes the one with the most answers among
+            those that all architectures have.
         whole: share of the training before the split.
     """
 
@@ -93,11 +93,11 @@ class FewShotNAS(SampledMethod):
 
 
 def splitting(space: Space, name: str | None = None) -> Decision:
-    """The decision of this name; by default that with the most answers, of equal ones the first.
+    """The decision of this name; by default the one with the most answers, the first of equals.
 
     Raises:
-        SpaceError: it is not listed, has one answer, or some architectures do not ask it; or there
-            is none to take.
+        SpaceError: it is not listed, has one answer, or some architectures do not ask it; or no
+            decision qualifies.
     """
     always = {d.name: d for d in space.decisions(space.default())}
     rng = random.Random(0)
@@ -106,18 +106,18 @@ def splitting(space: Space, name: str | None = None) -> Decision:
         always = {n: d for n, d in always.items() if asked.get(n) == d}
     fit = {n: d for n, d in always.items() if d.listed and (d.cardinality or 0) > 1}
     if name is not None and name not in fit:
-        known = ", ".join(fit) or "none in this space"
+        names = ", ".join(fit) or "none in this space"
         raise SpaceError(
             "few-shot-nas, decision",
             "a decision of all architectures with a list of answers",
             repr(name),
-            f"there are: {known}",
+            f"there are: {names}",
         )
     if not fit:
         raise SpaceError(
             space.name,
             "a decision to split the weights by, which all architectures have",
             "none",
-            "spos trains them unsplit",
+            "spos trains without splitting",
         )
     return fit[name] if name is not None else max(fit.values(), key=lambda d: d.cardinality or 0)

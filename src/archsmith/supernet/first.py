@@ -32,9 +32,9 @@ def first_values(
             waiting -= fits
     for seen in largest_first:  # full size in no single architecture
         if waiting & seen.shapes.keys():
-            found = waiting & seen.shapes.keys()
-            whole |= _values(space, seen.architecture, found, seed)
-            waiting -= found
+            keys = waiting & seen.shapes.keys()
+            whole |= _values(space, seen.architecture, keys, seed)
+            waiting -= keys
     return {
         key: filled(whole[key], facts.shape, generator)
         for key, facts in stored.items()

@@ -1,8 +1,8 @@
 """Layers whose output is cut into equal parts: queries, keys and values of one linear layer.
 
-A prefix of such a layer mixes its parts. Torch's own fused layers have rules; for a user's own the
-cut is in ``forward`` alone, so an example is passed through and what becomes of each output channel
-is followed: the numbers of the channels are viewed, transposed and split just as the outputs are,
+A prefix of such a layer mixes its parts. Torch's own fused layers have rules; for a user's own
+layers the cut is only in ``forward``, so an example is passed through and each output channel is
+followed: the numbers of the channels are viewed, transposed and split just as the outputs are,
 until something is computed from them.
 """
 
@@ -20,7 +20,7 @@ from .._support.trees import Tree, call, leaves
 from .lending import distinct
 from .slicing import rule_of
 
-#: Give their first argument's entries in other places.
+#: Functions that move the entries of their first argument to other places.
 MOVES = {
     getattr(owner, name)
     for name in (
@@ -47,7 +47,7 @@ MOVES = {
     for owner in (Tensor, torch)
     if name in vars(owner) or name in dir(owner)
 } | {Tensor.view, Tensor.expand, Tensor.__getitem__, torch.functional.split}
-#: Give the entries of their first argument where they are.
+#: Functions that leave the entries of their first argument in place.
 _STAYS = {
     Tensor.contiguous,
     Tensor.to,
@@ -61,15 +61,15 @@ _STAYS = {
 
 
 def fused_parts(model: nn.Module, keys: Mapping[str, str], example: Tree) -> dict[str, int]:
-    """Number of equal parts that the outputs of linear layers and convolutions are read in.
+    """Number of equal parts in which the outputs of linear layers and convolutions are read.
 
     Args:
-        keys: names of its tensors to keys.
+        keys: names of the model's tensors to keys.
         example: a model input, the batch first.
 
     Returns:
-        For keys of their weights and biases, unless a rule says of them how they shrink; 1 where
-        all is read at once, or in parts that are not equal.
+        For keys of their weights and biases, unless a rule says how they shrink; 1 where the
+        output is read at once, or in parts that are not equal.
     """
     layers = {
         id(layer): layer
@@ -79,13 +79,13 @@ def fused_parts(model: nn.Module, keys: Mapping[str, str], example: Tree) -> dic
     }
     follow = _Following()
     handles = [layer.register_forward_hook(follow.start) for layer in layers.values()]
-    was = model.training
+    was_training = model.training
     model.eval()
     try:
         with torch.no_grad(), follow:
             call(model, example)
     finally:
-        model.train(was)
+        model.train(was_training)
         for handle in handles:
             handle.remove()
     return {
@@ -102,14 +102,15 @@ class _Following(TorchFunctionMode):
     """Follows the channels of layers' outputs through what moves them.
 
     Attributes:
-        read: by ``id`` of the layer, sets of channels that something was computed from: whether
-            each is in it.
+        read: by ``id`` of the layer, the sets of channels that something was computed from, each
+            as a mask over the channels.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.read: dict[int, set[tuple[bool, ...]]] = {}
-        #: By ``id`` of a tensor: itself, so that the ``id`` stays its own; the layer; its channels.
+        #: By ``id`` of a tensor: the tensor, kept alive so that its ``id`` stays its own; the id
+        #: of its layer; its channels.
         self._followed: dict[int, tuple[Tensor, int, Tensor]] = {}
         self._sizes: dict[int, int] = {}
 
@@ -159,7 +160,7 @@ class _Following(TorchFunctionMode):
 
 
 def _equal_parts(read: Iterable[tuple[bool, ...]]) -> int:
-    """How many equal runs of channels there are that are read together; 1 if they are not equal."""
+    """How many equal runs of channels are read together; 1 if they are not equal."""
     together = list(zip(*read, strict=True))  # of each channel, who reads it
     ends = [i for i, (one, two) in enumerate(pairwise(together), 1) if one != two]
     runs = {end - start for start, end in pairwise([0, *ends, len(together)])}

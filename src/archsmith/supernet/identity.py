@@ -1,4 +1,4 @@
-"""What each weight is: a name that means two things must not carry shared weights."""
+"""What each weight is: a name with two meanings must not carry shared weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .made import Line, Lines, Made
 
 
 class Seat(NamedTuple):
-    """What sits at a number: of a container, or of attributes like ``block1``, ``block2``.
+    """What holds a number: a place in a container, or an attribute like ``block1``, ``block2``.
 
     Attributes:
         name: of the container, and the number.
-        decision: that it is an option of, if it is one.
-        lines: that made it; none for an attribute, whose name says what it is.
+        decision: the decision that it is an option of, if it is one.
+        lines: the lines that made it; none for an attribute, whose name says what it is.
         asked: how many decisions had been asked by then.
     """
 
@@ -39,9 +39,9 @@ class Identity:
         line: innermost line of user code that made it.
         seats: the places in numbered containers on the way to it, outermost first.
         around: names and classes of the modules that hold it, outermost first.
-        settings: plain values that the layer was made with, sizes of its tensors left out; for
-            one that is an attribute.
-        named: by the user; then lines and places say nothing.
+        settings: plain values that the layer was made with, without the sizes of its tensors;
+            only for one that is an attribute.
+        named: the user named it; then lines and places are ignored.
     """
 
     kind: str
@@ -58,28 +58,28 @@ _Context = tuple[tuple[str, ...], frozenset[Line | None]]
 
 @dataclass
 class Naming:
-    """What keys meant in the first architecture that had them, against which others are held."""
+    """What keys meant in the first architecture that had them, to compare others against."""
 
     _known: dict[str, tuple[Identity, _Context]] = field(default_factory=dict)
 
     def take(self, identities: Mapping[str, Identity], asked: tuple[str, ...]) -> None:
-        """Hold an architecture's keys against what was known of them.
+        """Compare an architecture's keys with what was known of them.
 
         Raises:
-            SpaceError: a key means another thing than before.
+            SpaceError: a key means something else than before.
         """
         context = asked, frozenset(identity.line for identity in identities.values())
         for key, identity in identities.items():
-            known = self._known.setdefault(key, (identity, context))
-            if known[0] is not identity:
-                _compare(key, known, (identity, context))
+            first = self._known.setdefault(key, (identity, context))
+            if first[0] is not identity:
+                _compare(key, first, (identity, context))
 
 
 def identities(
     model: nn.Module, run: Reading, keys: Mapping[str, str], made: Mapping[int, Made]
 ) -> dict[str, Identity]:
     """What the keys of a model mean, by key of each module that has tensors of its own."""
-    found: dict[str, Identity] = {}
+    identity_of: dict[str, Identity] = {}
     seen: set[int] = set()
     decisions = {id(module): name for module, name, _ in run.origins}
 
@@ -95,25 +95,25 @@ def identities(
         kind = f"{type(module).__module__}.{type(module).__qualname__}"
         if own:
             key = keys[f"{path}{own[0]}"].rpartition(".")[0]
-            how = made.get(id(module))
-            line = how.lines[0] if how and how.lines else None
+            origin = made.get(id(module))
+            line = origin.lines[0] if origin and origin.lines else None
             numbered = path.removesuffix(".").rpartition(".")[2].isdigit()
             settings = None if numbered else _settings(module)
-            found[key] = Identity(kind, line, seats, around, settings, named)
+            identity_of[key] = Identity(kind, line, seats, around, settings, named)
         container = isinstance(module, nn.Sequential | nn.ModuleList)
         around = (*around, (path.removesuffix("."), kind))
         for name, child in module._modules.items():
             if child is None:
                 continue
-            inner, how = seats, made.get(id(child))
-            if name[-1:].isdigit() and how is not None:
-                lines = how.lines if container and name.isdigit() else ()
+            inner, origin = seats, made.get(id(child))
+            if name[-1:].isdigit() and origin is not None:
+                lines = origin.lines if container and name.isdigit() else ()
                 decision = decisions.get(id(child), "")
-                inner = (*seats, Seat(f"{path}{name}", decision, lines, how.asked))
+                inner = (*seats, Seat(f"{path}{name}", decision, lines, origin.asked))
             walk(child, f"{path}{name}.", inner, around)
 
     walk(model, "", (), ())
-    return found
+    return identity_of
 
 
 def _settings(layer: nn.Module) -> dict[str, object]:
@@ -131,30 +131,30 @@ def _settings(layer: nn.Module) -> dict[str, object]:
 def _compare(key: str, one: tuple[Identity, _Context], two: tuple[Identity, _Context]) -> None:
     (a, (asked_a, lines_a)), (b, (asked_b, lines_b)) = one, two
     if a.kind != b.kind:
-        raise _two_things(key, (_short(a.kind), a.line), (_short(b.kind), b.line), _KINDS)
+        raise _ambiguous(key, (_short(a.kind), a.line), (_short(b.kind), b.line), _KINDS)
     if a.named or b.named:
         return
     if a.line != b.line:
         _compare_lines(key, a, b, a.line in lines_b or b.line in lines_a)
     for one_seat, two_seat in zip(a.seats, b.seats, strict=False):
         if one_seat.name != two_seat.name:
-            return  # another option around it: the key spells which
+            return  # another option around it: the key says which
         last_a = _last_common(asked_a[: one_seat.asked], asked_b)
         last_b = _last_common(asked_b[: two_seat.asked], asked_a)
         meant_a = (one_seat.decision, one_seat.lines, last_a)
         meant_b = (two_seat.decision, two_seat.lines, last_b)
         if meant_a != meant_b:
             lines = one_seat.lines, two_seat.lines
-            raise _two_things(
+            raise _ambiguous(
                 f"{key} (in {one_seat.name})",
-                (_told(one_seat, last_a), _differing(*lines) or a.line),
-                (_told(two_seat, last_b), _differing(*reversed(lines)) or b.line),
+                (_describe(one_seat, last_a), _first_difference(*lines) or a.line),
+                (_describe(two_seat, last_b), _first_difference(*reversed(lines)) or b.line),
                 _MOVED,
             )
 
 
 def _compare_lines(key: str, a: Identity, b: Identity, moved: bool) -> None:
-    """Refuse a layer that two lines make, unless it is one attribute, made alike on both.
+    """Refuse a layer made on two lines, unless it is one attribute with equal settings.
 
     Args:
         moved: a line that made it in one architecture makes something in the other, too.
@@ -162,7 +162,7 @@ def _compare_lines(key: str, a: Identity, b: Identity, moved: bool) -> None:
     for (path, one), (other_path, two) in zip(a.around, b.around, strict=False):
         if path == other_path and one != two:
             kind, inside = _short(a.kind), f" ({path})" if path else ""
-            raise _two_things(
+            raise _ambiguous(
                 key,
                 (f"{kind} of {_short(one)}{inside}", a.line),
                 (f"{kind} of {_short(two)}{inside}", b.line),
@@ -172,21 +172,23 @@ def _compare_lines(key: str, a: Identity, b: Identity, moved: bool) -> None:
         return
     values = a.settings or {}, b.settings or {}
     names = [name for name in values[0] if values[0][name] != values[1].get(name)]
-    told = [f" with {', '.join(f'{n}={v.get(n)}' for n in names)}" if names else "" for v in values]
-    raise _two_things(
+    details = [
+        f" with {', '.join(f'{n}={v.get(n)}' for n in names)}" if names else "" for v in values
+    ]
+    raise _ambiguous(
         key,
-        (f"{_short(a.kind)}{told[0]}", a.line),
-        (f"{_short(b.kind)}{told[1]}", b.line),
+        (f"{_short(a.kind)}{details[0]}", a.line),
+        (f"{_short(b.kind)}{details[1]}", b.line),
         _MOVED if moved else _BRANCHES,
     )
 
 
 def _last_common(asked: tuple[str, ...], others: tuple[str, ...]) -> str:
-    known = set(others)
-    return next((name for name in reversed(asked) if name in known), "")
+    common = set(others)
+    return next((name for name in reversed(asked) if name in common), "")
 
 
-def _differing(lines: Lines, others: Lines) -> Line | None:
+def _first_difference(lines: Lines, others: Lines) -> Line | None:
     """The innermost line that is not the same in both; the innermost one if all are."""
     for line, other in zip(lines, others, strict=False):
         if line != other:
@@ -194,30 +196,30 @@ def _differing(lines: Lines, others: Lines) -> Line | None:
     return lines[0] if lines else None
 
 
-def _told(seat: Seat, after: str) -> str:
+def _describe(seat: Seat, after: str) -> str:
     if seat.decision:
         return f"an option of {seat.decision!r}"
     return f"made after {after!r} was asked" if after else "made before any question"
 
 
 _MOVED = (
-    "what is present in some architectures alone must not move the places after it: put "
+    "what only some architectures have must not shift the places after it: put "
     "nas.one_of('se', {'se': ..., 'none': nn.Identity}) there, or give each block a container "
-    "or an attribute of its own (nas.repeat does); of code that is not yours, "
-    "nas.weight_names tells which block is which"
+    "or an attribute of its own (nas.repeat does); for code that is not yours, "
+    "nas.weight_names says which block is which"
 )
 _KINDS = (
-    "nas.one_of('norm', {'batch': lambda: ..., 'group': lambda: ...}) tells its options' weights "
-    "apart; a branch, and nas.choose of a class, does not"
+    "nas.one_of('norm', {'batch': lambda: ..., 'group': lambda: ...}) keeps its options' weights "
+    "apart; a branch, and nas.choose of a class, do not"
 )
 _BRANCHES = (
-    "to share them, make it at one line, with the value that was chosen: nn.Conv2d(..., "
+    "to share them, make the layer on one line, with the value that was chosen: nn.Conv2d(..., "
     "stride=stride); to keep them apart, make each an option: nas.one_of('conv', {'one': "
-    "lambda: ..., 'two': lambda: ...}). Of code that is not yours, nas.weight_names tells"
+    "lambda: ..., 'two': lambda: ...}). For code that is not yours, use nas.weight_names"
 )
 
 
-def _two_things(
+def _ambiguous(
     key: str, one: tuple[str, Line | None], other: tuple[str, Line | None], hint: str
 ) -> SpaceError:
     return SpaceError(

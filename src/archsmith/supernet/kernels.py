@@ -1,6 +1,6 @@
 """Learned matrices between a large kernel and the smaller one inside it.
 
-A small kernel that is nothing but the part of a large one has to serve both. Once-for-All (Cai et
+A small kernel that is only a part of a large one has to serve both. Once-for-All (Cai et
 al. 2020, arXiv:1908.09791) puts a matrix between them, one for each step from a size to the next in
 a layer, the same for all channels; it begins as the identity.
 """
@@ -28,17 +28,17 @@ Sizes = list[tuple[int, ...]]
 def elastic_kernels(survey: Survey) -> dict[str, Sizes]:
     """Sizes of the convolution kernels whose size is chosen, by key.
 
-    Those whose number of groups is chosen too are left out, and those of which one is not inside
+    Left out are kernels whose number of groups is chosen too, and those of which one is not inside
     the next larger one.
     """
-    met: dict[str, set[tuple[int, ...]]] = {}
+    sizes_of: dict[str, set[tuple[int, ...]]] = {}
     for seen in survey.seen.values():
         for key, shape in seen.shapes.items():
             facts = survey.stored[key]
             if issubclass(facts.kind, _ConvNd) and len(shape) > 2 and len(facts.groups) == 1:
-                met.setdefault(key, set()).add(tuple(shape[2:]))
-    found = {key: sorted(sizes, key=math.prod, reverse=True) for key, sizes in met.items()}
-    return {key: sizes for key, sizes in found.items() if len(sizes) > 1 and _inside(sizes)}
+                sizes_of.setdefault(key, set()).add(tuple(shape[2:]))
+    kernels = {key: sorted(sizes, key=math.prod, reverse=True) for key, sizes in sizes_of.items()}
+    return {key: sizes for key, sizes in kernels.items() if len(sizes) > 1 and _inside(sizes)}
 
 
 def _inside(sizes: Sizes) -> bool:
@@ -73,7 +73,7 @@ def shrink(
     part = take(stored, torch.Size((*wanted[:2], *stored.shape[2:])), rule, layout)
     for size in sizes[1 : sizes.index(kernel) + 1]:
         inside = take(part, torch.Size((*wanted[:2], *size)), SlicingRule(rule.align))
-        found = matrix(size)
-        assert found is not None
-        part = (inside.flatten(2) @ found.to(inside.dtype).T).view(inside.shape)
+        weight = matrix(size)
+        assert weight is not None
+        part = (inside.flatten(2) @ weight.to(inside.dtype).T).view(inside.shape)
     return part

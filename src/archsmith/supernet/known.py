@@ -1,4 +1,4 @@
-"""What is known of a space whose weights are shared."""
+"""What the survey of a space records, for its weights to be shared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .slicing import Layout, SlicingRule, aligned_by_default, enlarge, rule_of, 
 
 @dataclass(slots=True)
 class Stored:
-    """What is known of a key.
+    """What the survey records of a key.
 
     Attributes:
         shape: the smallest that holds all of its shapes.
@@ -28,9 +28,9 @@ class Stored:
         trained: a parameter, not a buffer.
         grad: whether any architecture asks for its gradient.
         kind: class of the layer that it belongs to.
-        groups: numbers of groups that it was met with, for convolutions that choose them.
+        groups: numbers of groups with which it occurs, for convolutions that choose them.
         first: the first architecture that has it, and its shape there.
-        layout: by dimension, the sizes of its parts, where those are known apart.
+        layout: by dimension, the sizes of its parts, where those are tracked separately.
     """
 
     shape: torch.Size
@@ -43,7 +43,7 @@ class Stored:
     layout: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     def hold(self, rule: SlicingRule, shape: torch.Size) -> None:
-        """Make room for a tensor."""
+        """Enlarge the shape so that a tensor fits."""
         self.layout = enlarge(self.layout, rule)
         larger = list(map(max, self.shape, shape))
         for dim, sizes in self.layout.items():
@@ -53,7 +53,7 @@ class Stored:
     def hold_joined(
         self, joined: Joined, shapes: Mapping[str, torch.Size], shape: torch.Size
     ) -> None:
-        """Make room for concatenated parts, as an architecture of these shapes has them."""
+        """Enlarge the shape for concatenated parts, as an architecture of these shapes has them."""
         sizes = joined.sizes(shapes, shape[joined.dim])
         if sizes is not None:
             self.hold(SlicingRule(parts=((joined.dim, sizes),)), shape)
@@ -61,7 +61,7 @@ class Stored:
 
 @dataclass(slots=True)
 class Seen:
-    """An architecture as it was built: the shape of each key, and how many numbers it trains."""
+    """An architecture as it was built: the shape of each key, and how many weights it trains."""
 
     architecture: Architecture
     shapes: dict[str, torch.Size]
@@ -73,21 +73,21 @@ class Seen:
 
 @dataclass
 class Survey:
-    """What a space was seen to need.
+    """What the survey of a space found.
 
     Attributes:
         stored: by key.
-        largest, smallest: the architectures with the most and the fewest weights, found decision
-            by decision.
-        effects: what each decision changes: ``kernel`` sizes alone, ``depth`` (what is there),
-            ``width`` (other sizes), the ``operation`` (one of several modules), or a ``value`` that
-            no weight depends on.
+        largest, smallest: the architectures with the most and the fewest weights, found one
+            decision at a time.
+        effects: what each decision changes: ``kernel`` sizes alone, ``depth`` (which layers are
+            present), ``width`` (other sizes), the ``operation`` (one of several modules), or a
+            ``value`` that no weight depends on.
         constants: buffers that are computed from the architecture; each keeps its own.
         seen: architectures that were built, in order.
         drawn: how many of them were random.
         fused: number of equal parts that a layer's outputs are cut into, as an example showed.
         joined: what a layer's concatenated inputs are made of, as an example showed.
-        aligned: where a kernel lies in a larger one, if not in its centre, as trying showed.
+        aligned: where a kernel lies in a larger one, if not in its centre, as trials showed.
     """
 
     stored: dict[str, Stored] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class Survey:
     aligned: dict[str, Align] = field(default_factory=dict)
 
     def shapes(self, model: nn.Module, keys: Mapping[str, str]) -> dict[str, torch.Size]:
-        """Shapes by key as :meth:`rule` needs them; none where it needs none."""
+        """Shapes by key as :meth:`rule` needs them; empty where it needs none."""
         if not self.joined:
             return {}
         return {key: place.tensor.shape for key, place in distinct(model, keys)}

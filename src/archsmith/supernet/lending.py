@@ -1,4 +1,4 @@
-"""Building without initialising, and putting lent tensors into what was built."""
+"""Building without initialising, and inserting lent tensors into what was built."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RANDOM = {
 
 
 class _Uninitialised(TorchFunctionMode):
-    """Leaves new parameters as they come from the allocator: they are about to be replaced."""
+    """Leaves new parameters as the allocator gives them: they are about to be replaced."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Any | None = None
@@ -45,7 +45,7 @@ class _Uninitialised(TorchFunctionMode):
 
 @contextmanager
 def uninitialised() -> Iterator[None]:
-    """Build modules inside without filling their parameters; the global generator stays."""
+    """Build modules inside without filling their parameters; the global generator is unchanged."""
     with torch.random.fork_rng(devices=[]), _Uninitialised():
         yield
 
@@ -56,9 +56,9 @@ class Place:
 
     Attributes:
         owner: the module that it is registered in.
-        name: under which it is.
+        name: the name under which it is registered.
         path: its full name in the model.
-        layer, role: the layer that it belongs to and what it is there. Those of a parametrised
+        layer, role: the layer that it belongs to and its name there. Those of a parametrised
             tensor (``parametrizations.weight.original0``) are the layer itself and ``weight``.
         trained: a parameter, not a buffer.
     """
@@ -77,10 +77,10 @@ class Place:
 
     @property
     def tensor(self) -> Tensor:
-        kept = self.owner._parameters if self.trained else self.owner._buffers
-        found = kept[self.name]
-        assert found is not None
-        return found
+        tensors = self.owner._parameters if self.trained else self.owner._buffers
+        tensor = tensors[self.name]
+        assert tensor is not None
+        return tensor
 
     def put(self, tensor: Tensor) -> None:
         # Past nn.Module's own checks: it would refuse what is not a leaf of the graph.
@@ -91,7 +91,7 @@ class Place:
 
 
 def places(model: nn.Module) -> Iterator[Place]:
-    """All tensors of a model that its state dict has; those of a shared module once."""
+    """All tensors of a model that are in its state dict; those of a shared module once."""
     seen: set[int] = set()
 
     def walk(module: nn.Module, path: str, layer: nn.Module, role: str | None) -> Iterator[Place]:
@@ -131,7 +131,7 @@ def lend(
     keys: Mapping[str, str],
     lent: Callable[[str, Place], Tensor | None],
 ) -> None:
-    """Replace the tensors of a model by what ``lent`` gives for each key; ``None`` keeps its own.
+    """Replace the tensors of a model by what ``lent`` returns for each key; ``None`` keeps its own.
 
     A tensor that is registered twice (tied weights) is asked for once, by its first key.
     """
@@ -140,6 +140,6 @@ def lend(
         own = place.tensor
         if id(own) not in tied:
             tied[id(own)] = own, lent(keys[place.path], place)
-        given = tied[id(own)][1]
-        if given is not None:
-            place.put(given)
+        replacement = tied[id(own)][1]
+        if replacement is not None:
+            place.put(replacement)

@@ -1,4 +1,4 @@
-"""Where each module was made: the lines of user code, and what had been asked by then."""
+"""Where each module was made: the lines of user code, and how many decisions had been asked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TORCH = os.path.dirname(os.path.abspath(torch.__file__))
 _SPACE = os.path.dirname(os.path.abspath(_reading.__file__))
 _STOP = building.Builder.run.__code__
 
-#: Lines of user code, from the inside out: (file, number).
+#: Lines of user code, from the inside out: (file, line number).
 Line = tuple[str, int]
 Lines = tuple[Line, ...]
 
@@ -44,37 +44,37 @@ class Made:
 
 @contextmanager
 def watched(run: Reading) -> Iterator[dict[int, Made]]:
-    """Note where the modules made inside come from, by ``id``; torch's own hooks tell."""
-    made: dict[int, Made] = {}
+    """Record where the modules made inside come from, by ``id``, through torch's own hooks."""
+    origins: dict[int, Made] = {}
     policy = run.policy
 
-    def note(module: nn.Module, name: str, tensor: object) -> None:
-        if id(module) not in made:
-            lines = under_way(module)
-            made[id(module)] = Made(lines, len(run.asked), module)
+    def record(module: nn.Module, name: str, tensor: object) -> None:
+        if id(module) not in origins:
+            lines = record_constructors(module)
+            origins[id(module)] = Made(lines, len(run.asked), module)
             run.mark(module)
 
-    def under_way(module: nn.Module | None) -> Lines:
-        """Note the constructors that are under way: the parts of a block say where it was made."""
+    def record_constructors(module: nn.Module | None) -> Lines:
+        """Record the constructors that are running: the parts of a block say where it was made."""
         lines, selves = _stack(module)
         for place, owner in selves:
-            made.setdefault(id(owner), Made(lines[place:], len(run.asked), owner))
+            origins.setdefault(id(owner), Made(lines[place:], len(run.asked), owner))
         return lines
 
     def asking(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
-        under_way(None)
+        record_constructors(None)
         return policy(decision, so_far)
 
     run.policy = asking
     handles = [
-        _hooks.register_module_parameter_registration_hook(note),
-        _hooks.register_module_buffer_registration_hook(note),
+        _hooks.register_module_parameter_registration_hook(record),
+        _hooks.register_module_buffer_registration_hook(record),
     ]
     try:
-        yield made
+        yield origins
         for copy, source in run.copies:
-            if source in made:
-                made[id(copy)] = replace(made[source], module=copy)
+            if source in origins:
+                origins[id(copy)] = replace(origins[source], module=copy)
     finally:
         run.policy = policy
         for handle in handles:
@@ -82,7 +82,7 @@ def watched(run: Reading) -> Iterator[dict[int, Made]]:
 
 
 def _stack(module: nn.Module | None) -> tuple[Lines, list[tuple[int, nn.Module]]]:
-    """User lines outside the module's own constructor, and the constructors under way.
+    """User lines outside the module's own constructor, and the constructors that are running.
 
     Each constructor comes with the number of lines that lie inside it.
     """

@@ -1,4 +1,4 @@
-"""How much memory a training of shared weights needs, said before it starts."""
+"""How much memory a training of shared weights needs, estimated before it starts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COPIES = 4
 
 
 def saved_bytes(model: nn.Module, example: Tree) -> int:
-    """Bytes that a forward pass keeps for the backward pass, parameters left out.
+    """Bytes that a forward pass keeps for the backward pass, not counting parameters.
 
     Args:
         model: on any device, ``meta`` included, where nothing is computed.
@@ -26,7 +26,7 @@ def saved_bytes(model: nn.Module, example: Tree) -> int:
     """
     own = {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
-    alive: list[Tensor] = []  # addresses stay taken for as long as their tensors live
+    alive: list[Tensor] = []  # an address is not reused while its tensor lives
 
     def pack(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
@@ -45,15 +45,15 @@ def memory_needed(supernet: Supernet, example: Tree, batch: int, paths: float = 
 
     Args:
         example: prepared inputs of one or more examples, on the CPU.
-        batch: examples a step.
-        paths: how many options are computed side by side, on average (1 for single paths).
+        batch: examples per step.
+        paths: how many options are computed at the same time, on average (1 for single paths).
     """
     space, largest = supernet.space, supernet.survey.largest
     weights = sum(p.numel() * p.element_size() for p in supernet.parameters())
     try:
         model = space.build(largest, device="meta")
         one = saved_bytes(model, move(example, "meta")) / count_examples(example)
-    except Exception:  # what cannot run on meta is not worth a real pass here
+    except Exception:  # a model that cannot run on meta does not justify a real pass here
         one = 0.0
     return int(_COPIES * weights + one * batch * paths)
 

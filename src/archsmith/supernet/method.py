@@ -1,7 +1,7 @@
-"""The contract of a one-shot method: how shared weights are trained, and what is derived from them.
+"""The interface of a one-shot method: how it trains shared weights, and what it derives from them.
 
-Most methods train a few paths a step, and differ in which: they are a :class:`Sampler` each. The
-others (a relaxation, a controller) write their own step.
+Most methods train a few paths per step and differ only in which: each of these is a
+:class:`Sampler`. The others (a relaxation, a controller) write their own step.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Draws of an architecture in a row that a builder may refuse.
+#: How many architectures in a row a builder may refuse.
 _REFUSALS = 20
 
 
 class Method(ABC):
     """A one-shot method. Adding one takes one file, its registration and its test.
 
-    What it keeps between steps goes through :meth:`state`; what it draws comes from
+    What it keeps between steps is saved by :meth:`state`; its random numbers come from
     :meth:`Session.rng`.
     """
 
@@ -52,20 +52,20 @@ class Method(ABC):
     name: ClassVar[str]
     #: Share of the training part that is kept for :meth:`Session.held`.
     holdout: ClassVar[float] = 0.0
-    #: Why it wants to stop before the end; empty while it does not.
+    #: Why it wants to stop before the end; empty to continue.
     stopped: str = ""
 
     def check(  # noqa: B027
         self, space: Space, objectives: Sequence[Objective] = (), limits: Sequence[Limit] = ()
     ) -> None:
-        """Refuse what this method cannot serve; called before any work.
+        """Refuse what this method cannot handle; called before any work.
 
         Raises:
-            InputError: saying what it cannot serve and what can.
+            InputError: saying what it cannot handle and what can.
         """
 
     def try_out(self, supernet: Supernet, example: Tree) -> None:  # noqa: B027
-        """Refuse what only shows when a model runs; called before any work.
+        """Refuse what shows only when a model runs; called before any work.
 
         Args:
             example: prepared inputs on the CPU.
@@ -75,14 +75,14 @@ class Method(ABC):
         """
 
     def begin(self, session: Session) -> None:
-        """Make what it needs, before the first step or before :meth:`load_state`.
+        """Set up the method, before the first step or before :meth:`load_state`.
 
-        Whatever an earlier training has left is forgotten.
+        The state of any earlier training is dropped.
         """
         self.stopped = ""
 
     def paths(self, space: Space) -> float:
-        """How many options a pass computes side by side, on average, for estimates of memory."""
+        """How many options a pass computes at the same time, on average, to estimate memory."""
         return 1.0
 
     @abstractmethod
@@ -90,13 +90,13 @@ class Method(ABC):
         """One update of the shared weights on a raw training batch; the loss, detached."""
 
     def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:
-        """Called after each epoch, from 1; numbers to tell. A controller is trained here."""
+        """Called after each epoch, from 1; returns metrics to report. Controllers train here."""
         return {}
 
     def derive(self, session: Session, count: int) -> list[Architecture]:
         """Architectures that the method itself finds, best first.
 
-        None where it only trains weights, and leaves the search on them to a strategy.
+        Empty where it only trains weights, and leaves the search on them to a strategy.
         """
         return []
 
@@ -105,7 +105,7 @@ class Method(ABC):
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:  # noqa: B027
-        """Take back what :meth:`state` gave, after :meth:`begin` and when the weights are back."""
+        """Restore what :meth:`state` returned, after :meth:`begin` and the weights' restoration."""
 
     def visits(self) -> Counter[tuple[str, Answer]]:
         """How often each answer of each decision was trained."""
@@ -114,7 +114,7 @@ class Method(ABC):
 
 @dataclass(frozen=True, slots=True)
 class SampledPath:
-    """An architecture to train in a step. A ``soft`` one learns from the step's teacher.
+    """An architecture to train in a step. A ``soft`` one imitates the step's teacher.
 
     The teacher is the first path of the step, unless the method has another.
     """
@@ -125,15 +125,15 @@ class SampledPath:
 
 @dataclass(frozen=True)
 class Moment:
-    """What a sampler may know when it draws.
+    """The information that a sampler has when it draws.
 
     Attributes:
-        rng: of this step.
-        seed: of the training.
-        step: steps done before.
+        rng: the generator of this step.
+        seed: the seed of the training.
+        step: number of steps done before this one.
         progress: share of the training that is done, in [0, 1].
-        score: loss of a subnet on a part of the batch at hand.
-        cost: parameters of a subnet.
+        score: loss of a subnet on a part of the current batch.
+        cost: number of parameters of a subnet.
     """
 
     space: Space
@@ -146,7 +146,7 @@ class Moment:
     cost: Callable[[Architecture], float]
 
     def draw(self, policy: Policy | None = None) -> Architecture:
-        """An architecture by a policy, each decision evenly without one; none that is refused."""
+        """An architecture that the builder accepts, drawn by a policy; uniformly without one."""
         if policy is None:
             return accepted(lambda: self.space.sample(self.rng))
         return accepted(lambda: self.space.walk(policy))
@@ -155,7 +155,7 @@ class Moment:
 class Sampler(ABC):
     """Draws the paths that a step trains."""
 
-    #: Whether their gradients are averaged, or added up.
+    #: Whether the gradients of the paths are averaged, or summed.
     averaged: ClassVar[bool] = True
 
     def begin(self) -> None:  # noqa: B027
@@ -163,7 +163,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def paths(self, now: Moment) -> list[SampledPath]:
-        """At least one; those that are not soft learn from the targets."""
+        """At least one path; those that are not soft learn from the targets."""
 
     def state(self) -> dict[str, Any]:
         """As :meth:`Method.state`."""
@@ -177,11 +177,11 @@ class SampledMethod(Method):
     """Trains the paths of a sampler: a forward and backward pass for each, then one update.
 
     Args:
-        sampler: which paths.
+        sampler: draws the paths.
         scored: examples of a batch that :attr:`Moment.score` uses.
     """
 
-    #: Whether a soft path learns from the targets beside its teacher.
+    #: Whether a soft path learns from the targets in addition to its teacher.
     targets_too: ClassVar[bool] = False
 
     def __init__(self, sampler: Sampler, scored: int = 32) -> None:
@@ -198,21 +198,21 @@ class SampledMethod(Method):
         ready = Batch(self.resized(session, inputs), targets)
         paths = self.sampler.paths(self._moment(session, ready))
         share = 1.0 / len(paths) if self.sampler.averaged else 1.0
-        wanted = any(path.soft for path in paths)
-        teacher = self.teach(session, ready.inputs) if wanted else None
+        has_soft = any(path.soft for path in paths)
+        teacher = self.teach(session, ready.inputs) if has_soft else None
         total = torch.zeros((), device=session.device)
         for place in range(len(paths)):
             path, model = self._subnet(session, ready, paths, place)
             loss, outputs = _loss(session, model, ready, path.architecture)
-            own = loss
-            taught = path.soft and teacher is not None and outputs is not None
-            if taught and isinstance(session.task, Distillation):
+            target_loss = loss
+            imitates = path.soft and teacher is not None and outputs is not None
+            if imitates and isinstance(session.task, Distillation):
                 loss = session.task.imitation(outputs, teacher, targets)
                 if self.targets_too:
-                    loss = loss + own
+                    loss = loss + target_loss
             (loss * share).backward()  # type: ignore[no-untyped-call]
-            total += own.detach() / len(paths)
-            if wanted and teacher is None and outputs is not None:
+            total += target_loss.detach() / len(paths)
+            if has_soft and teacher is None and outputs is not None:
                 teacher = map_tensors(Tensor.detach, outputs)
             self._visits.update(path.architecture.items())
         session.update()
@@ -223,12 +223,12 @@ class SampledMethod(Method):
         return inputs
 
     def teach(self, session: Session, inputs: Tree) -> Any:
-        """What soft paths imitate; ``None``: the outputs of the first path."""
+        """Outputs that soft paths imitate; ``None``: those of the first path."""
         return None
 
     def state(self) -> dict[str, Any]:
-        seen = [(name, answer, count) for (name, answer), count in self._visits.items()]
-        return {"visits": seen, "sampler": self.sampler.state()}
+        visits = [(name, answer, count) for (name, answer), count in self._visits.items()]
+        return {"visits": visits, "sampler": self.sampler.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
         self._visits = Counter({(name, answer): count for name, answer, count in state["visits"]})
@@ -240,9 +240,9 @@ class SampledMethod(Method):
     def _subnet(
         self, session: Session, ready: Batch, paths: list[SampledPath], place: int
     ) -> tuple[SampledPath, nn.Module]:
-        """A path's subnet; the path is drawn again where the builder refuses it.
+        """A path's subnet; the path is drawn again if the builder refuses it.
 
-        Spaces learn which questions follow, not which answers a builder raises at.
+        A walk of the space learns which questions follow, not at which answers a builder raises.
         """
         path, supernet = paths[place], session.supernet
         for attempt in range(_REFUSALS):
@@ -257,7 +257,7 @@ class SampledMethod(Method):
 
     def _moment(self, session: Session, ready: Batch, purpose: str = "paths") -> Moment:
         supernet = session.supernet
-        # A part of a batch of views would part those that belong together.
+        # Taking a part of a batch of views would separate views that belong together.
         count = self.scored if judged_as_is(session.task) else count_examples(ready)
         few = Batch(*take(tuple(ready), slice(count)))
 
@@ -283,7 +283,7 @@ class SampledMethod(Method):
 
 
 def accepted(draw: Callable[[], T]) -> T:
-    """The first of what ``draw`` gives at which no builder raises.
+    """The first result of ``draw`` for which no builder raises.
 
     Raises:
         BuilderError: it refused many in a row.
@@ -301,13 +301,13 @@ def _loss(
     architecture: Architecture,
     smoothing: float | None = None,
 ) -> tuple[Tensor, Any]:
-    """The loss of a subnet, and its outputs, which are ``None`` where the loss does not call the
-    model as such; says which one where it does not run."""
-    given: list[Any] = []
-    hook = model.register_forward_hook(lambda module, inputs, outputs: given.append(outputs))
+    """The loss of a subnet, and its outputs, which are ``None`` if the loss does not call the
+    model itself; the error names the architecture if it does not run."""
+    all_outputs: list[Any] = []
+    hook = model.register_forward_hook(lambda module, inputs, outputs: all_outputs.append(outputs))
     try:
         loss = session.loss_of(model, ready, smoothing)
-        return loss, given[-1] if given else None
+        return loss, all_outputs[-1] if all_outputs else None
     except (ArchsmithError, torch.OutOfMemoryError):
         raise
     except Exception as error:
@@ -315,7 +315,7 @@ def _loss(
             f"{session.supernet.space.name} with {tell(architecture)}",
             f"a model that runs on inputs {shapes(ready.inputs)}",
             f"{type(error).__name__}: {' '.join(str(error).split())}",
-            "mend the builder for these answers, or take an option away",
+            "fix the builder for these answers, or remove an option",
         ) from error
     finally:
         hook.remove()

@@ -1,4 +1,4 @@
-"""Progressive shrinking: the largest network first, then ever smaller ones beside it."""
+"""Progressive shrinking: the largest network first, then smaller and smaller ones with it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from ..space import Space
     from .known import Survey
 
-#: What is freed, in this order. Other decisions are free as soon as the largest is trained.
+#: The effects that are freed, in this order. Other decisions are free once the largest is trained.
 ORDER = ("kernel", "depth", "width")
 #: How much longer the last stage of a phase is than those before: 125 epochs and 25 in the paper.
 _LAST = 5
 #: Peaks of the learning rate by phase in the paper, as shares of that of the largest: 0.96, 0.24
-#: and 0.24 beside 2.6, over 125 epochs each.
+#: and 0.24 compared with 2.6, over 125 epochs each.
 PAPER = {"kernel": 0.37, "depth": 0.09, "width": 0.09}
 #: Sides of an image, as shares of the data's, and what they are rounded to.
 _SHARES = (1.0, 0.9, 0.8, 0.7)
@@ -38,13 +38,13 @@ _SIDE = 24
 class Progressive(Sampler):
     """The largest alone, then phases that free kernel sizes, depths and widths, one by one.
 
-    The phases share the rest of the training evenly. Within a phase its decisions are given their
-    answers step by step, from that of the largest architecture downwards; the last step, from which
-    on they have all, lasts five times as long as each before.
+    The phases share the rest of the training evenly. Within a phase its decisions gain their
+    answers step by step, from that of the largest architecture downwards; the last step, in which
+    all are allowed, lasts five times as long as each before.
 
     Args:
-        alone: share of the training for the largest alone.
-        count: architectures a step after that.
+        alone: share of the training in which only the largest is trained.
+        count: architectures per step after that.
     """
 
     def __init__(self, alone: float = 0.3, count: int = 2) -> None:
@@ -71,29 +71,31 @@ class Progressive(Sampler):
 
     def allowed(self, now: Moment) -> dict[str, int | None]:
         """How many answers a decision may take, by its effect; ``None``: all of them."""
-        stages = self._known(now.space, now.survey)
-        found: dict[str, int | None] = {}
+        stages = self._stage_counts(now.space, now.survey)
+        limits: dict[str, int | None] = {}
         for (effect, count), start in zip(stages.items(), self._edges(), strict=False):
             inside = (now.progress - start) * max(1, len(stages)) / (1.0 - self.alone)
             stage = int(inside * (count - 1 + _LAST) + 1e-9) + 1 if inside > -1e-9 else 0
-            found[effect] = None if stage >= count else 1 + stage
-        return found
+            limits[effect] = None if stage >= count else 1 + stage
+        return limits
 
     def starts(self, space: Space, survey: Survey) -> tuple[float, ...]:
-        """Shares of the training at which phases begin, that of the largest alone left out."""
-        self._known(space, survey)
+        """Shares of the training at which phases begin, except that of the largest alone."""
+        self._stage_counts(space, survey)
         return self._edges()
 
     def phases(self, space: Space, survey: Survey) -> dict[str, float]:
         """Effects in the order in which they are freed, with where their phases begin."""
-        return dict(zip(self._known(space, survey), self.starts(space, survey), strict=False))
+        return dict(
+            zip(self._stage_counts(space, survey), self.starts(space, survey), strict=False)
+        )
 
     def _edges(self) -> tuple[float, ...]:
         phases = max(1, len(self._stages))
         return tuple(self.alone + (1.0 - self.alone) * i / phases for i in range(phases))
 
-    def _known(self, space: Space, survey: Survey) -> dict[str, int]:
-        """Effects that the space has, and in how many stages each is freed."""
+    def _stage_counts(self, space: Space, survey: Survey) -> dict[str, int]:
+        """Effects that occur in the space, and in how many stages each is freed."""
         if not self._stages:
             most: dict[str, int] = {}
             for decision in space.decisions(survey.largest):
@@ -119,7 +121,7 @@ def _within(decision: Decision, now: Moment, allowed: int | None) -> Answer:
 
 
 def downwards(answers: Sequence[Answer], first: Answer) -> list[Answer]:
-    """Answers from ``first`` on: numbers by their distance from it, others as they are listed."""
+    """Answers from ``first`` on: numbers by distance from it, others in their listed order."""
     if isinstance(first, int | float) and all(isinstance(a, int | float) for a in answers):
         return sorted(answers, key=lambda a: abs(a - first))  # type: ignore[operator]
     return [first, *(a for a in answers if a != first)]
@@ -128,25 +130,26 @@ def downwards(answers: Sequence[Answer], first: Answer) -> list[Answer]:
 class OFA(SampledMethod):
     """Once-for-All (Cai et al. 2020, arXiv:1908.09791): progressive shrinking.
 
-    After the largest architecture was trained alone, a frozen copy of it teaches the others, which
-    learn from the targets too; the learning rate starts again with each phase.
-    Learned matrices make small kernels of large ones, and when widths are freed, channels are put
-    in the order of their importance. For images the resolution is elastic from the start, where the
+    After the largest architecture has been trained alone, a frozen copy of it teaches the others,
+    which also learn from the targets; the learning rate schedule restarts with each phase.
+    Learned matrices make small kernels from large ones, and when widths are freed, channels are
+    sorted by their importance. For images the resolution is elastic from the start, if the
     largest architecture takes images of other sizes.
 
     Args:
-        alone: share of the training for the largest alone.
-        paths: architectures a step after that.
-        resolutions: sides of images in pixels, one drawn a step; ``None`` takes a few from the
-            data's side down to 0.7 of it, where that side is 24 or more. ``()`` leaves them.
+        alone: share of the training in which only the largest is trained.
+        paths: architectures per step after that.
+        resolutions: sides of images in pixels, one drawn per step; ``None`` takes a few from the
+            data's side down to 0.7 of it, if that side is 24 or more. ``()`` keeps the data's.
         rates: peak of the learning rate by phase (``kernel``, ``depth``, ``width``), as shares of
-            the largest's; 1 for those that are not given. The paper's are :data:`PAPER`, for
-            hundreds of epochs; short trainings lose by them (docs/decisions.md).
-        sort: put channels in order before widths are freed.
+            the largest's; 1 for phases not given. The paper's are :data:`PAPER`, for
+            hundreds of epochs; short trainings do worse with them (docs/decisions.md).
+        sort: sort channels by importance before widths are freed.
         transforms: learn matrices between kernels of different size.
 
     Raises:
-        InputError: an option is out of its range, or resolutions for what is no image.
+        InputError: an option is out of its range, or resolutions are given for inputs that are not
+            images.
     """
 
     name = "ofa"
@@ -161,11 +164,11 @@ class OFA(SampledMethod):
         sort: bool = True,
         transforms: bool = True,
     ) -> None:
-        given = dict(rates or {})
-        if set(given) - set(ORDER) or any(not rate > 0 for rate in given.values()):
+        phase_rates = dict(rates or {})
+        if set(phase_rates) - set(ORDER) or any(not rate > 0 for rate in phase_rates.values()):
             expected = f"numbers above 0 for some of {', '.join(ORDER)}"
-            raise InputError("ofa, rates", expected, str(given))
-        self.rates = {**dict.fromkeys(ORDER, 1.0), **given}
+            raise InputError("ofa, rates", expected, str(phase_rates))
+        self.rates = {**dict.fromkeys(ORDER, 1.0), **phase_rates}
         self.sort, self.transforms = sort, transforms
         self._progressive = Progressive(alone, paths)
         super().__init__(self._progressive)
@@ -218,7 +221,7 @@ class OFA(SampledMethod):
 
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
-        self._sort_at = state.get("sort_at")  # a training of before knows nothing of it
+        self._sort_at = state.get("sort_at")  # absent from trainings of earlier versions
         if state["teacher"] is not None:
             assert self._session is not None, "begin comes first"
             self._teacher = self._copy(self._session)
@@ -257,7 +260,7 @@ class OFA(SampledMethod):
 
 
 def resize(inputs: Tensor, side: int) -> Tensor:
-    """Images (n, channels, height, width) with the shorter side brought to ``side`` pixels."""
+    """Images (n, channels, height, width) with the shorter side resized to ``side`` pixels."""
     height, width = inputs.shape[-2:]
     short = min(height, width)
     if side == short:
@@ -267,7 +270,7 @@ def resize(inputs: Tensor, side: int) -> Tensor:
 
 
 def _refusal(session: Session, side: int) -> str:
-    """Why the largest architecture does not take images of this size; empty where it does."""
+    """Why the largest architecture does not take images of this size; empty if it does."""
     supernet = session.supernet
     model = supernet.subnet(supernet.survey.largest, own_buffers=True).eval()
     example = move(session.task.example(session.data.facts), session.device)

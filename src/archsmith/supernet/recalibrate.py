@@ -1,4 +1,4 @@
-"""Statistics of normalisation for one subnet, before it is judged."""
+"""Normalisation statistics for one subnet, before it is evaluated."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def recalibrate(model: nn.Module, batches: Iterable[Tensor]) -> bool:
 
     The running statistics of shared weights are a mixture over all paths and fit none of them; a
     few forward passes give a path its own (Yu et al. 2019, arXiv:1903.05134; Guo et al. 2020,
-    arXiv:1904.00420). Everything else is in evaluation mode meanwhile, dropout included, and the
-    model ends in it.
+    arXiv:1904.00420). Everything else, dropout included, is in evaluation mode meanwhile, and
+    the model stays in it afterwards.
 
     Args:
         model: with buffers of its own, as ``supernet.subnet(architecture, own_buffers=True)``.
-        batches: prepared inputs, on the model's device. All count alike.
+        batches: prepared inputs, on the model's device. All have the same weight.
 
     Returns:
         Whether there was anything to set.

@@ -10,11 +10,11 @@ from .method import Moment, SampledMethod, SampledPath, Sampler
 class Sandwich(Sampler):
     """The largest, which learns from the targets; the smallest and random ones, which imitate it.
 
-    Gradients are averaged: the papers add them up, which AdamW cannot tell from the average, and a
+    Gradients are averaged: the papers sum them, which AdamW cannot tell from the average, and a
     learning rate of SGD is meant for one network.
 
     Args:
-        random_paths: how many random ones.
+        random_paths: number of random architectures.
     """
 
     def __init__(self, random_paths: int = 2) -> None:
@@ -28,7 +28,7 @@ class Sandwich(Sampler):
         return ends + between
 
     def between(self, now: Moment) -> Architecture:
-        """An architecture that is not meant to be at an end."""
+        """An architecture that is neither the largest nor the smallest by intention."""
         return now.draw()
 
 
@@ -38,7 +38,7 @@ class BigNAS(SampledMethod):
     The largest architecture learns from the targets, all others from its outputs in the same step.
 
     Args:
-        random_paths: random architectures a step, beside the largest and the smallest.
+        random_paths: random architectures per step, in addition to the largest and the smallest.
     """
 
     name = "bignas"

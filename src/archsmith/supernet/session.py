@@ -1,7 +1,7 @@
 """One training of shared weights, as a method sees it.
 
-Everything random is a function of the seed and of the number of steps done, so that a training that
-was stopped and resumed equals one that was not.
+Everything random is a function of the seed and of the number of steps done, so that a training
+that was stopped and resumed equals one that was not.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class KnownCosts:
 
     Attributes:
         of: the costs by name.
-        clocked: those that take a measurement each, so that few architectures can be asked about.
+        clocked: those that need a measurement each, so that few architectures can be queried.
         confirm: measures what ``of`` only estimates, for the few that are about to be derived.
     """
 
@@ -56,18 +56,19 @@ class Session:
     """One training of shared weights, as a method sees it. Made by :func:`start`.
 
     Attributes:
-        steps, epochs: planned in all.
+        steps, epochs: planned in total.
         step: steps done so far.
-        optimizer: of the shared weights; parameters that the store gains join it by themselves.
-        objectives, limits: what the search is for, where that is known.
-        costs: of architectures, where they are known.
-        seconds: that the training may take; ``None``: as long as the epochs do.
+        optimizer: of the shared weights; parameters that the store gains are added automatically.
+        objectives, limits: what the search optimises, if known.
+        costs: of architectures, if known.
+        seconds: time limit of the training; ``None``: until the epochs are done.
         elapsed: seconds of training before this process.
         rate: learning rate of the last update.
-        restarts: shares of the training, ascending, where a method begins the schedule of the
-            learning rate anew.
+        restarts: shares of the training, ascending, at which a method restarts the schedule of the
+            learning rate.
         peaks: of the learning rate in the parts between, as shares of the recipe's; 1 if empty.
-        curve: a row an epoch: ``epoch``, ``train_loss``, the method's metrics, ``lr``, ``seconds``.
+        curve: one row per epoch: ``epoch``, ``train_loss``, the metrics of the method, ``lr`` and
+            ``seconds``.
     """
 
     supernet: Supernet
@@ -97,7 +98,7 @@ class Session:
 
     @property
     def spent(self) -> float:
-        """Seconds of training so far, those before a stop included."""
+        """Seconds of training so far, including those before a stop."""
         return self.elapsed + time.perf_counter() - self._began
 
     @property
@@ -109,11 +110,11 @@ class Session:
 
     @property
     def late(self) -> bool:
-        """Whether the time that the training may take is over."""
+        """Whether the time limit of the training has passed."""
         return self.seconds is not None and self.spent >= self.seconds
 
     def rng(self, purpose: str) -> random.Random:
-        """A generator that depends on the seed, the purpose and the number of steps done alone."""
+        """A generator that depends only on the seed, the purpose and the number of steps done."""
         return random.Random(f"{self.seed} {purpose} {self.step}")
 
     def prepare(self, batch: Batch, augment: bool = True, step: int | None = None) -> Batch:
@@ -123,7 +124,7 @@ class Session:
         the same inputs.
 
         Args:
-            step: augment as in this step, not as in the present one.
+            step: augment as in this step instead of the current one.
         """
         noise = None
         if augment and self.recipe.augment:
@@ -133,7 +134,7 @@ class Session:
         return self.task.prepare_batch(raw, self.data.facts, noise)
 
     def forward(self, model: nn.Module, inputs: Tree) -> Any:
-        """The outputs for prepared inputs, in mixed precision where the recipe has it."""
+        """The outputs for prepared inputs, in mixed precision if the recipe asks for it."""
         with precision(self.recipe, self.device):
             return call(model, inputs)
 
@@ -142,19 +143,19 @@ class Session:
         return self.loss_of(model, self.prepare(batch))
 
     def loss_of(self, model: nn.Module, ready: Batch, smoothing: float | None = None) -> Tensor:
-        """The loss of a model on a prepared batch, in mixed precision where the recipe has it.
+        """The loss of a model on a prepared batch, in mixed precision if the recipe asks for it.
 
         Args:
-            smoothing: in place of the recipe's.
+            smoothing: instead of the recipe's.
         """
         smoothing = self.recipe.label_smoothing if smoothing is None else smoothing
         with precision(self.recipe, self.device):
             return self.task.loss(model, ready, smoothing)
 
     def update(self) -> None:
-        """One step of the weights' optimiser at the scheduled rate; then there are no gradients.
+        """One step of the weights' optimiser at the scheduled rate; clears the gradients.
 
-        A stored tensor without a gradient stays as it is, momentum and weight decay included.
+        A stored tensor without a gradient is unchanged, without momentum or weight decay.
         """
         self.adopt()
         self.rate = self.coming_rate
@@ -173,8 +174,8 @@ class Session:
     def probe(self, count: int, size: int) -> list[Batch]:
         """Prepared batches that are the same at each call, of ``count`` examples or a few more.
 
-        They are of the share that is held out, or of the training part where none is, and
-        augmented only where the task cannot judge them as they are.
+        They come from the held-out share, or from the training part if there is none, and are
+        augmented only if the task cannot evaluate them unaugmented.
 
         Args:
             size: of a batch, as far as the task allows.
@@ -194,14 +195,14 @@ class Session:
         return batches
 
     def held(self) -> Batch:
-        """The next raw batch of the share that the method holds out; it cycles, shuffled anew.
+        """The next raw batch of the held-out share; it cycles, reshuffled each time.
 
         Raises:
             RuntimeError: the method's ``holdout`` is 0.
         """
         if len(self._parts.held) == 0:
-            raise RuntimeError("this method holds no data out: set its holdout")
-        # How many there are does not depend on the cycle, so the last one drawn tells.
+            raise RuntimeError("this method holds out no data: set its holdout")
+        # The number of batches does not depend on the cycle, so the last one drawn gives it.
         count = len(self._held[1]) or len(self._draw(self._parts.held, "held", 0))
         cycle, place = divmod(self.held_batches, count)
         self.held_batches += 1
@@ -214,36 +215,37 @@ class Session:
         return self._parts.train.batches(self._draw(self._parts.kept, "order", number))
 
     def reseed(self, epoch: int) -> None:
-        """Start the global generators (dropout draws from them) of an epoch."""
+        """Seed the global generators (dropout draws from them) for an epoch."""
         torch.manual_seed(self._number("epoch", epoch))
 
     def adopt(self, again: bool = False) -> None:
-        """Bring the optimiser up to the store: new parameters join, dropped ones leave.
+        """Update the optimiser to the store: add new parameters, remove dropped ones.
 
-        One that grew is a new one, with moments of its own: its old values may lie anywhere in it.
+        A parameter that grew counts as new, with moments of its own: its old values may lie
+        anywhere in it.
 
         Args:
-            again: look even where the store says that nothing has changed.
+            again: check even if the store says that nothing has changed.
         """
         supernet = self.supernet
         if supernet.version == self._version and not again:
             return
         self._version = supernet.version
-        known = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
+        current = {id(p) for group in self.optimizer.param_groups for p in group["params"]}
         present = {id(p) for p in supernet.parameters()}
-        new = [(name, p) for name, p in supernet.named_parameters() if id(p) not in known]
+        new = [(name, p) for name, p in supernet.named_parameters() if id(p) not in current]
         fresh = optimizer_of(new, self.recipe, _norms(supernet)).param_groups
-        for group, joining in zip(self.optimizer.param_groups, fresh, strict=True):
+        for group, added in zip(self.optimizer.param_groups, fresh, strict=True):
             for parameter in group["params"]:
                 if id(parameter) not in present:
                     self.optimizer.state.pop(parameter, None)
             stay = [p for p in group["params"] if id(p) in present]
-            group["params"] = stay + joining["params"]
+            group["params"] = stay + added["params"]
 
     def judge(self, architecture: Architecture, batch: Batch) -> dict[str, float]:
-        """The task's metrics of a subnet on a raw batch; nothing is changed.
+        """The task's metrics of a subnet on a raw batch; the weights stay unchanged.
 
-        It is augmented only where the task cannot judge it as it is. Normalisation goes by the
+        It is augmented only if the task cannot evaluate it unaugmented. Normalisation uses the
         batch, since running statistics are a mixture of all subnets'.
         """
         model = self.supernet.subnet(architecture, own_buffers=True)
@@ -256,7 +258,7 @@ class Session:
         return meter.result()
 
     def _share_of_rate(self) -> float:
-        # Time has no steps: there a training counts as so many of them.
+        # A time limit does not count steps: such a training is divided into this many.
         steps = self.steps if self.seconds is None else 100_000
         step = self.step if self.seconds is None else int(self.progress * steps)
         step = min(step, steps - 1)
@@ -267,7 +269,7 @@ class Session:
         return peak * schedule(step - edges[place], steps, self.recipe.warmup)
 
     def reorder(self, stored: Tensor, dim: int, index: Tensor) -> None:
-        """Put the entries of a stored tensor in another order, with what the optimiser keeps."""
+        """Reorder the entries of a stored tensor, with the state that the optimiser keeps."""
         kept = self.optimizer.state.get(stored, {}).values()
         for tensor in (stored.data, *(v for v in kept if isinstance(v, Tensor))):
             if tensor.shape == stored.shape:
@@ -309,12 +311,12 @@ def start(
 
     Args:
         epochs: instead of the recipe's.
-        holdout: share of the training part that is kept for :meth:`Session.held`, as the task
-            keeps it back; fixed by the seed.
+        holdout: share of the training part that is kept for :meth:`Session.held`, split as the
+            task does it; fixed by the seed.
         seconds: see :class:`Session`.
 
     Raises:
-        InputError: too few examples to hold some out.
+        InputError: there are too few examples to hold some out.
     """
     keep_memory()
     device = supernet.device
@@ -347,11 +349,11 @@ def start(
 def _norms(supernet: Supernet) -> set[int]:
     """``id`` of the stored parameters that do not decay: of normalisation, and of no layer."""
     facts = [(p, supernet.facts(key)) for key, p in supernet.stored()]
-    return {id(p) for p, known in facts if known is None or is_norm(known.kind)}
+    return {id(p) for p, stored in facts if stored is None or is_norm(stored.kind)}
 
 
 def by_batch(model: nn.Module) -> None:
-    """To evaluation mode, but for batch normalisation, which goes by the statistics of a batch."""
+    """Evaluation mode, except for batch normalisation, which uses the statistics of a batch."""
     model.eval()
     for module in model.modules():
         if isinstance(module, _BatchNorm):

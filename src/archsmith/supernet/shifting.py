@@ -1,4 +1,4 @@
-"""Rows of blocks that are numbered through: a decision must not move what stands further back."""
+"""Rows of numbered blocks: a decision must not shift the numbers of later blocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Row:
 
     Attributes:
         length: how many there are.
-        makeup: number to what tells the makeup of a child with tensors: of each tensor inside, its
+        makeup: number to a hash of a child with tensors: of each tensor inside, its
             key from there on, its shape, and the kind and settings of its layer.
     """
 
@@ -42,7 +42,7 @@ def rows_of(model: nn.Module, keys: Mapping[str, str]) -> dict[str, Row]:
     for name, key in keys.items():
         names, parts = name.split("."), key.split(".")
         tensor = hash(tensors[name].shape), owners[".".join(names[:-1])]
-        more = len(parts) - len(names)  # the model itself may be an option, which a key spells
+        more = len(parts) - len(names)  # the model itself may be an option, which adds to the key
         for place, last in enumerate(names[:-1]):
             numbered = _NUMBERED.match(last)
             if numbered is not None:
@@ -51,13 +51,13 @@ def rows_of(model: nn.Module, keys: Mapping[str, str]) -> dict[str, Row]:
                     rows[row] = Row(lengths[".".join([*names[:place], numbered[1]])])
                 rest = ".".join(parts[place + more + 1 :])
                 inside.setdefault((row, int(numbered[2])), []).append((rest, *tensor))
-    for (row, number), made in inside.items():
-        rows[row].makeup[number] = hash(tuple(made))
+    for (row, number), contents in inside.items():
+        rows[row].makeup[number] = hash(tuple(contents))
     return rows
 
 
 def _modules(model: nn.Module) -> tuple[dict[str, int], Counter[str]]:
-    """What tells the kind and settings of each module, by name; the lengths of rows."""
+    """A hash of the kind and settings of each module, by name; the lengths of rows."""
     owners: dict[str, int] = {}
     lengths: Counter[str] = Counter()
     for path, module in model.named_modules(remove_duplicate=False):
@@ -74,22 +74,22 @@ def refuse_shift(
     decision: str,
     answers: tuple[Answer, Answer],
 ) -> None:
-    """Hold the rows of two architectures that differ in one decision against each other.
+    """Compare the rows of two architectures that differ in one decision.
 
-    Where a row is longer in one of them, and the children of the other are all among its own in
-    the same order but at other numbers, the decision moved them. Names and sizes alone would let
-    that pass: the second stage's first block would train the weights of the first stage's last.
+    If a row is longer in one of them, and the children of the other are all among its own in
+    the same order but at other numbers, the decision moved them. Names and sizes alone would allow
+    that: the second stage's first block would train the weights of the first stage's last.
 
     Raises:
         SpaceError: with the decision, and what moved from where to where.
     """
     for name in one.keys() & two.keys():
         if one[name].length == two[name].length:
-            continue  # what is not there has left something in its place
+            continue  # an absent block has left something in its place
         few, many = sorted((one[name], two[name]), key=lambda row: row.length)
-        where = _where(few.makeup, many.makeup)
+        where = _positions(few.makeup, many.makeup)
         moved = [n for n, there in where.items() if there != n and n in many.makeup]
-        # Alike ones leave open which came in; not if something without tensors did.
+        # Equal children leave open which one was added; not if one without tensors was.
         others = [n for n in moved if few.makeup[n] != many.makeup[n]]
         if others or (moved and len(few.makeup) == len(many.makeup)):
             answer = dict(zip((id(one[name]), id(two[name])), answers, strict=True))
@@ -99,17 +99,17 @@ def refuse_shift(
                 f"a block that is number {moved[0]} with {decision}={answer[id(few)]!r} "
                 f"and number {where[moved[0]]} with {decision}={answer[id(many)]!r}",
                 "let each stage, and a last block unlike the others, have a container of its own: "
-                "nn.Sequential(stage1, stage2, head); nas.repeat does. Of code that is not yours, "
-                "nas.weight_names tells which block is which",
+                "nn.Sequential(stage1, stage2, head); nas.repeat does. For code that is not yours, "
+                "nas.weight_names says which block is which",
             )
 
 
-def _where(few: Mapping[int, int], many: Mapping[int, int]) -> dict[int, int]:
+def _positions(few: Mapping[int, int], many: Mapping[int, int]) -> dict[int, int]:
     """Numbers of the children of ``few`` in ``many``; empty unless all are there in this order."""
-    rest, found = iter(sorted(many)), {}
+    rest, positions = iter(sorted(many)), {}
     for number in sorted(few):
-        there = next((other for other in rest if many[other] == few[number]), None)
-        if there is None:
+        position = next((other for other in rest if many[other] == few[number]), None)
+        if position is None:
             return {}
-        found[number] = there
-    return found
+        positions[number] = position
+    return positions

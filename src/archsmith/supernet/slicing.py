@@ -4,7 +4,7 @@ By default the leading entries of each dimension, and the centre of convolution 
 Slimmable networks (Yu et al. 2019, arXiv:1812.08928) and Once-for-All (Cai et al. 2020,
 arXiv:1908.09791). A fused tensor holds several parts one after the other (queries, keys and
 values; the gates of an LSTM; channels that were concatenated), and a prefix of it would mix them:
-each part gives its own prefix.
+each part contributes its own prefix.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class SlicingRule:
     """How a tensor shrinks.
 
     Attributes:
-        align: dimension to the end at which a smaller size lies in a larger one: ``"start"`` (which
-            the dimensions that are not named have), ``"centre"`` or ``"end"``. A causal kernel,
+        align: dimension to the end at which a smaller size lies in a larger one: ``"start"`` (the
+            default of dimensions not named), ``"centre"`` or ``"end"``. A causal kernel,
             whose last tap sees the present, keeps its end: ``((2, "end"),)``.
-        parts: dimension to what lies one after the other in it, each of which gives its own prefix:
-            a number of equal parts, or the sizes that they have in this layer.
+        parts: dimension to the parts that lie in it in order, each of which contributes its own
+            prefix: a number of equal parts, or the sizes that they have in this layer.
         groups: of a convolution whose number of groups is chosen: each group takes the columns
             that a dense kernel has for it.
     """
@@ -47,7 +47,7 @@ class SlicingRule:
                 raise InputError(f"SlicingRule, dimension {dim}", "start, centre or end", repr(end))
 
 
-#: Tells the rule of a layer's tensor: the layer, and the tensor's name in it.
+#: Returns the rule of a layer's tensor, for the layer and the tensor's name in it.
 SliceRule = Callable[[Any, str], SlicingRule]
 
 #: Sizes of parts in a stored tensor, by dimension.
@@ -61,6 +61,16 @@ _registered: dict[type[nn.Module], SliceRule] = {}
 
 def slice_rule(kind: type[nn.Module]) -> Callable[[SliceRule], SliceRule]:
     """Register how the tensors of a layer kind shrink, where a plain prefix would be wrong.
+
+    Args:
+        kind: a module class; its subclasses without a rule of their own follow it.
+
+    Returns:
+        A decorator for a function of the layer and the tensor's name in it, which returns a
+        :class:`SlicingRule`.
+
+    Raises:
+        InputError: ``kind`` is not a module class.
 
     Example:
         >>> @nas.slice_rule(FusedAttention)
@@ -111,7 +121,7 @@ def _conv(layer: _ConvNd, name: str) -> SlicingRule:
 
 
 def aligned_by_default(layer: nn.Module) -> bool:
-    """Whether a kernel lies in the centre because nobody has said otherwise."""
+    """Whether a kernel lies in the centre only because no rule was registered for it."""
     kind: Any = type(layer)
     return _rule_for(kind) is _conv
 
@@ -147,13 +157,13 @@ def _attention(layer: nn.MultiheadAttention, name: str) -> SlicingRule:
 
 
 def flaw(rule: SlicingRule, stored: torch.Size, wanted: torch.Size) -> str:
-    """Why a tensor of the wanted shape is no part of the stored one; empty where it is."""
+    """Why a tensor of the wanted shape is no part of the stored one; empty if it is one."""
     if len(stored) != len(wanted):
-        return f"{len(wanted)} dimensions beside {len(stored)}"
+        return f"{len(wanted)} dimensions instead of {len(stored)}"
     for dim, parts in rule.parts:
         if not isinstance(parts, int):
             if dim < len(wanted) and sum(parts) != wanted[dim]:
-                return f"dimension {dim} of {tuple(wanted)} is not parts of {parts}"
+                return f"dimension {dim} of {tuple(wanted)} does not consist of parts {parts}"
             continue
         for shape in (stored, wanted):
             if dim < len(shape) and shape[dim] % parts:
@@ -166,7 +176,7 @@ def take(
 ) -> Tensor:
     """The part of ``stored`` that a layer of the wanted shape uses; gradients reach ``stored``.
 
-    A view, or a copy where parts make that impossible; ``stored`` itself where it is all of it.
+    A view, or a copy where parts make that impossible; ``stored`` itself if all of it is used.
 
     Args:
         layout: sizes of the parts in ``stored`` where a rule gives those in the layer.
@@ -175,26 +185,28 @@ def take(
         return _grouped(stored, wanted, rule.groups)
     if stored.shape == wanted:
         return stored
-    taken = stored
+    part = stored
     for dim, parts in rule.parts:
-        if dim >= len(wanted) or taken.shape[dim] == wanted[dim]:
+        if dim >= len(wanted) or part.shape[dim] == wanted[dim]:
             continue
         if isinstance(parts, int):
-            each = _unflattened(taken, dim, parts).narrow(dim + 1, 0, wanted[dim] // parts)
-            taken = each.flatten(dim, dim + 1)
+            prefixes = _unflatten(part, dim, parts).narrow(dim + 1, 0, wanted[dim] // parts)
+            part = prefixes.flatten(dim, dim + 1)
         else:
-            taken = _joined(taken, dim, parts, layout.get(dim, parts))
+            part = _join_prefixes(part, dim, parts, layout.get(dim, parts))
     ends = dict(rule.align)
     for dim, size in enumerate(wanted):
-        spare = taken.shape[dim] - size
+        spare = part.shape[dim] - size
         if spare:
             start = {"start": 0, "centre": spare // 2, "end": spare}[ends.get(dim, "start")]
-            taken = taken.narrow(dim, start, size)
-    return taken
+            part = part.narrow(dim, start, size)
+    return part
 
 
-def _joined(tensor: Tensor, dim: int, sizes: tuple[int, ...], whole: tuple[int, ...]) -> Tensor:
-    """The prefixes of parts of other sizes, as few pieces as possible."""
+def _join_prefixes(
+    tensor: Tensor, dim: int, sizes: tuple[int, ...], whole: tuple[int, ...]
+) -> Tensor:
+    """The prefixes of parts of other sizes, in as few pieces as possible."""
     ranges: list[tuple[int, int]] = []
     start = 0
     for size, room in zip(sizes, whole, strict=False):
@@ -203,12 +215,12 @@ def _joined(tensor: Tensor, dim: int, sizes: tuple[int, ...], whole: tuple[int, 
         elif size:
             ranges.append((start, size))
         start += room
-    found = [tensor.narrow(dim, *one) for one in ranges]
-    return found[0] if len(found) == 1 else torch.cat(found, dim)
+    pieces = [tensor.narrow(dim, *one) for one in ranges]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim)
 
 
 def fits_layout(rule: SlicingRule, layout: Layout) -> bool:
-    """Whether each part that a rule gives the size of has room in a stored tensor."""
+    """Whether each part whose size a rule gives has room in a stored tensor."""
     return all(
         size <= room
         for dim, parts in rule.parts
@@ -227,7 +239,7 @@ def enlarge(layout: Layout, rule: SlicingRule) -> dict[int, tuple[int, ...]]:
     return larger
 
 
-def _unflattened(tensor: Tensor, dim: int, parts: int) -> Tensor:
+def _unflatten(tensor: Tensor, dim: int, parts: int) -> Tensor:
     shape = tensor.shape
     return tensor.reshape(*shape[:dim], parts, shape[dim] // parts, *shape[dim + 1 :])
 
@@ -241,5 +253,5 @@ def _grouped(stored: Tensor, wanted: torch.Size, groups: int) -> Tensor:
     starts = starts % stored.shape[1]
     starts = torch.where(starts + inside <= stored.shape[1], starts, 0)
     columns = starts[:, None] + torch.arange(inside, device=stored.device)
-    taken = stored[rows[:, None], columns]
-    return take(taken, wanted, _CENTRED)
+    kernel = stored[rows[:, None], columns]
+    return take(kernel, wanted, _CENTRED)

@@ -1,9 +1,10 @@
-"""Channels in the order of their importance, so that a narrow architecture keeps the best.
+"""Channels sorted by their importance, so that a narrow architecture keeps the best.
 
-A layer's output channels may stand in any order, as long as what reads them has the same one. Which
-layers read them is followed by an example; and since not everything can be followed, the largest
-architecture has to compute the same before and after, or its channels stay as they were. Importance
-is the L1 norm of the weights that read a channel (Cai et al. 2020, arXiv:1908.09791, section 3.3).
+A layer's output channels may have any order, as long as the layers that read them use the same one.
+Which layers these are is traced with an example; and since not everything can be traced, the
+largest architecture has to compute the same before and after, or its channels are left alone.
+Importance is the L1 norm of the weights that read a channel (Cai et al. 2020, arXiv:1908.09791,
+section 3.3).
 """
 
 from __future__ import annotations
@@ -48,11 +49,11 @@ def sort_channels(supernet: Supernet, example: Tree, reorder: Reorder) -> list[s
     """Sort the channels whose number is chosen, as the largest architecture has them.
 
     Args:
-        example: a model input, on the CPU; its shape and type alone matter if it is of floats.
-        reorder: told of each stored tensor that is reordered, in what order.
+        example: a model input, on the CPU; only its shape and type matter if it is of floats.
+        reorder: called for each stored tensor that is reordered, with the new order.
 
     Returns:
-        Keys of the weights whose output channels are in another order now.
+        Keys of the weights whose output channels have another order now.
     """
     largest = supernet.survey.largest
     example = noisy(example, torch.Generator().manual_seed(0))
@@ -66,33 +67,33 @@ def sort_channels(supernet: Supernet, example: Tree, reorder: Reorder) -> list[s
         after = _output(supernet.extract(largest), move(example, supernet.device))
         if _near(before, after):
             done.append(source)
-        else:  # somebody else reads them, whom nobody saw
+        else:  # a layer that was not traced reads them
             _apply(supernet, uses, torch.argsort(order), reorder)
     return done
 
 
 def _groups(supernet: Supernet, example: Tree) -> dict[str, list[_Use]]:
-    """For each weight with a chosen number of output channels, all places that these lie in."""
+    """For each weight with a chosen number of output channels, all places where these lie."""
     survey = supernet.survey
     run, model = supernet.space.read(survey.largest, seed=0)
     keys = parameter_keys(run, model)
     places = dict(distinct(model, keys))
     makers = {id(place.layer): key for key, place in places.items() if place.role == "weight"}
-    found: dict[str, list[_Use]] = {}
+    groups: dict[str, list[_Use]] = {}
     for key, (dim, runs) in joined_runs(model, keys, example).items():
         start = 0
         for one in runs or ():
             if one.source and _elastic(supernet, one.source, one.dim):
                 mixes = not keeps_channels(places[key].layer)
-                uses = found.setdefault(one.source, [_Use(one.source, one.dim)])
+                uses = groups.setdefault(one.source, [_Use(one.source, one.dim)])
                 uses.append(_Use(key, dim, start, one.times, mixes))
             start += one.size
     for key, place in places.items():
         source = makers.get(id(place.layer))
-        if source in found and place.role == "bias" and not keeps_channels(place.layer):
-            found[source].append(_Use(key, 0))
+        if source in groups and place.role == "bias" and not keeps_channels(place.layer):
+            groups[source].append(_Use(key, 0))
     shapes = {key: place.tensor.shape for key, place in places.items()}
-    return {s: uses for s, uses in found.items() if _whole(supernet, uses, places, shapes)}
+    return {s: uses for s, uses in groups.items() if _is_sortable(supernet, uses, places, shapes)}
 
 
 def _elastic(supernet: Supernet, key: str, dim: int) -> bool:
@@ -100,7 +101,7 @@ def _elastic(supernet: Supernet, key: str, dim: int) -> bool:
     return len({shape[dim] for shape in shapes}) > 1
 
 
-def _whole(
+def _is_sortable(
     supernet: Supernet,
     uses: list[_Use],
     places: Mapping[str, Place],
@@ -118,7 +119,7 @@ def _whole(
 
 
 def _order(supernet: Supernet, uses: list[_Use]) -> Tensor | None:
-    """Channels by falling importance; ``None`` where they are in this order already."""
+    """Channels by falling importance; ``None`` if they are in this order already."""
     maker = supernet.get(uses[0].key)
     assert maker is not None
     count = maker.shape[uses[0].dim]

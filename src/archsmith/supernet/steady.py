@@ -1,4 +1,4 @@
-"""Whether a builder gives the same model twice: shared weights need that."""
+"""Whether a builder returns the same model twice: shared weights need that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .lending import places, uninitialised
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Builds of an architecture whose builder is seen to draw numbers, and of another.
+#: Builds of an architecture whose builder draws random numbers, and of any other.
 _DRAWING, _QUIET = 8, 3
 _SEEDS = (1, 2)
 
@@ -33,34 +33,34 @@ def cover(
     chosen: list[Architecture] = []
     while left and (most is None or len(chosen) < most):
         best = max(left, key=lambda architecture: len(left[architecture]))
-        found = left.pop(best)
-        if not found:
+        covered = left.pop(best)
+        if not covered:
             break
         chosen.append(best)
         for items in left.values():
-            items -= found
+            items -= covered
     return chosen
 
 
 def refuse_unsteady(space: Space, architectures: Iterable[Architecture]) -> None:
-    """Build each several times with other seeds, its parameters not filled in.
+    """Build each several times with other seeds, without filling its parameters.
 
     Raises:
-        SpaceError: something else than the values of weights and buffers differs.
+        SpaceError: something other than the values of weights and buffers differs.
     """
     for architecture in architectures:
-        first, keys, draws = _sketched(space, architecture, 0)
+        first, keys, draws = _build_unfilled(space, architecture, 0)
         for seed in range(1, _DRAWING if draws else _QUIET):
-            other, other_keys, _ = _sketched(space, architecture, seed)
+            other, other_keys, _ = _build_unfilled(space, architecture, seed)
             if keys != other_keys:
                 differing = sorted({*keys.items()} ^ {*other_keys.items()})
-                raise _unsteady(architecture, f"{differing[0][1]} in one of two builds")
+                raise _unsteady_error(architecture, f"{differing[0][1]} in one of two builds")
             _compare(architecture, first, other)
 
 
 def random_buffers(space: Space, architecture: Architecture) -> set[str]:
     """Keys of buffers that are drawn at random, which makes them state like any weight."""
-    (one, keys), (two, _) = (_built(space, architecture, seed) for seed in _SEEDS)
+    (one, keys), (two, _) = (_build(space, architecture, seed) for seed in _SEEDS)
     return {
         keys[a.path]
         for a, b in zip(places(one), places(two), strict=True)
@@ -72,24 +72,26 @@ def _compare(architecture: Architecture, one: nn.Module, two: nn.Module) -> None
     for a, b in zip(places(one), places(two), strict=True):
         if a.tensor.shape != b.tensor.shape:
             shapes = f"{tuple(a.tensor.shape)}, then {tuple(b.tensor.shape)}"
-            raise _unsteady(architecture, f"{a.path} of shape {shapes}")
+            raise _unsteady_error(architecture, f"{a.path} of shape {shapes}")
     others = dict(_attributes(two))
     for name, value in _attributes(one):
         if name not in others or not _equal(value, others[name]):
-            raise _unsteady(architecture, f"attribute {name} with other values in a second build")
+            raise _unsteady_error(
+                architecture, f"attribute {name} with other values in a second build"
+            )
 
 
-def _unsteady(architecture: Architecture, got: str) -> SpaceError:
+def _unsteady_error(architecture: Architecture, got: str) -> SpaceError:
     return SpaceError(
         f"builder, for {tell(architecture)}",
-        "the same model for the same architecture, but for its weights",
+        "the same model for the same architecture, except for its weights",
         got,
-        "draw nothing in a constructor: give it a generator of a fixed seed, make it a decision, "
+        "draw nothing in a constructor: use a generator with a fixed seed, make it a decision, "
         "or keep a random tensor as a parameter or with register_buffer",
     )
 
 
-def _sketched(
+def _build_unfilled(
     space: Space, architecture: Architecture, seed: int
 ) -> tuple[nn.Module, Mapping[str, str], bool]:
     """The model with parameters as the allocator gave them, and whether its builder drew."""
@@ -103,13 +105,13 @@ def _sketched(
 
 
 def _states() -> tuple[Any, ...]:
-    """Of all generators that a constructor may draw from without being given one."""
+    """The states of all generators that a constructor may draw from by default."""
     numpy: Any = np.random.get_state()
     tensor = torch.default_generator.get_state().numpy().tobytes()
     return random.getstate(), numpy[1].tobytes(), numpy[2:], tensor
 
 
-def _built(
+def _build(
     space: Space, architecture: Architecture, seed: int
 ) -> tuple[nn.Module, Mapping[str, str]]:
     with _seeded(seed):
@@ -119,7 +121,7 @@ def _built(
 
 @contextmanager
 def _seeded(seed: int) -> Iterator[None]:
-    """Python's and numpy's generators at a seed, and back where they were."""
+    """Seed Python's and numpy's generators inside, and restore them afterwards."""
     kept, kept_numpy = random.getstate(), np.random.get_state()
     random.seed(seed)
     np.random.seed(seed)
@@ -131,13 +133,13 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 def _attributes(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Plain values and tensors that modules keep beside their parameters and buffers."""
+    """Plain values and tensors that modules keep in addition to parameters and buffers."""
     for path, module in model.named_modules():
-        # torch.nn.utils.weight_norm and spectral_norm keep what they last made of a parameter.
-        made = {name[:-2] for name in module._parameters if name.endswith("_g")}
-        made |= {name[:-5] for name in module._parameters if name.endswith("_orig")}
+        # torch.nn.utils.weight_norm and spectral_norm keep what they last computed of a parameter.
+        derived = {name[:-2] for name in module._parameters if name.endswith("_g")}
+        derived |= {name[:-5] for name in module._parameters if name.endswith("_orig")}
         for name, value in sorted(vars(module).items()):
-            if not name.startswith("_") and name not in made:
+            if not name.startswith("_") and name not in derived:
                 yield f"{path}.{name}" if path else name, value
         for name in sorted(module._non_persistent_buffers_set):
             yield f"{path}.{name}" if path else name, module._buffers[name]

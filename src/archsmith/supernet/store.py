@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .._support.errors import InputError
 from .slicing import Layout, SlicingRule, take
 
-#: Torch's names must not hold dots, which become slashes; slashes, which labels may hold, this.
+#: Torch's names cannot hold dots, which become slashes; slashes, which labels may hold, this.
 _SLASH = "\u2215"
 
 
@@ -19,7 +19,8 @@ class WeightStore(nn.Module):
     """Parameters and buffers by key.
 
     Attributes:
-        version: goes up when tensors are added, replaced or grown: optimisers have to look again.
+        version: incremented when tensors are added, replaced or grown: optimisers then have to be
+            updated.
     """
 
     def __init__(self) -> None:
@@ -28,18 +29,18 @@ class WeightStore(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device of the weights."""
         for _, tensor in self.stored():
             return tensor.device
         return torch.device("cpu")
 
     def get(self, key: str) -> Tensor | None:
-        """The stored tensor of a key; ``None`` where there is none."""
+        """The stored tensor of a key; ``None`` if there is none."""
         name = _name(key)
         return self._parameters.get(name, self._buffers.get(name))
 
     def put(self, key: str, tensor: Tensor, trained: bool, requires_grad: bool = True) -> None:
-        """Keep a tensor under a key, as a parameter or as a buffer."""
+        """Store a tensor under a key, as a parameter or as a buffer."""
         name = _name(key)
         if trained:
             self.register_parameter(name, nn.Parameter(tensor.detach(), requires_grad))
@@ -47,7 +48,7 @@ class WeightStore(nn.Module):
             self.register_buffer(name, tensor.detach())
 
     def remove(self, key: str) -> None:
-        """Forget a key."""
+        """Remove a key."""
         name = _name(key)
         if name in self._parameters:
             del self._parameters[name]
@@ -57,7 +58,7 @@ class WeightStore(nn.Module):
     def grow(
         self, key: str, whole: Tensor, rule: SlicingRule, layout: Layout = MappingProxyType({})
     ) -> None:
-        """Make a stored tensor larger: ``whole`` gives the new values, what was there stays.
+        """Make a stored tensor larger: ``whole`` gives the new values, existing ones are kept.
 
         An architecture that used all of it uses the same values afterwards: the rule says where
         they lie in the larger tensor, whose parts have the sizes of the layout.
@@ -69,7 +70,7 @@ class WeightStore(nn.Module):
         places = torch.arange(grown.numel(), device=grown.device).view(shape)
         inside = take(places, stored.shape, rule, layout)
         grown.view(-1)[inside.reshape(-1)] = stored.detach().reshape(-1)
-        # A new tensor: autograd remembers the shape of one that some graph still holds on to.
+        # A new tensor: autograd remembers the shape of one that some graph still refers to.
         self.put(key, grown, isinstance(stored, nn.Parameter), stored.requires_grad)
 
     def stored(self) -> Iterator[tuple[str, Tensor]]:
@@ -79,14 +80,14 @@ class WeightStore(nn.Module):
             yield name.removeprefix("/").replace("/", ".").replace(_SLASH, "/"), tensor
 
     def fill_from(self, tensors: Mapping[str, Tensor], source: str) -> None:
-        """Take over the values of all stored tensors, by key.
+        """Copy the values of all stored tensors, by key.
 
         Raises:
-            InputError: one is missing, too many, or of another shape.
+            InputError: one is missing, unknown, or of another shape.
         """
         own = dict(self.stored())
         for key in sorted({*own} ^ {*tensors}):
-            raise InputError(source, "the weights of this supernet", f"{key} in one of them alone")
+            raise InputError(source, "the weights of this supernet", f"{key} in only one of them")
         for key, tensor in own.items():
             if tensor.shape != tensors[key].shape:
                 shapes = f"{tuple(tensors[key].shape)} for {key}"
@@ -97,19 +98,19 @@ class WeightStore(nn.Module):
 
 def _name(key: str) -> str:
     name = key.replace("/", _SLASH).replace(".", "/")
-    # A parameter of the model itself may be called as something of the store is: "split", "seed".
+    # A parameter of the model may share its name with an attribute of the store: "split", "seed".
     return name if "/" in name else f"/{name}"
 
 
 def beyond(stored: torch.Size, wanted: torch.Size) -> bool:
-    """Whether a shape reaches out of the stored one."""
+    """Whether a shape exceeds the stored one."""
     return len(stored) != len(wanted) or any(w > s for w, s in zip(wanted, stored, strict=True))
 
 
 def filled(tensor: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
     """A tensor of a shape that holds ``tensor`` in front and values of its kind behind it.
 
-    Behind it are draws of the same mean and spread; one value repeated where all are equal.
+    These are draws with the same mean and spread; one value repeated if all are equal.
     """
     tensor = tensor.detach()
     if tensor.shape == shape:

@@ -32,33 +32,33 @@ _TAG = "|"
 
 
 class Supernet(WeightStore):
-    """Weights that every architecture of a space uses its part of (weight sharing).
+    """One store of weights, of which every architecture of a space uses a part (weight sharing).
 
     A child is the user's own module, built for one architecture, whose parameters and buffers are
-    parts of the stored tensors: leading channels, centred kernels, each gate of an LSTM for itself
+    parts of the stored tensors: leading channels, centred kernels, each gate of an LSTM separately
     (see :mod:`~archsmith.supernet.slicing`). Training it trains the store. The store is an
     ``nn.Module``: its parameters go to an optimiser, ``DistributedDataParallel`` (with
     ``find_unused_parameters=True``) wraps it, ``to`` moves it. A parameter that no architecture of
     a step used has no gradient, so torch's optimisers leave it and its momentum alone. Inside a
     stored tensor of which a step used a part, momentum and weight decay move the rest as well:
-    docs/benchmarks.md has the comparison with leaving it.
+    docs/benchmarks.md compares that with leaving the rest alone.
 
     Weight sharing: Pham et al. 2018 (ENAS, arXiv:1802.03268); single paths: Guo et al. 2020 (SPOS,
     arXiv:1904.00420); elastic sizes: Cai et al. 2020 (Once-for-All, arXiv:1908.09791).
 
     Args:
         space: any space whose builder uses torch layers; it is built a few hundred times, without
-            memory being filled, to learn its shapes.
-        seed: of the first weights.
-        device: of the weights and of what is built.
-        example: a model input, on the CPU, the batch first. Passing it through shows which linear
-            layers of the user's own are cut into queries, keys and values, or a value and its
+            filling memory, to learn its shapes.
+        seed: of the initial weights.
+        device: of the weights and of the modules that are built.
+        example: a model input, on the CPU, the batch first. Passing it through shows which of the
+            user's own linear layers are cut into queries, keys and values, or a value and its
             gate: each part then shrinks to its own prefix.
 
     Raises:
         InputError: an architecture does not take the example.
-        SpaceError: the weights cannot be shared: a name means two things, shapes that are no part
-            of each other, a builder that draws at random.
+        SpaceError: the weights cannot be shared: a name with two meanings, shapes of which neither
+            is part of the other, a builder that draws random numbers.
 
     Example:
         >>> net = nas.Supernet(space)
@@ -90,12 +90,12 @@ class Supernet(WeightStore):
     def subnet(self, architecture: Architecture, *, own_buffers: bool = False) -> nn.Module:
         """The architecture's module over lent weights; gradients reach :meth:`parameters`.
 
-        It is built anew at each call, which costs a few milliseconds, and holds until the weights
-        are next changed: a part of a fused tensor may be a copy. It is in training mode.
+        It is built again at each call, which costs a few milliseconds, and is valid until the
+        weights next change: a part of a fused tensor may be a copy. It is in training mode.
 
         Args:
             own_buffers: its buffers (BatchNorm statistics) are copies, so that it can be
-                recalibrated and judged without a trace.
+                recalibrated and evaluated without changing the store.
 
         Raises:
             SpaceError: the architecture does not belong to the space.
@@ -105,7 +105,7 @@ class Supernet(WeightStore):
         return self._lend(model, run, keys, own_buffers)
 
     def read(self, run: Reading) -> nn.Module:
-        """What the builder returns under any reading, on this device, with nothing filled in."""
+        """What the builder returns under any reading, on this device, with no tensors filled."""
         with uninitialised():
             return self.space.run(run, str(self.device))
 
@@ -118,7 +118,7 @@ class Supernet(WeightStore):
         return True
 
     def lacks(self, model: nn.Module, run: Reading) -> bool:
-        """Whether a module that came out of :meth:`read` needs more weights than are stored."""
+        """Whether a module returned by :meth:`read` needs more weights than are stored."""
         return self._lacks(model, run, parameter_keys(run, model))
 
     def _lacks(self, model: nn.Module, run: Reading, keys: Mapping[str, str]) -> bool:
@@ -134,10 +134,10 @@ class Supernet(WeightStore):
         return False
 
     def lend(self, model: nn.Module, run: Reading, *, own_buffers: bool = False) -> nn.Module:
-        """Put lent weights into a module that came out of :meth:`read`; the module.
+        """Put lent weights into a module returned by :meth:`read`, and return it.
 
         Raises:
-            SpaceError: a weight of it is not in the store.
+            SpaceError: one of its weights is not in the store.
         """
         return self._lend(model, run, parameter_keys(run, model), own_buffers)
 
@@ -150,18 +150,18 @@ class Supernet(WeightStore):
             if key in self.survey.constants:
                 return None
             rule = self.survey.rule(key, place, shapes)
-            wanted = place.tensor.shape
+            shape = place.tensor.shape
             stored = self.get(tag + key)
-            if stored is None or beyond(stored.shape, wanted):
+            if stored is None or beyond(stored.shape, shape):
                 raise SpaceError(
                     f"weights {key}",
                     "a part of the supernet",
-                    f"shape {tuple(wanted)} beside "
+                    f"shape {tuple(shape)}, where the store has "
                     f"{'nothing' if stored is None else tuple(stored.shape)}",
                 )
-            part = self._part(key, tag, stored, wanted, rule)
+            part = self._part(key, tag, stored, shape, rule)
             if place.trained and place.computed:
-                part = part.contiguous()  # sums over other strides round otherwise
+                part = part.contiguous()  # sums over other strides round differently
             if place.trained and not place.tensor.requires_grad:
                 part = part.detach()  # frozen in this architecture
             return part.clone() if own_buffers and not place.trained else part
@@ -172,7 +172,10 @@ class Supernet(WeightStore):
     def extract(self, architecture: Architecture) -> nn.Module:
         """A plain module that computes what :meth:`subnet` does, with weights of its own.
 
-        Nothing of archsmith is in it: it pickles, exports and compiles like one written by hand.
+        It contains nothing of archsmith: it pickles, exports and compiles like a handwritten one.
+
+        Raises:
+            SpaceError: the architecture does not belong to the space.
         """
         run, model = self._read(architecture)
         keys = self._keys(architecture, run, model)
@@ -192,16 +195,17 @@ class Supernet(WeightStore):
         return model
 
     def forward(self, *inputs: Any, architecture: Architecture) -> Any:
-        """What the architecture's subnet gives for the inputs, in this module's mode."""
+        """The outputs of the architecture's subnet for the inputs, in this module's mode."""
         return self.subnet(architecture).train(self.training)(*inputs)
 
     def split(self, decision: str) -> None:
         """Separate the weights by the answer to a decision (few-shot NAS, arXiv:2006.06863).
 
-        Each answer goes on with a copy of all weights. Optimisers have to take the new parameters.
+        Each answer continues with a copy of all weights. Optimisers must be given the new
+        parameters.
 
         Raises:
-            SpaceError: no such decision in every architecture that was seen, or one split before.
+            SpaceError: not a decision of every architecture that was seen, or already split.
         """
         seen = self.survey.seen.values()
         if decision in self.splits or not all(decision in s.decisions for s in seen):
@@ -212,11 +216,11 @@ class Supernet(WeightStore):
                 "space.decisions(space.default()) has them",
             )
         asked = next(iter(seen)).decisions[decision]
-        met = [s.architecture[decision] for s in seen]
-        answers = list(dict.fromkeys([*met, *(asked.answers() if asked.listed else ())]))
+        seen_answers = [s.architecture[decision] for s in seen]
+        answers = list(dict.fromkeys([*seen_answers, *(asked.answers() if asked.listed else ())]))
         for key, tensor in list(self.stored()):
             self.remove(key)
-            base, tags = self._apart(key)
+            base, tags = self._split_key(key)
             for answer in answers:
                 trained = isinstance(tensor, nn.Parameter)
                 name = f"{tags}{decision}={answer}{_TAG}{base}"
@@ -227,7 +231,7 @@ class Supernet(WeightStore):
     def transform_kernels(self) -> None:
         """Put learned matrices between kernels of different size (Once-for-All).
 
-        They begin as identities, which changes nothing. Optimisers have to take the new parameters.
+        They begin as identities, which changes nothing. Optimisers must be given the new ones.
         """
         if self._kernels:
             return
@@ -247,11 +251,11 @@ class Supernet(WeightStore):
         )
 
     def facts(self, key: str) -> Stored | None:
-        """What is known of a key of :meth:`stored`; ``None`` for matrices between kernels."""
-        return self.survey.stored.get(self._apart(key)[0])
+        """The survey's record of a key of :meth:`stored`; ``None`` for matrices between kernels."""
+        return self.survey.stored.get(self._split_key(key)[0])
 
     def save(self, path: str | Path) -> None:
-        """Write the weights as a safetensors file, whole or not at all."""
+        """Write the weights as a safetensors file, completely or not at all."""
         from .._support.weights import write
 
         write(Path(path), dict(self.stored()), self._meta())
@@ -275,7 +279,7 @@ class Supernet(WeightStore):
 
     @staticmethod
     def check(path: str | Path, space: Space) -> None:
-        """Look at a file of :meth:`save` without reading its weights.
+        """Check a file of :meth:`save` without reading its weights.
 
         Raises:
             InputError: as :meth:`load`.
@@ -285,20 +289,20 @@ class Supernet(WeightStore):
         check_header(header(Path(path)), space, str(path))
 
     def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, str], source: str) -> None:
-        """Take over what a file of :meth:`save` holds: its weights, and which there are.
+        """Load the content of a file of :meth:`save`: its weights, and which ones there are.
 
         Raises:
             InputError: they are not those of this space.
         """
         drawn, events = int(meta["drawn"]), json.loads(meta["events"])
-        self._example = None  # its weights are cut as they were trained, from here on too
+        self._example = None  # from here on, weights are cut as they were when trained
         if self._events or self.survey.drawn != drawn:
             self._start(drawn)
         self._surveyor.example = None
         self.survey.fused = json.loads(meta["fused"])
         joined, aligned = (json.loads(meta.get(name, "{}")) for name in ("joined", "aligned"))
         if self._surveyor.adopt(joined, aligned):
-            self._fill_anew()
+            self._refill()
         for event, value in events:
             if event == "split":
                 self.split(value)
@@ -329,7 +333,7 @@ class Supernet(WeightStore):
         return run, model
 
     def _keys(self, architecture: Architecture, run: Reading, model: nn.Module) -> dict[str, str]:
-        """The keys of a model, once the store has all of them: more may come than was seen."""
+        """The keys of a model, after adding weights that the survey has not seen to the store."""
         keys = parameter_keys(run, model)
         if self._lacks(model, run, keys):
             self._admit(architecture)
@@ -341,7 +345,7 @@ class Supernet(WeightStore):
         self._surveyor.build(architecture)
         computed = self._surveyor.settle()
         for key, _ in list(self.stored()):
-            if self._apart(key)[0] in computed:
+            if self._split_key(key)[0] in computed:
                 self.remove(key)
         self._events.append(("admit", architecture.to_json()))
         run, model = self.space.read(architecture, seed=self.seed)
@@ -363,15 +367,15 @@ class Supernet(WeightStore):
         self.version += 1
 
     def _start(self, drawn: int | None = None) -> None:
-        """Survey the space and fill the store anew; ``drawn`` as in :meth:`Surveyor.look`."""
+        """Survey the space and fill the store again; ``drawn`` as in :meth:`Surveyor.look`."""
         self._surveyor = Surveyor(self.space, self.seed, self._example)
         self.survey: Survey = self._surveyor.look(drawn)
-        #: What happened to the store since, in order: a file of it has to repeat that.
+        #: Changes of the store since, in order: loading a file repeats them.
         self._events: list[tuple[str, Any]] = []
         self._kernels = {}
-        self._fill_anew()
+        self._refill()
 
-    def _fill_anew(self) -> None:
+    def _refill(self) -> None:
         device = self.device
         for key, _ in list(self.stored()):
             self.remove(key)
@@ -388,7 +392,7 @@ class Supernet(WeightStore):
     def _tag(self, answers: Mapping[str, Answer]) -> str:
         return "".join(f"{name}={answers[name]}{_TAG}" for name in self.splits)
 
-    def _apart(self, key: str) -> tuple[str, str]:
+    def _split_key(self, key: str) -> tuple[str, str]:
         """A stored key as the key of the space and the tags of splits before it."""
         base = key
         while base not in self.survey.stored and _TAG in base:  # labels may hold the sign as well

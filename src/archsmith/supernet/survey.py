@@ -1,4 +1,4 @@
-"""What has to be known of a space before weights can be shared, found by building and looking."""
+"""What must be known of a space before weights can be shared, found by building architectures."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ from .tracing import Tracing
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Random architectures in a row that bring nothing new end the survey.
+#: The survey ends after this many random architectures in a row that bring nothing new.
 _QUIET = 24
-#: Decisions that the largest architecture may have, and beside those a multiple of the default's.
+#: Limit on the decisions of the largest architecture, plus a multiple of the default's.
 _BOUND, _TIMES = 64, 4
-#: Architectures that are built repeatedly, to see whether they come out the same.
+#: Architectures that are built repeatedly, to check that the result is the same.
 _COVER = 12
-#: Architectures with the largest kernel from which one is sought that differs in it alone.
+#: Architectures with the largest kernel for which one is sought that differs only in it.
 _PAIRS = 4
-#: Seconds after which the survey looks no further than the sweeps.
+#: Seconds after which the survey makes only the sweeps.
 _SECONDS = 10.0
 
 
 class Surveyor:
-    """Builds architectures without filling them, and takes note.
+    """Builds architectures without filling them, and records what they need.
 
     Raises:
         SpaceError: weights cannot be shared in this space; with the decision and the parameter.
@@ -65,11 +65,11 @@ class Surveyor:
         self._kernels: dict[str, set[Kernel]] = {}
 
     def look(self, drawn: int | None = None) -> Survey:
-        """Sweeps around the default, the largest and the smallest; then random architectures.
+        """Survey around the default, the largest and the smallest; then random architectures.
 
         Args:
-            drawn: how many random ones, to repeat an earlier survey; until they bring nothing new,
-                by default.
+            drawn: number of random ones, to repeat an earlier survey; by default, until they
+                bring nothing new.
         """
         space, survey = self.space, self.survey
         default = self.build(space.default())
@@ -91,42 +91,42 @@ class Surveyor:
             late = time.monotonic() - began > _SECONDS
             if count is None and (quiet == _QUIET or late):
                 break
-            known = self._extent()
-            with contextlib.suppress(BuilderError):  # the checks before a search tell of it
+            before = self._extent()
+            with contextlib.suppress(BuilderError):  # the checks before a search report it
                 self.build(self.space.sample(self._rng))
-            quiet = quiet + 1 if self._extent() == known else 0
+            quiet = quiet + 1 if self._extent() == before else 0
             self.survey.drawn += 1
 
     def settle(self) -> set[str]:
-        """Sort the buffers of what was built since the last time, and refuse what draws at random.
+        """Classify the buffers of new architectures, and refuse those drawn at random.
 
         Returns:
             Keys of buffers that turned out to be constants of the architecture.
         """
         seen = self.survey.seen
         items: dict[Architecture, set[Hashable]] = {}
-        for architecture, was in seen.items():
-            options: set[Hashable] = {(name, architecture[name]) for name in was.options}
-            items[architecture] = (options | was.shapes.keys()) - self._settled
+        for architecture, record in seen.items():
+            options: set[Hashable] = {(name, architecture[name]) for name in record.options}
+            items[architecture] = (options | record.shapes.keys()) - self._settled
         refuse_unsteady(self.space, cover(items, _COVER))
         self._settled.update(*items.values())
-        found = self._computed() - self.survey.constants - self._random
-        for architecture in cover({a: found & s.shapes.keys() for a, s in seen.items()}):
+        computed = self._computed_buffers() - self.survey.constants - self._random
+        for architecture in cover({a: computed & s.shapes.keys() for a, s in seen.items()}):
             self._random |= random_buffers(self.space, architecture)
-        self.survey.constants |= found - self._random
+        self.survey.constants |= computed - self._random
         self._tracing.go_on()
-        return found - self._random
+        return computed - self._random
 
     def adopt(self, joined: Mapping[str, Any], aligned: Mapping[str, Any]) -> bool:
-        """Take over what another survey saw in its example; whether tensors are laid out anew."""
-        told = {key: Joined.from_json(values) for key, values in joined.items()}
+        """Take over what another survey saw in its example; whether that changes layouts."""
+        inputs = {key: Joined.from_json(values) for key, values in joined.items()}
         self.survey.aligned = {k: tuple((d, end) for d, end in v) for k, v in aligned.items()}
         self._tracing = Tracing(self.space, self.survey, None)
-        self._tracing.adopt(told)
-        return bool(told)
+        self._tracing.adopt(inputs)
+        return bool(inputs)
 
     def _align(self) -> None:
-        """See where kernels lie whose padding does not say it."""
+        """Find where kernels lie if their padding does not show it."""
         for key in [key for key, kernels in self._kernels.items() if unclear(kernels)]:
             if key in self.survey.aligned:
                 continue
@@ -135,7 +135,7 @@ class Surveyor:
                 self.survey.aligned |= alignment(self.space, *pair, self.example)
 
     def _pair(self, key: str) -> tuple[Architecture, Architecture] | None:
-        """Two architectures that one decision, and the size of this kernel, tells apart."""
+        """Two architectures that differ in one decision, and in the size of this kernel."""
 
         def area(seen: Seen) -> int:
             return seen.shapes[key][2:].numel()
@@ -149,13 +149,13 @@ class Surveyor:
         return None
 
     def build(self, architecture: Architecture) -> Seen:
-        """Build one architecture and hold it against what is known."""
-        known = self.survey.seen.get(architecture)
-        if known is not None:
-            return known
-        run, model, made = self._read(architecture)
+        """Build one architecture and compare it with what is known."""
+        seen_before = self.survey.seen.get(architecture)
+        if seen_before is not None:
+            return seen_before
+        run, model, origins = self._read(architecture)
         keys = parameter_keys(run, model)
-        self._naming.take(identities(model, run, keys, made), tuple(run.asked))
+        self._naming.take(identities(model, run, keys, origins), tuple(run.asked))
         places = dict(distinct(model, keys))
         for key, place in places.items():
             _refuse_lazy(key, place)
@@ -164,16 +164,16 @@ class Surveyor:
         for key, place in places.items():
             self._take(key, place, shapes, architecture)
         options = frozenset(name for _, name, _ in run.origins)
-        asked, rows = dict(run.asked), rows_of(model, _unnamed(keys, run))
+        asked, rows = dict(run.asked), rows_of(model, _automatic_keys(keys, run))
         seen = Seen(architecture, shapes, size, options, asked, rows)
         self.survey.seen[architecture] = seen
         return seen
 
     def _read(self, architecture: Architecture) -> tuple[Reading, nn.Module, dict[int, Made]]:
         run = Reading(architecture_policy(architecture))
-        with watched(run) as made, uninitialised():
+        with watched(run) as origins, uninitialised():
             model = self.space.run(run)
-        return run, model, made
+        return run, model, origins
 
     def _take(
         self, key: str, place: Place, shapes: Mapping[str, torch.Size], architecture: Architecture
@@ -201,10 +201,10 @@ class Surveyor:
         stored.hold(rule, tensor.shape)
         stored.grad = stored.grad or tensor.requires_grad
         if not place.trained and not isinstance(layer, _NormBase):
-            met = self._buffers.setdefault(key, [])
+            values = self._buffers.setdefault(key, [])
             # Each value once: the mask of a transformer may be larger than its weights.
-            if not any(torch.equal(tensor, value) for value, _ in met):
-                met.append((tensor.detach().clone(), rule))
+            if not any(torch.equal(tensor, value) for value, _ in values):
+                values.append((tensor.detach().clone(), rule))
 
     def _check(
         self,
@@ -216,30 +216,30 @@ class Surveyor:
     ) -> None:
         reason = flaw(rule, stored.shape, tensor.shape)
         if tensor.dtype != stored.dtype:
-            reason = f"{tensor.dtype} beside {stored.dtype}"
+            reason = f"{tensor.dtype} instead of {stored.dtype}"
         if reason:
             before, shape = stored.first
             raise SpaceError(
                 f"parameter {key}",
                 "shapes of which one is part of the other",
-                f"{tuple(tensor.shape)} beside {tuple(shape)}: {reason}; "
-                f"decisions that differ: {_differing(before, architecture)}",
+                f"{tuple(tensor.shape)} and {tuple(shape)}: {reason}; "
+                f"decisions that differ: {_describe_differences(before, architecture)}",
                 "build the kinds under different names, as nas.one_of options are, or register how "
                 "the layer shrinks: nas.slice_rule(Layer)",
             )
 
     def _extreme(self, start: Seen, sign: int) -> Seen:
-        """The architecture with the most (1) or fewest (-1) weights, one decision after another."""
+        """The architecture with the most (1) or fewest (-1) weights, one decision at a time."""
         best, asked = start, True
-        met: set[str] = set()
-        # In a space without a bound larger ones come up for ever.
+        visited: set[str] = set()
+        # In an unbounded space there is always a larger one.
         most = _BOUND + _TIMES * len(start.decisions)
-        while asked and len(met) < most:
+        while asked and len(visited) < most:
             asked = False
             for name, decision in best.decisions.items():
-                if name in met:
+                if name in visited:
                     continue
-                met.add(name)
+                visited.add(name)
                 asked = True
                 for seen in self._change(best, decision):
                     if sign * seen.size > sign * best.size:
@@ -252,41 +252,41 @@ class Surveyor:
             yield from self._change(start, decision)
 
     def _change(self, start: Seen, decision: Decision) -> list[Seen]:
-        """The architecture with other answers to one decision, as far as the builder takes them."""
-        found = []
+        """The architecture with other answers to one decision, where the builder takes them."""
+        variants = []
         for answer in typical_answers(decision):
             if answer == start.architecture[decision.name]:
                 continue
             try:
                 changed = self.space.complete({**start.architecture, decision.name: answer})
-                found.append(self.build(changed))
+                variants.append(self.build(changed))
             except BuilderError:
                 continue
-        return found
+        return variants
 
     def _extent(self) -> tuple[int, int]:
         stored = self.survey.stored.values()
         return len(stored), sum(s.shape.numel() for s in stored)
 
-    def _computed(self) -> set[str]:
-        """Keys of buffers that are not part of one another, as those computed from sizes are."""
-        found = set()
+    def _computed_buffers(self) -> set[str]:
+        """Keys of buffers that are not part of one another, such as those computed from sizes."""
+        keys = set()
         for key, values in self._buffers.items():
             stored = self.survey.stored[key]
             whole = next((v for v, _ in values if v.shape == stored.shape), None)
             if whole is None:
-                found.add(key)
+                keys.add(key)
                 continue
             parts = (take(whole, v.shape, rule, stored.layout) for v, rule in values)
             if not all(torch.equal(p, v) for p, (v, _) in zip(parts, values, strict=True)):
-                found.add(key)
-        return found
+                keys.add(key)
+        return keys
 
 
-def _unnamed(keys: Mapping[str, str], run: Reading) -> dict[str, str]:
-    """The keys that places tell, not the user."""
-    told = tuple(f"{path}." for path in run.named)
-    return {name: key for name, key in keys.items() if not name.startswith(told)}
+def _automatic_keys(keys: Mapping[str, str], run: Reading) -> dict[str, str]:
+    """The keys that come from places in the model, not from the user."""
+    user_named = tuple(f"{path}." for path in run.named)
+    return {name: key for name, key in keys.items() if not name.startswith(user_named)}
 
 
 def _refuse_lazy(key: str, place: Place) -> None:
@@ -299,7 +299,7 @@ def _refuse_lazy(key: str, place: Place) -> None:
         )
 
 
-def _differing(one: Mapping[str, Answer], two: Mapping[str, Answer]) -> str:
+def _describe_differences(one: Mapping[str, Answer], two: Mapping[str, Answer]) -> str:
     names = [n for n in {**one, **two} if one.get(n, ...) != two.get(n, ...)]
     return tell({n: two[n] for n in names if n in two}) + (
         f" against {tell({n: one[n] for n in names if n in one})}"

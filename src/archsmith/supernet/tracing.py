@@ -18,7 +18,7 @@ from .steady import cover
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Architectures that are followed for the sizes of what was concatenated.
+#: Architectures that are traced for the sizes of concatenated parts.
 _COVER = 12
 
 
@@ -26,7 +26,7 @@ class Tracing:
     """Passes an example through architectures of a survey, as more and more are built.
 
     Args:
-        example: a model input, the batch first; nothing is followed without one.
+        example: a model input, the batch first; without one nothing is traced.
 
     Raises:
         InputError: an architecture does not take the example.
@@ -39,24 +39,24 @@ class Tracing:
         self._runs: dict[Architecture, Runs] = {}
 
     def go_on(self) -> None:
-        """Follow architectures that together have all layers that came since the last time."""
+        """Trace architectures that together have all layers added since the last time."""
         if self.example is None:
             return
         survey = self.survey
         new = {a: s.shapes.keys() - self._parts.keys() for a, s in survey.seen.items()}
         self._pass([*cover(new), survey.smallest, survey.largest], self.example)
-        for key, met in self._parts.items():
-            if len(met) == 1 and met != {1}:
-                survey.fused[key] = next(iter(met))
-        wanted = self._elastic()
-        if wanted:
-            sizes = {a: {(k, s.shapes.get(k)) for k in wanted} for a, s in survey.seen.items()}
+        for key, counts in self._parts.items():
+            if len(counts) == 1 and counts != {1}:
+                survey.fused[key] = next(iter(counts))
+        elastic = self._elastic_keys()
+        if elastic:
+            sizes = {a: {(k, s.shapes.get(k)) for k in elastic} for a, s in survey.seen.items()}
             self._pass(cover(sizes, _COVER), self.example)
-            found = {key: self._joined(key) for key in wanted}
-            self.adopt({key: joined for key, joined in found.items() if joined is not None})
+            inputs = {key: self._joined_inputs(key) for key in elastic}
+            self.adopt({key: joined for key, joined in inputs.items() if joined is not None})
 
     def adopt(self, joined: Mapping[str, Joined]) -> None:
-        """Take over what is concatenated, and make room for parts that are not largest together."""
+        """Record what is concatenated, and make room for parts that are not largest together."""
         self.survey.joined.update(joined)
         for seen in self.survey.seen.values():
             for key in joined.keys() & seen.shapes.keys():
@@ -77,7 +77,7 @@ class Tracing:
             except Exception as error:
                 raise InputError(
                     "example",
-                    f"an input for all architectures, {tell(architecture)} too",
+                    f"an input for all architectures, including {tell(architecture)}",
                     f"{type(error).__name__}: {error}",
                 ) from error
             self._passed.add(architecture)
@@ -86,34 +86,34 @@ class Tracing:
 
     def _widths(self) -> bool:
         """Whether any number of channels is chosen."""
-        met: dict[str, tuple[int, ...]] = {}
+        first_shapes: dict[str, tuple[int, ...]] = {}
         for seen in self.survey.seen.values():
             for key, shape in seen.shapes.items():
-                if met.setdefault(key, shape[:2]) != shape[:2]:
+                if first_shapes.setdefault(key, shape[:2]) != shape[:2]:
                     return True
         return False
 
-    def _elastic(self) -> set[str]:
-        """Keys of tensors for concatenated channels, of which there are more or fewer."""
-        found = set()
+    def _elastic_keys(self) -> set[str]:
+        """Keys of tensors that read concatenated channels whose number varies."""
+        keys = set()
         for runs in self._runs.values():
-            for key, (dim, met) in runs.items():
-                if met is not None and len(met) > 1 and key not in self.survey.joined:
+            for key, (dim, parts) in runs.items():
+                if parts is not None and len(parts) > 1 and key not in self.survey.joined:
                     shapes = [s.shapes[key] for s in self.survey.seen.values() if key in s.shapes]
                     if len({shape[dim] for shape in shapes}) > 1:
-                        found.add(key)
-        return found
+                        keys.add(key)
+        return keys
 
-    def _joined(self, key: str) -> Joined | None:
-        """What a tensor is made for, if its sizes are told rightly wherever it was followed."""
-        met = {a: runs[key] for a, runs in self._runs.items() if key in runs}
-        joined = join(list(met.values()))
+    def _joined_inputs(self, key: str) -> Joined | None:
+        """The inputs that a tensor reads, if their sizes are correct wherever it was traced."""
+        traced = {a: runs[key] for a, runs in self._runs.items() if key in runs}
+        joined = join(list(traced.values()))
         if joined is None:
             return None
-        for architecture, (dim, runs) in met.items():
+        for architecture, (dim, runs) in traced.items():
             shapes = self.survey.seen[architecture].shapes
-            told = joined.sizes(shapes, shapes[key][dim])
+            sizes = joined.sizes(shapes, shapes[key][dim])
             assert runs is not None
-            if told is None or [s for s in told if s] != [run.size for run in runs]:
+            if sizes is None or [s for s in sizes if s] != [run.size for run in runs]:
                 return None
         return joined

@@ -1,4 +1,4 @@
-"""The training loop of shared weights: epochs of a method's steps, on disk after each."""
+"""The training loop of shared weights: epochs of a method's steps, each saved to disk."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .session import KnownCosts, Session, start
 if TYPE_CHECKING:
     from .supernet import Supernet
 
-#: Steps after which the loss is looked at: a GPU must not wait for it at every one.
+#: Steps between checks of the loss: a GPU must not wait for it at every one.
 _LOOK = 16
 
 
@@ -45,26 +45,26 @@ def train_supernet(
     """Train the shared weights in place, with a one-shot method.
 
     The same seed gives the same weights on a CPU with the same number of threads (unless
-    ``seconds`` ended it); global random state is left as it was.
+    ``seconds`` ended it); global random state is left unchanged.
 
     Args:
-        device: where to; where the supernet is, by default.
+        device: where to train; by default the device of the supernet.
         epochs: instead of the recipe's.
         on_epoch: called after each epoch with ``epoch``, ``train_loss``, the method's metrics,
-            ``lr`` (of the last update) and ``seconds``; what it raises ends the training.
-        checkpoint: a folder that is written after each epoch. A training that was stopped goes on
-            from there and ends as if it had not been; one that had ended is read alone.
-        seconds: end when they are over, in the middle of an epoch too. The learning rate and the
-            phases of methods then go by time.
-        objectives, limits: what the search is for, where the method wants to know.
-        costs: what architectures cost, for methods that keep limits.
+            ``lr`` (of the last update) and ``seconds``; an exception from it ends the training.
+        checkpoint: a folder that is written after each epoch. A training that was stopped
+            continues from there and ends as if it had not been; a finished one is only read.
+        seconds: time limit, checked within epochs too. The learning rate and the phases of
+            methods then depend on time.
+        objectives, limits: what the search optimises, for methods that use it.
+        costs: what architectures cost, for methods that respect limits.
 
     Returns:
-        The session at its end, which :meth:`Method.derive` takes.
+        The session at its end, as :meth:`Method.derive` takes it.
 
     Raises:
         Diverged: the loss became NaN or infinite.
-        InputError: the method cannot serve this space, or the folder holds another training.
+        InputError: the method cannot handle this space, or the folder holds another training.
     """
     count = recipe.epochs if epochs is None else epochs
     if count < 1 or (seconds is not None and not seconds > 0):
@@ -91,9 +91,9 @@ def train_supernet(
         )
         method.begin(session)
         done, over = 0, False
-        found = disk.latest(checkpoint) if checkpoint is not None else None
-        if found is not None:
-            done, over = disk.restore(found, session, method)
+        newest = disk.latest(checkpoint) if checkpoint is not None else None
+        if newest is not None:
+            done, over = disk.restore(newest, session, method)
         while not over and not (done and session.late):
             done += 1
             row = _epoch(session, method, done)

@@ -1,4 +1,4 @@
-"""Uniform single paths: the plainest one-shot method."""
+"""Uniform single paths: the simplest one-shot method."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .method import Moment, SampledMethod, SampledPath, Sampler
 
 
 class Uniform(Sampler):
-    """One random architecture a step, each decision drawn evenly as it comes up."""
+    """One random architecture per step, each decision drawn uniformly as it is asked."""
 
     def paths(self, now: Moment) -> list[SampledPath]:
         return [SampledPath(now.draw())]
@@ -15,7 +15,7 @@ class Uniform(Sampler):
 class SPOS(SampledMethod):
     """Single Path One-Shot (Guo et al. 2019, arXiv:1904.00420): uniform sampling.
 
-    The paper searches the trained weights with an evolution.
+    The paper searches over the trained weights with an evolutionary algorithm.
     """
 
     name = "spos"

@@ -1,1 +1,1 @@
-"""What is learned in one place and used in another: features, fine-tuning, few and no examples."""
+"""Learning in one place for use in another: features, fine-tuning, few-shot and zero-shot."""

@@ -105,7 +105,7 @@ def test_the_nearest_is_told_where_nothing_keeps_the_limits() -> None:
     def excess(architecture: Architecture) -> float:
         return 1.0 + list(architecture.values()).count("none")
 
-    with pytest.raises(WorkError, match=r"of the 50 most probable.* nearest is 100% beyond"):
+    with pytest.raises(WorkError, match=r"of the 50 most probable.* nearest exceeds them by 100%"):
         derive(SPACE, ranking, 1, excess=excess, tries=50)
 
 

@@ -508,7 +508,7 @@ def widening(channels: int, classes: int) -> nn.Module:
         (DARTS, values_only, ["values_only", "width", "ofa"]),
         (PCDARTS, unknown_layer, ["cell=rnn", "GRUCell", "darts"]),
         (PCDARTS, odd_channels, ["op=conv", "divide into 4 parts", "got 6"]),
-        (PCDARTS, widening, ["op", "keep the 4 channels", "got 8"]),
+        (PCDARTS, widening, ["op", "keep the 4 input channels", "got 8"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -553,7 +553,7 @@ def test_limits_are_kept_by_what_is_derived_and_told() -> None:
     for architecture in method.derive(session, 6):
         assert params(architecture)["params"] <= 15
     session.limits = (Limit.parse("params<=9"),)
-    with pytest.raises(WorkError, match="11% beyond them: op0='skip', op1='skip', op2='skip'"):
+    with pytest.raises(WorkError, match="exceeds them by 11%: op0='skip', op1='skip', op2='skip'"):
         method.derive(session, 2)
 
 

@@ -302,7 +302,7 @@ def test_what_options_do_not_have_in_common_is_refused_where_it_is_used(name, us
     with pytest.raises(SpaceError) as refused:
         method.try_out(net, torch.zeros(2, 1, 8, 8))
     assert "((1, 2, 6), (1, 2, 6)) from 'lstm' and (1, 2, 6) from 'gru'" in str(refused.value)
-    assert "use only what all options give" in str(refused.value)
+    assert "use only what all options return" in str(refused.value)
 
 
 class Named(NamedTuple):

@@ -489,7 +489,7 @@ def test_what_cannot_be_read_is_refused(noise):
     model, words = tagger(nn.Identity()), tokens()
     with pytest.raises(InputError, match="one value for each place"):
         Features(model, "body")(words, torch.ones(N, T + 1))
-    with pytest.raises(InputError, match="at least one place"):
+    with pytest.raises(InputError, match="at least one real place"):
         Features(model, "body")(words, torch.zeros(N, T))
     with pytest.raises(InputError, match=r"features \(n, d\)"):
         Features(model, "body", pool="none", normalise="l2")

@@ -78,7 +78,7 @@ def test_wrong_calls_are_refused(tmp_path):
     with pytest.raises(InputError, match="train, validation, test"):
         nas.save_features(path, X, parts=["tset"] * 30)
     assert not list(tmp_path.iterdir())
-    with pytest.raises(DataError, match="nothing there"):
+    with pytest.raises(DataError, match="no such file"):
         nas.load_features(path)
 
 

@@ -105,7 +105,7 @@ def test_what_cannot_be_drawn_is_refused(monkeypatch):
     x, y = clouds(2)
     with pytest.raises(UnknownNameError, match="'tsne'"):
         nas.feature_map(x, y, "t-sne")
-    with pytest.raises(InputError, match="one and the same"):
+    with pytest.raises(InputError, match="the same vector"):
         nas.feature_map(torch.ones(9, 4))
     with pytest.raises(InputError, match="finite"):
         nas.feature_map(torch.full((9, 4), torch.nan))

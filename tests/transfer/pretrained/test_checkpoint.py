@@ -108,7 +108,7 @@ def test_what_is_no_checkpoint_is_refused(tmp_path):
             read_checkpoint(path)
     torch.save(STATE, path)
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match="a whole safetensors file"):
+    with pytest.raises(InputError, match="a complete safetensors file"):
         read_checkpoint(path)
     torch.save({"epoch": 1, "lr": 0.1}, path)
     with pytest.raises(InputError, match="got epoch, lr"):

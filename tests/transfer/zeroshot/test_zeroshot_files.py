@@ -128,13 +128,13 @@ def spoil(array):
             changed("trainval_loc", lambda a: a + 60),
             "att_splits.mat trainval_loc: expected numbers from 1 to 60, one of the examples",
         ),
-        (changed("trainval_loc", lambda a: np.vstack([a, a[:1]])), "an index that comes twice"),
+        (changed("trainval_loc", lambda a: np.vstack([a, a[:1]])), "an index that occurs twice"),
         (
             changed("test_unseen_loc", lambda a: np.vstack([a, [[7.0]]])),
-            "none that has training examples, got class 'ant'",
+            "classes without training examples, got class 'ant'",
         ),
         (changed("test_seen_loc", lambda a: np.array([[5.0]])), "got class 'eel'"),
-        (changed("allclasses_names", lambda a: a[:5]), "6 texts, one a class, got 5"),
+        (changed("allclasses_names", lambda a: a[:5]), "6 texts, one per class, got 5"),
         (changed("test_unseen_loc", lambda a: np.zeros((0, 0))), "one or more"),
     ],
 )

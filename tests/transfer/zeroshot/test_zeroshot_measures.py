@@ -237,14 +237,14 @@ def test_few_seen_classes_and_no_seen_examples_leave_parts_out():
 
 
 def test_one_unseen_class_cannot_be_told_apart():
-    with pytest.raises(InputError, match="two or more, to be told apart, got 1"):
+    with pytest.raises(InputError, match="two or more, to be distinguished, got 1"):
         evaluate_zero_shot("ridge", world(0.0, unseen=1))
 
 
 def test_seen_and_unseen_may_not_overlap():
     data = world(0.0)
     wrong = np.concatenate([data.test_unseen, data.test_seen[:1]])
-    with pytest.raises(DataError, match=r"none that has training examples, got class '0'"):
+    with pytest.raises(DataError, match=r"classes without training examples, got class '0'"):
         ZeroShotData(
             data.features,
             data.labels,

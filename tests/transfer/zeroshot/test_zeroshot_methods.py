@@ -296,7 +296,7 @@ def test_the_best_on_held_out_classes_is_chosen():
         again = Ridge(lam).fit(features, labels, described)
         assert again.validation is None
         accuracy[lam] = best_on_held_out(
-            again._scaled, features, labels, described, [{"lam": lam}], 0
+            again._prepare_scaled, features, labels, described, [{"lam": lam}], 0
         )[1]
     assert found.validation == max(accuracy.values())
     assert accuracy[found.chosen["lam"]] == found.validation

@@ -86,7 +86,7 @@ def test_bad_classes_and_prompts_are_refused(arguments, message):
     ("encoder", "message"),
     [
         (lambda texts: torch.zeros(len(texts)), "rows of numbers"),
-        (lambda texts: torch.ones(1, 3), "2 rows, one a text, got 1"),
+        (lambda texts: torch.ones(1, 3), "2 rows, one per text, got 1"),
         (lambda texts: torch.full((len(texts), 3), torch.nan), "finite numbers"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Differentiable search: all options alive at once, mixed by weights that are learned."""
+"""Differentiable search: all options active at once, mixed by learned weights."""

@@ -1,4 +1,4 @@
-"""Beta-DARTS: a regulariser on what the softmax gives."""
+"""Beta-DARTS: a regulariser on the output of the softmax."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BetaDARTS(DARTS):
 
     Args:
         most: the weight at the end; 50 in the paper, whose cells have 6 decisions or more. It is
-            shared by the decisions, so a space with fewer wants less.
+            shared by the decisions, so a space with fewer needs less.
         options: fields of :class:`~.settings.Settings`.
 
     Raises:

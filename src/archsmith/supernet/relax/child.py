@@ -1,4 +1,4 @@
-"""The network in which all options are alive, over lent weights."""
+"""The network in which all options are active, over lent weights."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from .reading import RelaxedReading, labels_of, size_of, taken
 if TYPE_CHECKING:
     from ...space import Space
 
-_SEEN = 16  # examples that tell whether the input of a network reaches its output
+_SEEN = 16  # examples used to test whether the input of a network reaches its output
 _REFUSALS = 20  # random answers in a row that a builder may refuse
 
 
 @dataclass(frozen=True)
 class Child:
-    """A network in which all options are alive.
+    """A network in which all options are active.
 
     Attributes:
-        version: of the store that lent to it.
-        live: what was lent follows the store; otherwise it has to be lent again after each update.
+        version: of the store that lent its weights.
+        live: the lent tensors follow the store; otherwise they are lent again after each update.
     """
 
     run: RelaxedReading
@@ -43,10 +43,10 @@ class Child:
 
 
 def questions(space: Space, source: MixingWeights, partial: int, method: str) -> RelaxedReading:
-    """What the builder asks where all options are alive, nothing being filled in.
+    """What the builder asks when all options are active, without filling any tensors.
 
     Raises:
-        SpaceError: it does not take mixtures for modules.
+        SpaceError: the builder does not take mixtures for modules.
     """
 
     def read(device: str) -> RelaxedReading:
@@ -59,25 +59,25 @@ def questions(space: Space, source: MixingWeights, partial: int, method: str) ->
         try:
             return read("meta")
         except BuilderError:
-            return read("cpu")  # some constructors read values, which meta has none of
+            return read("cpu")  # some constructors read values, which meta tensors lack
     except BuilderError as error:
         raise SpaceError(
             space.name,
             f"a builder that takes a mixture of all options, as {method} needs",
             error.got,
-            "leave what a nas.one_of gives as it is, and only call it; or use a method "
+            "leave the result of a nas.one_of as it is, and only call it; or use a method "
             "that trains one option at a time, such as spos",
         ) from error
 
 
 def read_child(session: Session, source: MixingWeights, partial: int, *, default: bool) -> Child:
-    """Read and lend a network; decisions that are not mixed are drawn by this step's numbers.
+    """Read a network and lend its weights; decisions that are not mixed are drawn for this step.
 
     Args:
         default: take their defaults instead.
 
     Raises:
-        SpaceError: the builder failed, many times over where answers were drawn.
+        SpaceError: the builder failed; where answers were drawn, many times in a row.
     """
     for attempt in range(_REFUSALS):
         rng = session.rng(f"values {attempt}")
@@ -95,14 +95,14 @@ def read_child(session: Session, source: MixingWeights, partial: int, *, default
     supernet = session.supernet
     if supernet.lacks(model, run):
         # Values that were drawn together for the first time may need more than is stored.
-        for architecture in _apart(supernet.space, run):
+        for architecture in _covering(supernet.space, run):
             supernet.subnet(architecture)
     supernet.lend(model, run)
     live = all(p.is_leaf or _views_a_leaf(p) for p in model.parameters())
     return Child(run, model, session.supernet.version, live)
 
 
-def _apart(space: Space, run: RelaxedReading) -> Iterator[Architecture]:
+def _covering(space: Space, run: RelaxedReading) -> Iterator[Architecture]:
     """Architectures that together have all options of a network, with the values it was read by."""
     for name, decision in run.relaxed.items():
         for label in labels_of(decision):
@@ -116,9 +116,9 @@ def _apart(space: Space, run: RelaxedReading) -> Iterator[Architecture]:
 
 @torch.no_grad()
 def open_scales(child: Child) -> None:
-    """Set the held scales that begin at zero to one, in the store too.
+    """Set the frozen scales that begin at zero to one, in the store too.
 
-    Blocks with a shortcut begin so, but a scale that is held at zero never lets anything through.
+    Blocks with a shortcut begin with zeros, but a scale frozen at zero never lets anything through.
     """
     for norm in child.run.held:
         scale = norm._parameters["weight"]  # a part that is lent is no nn.Parameter
@@ -127,7 +127,7 @@ def open_scales(child: Child) -> None:
 
 
 def even_mixes(run: RelaxedReading, device: torch.device) -> dict[str, Mix]:
-    """Mixes by which all options of a decision count alike."""
+    """Mixes in which all options of a decision have equal weight."""
     return {
         name: Mix(torch.full((size_of(d),), taken(d) / size_of(d), device=device))
         for name, d in run.relaxed.items()
@@ -135,21 +135,23 @@ def even_mixes(run: RelaxedReading, device: torch.device) -> dict[str, Mix]:
 
 
 def silent_options(child: Child, inputs: Tree) -> dict[str, frozenset[int]]:
-    """Places of the options that give zeros whatever comes, by decision: no edge, in a cell.
+    """Places of the options that always output zeros, by decision: a missing edge, in a cell.
 
-    They have no parameters; a block whose last scale begins at zero is not meant.
+    These have no parameters; a block whose last scale begins at zero is not meant.
 
     Args:
         child: with its mixes set; is left in evaluation mode.
         inputs: prepared examples that are not all zeros.
     """
-    gave: dict[tuple[str, int], bool] = {}
+    has_output: dict[tuple[str, int], bool] = {}
 
     def note(key: tuple[str, int]) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, came: Any, out: Any) -> None:
-            heard = any(bool(t.any()) for t in came if isinstance(t, Tensor))
-            if heard:
-                gave[key] = gave.get(key, False) or any(bool(t.any()) for t in leaves(out))
+            has_input = any(bool(t.any()) for t in came if isinstance(t, Tensor))
+            if has_input:
+                has_output[key] = has_output.get(key, False) or any(
+                    bool(t.any()) for t in leaves(out)
+                )
 
         return hook
 
@@ -169,37 +171,39 @@ def silent_options(child: Child, inputs: Tree) -> dict[str, frozenset[int]]:
             handle.remove()
     return {
         name: frozenset(
-            place for (found, place), any_ in gave.items() if found == name and not any_
+            place
+            for (decision, place), nonzero in has_output.items()
+            if decision == name and not nonzero
         )
         for name in child.run.relaxed
     }
 
 
 def reaches(model: nn.Module, inputs: Tree) -> bool:
-    """Whether anything of the inputs reaches the outputs: another order of examples shows there.
+    """Whether anything of the inputs reaches the outputs, tested by reordering the examples.
 
     Args:
         model: is left in evaluation mode.
         inputs: prepared examples that differ, the batch first.
     """
     model.eval()
-    seen = []
+    results = []
     device = next(leaves(inputs)).device
     for batch in (inputs, map_tensors(lambda tensor: tensor.flip(0), inputs)):
         devices = [device] if device.type == "cuda" else []
         with torch.no_grad(), torch.random.fork_rng(devices=devices):
             torch.manual_seed(0)  # the same noise, where there is some
-            seen.append(list(leaves(call(model, batch))))
-    return not all(torch.equal(one, other) for one, other in zip(*seen, strict=True))
+            results.append(list(leaves(call(model, batch))))
+    return not all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
 def joined_by(
     session: Session, child: Child, source: MixingWeights
 ) -> Callable[[Architecture], bool] | None:
-    """Tells whether the input of an architecture reaches its output, by the shared weights.
+    """A test whether an architecture's input reaches its output, by the shared weights.
 
-    ``None`` where it does not with all options alive either (a head of zeros, say): then nothing
-    can be told.
+    ``None`` if the input does not reach it even with all options active (a head of zeros, say):
+    then the test cannot decide.
     """
     ((inputs, _), *_) = session.probe(_SEEN, _SEEN)
     source.set(even_mixes(child.run, session.device))
@@ -210,7 +214,7 @@ def joined_by(
 
 @contextmanager
 def unmoved(model: nn.Module) -> Iterator[None]:
-    """Afterwards the buffers of a model (statistics of batch norms) are what they were."""
+    """Restores the buffers of a model (statistics of batch norms) afterwards."""
     buffers = list(model.buffers())
     before = [buffer.clone() for buffer in buffers]
     try:

@@ -1,7 +1,7 @@
 """Whether a relaxation is about to collapse into options without parameters, and when to stop.
 
 The signs: the share of decisions that such options lead, the entropy of the mixing weights, and the
-largest eigenvalue of the Hessian of the held-out loss in the alphas, whose growth goes before the
+largest eigenvalue of the Hessian of the held-out loss in the alphas, whose growth precedes the
 collapse (Zela et al. 2020, RobustDARTS, arXiv:1909.09656).
 """
 
@@ -15,19 +15,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_WINDOW, _BACK = 5, 4  # epochs that are averaged, and between which averages are compared
+_WINDOW, _BACK = 5, 4  # epochs that are averaged, and the distance of the averages compared
 _RATIO = 0.75
-_START = 0.2  # share of the training before which nothing is averaged
-_FALLEN = 0.95  # of the loss: it has fallen, where less is left
+_START = 0.2  # share of the training before which the signs are ignored
+_FALLEN = 0.95  # the loss counts as fallen below this share of the earlier loss
 _HALF = 0.5  # of the decisions
 _PATIENCE = 3  # epochs in a row
 
 
 def entropy_share(weights: Sequence[Tensor]) -> float:
-    """Mean entropy of mixing weights, as a share of that of even ones: 1 at the start, 0 decided.
+    """Mean entropy of mixing weights relative to uniform ones: 1 at the start, 0 when decided.
 
     Args:
-        weights: one vector a decision, none negative; those of one option are left out.
+        weights: one nonnegative vector per decision; those with one option are left out.
     """
     shares = []
     for vector in weights:
@@ -49,31 +49,31 @@ def free_share(
         free: places of those without parameters.
         sizes: how many options there are.
     """
-    taken = [
+    is_free = [
         place in free[name]
         for name, places in leading.items()
         if 0 < len(free[name]) < sizes[name]
         for place in places
     ]
-    return sum(taken) / len(taken) if taken else 0.0
+    return sum(is_free) / len(is_free) if is_free else 0.0
 
 
 @dataclass
 class Watch:
-    """Looks at the signs after each epoch, and says when to stop and which alphas to go back to.
+    """Checks the signs after each epoch, and decides when to stop and which alphas to restore.
 
-    Stops where the eigenvalue has grown as RobustDARTS asks: averaged over 5 epochs, to more than
+    Stops if the eigenvalue has grown as RobustDARTS asks: averaged over 5 epochs, to more than
     1 / 0.75 of that average 4 epochs ago. While the weights learn, it grows in every search, with
-    nothing wrong, so growth does not count where the loss that it is the curvature of has fallen by
-    more than a twentieth between the same epochs; nor where parameter-free options neither gain nor
-    lead half of the decisions: into which the search would collapse.
+    nothing wrong, so growth is ignored if the loss whose curvature it is has fallen by more than
+    a twentieth between the same epochs; or if parameter-free options neither gain nor lead half
+    of the decisions: these are what the search would collapse into.
 
-    Stops also where the share of parameter-free options was above a bound for three epochs, after
-    one where it was not. Of the first fifth of the training (10 of 50 epochs in the paper's code)
-    nothing is taken in.
+    Stops also if the share of parameter-free options was above a bound for three epochs, after
+    one where it was not. The first fifth of the training (10 of 50 epochs in the paper's code)
+    is ignored.
 
     Args:
-        bound: of that share.
+        bound: on that share.
     """
 
     bound: float = 0.75
@@ -91,10 +91,10 @@ class Watch:
         loss: float | None = None,
         progress: float = 1.0,
     ) -> str:
-        """Take in an epoch; a reason to stop, or nothing. The last of ``kept`` are then good.
+        """Record an epoch; a reason to stop, or nothing. With one, the last of ``kept`` are good.
 
         Args:
-            loss: that the eigenvalue is of.
+            loss: the loss that the eigenvalue belongs to.
             progress: share of the training that is done.
         """
         if progress > _START:
@@ -103,9 +103,9 @@ class Watch:
                 self.eigenvalues.append(eigenvalue)
                 self.losses.append(loss)
         self.kept.append(alphas)
-        reason, back = self._grown(), _BACK
+        reason, back = self._growth_reason(), _BACK
         if not reason:
-            reason, back = self._free(), _PATIENCE
+            reason, back = self._free_options_reason(), _PATIENCE
         if reason:
             self.kept = self.kept[: max(1, len(self.kept) - back)]
         self.kept = self.kept[-(max(_BACK, _PATIENCE) + 1) :]
@@ -113,10 +113,10 @@ class Watch:
 
     @property
     def good(self) -> dict[str, Tensor]:
-        """The alphas to go back to, once there is a reason to stop."""
+        """The alphas to restore, once there is a reason to stop."""
         return self.kept[-1]
 
-    def _grown(self) -> str:
+    def _growth_reason(self) -> str:
         if len(self.eigenvalues) < _WINDOW + _BACK:
             return ""
         before, now = _averages(self.eigenvalues)
@@ -131,13 +131,13 @@ class Watch:
             )
         return ""
 
-    def _free(self) -> str:
+    def _free_options_reason(self) -> str:
         last = self.shares[-_PATIENCE:]
         before = self.shares[-_PATIENCE - 1 : -_PATIENCE]
         if len(last) == _PATIENCE and before and before[0] <= self.bound < min(last):
             return (
                 f"options without parameters lead {last[-1]:.0%} of the decisions for {_PATIENCE} "
-                "epochs; the alphas are those from before"
+                "epochs; the alphas were restored from before"
             )
         return ""
 
@@ -150,7 +150,7 @@ class Watch:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        # What earlier versions noted of eigenvalues was noise, and had no losses beside it.
+        # Eigenvalues stored by earlier versions were noise, and came without losses.
         self.losses = list(state.get("losses", ()))
         self.eigenvalues = list(state["eigenvalues"]) if self.losses else []
         self.shares, self.kept = list(state["shares"]), list(state["kept"])

@@ -1,4 +1,4 @@
-"""The largest eigenvalue of the Hessian of a loss in a few variables, exactly differentiated."""
+"""The largest eigenvalue of the Hessian of a loss in a few variables, by exact derivatives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .child import unmoved
 Product = Callable[[Tensor], Tensor]
 
 
-_PRODUCTS = 4  # of the eigenvalues that were measured, the first four digits stand after them
+_PRODUCTS = 4  # enough for four digits of the eigenvalues that were measured
 
 
 _PROBE = 128  # held-out examples
@@ -30,10 +30,10 @@ def held_curvature(
 ) -> tuple[float, float] | None:
     """The :func:`curvature` of the held-out loss in the alphas.
 
-    Of the same examples each time, in float32, without dropout, normalised by batch.
+    On the same examples each time, in float32, without dropout, normalised by batch.
 
     Args:
-        mix: sets the mixing weights by the alphas, with a graph.
+        mix: sets the mixing weights from the alphas, with a graph.
     """
     devices = [session.device] if session.device.type == "cuda" else []
 
@@ -58,13 +58,12 @@ def curvature(
 ) -> tuple[float, float] | None:
     """The largest eigenvalue of the Hessian of the mean of some losses, and that mean.
 
-    ``None`` where a layer of the model cannot be differentiated twice, or there is no memory for
-    it.
+    ``None`` if a layer of the model cannot be differentiated twice, or memory does not suffice.
 
     Args:
-        model: that the losses are of.
+        model: the model that the losses use.
         losses, variables: as :func:`hessian_product` takes them.
-        seed: of the vector that the search for the eigenvalue begins with.
+        seed: of the vector that the search for the eigenvalue starts from.
     """
     generator = torch.Generator().manual_seed(seed)
     first = torch.randn(sum(v.numel() for v in variables), generator=generator)
@@ -74,7 +73,7 @@ def curvature(
             largest = largest_eigenvalue(product, first.to(variables[0].device), _PRODUCTS)
             with torch.no_grad():
                 mean = sum(float(loss()) for loss in losses) / len(losses)
-    except RuntimeError:  # torch has no other word for either
+    except RuntimeError:  # torch raises nothing more specific for either
         return None
     return largest, mean
 
@@ -82,11 +81,11 @@ def curvature(
 def hessian_product(losses: Sequence[Callable[[], Tensor]], variables: Sequence[Tensor]) -> Product:
     """Products with the Hessian of the mean of some losses, by differentiating twice.
 
-    The graph of one loss at a time is in memory, and made anew for each product.
+    The graph of one loss at a time is in memory, and built again for each product.
 
     Args:
-        losses: at the present values of the variables; the same functions at each call.
-        variables: leaves; laid end to end in what the product takes and gives.
+        losses: at the current values of the variables; the same functions at each call.
+        variables: leaves; concatenated in what the product takes and returns.
     """
     sizes = [v.numel() for v in variables]
 
@@ -100,10 +99,10 @@ def hessian_product(losses: Sequence[Callable[[], Tensor]], variables: Sequence[
             along = [(s * p).sum() for s, p in zip(slopes, parts, strict=True) if s is not None]
             if not along or not (whole := torch.stack(along).sum()).requires_grad:
                 continue  # linear in the variables, or without them
-            found = torch.autograd.grad(whole, variables, allow_unused=True)
+            columns = torch.autograd.grad(whole, variables, allow_unused=True)
             flat = [
                 (torch.zeros_like(v) if f is None else f).reshape(-1)
-                for f, v in zip(found, variables, strict=True)
+                for f, v in zip(columns, variables, strict=True)
             ]
             total += torch.cat(flat).detach() / len(losses)
         return total
@@ -114,38 +113,38 @@ def hessian_product(losses: Sequence[Callable[[], Tensor]], variables: Sequence[
 def largest_eigenvalue(product: Product, first: Tensor, iterations: int) -> float:
     """The largest eigenvalue of a symmetric matrix, by Lanczos with full orthogonalisation.
 
-    Exact after as many iterations as the matrix has rows; a few do where it stands apart.
+    Exact after as many iterations as the matrix has rows; a few suffice if it is well separated.
 
     Args:
-        first: where to begin, (rows,); not zero.
-        iterations: products at the most.
+        first: starting vector, (rows,); not zero.
+        iterations: products at most.
     """
     basis = [first / first.norm()]
     diagonal: list[float] = []
-    beside: list[float] = []
+    off_diagonal: list[float] = []
     for _ in range(min(iterations, first.numel())):
         image = product(basis[-1])
         diagonal.append(float(image @ basis[-1]))
-        known = torch.stack(basis)
-        for _ in range(2):  # once leaves what rounding has left
-            image = image - known.T @ (known @ image)
+        vectors = torch.stack(basis)
+        for _ in range(2):  # once leaves rounding errors behind
+            image = image - vectors.T @ (vectors @ image)
         length = float(image.norm())
         if not length > 1e-6 * max(map(abs, diagonal)):
-            break  # the space of all further images is spanned
-        beside.append(length)
+            break  # the basis spans all further images
+        off_diagonal.append(length)
         basis.append(image / length)
     rows = len(diagonal)
     small = torch.zeros(rows, rows, dtype=torch.float64)
     small.diagonal().copy_(torch.tensor(diagonal))
     if rows > 1:
-        small.diagonal(1).copy_(torch.tensor(beside[: rows - 1]))
-        small.diagonal(-1).copy_(torch.tensor(beside[: rows - 1]))
+        small.diagonal(1).copy_(torch.tensor(off_diagonal[: rows - 1]))
+        small.diagonal(-1).copy_(torch.tensor(off_diagonal[: rows - 1]))
     return float(torch.linalg.eigvalsh(small)[-1])
 
 
 @contextmanager
 def twice_differentiable(model: nn.Module) -> Iterator[None]:
-    """Inside, torch takes kernels that have second derivatives; fused ones have none."""
+    """Inside, torch uses kernels that have second derivatives; fused ones have none."""
     with ExitStack() as stack:
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):

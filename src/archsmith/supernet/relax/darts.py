@@ -18,7 +18,7 @@ class DARTS(Relaxation):
     """Differentiable architecture search, first order (Liu et al. 2019, arXiv:1806.09055).
 
     A choice is the softmax-weighted sum of its options. Each step learns alphas on a held-out
-    batch, with the weights as they are, and then weights on a training batch.
+    batch, with the weights fixed, and then weights on a training batch.
     """
 
     name = "darts"
@@ -28,13 +28,13 @@ class DARTS(Relaxation):
 
 
 class SecondOrderDARTS(DARTS):
-    """DARTS whose alphas look one step of the weights ahead (arXiv:1806.09055, section 2.3).
+    """DARTS whose alphas look one weight step ahead (arXiv:1806.09055, section 2.3).
 
-    The held-out loss is that after the step that the weights are about to take on the training
+    The held-out loss is the one after the step that the weights are about to take on the training
     batch: of the optimiser that trains them, with its momentum, weight decay and clipping, at the
-    rate of that step. Its gradient in the alphas has a second part, a product with a matrix of
-    second derivatives, which is a finite difference of two gradients. A step costs about 2.7
-    times the first-order one.
+    rate of that step. Its gradient in the alphas has a second term, a product with a matrix of
+    second derivatives, which is computed as a finite difference of two gradients. A step costs
+    about 2.7 times the first-order one.
     """
 
     name = "darts-2nd"

@@ -1,4 +1,4 @@
-"""From learned numbers back to architectures: the best products of independent choices first."""
+"""From learned weights back to architectures: the most probable independent choices first."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ...space.decision import Decision, Subset
 if TYPE_CHECKING:
     from ...space import Space
 
-#: Answers of a decision with their scores (log-probabilities), the best first; ``None``: it was
-#: not learned.
+#: Answers of a decision with their scores (log-probabilities), best first; ``None``: it was not
+#: learned.
 Ranking = Callable[[Decision], "list[tuple[float, Answer]] | None"]
 
-_WAYS = 8  # in which what was not learned is answered
+_WAYS = 8  # ways to answer the decisions that were not learned
 _POOL = 4  # candidates of a subset beyond its size that are considered
-TRIES = 1000  # architectures that are looked at
+TRIES = 1000  # architectures that are examined
 
 
 def derive(
@@ -37,7 +37,7 @@ def derive(
     seed: int = 0,
     tries: int = TRIES,
 ) -> list[Architecture]:
-    """Up to ``count`` architectures, the most probable first, none twice as a graph.
+    """Up to ``count`` architectures, the most probable first, no graph twice.
 
     The first one has the best answer of each learned decision. Decisions that were not learned
     take their defaults, and random answers in other ways, so there can be several architectures
@@ -45,54 +45,55 @@ def derive(
 
     Args:
         excess: how far an architecture is beyond the limits, 0.0 where it keeps them.
-        joined: whether its input reaches an architecture's output; the others are left out.
-            ``None``: all are joined.
-        tries: architectures that are looked at; at least ``count`` are.
+        joined: whether an architecture's input reaches its output; the others are left out.
+            ``None``: all are kept.
+        tries: architectures that are examined; at least ``count`` are.
 
     Raises:
-        WorkError: none of the architectures looked at keeps the limits (it tells the nearest one),
-            or none of those that do is joined.
+        WorkError: none of the architectures examined keeps the limits (it names the nearest one),
+            or none of those that do has a path from its input to its output.
     """
-    found: dict[str, Architecture] = {}
+    derived: dict[str, Architecture] = {}
     nearest: tuple[float, Architecture] | None = None
-    cut: set[str] = set()
-    looked = 0
+    disconnected: set[str] = set()
+    examined = 0
     for architecture in itertools.islice(best_first(space, ranking, seed), max(tries, count)):
-        looked += 1
-        form = space.canonical(architecture)
-        if form in found or form in cut:
+        examined += 1
+        graph = space.canonical(architecture)
+        if graph in derived or graph in disconnected:
             continue
         over = excess(architecture) if excess is not None else 0.0
         if over <= 0:
             if joined is not None and not joined(architecture):
-                cut.add(form)
+                disconnected.add(graph)
                 continue
-            found[form] = architecture
-            if len(found) == count:
+            derived[graph] = architecture
+            if len(derived) == count:
                 break
         elif nearest is None or over < nearest[0]:
             nearest = over, architecture
-    if not found and not cut and nearest is not None:
+    if not derived and not disconnected and nearest is not None:
         raise WorkError(
             "derived architectures",
-            f"one of the {looked} most probable to keep the limits",
-            f"none; the nearest is {nearest[0]:.0%} beyond them: {tell(nearest[1])}",
-            "allow more, search longer, or search with strategy='evolution' on the shared weights",
+            f"one of the {examined} most probable to keep the limits",
+            f"none; the nearest exceeds them by {nearest[0]:.0%}: {tell(nearest[1])}",
+            "relax the limits, search longer, or search with strategy='evolution' on the shared "
+            "weights",
         )
-    if not found and cut:
+    if not derived and disconnected:
         raise WorkError(
             "derived architectures",
-            f"one of the {looked} most probable with a path from its input to its output",
+            f"one of the {examined} most probable with a path from its input to its output",
             "none",
             "search longer, or search with strategy='evolution' on the shared weights",
         )
-    return list(found.values())
+    return list(derived.values())
 
 
 def rank_subset(decision: Subset, scores: list[float]) -> list[tuple[float, Answer]]:
-    """Subsets by the sum of their members' scores, the best first.
+    """Subsets by the sum of their members' scores, best first.
 
-    Of many candidates, only the best ``max(sizes) + 4`` by their scores are considered.
+    Of many candidates, only the best ``max(sizes) + 4`` by score are considered.
     """
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
     pool = sorted(order[: max(decision.sizes) + _POOL])
@@ -106,10 +107,10 @@ def rank_subset(decision: Subset, scores: list[float]) -> list[tuple[float, Answ
 
 @dataclass(order=True, slots=True)
 class _State:
-    """A way to answer: given places in the rankings, and the best answer everywhere else.
+    """A partial answer: given ranks for some decisions, and the best answer everywhere else.
 
-    ``cost`` is how far the answers' scores fall short of the best ones, all together. From a state
-    others follow by a next best answer at ``position`` or later, so each is reached once.
+    ``cost`` is how far the answers' scores fall short of the best ones in total. A state's
+    successors take the next best answer at ``position`` or later, so each is reached once.
     """
 
     cost: float
@@ -154,7 +155,7 @@ def best_first(space: Space, ranking: Ranking, seed: int = 0) -> Iterator[Archit
 
 
 class _Walk:
-    """Answers one walk through the space, and remembers what was asked."""
+    """Answers one walk through the space, and records what was asked."""
 
     def __init__(
         self,
@@ -175,7 +176,7 @@ class _Walk:
             self.valued = True
             if self.state.way == 0:
                 return decision.default
-            # A function of the name, so that the answer stays while others change.
+            # A function of the name, so that the answer stays the same while others change.
             return decision.draw(random.Random(f"{self.seed} {self.state.way} {decision.name}"))
         place = self.state.given.get(decision.name, 0)
         self.learned.append((decision, place))

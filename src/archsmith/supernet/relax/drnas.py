@@ -14,15 +14,15 @@ from .reading import Relaxed, taken
 from .relaxation import Relaxation
 
 _ANCHOR = 1e-3  # weight of the regulariser, as in the paper
-_LEAST = 1e-4  # concentration; zero is no distribution
+_LEAST = 1e-4  # smallest concentration; zero does not define a distribution
 
 
 class DrNAS(Relaxation):
     """Dirichlet NAS (Chen et al. 2021, arXiv:2006.10355).
 
-    Mixing weights are drawn from a Dirichlet distribution whose concentrations, one more than an
-    ELU of the alphas, are learned through the draws; a divergence from the even Dir(1) keeps them
-    near it. The progressive narrowing of the paper is left out: all channels are seen.
+    Mixing weights are drawn from a Dirichlet distribution whose concentrations, one plus an ELU
+    of the alphas, are learned through the draws; a divergence from the uniform Dir(1) keeps them
+    near it. The progressive narrowing of the paper is left out: all channels are used.
     """
 
     name = "drnas"
@@ -33,8 +33,8 @@ class DrNAS(Relaxation):
 
     def probabilities(self, decision: Relaxed) -> Tensor:
         """The mean of the distribution, (options,)."""
-        even = self.concentration(decision)
-        return even / even.sum() * taken(decision)
+        concentration = self.concentration(decision)
+        return concentration / concentration.sum() * taken(decision)
 
     def scores(self, decision: Relaxed) -> Tensor:
         alpha = self.alphas[decision.name].detach()

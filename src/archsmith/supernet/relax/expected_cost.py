@@ -1,4 +1,4 @@
-"""The cost that a mixture stands for, as a function of its weights: for budgets in the loss."""
+"""The expected cost of a mixture, as a function of its weights: for budgets in the loss."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
 
 
 class ExpectedCost:
-    """The expected cost of a random architecture, were each option drawn by its mixing weight.
+    """The expected cost of a random architecture, if each option were drawn by its mixing weight.
 
     The cost of an option is found by changing one decision at a time from the default
     architecture: a base and the sum of the differences. That is exact for costs that add up, as
-    parameters and FLOPs do where no choice changes the sizes that another one sees.
+    parameters and FLOPs do where no choice changes the sizes that another one uses.
 
     Args:
         space: of the architectures.
         relaxed: the decisions that are mixed.
-        inside: for each, the decisions and labels that it is asked in, from the outside in.
+        inside: for each, the decisions and labels inside which it is asked, from the outside in.
         cost: of an architecture; called once for each option.
-        limit: the cost that should not be exceeded.
+        limit: the cost not to be exceeded.
 
     Raises:
-        SpaceError: an option that the builder refuses beside the defaults of the others.
+        SpaceError: an option that the builder refuses with the defaults of the others.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class ExpectedCost:
     ) -> None:
         self.space, self.limit = space, limit
         self.relaxed, self._inside = dict(relaxed), dict(inside)
-        known: dict[Architecture, float] = {}
+        cached: dict[Architecture, float] = {}
 
-        def once(architecture: Architecture) -> float:
-            if architecture not in known:
-                known[architecture] = cost(architecture)
-            return known[architecture]
+        def cached_cost(architecture: Architecture) -> float:
+            if architecture not in cached:
+                cached[architecture] = cost(architecture)
+            return cached[architecture]
 
-        self.base = once(space.default())
-        #: Differences by decision: a constant, and one an option.
+        self.base = cached_cost(space.default())
+        #: Differences by decision: a constant, and one for each option.
         self.costs: dict[str, tuple[float, tuple[float, ...]]] = {}
         for name, decision in self.relaxed.items():
-            self.costs[name] = self._differences(decision, once)
+            self.costs[name] = self._differences(decision, cached_cost)
 
     def __call__(self, weights: Mapping[str, Tensor]) -> Tensor:
         """The expected cost, ().
@@ -74,16 +74,16 @@ class ExpectedCost:
         return total
 
     def penalty(self, weights: Mapping[str, Tensor]) -> Tensor:
-        """How far the expected cost is beyond the limit, relative to it; 0 within, ()."""
+        """The excess of the expected cost over the limit, relative to it; 0 within, ()."""
         return torch.relu(self(weights) / self.limit - 1.0)
 
     def _differences(
         self, decision: Relaxed, cost: Callable[[Architecture], float]
     ) -> tuple[float, tuple[float, ...]]:
-        """Costs beside the default answer's, where the options around it are taken."""
+        """Costs relative to the default answer's, where the options around it are taken."""
         around: dict[str, Answer] = {}
         for outer, label in self._inside[decision.name]:
-            around[outer] = _with(self.relaxed[outer], label)
+            around[outer] = _answer_with(self.relaxed[outer], label)
 
         def of(answer: Answer) -> float:
             return cost(self.space.complete({**around, decision.name: answer}))
@@ -94,7 +94,7 @@ class ExpectedCost:
         assert isinstance(decision.default, tuple)
         answers = [decision.default, *decision.near(decision.default)]
         rows = [[1.0, *(float(label in a) for label in decision.labels)] for a in answers]  # type: ignore[operator]
-        # Of one size the costs are known up to a constant; the smallest solution is as good as any.
+        # With a single size, costs are known up to a constant; the smallest solution will do.
         solved = np.linalg.lstsq(np.array(rows), np.array([of(a) - start for a in answers]))[0]
         return float(solved[0]), tuple(map(float, solved[1:]))
 
@@ -103,8 +103,8 @@ def _labels(decision: Relaxed) -> tuple[Answer, ...]:
     return decision.options if isinstance(decision, Categorical) else decision.labels
 
 
-def _with(decision: Relaxed, label: str) -> Answer:
-    """An answer that takes the label: the default where it does."""
+def _answer_with(decision: Relaxed, label: str) -> Answer:
+    """An answer that includes the label: the default if it does."""
     if isinstance(decision, Categorical):
         return label
     default = decision.default

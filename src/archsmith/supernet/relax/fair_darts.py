@@ -23,30 +23,30 @@ _EXAMPLES = 8
 class FairDARTS(Relaxation):
     """Fair DARTS (Chu et al. 2020, arXiv:1911.12126).
 
-    Each option has a sigmoid of its own in place of a share of a softmax, so that an option without
+    Each option has a sigmoid of its own instead of a share of a softmax, so that an option without
     parameters wins nothing by pushing others out; a zero-one loss, the negative mean square
-    distance from 0.5, drives them to be in or out. Of a choice the largest is taken, since exactly
-    one has to be; of a subset those above 0.85, as far as its sizes allow.
+    distance from 0.5, drives them to be in or out. Of a choice the largest is taken, since
+    exactly one must be; of a subset those above 0.85, as far as its sizes allow.
 
-    An option that gives zeros (``none`` in a cell) has nothing to learn from: added to the others
-    it changes no output. Its gate stands at the 0.85 that the others have to pass, so it is taken
-    where none of them does, as the paper leaves such an edge out. Where that would cut the output
-    off, the options nearest to the bound are taken (:meth:`~.Relaxation.derive`).
+    An option that outputs zeros (``none`` in a cell) has nothing to learn from: added to the others
+    it changes no output. Its gate is fixed at the 0.85 that the others must exceed, so it is taken
+    if none of them does, just as the paper leaves such an edge out. If that would disconnect the
+    output, the options nearest to the bound are taken (:meth:`~.Relaxation.derive`).
     """
 
     name = "fair-darts"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        #: Places of the options that give zeros, by decision.
+        #: Places of the options that output zeros, by decision.
         self._silent: dict[str, frozenset[int]] = {}
 
     def gates(self, decision: Relaxed) -> Tensor:
-        """How far each option is in, (options,), each in (0, 1)."""
+        """How far each option is included, (options,), each in (0, 1)."""
         return torch.sigmoid(self._alphas_of(decision))
 
     def probabilities(self, decision: Relaxed) -> Tensor:
-        """The gates, scaled to sum to how many options are taken: what they come to in the end."""
+        """The gates, scaled to sum to how many options are taken in the end."""
         gates = self.gates(decision)
         return gates / gates.sum().clamp_min(1e-12) * taken(decision)
 

@@ -24,7 +24,7 @@ class GDAS(Relaxation):
 
     Each pass draws one option of each decision (Gumbel-max) and computes it alone; the gradient is
     that of the softmax (straight-through). The temperature falls from 10 to 0.1, as in the paper.
-    Of a subset as many candidates are drawn as it takes.
+    From a subset as many candidates are drawn as it takes.
     """
 
     name = "gdas"
@@ -33,7 +33,7 @@ class GDAS(Relaxation):
         return 1.0
 
     def temperature(self, session: Session) -> float:
-        """Falls evenly with the progress."""
+        """Falls linearly with the progress."""
         return 10.0 + (0.1 - 10.0) * session.progress
 
     def mix(self, session: Session, decision: Relaxed, purpose: str) -> Mix:
@@ -46,8 +46,8 @@ class GDAS(Relaxation):
         return Mix((soft - soft.detach()) + hard, tuple(sorted(places.tolist())))
 
     def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:
-        told = super().end_epoch(session, epoch)
-        return {**told, "temperature": self.temperature(session)}
+        metrics = super().end_epoch(session, epoch)
+        return {**metrics, "temperature": self.temperature(session)}
 
 
 class SNAS(Relaxation):
@@ -82,8 +82,8 @@ class SNAS(Relaxation):
         return loss.detach()
 
     def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:
-        told = super().end_epoch(session, epoch)
-        return {**told, "temperature": self.temperature(session)}
+        metrics = super().end_epoch(session, epoch)
+        return {**metrics, "temperature": self.temperature(session)}
 
 
 def _noisy(method: Relaxation, session: Session, decision: Relaxed, purpose: str) -> Tensor:

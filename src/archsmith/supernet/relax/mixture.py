@@ -1,8 +1,8 @@
-"""Modules that stand for a choice while all of its options are alive, and the weights they mix by.
+"""Modules that represent a choice while all options are active, and the weights that mix them.
 
 A mixture holds no weights of its own: before each pass they are set from outside, by decision, in a
-:class:`MixingWeights` that all mixtures of a network look into. So a decision that is asked in
-several places (the cells of a network) is mixed alike in all of them.
+:class:`MixingWeights` that all mixtures of a network read. So a decision that is asked in several
+places (the cells of a network) is mixed identically in all of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MEND = (
     "differ), or use a method that trains one option at a time, such as spos"
 )
 _INSIDE = (
-    "use only what all options give, or wrap each in a module that returns just that: "
+    "use only what all options return, or wrap each in a module that returns just that: "
     "forward(self, x): out, _ = self.rnn(x); return out; or use a method that trains one option "
     "at a time, such as spos"
 )
@@ -37,8 +37,8 @@ class Mix:
     Attributes:
         weights: (options,).
         drawn: places of the options that are computed; ``None`` for all of them.
-        scale: (), of the mixture as a whole; of channels that bypass it too.
-        bypass: weight of the input itself, added where it has the output's shape.
+        scale: (), of the mixture as a whole, including channels that bypass it.
+        bypass: weight of the input itself, added if it has the output's shape.
     """
 
     weights: Tensor
@@ -61,24 +61,24 @@ class MixingWeights:
     def set(self, mixes: Mapping[str, Mix]) -> None:
         """Replace all mixes."""
         self._mixes = dict(mixes)
-        # Taken apart once for all mixtures of a decision: there may be dozens.
+        # Unbound once for all mixtures of a decision: there may be dozens.
         self._split = {name: mix.weights.unbind() for name, mix in mixes.items()}
 
     def __getitem__(self, decision: str) -> Mix:
         return self._mixes[decision]
 
     def weights(self, decision: str) -> tuple[Tensor, ...]:
-        """One weight an option, each ()."""
+        """One weight per option, each ()."""
         return self._split[decision]
 
 
 class Mixture(nn.Module):
-    """All options of a ``one_of``, added up by their weights.
+    """The weighted sum of all options of a ``one_of``.
 
     Args:
         decision: its full name.
-        options: label to module. They become children, by their labels where those can be names.
-        source: what the weights are looked up in at each pass.
+        options: label to module. They become children, named by their labels where valid.
+        source: where the weights are looked up at each pass.
     """
 
     hint: ClassVar[str] = MEND
@@ -94,17 +94,17 @@ class Mixture(nn.Module):
 
     def option(self, place: int) -> nn.Module:
         """The module of an option by its place among the labels."""
-        found = self._modules[self.names[place]]
-        assert found is not None
-        return found
+        option = self._modules[self.names[place]]
+        assert option is not None
+        return option
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """The weighted sum of the options' outputs (tensors, or tuples, lists and dicts of them).
 
-        Where options differ in a part of what they give, that part is an :class:`Unlike`.
+        Where options differ in a part of their outputs, that part is an :class:`Unlike`.
 
         Raises:
-            SpaceError: two options differ in the shape of what they give.
+            SpaceError: two options differ in the shape of their outputs.
         """
         mix = self.source[self.decision]
         out = self._sum(mix, inputs, named)
@@ -117,14 +117,14 @@ class Mixture(nn.Module):
         places = range(len(self.labels)) if mix.drawn is None else mix.drawn
         outs = [self.option(place)(*inputs, **named) for place in places]
         unlike = _Unlikes(self.decision, [self.labels[place] for place in places], self.hint)
-        total = _mixed(outs, [weights[place] for place in places], unlike)
+        total = _mix_values(outs, [weights[place] for place in places], unlike)
         if isinstance(total, Unlike):
             raise total.error
         return total
 
 
 class Unlike:
-    """What options that are mixed do not have in common; using it in any way is an error."""
+    """A part that mixed options do not have in common; using it in any way is an error."""
 
     def __init__(self, error: SpaceError) -> None:
         self.error = error
@@ -145,7 +145,7 @@ class Unlike:
 
 @dataclass(frozen=True)
 class _Unlikes:
-    """Makes the error of a part that options do not have in common."""
+    """Builds the error for a part that options do not have in common."""
 
     decision: str
     labels: list[str]
@@ -154,13 +154,13 @@ class _Unlikes:
     def __call__(self, values: list[Any]) -> Unlike:
         shapes = list(map(_shape, values))
         place = next((n for n, shape in enumerate(shapes) if shape != shapes[0]), -1)
-        told = f"{_tell(shapes[0])} from {self.labels[0]!r} and {_tell(shapes[place])} from "
+        one, other = _format_shape(shapes[0]), _format_shape(shapes[place])
         plain = all(isinstance(value, Tensor) for value in values)
         return Unlike(
             SpaceError(
                 self.decision,
                 "options that can be mixed, of one output shape",
-                f"{told}{self.labels[place]!r}",
+                f"{one} from {self.labels[0]!r} and {other} from {self.labels[place]!r}",
                 self.hint if plain else _INSIDE,
             )
         )
@@ -169,13 +169,13 @@ class _Unlikes:
 class Scaled(nn.Module):
     """One candidate of a ``subset``, its output times its weight.
 
-    A candidate that was not drawn gives zeros of the shape that it would have given.
+    A candidate that was not drawn outputs zeros of the shape that its output would have.
 
     Args:
         decision: its full name.
         label, place: of the candidate, and its place among the labels.
         option: the candidate.
-        source: what the weight is looked up in at each pass.
+        source: where the weight is looked up at each pass.
     """
 
     def __init__(
@@ -189,10 +189,10 @@ class Scaled(nn.Module):
 
     def option(self, place: int) -> nn.Module:
         """The candidate."""
-        found = self._modules[self.names[0]]
-        assert found is not None
+        option = self._modules[self.names[0]]
+        assert option is not None
         assert place == self.place
-        return found
+        return option
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
         mix = self.source[self.decision]
@@ -222,18 +222,18 @@ class Scaled(nn.Module):
         for module, mode in modes.items():
             module.training = mode
         self._note(inputs, named, out)
-        # Contiguous, as those above: another layout would round otherwise further on.
+        # Contiguous, like those above: another layout would round differently further on.
         return _map(lambda t: t.new_zeros(t.shape), out, self.decision)
 
 
 def _devices(inputs: tuple[Any, ...]) -> list[torch.device]:
     """The GPUs of tensors among the inputs."""
-    found = (value.device for value in inputs if isinstance(value, Tensor))
-    return list({device for device in found if device.type == "cuda"})
+    devices = (value.device for value in inputs if isinstance(value, Tensor))
+    return list({device for device in devices if device.type == "cuda"})
 
 
 def child_name(label: str) -> str:
-    """The name of an option's module inside a mixture: its label, or one near to it."""
+    """The name of an option's module inside a mixture: its label, or a variant of it."""
     return f"{label}_" if label in _TAKEN else label
 
 
@@ -245,48 +245,48 @@ def weighted_sum(outs: list[Tensor], weights: list[Tensor]) -> Tensor:
     return total
 
 
-def _mixed(values: list[Any], weights: list[Tensor], unlike: _Unlikes) -> Any:
+def _mix_values(values: list[Any], weights: list[Tensor], unlike: _Unlikes) -> Any:
     """The weighted sum of values of one structure, whose tensors have the same shapes."""
     first = values[0]
     if all(isinstance(value, Tensor) and value.shape == first.shape for value in values):
         return weighted_sum(values, weights)
     if all(type(value) is type(first) for value in values):
         if isinstance(first, tuple | list) and len({len(value) for value in values}) == 1:
-            return _like(
-                first, [_mixed(list(v), weights, unlike) for v in zip(*values, strict=True)]
+            return _rebuild(
+                first, [_mix_values(list(v), weights, unlike) for v in zip(*values, strict=True)]
             )
         if isinstance(first, dict) and all(value.keys() == first.keys() for value in values):
-            return {key: _mixed([v[key] for v in values], weights, unlike) for key in first}
+            return {key: _mix_values([v[key] for v in values], weights, unlike) for key in first}
         if first is None:
             return None
     return unlike(values)
 
 
-def _like(one: Any, parts: list[Any]) -> Any:
+def _rebuild(one: Any, parts: list[Any]) -> Any:
     """A tuple or list of the same kind, a named tuple too."""
     return type(one)(*parts) if hasattr(one, "_fields") else type(one)(parts)
 
 
 def _map(function: Any, value: Any, decision: str) -> Any:
-    """A function on each tensor of nested tuples, lists and dicts."""
+    """Apply a function to each tensor of nested tuples, lists and dicts."""
     if isinstance(value, Tensor):
         return function(value)
     if isinstance(value, tuple | list):
-        return _like(value, [_map(function, item, decision) for item in value])
+        return _rebuild(value, [_map(function, item, decision) for item in value])
     if isinstance(value, dict):
         return {key: _map(function, item, decision) for key, item in value.items()}
     if value is None or isinstance(value, Unlike):
         return value
     raise SpaceError(
         decision,
-        "options that give tensors, or tuples, lists and dicts of them",
+        "options that return tensors, or tuples, lists and dicts of them",
         f"a {type(value).__name__}",
         _INSIDE,
     )
 
 
 def _shape(value: Any) -> Any:
-    """Shapes in the structure of the value; the type of what is no tensor."""
+    """Shapes in the structure of the value; the type of anything that is not a tensor."""
     if isinstance(value, Tensor):
         return value.shape
     if isinstance(value, tuple | list):
@@ -296,7 +296,7 @@ def _shape(value: Any) -> Any:
     return type(value).__name__
 
 
-def _tell(shape: Any) -> str:
+def _format_shape(shape: Any) -> str:
     if isinstance(shape, tuple) and not isinstance(shape, torch.Size):
-        return f"({', '.join(map(_tell, shape))})"
+        return f"({', '.join(map(_format_shape, shape))})"
     return str(tuple(shape)) if isinstance(shape, torch.Size) else str(shape)

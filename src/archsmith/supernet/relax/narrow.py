@@ -1,4 +1,4 @@
-"""Options on a part of the channels, as PC-DARTS has them (Xu et al. 2020, arXiv:1907.05737)."""
+"""Options on a part of the channels, as in PC-DARTS (Xu et al. 2020, arXiv:1907.05737)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PartialMixture(Mixture):
 
     Input and output have the same number of channels: in dimension 1, or in the last one where the
     options hold linear layers and neither convolutions nor batch norms. Where the options make a
-    picture smaller, the channels beside them are max-pooled to its size.
+    picture smaller, the channels that bypass them are max-pooled to its size.
     """
 
     hint = f"write options that take their sizes from layers or from their input, {_MEND}"
@@ -36,11 +36,11 @@ class PartialMixture(Mixture):
         self.parts, self.dim = parts, -1 if _last(options.values()) else 1
 
     def forward(self, *inputs: Any, **named: Any) -> Any:
-        """The mixture of a part, beside the rest: (n, c, ...) to (n, c, ...).
+        """The mixture of a part, joined with the rest: (n, c, ...) to (n, c, ...).
 
         Raises:
-            SpaceError: channels that do not divide, other inputs than one tensor, or options that
-                change the number of channels.
+            SpaceError: channels that do not divide evenly, inputs other than one tensor, or options
+                that change the number of channels.
         """
         if len(inputs) != 1 or named or not isinstance(inputs[0], Tensor):
             raise SpaceError(
@@ -59,7 +59,7 @@ class PartialMixture(Mixture):
             got = out.shape[self.dim] * self.parts if isinstance(out, Tensor) else "no tensor"
             raise SpaceError(
                 self.decision,
-                f"options that keep the {channels} channels that come",
+                f"options that keep the {channels} input channels",
                 str(got),
                 f"change the number of channels outside of the choice, {_MEND}",
             )
@@ -67,7 +67,7 @@ class PartialMixture(Mixture):
             out = out + mix.bypass * first
         if out.shape[2:] != first.shape[2:] and self.dim == 1 and x.ndim == 4:
             rest = [functional.adaptive_max_pool2d(part, out.shape[2:]) for part in rest]
-        # One copy puts the parts together and shuffles them: channel c of part k to c * parts + k.
+        # One copy joins the parts and shuffles them: channel c of part k to c * parts + k.
         after = 2 if self.dim == 1 else -1
         shuffled = torch.stack([out, *rest], after)
         joined = shuffled.flatten(1, 2) if self.dim == 1 else shuffled.flatten(-2)
@@ -84,7 +84,7 @@ def narrow(option: nn.Module, parts: int, where: str) -> None:
         where: decision and label, for messages.
 
     Raises:
-        SpaceError: a layer with other parameters, or channels that do not divide.
+        SpaceError: a layer with other parameters, or channels that do not divide evenly.
     """
     if parts == 1:
         return
@@ -104,7 +104,7 @@ def narrow(option: nn.Module, parts: int, where: str) -> None:
                 )
 
 
-#: Divides a size by the number of parts: the size, and what it is for messages.
+#: Divides a size by the number of parts: the size, and its name for messages.
 Divide = Callable[[int, str], int]
 
 
@@ -114,7 +114,7 @@ def _conv(layer: Any, divide: Divide) -> None:
     if layer.groups == layer.in_channels:  # depthwise: a group for each channel
         layer.groups = inside
     elif inside % layer.groups or outside % layer.groups:
-        # As many groups as before, or the tensors would not be parts of those that are lent.
+        # As many groups as before, or the tensors would not be parts of the lent ones.
         divide(-layer.groups, "groups of channels")
     layer.in_channels, layer.out_channels = inside, outside
     rows, columns = (
@@ -173,13 +173,13 @@ _SHRINK: dict[Any, Callable[[Any, Divide], None]] = {
 
 
 def _empty(layer: nn.Module, name: str, shape: tuple[int, ...]) -> None:
-    """Give a tensor another shape; one that the layer does not have stays away."""
+    """Give a tensor another shape; one that the layer does not have is skipped."""
     parameter = layer._parameters.get(name)
     buffer = layer._buffers.get(name)
     if parameter is not None:
         layer._parameters[name] = nn.Parameter(parameter.new_empty(shape))
     elif buffer is not None:
-        # Filled as it was made: what nobody lends is kept as it is.
+        # Filled with its initial value: a buffer that is not lent keeps it.
         layer._buffers[name] = buffer.new_full(shape, 1.0 if name == "running_var" else 0.0)
 
 

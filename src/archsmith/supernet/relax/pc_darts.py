@@ -21,9 +21,9 @@ class PCDARTS(Relaxation):
     bypass them, and all are shuffled. That takes less time and memory, and leaves parameter-free
     options less of a lead. Alphas wait for 0.3 of the training, as in the paper (15 of 50 epochs).
 
-    The paper also weighs the edges that a node adds up against each other. Which ones these are
-    cannot be known in a module that somebody else wrote, so each decision has a scale of its own
-    instead, learned with the alphas: twice a sigmoid, 1 at the start. It plays no part in
+    The paper also weighs the edges that a node sums against each other. Which edges these are
+    cannot be determined in a module that somebody else wrote, so each decision has a scale of its
+    own instead, learned with the alphas: twice a sigmoid, 1 at the start. It plays no part in
     :meth:`derive`. A subset's candidates see all channels.
 
     The shared weights are trained for the narrow options alone (the first quarter of each of their

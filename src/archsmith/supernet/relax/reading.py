@@ -1,4 +1,4 @@
-"""The third reading of a builder: all options of its choices alive at once."""
+"""The third reading of a builder: all options of its choices active at once."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def defaults(decision: Decision, _: Mapping[str, Answer]) -> Answer:
 class RelaxedReading(Reading):
     """Builds a mixture of all options for each ``one_of``, and all candidates of each ``subset``.
 
-    Decisions that modules are not made for (``choose``, ``repeat``, subsets of plain values, ...)
+    Decisions that do not choose modules (``choose``, ``repeat``, subsets of plain values, ...)
     are answered by a policy. A relaxed decision counts as answered by its default.
 
     Normalisations inside options are built frozen: see :meth:`hold_norms`.
 
     Args:
-        source: what the mixtures look their weights up in.
-        values: answers the decisions that cannot be relaxed; the default of each without it.
-        partial: each option of a mixture sees one channel in so many, the others bypass it
+        source: where the mixtures look their weights up.
+        values: answers the decisions that cannot be relaxed; their defaults if omitted.
+        partial: each option of a mixture sees one channel in this many, the others bypass it
             (PC-DARTS); options inside options see all of those.
 
     Attributes:
         relaxed: relaxed decisions by name, in the order in which they were asked.
-        inside: for each of them, the decisions and labels whose options it was asked in, from the
-            outside in (the first time that it was asked).
+        inside: for each of them, the decisions and labels inside whose options it was asked, from
+            the outside in (when it was first asked).
         free: for each of them, the places of the options that have no parameters.
-        held: the normalisations inside options whose scales would learn otherwise.
+        held: the normalisations inside options whose scales would otherwise learn.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class RelaxedReading(Reading):
         return candidates
 
     def settle(self, model: nn.Module) -> None:
-        """Copies of mixtures look their weights up where the mixtures do."""
+        """Make copies of mixtures look their weights up where the mixtures do."""
         super().settle(model)
         for mixture in self.mixtures:
             mixture.source = self.source
@@ -104,8 +104,8 @@ class RelaxedReading(Reading):
 
         A scale behind the last convolution multiplies the option's output as its mixing weight
         does: what the scale learns, the alphas need not. The differentiable papers build batch
-        norms in options without them (``affine=False``); here they are there and stay as they are,
-        so that what is derived has them. The same goes for every other normalisation of torch.
+        norms in options without scales (``affine=False``); here they exist and stay fixed, so that
+        derived architectures have them. The same goes for every other normalisation of torch.
         """
         for module in option.modules():
             if not is_norm(type(module)):
@@ -143,8 +143,8 @@ class RelaxedReading(Reading):
                     f"{decision.name}={label}",
                     "a module, so that options can be mixed",
                     f"a {type(option).__name__}",
-                    "make it a module, nn.Identity() for nothing; or use a method that trains one "
-                    "option at a time, such as spos",
+                    "make it a module, nn.Identity() for no operation; or use a method that trains "
+                    "one option at a time, such as spos",
                 )
             narrow(option, parts, f"{decision.name}={label}")
             self.hold_norms(option)
@@ -158,7 +158,7 @@ class RelaxedReading(Reading):
 
 
 def labels_of(decision: Relaxed) -> tuple[Answer, ...]:
-    """Of the options or candidates, in the order of the alphas."""
+    """The labels of the options or candidates, in the order of the alphas."""
     return decision.options if isinstance(decision, Categorical) else decision.labels
 
 

@@ -1,4 +1,4 @@
-"""What differentiable methods have in common: alphas, the mixed network, and what is derived."""
+"""What differentiable methods have in common: alphas, the mixed network, and deriving."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from ..supernet import Supernet
 
 _ITERATIONS = 6
-_MEASURED = 100  # architectures whose latency is measured to find some that keep a limit
-_CHEAP = 50  # steps of an epoch beside which the eigenvalue costs a sixth at the most
+_MEASURED = 100  # architectures whose latency is measured to find some within a limit
+_CHEAP = 50  # steps in an epoch from which the eigenvalue adds a sixth at most to its cost
 
 
 class Relaxation(Method):
     """A differentiable method: each step learns alphas on held-out data, then shared weights.
 
-    All options of each ``one_of`` and ``subset`` are alive in one network that is read from the
+    All options of each ``one_of`` and ``subset`` are active in one network that is read from the
     same builder (:class:`~.reading.RelaxedReading`), over weights that the supernet lends. Other
     decisions (widths, kernels, depths) cannot be mixed: they are drawn at random at each step, and
-    the network is read anew. A subset's weights add up to its size; one with several sizes to
+    the network is read again. A subset's weights sum to its size; one with several sizes to
     their mean.
 
     Args:
@@ -55,16 +55,16 @@ class Relaxation(Method):
     """
 
     holdout: ClassVar[float] = 0.5
-    #: The options see one channel in so many.
+    #: The options see one channel in this many.
     partial: ClassVar[int] = 1
-    #: Settings that this method has others of by default.
+    #: Settings whose defaults this method changes.
     usual: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, **options: Any) -> None:
         unknown = set(options) - set(Settings.__dataclass_fields__)
         if unknown:
-            known = ", ".join(Settings.__dataclass_fields__)
-            raise InputError(f"{self.name} options", f"some of {known}", ", ".join(sorted(unknown)))
+            names = ", ".join(Settings.__dataclass_fields__)
+            raise InputError(f"{self.name} options", f"some of {names}", ", ".join(sorted(unknown)))
         self.settings = Settings(**{**self.usual, **options})
         self.settings.check(self.name)
         self.source = MixingWeights()
@@ -78,12 +78,12 @@ class Relaxation(Method):
 
     @property
     def alphas(self) -> Alphas:
-        """What is learned of the options."""
+        """The learned numbers of the options."""
         assert self._alphas is not None, "begin comes first"
         return self._alphas
 
     def join(self, decision: Relaxed) -> None:
-        """A decision that was not seen before, or was: what it needs is made once."""
+        """Called for each mixed decision, new or not: its alphas are made once."""
         self.alphas.add(decision.name, size_of(decision))
 
     @abstractmethod
@@ -91,22 +91,22 @@ class Relaxation(Method):
         """How a decision is mixed in the coming pass.
 
         Args:
-            purpose: ``"alphas"`` or ``"weights"``: what is learned from the pass; for random draws.
+            purpose: ``"alphas"`` or ``"weights"``, what learns from the pass; for random draws.
         """
 
     def probabilities(self, decision: Relaxed) -> Tensor:
-        """What the alphas say without noise, (options,): they sum to how many options are taken."""
+        """The mixing weights without noise, (options,): they sum to how many options are taken."""
         return torch.softmax(self.alphas[decision.name], 0) * taken(decision)
 
     def scores(self, decision: Relaxed) -> Tensor:
-        """What :meth:`derive` ranks options by, (options,); those of a subset around 0."""
+        """What :meth:`derive` ranks options by, (options,); for a subset centred around 0."""
         alpha = self.alphas[decision.name].detach()
         if isinstance(decision, Categorical):
             return torch.log_softmax(alpha, 0)
         return alpha - alpha.mean()
 
     def regulariser(self, session: Session) -> Tensor | None:
-        """What the method adds to the loss that its alphas learn from."""
+        """The term that the method adds to the loss of its alphas."""
         return None
 
     def check(
@@ -115,7 +115,7 @@ class Relaxation(Method):
         """Refuse a space without modules to choose from, or with some that cannot be mixed.
 
         Raises:
-            SpaceError: with the decision where one is to blame.
+            SpaceError: with the decision, where one is the cause.
         """
         run = questions(space, self.source, self.partial, self.name)
         if not any(size_of(decision) > 1 for decision in run.relaxed.values()):
@@ -127,15 +127,15 @@ class Relaxation(Method):
             )
 
     def paths(self, space: Space) -> float:
-        """How many options a pass computes side by side, on average over the decisions."""
+        """How many options a pass computes at the same time, on average over the decisions."""
         relaxed = questions(space, self.source, self.partial, self.name).relaxed.values()
         alive = [size_of(d) / taken(d) for d in relaxed if size_of(d) > 1]
         mean = sum(alive) / max(1, len(alive))
-        # Beside the options are the channels that bypass them.
+        # In addition to the options there are the channels that bypass them.
         return mean if self.partial == 1 else mean / self.partial + 1.0
 
     def try_out(self, supernet: Supernet, example: Tree) -> None:
-        """One pass of an example, which fails where options cannot be mixed."""
+        """Pass one example through, which fails if options cannot be mixed."""
         run = RelaxedReading(self.source, partial=self.partial)
         model = supernet.lend(supernet.read(run), run).eval()
         self.source.set(even_mixes(run, supernet.device))
@@ -170,11 +170,11 @@ class Relaxation(Method):
         self.alphas.learn(self.gradients(self.regularised(session, loss)))
 
     def gradients(self, loss: Tensor) -> list[Tensor | None]:
-        """Of a loss in the alphas, and in nothing else."""
+        """The gradients of a loss in the alphas, and in nothing else."""
         return list(torch.autograd.grad(loss, self.alphas.tensors(), allow_unused=True))
 
     def regularised(self, session: Session, loss: Tensor) -> Tensor:
-        """The loss with the method's regulariser and what the budgets cost."""
+        """The loss plus the method's regulariser and the penalties of the budgets."""
         more = self.regulariser(session)
         if more is not None:
             loss = loss + more
@@ -184,12 +184,12 @@ class Relaxation(Method):
 
     @property
     def relaxed(self) -> Mapping[str, Relaxed]:
-        """The mixed decisions of the network at hand."""
+        """The mixed decisions of the current network."""
         assert self._child is not None, "begin comes first"
         return self._child.run.relaxed
 
     def set(self, session: Session, purpose: str) -> None:
-        """Set the mixing weights of the coming pass; with gradients where alphas learn from it."""
+        """Set the mixing weights of the coming pass; with gradients if alphas learn from it."""
         bypass = 1.0 - session.progress if self.settings.auxiliary_skip else 0.0
         with torch.set_grad_enabled(purpose == "alphas"):
             self.source.set(
@@ -200,10 +200,10 @@ class Relaxation(Method):
             )
 
     def child(self, session: Session) -> Child:
-        """The mixed network in training mode, read anew where it has to be."""
+        """The mixed network in training mode, read again where necessary."""
         supernet, child = session.supernet, self._child
         if session.seconds and session.step and self.settings.rate is None:
-            # By time nobody knows how many steps there will be; those so far tell more and more.
+            # With a time limit the number of steps is unknown; it is estimated from those so far.
             self.alphas.rate = rate_for(round(session.step / max(session.progress, 1e-9)))
         if child is None or child.run.valued or child.version != supernet.version:
             child = self._child = self._read(session)
@@ -213,78 +213,78 @@ class Relaxation(Method):
         return child
 
     def follow(self, session: Session, child: Child) -> None:
-        """Lend again where what was lent does not follow the store by itself."""
+        """Lend the weights again if the lent tensors do not follow the store by themselves."""
         if not child.live:
             session.supernet.lend(child.model, child.run)
 
     def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:
-        """Tells the entropy, the share of parameter-free options, the curvature and budgets."""
+        """Report the entropy, the share of parameter-free options, the curvature and budgets."""
         child = self.child(session)
-        even = {name: self.probabilities(d).detach() for name, d in self.relaxed.items()}
+        weights = {name: self.probabilities(d).detach() for name, d in self.relaxed.items()}
         leading = {
             name: self.scores(d).topk(round(taken(d))).indices.tolist()
             for name, d in self.relaxed.items()
         }
         sizes = {name: size_of(d) for name, d in self.relaxed.items()}
-        told = {
-            "entropy": entropy_share(list(even.values())),
+        metrics = {
+            "entropy": entropy_share(list(weights.values())),
             "free_share": free_share(leading, child.run.free, sizes),
         }
-        wanted = self.settings.eigenvalue
-        if self.holdout and wanted is None:
-            wanted = session.steps >= _CHEAP * session.epochs
-        if self.holdout and wanted:
-            told |= self.curvature(session, child)
+        with_eigenvalue = self.settings.eigenvalue
+        if self.holdout and with_eigenvalue is None:
+            with_eigenvalue = session.steps >= _CHEAP * session.epochs
+        if self.holdout and with_eigenvalue:
+            metrics |= self.curvature(session, child)
         for metric, budget in self.expected.items():
-            told[f"expected_{metric}"] = float(budget(self._weights(budget)).detach())
+            metrics[f"expected_{metric}"] = float(budget(self._weights(budget)).detach())
         settled = session.progress > self.settings.warm and self.settings.early_stop
         if settled and not self.stopped:
             reason = self.watch.look(
-                told["free_share"],
+                metrics["free_share"],
                 self.alphas.values(),
-                eigenvalue=told.get("eigenvalue"),
-                loss=told.get("probe_loss"),
+                eigenvalue=metrics.get("eigenvalue"),
+                loss=metrics.get("probe_loss"),
                 progress=session.progress,
             )
             if reason:
                 self.alphas.put(self.watch.good)
                 self.stopped = reason
-        return told
+        return metrics
 
     def curvature(self, session: Session, child: Child) -> dict[str, float]:
         """The largest eigenvalue of the Hessian of the held-out loss in the alphas, and that loss.
 
-        Nothing where the network cannot be differentiated twice.
+        Empty if the network cannot be differentiated twice.
         """
 
         def mix() -> None:
             self.source.set({n: Mix(self.probabilities(d)) for n, d in self.relaxed.items()})
 
-        found = held_curvature(session, child.model, mix, self.alphas.tensors())
-        return {} if found is None else {"eigenvalue": found[0], "probe_loss": found[1]}
+        result = held_curvature(session, child.model, mix, self.alphas.tensors())
+        return {} if result is None else {"eigenvalue": result[0], "probe_loss": result[1]}
 
     def derive(self, session: Session, count: int) -> list[Architecture]:
         """The most probable architectures that have a path from their input to their output.
 
-        Where costs are known, those that keep the limits.
+        If costs are known, those within the limits.
 
         Raises:
             WorkError: there is none among the most probable ones.
         """
         costs, limits = self._costs(session), session.limits
 
-        known = session.costs
-        confirmed = known.confirm if known else None
+        known_costs = session.costs
+        confirmed = known_costs.confirm if known_costs else None
 
         def excess(architecture: Architecture) -> float:
-            told = costs(architecture)
-            over = violation(told, limits)
+            values = costs(architecture)
+            over = violation(values, limits)
             if over > 0 or confirmed is None:
                 return over
-            return violation({**told, **confirmed(architecture)}, limits)
+            return violation({**values, **confirmed(architecture)}, limits)
 
-        slow = known.clocked if known else ()
-        clocked = any(limit.metric in slow for limit in limits)
+        slow_metrics = known_costs.clocked if known_costs else ()
+        clocked = any(limit.metric in slow_metrics for limit in limits)
         return derive(
             session.supernet.space,
             self._ranking,
@@ -306,7 +306,7 @@ class Relaxation(Method):
         self._child = None  # its weights are about to be read
 
     def visits(self) -> Counter[tuple[str, Answer]]:
-        """How often each option was computed; a subset's by their labels."""
+        """How often each option was computed; those of a subset by their labels."""
         return Counter(self._visits)
 
     def _ranking(self, decision: Decision) -> list[tuple[float, Answer]] | None:
@@ -330,34 +330,34 @@ class Relaxation(Method):
         return child
 
     def _costs(self, session: Session) -> Costs:
-        """Static costs as far as they are known: by default the number of parameters."""
+        """The static costs that are known: by default the number of parameters."""
         space = session.supernet.space
 
         def params(architecture: Architecture) -> dict[str, float]:
             trained = space.build(architecture, "meta", 0).parameters()
             return {"params": float(sum(p.numel() for p in trained if p.requires_grad))}
 
-        known = session.costs.of if session.costs else None
-        return self.settings.costs or known or params
+        known_costs = session.costs.of if session.costs else None
+        return self.settings.costs or known_costs or params
 
     def _budgets(self, session: Session, run: RelaxedReading) -> dict[str, ExpectedCost]:
-        """What holds the expected costs within the limits."""
+        """Budgets that keep the expected costs within the limits."""
         costs, space = self._costs(session), session.supernet.space
         limits = [x for x in session.limits if x.sign == "<=" and x.bound > 0]
-        known = costs(space.default()) if limits else {}
+        default_costs = costs(space.default()) if limits else {}
 
         def budget(limit: Limit) -> ExpectedCost:
             return ExpectedCost(
                 space, run.relaxed, run.inside, lambda a: costs(a)[limit.metric], limit.bound
             )
 
-        return {limit.metric: budget(limit) for limit in limits if limit.metric in known}
+        return {limit.metric: budget(limit) for limit in limits if limit.metric in default_costs}
 
     def _weights(self, budget: ExpectedCost) -> dict[str, Tensor]:
         return {name: self.probabilities(d) for name, d in budget.relaxed.items()}
 
     def count(self, run: RelaxedReading) -> None:
-        """Note what the pass whose mixes are set has computed."""
+        """Count the options that the pass with the current mixes has computed."""
         drawn = {name: self.source[name].drawn for name in run.relaxed}
         for name, decision in run.relaxed.items():
             alive = all(

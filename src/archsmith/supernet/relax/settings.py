@@ -1,4 +1,4 @@
-"""What all differentiable methods can be told."""
+"""The options that all differentiable methods have."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ..session import Costs
 
 @dataclass(frozen=True)
 class Settings:
-    """What all differentiable methods can be told.
+    """The options that all differentiable methods have.
 
     Attributes:
         rate: of the alphas' Adam; ``None``: 3e-4 for searches as long as the paper's, more for
             shorter ones (:func:`~.weights.rate_for`).
-        decay: of the alphas (in the gradient).
-        warm: share of the training in which the weights learn alone.
+        decay: weight decay of the alphas (in the gradient).
+        warm: share of the training in which only the weights learn.
         auxiliary_skip: DARTS- (Chu et al. 2021, arXiv:2009.01027): the input is added to each
             mixture of the same shape, with a weight that falls from 1 to 0 over the training.
-        eigenvalue: tell the dominant eigenvalue of the held-out loss in the alphas after each
-            epoch; ``None``: where that costs less than a tenth of the epoch.
-        early_stop: stop when the search is about to collapse, and go back to the alphas from
+        eigenvalue: report the dominant eigenvalue of the held-out loss in the alphas after each
+            epoch; ``None``: if that costs less than a tenth of the epoch.
+        early_stop: stop when the search is about to collapse, and restore the alphas from
             before (:class:`~.collapse.Watch`).
-        free_bound: share of parameter-free options above which it is.
-        costs: static costs of an architecture, ``params`` alone where they are not given. Where the
-            search has limits on them (``params<=200k``), the loss holds the expected cost within,
-            and derived architectures keep them.
+        free_bound: the search counts as collapsing above this share of parameter-free options.
+        costs: static costs of an architecture, only ``params`` by default. If the search has
+            limits on them (``params<=200k``), the loss keeps the expected cost within them, and
+            derived architectures satisfy them.
         pressure: weight of the relative excess of the expected cost in the loss.
     """
 

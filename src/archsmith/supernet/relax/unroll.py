@@ -11,7 +11,7 @@ from torch import Tensor
 _EPSILON = 0.01  # length of the finite difference, as in the paper
 _TINY = 1e-30  # under a root: its slope at zero is infinite
 
-#: Where weights come to by gradients; ``None`` for those that stay. Differentiable in them.
+#: Where gradients move weights to; ``None`` for those that stay. Differentiable in the gradients.
 Step = Callable[[Sequence[Tensor], Sequence[Tensor | None]], list[Tensor | None]]
 
 
@@ -19,10 +19,10 @@ class ComingStep:
     """The step that an optimiser is about to take, as a differentiable function of the gradients.
 
     Args:
-        optimizer: with what it remembers, which is left as it is: SGD, with momentum and Nesterov's
+        optimizer: with its state, which is left unchanged: SGD, with momentum and Nesterov's
             or without, or AdamW.
         rate: of the step.
-        clip: largest norm of all gradients together; 0: any.
+        clip: largest norm of all gradients together; 0: no limit.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, rate: float, clip: float = 0.0) -> None:
@@ -32,11 +32,11 @@ class ComingStep:
     def __call__(
         self, weights: Sequence[Tensor], gradients: Sequence[Tensor | None]
     ) -> list[Tensor | None]:
-        """Where each weight comes to, (shape of the weight); ``None`` without a gradient."""
-        there = [g for g in gradients if g is not None]
-        share = torch.ones(()) if not there else torch.ones((), device=there[0].device)
-        if self.clip and there:
-            norm = torch.stack([g.square().sum() for g in there]).sum().clamp_min(_TINY).sqrt()
+        """The new value of each weight, (shape of the weight); ``None`` without a gradient."""
+        present = [g for g in gradients if g is not None]
+        share = torch.ones(()) if not present else torch.ones((), device=present[0].device)
+        if self.clip and present:
+            norm = torch.stack([g.square().sum() for g in present]).sum().clamp_min(_TINY).sqrt()
             share = (self.clip / (norm + 1e-6)).clamp(max=1.0)
         take = _adamw if isinstance(self.optimizer, torch.optim.AdamW) else _sgd
         return [
@@ -89,15 +89,15 @@ def unrolled_gradient(
 ) -> list[Tensor | None]:
     """The gradient in alphas of the held-out loss after one step of the weights (eq. 7 and 8).
 
-    The paper steps by plain gradient descent, ``w - rate * g``; any step will do whose derivative
-    in the gradients is known: where the paper multiplies the held-out gradient by ``-rate``, it is
-    multiplied by that derivative.
+    The paper steps by plain gradient descent, ``w - rate * g``; any step works whose derivative
+    in the gradients is known: where the paper multiplies the held-out gradient by ``-rate``, this
+    multiplies it by that derivative.
 
     Args:
-        held_loss, train_loss: at the present values of weights and alphas.
-        weights: leaves; moved along the way and put back exactly.
+        held_loss, train_loss: at the current values of weights and alphas.
+        weights: leaves; changed on the way and restored exactly.
         step: of the weights.
-        renew: called before each loss: what depends on weights or alphas follows them.
+        renew: called before each loss: updates what depends on weights or alphas.
     """
     before = [w.detach().clone() for w in weights]
     renew()
@@ -110,7 +110,7 @@ def unrolled_gradient(
     renew()
     both = torch.autograd.grad(held_loss(), [*weights, *alphas], allow_unused=True)
     ahead, direct = both[: len(weights)], both[len(weights) :]
-    along = _back(after, slopes, ahead)
+    along = _gradient_through_step(after, slopes, ahead)
     length = float(torch.stack([d.square().sum() for d in along if d is not None]).sum().sqrt())
     epsilon = _EPSILON / max(length, 1e-12)
     sides: list[tuple[Tensor | None, ...]] = []
@@ -126,35 +126,35 @@ def unrolled_gradient(
         sides.append(torch.autograd.grad(train_loss(), alphas, allow_unused=True))
     _put(weights, before)
     renew()
-    found: list[Tensor | None] = []
+    gradients: list[Tensor | None] = []
     for one, plus, minus in zip(direct, *sides, strict=True):
         if plus is None or minus is None:
-            found.append(one)
+            gradients.append(one)
             continue
         mixed = (plus - minus) / (2 * epsilon)
-        found.append(mixed if one is None else one + mixed)
-    return found
+        gradients.append(mixed if one is None else one + mixed)
+    return gradients
 
 
-def _back(
+def _gradient_through_step(
     after: Sequence[Tensor | None],
     slopes: Sequence[Tensor | None],
     ahead: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
     """The derivative of the held-out loss in the training gradients, through the step."""
-    told: list[Tensor | None] = [None] * len(after)
+    result: list[Tensor | None] = [None] * len(after)
     moved = [
         # A weight that the held-out loss does not use has no part in it.
         (i, a, s, torch.zeros_like(a) if g is None else g)
         for i, (a, s, g) in enumerate(zip(after, slopes, ahead, strict=True))
         if a is not None and s is not None
     ]
-    found = torch.autograd.grad(
+    derivatives = torch.autograd.grad(
         [a for _, a, _, _ in moved], [s for _, _, s, _ in moved], [g for _, _, _, g in moved]
     )
-    for (i, *_), gradient in zip(moved, found, strict=True):
-        told[i] = gradient
-    return told
+    for (i, *_), gradient in zip(moved, derivatives, strict=True):
+        result[i] = gradient
+    return result
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What a relaxation learns beside the shared weights: a number for each option of each decision."""
+"""What a relaxation learns in addition to the shared weights: a number for each option."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _SPREAD = 1e-3  # of the first values, as in the paper: no option is ahead
 
 
 def rate_for(steps: int) -> float:
-    """The learning rate of alphas for a search of so many steps.
+    """The learning rate of alphas for a search of this many steps.
 
-    DARTS (arXiv:1806.09055) takes 3e-4, with which Adam can move an alpha by 6 in all of its
+    DARTS (arXiv:1806.09055) uses 3e-4, with which Adam can move an alpha by 6 in all of its
     steps. A search of a few hundred steps could not leave the start at that rate, so a shorter one
-    has a higher rate and the same reach; 0.1 at the most.
+    has a higher rate and the same reach; 0.1 at most.
     """
     return min(_MOST, max(_LEAST, _REACH / max(1, steps)))
 
@@ -29,10 +29,10 @@ def rate_for(steps: int) -> float:
 class Alphas:
     """Named vectors and their Adam, with weight decay in the gradient as in DARTS.
 
-    A vector may join at any time: a space can bring up decisions that were not seen before.
+    A vector may be added at any time: a space can ask decisions that were not seen before.
 
     Args:
-        rate, decay, betas: of Adam, the rate as it is at each step; (0.5, 0.999) in the paper,
+        rate, decay, betas: of Adam, the rate read at each step; (0.5, 0.999) in the paper,
             whose gradients are noisy.
         seed: of the first values, normally distributed with a deviation of 1e-3.
     """
@@ -59,7 +59,7 @@ class Alphas:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """In the order in which they joined."""
+        """In the order in which they were added."""
         return tuple(self._values)
 
     def tensors(self) -> list[nn.Parameter]:
@@ -67,7 +67,7 @@ class Alphas:
         return list(self._values.values())
 
     def add(self, name: str, size: int) -> None:
-        """A vector of this size, unless it is there."""
+        """Add a vector of this size, unless it exists."""
         if name in self._values:
             return
         rng = random.Random(f"{self.seed} {name}")
@@ -81,7 +81,7 @@ class Alphas:
             self._adam.add_param_group({"params": [value]})
 
     def learn(self, gradients: Sequence[Tensor | None]) -> None:
-        """One step of Adam; a vector without a gradient stays."""
+        """One step of Adam; a vector without a gradient does not change."""
         assert self._adam is not None
         for value, gradient in zip(self._values.values(), gradients, strict=True):
             value.grad = gradient
@@ -95,31 +95,31 @@ class Alphas:
         return {name: value.detach().to("cpu", copy=True) for name, value in self._values.items()}
 
     def put(self, values: Mapping[str, Tensor]) -> None:
-        """Set vectors that are there; the others stay."""
+        """Set vectors that exist; the others are ignored."""
         with torch.no_grad():
             for name, value in values.items():
                 if name in self._values:
                     self._values[name].copy_(value)
 
     def state(self) -> dict[str, dict[str, Tensor]]:
-        """Per vector its value and Adam's averages."""
+        """For each vector its value and Adam's moments."""
         assert self._adam is not None
-        told = {}
+        states = {}
         for name, value in self._values.items():
             moments = self._adam.state.get(value, {})
-            told[name] = {"value": value.detach(), **moments}
-        return told
+            states[name] = {"value": value.detach(), **moments}
+        return states
 
     def load_state(self, state: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take back :meth:`state`; vectors that are not there yet join."""
+        """Restore :meth:`state`; vectors that do not exist yet are added."""
         for name, saved in state.items():
             self.add(name, len(saved["value"]))
-            told = dict(saved)
+            entries = dict(saved)
             with torch.no_grad():
-                self._values[name].copy_(told.pop("value"))
-            if told:
+                self._values[name].copy_(entries.pop("value"))
+            if entries:
                 assert self._adam is not None
                 # Adam counts its steps on the CPU, wherever the parameter is.
-                step = torch.as_tensor(told.pop("step"), dtype=torch.float32).cpu().clone()
-                moments = {key: tensor.to(self.device).clone() for key, tensor in told.items()}
+                step = torch.as_tensor(entries.pop("step"), dtype=torch.float32).cpu().clone()
+                moments = {key: tensor.to(self.device).clone() for key, tensor in entries.items()}
                 self._adam.state[self._values[name]] = {"step": step, **moments}

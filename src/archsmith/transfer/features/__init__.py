@@ -1,4 +1,4 @@
-"""Deep features: what a layer of a model says of inputs, kept, probed, compared and drawn."""
+"""Deep features: the outputs of a model's layers, stored, probed, compared and plotted."""
 
 from .alignment import Similarity, cka, similarity
 from .extract import Features

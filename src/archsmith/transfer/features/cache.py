@@ -1,4 +1,4 @@
-"""Features on disk, each under the digest of what they were computed from."""
+"""Features on disk, each under the digest of the model and inputs that they came from."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor
 from ..._support import weights
 from ..._support.errors import InputError, StoreError
 
-#: Changes when features of one key would come out otherwise.
+#: Incremented when features of the same key would be computed differently.
 _FORMAT = "1"
 
 
 class Cache:
     """A folder of features.
 
-    Files are written whole or not at all. One that is damaged, or is not what its name says, is
-    as good as none. A folder that is full costs a warning, not the features.
+    Files are written completely or not at all. A file that is damaged or does not match its name is
+    treated as absent. A full disk causes a warning, and the features are not cached.
 
     Raises:
-        InputError: there can be no such folder.
+        InputError: the folder cannot be created.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -32,7 +32,7 @@ class Cache:
             raise InputError("cache", "a folder", str(folder), str(error.strerror)) from None
 
     def read(self, key: str) -> tuple[Tensor, str] | None:
-        """Features (n, ...) and the name of their layer, ``None`` where there are none."""
+        """Features (n, ...) and the name of their layer, ``None`` if there are none."""
         path = self._path(key)
         if not path.exists():
             return None
@@ -40,14 +40,14 @@ class Cache:
             tensors, meta = weights.read(path)
         except (InputError, OSError):
             return None
-        found = tensors.get("features")
-        wanted = {"format": _FORMAT, "key": key}
-        if found is None or any(meta.get(name) != value for name, value in wanted.items()):
+        features = tensors.get("features")
+        expected = {"format": _FORMAT, "key": key}
+        if features is None or any(meta.get(name) != value for name, value in expected.items()):
             return None
-        return found, meta.get("layer", "")
+        return features, meta.get("layer", "")
 
     def write(self, key: str, features: Tensor, layer: str) -> None:
-        """Keep the features of a layer under a key."""
+        """Store the features of a layer under a key."""
         meta = {"format": _FORMAT, "key": key, "layer": layer}
         try:
             weights.write(self._path(key), {"features": features}, meta)

@@ -20,37 +20,38 @@ from .pooling import check_pool
 from .running import Prepare, as_inputs, batch_of, evaluating, run
 from .tap import Tap
 
-#: Told after each batch: examples done, and examples in all.
+#: Called after each batch: examples done, and examples in total.
 Progress = Callable[[int, int], object]
-#: Key of a mapping of inputs that is taken as the mask where none is given.
+#: Key of a mapping of inputs that is used as the mask if none is given.
 _MASK = "attention_mask"
 
 
 class Features:
-    """What a layer of a model says of inputs, one vector an example.
+    """The outputs of a layer of a model as features, one vector per example.
 
-    Any module does: a convolutional, recurrent or attention network, found by a search or given.
-    The model is run as it stands, by hooks, in evaluation mode and without gradients; its modes,
-    its device, its hooks and torch's global state are left as they were.
+    Any module works: a convolutional, recurrent or attention network, searched for or written by
+    hand.
+    The model is run unchanged, with hooks, in evaluation mode and without gradients; its modes,
+    its device, its hooks and torch's global state are restored.
 
     Args:
-        model: it takes a tensor, or what ``prepare`` or the inputs hold (several tensors by
-            position or by keyword), with examples in the first dimension.
-        layer: its name in ``model.named_modules()`` (``""`` is the model) for what it gives, with
-            ``":input"`` behind for what it takes. ``None`` finds what goes into the classifier: the
-            last linear layer that everything goes through, else what the model gives.
-        pool: how positions of an image or a sequence become one: ``"mean"`` (also ``"auto"``),
+        model: it takes a tensor, or what ``prepare`` returns or the inputs hold (several tensors
+            by position or by keyword), with examples in the first dimension.
+        layer: its name in ``model.named_modules()`` (``""`` is the model) for its output, followed
+            by ``":input"`` for its input. ``None`` finds the input of the classifier: the last
+            linear layer that everything passes through, else the output of the model.
+        pool: how positions of an image or a sequence are pooled: ``"mean"`` (also ``"auto"``),
             ``"max"``, ``"mean+max"``, ``"first"``, ``"last"`` (a place of a sequence), ``"hidden"``
-            (the last state of a recurrent layer), ``"flatten"``, or ``"none"``, which leaves them.
+            (the last state of a recurrent layer), ``"flatten"``, or ``"none"``, which keeps them.
         normalise: ``None``, ``"l2"``, ``"power"``, or ``"standard"``, which needs :meth:`fit`.
-        batch_size: examples that go through the model together.
-        device: where the model runs; it goes back to where it was.
-        cache: folder where features are kept under a digest of the model, the layer, the pool and
-            the prepared inputs. The same again is read and not run.
-        prepare: raw inputs of a batch to what the model takes.
+        batch_size: examples that pass through the model together.
+        device: where the model runs; afterwards it is moved back.
+        cache: folder where features are stored under a digest of the model, the layer, the pool and
+            the prepared inputs. If all are the same, the features are read instead of computed.
+        prepare: from raw inputs of a batch to the model's inputs.
 
     Raises:
-        InputError: an option that is wrong; a layer that the model does not have, with the nearest
+        InputError: an invalid option; a layer that the model does not have, with the nearest
             names; parameters on ``meta``.
     """
 
@@ -89,18 +90,18 @@ class Features:
 
     @property
     def layer(self) -> str | None:
-        """Name of the layer that is read; ``None`` before a first run has found it."""
+        """Name of the layer that is read; ``None`` before the first run has found it."""
         return self._found
 
     def __call__(
         self, inputs: Any, mask: Tensor | None = None, *, progress: Progress | None = None
     ) -> Tensor:
-        """Features of inputs: float32 (n, d) on the CPU; (n, ...) where ``pool`` is ``"none"``.
+        """Features of inputs: float32 (n, d) on the CPU; (n, ...) if ``pool`` is ``"none"``.
 
         Args:
             inputs: a tensor, a tuple of them or a mapping, examples first.
-            mask: (n, t), true (or 1) where a place of a sequence is real. A mapping's
-                ``attention_mask`` is taken where it is not given.
+            mask: (n, t), true (or 1) where a place of a sequence is real. By default a mapping's
+                ``attention_mask`` is used.
             progress: called with the examples done and their number.
 
         Raises:
@@ -109,8 +110,8 @@ class Features:
             Exception: whatever the model raises.
         """
         self._check_fitted([self._layer])
-        found = self._computed(inputs, [self._layer], mask, progress)[self._layer]
-        return normalised(found, self.normalise, self._spread.get(self._layer))
+        features = self._compute(inputs, [self._layer], mask, progress)[self._layer]
+        return normalised(features, self.normalise, self._spread.get(self._layer))
 
     def at(
         self,
@@ -121,26 +122,27 @@ class Features:
         progress: Progress | None = None,
     ) -> dict[str, Tensor]:
         """Features of several layers by name, from one pass over the inputs."""
-        wanted = list(dict.fromkeys(names))
-        for name in wanted:
+        requested = list(dict.fromkeys(names))
+        for name in requested:
             spot(self.model, name)
-        self._check_fitted(wanted)
-        found = self._computed(inputs, list(wanted), mask, progress)
+        self._check_fitted(requested)
+        features = self._compute(inputs, list(requested), mask, progress)
         return {
-            name: normalised(found[name], self.normalise, self._spread.get(name)) for name in wanted
+            name: normalised(features[name], self.normalise, self._spread.get(name))
+            for name in requested
         }
 
     def fit(
         self, inputs: Any, mask: Tensor | None = None, *, names: Iterable[str] | None = None
     ) -> Features:
-        """Take the mean and spread of each feature over a reference set, for ``"standard"``.
+        """Compute the mean and spread of each feature over a reference set, for ``"standard"``.
 
         Args:
-            names: layers that :meth:`at` will be asked for; the layer itself where left out.
+            names: layers that :meth:`at` will be asked for; by default the layer itself.
         """
-        wanted: list[str | None] = [self._layer] if names is None else list(names)
-        for name, found in self._computed(inputs, wanted, mask, None).items():
-            self._spread[name] = spread_of(found)
+        requested: list[str | None] = [self._layer] if names is None else list(names)
+        for name, features in self._compute(inputs, requested, mask, None).items():
+            self._spread[name] = spread_of(features)
         return self
 
     def layers(self, inputs: Any = None) -> list[Layer]:
@@ -170,15 +172,15 @@ class Features:
             )
 
     def _look(self, inputs: Any) -> None:
-        self._met, found = look(self.model, inputs, self.prepare, self.device)
+        self._met, penultimate = look(self.model, inputs, self.prepare, self.device)
         if self._layer is None:
-            self._found = found
+            self._found = penultimate
 
-    def _computed(
-        self, given: Any, names: list[str | None], mask: Tensor | None, progress: Progress | None
+    def _compute(
+        self, raw: Any, names: list[str | None], mask: Tensor | None, progress: Progress | None
     ) -> dict[str | None, Tensor]:
-        """Features that are not yet normalised, kept ones read and others computed."""
-        inputs = as_inputs(given)
+        """Features before normalisation; cached ones are read, the others computed."""
+        inputs = as_inputs(raw)
         if mask is not None:
             mask = torch.as_tensor(mask).bool()
             if mask.dim() != 2 or len(mask) != count_examples(inputs):
@@ -190,25 +192,25 @@ class Features:
         if self._cache is None:
             return self._run(inputs, names, mask, progress)
         keys = self._keys(inputs, names, mask)
-        kept = {n: read for n in names if (read := self._cache.read(keys[n])) is not None}
-        found = {name: features for name, (features, _) in kept.items()}
-        if None in kept:
-            self._found = kept[None][1]
-        missing = [name for name in names if name not in found]
+        cached = {n: read for n in names if (read := self._cache.read(keys[n])) is not None}
+        result = {name: features for name, (features, _) in cached.items()}
+        if None in cached:
+            self._found = cached[None][1]
+        missing = [name for name in names if name not in result]
         if missing:
-            made = self._run(inputs, missing, mask, progress)
-            for name, features in made.items():
+            computed = self._run(inputs, missing, mask, progress)
+            for name, features in computed.items():
                 self._cache.write(keys[name], features, self._spot(name).name)
-            found |= made
+            result |= computed
         elif progress is not None:
             progress(count_examples(inputs), count_examples(inputs))
-        return found
+        return result
 
     def _keys(
         self, inputs: Any, names: list[str | None], mask: Tensor | None
     ) -> dict[str | None, str]:
         content = Digest()
-        # Prepared inputs, because nothing tells what a function makes of raw ones.
+        # Prepared inputs, because a digest of raw ones would not show what prepare does to them.
         batches = (
             batch_of(inputs, slice(start, start + self.batch_size), self.prepare)
             for start in range(0, count_examples(inputs), self.batch_size)
@@ -226,35 +228,35 @@ class Features:
     def _run(
         self, inputs: Any, names: list[str | None], mask: Tensor | None, progress: Progress | None
     ) -> dict[str | None, Tensor]:
-        if not self._met or (None in names and self._found is None) or not self._known(names):
+        if not self._met or (None in names and self._found is None) or not self._all_seen(names):
             self._look(inputs)
         taps = {name: self._tap(name) for name in names}
-        count, made = count_examples(inputs), dict[str | None, Tensor]()
+        count, features = count_examples(inputs), dict[str | None, Tensor]()
         with evaluating(self.model, self.device), ExitStack() as hooks:
             for tap in taps.values():
                 hooks.callback(tap.attach().remove)
             for start in range(0, count, self.batch_size):
                 place = slice(start, min(start + self.batch_size, count))
                 batch = batch_of(inputs, place, self.prepare)
-                shown, own = mask, _own_mask(batch)
-                if shown is not None:
-                    shown = shown[place]
+                batch_mask, own = mask, _own_mask(batch)
+                if batch_mask is not None:
+                    batch_mask = batch_mask[place]
                 for tap in taps.values():
-                    tap.begin(own if shown is None else shown, mask is not None)
+                    tap.begin(own if batch_mask is None else batch_mask, mask is not None)
                 run(self.model, batch, self.device)
                 for name, tap in taps.items():
-                    _put(made, name, tap.taken(place), place, count)
+                    _put(features, name, tap.taken(place), place, count)
                 if progress is not None:
                     progress(place.stop, count)
-        return made
+        return features
 
     def _spot(self, name: str | None) -> Spot:
         chosen = self._found if name is None else name
         assert chosen is not None
         return spot(self.model, chosen)
 
-    def _known(self, names: list[str | None]) -> bool:
-        """Whether all places are in modules that were met; modules may be exchanged."""
+    def _all_seen(self, names: list[str | None]) -> bool:
+        """Whether all places are in modules that were seen; modules may be replaced."""
         return all(id(self._spot(name).module) in self._met for name in names)
 
     def _tap(self, name: str | None) -> Tap:
@@ -277,15 +279,15 @@ def _own_mask(batch: Any) -> Tensor | None:
 
 
 def _put(
-    made: dict[str | None, Tensor], name: str | None, part: Tensor, place: slice, count: int
+    features: dict[str | None, Tensor], name: str | None, part: Tensor, place: slice, count: int
 ) -> None:
-    """Copy a batch's features to their place among all. They can take part in training."""
-    if name not in made:
-        made[name] = torch.empty((count, *part.shape[1:]))
-    if made[name].shape[1:] != part.shape[1:]:
+    """Copy a batch's features to their place among all. They can be used in training."""
+    if name not in features:
+        features[name] = torch.empty((count, *part.shape[1:]))
+    if features[name].shape[1:] != part.shape[1:]:
         raise InputError(
             "inputs",
             "batches whose features have one shape",
-            f"{tuple(made[name].shape[1:])} and then {tuple(part.shape[1:])}",
+            f"{tuple(features[name].shape[1:])} and then {tuple(part.shape[1:])}",
         )
-    made[name][place] = part
+    features[name][place] = part

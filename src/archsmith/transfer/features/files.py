@@ -1,4 +1,4 @@
-"""Features in files that other programs read: ``.npz`` and Parquet."""
+"""Features in files that other programs can read: ``.npz`` and Parquet."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = (".npz", ".parquet")
-#: Parts of the data, in the order in which they stand in a file.
+#: Parts of the data, in their order in a file.
 PARTS = ("train", "validation", "test")
-_LABEL, _PART = "label", "part"  # columns of a Parquet file beside x0, x1, ...
+_LABEL, _PART = "label", "part"  # columns of a Parquet file in addition to x0, x1, ...
 _META = b"archsmith"
 
 
@@ -52,7 +52,7 @@ def save_features(
     *,
     parts: Sequence[str] | None = None,
 ) -> Path:
-    """Write features as ``.npz`` or ``.parquet``, whole or not at all.
+    """Write features as ``.npz`` or ``.parquet``, completely or not at all.
 
     With labels the file is a table that ``archsmith search`` reads. An ``.npz`` file holds
     ``features``, ``labels`` and ``class_names``, or with ``parts`` ``train_features`` and so on, in
@@ -61,7 +61,7 @@ def save_features(
 
     Args:
         features: (n, d).
-        labels: whole numbers (n,); indices into ``names`` where there are names.
+        labels: whole numbers (n,); indices into ``names`` if there are names.
         parts: the part of each row.
 
     Raises:
@@ -71,7 +71,7 @@ def save_features(
     """
     place = Path(path)
     check_path(place)
-    saved = _checked(features, labels, names, parts)
+    saved = _check(features, labels, names, parts)
     try:
         with replacing(place) as half:
             if place.suffix == ".npz":
@@ -95,12 +95,12 @@ def load_features(path: str | Path) -> SavedFeatures:
     place = Path(path)
     check_path(place)
     if not place.is_file():
-        raise DataError(str(place), "a file of features", "nothing there")
+        raise DataError(str(place), "a file of features", "no such file")
     return _read_npz(place) if place.suffix == ".npz" else _read_parquet(place)
 
 
 def check_path(path: Path) -> None:
-    """Refuse a file of another kind, one in no folder, and Parquet without its extra."""
+    """Refuse a file of another kind, one in a missing folder, and Parquet without its extra."""
     if path.suffix not in SUFFIXES:
         got = path.suffix or "no suffix"
         raise InputError(str(path), f"a file that ends in {' or '.join(SUFFIXES)}", got)
@@ -110,7 +110,7 @@ def check_path(path: Path) -> None:
         raise MissingExtraError(str(path), "pyarrow", "none", "pip install 'archsmith[data]'")
 
 
-def _checked(
+def _check(
     features: Tensor,
     labels: Tensor | None,
     names: Sequence[str] | None,
@@ -119,9 +119,9 @@ def _checked(
     if features.dim() != 2:
         raise InputError("features", "(n, d)", str(tuple(features.shape)))
     count = len(features)
-    for what, given in (("labels", labels), ("parts", parts)):
-        if given is not None and len(given) != count:
-            raise InputError(what, f"one for each of {count} examples", str(len(given)))
+    for what, values in (("labels", labels), ("parts", parts)):
+        if values is not None and len(values) != count:
+            raise InputError(what, f"one for each of {count} examples", str(len(values)))
     if labels is not None:
         labels = torch.as_tensor(labels).long().cpu()
         if names is not None and count and not 0 <= int(labels.min()) <= labels.max() < len(names):
@@ -157,8 +157,8 @@ def _arrays(saved: SavedFeatures) -> dict[str, NDArray[Any]]:
 def _read_npz(path: Path) -> SavedFeatures:
     with open_archive(path) as opened:
         arrays = {name: load(path, opened, name) for name in opened.files}
-    there = [part for part in PARTS if f"{part}_features" in arrays]
-    heads = [f"{part}_" for part in there] or [""]
+    present = [part for part in PARTS if f"{part}_features" in arrays]
+    heads = [f"{part}_" for part in present] or [""]
     if any(f"{head}features" not in arrays for head in heads):
         raise DataError(str(path), "an array 'features'", "keys " + ", ".join(arrays))
     labels = None
@@ -168,13 +168,13 @@ def _read_npz(path: Path) -> SavedFeatures:
             labels = np.concatenate([arrays[f"{head}labels"] for head in heads])
     except ValueError as error:
         raise DataError(str(path), "parts of one width", str(error)) from error
-    parts = [part for part in there for _ in arrays[f"{part}_features"]]
+    parts = [part for part in present for _ in arrays[f"{part}_features"]]
     names = arrays.get("class_names")
-    return _loaded(path, features, labels, names, parts or None)
+    return _from_arrays(path, features, labels, names, parts or None)
 
 
-def _loaded(path: Path, features: Any, labels: Any, names: Any, parts: Any) -> SavedFeatures:
-    """Arrays of a file as features, once they are seen to be some."""
+def _from_arrays(path: Path, features: Any, labels: Any, names: Any, parts: Any) -> SavedFeatures:
+    """Arrays of a file as features, after checking them."""
     if features.ndim != 2 or features.dtype.kind not in "fiu":
         got = f"{features.dtype} {features.shape}"
         raise DataError(str(path), "features (n, d), numbers", got)
@@ -196,7 +196,7 @@ def _write_parquet(path: Path, saved: SavedFeatures) -> None:
     values = saved.features.numpy()
     columns: dict[str, Any] = {f"x{i}": values[:, i] for i in range(values.shape[1])}
     if saved.labels is not None:
-        # Names for people and programs; indices come back by the order kept in the schema.
+        # Names for people and programs; indices are restored by the order kept in the schema.
         names, labels = saved.names, saved.labels.tolist()
         columns[_LABEL] = labels if names is None else [names[i] for i in labels]
     if saved.parts is not None:
@@ -217,11 +217,11 @@ def _read_parquet(path: Path) -> SavedFeatures:
         names = None if meta["names"] is None else tuple(meta["names"])
         labels = None
         if _LABEL in table.column_names:
-            given = table[_LABEL].to_pylist()
+            values = table[_LABEL].to_pylist()
             places = {name: i for i, name in enumerate(names or ())}
-            labels = np.array([places[v] if names else v for v in given])
+            labels = np.array([places[v] if names else v for v in values])
         parts = table[_PART].to_pylist() if _PART in table.column_names else None
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         expected = "a Parquet file that save_features wrote"
         raise DataError(str(path), expected, str(error) or type(error).__name__) from error
-    return _loaded(path, features, labels, names, parts)
+    return _from_arrays(path, features, labels, names, parts)

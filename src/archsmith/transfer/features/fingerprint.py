@@ -1,4 +1,4 @@
-"""What a model and its inputs are, by content: the key under which features are kept."""
+"""Digests of a model and its inputs by content: the key under which features are stored."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _PLAIN = (
     torch.device,
     torch.Size,
 )
-#: Equal ones may or may not be one object, which means nothing.
+#: Equal ones may or may not be one object, so identity carries no meaning.
 _VALUES = (tuple, frozenset, types.MethodType, partial)
-#: What ``nn.Module`` keeps for itself.
+#: Attributes that ``nn.Module`` keeps for itself.
 _OWN = frozenset(vars(nn.Module()))
 
 
@@ -41,22 +41,22 @@ class Digest:
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self._seen: dict[int, int] = {}
-        self._alive: list[Any] = []  # an id means an object as long as it lives
+        self._alive: list[Any] = []  # an id identifies an object only while it lives
 
     def add(self, *texts: object) -> None:
-        """Take in texts, each with its length, so that no two lists of them run together."""
+        """Hash texts, each with its length, so that no two lists of them run together."""
         for text in texts:
             data = str(text).encode()
             self._hash.update(f"{len(data)}:".encode())
             self._hash.update(data)
 
     def tensor(self, tensor: Tensor) -> None:
-        """Take in a tensor's type, shape and bytes."""
+        """Hash a tensor's type, shape and bytes."""
         self.add(tensor.dtype, tuple(tensor.shape))
         self.content(tensor)
 
     def content(self, tensor: Tensor) -> None:
-        """Take in a tensor's bytes alone."""
+        """Hash only a tensor's bytes."""
         if tensor.is_meta:
             raise InputError("cache", "tensors with values", "one on meta")
         flat = tensor.detach().cpu().contiguous().reshape(-1)
@@ -64,10 +64,10 @@ class Digest:
             self._hash.update(flat.view(torch.uint8).numpy().data)
 
     def value(self, value: Any, place: str) -> None:
-        """Take in any attribute.
+        """Hash any attribute.
 
         Raises:
-            InputError: nothing tells its content.
+            InputError: its content cannot be determined.
         """
         if isinstance(value, Tensor):
             self.tensor(value)
@@ -112,7 +112,7 @@ class Digest:
         else:
             raise InputError(
                 "cache",
-                "a model whose attributes can be told by their content",
+                "a model whose attributes can be compared by content",
                 f"{place} of type {type(value).__name__}",
                 "leave the cache out",
             )
@@ -148,7 +148,7 @@ class Digest:
         kind = type(module)
         self.add(kind.__module__, kind.__qualname__)
         if not kind.__module__.startswith("torch."):
-            # Code that changed under its name is another model.
+            # A class whose code changed under the same name is another model.
             for ancestor in kind.__mro__:
                 if ancestor is not object and not ancestor.__module__.startswith("torch."):
                     self._items(_functions(ancestor), place)
@@ -157,22 +157,22 @@ class Digest:
             self.value(tensor, place)
         own = ((name, value) for name, value in vars(module).items() if name not in _OWN)
         self._items(own, place)
-        # Hooks may change what a module gives; their keys count the hooks of the whole process.
+        # Hooks may change a module's output; their keys count the hooks of the whole process.
         hooks = (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
         self._items(enumerate(hooks), place)
         self._items(module._modules.items(), place)
 
     def hex(self) -> str:
-        """64 hex digits."""
+        """The digest as 64 hex digits."""
         return self._hash.hexdigest()
 
 
 def inputs_digest(batches: Iterable[Any]) -> str:
-    """A digest of prepared inputs, which does not depend on how they are cut into batches."""
+    """A digest of prepared inputs, independent of how they are cut into batches."""
     frame, columns, last, count = Digest(), list[Digest](), "", 0
     for batch in batches:
         tensors = list(leaves(batch))
-        # What is around the tensors, and their shapes, which batches may pad in different ways.
+        # The structure around the tensors, and their shapes, which batches may pad differently.
         around = repr(map_tensors(lambda t: (t.dtype, tuple(t.shape[1:])), batch))
         if around != last:
             frame.add(count, around)
@@ -187,21 +187,21 @@ def inputs_digest(batches: Iterable[Any]) -> str:
 
 def _functions(kind: type) -> list[tuple[str, types.FunctionType]]:
     """The functions that a class itself defines, by name."""
-    found = []
+    functions = []
     for name, value in vars(kind).items():
         inner = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
         if isinstance(inner, types.FunctionType):
-            found.append((name, inner))
-    return found
+            functions.append((name, inner))
+    return functions
 
 
 def model_digest(model: nn.Module) -> str:
-    """A digest of what a model computes: weights, attributes, code of its classes, hooks.
+    """A digest of what determines a model's output: weights, attributes, class code, hooks.
 
-    Functions outside its classes that its code calls are known by name alone.
+    Functions outside its classes that its code calls count only by name.
 
     Raises:
-        InputError: an attribute whose content cannot be told.
+        InputError: an attribute whose content cannot be determined.
     """
     digest = Digest()
     digest.add(torch.__version__)

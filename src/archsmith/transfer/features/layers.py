@@ -1,4 +1,4 @@
-"""The layers of a model as they are met in a forward pass, and the one before the classifier."""
+"""The layers of a model in order of a forward pass, and the one before the classifier."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..._support.trees import count_examples, map_tensors
 from .outputs import Axes, axes_of, channels_last, main_tensor
 from .running import Inputs, Prepare, batch_of, evaluating, hooked, run
 
-#: After a layer's name: what goes into it, not what comes out.
+#: Appended to a layer's name: its input instead of its output.
 INPUT = ":input"
 _SHOWN = 6  # names in an error
 
@@ -28,7 +28,7 @@ class Layer:
     Attributes:
         name: as in ``named_modules``; ``""`` is the model itself.
         kind: name of its class.
-        shape: of its output for one example, in the order in which it comes, without the examples.
+        shape: of its output for one example, in the order of its axes, without the examples.
         calls: how often one forward pass runs it; the last call is read.
         weights: whether it holds weights of its own: parameters of two or more dimensions.
     """
@@ -42,12 +42,12 @@ class Layer:
 
 @dataclass
 class Met:
-    """What two forward passes told of a module.
+    """What two forward passes showed of a module.
 
     Attributes:
-        output, input: axes of what the last call gave and took; ``None`` where they cannot be told.
+        output, input: axes of the last call's output and input; ``None`` if they are not known.
         shape: of the output, without the axis of examples.
-        order: of the end of its last call among those of all modules.
+        order: position of the end of its last call among those of all modules.
     """
 
     module: nn.Module
@@ -68,7 +68,7 @@ class Spot:
 
 
 def spot(model: nn.Module, name: str) -> Spot:
-    """The place of this name: a module's name, alone or with ``":input"``.
+    """The place with this name: a module's name, alone or with ``":input"``.
 
     Raises:
         UnknownNameError: with the nearest names.
@@ -79,12 +79,12 @@ def spot(model: nn.Module, name: str) -> Spot:
     stem = name.removesuffix(INPUT)
     if stem != name and stem in modules:
         return Spot(name, modules[stem], "input")
-    known = [known for known in modules if known]
-    near = difflib.get_close_matches(stem, known, n=_SHOWN, cutoff=0.4)
+    names = [path for path in modules if path]
+    near = difflib.get_close_matches(stem, names, n=_SHOWN, cutoff=0.4)
     # The part after the last dot is what people remember.
-    near += [k for k in known if k.rpartition(".")[2] == stem.rpartition(".")[2] and k not in near]
-    listed = ", ".join(near[:_SHOWN] or known[:_SHOWN])
-    more = "" if near or len(known) <= _SHOWN else f" and {len(known) - _SHOWN} more"
+    near += [k for k in names if k.rpartition(".")[2] == stem.rpartition(".")[2] and k not in near]
+    listed = ", ".join(near[:_SHOWN] or names[:_SHOWN])
+    more = "" if near or len(names) <= _SHOWN else f" and {len(names) - _SHOWN} more"
     raise UnknownNameError(
         "layer",
         "a name of named_modules()",
@@ -103,28 +103,28 @@ class _Pass:
     in_last: dict[int, bool] = field(default_factory=dict)
     calls: dict[int, int] = field(default_factory=dict)
     order: dict[int, int] = field(default_factory=dict)
-    last: bool = True  # layout of sequences, as the last layer whose kind tells it left them
+    last: bool = True  # layout of sequences, set by the last layer whose kind determines it
     clock: int = 0
 
     def entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        taken = main_tensor((*args, *kwargs.values()))
-        if taken is not None:
-            self.inputs[id(module)] = taken.to("meta")
+        tensor = main_tensor((*args, *kwargs.values()))
+        if tensor is not None:
+            self.inputs[id(module)] = tensor.to("meta")
             self.in_last[id(module)] = self.last
 
     def left(self, module: nn.Module, args: object, output: object) -> None:
         key = id(module)
         self.clock += 1
         self.order[key], self.calls[key] = self.clock, self.calls.get(key, 0) + 1
-        given = main_tensor(output)
-        if given is None:
+        tensor = main_tensor(output)
+        if tensor is None:
             return
-        known = channels_last(module)
-        if known is not None and given.dim() == 3:
-            self.last = known
+        layout = channels_last(module)
+        if layout is not None and tensor.dim() == 3:
+            self.last = layout
         self.out_last[key] = self.last
-        # Shapes are all that is wanted; values of all layers at once could fill the memory.
-        self.outputs[key] = given.to("meta")
+        # Only shapes are needed; values of all layers at once could fill the memory.
+        self.outputs[key] = tensor.to("meta")
 
 
 def look(
@@ -132,33 +132,36 @@ def look(
 ) -> tuple[dict[int, Met], str]:
     """All modules that a forward pass runs, by ``id``, and the name of the penultimate place.
 
-    Two examples and three are run. The axis whose length changes with them is that of examples.
+    Two examples and three are run. The axis whose length changes with them counts the examples.
     """
     picked = torch.linspace(0, count_examples(inputs) - 1, 3).round().long()
     with evaluating(model, device):
         three_inputs = batch_of(inputs, picked, prepare)
-        two, _ = _passed(model, batch_of(inputs, picked[:2], prepare), device)
-        three, output = _passed(model, three_inputs, device)
-        met = {id(m): _met(m, two, three) for m in model.modules() if id(m) in three.order}
+        two, _ = _trace_pass(model, batch_of(inputs, picked[:2], prepare), device)
+        three, output = _trace_pass(model, three_inputs, device)
+        met = {id(m): _module_info(m, two, three) for m in model.modules() if id(m) in three.order}
         name = _penultimate(model, met, three_inputs, output, device)
     return met, name
 
 
 def candidates(model: nn.Module, met: dict[int, Met]) -> list[Layer]:
     """The layers that can be read, in the order in which they end."""
-    found = [
-        (known.order, Layer(name, type(module).__name__, known.shape, known.calls, _has(module)))
+    layers = [
+        (
+            info.order,
+            Layer(name, type(module).__name__, info.shape, info.calls, _has_weights(module)),
+        )
         for name, module in model.named_modules()
-        if (known := met.get(id(module))) is not None and known.output is not None
+        if (info := met.get(id(module))) is not None and info.output is not None
     ]
-    return [layer for _, layer in sorted(found, key=lambda pair: pair[0])]
+    return [layer for _, layer in sorted(layers, key=lambda pair: pair[0])]
 
 
-def _has(module: nn.Module) -> bool:
+def _has_weights(module: nn.Module) -> bool:
     return any(p.dim() >= 2 for p in module.parameters(recurse=False))
 
 
-def _passed(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[_Pass, Any]:
+def _trace_pass(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[_Pass, Any]:
     seen = _Pass()
     handles: list[RemovableHandle] = []
     with hooked(handles):
@@ -169,15 +172,15 @@ def _passed(model: nn.Module, inputs: Inputs, device: torch.device) -> tuple[_Pa
     return seen, output
 
 
-def _met(module: nn.Module, two: _Pass, three: _Pass) -> Met:
+def _module_info(module: nn.Module, two: _Pass, three: _Pass) -> Met:
     key = id(module)
-    output, taken = three.outputs.get(key), three.inputs.get(key)
+    output, received = three.outputs.get(key), three.inputs.get(key)
     before, before_in = two.outputs.get(key), two.inputs.get(key)
     out_axes = in_axes = None
     if output is not None and before is not None and output.is_floating_point():
         out_axes = axes_of(before, output, three.out_last[key])
-    if taken is not None and before_in is not None and taken.is_floating_point():
-        in_axes = axes_of(before_in, taken, three.in_last[key])
+    if received is not None and before_in is not None and received.is_floating_point():
+        in_axes = axes_of(before_in, received, three.in_last[key])
     shape = list(output.shape) if output is not None else []
     if out_axes is not None:
         del shape[out_axes.batch]
@@ -187,19 +190,19 @@ def _met(module: nn.Module, two: _Pass, three: _Pass) -> Met:
 def _penultimate(
     model: nn.Module, met: dict[int, Met], inputs: Inputs, output: Any, device: torch.device
 ) -> str:
-    """The place before the classifier; the model's output where there is none.
+    """The place before the classifier; the model's output if there is none.
 
     The classifier is the last layer with parameters, if it is linear (or a 1x1 convolution) and
-    all that the model says goes through it: with its output held fixed, other examples change
-    nothing. The last linear layer of a residual block is none.
+    the whole output depends on it: with its output held fixed, other examples change nothing.
+    The last linear layer of a residual block does not qualify.
     """
     named = [(name, m) for name, m in model.named_modules() if id(m) in met]
     own = [(name, m) for name, m in named if next(m.parameters(recurse=False), None) is not None]
     if not own:
         return ""
     name, last = max(own, key=lambda pair: met[id(pair[1])].order)
-    known = met[id(last)]
-    if not _is_linear(last) or known.calls > 1 or known.input is None:
+    info = met[id(last)]
+    if not _is_linear(last) or info.calls > 1 or info.input is None:
         return ""
     return name + INPUT if _all_through(model, last, inputs, output, device) else ""
 
@@ -225,13 +228,17 @@ def _all_through(
 
 
 def _others(tensor: Tensor) -> Tensor:
-    """Other inputs of the same kind: each example is the next one, turned round."""
+    """Other inputs of the same kind: each example is the next one, reversed."""
     moved = tensor.roll(1, 0)
     return moved.flip(-1) if moved.dim() > 1 else moved
 
 
 def check_met(known: Met | None, place: Spot) -> Axes:
-    """The axes at a place. Raises InputError where it cannot be read."""
+    """The axes at a place.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     if known is None:
         raise InputError(
             f"layer {place.name!r}",

@@ -1,4 +1,4 @@
-"""Features in two dimensions, to be looked at."""
+"""Features in two dimensions, for plots."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_WIDE = 50  # features that the slow methods see, after PCA
-_MOST = 3000  # points: t-SNE takes minutes beyond, and points hide one another
+_WIDE = 50  # features that the slow methods use, after PCA
+_MOST = 3000  # points: beyond this t-SNE takes minutes, and points hide one another
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class FeatureMap:
     Attributes:
         points: (n, 2).
         labels: int64 (n,), or ``None``.
-        names: of the classes 0, 1, ...; the labels themselves where none were given.
+        names: of the classes 0, 1, ...; the labels themselves if no names were given.
         method: ``"pca"``, ``"tsne"`` or ``"umap"``.
-        index: (n,), which of the features the points are.
+        index: (n,), for each point the row of the features it shows.
         explained: of PCA, the share of the variance along each axis.
     """
 
@@ -56,47 +56,51 @@ def feature_map(
     perplexity: float = 30.0,
     neighbours: int = 15,
 ) -> FeatureMap:
-    """Put features on a plane.
+    """Project features to two dimensions.
 
     PCA keeps distances as well as a plane can. t-SNE (van der Maaten & Hinton 2008) and UMAP
-    (McInnes et al. 2018, arXiv:1802.03426) keep neighbours; distances between their clusters mean
-    little. Both see the first 50 principal components.
+    (McInnes et al. 2018, arXiv:1802.03426) keep neighbours; distances between clusters mean
+    little. Both use the first 50 principal components.
 
     Args:
         features: (n, d), 3 examples or more.
         labels: whole numbers (n,).
         method: ``"pca"``, ``"tsne"`` or ``"umap"``.
         names: of the classes.
-        most: examples that are drawn, picked by class where there are more.
+        most: limit on the examples drawn; beyond it they are sampled by class.
         perplexity: of t-SNE, at most a third of the examples.
         neighbours: of UMAP, below the number of examples.
 
     Raises:
-        InputError: a method that is not known, or features that do not fit.
+        InputError: an unknown method, or features that do not fit.
         MissingExtraError: UMAP without the ``maps`` extra.
     """
     if method not in _METHODS:
         raise unknown("map", method, _METHODS)
     if method == "umap":
         require_umap()
-    x, own = _checked(features, labels, names)
-    index = _picked(len(x), own, most, seed)
+    x, own = _check(features, labels, names)
+    index = _pick_examples(len(x), own, most, seed)
     x, own = x[index], None if own is None else own[index]
     if not np.ptp(x, axis=0).any():
-        raise InputError("features", "examples that differ", "one and the same vector for all")
+        raise InputError("features", "examples that differ", "the same vector for all")
     points, explained = _METHODS[method](x, seed, {"perplexity": perplexity, "near": neighbours})
-    given = () if own is None else tuple(map(str, range(int(own.max()) + 1)))
-    told = given if names is None else tuple(map(str, names))
-    return FeatureMap(points, own, told, method, index, explained)
+    default_names = () if own is None else tuple(map(str, range(int(own.max()) + 1)))
+    class_names = default_names if names is None else tuple(map(str, names))
+    return FeatureMap(points, own, class_names, method, index, explained)
 
 
 def require_umap() -> None:
-    """Refuse where umap-learn is not installed. Raises MissingExtraError."""
+    """Check that umap-learn is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
     if importlib.util.find_spec("umap") is None:
         raise MissingExtraError("map umap", "umap-learn", "none", "pip install 'archsmith[maps]'")
 
 
-def _checked(
+def _check(
     features: Tensor, labels: Tensor | None, names: Sequence[str] | None
 ) -> tuple[Floats, NDArray[np.int64] | None]:
     if features.dim() != 2 or len(features) < 3 or features.shape[1] < 2:
@@ -118,7 +122,7 @@ def _checked(
     return x, own
 
 
-def _picked(
+def _pick_examples(
     count: int, labels: NDArray[np.int64] | None, most: int, seed: int
 ) -> NDArray[np.int64]:
     if most < 3:
@@ -132,9 +136,9 @@ def _picked(
 def _pca(x: Floats, seed: int, options: dict[str, Any]) -> tuple[Floats, tuple[float, ...]]:
     from sklearn.decomposition import PCA
 
-    made = PCA(2, random_state=seed)
-    points = made.fit_transform(x)
-    return points, tuple(float(share) for share in made.explained_variance_ratio_)
+    pca = PCA(2, random_state=seed)
+    points = pca.fit_transform(x)
+    return points, tuple(float(share) for share in pca.explained_variance_ratio_)
 
 
 def _narrow(x: Floats, seed: int) -> Floats:
@@ -143,27 +147,27 @@ def _narrow(x: Floats, seed: int) -> Floats:
     wide = min(_WIDE, len(x))
     if x.shape[1] <= wide:
         return x
-    found: Floats = PCA(wide, random_state=seed).fit_transform(x)
-    return found
+    components: Floats = PCA(wide, random_state=seed).fit_transform(x)
+    return components
 
 
 def _tsne(x: Floats, seed: int, options: dict[str, Any]) -> tuple[Floats, tuple[float, ...]]:
     from sklearn.manifold import TSNE
 
     near = min(options["perplexity"], (len(x) - 1) / 3)
-    made = TSNE(2, perplexity=near, init="pca", random_state=seed)
-    return np.asarray(made.fit_transform(_narrow(x, seed)), dtype=np.float64), ()
+    model = TSNE(2, perplexity=near, init="pca", random_state=seed)
+    return np.asarray(model.fit_transform(_narrow(x, seed)), dtype=np.float64), ()
 
 
 def _umap(x: Floats, seed: int, options: dict[str, Any]) -> tuple[Floats, tuple[float, ...]]:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a seed costs its threads
-        umap = import_module("umap")  # it has no types
+        warnings.simplefilter("ignore")  # umap warns that a seed turns off its threads
+        umap = import_module("umap")  # it has no type stubs
         near = max(2, min(options["near"], len(x) - 1))
         # Spectral initialisation needs more examples than a handful.
         init = "spectral" if len(x) > 10 else "random"
-        made = umap.UMAP(n_neighbors=near, init=init, random_state=seed, n_jobs=1)
-        points = made.fit_transform(_narrow(x, seed))
+        model = umap.UMAP(n_neighbors=near, init=init, random_state=seed, n_jobs=1)
+        points = model.fit_transform(_narrow(x, seed))
     return np.asarray(points, dtype=np.float64), ()
 
 

@@ -1,4 +1,4 @@
-"""Normalisation of features: by example, or by what a reference set says of each feature."""
+"""Normalisation of features: by example, or by statistics of a reference set."""
 
 from __future__ import annotations
 
@@ -21,14 +21,18 @@ class Spread(NamedTuple):
 
 
 def check_normalise(name: str | None) -> str | None:
-    """The name itself. Raises UnknownNameError for one that is not known."""
+    """The name itself, checked.
+
+    Raises:
+        UnknownNameError: an unknown name.
+    """
     if name is not None and name not in NORMALISATIONS:
         raise unknown("normalise", name, NORMALISATIONS)
     return name
 
 
 def spread_of(features: Tensor) -> Spread:
-    """The spread of features (n, d); a feature that is constant keeps its scale."""
+    """The spread of features (n, d); a constant feature keeps its scale."""
     wide = features.double()
     mean, std = wide.mean(dim=0), wide.std(dim=0, correction=0)
     std = torch.where(std <= 1e-7 * (1 + mean.abs()), torch.ones_like(std), std)

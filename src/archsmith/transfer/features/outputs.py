@@ -1,4 +1,4 @@
-"""What layers give: one tensor of each kind of output, and which of its axes are which."""
+"""Outputs of layers: one tensor for each kind of output, and the meaning of its axes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
-#: Key that is read of a mapping, as encoders of the hub give it; else its first tensor.
+#: Key that is read from a mapping, as encoders of the hub use it; else its first tensor.
 _HIDDEN = "last_hidden_state"
 
 
@@ -28,9 +28,9 @@ class Axes:
 
 
 def main_tensor(value: object) -> Tensor | None:
-    """The tensor that stands for what a layer gave, ``None`` where there is none.
+    """The main tensor of a layer's output, ``None`` if there is none.
 
-    Of a recurrent layer its outputs, of attention what it mixed, of a mapping its last hidden
+    For a recurrent layer its outputs, for attention the mixed values, for a mapping its last hidden
     state; packed and nested sequences are padded with zeros.
     """
     if isinstance(value, Tensor):
@@ -43,9 +43,9 @@ def main_tensor(value: object) -> Tensor | None:
         value = tuple(value.values())
     if isinstance(value, tuple | list):
         for item in value:
-            found = main_tensor(item)
-            if found is not None:
-                return found
+            tensor = main_tensor(item)
+            if tensor is not None:
+                return tensor
     return None
 
 
@@ -72,9 +72,9 @@ def final_hidden(module: nn.Module, value: Any) -> Tensor | None:
 
 
 def axes_of(two: Tensor, three: Tensor, last: bool) -> Axes | None:
-    """The axes of a layer's tensor, told by what it gave for two and for three examples.
+    """The axes of a layer's tensor, inferred from its shapes for two and for three examples.
 
-    ``None`` where no axis counts the examples: the batch is merged with something else.
+    ``None`` if no axis counts the examples: the batch is merged with something else.
     """
     if two.dim() != three.dim():
         return None
@@ -85,9 +85,9 @@ def axes_of(two: Tensor, three: Tensor, last: bool) -> Axes | None:
 
 
 def channels_last(module: nn.Module) -> bool | None:
-    """Whether sequences of three dimensions that a module gives have their channels last.
+    """Whether three-dimensional sequences that a module outputs have their channels last.
 
-    ``None`` where the module's kind does not tell.
+    ``None`` if the module's kind does not determine it.
     """
     if isinstance(module, _SECOND):
         return False

@@ -1,4 +1,4 @@
-"""Probes: how much of the labels a simple classifier finds in features that stay as they are."""
+"""Probes: how well a simple classifier predicts the labels from fixed features."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Labels = NDArray[np.int64]
 
-#: Inverse strengths of the penalty that a linear probe tries.
+#: Inverse penalty strengths that a linear probe tries.
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 #: Numbers of neighbours that a k-NN probe tries.
 NEIGHBOURS = (1, 3, 5, 10, 20)
-_HELD = 0.2  # share of the examples that such a choice is made on
+_HELD = 0.2  # share of the examples on which such a choice is made
 
 
 @dataclass(frozen=True)
 class ProbeScore:
-    """How a probe did.
+    """The result of a probe.
 
     Attributes:
         probe: its name.
-        accuracy: share of the held examples that it got right.
-        per_class: share of each class that it got right, by label.
-        chosen: what it chose by itself, such as ``C=0.1``; empty where it chooses nothing.
+        accuracy: share of the held-out examples that it classified correctly.
+        per_class: share of each class that it classified correctly, by label.
+        chosen: the setting that it chose, such as ``C=0.1``; empty if it chooses nothing.
     """
 
     probe: str
@@ -48,7 +48,7 @@ class Probe(ABC):
     """A classifier on fixed features: :meth:`fit`, then :meth:`predict` or :meth:`score`.
 
     Args:
-        seed: of the part that is held out to choose by.
+        seed: of the part that is held out to choose settings.
     """
 
     name: ClassVar[str]
@@ -62,8 +62,8 @@ class Probe(ABC):
         """Learn from features (n, d) and whole labels (n,).
 
         Raises:
-            InputError: shapes that do not fit, fewer than two classes, values not finite or all the
-                same.
+            InputError: shapes that do not fit, fewer than two classes, values that are not finite
+                or all the same.
         """
         x, y = _arrays(features, labels)
         if len(np.unique(y)) < 2:
@@ -71,13 +71,17 @@ class Probe(ABC):
         if not np.ptp(x, axis=0).any():
             raise InputError("features", "examples that differ", "all the same")
         with warnings.catch_warnings():
-            # Not converged to the last digit is good enough, and the choice of C sees to it.
+            # An unconverged last digit does no harm, and the choice of C accounts for it.
             warnings.simplefilter("ignore")
-            self._model = self._fitted(x, y)
+            self._model = self._fit_estimator(x, y)
         return self
 
     def predict(self, features: Tensor) -> Tensor:
-        """Labels (n,), int64. Raises InputError before :meth:`fit`, or for another width."""
+        """Labels (n,), int64.
+
+        Raises:
+            InputError: before :meth:`fit`, or features of another width.
+        """
         if self._model is None:
             raise InputError(f"probe {self.name}", "fit before predict", "no fit")
         x, _ = _arrays(features, None)
@@ -87,7 +91,11 @@ class Probe(ABC):
         return torch.from_numpy(np.asarray(self._model.predict(x), dtype=np.int64))
 
     def score(self, features: Tensor, labels: Tensor) -> ProbeScore:
-        """Accuracy on held examples, whose classes must be among those it was fitted on."""
+        """Accuracy on held-out examples, whose classes must be among those it was fitted on.
+
+        Raises:
+            InputError: before :meth:`fit`, or a class that it was not fitted on.
+        """
         _, y = _arrays(features, labels)
         new = sorted(set(y.tolist()) - set(self._classes()))
         if new:
@@ -103,18 +111,18 @@ class Probe(ABC):
         return [int(c) for c in self._model.classes_]
 
     @abstractmethod
-    def _fitted(self, x: Floats, y: Labels) -> Any:
+    def _fit_estimator(self, x: Floats, y: Labels) -> Any:
         """A fitted estimator of scikit-learn."""
 
-    def _best(self, options: Sequence[Any], x: Floats, y: Labels, make: Any) -> Any:
-        """The option that does best on a part that is held out, of equal ones the first."""
+    def _choose(self, options: Sequence[Any], x: Floats, y: Labels, make: Any) -> Any:
+        """The option that does best on a held-out part, the first of equals."""
         from sklearn.model_selection import train_test_split
 
         if len(options) == 1:
             return options[0]
         held = max(len(np.unique(y)), round(_HELD * len(y)))
         if np.unique(y, return_counts=True)[1].min() < 2 or held > len(y) // 2:
-            return options[len(options) // 2]  # too few to hold any out of
+            return options[len(options) // 2]  # too few to hold any out
         one, two, y_one, y_two = train_test_split(
             x, y, test_size=held, stratify=y, random_state=self.seed
         )
@@ -126,7 +134,7 @@ class LinearProbe(Probe):
     """Logistic regression on standardised features (Alain & Bengio 2016, arXiv:1610.01644).
 
     Args:
-        strengths: inverse strengths of the L2 penalty; the best on a held-out fifth is taken and
+        strengths: inverse strengths of the L2 penalty; the best on a held-out fifth is used and
             fitted to all.
     """
 
@@ -136,7 +144,7 @@ class LinearProbe(Probe):
         super().__init__(seed)
         self.strengths = list(strengths)
 
-    def _fitted(self, x: Floats, y: Labels) -> Any:
+    def _fit_estimator(self, x: Floats, y: Labels) -> Any:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
@@ -145,7 +153,7 @@ class LinearProbe(Probe):
             model = LogisticRegression(C=strength, max_iter=500, random_state=self.seed)
             return make_pipeline(StandardScaler(), model)
 
-        best = self._best(self.strengths, x, y, make)
+        best = self._choose(self.strengths, x, y, make)
         self.chosen = f"C={best:g}"
         return make(best, len(x)).fit(x, y)
 
@@ -155,7 +163,7 @@ class CentroidProbe(Probe):
 
     name = "centroid"
 
-    def _fitted(self, x: Floats, y: Labels) -> Any:
+    def _fit_estimator(self, x: Floats, y: Labels) -> Any:
         from sklearn.neighbors import NearestCentroid
 
         return NearestCentroid().fit(x, y)
@@ -165,7 +173,7 @@ class NeighbourProbe(Probe):
     """A vote of the k nearest examples by cosine similarity, weighted by it (k-NN).
 
     Args:
-        neighbours: values of k; the best on a held-out fifth is taken.
+        neighbours: values of k; the best on a held-out fifth is used.
     """
 
     name = "knn"
@@ -174,14 +182,14 @@ class NeighbourProbe(Probe):
         super().__init__(seed)
         self.neighbours = list(neighbours)
 
-    def _fitted(self, x: Floats, y: Labels) -> Any:
+    def _fit_estimator(self, x: Floats, y: Labels) -> Any:
         from sklearn.neighbors import KNeighborsClassifier
 
         def make(k: int, count: int) -> Any:
             near = min(k, count)
             return KNeighborsClassifier(near, metric="cosine", weights="distance")
 
-        best = self._best(self.neighbours, x, y, make)
+        best = self._choose(self.neighbours, x, y, make)
         self.chosen = f"k={min(best, len(x))}"
         return make(best, len(x)).fit(x, y)
 
@@ -199,15 +207,15 @@ def probe(
     *,
     seed: int = 0,
 ) -> list[ProbeScore]:
-    """Fit probes on features and score them on held ones.
+    """Fit probes on features and score them on held-out ones.
 
     Args:
         features: (n, d); ``labels`` whole numbers (n,).
-        held_features: (m, d), which no probe is fitted or chosen on.
+        held_features: (m, d), on which no probe is fitted or chosen.
         kinds: names in :data:`PROBES`.
 
     Raises:
-        InputError: a name that is not known, shapes that do not fit, or held classes that the
+        InputError: an unknown name, shapes that do not fit, or held-out classes that the
             labels do not have.
     """
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""Running a model as it is: batches, hooks, and everything left as it was found."""
+"""Running a model unchanged: batches, hooks, and the restoration of its state."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from ...proxy.layers import device_of, seeded
 
 #: What a model takes: a tensor, a tuple of them by position, or a mapping by keyword.
 Inputs = Any
-#: Raw inputs to what the model takes.
+#: From raw inputs to the model's inputs.
 Prepare = Callable[[Any], Inputs]
 
 
 def as_inputs(given: Any) -> Inputs:
-    """Arrays as tensors. Raises InputError where there is no example, or not one number of them."""
+    """Arrays as tensors.
+
+    Raises:
+        InputError: there is no example, or tensors differ in the number of examples.
+    """
     if isinstance(given, np.ndarray):
         given = torch.from_numpy(np.ascontiguousarray(given))
     inputs = given
@@ -39,27 +43,27 @@ def as_inputs(given: Any) -> Inputs:
 
 
 def batch_of(inputs: Inputs, index: Tensor | slice, prepare: Prepare | None) -> Inputs:
-    """Prepared inputs of some examples; what ``prepare`` gives is checked for their number."""
+    """Prepared inputs of some examples."""
     batch = take(inputs, index)
     if prepare is None:
         return batch
-    # A task prepares in place, and a slice shares memory with what the caller holds.
+    # A task prepares in place, and a slice shares memory with the caller's tensors.
     return prepare(clone(batch))
 
 
 def run(model: nn.Module, inputs: Inputs, device: torch.device) -> Any:
-    """The model's output for prepared inputs; floating-point ones as its weights are."""
+    """The model's output for prepared inputs, cast to the type of its weights if floating-point."""
     own = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
 
-    def brought(tensor: Tensor) -> Tensor:
+    def move_tensor(tensor: Tensor) -> Tensor:
         return tensor.to(device, own if tensor.is_floating_point() else None)
 
-    return call(model, map_tensors(brought, inputs))
+    return call(model, map_tensors(move_tensor, inputs))
 
 
 @contextmanager
 def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """The model in evaluation mode on ``device``, without gradients, with random numbers seeded.
+    """The model in evaluation mode on ``device``, without gradients, with seeded random numbers.
 
     Modes of all modules, the model's device and torch's generators are restored.
     """
@@ -80,7 +84,7 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def hooked(handles: list[RemovableHandle]) -> Iterator[None]:
-    """Hooks that are removed at the end; put them into ``handles``."""
+    """Hooks that are removed at the end; add them to ``handles``."""
     try:
         yield
     finally:

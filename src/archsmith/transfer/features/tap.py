@@ -14,7 +14,7 @@ from .pooling import pooled
 
 
 class Tap:
-    """A hook on one place that pools what comes by while it is there."""
+    """A hook on one place that pools the tensors passing through it while attached."""
 
     def __init__(self, place: Spot, axes: Axes, pool: str) -> None:
         self.place, self.axes, self.pool = place, axes, pool
@@ -33,43 +33,43 @@ class Tap:
         self.mask, self.asked, self.got = mask, asked, None
 
     def take(self, value: Any) -> None:
-        """Keep what a call gave or took; of several calls the last one stays."""
+        """Keep the output or input of a call; of several calls the last one counts."""
         if self.pool == "hidden":
             hidden = final_hidden(self.place.module, value)
             self.got = None if hidden is None else hidden.float()
             return
-        found = main_tensor(value)
-        if found is None:
+        tensor = main_tensor(value)
+        if tensor is None:
             return
         mask = self.mask if self.mask is not None else packed_mask(value)
-        if self.asked and found.dim() != 3:
+        if self.asked and tensor.dim() != 3:
             raise InputError(
                 "mask",
                 "a layer of sequences (n, t, d)",
-                f"{self.place.name!r} with {tuple(found.shape)}",
+                f"{self.place.name!r} with {tuple(tensor.shape)}",
                 "leave the mask out",
             )
-        made = pooled(found, self.axes, self.pool, mask)
-        # What is not pooled is the layer's own memory, which the next layer may write over.
-        self.got = made.clone() if _shared(made, found) else made
+        features = pooled(tensor, self.axes, self.pool, mask)
+        # Unpooled features are the layer's own memory, which the next layer may overwrite.
+        self.got = features.clone() if _share_memory(features, tensor) else features
 
     def taken(self, place: slice) -> Tensor:
-        """The features of a batch; checked."""
-        wanted = place.stop - place.start
-        if self.got is None or len(self.got) != wanted:
+        """The features of a batch, checked."""
+        count = place.stop - place.start
+        if self.got is None or len(self.got) != count:
             got = "no output" if self.got is None else f"{len(self.got)}"
-            raise InputError(f"layer {self.place.name!r}", f"{wanted} examples", got)
-        finite = self.got.isfinite().reshape(wanted, -1).all(dim=1)
+            raise InputError(f"layer {self.place.name!r}", f"{count} examples", got)
+        finite = self.got.isfinite().reshape(count, -1).all(dim=1)
         if not bool(finite.all()):
             first = place.start + int((~finite).nonzero()[0])
             raise InputError(
                 f"features of {self.place.name!r}",
                 "finite numbers",
                 f"NaN or infinity for example {first}",
-                "look at the weights and at that input",
+                "check the weights and that input",
             )
         return self.got
 
 
-def _shared(one: Tensor, other: Tensor) -> bool:
+def _share_memory(one: Tensor, other: Tensor) -> bool:
     return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()

@@ -1,4 +1,4 @@
-"""Classifiers that learn from a few examples, and episodes that measure them."""
+"""Classifiers that learn from a few examples, and episodes that evaluate them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a few-shot learner: a few labelled examples in, a classifier out."""
+"""The interface of a few-shot learner: from a few labelled examples to a classifier."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..._support import weights
 from ..._support.errors import DataError, InputError
 
-#: Written into files of fitted learners; a newer one is refused.
+#: Written into files of fitted learners; newer formats are refused.
 FORMAT = 1
 
 
@@ -33,7 +33,7 @@ class FewShotLearner(nn.Module, ABC):
         dim: D; needed by learners with weights of that size.
 
     Attributes:
-        classes_: after :meth:`fit`, the labels that it saw, sorted.
+        classes_: after :meth:`fit`, the labels that it was given, sorted.
 
     Raises:
         InputError: a setting outside its range.
@@ -41,11 +41,11 @@ class FewShotLearner(nn.Module, ABC):
 
     #: Name on the command line and in results.
     name: ClassVar[str]
-    #: Arguments of the constructor that are kept with what was learned; attributes of that name.
+    #: Arguments of the constructor that are saved with the learner; attributes of the same name.
     settings: ClassVar[tuple[str, ...]] = ()
-    #: Whether it looks at all queries together: an answer then depends on what else is asked.
+    #: Whether it uses all queries together: a prediction then depends on the other queries.
     transductive: ClassVar[bool] = False
-    #: Whether ``embed`` itself is changed by the support, so that embeddings cannot be kept.
+    #: Whether the support changes ``embed`` itself, so that embeddings cannot be reused.
     adapts: ClassVar[bool] = False
     #: Whether ``dim`` must be given.
     sized: ClassVar[bool] = False
@@ -75,75 +75,87 @@ class FewShotLearner(nn.Module, ABC):
         """
 
     def forward(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
-        """As :meth:`compare`, of inputs (E, S, ...) and (E, M, ...) that are embedded first.
+        """Like :meth:`compare`, for inputs (E, S, ...) and (E, M, ...) that are embedded first.
 
-        Support and queries are embedded in one batch, as BatchNorm sees them in training.
+        Support and queries are embedded in one batch, so that BatchNorm sees both in training.
         """
         if self.embed is None or self.adapts:
             return self.compare(support, members, query)
         episodes, shots, asked = len(support), support.shape[1], query.shape[1]
         inputs = torch.cat([support, query], dim=1).flatten(0, 1)
-        features = self._embedded(inputs).reshape(episodes, shots + asked, -1)
+        features = self._embed(inputs).reshape(episodes, shots + asked, -1)
         return self.compare(features[:, :shots], members, features[:, shots:])
 
     def features(self, inputs: Tensor, batch_size: int = 512) -> Tensor:
-        """What :meth:`compare` takes: embeddings (n, D), without gradients, in evaluation mode.
+        """The input of :meth:`compare`: embeddings (n, D), without gradients, in evaluation mode.
 
-        Inputs themselves where there is no ``embed``, or where the learner adapts it.
+        The inputs themselves if there is no ``embed``, or if the learner adapts it.
         """
         if self.embed is None or self.adapts:
             return inputs
         with evaluating(self), torch.no_grad():
-            parts = [self._embedded(part) for part in torch.split(inputs, batch_size)]
+            parts = [self._embed(part) for part in torch.split(inputs, batch_size)]
         return torch.cat(parts)
 
     def taken(self, inputs: Tensor | NDArray[Any]) -> Tensor:
-        """Inputs as a tensor where the learner is; floating-point numbers as what takes them."""
+        """Inputs as a tensor on the learner's device, in the floating-point type of its weights."""
         if isinstance(inputs, np.ndarray):
-            inputs = np.ascontiguousarray(inputs)  # torch knows no negative strides
-        found = torch.as_tensor(inputs, device=self.device)
+            inputs = np.ascontiguousarray(inputs)  # torch does not support negative strides
+        tensor = torch.as_tensor(inputs, device=self.device)
         reader = self if self.embed is None and self.sized else self.embed
         parameters = reader.parameters() if reader is not None else iter(())
         own = next((p.dtype for p in parameters if p.is_floating_point()), None)
-        return found.to(own) if own is not None and found.is_floating_point() else found
+        return tensor.to(own) if own is not None and tensor.is_floating_point() else tensor
 
-    def _embedded(self, inputs: Tensor) -> Tensor:
+    def _embed(self, inputs: Tensor) -> Tensor:
         assert self.embed is not None
-        found = self.embed(inputs)
-        if not isinstance(found, Tensor) or found.ndim < 2 or len(found) != len(inputs):
-            got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        embeddings = self.embed(inputs)
+        if (
+            not isinstance(embeddings, Tensor)
+            or embeddings.ndim < 2
+            or len(embeddings) != len(inputs)
+        ):
+            got = (
+                tuple(embeddings.shape)
+                if isinstance(embeddings, Tensor)
+                else type(embeddings).__name__
+            )
             raise InputError(f"{self.name} embed", "a tensor (n, features)", str(got))
-        return found.flatten(1)
+        return embeddings.flatten(1)
 
     def fit(self, support: Tensor | NDArray[Any], labels: Sequence[Any] | Tensor) -> Self:
-        """Learn classes from inputs (n, ...) and their labels (n,), whole numbers or texts.
+        """Learn classes from inputs (n, ...) and their labels (n,), whole numbers or strings.
 
-        What an earlier call learned is forgotten.
+        A call replaces what earlier ones learned.
 
         Raises:
-            DataError: not one label for each example, a single class, values that are not finite.
+            DataError: not one label per example, a single class, values that are not finite.
         """
         inputs = self.taken(support)
-        found, codes = _coded(labels)
+        classes, codes = _encode_labels(labels)
         if len(codes) != len(inputs) or inputs.ndim < 2:
             got = f"{len(codes)} for inputs of shape {tuple(inputs.shape)}"
             raise DataError("support labels", "one for each example", got)
-        if len(found) < 2:
+        if len(classes) < 2:
             raise DataError(
                 "support",
                 "examples of two classes or more",
-                f"only {found[0]!r}" if found else "none",
+                f"only {classes[0]!r}" if classes else "none",
                 "give an example of another class",
             )
         features = self.checked(self.features(inputs), "support")
-        members = F.one_hot(torch.from_numpy(codes), len(found)).to(features)
+        members = F.one_hot(torch.from_numpy(codes), len(classes)).to(features)
         self.check(features, members)
-        self.classes_, self._support, self._members = found, features, members
+        self.classes_, self._support, self._members = classes, features, members
         self._shape = tuple(inputs.shape[1:])
         return self
 
     def check(self, features: Tensor, members: Tensor) -> None:
-        """Raises InputError where the learner cannot learn from (S, D) and (S, N)."""
+        """Refuse support (S, D) with classes (S, N) that the learner cannot learn from.
+
+        Raises:
+            InputError: it cannot.
+        """
 
     def logits(self, query: Tensor | NDArray[Any]) -> Tensor:
         """Scores (n, classes) of inputs (n, ...) in the order of ``classes_``.
@@ -172,7 +184,7 @@ class FewShotLearner(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where its tensors are; the CPU where it has none."""
+        """The device of its tensors; the CPU if it has none."""
         for tensor in (*self.parameters(), *self.buffers()):
             return tensor.device
         return torch.device("cpu") if self._support is None else self._support.device
@@ -180,7 +192,7 @@ class FewShotLearner(nn.Module, ABC):
     def save(self, path: str | Path) -> None:
         """Write what :meth:`fit` learned, and the learner's own weights, as safetensors.
 
-        ``embed`` is not written: whoever loads the file brings it.
+        ``embed`` is not written: it has to be passed to :meth:`load`.
 
         Raises:
             InputError: before :meth:`fit`.
@@ -222,7 +234,7 @@ class FewShotLearner(nn.Module, ABC):
                 raise ValueError(f"classes of shape {tuple(learner._members.shape)}")
             own = {k.removeprefix("own."): v for k, v in tensors.items()}
             for name, _ in list(learner.named_buffers(recurse=False)):
-                # Its size may be known from the file alone.
+                # Its size may be known only from the file.
                 setattr(learner, name, torch.empty_like(own[name]))
             missing, unexpected = learner.load_state_dict(own, strict=False)
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -235,18 +247,22 @@ class FewShotLearner(nn.Module, ABC):
         return learner.eval()
 
     def demand(self, setting: str, holds: bool, expected: str, got: object) -> None:
-        """Raises InputError where a setting is outside its range."""
+        """Check a setting.
+
+        Raises:
+            InputError: it is outside its range.
+        """
         if not holds:
             raise InputError(f"{self.name} {setting}", expected, repr(got))
 
     def checked(self, features: Tensor, what: str) -> Tensor:
-        """Features as floating-point numbers; refuses another shape, and NaN or infinity."""
+        """Features as floating-point numbers; refuses other shapes, and NaN or infinity."""
         if not features.is_floating_point():
             features = features.float()
         flat = features.ndim == 2 or (self.adapts and features.ndim > 2)
         if not flat or (self.dim not in (None, features.shape[-1]) and not self.adapts):
             expected = "examples (n, features)" if self.dim is None else f"(n, {self.dim})"
-            hint = "give an embedding, or flatten them" if features.ndim > 2 else ""
+            hint = "pass an embedding, or flatten them" if features.ndim > 2 else ""
             raise DataError(what, expected, str(tuple(features.shape)), hint)
         if not torch.isfinite(features).all():
             row = int((~torch.isfinite(features).flatten(1).all(dim=1)).nonzero()[0])
@@ -256,23 +272,23 @@ class FewShotLearner(nn.Module, ABC):
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """A module in evaluation mode for a while; each of its modules is then as it was."""
-    modes = [(each, each.training) for each in module.modules()]
+    """A module in evaluation mode inside; afterwards the mode of each submodule is restored."""
+    modes = [(submodule, submodule.training) for submodule in module.modules()]
     module.eval()
     try:
         yield
     finally:
-        for each, mode in modes:
-            each.training = mode
+        for submodule, mode in modes:
+            submodule.training = mode
 
 
-def _coded(labels: Sequence[Any] | Tensor) -> tuple[list[Any], NDArray[np.int64]]:
-    """Labels that occur as JSON values, sorted, and the place of each example's among them."""
+def _encode_labels(labels: Sequence[Any] | Tensor) -> tuple[list[Any], NDArray[np.int64]]:
+    """Distinct labels as JSON values, sorted, and the position of each example's among them."""
     array = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
     if array.dtype == object and all(isinstance(label, str) for label in array.flat):
         array = array.astype(str)  # a column of a table
     if array.ndim != 1 or array.dtype.kind not in "iuUb":
         got = f"{array.dtype} of shape {array.shape}"
-        raise DataError("support labels", "whole numbers or texts, one for each example", got)
-    found, codes = np.unique(array, return_inverse=True)
-    return found.tolist(), codes.reshape(-1).astype(np.int64)
+        raise DataError("support labels", "whole numbers or strings, one for each example", got)
+    classes, codes = np.unique(array, return_inverse=True)
+    return classes.tolist(), codes.reshape(-1).astype(np.int64)

@@ -19,7 +19,7 @@ class Prototypical(FewShotLearner):
 
     Args:
         metric: ``"euclidean"`` (squared, as in the paper) or ``"cosine"``.
-        scale: what similarities are multiplied by.
+        scale: factor of the similarities.
     """
 
     name = "prototypical"
@@ -46,10 +46,10 @@ class SimpleShot(FewShotLearner):
     """Nearest mean of transformed features (Wang et al. 2019, arXiv:1911.04623).
 
     Args:
-        transform: ``"un"`` takes features as they are, ``"l2n"`` scales each to length 1,
+        transform: ``"un"`` uses features unchanged, ``"l2n"`` scales each to length 1,
             ``"cl2n"`` subtracts ``base_mean`` first.
         base_mean: (D,) mean feature of the classes that the embedding was trained on.
-        scale: what negative squared distances are multiplied by.
+        scale: factor of the negative squared distances.
     """
 
     name = "simpleshot"
@@ -94,7 +94,7 @@ def transformed(features: Tensor, transform: str, base_mean: Tensor | None = Non
                 "none"
                 if base_mean is None or not base_mean.numel()
                 else f"shape {tuple(base_mean.shape)}",
-                "give the mean feature of the training classes, or take transform='l2n'",
+                "pass the mean feature of the training classes, or use transform='l2n'",
             )
         features = features - base_mean
     return features if transform == "un" else F.normalize(features, dim=-1)

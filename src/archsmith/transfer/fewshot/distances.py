@@ -1,4 +1,4 @@
-"""How embeddings are compared, and what is known of classes, for many episodes at once."""
+"""Comparisons of embeddings, and statistics of classes, for many episodes at once."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def class_logsumexp(values: Tensor, members: Tensor) -> Tensor:
     """Log of the sum of exponentials over each class, (E, M, N), of (E, M, S) and (E, S, N)."""
     highest = class_maxima(values, members).detach()
     code = members.argmax(dim=-1)[:, None].expand_as(values)
-    # Each class by its own largest value, or a far class would be the logarithm of zero.
+    # Scaled by each class's own largest value; otherwise a far class would be the log of zero.
     return torch.log(torch.exp(values - highest.gather(2, code)) @ members) + highest
 
 
 def within_span(support: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
-    """The same points by orthonormal coordinates of the space that the support spans.
+    """The same points in orthonormal coordinates of the space that the support spans.
 
-    Products with vectors of that space stay what they are, and it has no more than S dimensions:
+    Products with vectors of that space do not change, and it has at most S dimensions:
     (E, S, min(S, D)) and (E, M, min(S, D)) of (E, S, D) and (E, M, D).
     """
     if support.shape[-1] <= support.shape[1]:

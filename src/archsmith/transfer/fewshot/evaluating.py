@@ -20,7 +20,7 @@ from .base import FewShotLearner, evaluating
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-#: Numbers that episodes hold at a time: enough to keep a core busy, and within its caches.
+#: Numbers that episodes hold at a time: enough to keep a core busy, but within its caches.
 _ROOM = 2**21
 
 
@@ -30,11 +30,11 @@ class EpisodeResult:
 
     Attributes:
         learner: its name.
-        seed: of the episodes; ``None`` where they were given.
+        seed: of the episodes; ``None`` if they were given.
         accuracy: mean over episodes, in [0, 1].
         interval: half the width of its 95 % confidence interval, 1.96 s / sqrt(episodes).
         accuracies: of each episode.
-        seconds: all of it; ``embedding_seconds`` of them went into embeddings.
+        seconds: total time; ``embedding_seconds`` of them went into embeddings.
     """
 
     learner: str
@@ -98,12 +98,12 @@ def evaluate_episodes(
         inputs, labels: (n, ...) and (n,).
         groups, names: as in :class:`~archsmith.data.episodes.Episodes`.
         drawn: episodes to use instead of drawing them: support (E, N, K) and query (E, N, Q)
-            indices, as ``Episodes.draw`` and ``one_drawer_each`` give them.
-        device: where to compute, and where the learner is left; ``None``: where it is.
+            indices, as returned by ``Episodes.draw`` and ``one_drawer_each``.
+        device: where to compute, and where the learner is left; ``None``: its current device.
 
     Raises:
-        InputError, DataError: as :class:`~archsmith.data.episodes.Episodes`; not one label for
-            each example; values that are not finite.
+        InputError, DataError: as :class:`~archsmith.data.episodes.Episodes`; not one label per
+            example; values that are not finite.
     """
     began = time.perf_counter()
     if len(inputs) != np.asarray(labels).shape[0]:
@@ -117,7 +117,7 @@ def evaluate_episodes(
     if device is not None:
         learner.to(device)
     on = learner.device
-    # Only what is asked about is embedded.
+    # Only the examples that occur in an episode are embedded.
     used, places = np.unique(np.concatenate([d.reshape(-1) for d in drawn]), return_inverse=True)
     chosen = learner.taken(inputs[used])
     features = learner.checked(learner.features(chosen), "inputs")
@@ -146,13 +146,13 @@ def evaluate_episodes(
 def _accuracies(
     learner: FewShotLearner, features: Tensor, support: Tensor, query: Tensor
 ) -> Tensor:
-    """Share of right answers (E,) of episodes with indices (E, N, K) and (E, N, Q)."""
+    """Share of correct predictions (E,) in episodes with indices (E, N, K) and (E, N, Q)."""
     ways, shots, queries = support.shape[1], support.shape[2], query.shape[2]
     one_hot = F.one_hot(torch.arange(ways, device=features.device), ways).to(features)
     members = one_hot.repeat_interleave(shots, dim=0)
     target = torch.arange(ways, device=features.device).repeat_interleave(queries)
     size = (len(target) + len(members)) * features[0].numel() + len(target) * len(members)
-    found = []
+    accuracies = []
     with evaluating(learner):
         for some, asked in zip(*(torch.split(i, max(1, _ROOM // size)) for i in (support, query))):
             logits = learner.compare(
@@ -160,5 +160,5 @@ def _accuracies(
                 members.expand(len(some), -1, -1),
                 features[asked.flatten(1)],
             )
-            found.append((logits.argmax(dim=-1) == target).float().mean(dim=1))
-    return torch.cat(found)
+            accuracies.append((logits.argmax(dim=-1) == target).float().mean(dim=1))
+    return torch.cat(accuracies)

@@ -18,7 +18,7 @@ class Ridge(FewShotLearner):
 
     Args:
         strength: of the penalty on squared weights.
-        scale: what predictions are multiplied by to be logits.
+        scale: factor that turns predictions into logits.
     """
 
     name = "ridge"
@@ -49,7 +49,7 @@ class Ridge(FewShotLearner):
 
 
 class FineTuning(FewShotLearner):
-    """A linear layer trained on the support to the end: logistic regression.
+    """A linear layer trained on the support until convergence: logistic regression.
 
     It minimises cross entropy summed over the support plus ``|W|^2 / (2 C)``, without a penalty on
     the bias, as scikit-learn's ``LogisticRegression`` does. The curvature is bounded once (Böhning
@@ -83,7 +83,7 @@ class FineTuning(FewShotLearner):
         inputs, asked = within_span(support - middle, query - middle)
         inputs, asked = F.pad(inputs, (0, 1), value=1.0), F.pad(asked, (0, 1), value=1.0)
         penalty = inputs.new_full(inputs.shape[-1:], 1 / self.inverse_strength)
-        # Next to nothing on the bias: logits that all grow alike change no probability.
+        # Almost none on the bias: adding the same number to all logits changes no probability.
         penalty[-1] = 1e-6
         curvature = 0.5 * inputs.mT @ inputs + torch.diag(penalty)
         inverse = torch.linalg.inv(curvature)
@@ -108,7 +108,7 @@ class BaselinePlusPlus(FewShotLearner):
     momentum 0.9 on the mean cross entropy.
 
     Args:
-        scale: what cosines are multiplied by.
+        scale: factor of the cosines.
         steps, lr: of the descent.
     """
 
@@ -131,7 +131,7 @@ class BaselinePlusPlus(FewShotLearner):
         self.scale, self.steps, self.lr = scale, steps, lr
 
     def compare(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
-        # Descent never leaves the span of the support, so its coordinates are enough.
+        # Descent never leaves the span of the support, so its coordinates suffice.
         inputs, asked = within_span(F.normalize(support, dim=-1), F.normalize(query, dim=-1))
         weights = F.normalize(class_means(inputs, members), dim=-1)
         speed = torch.zeros_like(weights)
@@ -139,7 +139,7 @@ class BaselinePlusPlus(FewShotLearner):
             cosines = inputs @ weights.mT
             wrong = (self.scale * cosines).softmax(dim=-1) - members
             slope = self.scale / inputs.shape[1] * (wrong.mT @ inputs)
-            # Of a unit vector only what is across it can change.
+            # Only the component perpendicular to a unit vector can change it.
             slope = slope - (slope * weights).sum(dim=-1, keepdim=True) * weights
             speed = 0.9 * speed + slope
             weights = F.normalize(weights - self.lr * speed, dim=-1)

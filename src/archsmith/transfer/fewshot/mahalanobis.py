@@ -1,4 +1,4 @@
-"""Classes as clouds: each has a centre and a shape."""
+"""Classes as distributions: each has a centre and a covariance."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mahalanobis(FewShotLearner):
 
     def compare(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
         middle = support.mean(dim=1, keepdim=True)
-        # Off the span of the support all classes are alike, and as far.
+        # Off the span of the support all classes are equally far.
         inputs, asked = within_span(support - middle, query - middle)
         means, counts = class_means(inputs, members), members.sum(dim=1)
         within = inputs[:, None] - means[:, :, None]

@@ -1,4 +1,4 @@
-"""Learners that take gradient steps on the support: MAML and its kin."""
+"""Learners that take gradient steps on the support: MAML and its variants."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class MAML(FewShotLearner):
     """Model-agnostic meta-learning (Finn et al. 2017, arXiv:1703.03400).
 
     ``embed`` is a whole classifier: inputs (n, ...) to at least as many logits as an episode has
-    ways. For each episode its weights take ``steps`` gradient steps on the support; training goes
-    through those steps, second derivatives included.
+    ways. For each episode its weights take ``steps`` gradient steps on the support; training
+    differentiates through those steps, including second derivatives.
 
-    BatchNorm takes statistics of the batch in training, and those kept from training afterwards,
-    so that a prediction does not depend on what else is asked. They are not learned
-    by the inner steps. Where both differ much, GroupNorm does better.
+    BatchNorm uses the statistics of the batch in training, and the running ones afterwards, so
+    that a prediction does not depend on the other queries. The inner steps do not change the
+    running statistics. If both differ much, GroupNorm does better.
 
     Args:
         embed: the classifier.
@@ -33,7 +33,7 @@ class MAML(FewShotLearner):
     name = "maml"
     settings = ("lr", "steps")
     adapts = True
-    #: Whether the inner gradient is taken as constant in training.
+    #: Whether the inner gradient is treated as constant in training.
     first_order: ClassVar[bool] = False
 
     def __init__(
@@ -45,7 +45,7 @@ class MAML(FewShotLearner):
         steps: int = 5,
     ) -> None:
         super().__init__(embed, dim=dim)
-        hint = "give a classifier whose outputs are as many as the ways, or more"
+        hint = "pass a classifier with at least as many outputs as there are ways"
         if embed is None:
             raise InputError(f"{self.name} embed", "a model to adapt", "None", hint)
         self.demand("lr", lr > 0, "a number above 0", lr)
@@ -93,10 +93,10 @@ class MAML(FewShotLearner):
         return fast
 
     def _run(self, fast: dict[str, Tensor], inputs: Tensor, ways: int, *, keep: bool) -> Tensor:
-        """Logits (n, ways) by changed parameters.
+        """Logits (n, ways) with changed parameters.
 
         Args:
-            keep: whether BatchNorm's statistics may learn of the inputs.
+            keep: whether BatchNorm's statistics may be updated by the inputs.
         """
         assert self.embed is not None
         buffers = {} if keep else {name: b.clone() for name, b in self.embed.named_buffers()}
@@ -106,7 +106,7 @@ class MAML(FewShotLearner):
                 f"{self.name} embed",
                 f"logits (n, {ways}) or more of them",
                 f"outputs of shape {tuple(outputs.shape)}",
-                "take fewer ways, or a larger head",
+                "use fewer ways, or a larger head",
             )
         return outputs[:, :ways]
 
@@ -120,8 +120,8 @@ class FirstOrderMAML(MAML):
 
 
 class ANIL(MAML):
-    """Almost no inner loop (Raghu et al. 2020, arXiv:1909.09157): inner steps change the last layer
-    alone."""
+    """Almost no inner loop (Raghu et al. 2020, arXiv:1909.09157): inner steps change only the last
+    layer."""
 
     name = "anil"
 

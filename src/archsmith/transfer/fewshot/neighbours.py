@@ -13,7 +13,7 @@ class NearestNeighbour(FewShotLearner):
 
     Args:
         metric: ``"euclidean"`` or ``"cosine"``.
-        scale: what similarities are multiplied by.
+        scale: factor of the similarities.
     """
 
     name = "nearest-neighbour"
@@ -39,11 +39,11 @@ class NearestNeighbour(FewShotLearner):
 class Matching(FewShotLearner):
     """Matching networks (Vinyals et al. 2016, arXiv:1606.04080): attention over the support.
 
-    A query's probability of a class is the attention, a softmax of cosines, that falls on the
-    class. Without full-context embeddings.
+    A query's probability of a class is the attention, a softmax of cosines, on the examples of
+    that class. Without full-context embeddings.
 
     Args:
-        scale: what cosines are multiplied by before the softmax; the paper has 1.
+        scale: factor of the cosines before the softmax; the paper has 1.
     """
 
     name = "matching"
@@ -58,5 +58,5 @@ class Matching(FewShotLearner):
 
     def compare(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
         attention = self.scale * similarity("cosine", query, support)
-        # What the softmax divides by is the same for all classes.
+        # The softmax's denominator is the same for all classes.
         return class_logsumexp(attention, members)

@@ -1,4 +1,4 @@
-"""Learners that are trained to say how alike two embeddings are."""
+"""Learners that are trained to score the similarity of two embeddings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .distances import class_means
 
 
 class Siamese(FewShotLearner):
-    """A Siamese network's verdict on pairs: a weighted sum of |difference| (Koch et al. 2015).
+    """A Siamese network's score of pairs: a weighted sum of |difference| (Koch et al. 2015).
 
     The score of a class is the mean over its examples. Koch trains on pairs; here scores of all
     classes are trained together, by cross entropy.
@@ -33,7 +33,7 @@ class Siamese(FewShotLearner):
     def pairs(self, query: Tensor, support: Tensor) -> Tensor:
         """Scores (E, M, S) of (E, M, D) and (E, S, D)."""
         scores = query.new_zeros(())
-        # Weights of one sign go into the features, so that no (M, S, D) values are kept.
+        # Weights of one sign are multiplied into the features, so that no (M, S, D) is stored.
         for sign in (1, -1):
             weight = F.relu(sign * self.weight)
             if bool((weight > 0).any()):
@@ -45,7 +45,7 @@ class Siamese(FewShotLearner):
 
 
 class Relation(FewShotLearner):
-    """Relation networks (Sung et al. 2018, arXiv:1711.06025): a small network judges pairs.
+    """Relation networks (Sung et al. 2018, arXiv:1711.06025): a small network scores pairs.
 
     A pair is a query and the mean of a class. The paper's module is convolutional and regresses
     to 0 and 1; this one takes embeddings as vectors, and its scores are logits.
@@ -73,7 +73,7 @@ class Relation(FewShotLearner):
         )
 
     def compare(self, support: Tensor, members: Tensor, query: Tensor) -> Tensor:
-        # A linear layer of a concatenation is the sum of a linear layer of each part.
+        # A linear layer on a concatenation is the sum of linear layers on its parts.
         means = self.of_class(class_means(support, members))
         pairs: Tensor = self.of_query(query)[:, :, None] + means[:, None]
         scores: Tensor = self.judge(pairs)

@@ -16,11 +16,11 @@ class LabelPropagation(FewShotLearner):
 
     Examples are joined with their nearest neighbours by ``exp(-d^2 / (2 w))``, where w is
     ``width`` times the mean squared distance to those neighbours. With the graph's normalised
-    adjacency A, labels become ``(I - alpha A)^-1 Y``. All queries are looked at together.
+    adjacency A, labels become ``(I - alpha A)^-1 Y``. All queries are used together.
 
     Args:
         alpha: how far labels spread, in (0, 1).
-        neighbours: of each example that it is joined with; ``None``: one less than a class has in
+        neighbours: number that each example is joined with; ``None``: one less than a class has in
             support and queries on average, between 1 and 10.
         width: of the kernel.
     """
@@ -49,20 +49,20 @@ class LabelPropagation(FewShotLearner):
         start = F.pad(members, (0, 0, 0, query.shape[1]))
         eye = torch.eye(adjacency.shape[-1], device=support.device, dtype=support.dtype)
         spread: Tensor = torch.linalg.solve(eye - self.alpha * adjacency, start)
-        # A query that nothing reaches is of no class: all logits equal.
+        # A query that no label reaches belongs to no class: all logits are equal.
         reached = spread[:, support.shape[1] :].clamp_min(torch.finfo(spread.dtype).tiny)
         return reached.log()
 
     def graph(self, points: Tensor, ways: int) -> Tensor:
-        """Normalised adjacency (E, V, V) of points (E, V, D) of so many classes."""
+        """Normalised adjacency (E, V, V) of points (E, V, D) from this many classes."""
         count = points.shape[1]
         near = self.neighbours or min(10, max(1, count // ways - 1))
-        apart = torch.eye(count, device=points.device, dtype=torch.bool)
+        diagonal = torch.eye(count, device=points.device, dtype=torch.bool)
         distances = squared(points, points)
-        others = distances.masked_fill(apart, torch.inf)
+        others = distances.masked_fill(diagonal, torch.inf)
         nearest = others.topk(min(near, count - 1), dim=-1, largest=False)
         width = nearest.values.mean(dim=(1, 2), keepdim=True).clamp_min(1e-12) * self.width
-        joined = torch.zeros_like(apart).expand_as(distances).scatter(2, nearest.indices, True)
+        joined = torch.zeros_like(diagonal).expand_as(distances).scatter(2, nearest.indices, True)
         kernel = torch.exp(-distances / (2 * width)) * (joined | joined.mT)
         degree = kernel.sum(dim=-1).clamp_min(torch.finfo(kernel.dtype).tiny).rsqrt()
         return degree[..., None] * kernel * degree[:, None]

@@ -1,4 +1,4 @@
-"""Learners of a few examples by name."""
+"""Few-shot learners by name."""
 
 from __future__ import annotations
 

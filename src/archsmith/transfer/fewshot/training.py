@@ -40,17 +40,17 @@ def train_episodes(
 ) -> list[float]:
     """Train a learner and its embedding in place, by cross entropy of the queries (AdamW).
 
-    The learner ends on ``device``, in the mode that it came in. The same seed gives the same
-    weights on a CPU with the same number of threads; global random state is left as it was.
+    The learner ends on ``device``, in the mode it started in. The same seed gives the same
+    weights on a CPU with the same number of threads; global random state is left unchanged.
 
     Args:
         inputs: (n, ...) what ``episodes`` draws from, index for index.
         steps: weight updates; ``batch`` episodes each.
-        schedule: cosine to zero, half as much after each fifth of the steps, or constant.
+        schedule: cosine to zero, halved after each fifth of the steps, or constant.
         clip: largest norm of the gradient; 0 turns clipping off.
         augment: random changes of a batch of inputs.
-        on_step: called with ``step`` (from 1), ``loss``, ``accuracy`` and ``lr``; what it raises
-            ends the training.
+        on_step: called with ``step`` (from 1), ``loss``, ``accuracy`` and ``lr``; an exception
+            from it ends the training.
 
     Returns:
         The loss of each step.
@@ -61,7 +61,7 @@ def train_episodes(
     """
     trained = [p for p in learner.parameters() if p.requires_grad]
     if not trained:
-        hint = "give it an embedding whose parameters are trained"
+        hint = "pass an embedding with trainable parameters"
         raise InputError(learner.name, "something to train", "no trainable parameter", hint)
     rules = {
         "steps": steps >= 1,
@@ -96,12 +96,12 @@ def train_episodes(
                 optimizer.step()
                 losses.append(float(loss.detach()))
                 if not math.isfinite(losses[-1]):
-                    hint = "take a lower learning rate"
+                    hint = "use a lower learning rate"
                     got = f"{losses[-1]} in step {step + 1}"
                     raise WorkError("training on episodes", "a finite loss", got, hint)
                 if on_step is not None:
-                    told = {"loss": losses[-1], "accuracy": float(accuracy)}
-                    on_step({"step": step + 1, **told, "lr": optimizer.param_groups[0]["lr"]})
+                    metrics = {"loss": losses[-1], "accuracy": float(accuracy)}
+                    on_step({"step": step + 1, **metrics, "lr": optimizer.param_groups[0]["lr"]})
     finally:
         learner.train(mode)
     return losses

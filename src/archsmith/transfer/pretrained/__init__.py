@@ -1,4 +1,4 @@
-"""Weights from elsewhere: files, packages, hubs, and what of them fits a model."""
+"""Pretrained weights: from files, packages and hubs, and matching them to a model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from ..._support.registry import Registry, load
 from .base import Backbone, ImageInput
 
-#: Backbones by name; each is a function that gives a :class:`Backbone`. Plug-ins register in the
+#: Backbones by name; each is a function that returns a :class:`Backbone`. Plug-ins register in the
 #: entry-point group ``archsmith.backbones``.
 backbones = Registry(
     "backbone",
@@ -21,7 +21,7 @@ backbones = Registry(
 )
 
 
-#: Beginnings of names that lead elsewhere.
+#: Prefixes of names that are looked up outside the registry.
 _ELSEWHERE = {
     "timm:": "archsmith.transfer.pretrained.elsewhere:timm_backbone",
     "hub:": "archsmith.transfer.pretrained.elsewhere:hub_backbone",
@@ -29,23 +29,27 @@ _ELSEWHERE = {
 
 
 def backbone(name: str, **options: Any) -> Backbone:
-    """A network with weights from elsewhere, by name.
+    """A network with pretrained weights, by name.
 
     Args:
-        name: of :data:`backbones`, or ``timm:NAME``, or ``hub:OWNER/NAME``.
-        options: of the function behind it.
+        name: one of :data:`backbones`, or ``timm:NAME``, or ``hub:OWNER/NAME``.
+        options: keyword arguments of the function registered for it.
 
     Raises:
-        UnknownNameError: with the nearest name.
+        UnknownNameError: an unknown name, with the nearest one.
         MissingExtraError: its extra is not installed.
-        InputError: weights cannot be had.
+        InputError: the weights cannot be obtained.
+
+    Example:
+        >>> network = backbone("efficientnet-lite0")
+        >>> features = network.embed(images)       # uint8 (n, 3, h, w) to float32 (n, 1280)
     """
     for beginning, place in _ELSEWHERE.items():
         if name.startswith(beginning):
-            found: Backbone = load(place)(name.removeprefix(beginning), **options)
-            return found
-    made: Backbone = backbones.get(name)(**options)
-    return made
+            loaded: Backbone = load(place)(name.removeprefix(beginning), **options)
+            return loaded
+    registered: Backbone = backbones.get(name)(**options)
+    return registered
 
 
 __all__ = ["Backbone", "ImageInput", "backbone", "backbones"]

@@ -1,4 +1,4 @@
-"""What every pretrained backbone gives: a module, the width of its embeddings, its inputs."""
+"""The common form of pretrained backbones: a module, the width of its embeddings, its inputs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..._support.errors import InputError, MissingExtraError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: Mean and spread of ImageNet's channels, of values in [0, 1].
+#: Mean and standard deviation of ImageNet's channels, for values in [0, 1].
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class ImageInput:
-    """From images of any size to what a network was trained on.
+    """Converts images of any size to the inputs a network was trained on.
 
     Attributes:
         size: height and width in pixels; ``None`` keeps those of the images.
-        mean, std: of each channel, of values in [0, 1]; their number is that of the channels.
+        mean, std: of each channel, for values in [0, 1]; there is one for each channel.
 
     Raises:
         InputError: the images are not uint8 (n, channels, height, width), or have a number of
@@ -38,12 +38,12 @@ class ImageInput:
 
     @property
     def channels(self) -> int:
-        """Of the images that the network takes."""
+        """Number of channels of the images that the network takes."""
         return len(self.mean)
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> ImageInput:
-        """What a network that was trained on this data takes; ``facts`` are those of the data."""
+        """The input of a network that was trained on this data; ``facts`` are those of the data."""
         return cls((facts["height"], facts["width"]), tuple(facts["mean"]), tuple(facts["std"]))
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -52,11 +52,11 @@ class ImageInput:
         return self.normalise(images.float())
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """As a call, of values from 0 to 255 that are float32 already; it can be traced."""
+        """Like a call, for values from 0 to 255 that are float32 already; it can be traced."""
         if pixels.shape[1] < self.channels:
             pixels = pixels.expand(-1, self.channels, -1, -1)
         if self.size is not None and tuple(pixels.shape[2:]) != self.size:
-            # Antialiasing matters where images shrink; a cubic may leave the range of bytes.
+            # Antialiasing matters if images shrink; cubic values may leave the range of bytes.
             pixels = F.interpolate(
                 pixels, self.size, mode="bicubic", align_corners=False, antialias=True
             ).clamp(0, 255)
@@ -81,15 +81,15 @@ class ImageInput:
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network with weights from elsewhere.
+    """A network with pretrained weights.
 
     Attributes:
         name: what :func:`backbone` was called with.
-        model: gives embeddings (n, dim); in evaluation mode.
+        model: returns embeddings (n, dim); in evaluation mode.
         dim: width of the embeddings.
         prepare: from raw inputs (uint8 images, or texts) to what the model takes.
         kind: of the raw inputs.
-        head: from embeddings to the logits of its own classes, where it has one.
+        head: from embeddings to the logits of its own classes, if it has one.
     """
 
     name: str
@@ -99,30 +99,30 @@ class Backbone:
     kind: Literal["images", "texts"] = "images"
     head: nn.Module | None = None
 
-    @torch.no_grad()  # not inference mode: a head may be trained on what it gives
+    @torch.no_grad()  # not inference mode: a head may be trained on the embeddings
     def embed(self, inputs: Any, batch_size: int = 64, device: str = "cpu") -> Tensor:
         """Embeddings (n, dim), float32 on the CPU, of raw inputs, in evaluation mode.
 
         Args:
             inputs: uint8 images (n, channels, height, width), or a sequence of texts.
-            batch_size: inputs a pass.
+            batch_size: inputs per pass.
             device: where the passes run; the model stays there.
         """
         mode = self.model.training
         self.model.to(device).eval()
-        found = [
+        parts = [
             self.model(self.prepare(inputs[at : at + batch_size]).to(device)).float().cpu()
             for at in range(0, len(inputs), batch_size)
         ]
         self.model.train(mode)
-        return torch.cat(found) if found else torch.empty(0, self.dim)
+        return torch.cat(parts) if parts else torch.empty(0, self.dim)
 
 
 def require(module: str, extra: str, where: str, package: str | None = None) -> Any:
     """Import an optional module.
 
     Args:
-        package: its name in the package index, where that differs.
+        package: its name in the package index, if that differs.
 
     Raises:
         MissingExtraError: it is not installed; with the command that installs it.
@@ -142,7 +142,7 @@ def texts_of(texts: Sequence[str]) -> list[str]:
     """The texts as a list.
 
     Raises:
-        InputError: a single text, or something else than texts.
+        InputError: a single text, or something other than texts.
     """
     if isinstance(texts, str):
         raise InputError("texts", "a list of texts", "one text", "wrap it: [text]")

@@ -24,7 +24,7 @@ _STAGES = (
     (3, 1, 6, 320, 1),
 )
 _STEM, _TOP, _CLASSES, _EPS = 32, 1280, 1000, 1e-3
-#: The converted weights are of a network that took (byte - 127) / 128.
+#: The converted weights are from a network that took (byte - 127) / 128.
 _MEAN, _STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
@@ -65,7 +65,7 @@ class SameConv2d(nn.Conv2d):
 
 
 class InvertedResidual(nn.Module):
-    """Wider, through a depthwise convolution, and back; with a shortcut where shapes allow it."""
+    """Expansion, a depthwise convolution and projection; with a shortcut if shapes allow it."""
 
     def __init__(self, inside: int, outside: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -83,18 +83,18 @@ class InvertedResidual(nn.Module):
 
 
 def efficientnet_lite(width: float = 1.0, depth: float = 1.0) -> nn.Sequential:
-    """Images (n, 3, h, w) to embeddings (n, 1280); the weights are fresh.
+    """Images (n, 3, h, w) to embeddings (n, 1280), with newly initialised weights.
 
-    Squeeze-and-excitation is left out, activations are ReLU6, and the first and last stage are
-    not scaled: that is what makes it Lite. Stochastic depth is left out as well.
+    Squeeze-and-excitation is left out, activations are ReLU6, and the first and last stages are
+    not scaled: this is what makes it Lite. Stochastic depth is left out as well.
 
     Args:
-        width, depth: what widths and repeats of Lite0 are multiplied by.
+        width, depth: factors of the widths and repeats of Lite0.
     """
     layers = OrderedDict[str, nn.Module](stem=_conv(3, _STEM, 3, 2))
     inside = _STEM
     for number, (kernel, stride, expansion, usual, repeats) in enumerate(_STAGES):
-        outside = _rounded(usual * width)
+        outside = _round_width(usual * width)
         ends = number in (0, len(_STAGES) - 1)
         count = repeats if ends else math.ceil(repeats * depth)
         blocks = [
@@ -139,9 +139,9 @@ def _lite(number: int, weights: bool) -> Backbone:
     if weights and not next(model.parameters()).is_meta:
         package = require(chosen.package, "pretrained", name)
         path = Path(getattr(package, chosen.file_class).get_model_file_path())
-        given = _renamed(read_checkpoint(path), model)
-        head.load_state_dict({f"linear.{k}": given.pop(f"_fc.{k}") for k in ("weight", "bias")})
-        model.load_state_dict(given)
+        tensors = _rename(read_checkpoint(path), model)
+        head.load_state_dict({f"linear.{k}": tensors.pop(f"_fc.{k}") for k in ("weight", "bias")})
+        model.load_state_dict(tensors)
     prepare = ImageInput((chosen.size, chosen.size), _MEAN, _STD)
     return Backbone(name, model.eval(), _TOP, prepare, head=head.eval())
 
@@ -158,15 +158,15 @@ def _conv(
     return nn.Sequential(layers)
 
 
-def _rounded(width: float) -> int:
+def _round_width(width: float) -> int:
     """The nearest multiple of 8, never more than a tenth below."""
-    found = max(8, int(width + 4) // 8 * 8)
-    return found + 8 if found < 0.9 * width else found
+    rounded = max(8, int(width + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * width else rounded
 
 
-def _renamed(given: dict[str, Tensor], model: nn.Sequential) -> dict[str, Tensor]:
-    """Tensors of the package's file by the names of :func:`efficientnet_lite`."""
-    before = {
+def _rename(given: dict[str, Tensor], model: nn.Sequential) -> dict[str, Tensor]:
+    """Tensors of the package's file under the names of :func:`efficientnet_lite`."""
+    prefixes = {
         "_conv_stem": "stem.conv",
         "_bn0": "stem.norm",
         "_conv_head": "top.conv",
@@ -185,10 +185,10 @@ def _renamed(given: dict[str, Tensor], model: nn.Sequential) -> dict[str, Tensor
     ]
     for number, block in enumerate(blocks):
         for part, conv, norm in parts:
-            before[f"_blocks.{number}.{conv}"] = f"{block}.body.{part}.conv"
-            before[f"_blocks.{number}.{norm}"] = f"{block}.body.{part}.norm"
-    found = {}
+            prefixes[f"_blocks.{number}.{conv}"] = f"{block}.body.{part}.conv"
+            prefixes[f"_blocks.{number}.{norm}"] = f"{block}.body.{part}.norm"
+    renamed = {}
     for name, tensor in given.items():
         place, _, last = name.rpartition(".")
-        found[f"{before[place]}.{last}" if place in before else name] = tensor
-    return found
+        renamed[f"{prefixes[place]}.{last}" if place in prefixes else name] = tensor
+    return renamed

@@ -1,4 +1,4 @@
-"""Backbones of timm and of the Hugging Face hub, where these are installed and can be reached."""
+"""Backbones of timm and of the Hugging Face hub, if these are installed and can be reached."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from .fit import fit_checkpoint
 #: Files of weights that repositories have, the safe one first.
 FILES = ("model.safetensors", "pytorch_model.bin", "model.pt", "model.pth")
 _OFFLINE = (
-    "download it once where there is a network (hf download {repo}); HF_HOME then names the "
-    "folder to carry over. A file that is here already: fit_checkpoint(model, path).load(model)"
+    "download it once on a machine with a network (hf download {repo}); HF_HOME then names the "
+    "folder to copy over. For a local file: fit_checkpoint(model, path).load(model)"
 )
 
 
@@ -28,17 +28,17 @@ def timm_backbone(name: str, *, weights: bool = True) -> Backbone:
 
     Args:
         name: as timm knows it, with or without the tag of its weights (``resnet18.a1_in1k``).
-        weights: pretrained ones; ``False`` needs no network.
+        weights: load pretrained ones; ``False`` needs no network.
 
     Raises:
-        MissingExtraError: timm, or the torchvision that it imports, is not there.
+        MissingExtraError: timm, or the torchvision that it imports, is not installed.
         UnknownNameError: timm knows no such model.
-        InputError: its weights cannot be had.
+        InputError: its weights cannot be obtained.
     """
     timm, where = _timm(), f"timm:{name}"
-    known = timm.list_models()
-    if not name.startswith("hf-hub:") and name.partition(".")[0] not in known:
-        raise unknown("timm model", name, known)
+    names = timm.list_models()
+    if not name.startswith("hf-hub:") and name.partition(".")[0] not in names:
+        raise unknown("timm model", name, names)
     try:
         model = timm.create_model(name, pretrained=weights, num_classes=0)
     except Exception as error:
@@ -69,11 +69,11 @@ def hub_backbone(
 
     Args:
         repo: ``owner/name``.
-        model: what the weights go into, which gives embeddings; its missing or left-over tensors
-            are an error. Not needed for repositories of timm.
+        model: the module to load the weights into, which returns embeddings; missing or left-over
+            tensors are an error. Not needed for repositories of timm.
         dim: width of its embeddings.
         prepare: from raw inputs to its inputs.
-        file: the file of weights; the usual names are tried if not given.
+        file: the file of weights; by default the usual names are tried.
 
     Raises:
         MissingExtraError: huggingface-hub (or timm) is not installed.
@@ -82,16 +82,16 @@ def hub_backbone(
     where = f"hub:{repo}"
     hub = require("huggingface_hub", "hub", where, "huggingface-hub")
     if model is None:
-        config = json.loads(_fetched(hub, repo, "config.json").read_text(encoding="utf-8"))
+        config = json.loads(_fetch(hub, repo, "config.json").read_text(encoding="utf-8"))
         if "architecture" not in config:
             raise InputError(
                 where,
-                "a repository of timm, or model=, dim= and prepare= beside it",
+                "a repository of timm, or model=, dim= and prepare= in addition",
                 "a config.json without an architecture of timm",
-                "give the nn.Module that these weights belong to",
+                "pass the nn.Module that these weights belong to",
             )
-        found = timm_backbone(f"hf-hub:{repo}")
-        return Backbone(where, found.model, found.dim, found.prepare)
+        from_timm = timm_backbone(f"hf-hub:{repo}")
+        return Backbone(where, from_timm.model, from_timm.dim, from_timm.prepare)
     if dim is None or prepare is None:
         raise InputError(where, "dim= and prepare= of the model", "one of them is missing")
     tensors = read_checkpoint(_weights(hub, repo, file))
@@ -99,31 +99,31 @@ def hub_backbone(
 
 
 def _weights(hub: Any, repo: str, file: str | None) -> Path:
-    """The first file of weights that is there."""
+    """The first file of weights that exists."""
     if file is not None:
-        return _fetched(hub, repo, file)
+        return _fetch(hub, repo, file)
     for name in FILES:
         try:
             return Path(hub.hf_hub_download(repo, name))
         except ImportError:
             raise
         except Exception as error:
-            # Not there, as against not reached; by name, since clients keep them in other places.
+            # Missing, not unreachable; by name, since clients define the errors in several places.
             if type(error).__name__ not in ("EntryNotFoundError", "RemoteEntryNotFoundError"):
-                raise _unreached(repo, name, error) from error
+                raise _unreachable_error(repo, name, error) from error
     raise InputError(f"hub:{repo}", f"one of {', '.join(FILES)}", "none of them", "name it: file=")
 
 
-def _fetched(hub: Any, repo: str, file: str) -> Path:
+def _fetch(hub: Any, repo: str, file: str) -> Path:
     try:
         return Path(hub.hf_hub_download(repo, file))
     except ImportError:
         raise
     except Exception as error:
-        raise _unreached(repo, file, error) from error
+        raise _unreachable_error(repo, file, error) from error
 
 
-def _unreached(repo: str, file: str, error: Exception) -> InputError:
+def _unreachable_error(repo: str, file: str, error: Exception) -> InputError:
     return InputError(
         f"hub:{repo}",
         f"{file} from the network, or from the cache of an earlier download",

@@ -1,4 +1,4 @@
-"""What of a checkpoint fits what of a model: said before anything is loaded."""
+"""Which tensors of a checkpoint fit a model: reported before anything is loaded."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from torch import Tensor, nn
 from ..._support.errors import InputError
 from .checkpoint import read_checkpoint
 
-#: A function of a name, or beginnings of names to what stands in their place.
+#: A function of a name, or prefixes of names to their replacements.
 Rename = Callable[[str], str] | Mapping[str, str]
-#: Torch counts batches there; checkpoints before torch 0.4.1 lack it, and nothing needs it.
+#: Torch counts batches in it; checkpoints before torch 0.4.1 lack it, and nothing needs it.
 _COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
 class CheckpointFit:
-    """What :func:`fit_checkpoint` found. Names are the model's unless it says otherwise.
+    """The result of :func:`fit_checkpoint`. Names are the model's unless stated otherwise.
 
     Attributes:
-        fits: model's name to the checkpoint's name of each tensor that has its place and shape.
+        fits: the model's name to the checkpoint's name of each tensor with a match in name and
+            shape.
         missing: tensors of the model that the checkpoint lacks.
         left_over: tensors of the checkpoint, by its names, that the model has no place for.
         reshaped: tensors of another shape: that of the model, that of the checkpoint.
-        stripped, added: the beginning of the checkpoint's names that was taken away, and what the
-            model has in its place; empty where names fit as they are.
+        stripped, added: the prefix of the checkpoint's names that was removed, and the model's
+            prefix in its place; empty if names fit unchanged.
         head: name of the model's last layer with weights; empty in a model without any.
-        classes: where the head alone has another number of outputs: the model's, the checkpoint's.
+        classes: if only the head has another number of outputs: the model's, the checkpoint's.
         state: the tensors, by the checkpoint's names.
     """
 
@@ -47,24 +48,24 @@ class CheckpointFit:
 
     @property
     def complete(self) -> bool:
-        """Whether every tensor has its place, on both sides."""
+        """Whether every tensor has a match, on both sides."""
         return not (self.missing or self.left_over or self.reshaped)
 
     @property
     def but_head(self) -> bool:
-        """Whether all of the model is there, but for tensors of its head at most."""
+        """Whether the checkpoint has all of the model, except perhaps tensors of its head."""
         return all(_inside(name, self.head) for name in (*self.missing, *self.reshaped))
 
     def load(self, model: nn.Module, *, strict: bool = True) -> nn.Module:
-        """Copy what fits into ``model`` and give it back.
+        """Copy what fits into ``model`` and return it.
 
         Args:
-            model: the one that was asked about, or one of the same names and shapes.
-            strict: everything has to fit; ``False`` loads what does and leaves the rest as it is.
+            model: the model that was compared, or one with the same names and shapes.
+            strict: everything has to fit; ``False`` loads what fits and leaves the rest unchanged.
 
         Raises:
             InputError: something does not fit (each tensor is listed), or nothing does. The model
-                is as it was then.
+                is then unchanged.
         """
         if not self.fits or (strict and not self.complete):
             raise InputError(
@@ -73,7 +74,7 @@ class CheckpointFit:
                 f"{self}",
                 "load(model, strict=False) loads those that fit"
                 if self.fits
-                else "rename={'beginning there': 'beginning here'} where the names differ",
+                else "rename={'prefix there': 'prefix here'} where the names differ",
             )
         own = model.state_dict(keep_vars=True)
         with torch.no_grad():
@@ -82,7 +83,7 @@ class CheckpointFit:
         return model
 
     def __str__(self) -> str:
-        """One line that counts, and one for each tensor that does not fit."""
+        """A line with counts, and one for each tensor that does not fit."""
         renamed = ""
         if self.stripped or self.added:
             renamed = f" ({self.stripped or 'nothing'!r} read as {self.added!r})"
@@ -101,7 +102,7 @@ class CheckpointFit:
         lines += [
             f"another shape: {name} is {ours}, the checkpoint has {theirs}"
             if ours != theirs
-            else f"another kind: {name} has whole numbers in one of them, and others in the other"
+            else f"another kind: {name} has whole numbers in one of them, but not in the other"
             for name, (ours, theirs) in self.reshaped.items()
         ]
         return "\n    ".join(lines)
@@ -113,38 +114,38 @@ def fit_checkpoint(
     *,
     rename: Rename | None = None,
 ) -> CheckpointFit:
-    """What of a checkpoint fits what of a model, by name and shape.
+    """Match the tensors of a checkpoint to those of a model, by name and shape.
 
-    Beginnings that most names of one side share and the other side lacks (``module.``,
-    ``backbone.``, ``model.``, or any other) are exchanged where more tensors fit then.
+    Prefixes that most names of one side share and the other side lacks (``module.``,
+    ``backbone.``, ``model.``, or any other) are exchanged if more tensors then fit.
 
     Args:
-        model: stays as it is; it may be on the ``meta`` device.
+        model: left unchanged; it may be on the ``meta`` device.
         state: tensors by name, or a file for :func:`read_checkpoint`.
-        rename: applied to the checkpoint's names first: a function, or beginnings of names to what
-            stands in their place (the longest that matches counts).
+        rename: applied to the checkpoint's names first: a function, or prefixes of names to their
+            replacements (the longest match counts).
 
     Raises:
-        InputError: the checkpoint holds no tensors, or two of its names become one.
+        InputError: the checkpoint holds no tensors, or renaming makes two names equal.
     """
-    given = read_checkpoint(state) if isinstance(state, str | Path) else dict(state)
-    if not given:
+    tensors = read_checkpoint(state) if isinstance(state, str | Path) else dict(state)
+    if not tensors:
         raise InputError("checkpoint", "tensors by name", "none")
     own = dict(model.state_dict(keep_vars=True))
-    called = _called(given, rename)
-    stripped, added = _exchange(own, given, called)
-    places = {_exchanged(name, stripped, added): theirs for name, theirs in called.items()}
-    fits = {n: places[n] for n in own if n in places and _same(own[n], given[places[n]])}
+    new_names = _new_names(tensors, rename)
+    stripped, added = _best_exchange(own, tensors, new_names)
+    places = {_exchange_prefix(name, stripped, added): theirs for name, theirs in new_names.items()}
+    fits = {n: places[n] for n in own if n in places and _same(own[n], tensors[places[n]])}
     reshaped = {
-        name: (tuple(own[name].shape), tuple(given[places[name]].shape))
+        name: (tuple(own[name].shape), tuple(tensors[places[name]].shape))
         for name in own
         if name in places and name not in fits
     }
-    there = {id(own[name]) for name in fits}  # tied tensors need no more than one of their names
+    matched = {id(own[name]) for name in fits}  # of tied tensors one name suffices
     missing = [
         name
         for name in own
-        if name not in places and id(own[name]) not in there and not name.endswith(_COUNTER)
+        if name not in places and id(own[name]) not in matched and not name.endswith(_COUNTER)
     ]
     left = [theirs for name, theirs in places.items() if name not in own]
     head = head_name(model)
@@ -157,14 +158,14 @@ def fit_checkpoint(
         added,
         head,
         _classes(reshaped, head),
-        given,
+        tensors,
     )
 
 
 def head_name(model: nn.Module) -> str:
     """Name of the last layer of a model that has a weight of two dimensions or more.
 
-    Layers are in the order in which they were registered; empty where there is none.
+    Layers are in the order in which they were registered; empty if there is none.
     """
     named = [
         name
@@ -174,22 +175,22 @@ def head_name(model: nn.Module) -> str:
     return named[-1] if named else ""
 
 
-def _called(given: Mapping[str, Tensor], rename: Rename | None) -> dict[str, str]:
-    """Names after renaming to the checkpoint's own."""
-    found: dict[str, str] = {}
+def _new_names(given: Mapping[str, Tensor], rename: Rename | None) -> dict[str, str]:
+    """New names to the checkpoint's own names."""
+    names: dict[str, str] = {}
     for name in given:
-        new = _renamed(name, rename)
-        if new in found:
+        new = _rename(name, rename)
+        if new in names:
             raise InputError(
                 "rename",
-                "a name of its own for each tensor",
-                f"{new!r} for both {found[new]!r} and {name!r}",
+                "a different name for each tensor",
+                f"{new!r} for both {names[new]!r} and {name!r}",
             )
-        found[new] = name
-    return found
+        names[new] = name
+    return names
 
 
-def _renamed(name: str, rename: Rename | None) -> str:
+def _rename(name: str, rename: Rename | None) -> str:
     if rename is None:
         return name
     if not isinstance(rename, Mapping):
@@ -200,14 +201,14 @@ def _renamed(name: str, rename: Rename | None) -> str:
     return name
 
 
-def _exchange(
+def _best_exchange(
     own: Mapping[str, Tensor], given: Mapping[str, Tensor], called: Mapping[str, str]
 ) -> tuple[str, str]:
-    """The beginnings whose exchange makes most tensors fit; the shortest of equal ones."""
+    """The prefixes whose exchange makes most tensors fit; the shortest of equals."""
     most, best = -1, ("", "")
-    for stripped in _beginnings(called):
-        for added in _beginnings(own):
-            places = {_exchanged(name, stripped, added): name for name in called}
+    for stripped in _prefixes(called):
+        for added in _prefixes(own):
+            places = {_exchange_prefix(name, stripped, added): name for name in called}
             if len(places) < len(called):
                 continue
             count = sum(
@@ -219,8 +220,8 @@ def _exchange(
     return best
 
 
-def _beginnings(names: Iterable[str]) -> list[str]:
-    """Beginnings up to a dot that half of the names share, the shortest first."""
+def _prefixes(names: Iterable[str]) -> list[str]:
+    """Prefixes up to a dot that half of the names share, shortest first."""
     listed = list(names)
     counts: Counter[str] = Counter()
     for name in listed:
@@ -229,7 +230,7 @@ def _beginnings(names: Iterable[str]) -> list[str]:
     return ["", *sorted((p for p, n in counts.items() if 2 * n >= len(listed)), key=len)]
 
 
-def _exchanged(name: str, stripped: str, added: str) -> str:
+def _exchange_prefix(name: str, stripped: str, added: str) -> str:
     return added + name[len(stripped) :] if name.startswith(stripped) else name
 
 
@@ -244,7 +245,7 @@ def _inside(name: str, layer: str) -> bool:
 def _classes(
     reshaped: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]], head: str
 ) -> tuple[int, int] | None:
-    """Outputs of both heads where they differ in nothing else."""
+    """Outputs of both heads, if they differ in nothing else."""
     of_head = [s for name, s in reshaped.items() if _inside(name, head) and s[0] != s[1]]
     # A single number has no outputs to count.
     if any(not ours or not theirs or ours[1:] != theirs[1:] for ours, theirs in of_head):

@@ -1,4 +1,4 @@
-"""all-MiniLM-L6-v2: sentences to unit vectors, from a package that carries the weights."""
+"""all-MiniLM-L6-v2: sentences to unit vectors, from a package with the weights."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .base import Backbone, require, texts_of
 
 _WIDTH, _LAYERS, _HEADS, _HIDDEN = 384, 6, 12, 1536
 _WORDS, _POSITIONS, _KINDS, _EPS = 30522, 512, 2, 1e-12
-#: Word pieces of a text that are read, as the model was trained; the rest is cut off.
+#: Number of word pieces of a text that are read, as the model was trained; the rest is cut off.
 LONGEST = 256
 
 
 class MiniLM(nn.Module):
-    """Word pieces (n, t), int64, 0 where a text has ended, to unit vectors (n, 384).
+    """Word pieces (n, t), int64, 0 after the end of a text, to unit vectors (n, 384).
 
     A BERT encoder (Devlin et al. 2018, arXiv:1810.04805) of six layers, distilled (Wang et al.
     2020, arXiv:2002.10957) and trained to place sentences (Reimers and Gurevych 2019,
@@ -61,7 +61,7 @@ class Pieces:
     def __init__(self, path: Path) -> None:
         tokenizers = require("tokenizers", "pretrained", "minilm")
         self._path, self._tokenizer = path, tokenizers.Tokenizer.from_file(str(path))
-        # The file's own settings are those of its training: everything 128 long.
+        # The file's own settings are those of its training: a fixed length of 128.
         self._tokenizer.enable_truncation(LONGEST)
         self._tokenizer.no_padding()
 
@@ -84,13 +84,13 @@ def minilm() -> Backbone:
     pieces = Pieces(folder / "tokenizer.json")
     with torch.device("meta"):
         model = MiniLM()
-    model.load_state_dict(_renamed(read(folder / "model.safetensors")[0]), assign=True)
+    model.load_state_dict(_rename(read(folder / "model.safetensors")[0]), assign=True)
     return Backbone("minilm", model.eval(), _WIDTH, pieces, "texts")
 
 
-def _renamed(given: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors of a BERT file by the names of :class:`MiniLM`."""
-    before, found = "embeddings.", {}
+def _rename(given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a BERT file under the names of :class:`MiniLM`."""
+    prefix, renamed = "embeddings.", {}
     for ours, theirs in (
         ("words.weight", "word_embeddings.weight"),
         ("positions.weight", "position_embeddings.weight"),
@@ -98,14 +98,14 @@ def _renamed(given: dict[str, Tensor]) -> dict[str, Tensor]:
         ("norm.weight", "LayerNorm.weight"),
         ("norm.bias", "LayerNorm.bias"),
     ):
-        found[ours] = given[before + theirs]
+        renamed[ours] = given[prefix + theirs]
     for number in range(_LAYERS):
         ours, theirs = f"layers.{number}.", f"encoder.layer.{number}."
         for last in ("weight", "bias"):
             fused = [
                 given[f"{theirs}attention.self.{part}.{last}"] for part in ("query", "key", "value")
             ]
-            found[f"{ours}self_attn.in_proj_{last}"] = torch.cat(fused)
+            renamed[f"{ours}self_attn.in_proj_{last}"] = torch.cat(fused)
             for mine, other in (
                 ("self_attn.out_proj", "attention.output.dense"),
                 ("norm1", "attention.output.LayerNorm"),
@@ -113,5 +113,5 @@ def _renamed(given: dict[str, Tensor]) -> dict[str, Tensor]:
                 ("linear2", "output.dense"),
                 ("norm2", "output.LayerNorm"),
             ):
-                found[f"{ours}{mine}.{last}"] = given[f"{theirs}{other}.{last}"]
-    return found
+                renamed[f"{ours}{mine}.{last}"] = given[f"{theirs}{other}.{last}"]
+    return renamed

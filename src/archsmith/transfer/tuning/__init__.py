@@ -1,4 +1,4 @@
-"""Fine-tuning: what is frozen, what learns how fast, and what is added."""
+"""Fine-tuning: what is frozen, how fast the rest learns, and what is added."""
 
 from __future__ import annotations
 

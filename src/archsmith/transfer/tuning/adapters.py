@@ -14,16 +14,16 @@ from .lora import inside
 
 
 class Adapted(nn.Module):
-    """``y + up(act(down(y)))`` of what a module gives; ``up`` is zero at first.
+    """``y + up(act(down(y)))`` of a module's output y; ``up`` is zero at first.
 
     Behind a sublayer of a transformer: Houlsby et al. 2019 (arXiv:1902.00751). Behind
     convolutions, with 1x1 convolutions: residual adapters, Rebuffi et al. 2017 (arXiv:1705.08045).
 
     Args:
         inner: the module; it keeps its name, under ``inner``.
-        width: of what it gives: channels of maps (n, width, h, w), else the last dimension.
+        width: of the module's output: channels of maps (n, width, h, w), else the last dimension.
         rank: width of the bottleneck.
-        maps: whether it gives maps.
+        maps: whether its output consists of maps.
     """
 
     def __init__(self, inner: nn.Module, width: int, rank: int, maps: bool) -> None:
@@ -44,18 +44,18 @@ class Adapted(nn.Module):
 def add_adapters(
     model: nn.Module, places: str | Sequence[str], example: Tensor, *, rank: int = 8
 ) -> list[str]:
-    """Put an adapter behind each place, which is frozen; the names of the places.
+    """Put an adapter behind each place and freeze the place; returns the names of the places.
 
-    The model computes what it did until the adapters are trained. They stay part of it.
+    The model's output does not change until the adapters are trained. They stay part of the model.
 
     Args:
-        places: names of modules, where ``*`` stands for anything. A place inside another one that
-            was named gets none.
-        example: an input of the model, run once to see how wide each place is.
+        places: names of modules, where ``*`` matches anything. A place inside another named place
+            gets none.
+        example: an input of the model, run once to find how wide each place is.
         rank: width of the bottlenecks.
 
     Raises:
-        InputError: a rank below 1, a pattern that nothing matches, or a place that does not give
+        InputError: a rank below 1, a pattern that matches nothing, or a place that does not return
             one tensor, is not run, or is read by the module around it instead of being called.
     """
     if rank < 1:
@@ -63,10 +63,10 @@ def add_adapters(
     modules = {name: module for name, module in model.named_modules() if name}
     chosen: list[str] = []
     for pattern in [places] if isinstance(places, str) else list(places):
-        found = [name for name in modules if inside(name, pattern)]
-        if not found:
+        matches = [name for name in modules if inside(name, pattern)]
+        if not matches:
             raise no_match(pattern, modules)
-        tops = [n for n in found if not any(n.startswith(f"{other}.") for other in found)]
+        tops = [n for n in matches if not any(n.startswith(f"{other}.") for other in matches)]
         chosen += [name for name in tops if name not in chosen]
     widths = _widths(model, {name: modules[name] for name in chosen}, example)
     for name in chosen:
@@ -81,11 +81,11 @@ def add_adapters(
 def _widths(
     model: nn.Module, places: dict[str, nn.Module], example: Tensor
 ) -> dict[str, tuple[int, bool]]:
-    """Width of what each place gives, and whether these are maps."""
-    given: dict[str, object] = {}
+    """Width of each place's output, and whether it consists of maps."""
+    outputs: dict[str, object] = {}
 
     def watch(name: str) -> Any:
-        return lambda module, inputs, out: given.setdefault(name, out)
+        return lambda module, inputs, out: outputs.setdefault(name, out)
 
     hooks = [module.register_forward_hook(watch(name)) for name, module in places.items()]
     modes = [(module, module.training) for module in model.modules()]
@@ -97,29 +97,29 @@ def _widths(
             hook.remove()
         for module, mode in modes:
             module.training = mode
-    found = {}
+    widths = {}
     for name in places:
-        out = given.get(name)
+        out = outputs.get(name)
         if not isinstance(out, Tensor) or out.ndim < 2:
-            got = "nothing: the model does not call it" if name not in given else _told(out)
+            got = "nothing: the model does not call it" if name not in outputs else _describe(out)
             raise InputError(
                 f"adapter behind {name}",
-                "a place that gives one tensor (n, ..., width)",
+                "a place that returns one tensor (n, ..., width)",
                 got,
                 "name the block around it",
             )
-        found[name] = (out.shape[1], True) if out.ndim == 4 else (out.shape[-1], False)
-    return found
+        widths[name] = (out.shape[1], True) if out.ndim == 4 else (out.shape[-1], False)
+    return widths
 
 
-def _told(out: object) -> str:
+def _describe(out: object) -> str:
     if isinstance(out, Tensor):
         return f"a tensor of shape {tuple(out.shape)}"
     return f"a value of type {type(out).__name__}"
 
 
 def _check_callers(model: nn.Module, name: str) -> None:
-    """Torch's attention and transformer layers read weights of their parts without a call."""
+    """Torch's attention and transformer layers read weights of their parts without calling them."""
     around = model.get_submodule(name.rpartition(".")[0])
     if isinstance(around, nn.TransformerEncoderLayer | nn.MultiheadAttention):
         raise InputError(

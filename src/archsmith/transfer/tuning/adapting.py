@@ -1,4 +1,4 @@
-"""A model made ready for fine-tuning, and what the training loop asks of it."""
+"""A model prepared for fine-tuning, and its hooks into the training loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .options import FineTuning
 from .penalty import L2SP
 from .rates import layer_scales
 
-#: Strength of the L2 penalty on what is new beside L2-SP (Li et al. 2018).
+#: Strength of the L2 penalty on new parameters with L2-SP (Li et al. 2018).
 _NEW = 0.01
 
 
@@ -31,10 +31,10 @@ def adapt(
         example: a model input.
 
     Returns:
-        The blocks before the head, as they were named before, and what a training asks.
+        The blocks before the head, under their original names, and the hooks for the training.
 
     Raises:
-        InputError: more frozen blocks than there are, or a place that is not there.
+        InputError: more frozen blocks than there are, or a place that does not exist.
     """
     blocks = blocks_before(model, head)
     count = len(blocks) if tuning.freeze == "all" else tuning.freeze
@@ -81,19 +81,19 @@ def _add(model: nn.Module, blocks: list[Block], tuning: FineTuning, example: Ten
 
 
 def _with_weights(model: nn.Module, modules: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that hold a layer that LoRA knows."""
+    """The modules that hold a layer that LoRA supports."""
     return tuple(n for n in modules if any(map(adaptable, model.get_submodule(n).modules())))
 
 
 def blocks_before(model: nn.Module, head: str) -> list[Block]:
-    """The blocks without what belongs to the head."""
-    found = []
+    """The blocks without the parameters and modules of the head."""
+    blocks = []
     for block in layers_in_order(model):
         kept = tuple(name for name in block.parameters if not _in_head(name, head))
         modules = tuple(name for name in block.modules if not _in_head(f"{name}.", head))
         if kept:
-            found.append(Block(block.name, modules, kept))
-    return found
+            blocks.append(Block(block.name, modules, kept))
+    return blocks
 
 
 def _in_head(name: str, head: str) -> bool:
@@ -103,20 +103,20 @@ def _in_head(name: str, head: str) -> bool:
 def _block_of_norms(model: nn.Module, blocks: list[Block], head: str) -> dict[str, int]:
     """Batch normalisations before the head to the number of their block.
 
-    One without scale and shift is in no block of parameters; it belongs to what stands before it.
+    One without scale and shift is in no block of parameters; it belongs to the block before it.
     """
     starts = {name: number for number, block in enumerate(blocks) for name in block.modules}
-    found: dict[str, int] = {}
+    block_of: dict[str, int] = {}
     current = 0
     for name, module in model.named_modules():
         current = starts.get(name, current)
         if isinstance(module, _BatchNorm) and not _in_head(f"{name}.", head):
-            found[name] = current
-    return found
+            block_of[name] = current
+    return block_of
 
 
 class Tuning(TrainingCallback):
-    """What :func:`~archsmith.train.train` asks of a fine-tuning."""
+    """The hooks of a fine-tuning into :func:`~archsmith.train.train`."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class Tuning(TrainingCallback):
             for parameter in block:
                 parameter.requires_grad_(place >= last)
         if self._norm == "train":
-            # What waits is as frozen as what never joins: its statistics stay too.
+            # Blocks that wait are as frozen as those that never join: so are their statistics.
             batchnorm(self._model, "frozen", inside=lambda n: self._norms.get(n, last) < last)
             batchnorm(self._model, "train", inside=lambda n: self._norms.get(n, -1) >= last)
 

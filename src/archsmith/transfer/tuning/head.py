@@ -1,4 +1,4 @@
-"""New heads: on a backbone, or in place of a classifier's old one."""
+"""New heads: on a backbone, or replacing a classifier's old one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..pretrained.fit import head_name
 
 
 class TaskInput(nn.Module):
-    """From what a task prepares to what a backbone takes: size, channels, normalisation.
+    """From a task's prepared inputs to a backbone's: size, channels, normalisation.
 
     Args:
         mean, std: of the task's data, of values in [0, 1], each (channels,).
-        wanted: the backbone's.
+        wanted: the input of the backbone.
     """
 
     mean: Tensor
@@ -46,7 +46,7 @@ class TaskInput(nn.Module):
 
 
 def make_head(dim: int, outputs: int, hidden: int = 0, dropout: float = 0.0) -> nn.Module:
-    """Embeddings (n, dim) to (n, outputs): linear, or with a layer of ``hidden`` ReLUs between."""
+    """Embeddings (n, dim) to (n, outputs): linear, or with a hidden layer of ``hidden`` ReLUs."""
     layers: list[nn.Module] = [nn.Dropout(dropout)] if dropout else []
     if hidden:
         layers += [nn.Linear(dim, hidden), nn.ReLU()]
@@ -65,9 +65,9 @@ def with_head(
     """A model for a task on a backbone: ``inputs``, ``backbone`` and ``head``, a plain module.
 
     Args:
-        backbone: of images; its module is used as it is, not copied.
+        backbone: of images; its module is used itself, not copied.
         outputs: of the head.
-        facts: of the data, which say how the task normalises (``mean``, ``std``).
+        facts: of the data, with the task's normalisation (``mean``, ``std``).
         hidden: width of a hidden layer in the head; 0 has none.
 
     Raises:
@@ -83,7 +83,7 @@ def with_head(
 def new_head(
     model: nn.Module, outputs: int, *, hidden: int = 0, dropout: float = 0.0
 ) -> tuple[nn.Module, str]:
-    """A copy of a classifier with a fresh head in place of its last layer; and the head's name.
+    """A copy of a classifier with a new head instead of its last layer; and the head's name.
 
     Raises:
         InputError: its last layer with weights is not linear.
@@ -101,7 +101,7 @@ def as_backbone(model: nn.Module, prepare: ImageInput, name: str = "own") -> Bac
     """A trained image classifier as a backbone: a copy without its last layer.
 
     Args:
-        prepare: what it takes; ``ImageInput.of(data.facts)`` for one that archsmith trained.
+        prepare: its input; ``ImageInput.of(data.facts)`` for a model trained by archsmith.
 
     Raises:
         InputError: its last layer with weights is not linear.

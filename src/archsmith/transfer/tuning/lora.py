@@ -1,4 +1,4 @@
-"""Low-rank adaptation: frozen weights with a small trained product beside them."""
+"""Low-rank adaptation: frozen weights with a small trained product added to them."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class LowRank(nn.Module):
     """A weight plus ``scale · up @ down``, zero at first (Hu et al. 2021, arXiv:2106.09685).
 
     Args:
-        weight: (outputs, ...); what follows the first dimension counts as one. A fused projection
+        weight: (outputs, ...); the dimensions after the first count as one. A fused projection
             is ``parts`` weights of equal size above each other, each with factors of its own.
-        rank: of the product; no more than the weight itself allows.
-        scale: what the product is multiplied by (alpha / rank in the paper).
+        rank: of the product; limited to what the weight allows.
+        scale: factor of the product (alpha / rank in the paper).
     """
 
     def __init__(self, weight: Tensor, rank: int, scale: float = 1.0, parts: int = 1) -> None:
@@ -45,33 +45,33 @@ def add_lora(
     rank: int = 8,
     alpha: float | None = None,
 ) -> list[str]:
-    """Put a low-rank product beside the weights of layers; the names of these weights.
+    """Add a low-rank product to the weights of layers; returns the names of these weights.
 
-    The weights are frozen, the products are trained; the model computes what it did until then.
+    The weights are frozen, the products are trained; until then the model's output is unchanged.
     Layers are ``nn.Linear``, convolutions that are not depthwise, and the projections of
-    ``nn.MultiheadAttention`` (query, key and value each by themselves). The first factors are drawn
+    ``nn.MultiheadAttention`` (query, key and value separately). The first factors are drawn
     from torch's global generator, as layers draw theirs.
 
     Args:
-        places: names of layers, where ``*`` stands for anything; a name also means what is inside.
-        rank: of the products; smaller where a weight is.
-        alpha: products are scaled by alpha / rank; rank if not given.
+        places: names of layers, where ``*`` matches anything; a name includes what is inside.
+        rank: of the products; lower where the weight does not allow it.
+        alpha: products are scaled by alpha / rank; by default alpha is the rank.
 
     Raises:
-        InputError: a rank below 1, a pattern without a layer, or a weight that has a
-            parametrisation already.
+        InputError: a rank below 1, a pattern that matches no layer, or a weight that already has a
+            parametrisation.
     """
     if rank < 1:
         raise InputError("rank", "1 or more", str(rank))
-    wanted = [places] if isinstance(places, str) else list(places)
+    patterns = [places] if isinstance(places, str) else list(places)
     layers = {name: module for name, module in model.named_modules() if adaptable(module)}
     chosen: dict[str, nn.Module] = {}
-    for pattern in wanted:
-        found = [name for name in layers if inside(name, pattern)]
-        if not found:
+    for pattern in patterns:
+        matches = [name for name in layers if inside(name, pattern)]
+        if not matches:
             raise no_match(pattern, layers)
-        chosen |= {name: layers[name] for name in found}
-    told = []
+        chosen |= {name: layers[name] for name in matches}
+    names = []
     for name, layer in chosen.items():
         for role, parts in adaptable(layer):
             if parametrize.is_parametrized(layer, role):
@@ -85,15 +85,15 @@ def add_lora(
             scale = (rank if alpha is None else alpha) / rank
             product = LowRank(weight, rank, scale, parts)
             parametrize.register_parametrization(layer, role, product)
-            told.append(f"{name}.{role}".lstrip("."))
-    return told
+            names.append(f"{name}.{role}".lstrip("."))
+    return names
 
 
 def merge(model: nn.Module) -> nn.Module:
-    """Fold all low-rank products into their weights: ``model`` itself, of plain layers again.
+    """Fold all low-rank products into their weights; returns ``model``, with plain layers again.
 
-    It computes the same, and can be pickled, exported and read by others. The merged weights are
-    frozen, as they were beside the products.
+    It computes the same, and can be pickled, exported and read by other programs. The merged
+    weights stay frozen, as they were with the products.
     """
     for module in model.modules():
         if not parametrize.is_parametrized(module):
@@ -108,13 +108,13 @@ def merge(model: nn.Module) -> nn.Module:
 
 
 def inside(name: str, pattern: str) -> bool:
-    """Whether a pattern means a module: by its own name or by that of one around it."""
+    """Whether a pattern matches a module: by its own name or by that of a module around it."""
     parts = name.split(".")
     return any(fnmatchcase(".".join(parts[:n]), pattern) for n in range(1, len(parts) + 1))
 
 
 def adaptable(module: nn.Module) -> list[tuple[str, int]]:
-    """Weights of a layer that products may go beside, and how many parts each one has."""
+    """Weights of a layer to which products can be added, and how many parts each one has."""
     return list(_weights(module))
 
 

@@ -15,26 +15,26 @@ MODES = ("train", "frozen", "adapt")
 
 
 class _Frozen(nn.Module):
-    """Stays in evaluation mode, whatever the model around it is told."""
+    """Stays in evaluation mode, even when the model around it is set to training."""
 
     def train(self, mode: bool = True) -> Self:
         return super().train(False)
 
 
 class FrozenBatchNorm1d(_Frozen, nn.BatchNorm1d):
-    """A batch normalisation that goes by its running statistics and never changes them."""
+    """A batch normalisation that uses its running statistics and never changes them."""
 
 
 class FrozenBatchNorm2d(_Frozen, nn.BatchNorm2d):
-    """A batch normalisation that goes by its running statistics and never changes them."""
+    """A batch normalisation that uses its running statistics and never changes them."""
 
 
 class FrozenBatchNorm3d(_Frozen, nn.BatchNorm3d):
-    """A batch normalisation that goes by its running statistics and never changes them."""
+    """A batch normalisation that uses its running statistics and never changes them."""
 
 
 class FrozenSyncBatchNorm(_Frozen, nn.SyncBatchNorm):
-    """A batch normalisation that goes by its running statistics and never changes them."""
+    """A batch normalisation that uses its running statistics and never changes them."""
 
 
 _FROZEN: dict[type[nn.Module], type[_Frozen]] = {
@@ -51,18 +51,18 @@ _PLAIN: dict[type[nn.Module], type[nn.Module]] = {
 def batchnorm(
     model: nn.Module, mode: NormMode, *, inside: Callable[[str], bool] = lambda name: True
 ) -> list[str]:
-    """Set what the batch normalisations of a model do while it is trained; their names.
+    """Set the behaviour of a model's batch normalisations in training; returns their names.
 
-    ``"train"`` is torch's own way: statistics follow the batches, scale and shift are trained.
-    ``"frozen"`` keeps all four as they are: a few examples say little of the statistics of many.
-    ``"adapt"`` lets the statistics follow and keeps scale and shift (AdaBN, Li et al. 2016,
-    arXiv:1603.04779). Names of parameters stay, so a state dict goes from one to the other.
+    ``"train"`` is torch's default: statistics follow the batches, scale and shift are trained.
+    ``"frozen"`` keeps all four fixed: a few examples say little about the statistics of many.
+    ``"adapt"`` updates the statistics and keeps scale and shift (AdaBN, Li et al. 2016,
+    arXiv:1603.04779). Names of parameters do not change, so state dicts are interchangeable.
 
     Args:
-        inside: whether the normalisation of this name is meant; all are if not given.
+        inside: whether to set the normalisation with this name; by default all are set.
 
     Raises:
-        InputError: another mode, or a normalisation to freeze that is a class of the user's own.
+        InputError: another mode, or a normalisation to freeze whose class is the user's own.
     """
     if mode not in MODES:
         raise InputError("batchnorm", " or ".join(map(repr, MODES)), repr(mode))
@@ -81,7 +81,7 @@ def batchnorm(
 
 
 def thawed(model: nn.Module) -> nn.Module:
-    """``model`` with torch's own normalisations in place of frozen ones; itself, changed."""
+    """``model`` with torch's own normalisations instead of frozen ones; changed in place."""
     for module in model.modules():
         if isinstance(module, _Frozen):
             _thaw(module)

@@ -1,4 +1,4 @@
-"""Staying near the weights that one started from."""
+"""A penalty that keeps weights near their starting point."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..._support.errors import InputError
 class L2SP:
     """``strength / 2 · Σ (w - w₀)²`` over pretrained weights, ``new / 2 · Σ w²`` over the others.
 
-    Li, Grandvalet and Davoine 2018 (arXiv:1802.01483): weight decay pulls towards nothing, this
-    pulls towards the starting point. The weights of now are the starting point. Frozen parameters
-    have no part in it.
+    Li, Grandvalet and Davoine 2018 (arXiv:1802.01483): weight decay pulls towards zero, this
+    pulls towards the starting point. The current weights are the starting point. Frozen parameters
+    are not penalised.
 
     Args:
         model: with the pretrained weights.
         strength: for those weights.
-        fresh: names of parameters that are new (the head).
+        fresh: names of new parameters (the head).
         new: strength for these.
 
     Raises:
@@ -42,8 +42,8 @@ class L2SP:
         self._start = [(p, p.detach().clone()) for p in kept]
 
     def __call__(self) -> Tensor:
-        """The penalty of the model's weights as they are; a scalar with a gradient."""
-        # A model may have moved to another device since; its starting point then follows once.
+        """The penalty of the model's current weights; a scalar with a gradient."""
+        # The model may have moved to another device since; its starting point is then moved once.
         self._start = [(p, start.to(p.device)) for p, start in self._start]
         terms = [
             self.strength / 2 * (p - start).square().sum()

@@ -12,7 +12,7 @@ from .blocks import Block, layers_in_order
 
 
 def layer_scales(blocks: Sequence[Block], decay: float) -> dict[str, float]:
-    """What to multiply the rate of each parameter by: 1 in the last block, then decay, decay²...
+    """Factor of the learning rate of each parameter: 1 in the last block, then decay, decay²...
 
     Raises:
         InputError: a decay outside (0, 1].
@@ -28,17 +28,17 @@ def layer_scales(blocks: Sequence[Block], decay: float) -> dict[str, float]:
 
 
 def layerwise_rates(model: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:
-    """Groups for an optimiser of torch, one a block, from the input to the head.
+    """Parameter groups for a torch optimiser, one per block, from the input to the head.
 
     The last block has the rate ``lr``, each one before it ``decay`` times that of the next
     (discriminative fine-tuning, Howard and Ruder 2018, arXiv:1801.06146; ELECTRA, Clark et al.
-    2020, arXiv:2003.10555). Frozen parameters are left out, and blocks of nothing else.
+    2020, arXiv:2003.10555). Frozen parameters are left out, and blocks that have no others.
 
     Returns:
         Dictionaries with ``params``, ``lr`` and the block's ``name``.
 
     Raises:
-        InputError: a rate or decay out of its range, or nothing that is trained.
+        InputError: a rate or decay out of its range, or no trainable parameter.
     """
     if not lr > 0:
         raise InputError("lr", "a number above 0", f"{lr:g}")

@@ -37,40 +37,40 @@ def tuned(
 ) -> nn.Module:
     """Images (n, channels, height, width) to logits (n, classes), on a pretrained backbone.
 
-    What is chosen: how many leading blocks stay frozen (``freeze``; all of them is a linear probe
+    The choices: how many leading blocks stay frozen (``freeze``; all of them is a linear probe
     and the default), whether the others are trained or get LoRA or bottlenecks (``adapter``), in
-    all of them or in the later half (``places``), of which ``rank``, what batch normalisation does
-    (``batchnorm``), and the hidden width of the ``head`` (0 is linear) with its ``dropout``.
+    all of them or in the later half (``places``), with which ``rank``, what batch normalisation
+    does (``batchnorm``), and the hidden width of the ``head`` (0 is linear) with its ``dropout``.
 
-    What is frozen has ``requires_grad`` off and stays as it was loaded, in every training. After
-    the search ``thawed(merge(model))`` folds LoRA away.
+    Frozen parameters have ``requires_grad`` off and keep their loaded values, in every training.
+    After the search ``thawed(merge(model))`` folds LoRA away.
 
     Args:
-        channels, classes, height, width, mean, std: as the task tells them of its data.
-        backbone: a name, or a function that gives one, which other processes can import. It is
-            called once in a process; each model starts from a copy of its weights.
-        side: pixels that images are brought to; the backbone's own size if not given. Smaller is
-            cheaper, and as good where images are small.
+        channels, classes, height, width, mean, std: as the task gives them for its data.
+        backbone: a name, or a function that returns one, which other processes can import. It is
+            called once per process; each model starts from a copy of its weights.
+        side: pixels to which images are resized; the backbone's own size by default. Smaller is
+            cheaper, and as good if images are small.
 
     Raises:
-        InputError: a backbone that reads no images, or not such images.
+        InputError: a backbone that reads no images, or not images like these.
         MissingExtraError: the backbone's extra is not installed.
     """
-    found = _opened(backbone)
-    if found.kind != "images" or not isinstance(found.prepare, ImageInput):
-        raise InputError(f"backbone {found.name}", "one that reads images", found.kind)
-    prepare = found.prepare if side is None else replace(found.prepare, size=(side, side))
-    body = copy.deepcopy(found.model).to(torch.get_default_device())
+    network = _load_backbone(backbone)
+    if network.kind != "images" or not isinstance(network.prepare, ImageInput):
+        raise InputError(f"backbone {network.name}", "one that reads images", network.kind)
+    prepare = network.prepare if side is None else replace(network.prepare, size=(side, side))
+    body = copy.deepcopy(network.model).to(torch.get_default_device())
     hidden: int = choose("head", list(HEADS))
     dropout: float = choose("dropout", [0.0, 0.2])
-    head = make_head(found.dim, classes, hidden, dropout)
+    head = make_head(network.dim, classes, hidden, dropout)
     inputs = TaskInput(mean, std, prepare)
     model = nn.Sequential(OrderedDict(inputs=inputs, backbone=body, head=head))
-    adapt(model, "head", _chosen(model), torch.zeros(2, channels, height, width))
+    adapt(model, "head", _choose_tuning(model), torch.zeros(2, channels, height, width))
     return model
 
 
-def _chosen(model: nn.Module) -> FineTuning:
+def _choose_tuning(model: nn.Module) -> FineTuning:
     """The decisions of one architecture, as a fine-tuning."""
     blocks = blocks_before(model, "head")
     count = len(blocks)
@@ -85,7 +85,7 @@ def _chosen(model: nn.Module) -> FineTuning:
             late = choose("places", ["all", "late"]) == "late"
             rank: int = choose("rank", list(RANKS), default=8)
             first = freeze + (count - freeze) // 2 if late else freeze
-            # What has no adapter is frozen anyway, so that later places are more frozen blocks.
+            # Blocks without an adapter are frozen anyway, so later places are more frozen blocks.
             tuning = replace(tuning, rank=rank, freeze=first)
     if any(isinstance(module, _BatchNorm) for module in model.modules()):
         moves = freeze < count and tuning.adapter == "none"
@@ -95,7 +95,7 @@ def _chosen(model: nn.Module) -> FineTuning:
 
 
 @lru_cache(maxsize=4)
-def _opened(backbone: str | Callable[[], Backbone]) -> Backbone:
-    """Read once; on the CPU, and without a draw that the builder's seed would have made."""
+def _load_backbone(backbone: str | Callable[[], Backbone]) -> Backbone:
+    """The backbone, loaded once; on the CPU, and without draws from the builder's seed."""
     with torch.device("cpu"), torch.random.fork_rng(devices=[]):
         return find_backbone(backbone) if isinstance(backbone, str) else backbone()

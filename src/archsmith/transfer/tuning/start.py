@@ -1,4 +1,4 @@
-"""A subnet of a supernet, or any weights, as the start for another task."""
+"""A subnet of a supernet, or any weights, as the starting point for another task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ...space import Architecture
 
-#: What the header of a supernet's file says beside its weights.
+#: What the header of a supernet's file holds in addition to its weights.
 _FINGERPRINT, _ARGUMENTS = "fingerprint", "arguments"
 
 
@@ -32,19 +32,19 @@ def start_from(
     *,
     seed: int = 0,
 ) -> tuple[nn.Module, CheckpointFit]:
-    """The architecture's module for a new task, with the weights that it had for another one.
+    """The architecture's module for a new task, with the weights it had on another one.
 
-    The head is new where the tasks have different classes; all else has to be there.
+    The head is new if the tasks have different classes; everything else must be present.
 
     Args:
-        space: of the new task: the same builder, with arguments of its own.
+        space: of the new task: the same builder, with its own arguments.
         source: a supernet that was trained on the other task, a file of its ``save``, or the
             weights of a trained model (tensors by name, or a file of them).
-        architecture: of both.
-        seed: of what is new.
+        architecture: one that both spaces have.
+        seed: of the new parameters.
 
     Returns:
-        The module, and what of the weights fitted.
+        The module, and how the weights fitted.
 
     Raises:
         InputError: more than the head does not fit (each tensor is listed), or the file is of
@@ -81,14 +81,14 @@ def _space_of(space: Space, meta: Mapping[str, str], path: Path) -> Space:
             str(path),
             f"a supernet of the builder {space.name}",
             f"one of {meta.get('space')}",
-            "open it with its own space and give the supernet: Supernet.load(path, space)",
+            "open it with its own space and pass the supernet: Supernet.load(path, space)",
         )
     if "<" in space.reference:  # a function inside a function cannot be found again
         raise InputError(
             str(path),
             "a builder that can be imported",
             space.reference,
-            "give the supernet: Supernet.load(path, its own space)",
+            "pass the supernet: Supernet.load(path, its own space)",
         )
     arguments = json.loads(meta[_ARGUMENTS])
     check_arguments(str(path), arguments)

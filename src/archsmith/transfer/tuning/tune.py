@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Tuned:
-    """What a fine-tuning gave.
+    """The result of a fine-tuning.
 
     Attributes:
         model: with the weights of its best epoch, in evaluation mode; LoRA is merged and
             normalisations are torch's own again, so that it is a plain module.
         metrics: of the validation part, in that epoch.
         best_epoch: from 1.
-        curve: an entry an epoch, as in :class:`~archsmith.train.Trained`.
-        trained, total: numbers that were trained at some time, and all that the model has.
+        curve: an entry per epoch, as in :class:`~archsmith.train.Trained`.
+        trained, total: numbers that were trained at any time, and all that the model has.
         blocks: names of the blocks before the head, from the input.
     """
 
@@ -60,29 +60,29 @@ def fine_tune(
     goal: Objective | None = None,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
 ) -> Tuned:
-    """Adapt a copy of a pretrained model to a task; what was given stays as it is.
+    """Adapt a copy of a pretrained model to a task; the original stays unchanged.
 
     Args:
         model: a classifier, whose last layer is replaced, or a backbone of images, which gets a
             head and its own preparation of the task's images.
-        task, data: what is learned.
-        tuning: :class:`FineTuning` as it stands if not given.
-        recipe: the rest of how it is trained; the task's if not given. ``lr``, ``epochs`` and
-            ``patience`` of ``tuning`` go before its own.
+        task, data: what to learn.
+        tuning: by default :class:`FineTuning` with its defaults.
+        recipe: all other training settings; by default the task's. ``lr``, ``epochs`` and
+            ``patience`` of ``tuning`` override its own.
         seed: of the new head, of adapters and of the order of examples.
         goal, on_epoch: as in :func:`archsmith.train.train`.
 
     Raises:
-        InputError: more frozen blocks than there are, a place that is not there, or nothing that
-            is left to train; before anything is trained.
+        InputError: more frozen blocks than there are, a place that does not exist, or nothing left
+            to train; raised before training.
         Diverged: the loss became NaN or infinite.
     """
-    wanted = tuning or FineTuning()
+    options = tuning or FineTuning()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        adapted, head = _with_head(model, task, data, wanted)
+        adapted, head = _with_head(model, task, data, options)
         example = task.example(data.facts, batch=2)
-        blocks, guide = adapt(adapted, head, wanted, example)
+        blocks, guide = adapt(adapted, head, options, example)
     if not guide.trained:
         raise InputError(
             "fine-tuning",
@@ -92,11 +92,11 @@ def fine_tune(
         )
     _expect_fit(adapted, task, data, example)
     base = recipe or task.recipe(data)
-    own = {"epochs": wanted.epochs, "patience": wanted.patience}
+    own = {"epochs": options.epochs, "patience": options.patience}
     changes: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
-    if wanted.l2sp:
+    if options.l2sp:
         changes["weight_decay"] = 0.0
-    chosen = replace(base, lr=wanted.lr, **changes)
+    chosen = replace(base, lr=options.lr, **changes)
     result: Trained = train(
         adapted,
         task,
@@ -122,7 +122,11 @@ def fine_tune(
 
 
 def _expect_fit(model: nn.Module, task: Task, data: Data, example: Tensor) -> None:
-    """Raises InputError where the model does not take the task's inputs or give its outputs."""
+    """Check that the model takes the task's inputs and returns its outputs.
+
+    Raises:
+        InputError: it does not.
+    """
     try:
         with torch.no_grad():
             task.expect_outputs(copy.deepcopy(model).eval()(example), data.facts)
@@ -131,23 +135,23 @@ def _expect_fit(model: nn.Module, task: Task, data: Data, example: Tensor) -> No
             "fine-tuning",
             f"a model for {task.name} on {data.name}",
             str(error).splitlines()[0],
-            "take head='linear' for a head of its own, and a model for inputs as the task has them",
+            "use head='linear' for a new head, and a model that takes the task's inputs",
         ) from error
 
 
 def _with_head(
     model: nn.Module | Backbone, task: Task, data: Data, tuning: FineTuning
 ) -> tuple[nn.Module, str]:
-    """A copy with the head that is wanted, and the head's name."""
-    # What a builder is offered, which for embeddings is their size and not a number of classes.
+    """A copy with the head of the tuning, and the head's name."""
+    # The outputs offered to a builder, which for embeddings is their size, not a class count.
     outputs = int(task.arguments(data.facts).get("classes", 1))
     hidden = tuning.head if isinstance(tuning.head, int) else 0
     if isinstance(model, Backbone):
         if tuning.head == "keep":
             raise InputError("tuning head", "'linear' or a hidden width on a backbone", "'keep'")
         own = replace(model, model=copy.deepcopy(model.model))
-        made = with_head(own, outputs, data.facts, hidden=hidden, dropout=tuning.dropout)
-        return made, "head"
+        with_new_head = with_head(own, outputs, data.facts, hidden=hidden, dropout=tuning.dropout)
+        return with_new_head, "head"
     if tuning.head == "keep":
         return copy.deepcopy(model), head_name(model)
     return new_head(model, outputs, hidden=hidden, dropout=tuning.dropout)

@@ -1,4 +1,4 @@
-"""Classes without examples, known by attributes or by text."""
+"""Zero-shot classification: classes without examples, described by attributes or text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a zero-shot classifier: learned on seen classes, scores any described class."""
+"""The interface of a zero-shot classifier: trained on seen classes, scores any described class."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from .scaling import Scale, Scaling
 
 
 class ZeroShotClassifier(ABC):
-    """Learns how features and descriptions of classes belong together; then needs no examples.
+    """Learns how features and descriptions of classes relate; then needs no examples of a class.
 
-    Arrays and tensors are both taken; arrays of float64 come back. Hyperparameters that are
+    Arrays and tensors are both accepted; arrays of float64 are returned. Hyperparameters that are
     ``None`` are chosen from :attr:`grid` by accuracy on held-out seen classes, the classes of
-    training and validation being disjoint. With fewer than four seen classes nothing can be held
-    out, and the middle of the grid is taken.
+    training and validation being disjoint. With fewer than four seen classes none can be held
+    out, and the middle of the grid is used.
 
-    Subclasses say how they learn (:meth:`prepare`).
+    Subclasses define how they learn (:meth:`prepare`).
 
     Args:
         features_scale, descriptions_scale: see :class:`~.scaling.Scaling`; fitted to the training
             examples and to the seen classes. ``"none"`` gives the bare formulas of the papers.
-        seed: of the folds and of whatever is drawn while learning.
+        seed: of the folds and of all random draws in training.
 
     Attributes:
-        chosen: hyperparameters that are used, once fitted.
+        chosen: the hyperparameters in use, once fitted.
         validation: class-averaged accuracy on held-out seen classes of the chosen
-            hyperparameters; ``None`` where nothing was chosen or could be held out.
-        notes: what the reader should know, as lines for people.
+            hyperparameters; ``None`` if nothing was chosen or could be held out.
+        notes: remarks about the fit, as lines of text.
     """
 
     name: ClassVar[str]
     #: Values of each hyperparameter that are tried.
     grid: ClassVar[Mapping[str, Sequence[float]]] = {}
-    #: Most folds of seen classes that hyperparameters are chosen by.
+    #: Most folds of seen classes by which hyperparameters are chosen.
     folds: ClassVar[int] = 12
 
     def __init__(
@@ -71,13 +71,13 @@ class ZeroShotClassifier(ABC):
         self.validation: float | None = None
         self.notes: tuple[str, ...] = ()
         self._scorer: Scorer | None = None
-        #: Attributes that are looked at whatever the examples; ``None``: those that vary.
+        #: Attributes that are used whatever the examples; ``None``: those that vary.
         self._kept: Indices | None = None
         self._columns = np.zeros(0, dtype=np.int64)
 
     @abstractmethod
     def prepare(self, features: Array, labels: Indices, descriptions: Array) -> Solver:
-        """What is the same for all hyperparameters, done once; gives a function of them.
+        """Computes what all hyperparameters share; returns a function of the hyperparameters.
 
         Args:
             features: (n, d), scaled.
@@ -90,33 +90,33 @@ class ZeroShotClassifier(ABC):
 
         Args:
             features: (n, d).
-            labels: (n,) rows of ``descriptions``. Rows without examples are not looked at.
+            labels: (n,) rows of ``descriptions``. Rows without examples are ignored.
             descriptions: (classes, a).
 
         Raises:
             DataError: shapes, values that are not finite, labels without a description, a class
-                whose attributes are missing, classes that are described alike, or no two seen
-                classes.
+                whose attributes are missing, classes with equal descriptions, or fewer than two
+                seen classes.
         """
-        known = rows("features", features)
+        examples = rows("features", features)
         described = descriptions_of(descriptions)
-        numbers = class_numbers("labels", labels, len(known), len(described))
+        numbers = class_numbers("labels", labels, len(examples), len(described))
         seen = np.unique(numbers)
         if len(seen) < 2:
             raise DataError("labels", "examples of two classes or more", listed(seen, "class"))
         self._columns = varying(described[seen]) if self._kept is None else self._kept
-        self._width, self._attributes = known.shape[1], described.shape[1]
-        self.notes = self._dropped()
+        self._width, self._attributes = examples.shape[1], described.shape[1]
+        self.notes = self._dropped_note()
         own, numbers = described[seen][:, self._columns], np.searchsorted(seen, numbers)
-        self._choose(known, numbers, own)
-        made = self._scaled(known, numbers, own)
-        _refuse_alike(made.describe(own))
-        score = made.solve(**self.chosen)
+        self._choose(examples, numbers, own)
+        prepared = self._prepare_scaled(examples, numbers, own)
+        _refuse_alike(prepared.describe(own))
+        score = prepared.solve(**self.chosen)
 
         def scorer(given: Array, to: Array) -> Array:
-            described = made.describe(to)
+            described = prepared.describe(to)
             _refuse_alike(described)
-            return score(made.scale(given), described)
+            return score(prepared.scale(given), described)
 
         self._scorer = scorer
         return self
@@ -134,14 +134,14 @@ class ZeroShotClassifier(ABC):
         """
         if self._scorer is None:
             raise InputError(self.name, "fit before scores", "a classifier that is not fitted")
-        given, described = rows("features", features), descriptions_of(descriptions)
-        for where, found, width in (
-            ("features", given, self._width),
+        examples, described = rows("features", features), descriptions_of(descriptions)
+        for where, array, width in (
+            ("features", examples, self._width),
             ("descriptions", described, self._attributes),
         ):
-            if found.shape[1] != width:
-                raise DataError(where, f"{width} columns, as in fit", str(found.shape[1]))
-        return self._scorer(given, described[:, self._columns])
+            if array.shape[1] != width:
+                raise DataError(where, f"{width} columns, as in fit", str(array.shape[1]))
+        return self._scorer(examples, described[:, self._columns])
 
     def predict(
         self, features: Any, descriptions: Any, among: Sequence[int] | Indices | None = None
@@ -149,24 +149,26 @@ class ZeroShotClassifier(ABC):
         """The row of ``descriptions`` that fits best, (n,).
 
         Args:
-            among: rows that are looked at; all of them without it.
+            among: rows to choose from; all of them by default.
 
         Raises:
             DataError: as in :meth:`scores`, or ``among`` names no row.
         """
         described = descriptions_of(descriptions)
-        kept = np.arange(len(described)) if among is None else np.asarray(among)
-        kept = class_numbers("among", kept, len(kept), len(described))
-        if not len(kept):
+        candidate_rows = np.arange(len(described)) if among is None else np.asarray(among)
+        candidate_rows = class_numbers("among", candidate_rows, len(candidate_rows), len(described))
+        if not len(candidate_rows):
             raise DataError("among", "one class or more", "none")
-        best: Indices = kept[self.scores(features, described[kept]).argmax(axis=1)]
+        best: Indices = candidate_rows[
+            self.scores(features, described[candidate_rows]).argmax(axis=1)
+        ]
         return best
 
     def with_chosen(self) -> Self:
-        """One to be fitted on a part of the examples: same hyperparameters, same attributes."""
+        """A copy to fit on a part of the examples: same hyperparameters, same attributes."""
         again = copy.copy(self)
         again.given, again._scorer = {**self.given, **self.chosen}, None
-        # An attribute may be constant in a part and still tell classes apart outside it.
+        # An attribute may be constant in a part and still distinguish classes outside it.
         again._kept = self._columns
         return again
 
@@ -182,16 +184,16 @@ class ZeroShotClassifier(ABC):
             )
             return
         self.chosen, self.validation = best_on_held_out(
-            self._scaled, features, labels, descriptions, tried, self.seed, self.folds
+            self._prepare_scaled, features, labels, descriptions, tried, self.seed, self.folds
         )
 
-    def _scaled(self, features: Array, labels: Indices, descriptions: Array) -> Prepared:
+    def _prepare_scaled(self, features: Array, labels: Indices, descriptions: Array) -> Prepared:
         scale = Scaling(self.features_scale, features, f"{self.name} features_scale")
         describe = Scaling(self.descriptions_scale, descriptions, f"{self.name} descriptions_scale")
         solve = self.prepare(scale(features), labels, describe(descriptions))
         return Prepared(solve, scale, describe)
 
-    def _dropped(self) -> tuple[str, ...]:
+    def _dropped_note(self) -> tuple[str, ...]:
         gone = np.setdiff1d(np.arange(self._attributes), self._columns)
         if not len(gone):
             return ()
@@ -199,5 +201,5 @@ class ZeroShotClassifier(ABC):
 
 
 def _refuse_alike(scaled: Array) -> None:
-    """Rows that differed and no longer do: by an attribute that was left out, or by size alone."""
+    """Rows that differed before and no longer do: in an attribute left out, or only in size."""
     refuse_alike(np.round(scaled, 12))

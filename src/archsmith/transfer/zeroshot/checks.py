@@ -1,4 +1,4 @@
-"""What features, labels and descriptions of classes must be before anything is learned."""
+"""Checks of features, labels and descriptions of classes before training."""
 
 from __future__ import annotations
 
@@ -20,51 +20,51 @@ def rows(where: str, values: Any) -> Array:
     """Finite float64 (n, columns) from an array or a tensor.
 
     Raises:
-        DataError: another shape, no numbers, nothing, or values that are not finite.
+        DataError: another shape, not numbers, no rows, or values that are not finite.
     """
     array = _plain(values)
     if array.ndim != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:
         raise DataError(where, "rows of numbers (n, columns)", f"{array.shape} {array.dtype}")
-    found = np.asarray(array, dtype=np.float64)
-    bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+    finite = np.asarray(array, dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(finite).all(axis=1))
     if len(bad):
         raise DataError(where, "finite numbers", f"NaN or infinity in {listed(bad, 'row')}")
-    return found
+    return finite
 
 
 def class_numbers(where: str, values: Any, count: int, classes: int) -> Indices:
     """Labels (count,) from 0 to ``classes - 1``.
 
     Raises:
-        DataError: another number of them, fractions, or one beyond the descriptions.
+        DataError: another number of labels, fractions, or one beyond the descriptions.
     """
     array = _plain(values)
     if array.shape != (count,) or array.dtype.kind not in "iu":
-        expected = f"whole numbers ({count},), one an example"
+        expected = f"whole numbers ({count},), one per example"
         raise DataError(where, expected, f"{array.shape} {array.dtype}")
-    found = np.asarray(array, dtype=np.int64)
-    if len(found) and not (found.min() >= 0 and found.max() < classes):
-        wrong = int(found.min() if found.min() < 0 else found.max())
+    numbers = np.asarray(array, dtype=np.int64)
+    if len(numbers) and not (numbers.min() >= 0 and numbers.max() < classes):
+        wrong = int(numbers.min() if numbers.min() < 0 else numbers.max())
         expected = f"rows of the {classes} descriptions, 0 to {classes - 1}"
         raise DataError(where, expected, str(wrong))
-    return found
+    return numbers
 
 
 def descriptions_of(values: Any, names: Sequence[str] | None = None) -> Array:
-    """Descriptions (classes, a), each class with its own.
+    """Descriptions (classes, a), different for each class.
 
     Raises:
         DataError: a class whose attributes are missing (NaN, or all zero), or two classes that
-            are described alike; each is named.
+            have equal descriptions; each is named.
     """
     array = _plain(values)
     if array.ndim != 2 or array.dtype.kind not in "biuf" or 0 in array.shape:
         got = f"{array.shape} {array.dtype}"
         raise DataError("descriptions", "rows of numbers (classes, attributes)", got)
-    found = np.asarray(array, dtype=np.float64)
-    if names is not None and len(names) != len(found):
-        raise DataError("class names", f"{len(found)}, one a description", str(len(names)))
-    missing = np.flatnonzero(~np.isfinite(found).all(axis=1) | ~found.any(axis=1))
+    described = np.asarray(array, dtype=np.float64)
+    if names is not None and len(names) != len(described):
+        raise DataError("class names", f"{len(described)}, one per description", str(len(names)))
+    missing = np.flatnonzero(~np.isfinite(described).all(axis=1) | ~described.any(axis=1))
     if len(missing):
         raise DataError(
             "descriptions",
@@ -72,12 +72,16 @@ def descriptions_of(values: Any, names: Sequence[str] | None = None) -> Array:
             f"none, NaN or only zeros for {listed(missing, 'class', names)}",
             "fill in these rows, or leave the classes and their examples out",
         )
-    refuse_alike(found, names)
-    return found
+    refuse_alike(described, names)
+    return described
 
 
 def refuse_alike(found: Array, names: Sequence[str] | None = None) -> None:
-    """Raises DataError where two classes have the same description."""
+    """Check that no two classes have the same description.
+
+    Raises:
+        DataError: two have.
+    """
     _, first, inverse = np.unique(found, axis=0, return_index=True, return_inverse=True)
     twins = np.flatnonzero(first[inverse.reshape(-1)] != np.arange(len(found)))
     if len(twins):
@@ -91,30 +95,34 @@ def refuse_alike(found: Array, names: Sequence[str] | None = None) -> None:
 
 
 def varying(seen: Array) -> Indices:
-    """Columns that differ between seen classes: of the others nothing can be learned."""
+    """Columns that differ between seen classes: nothing can be learned from the others."""
     spread = np.ptp(seen, axis=0)
     return np.flatnonzero(spread > 1e-12 * np.abs(seen).max(axis=0, initial=1e-300))
 
 
 def refuse_overlap(seen: Iterable[int], unseen: Iterable[int], names: Sequence[str]) -> None:
-    """Raises DataError for classes that are both seen and unseen."""
+    """Check that no class is both seen and unseen.
+
+    Raises:
+        DataError: some are.
+    """
     both = sorted(set(seen) & set(unseen))
     if both:
         raise DataError(
             "unseen classes",
-            "none that has training examples",
+            "classes without training examples",
             listed(both, "class", names),
-            "take these classes out of one of the two lists",
+            "remove these classes from one of the two lists",
         )
 
 
 def listed(places: Sequence[int] | Indices, kind: str, names: Sequence[str] | None = None) -> str:
-    """``classes 'cat' and 'dog'``, or numbers where nothing has a name; the first few."""
+    """``classes 'cat' and 'dog'``, or numbers if there are no names; the first few."""
     several = {"class": "classes", "attribute": "attributes", "row": "rows"}[kind]
-    told = [repr(names[i]) if names is not None else str(int(i)) for i in places[:_LISTED]]
-    text = " and ".join([", ".join(told[:-1]), told[-1]]) if len(told) > 1 else told[0]
+    labels = [repr(names[i]) if names is not None else str(int(i)) for i in places[:_LISTED]]
+    text = " and ".join([", ".join(labels[:-1]), labels[-1]]) if len(labels) > 1 else labels[0]
     if len(places) > _LISTED:
-        text = f"{', '.join(told)} and {len(places) - _LISTED} more"
+        text = f"{', '.join(labels)} and {len(places) - _LISTED} more"
     return f"{kind if len(places) == 1 else several} {text}"
 
 

@@ -15,20 +15,20 @@ from .checks import Array, Indices, class_numbers, descriptions_of, listed, refu
 
 @dataclass(frozen=True)
 class ZeroShotData:
-    """Examples of seen and unseen classes, and what describes each class.
+    """Examples of seen and unseen classes, and a description of each class.
 
     Attributes:
         features: float64 (n, d).
         labels: int64 (n,) rows of ``descriptions``.
         descriptions: float64 (classes, a).
-        class_names: one a description.
+        class_names: one per description.
         train: indices of training examples; their classes are the seen ones.
         test_seen: indices of examples of seen classes to test on; may be empty.
         test_unseen: indices of examples of unseen classes.
 
     Raises:
         DataError: shapes; values that are not finite; a class whose attributes are missing; a
-            class that is both seen and unseen; an example that is trained and tested on.
+            class that is both seen and unseen; an example used for both training and testing.
     """
 
     features: Array
@@ -51,7 +51,7 @@ class ZeroShotData:
         test_share: float = 0.2,
         seed: int = 0,
     ) -> ZeroShotData:
-        """A problem in which some classes are unseen; of the others a share is held out.
+        """A problem in which some classes are unseen; a share of the others' examples is held out.
 
         Args:
             features, labels, descriptions: arrays or tensors, shaped as the attributes.
@@ -61,20 +61,20 @@ class ZeroShotData:
         Raises:
             DataError: as for the class.
         """
-        known, numbers = np.asarray(features), np.asarray(labels)
-        strange = [c for c in unseen if not 0 <= c < len(descriptions)]
-        if strange or not len(unseen):
-            got = ", ".join(map(str, strange)) or "none"
+        examples, numbers = np.asarray(features), np.asarray(labels)
+        unknown = [c for c in unseen if not 0 <= c < len(descriptions)]
+        if unknown or not len(unseen):
+            got = ", ".join(map(str, unknown)) or "none"
             raise DataError("unseen", f"numbers of classes, 0 to {len(descriptions) - 1}", got)
         rng = np.random.default_rng(seed)
         out = np.isin(numbers, unseen)
         test = np.zeros(len(numbers), dtype=bool)
-        for each in np.unique(numbers[~out]):
-            own = rng.permutation(np.flatnonzero(numbers == each))
+        for number in np.unique(numbers[~out]):
+            own = rng.permutation(np.flatnonzero(numbers == number))
             test[own[: round(test_share * len(own))]] = True
         names = class_names or [str(i) for i in range(len(descriptions))]
         return cls(
-            known,
+            examples,
             numbers,
             np.asarray(descriptions),
             tuple(names),
@@ -84,10 +84,10 @@ class ZeroShotData:
         )
 
     def __post_init__(self) -> None:
-        known = rows("features", self.features)
+        examples = rows("features", self.features)
         described = descriptions_of(self.descriptions, self.class_names)
-        numbers = class_numbers("labels", self.labels, len(known), len(described))
-        values = {"features": known, "labels": numbers, "descriptions": described}
+        numbers = class_numbers("labels", self.labels, len(examples), len(described))
+        values = {"features": examples, "labels": numbers, "descriptions": described}
         for name, value in values.items():
             object.__setattr__(self, name, value)
         for name in ("train", "test_seen", "test_unseen"):
@@ -96,19 +96,19 @@ class ZeroShotData:
         twice = np.intersect1d(self.train, self.test_seen)
         if len(twice):
             raise DataError("test_seen", "no training examples", listed(twice, "row"))
-        strange = np.setdiff1d(self.labels[self.test_seen], self.seen)
-        if len(strange):
-            got = listed(strange, "class", self.class_names)
+        unknown = np.setdiff1d(self.labels[self.test_seen], self.seen)
+        if len(unknown):
+            got = listed(unknown, "class", self.class_names)
             raise DataError("test_seen", "classes that have training examples", got)
 
     @property
     def seen(self) -> Indices:
-        """Classes with training examples, rising."""
+        """Classes with training examples, in ascending order."""
         return np.unique(self.labels[self.train])
 
     @property
     def unseen(self) -> Indices:
-        """Classes that are tested without training examples, rising."""
+        """Classes that are tested without training examples, in ascending order."""
         return np.unique(self.labels[self.test_unseen])
 
     def save(self, path: Path) -> None:
@@ -128,15 +128,15 @@ class ZeroShotData:
         )
 
     def _indices(self, name: str) -> Indices:
-        given = np.asarray(getattr(self, name))
-        if given.size == 0 and name == "test_seen":
+        indices = np.asarray(getattr(self, name))
+        if indices.size == 0 and name == "test_seen":
             return np.zeros(0, dtype=np.int64)
-        if given.ndim != 1 or given.dtype.kind not in "iu" or not given.size:
+        if indices.ndim != 1 or indices.dtype.kind not in "iu" or not indices.size:
             expected = "indices of examples (k,), one or more"
-            raise DataError(name, expected, f"{given.shape} {given.dtype}")
-        wrong = given[(given < 0) | (given >= len(self.labels))]
+            raise DataError(name, expected, f"{indices.shape} {indices.dtype}")
+        wrong = indices[(indices < 0) | (indices >= len(self.labels))]
         if len(wrong):
             raise DataError(name, f"indices below {len(self.labels)}", str(int(wrong[0])))
-        if len(np.unique(given)) < len(given):
-            raise DataError(name, "each example once", "an index that comes twice")
-        return given.astype(np.int64)
+        if len(np.unique(indices)) < len(indices):
+            raise DataError(name, "each example once", "an index that occurs twice")
+        return indices.astype(np.int64)

@@ -20,16 +20,16 @@ from .scaling import Scale
 
 
 class DEM(ZeroShotClassifier):
-    """What :class:`~.ridge.Ridge` does by a linear map, by a perceptron with a hidden layer.
+    """Like :class:`~.ridge.Ridge`, with a perceptron with a hidden layer instead of a linear map.
 
-    Trained on squared distances between features and what their classes' descriptions become.
+    Trained on squared distances between features and the images of their classes' descriptions.
     Scores are negative squared distances.
 
     Args:
-        decay: penalty of squared weights.
+        decay: penalty on squared weights.
         hidden: units of the hidden layer.
-        steps: of Adam.
-        rate: its highest rate.
+        steps: number of Adam steps.
+        rate: highest learning rate.
     """
 
     name = "dem"
@@ -60,7 +60,7 @@ class DEM(ZeroShotClassifier):
         classes = len(descriptions)
         sizes = np.bincount(labels, minlength=classes)
         sums = one_hot(labels, classes).T @ features
-        # For a squared distance the mean of a class stands for its examples.
+        # For a squared distance the mean of a class can replace its examples.
         means = torch.from_numpy((sums / sizes[:, None]).astype(np.float32))
         shares = torch.from_numpy((sizes / sizes.sum()).astype(np.float32))
         described = torch.from_numpy(descriptions.astype(np.float32))

@@ -25,12 +25,12 @@ def minimise(
 ) -> None:
     """Train ``model`` in place by Adam with a rate that falls to zero along a cosine.
 
-    What falls is ``loss`` plus ``decay`` times the squares of all weights of two dimensions or
+    The objective is ``loss`` plus ``decay`` times the squares of all weights of two dimensions or
     more.
 
     Args:
         loss: from indices of a batch to a scalar.
-        count: examples to draw batches from; each is used once before any comes again.
+        count: examples to draw batches from; each is used once before any is repeated.
     """
     # Adam adds weight_decay times the weight to the gradient: that of half its square.
     wide = [p for p in model.parameters() if p.ndim > 1]

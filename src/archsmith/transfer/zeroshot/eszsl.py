@@ -51,7 +51,7 @@ class ESZSL(ZeroShotClassifier):
 
     def prepare(self, features: Array, labels: Indices, descriptions: Array) -> Solver:
         gram = features.T @ features
-        # The other inverse is diagonal in this basis: of a grid, each gamma is solved for once.
+        # The other inverse is diagonal in this basis: for a grid, each gamma is solved for once.
         strength, basis = np.linalg.eigh(descriptions.T @ descriptions)
         strength = np.maximum(strength, 0)
         target = 2 * one_hot(labels, len(descriptions)) - 1
@@ -60,7 +60,7 @@ class ESZSL(ZeroShotClassifier):
 
         def solve(gamma: float, lam: float) -> Scorer:
             if gamma not in solved:
-                solved[gamma] = _solved(gram, gamma, middle)
+                solved[gamma] = _solve(gram, gamma, middle)
             below = np.broadcast_to(strength + lam, middle.shape)
             weight = divided(solved[gamma], below) @ basis.T
             return lambda given, described: given @ weight @ described.T
@@ -68,23 +68,23 @@ class ESZSL(ZeroShotClassifier):
         return solve
 
 
-def _solved(gram: Array, gamma: float, right: Array) -> Array:
-    """``(gram + gamma I)^-1 right``; by a pseudo-inverse where gamma does next to nothing."""
+def _solve(gram: Array, gamma: float, right: Array) -> Array:
+    """``(gram + gamma I)^-1 right``; by a pseudo-inverse if gamma is negligible."""
     if gamma <= 1e-12 * float(np.trace(gram)):
-        found: Array = np.linalg.pinv(gram, hermitian=True, rcond=1e-12) @ right
+        solution: Array = np.linalg.pinv(gram, hermitian=True, rcond=1e-12) @ right
     else:
-        found = cho_solve(cho_factor(gram + gamma * np.eye(len(gram))), right)
-    return found
+        solution = cho_solve(cho_factor(gram + gamma * np.eye(len(gram))), right)
+    return solution
 
 
 def one_hot(labels: Indices, classes: int) -> Array:
     """(n, classes), 1 at the label and 0 elsewhere."""
-    found = np.zeros((len(labels), classes))
-    found[np.arange(len(labels)), labels] = 1.0
-    return found
+    encoded = np.zeros((len(labels), classes))
+    encoded[np.arange(len(labels)), labels] = 1.0
+    return encoded
 
 
 def divided(above: Array, below: Array) -> Array:
-    """Quotients; 0 where the divisor vanishes, as a pseudo-inverse has it."""
+    """Quotients; 0 where the divisor vanishes, as in a pseudo-inverse."""
     least = 1e-12 * float(np.abs(below).max(initial=0.0))
     return np.divide(above, below, out=np.zeros_like(above), where=np.abs(below) > least)

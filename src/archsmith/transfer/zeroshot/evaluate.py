@@ -1,4 +1,4 @@
-"""How good a zero-shot classifier is: on unseen classes, and where seen classes compete."""
+"""Evaluation of zero-shot classifiers: on unseen classes, and with seen classes competing."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from .measure import (
     seen_unseen_curve,
 )
 
-#: Share of the examples of a seen class that stand for test examples while gamma is chosen.
+#: Share of a seen class's examples that replace test examples while gamma is chosen.
 _HELD = 0.2
-#: Most values of gamma that are tried.
+#: Limit on the values of gamma that are tried.
 _GAMMAS = 400
 
 
 @dataclass(frozen=True)
 class ZeroShotResult:
-    """What was measured. Accuracies are class-averaged top-1 (arXiv:1707.00600).
+    """The measurements. Accuracies are class-averaged top-1 (arXiv:1707.00600).
 
     Attributes:
         method: name of the classifier.
-        accuracy: on unseen classes, told apart from each other alone.
-        chance: of that: one by the number of unseen classes.
+        accuracy: on unseen classes, with only these as candidates.
+        chance: its expected value by chance: one divided by the number of unseen classes.
         generalised: with all classes as candidates; ``None`` without test examples of seen classes.
-        calibrated: the same with calibrated stacking (arXiv:1605.04253); ``None`` also where there
+        calibrated: the same with calibrated stacking (arXiv:1605.04253); ``None`` also if there
             were too few seen classes to choose ``gamma``.
-        gamma: what is taken off the scores of seen classes, chosen on held-out seen classes.
+        gamma: number subtracted from the scores of seen classes, chosen on held-out seen classes.
         ausuc: area under the curve of seen against unseen accuracy over all gammas.
-        hyperparameters: that were used.
-        seconds: fitting, choosing hyperparameters included.
+        hyperparameters: the values used.
+        seconds: time for fitting, including the choice of hyperparameters.
     """
 
     method: str
@@ -84,12 +84,12 @@ def evaluate_zero_shot(
     """Fit a classifier on the training examples and test it on unseen and on seen classes.
 
     Args:
-        classifier: or the name of one, made with its defaults.
-        confidence: of the intervals; they speak of other examples of the same classes.
+        classifier: a classifier, or the name of one, made with its defaults.
+        confidence: of the intervals; they refer to other examples of the same classes.
         seed: of the classes and examples that are held out to choose ``gamma``.
 
     Raises:
-        UnknownNameError: no classifier of this name.
+        UnknownNameError: no classifier with this name.
         DataError: what :meth:`ZeroShotClassifier.fit` refuses.
         InputError: fewer than two unseen classes.
     """
@@ -100,7 +100,7 @@ def evaluate_zero_shot(
     assert isinstance(classifier, ZeroShotClassifier)
     unseen = data.unseen
     if len(unseen) < 2:
-        raise InputError("unseen classes", "two or more, to be told apart", str(len(unseen)))
+        raise InputError("unseen classes", "two or more, to be distinguished", str(len(unseen)))
     began = time.perf_counter()
     classifier.fit(data.features[data.train], data.labels[data.train], data.descriptions)
     seconds = time.perf_counter() - began
@@ -134,10 +134,10 @@ def evaluate_zero_shot(
 
 
 def choose_gamma(classifier: ZeroShotClassifier, data: ZeroShotData, seed: int = 0) -> float | None:
-    """The ``gamma`` with the best harmonic mean where some seen classes play the unseen ones.
+    """The ``gamma`` with the best harmonic mean when some seen classes act as unseen ones.
 
     Each fold of the seen classes is left out of training, with a fifth of the other classes'
-    training examples; test examples are not looked at. The hyperparameters are those of the
+    training examples; test examples are not used. The hyperparameters are those of the
     fitted classifier.
 
     Returns:
@@ -147,7 +147,7 @@ def choose_gamma(classifier: ZeroShotClassifier, data: ZeroShotData, seed: int =
         return None
     rng = np.random.default_rng(seed)
     curves = [
-        _pretended(classifier, data, out, rng)
+        _held_out_curve(classifier, data, out, rng)
         for out in class_folds(data.seen, seed, classifier.folds)
     ]
     tried = between(np.unique(np.concatenate([curve.edges for curve in curves])))
@@ -158,15 +158,15 @@ def choose_gamma(classifier: ZeroShotClassifier, data: ZeroShotData, seed: int =
     return float(tried[top[len(top) // 2]])
 
 
-def _pretended(
+def _held_out_curve(
     classifier: ZeroShotClassifier, data: ZeroShotData, unseen: Indices, rng: np.random.Generator
 ) -> SeenUnseen:
     train = data.train
     labels = data.labels[train]
     out = np.isin(labels, unseen)
     test = np.zeros(len(train), dtype=bool)
-    for each in np.setdiff1d(data.seen, unseen):
-        own = rng.permutation(np.flatnonzero(labels == each))
+    for number in np.setdiff1d(data.seen, unseen):
+        own = rng.permutation(np.flatnonzero(labels == number))
         # A class with one example keeps it for training.
         test[own[: min(len(own) - 1, max(1, round(_HELD * len(own))))]] = True
     kept = ~out & ~test

@@ -1,4 +1,4 @@
-"""Validation on classes that were held out: the only one that tells about unseen classes."""
+"""Validation on held-out classes: the only kind that is informative about unseen classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from .checks import Array, Indices
 from .measure import class_accuracy
 
-#: Seen classes below which nothing can be held out: two to learn from and two to tell apart.
+#: With fewer seen classes none can be held out: two are needed to learn and two to distinguish.
 FEWEST = 4
 _FOLDS = 3
 
@@ -21,7 +21,7 @@ Solver = Callable[..., Scorer]
 
 
 class Prepared(NamedTuple):
-    """What one set of examples gives: a solver, and the scales that its scorers want."""
+    """The result of preparing a set of examples: a solver, and the scales of its scorers."""
 
     solve: Solver
     scale: Callable[[Array], Array]
@@ -32,7 +32,7 @@ def class_folds(classes: Indices, seed: int, most: int = 12) -> Iterator[Indices
     """Classes that are held out together; at least two are, and two are left.
 
     Each round is a partition of the classes. Few classes make few and noisy folds, so that they
-    are partitioned again, up to ``most`` folds in all.
+    are partitioned again, up to ``most`` folds in total.
     """
     rng = np.random.default_rng(seed)
     count = min(_FOLDS, len(classes) // 2)
@@ -45,7 +45,7 @@ def class_folds(classes: Indices, seed: int, most: int = 12) -> Iterator[Indices
 def candidates(
     grid: Mapping[str, Sequence[float]], given: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """All combinations of the grid; a hyperparameter that is given has this one value."""
+    """All combinations of the grid; a given hyperparameter has only its given value."""
     options = [[given[k]] if given.get(k) is not None else list(grid[k]) for k in grid]
     return [dict(zip(grid, values)) for values in product(*options)]
 
@@ -59,24 +59,29 @@ def best_on_held_out(
     seed: int,
     most: int = 12,
 ) -> tuple[dict[str, Any], float]:
-    """The candidate with the best class-averaged accuracy on held-out classes, and that.
+    """The candidate with the best class-averaged accuracy on held-out classes, and that accuracy.
 
-    Of equal ones the middle one is taken, not the edge of what works.
+    Of equals the middle one is taken, not one at the edge of the range that works.
 
     Args:
-        prepare: from features, labels and descriptions, not scaled, to a solver.
-        descriptions: (seen, a) of the seen classes alone; labels count its rows.
+        prepare: from unscaled features, labels and descriptions to a solver.
+        descriptions: (seen, a), only of the seen classes; labels index its rows.
     """
     every = np.arange(len(descriptions))
     total, folds = np.zeros(len(tried)), 0
     for held in class_folds(every, seed, most):
         kept = np.setdiff1d(every, held)
         inside, outside = np.isin(labels, kept), np.isin(labels, held)
-        made = prepare(features[inside], np.searchsorted(kept, labels[inside]), descriptions[kept])
-        given, described = made.scale(features[outside]), made.describe(descriptions[held])
+        prepared = prepare(
+            features[inside], np.searchsorted(kept, labels[inside]), descriptions[kept]
+        )
+        queries, described = (
+            prepared.scale(features[outside]),
+            prepared.describe(descriptions[held]),
+        )
         truth = np.searchsorted(held, labels[outside])
         for place, hyper in enumerate(tried):
-            scores = made.solve(**hyper)(given, described)
+            scores = prepared.solve(**hyper)(queries, described)
             total[place] += class_accuracy(scores.argmax(axis=1), truth).value
         folds += 1
     mean = total / folds

@@ -1,7 +1,7 @@
-"""MATLAB files up to version 7, opened by scipy once their structure was found whole.
+"""MATLAB files up to version 7, opened by scipy after a check of their structure.
 
-scipy 1.17 ends the process on some damaged files (a bus error), so that what it would trip over is
-looked for first: every element must lie inside its parent and hold as many values as its
+scipy 1.17 ends the process on some damaged files (a bus error), so whatever would crash it is
+checked first: every element must lie inside its parent and hold as many values as its
 dimensions say.
 """
 
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ..._support.errors import DataError
 
 _EXPECTED = "a MATLAB file of version 5 to 7"
-#: Bytes a value of the numeric element types.
+#: Bytes per value of the numeric element types.
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 9: 8, 12: 8, 13: 8, 16: 1, 17: 2, 18: 4}
 _INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 5, 6, 14, 15
 _CELL, _CHAR, _NUMERIC = 1, 4, range(6, 16)
@@ -25,7 +25,7 @@ _COMPLEX = 0x0800
 
 
 def load_mat(path: Path, wanted: Collection[str]) -> dict[str, Any]:
-    """Those of the wanted variables that are there: arrays of numbers and of texts, and cells.
+    """The wanted variables that exist: arrays of numbers and of texts, and cells.
 
     Raises:
         DataError: no such file, a damaged one, another class of variable, or version 7.3, which
@@ -44,13 +44,13 @@ def load_mat(path: Path, wanted: Collection[str]) -> dict[str, Any]:
         raise
     except _Damage as error:
         raise DataError(str(path), _EXPECTED, str(error)) from None
-    except Exception as error:  # scipy has no error of its own for what it cannot parse
+    except Exception as error:  # scipy has no specific error for what it cannot parse
         raise DataError(str(path), _EXPECTED, f"{type(error).__name__}: {error}") from error
     return {name: content[name] for name in wanted if name in content}
 
 
 class _Damage(Exception):
-    """What is wrong with a file, in words."""
+    """A description of what is wrong with a file."""
 
 
 class _Element(NamedTuple):
@@ -61,7 +61,11 @@ class _Element(NamedTuple):
 
 
 class _Checked:
-    """Walks a file of version 5. Raises :class:`_Damage`."""
+    """Walks a file of version 5.
+
+    Raises:
+        _Damage: its structure is damaged.
+    """
 
     def __init__(self, data: bytes, wanted: frozenset[str]) -> None:
         if len(data) < 128 or data[126:128] not in (b"IM", b"MI"):
@@ -78,13 +82,13 @@ class _Checked:
                 except zlib.error as error:
                     raise _Damage(f"damaged data ({error})") from None
                 self.variable(inner, self.element(inner, 0, len(inner)))
-                place = element.start + element.size  # alone of all it is not padded
+                place = element.start + element.size  # the only kind without padding
             else:
                 self.variable(data, element)
                 place = element.following
 
     def element(self, data: bytes, place: int, end: int) -> _Element:
-        """The element at a place; all of it lies before ``end``."""
+        """The element at a place; it must end before ``end``."""
         if place + 8 > end:
             raise _Damage("a file that is cut short")
         kind, size = struct.unpack_from(f"{self.order}II", data, place)
@@ -99,7 +103,7 @@ class _Checked:
         return _Element(kind, start, size, start + (size + 7) // 8 * 8)
 
     def variable(self, data: bytes, element: _Element, inner: bool = False) -> None:
-        """A matrix, whose content is looked at where it is wanted or inside one that is."""
+        """A matrix; its content is checked if it is wanted or inside one that is."""
         end = element.start + element.size
         if element.kind != _MATRIX:
             raise _Damage(f"an element of type {element.kind} where a variable begins")
@@ -129,21 +133,21 @@ class _Checked:
             raise _Damage(f"{text or 'a cell'}: no numbers, texts or cells of these")
 
     def values(self, data: bytes, place: int, end: int, count: int, flag: int, name: str) -> None:
-        """The numbers or characters of a matrix: as many as its dimensions say."""
+        """Check the numbers or characters of a matrix: as many as its dimensions say."""
         if flag & _COMPLEX:
             raise _Damage(f"{name}: complex numbers")
-        found = self.element(data, place, end)
-        size = _SIZES.get(found.kind)
-        # Of UTF-8 (type 16) a character may take several bytes.
+        element = self.element(data, place, end)
+        size = _SIZES.get(element.kind)
+        # In UTF-8 (type 16) a character may take several bytes.
         fits = size is not None and (
-            found.size >= count if found.kind == 16 else found.size == count * size
+            element.size >= count if element.kind == 16 else element.size == count * size
         )
         if not fits:
-            raise _Damage(f"{name or 'a text'}: other than the {count} values of its dimensions")
+            raise _Damage(f"{name or 'a text'}: not the {count} values of its dimensions")
 
     def part(self, data: bytes, place: int, end: int, kind: int) -> _Element:
         """An element that must be of this type."""
-        found = self.element(data, place, end)
-        if found.kind != kind:
+        element = self.element(data, place, end)
+        if element.kind != kind:
             raise _Damage("a damaged variable")
-        return found
+        return element

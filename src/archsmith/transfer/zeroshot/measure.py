@@ -1,4 +1,4 @@
-"""Accuracy over classes, seen against unseen, with intervals."""
+"""Class-averaged accuracy, on seen and unseen classes, with intervals."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Estimate(NamedTuple):
 
 
 def class_accuracy(predicted: Indices, labels: Indices, confidence: float = 0.95) -> Estimate:
-    """Mean over the classes of the share of their examples that is right (top-1).
+    """Mean over the classes of the share of their examples that is correct (top-1).
 
-    The interval is Wilson's (1927) for the number of examples that would tell a mean of classes of
-    equal size as exactly as these do, ``classes**2 / sum(1 / size)``. It speaks of other examples
+    The interval is Wilson's (1927) for the number of examples with which a mean over classes of
+    equal size would be as precise, ``classes**2 / sum(1 / size)``. It refers to other examples
     of the same classes, not of other classes.
 
     Args:
@@ -41,7 +41,7 @@ def class_accuracy(predicted: Indices, labels: Indices, confidence: float = 0.95
 
 
 def wilson(value: float, count: float, confidence: float = 0.95) -> Estimate:
-    """Wilson's score interval of a share that was seen on ``count`` examples."""
+    """Wilson's score interval of a share that was observed on ``count`` examples."""
     if not 0 < confidence < 1:
         raise InputError("confidence", "a share above 0 and below 1", repr(confidence))
     z = float(norm.ppf(0.5 + confidence / 2))
@@ -55,18 +55,18 @@ def wilson(value: float, count: float, confidence: float = 0.95) -> Estimate:
 
 
 def harmonic_mean(seen: float, unseen: float) -> float:
-    """``2 s u / (s + u)``; 0 where one of them is (Xian et al. 2017, arXiv:1707.00600)."""
+    """``2 s u / (s + u)``; 0 if one of them is (Xian et al. 2017, arXiv:1707.00600)."""
     return 2 * seen * unseen / (seen + unseen) if seen > 0 and unseen > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Generalised:
-    """Accuracy where seen and unseen classes compete.
+    """Accuracy when seen and unseen classes compete.
 
     Attributes:
-        seen, unseen: class-averaged, of examples of seen and of unseen classes.
-        harmonic: their harmonic mean; its bounds are those of both bounds together, which is wider
-            than need be.
+        seen, unseen: class-averaged, on examples of seen and of unseen classes.
+        harmonic: their harmonic mean; its bounds combine both bounds, which makes the interval
+            wider than necessary.
     """
 
     seen: Estimate
@@ -91,17 +91,17 @@ def generalised(
         seen: numbers of the seen classes.
     """
     predicted = stacked(scores, seen, gamma).argmax(axis=1)
-    known = np.isin(labels, seen)
-    s = class_accuracy(predicted[known], labels[known], confidence)
-    u = class_accuracy(predicted[~known], labels[~known], confidence)
+    of_seen = np.isin(labels, seen)
+    s = class_accuracy(predicted[of_seen], labels[of_seen], confidence)
+    u = class_accuracy(predicted[~of_seen], labels[~of_seen], confidence)
     return Generalised(s, u, Estimate(*(harmonic_mean(a, b) for a, b in zip(s, u))))
 
 
 def stacked(scores: Array, seen: Indices, gamma: float) -> Array:
     """Calibrated stacking: ``gamma`` less for every seen class (Chao 2016, arXiv:1605.04253)."""
-    found = scores.copy()
-    found[:, seen] -= gamma
-    return found
+    shifted = scores.copy()
+    shifted[:, seen] -= gamma
+    return shifted
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ class SeenUnseen:
     """How seen and unseen accuracy change as ``gamma`` grows.
 
     Attributes:
-        edges: (k,), rising, the values of ``gamma`` at which something changes.
+        edges: (k,), ascending, the values of ``gamma`` at which something changes.
         seen, unseen: (k + 1,) class-averaged accuracies below, between and above the edges, the
-            one falling and the other rising.
+            first falling and the second rising.
     """
 
     edges: Array
@@ -133,8 +133,8 @@ class SeenUnseen:
 def seen_unseen_curve(scores: Array, labels: Indices, seen: Indices) -> SeenUnseen:
     """The curve at every ``gamma`` where something changes, exactly.
 
-    An example is given to the seen classes while ``gamma`` is below the difference of its best
-    seen and best unseen score; within them the order never changes.
+    An example goes to the seen classes while ``gamma`` is below the difference of its best
+    seen and best unseen score; the order within each group never changes.
 
     Args:
         scores: (n, classes).
@@ -145,27 +145,27 @@ def seen_unseen_curve(scores: Array, labels: Indices, seen: Indices) -> SeenUnse
         InputError: no class, or no example, on one of the two sides.
     """
     unseen = np.setdiff1d(np.arange(scores.shape[1]), seen)
-    known = np.isin(labels, seen)
-    if not len(seen) or not len(unseen) or known.all() or not known.any():
+    of_seen = np.isin(labels, seen)
+    if not len(seen) or not len(unseen) or of_seen.all() or not of_seen.any():
         raise InputError("seen and unseen", "classes and examples of both", "one side is empty")
     best_seen, best_unseen = seen[scores[:, seen].argmax(1)], unseen[scores[:, unseen].argmax(1)]
     every = np.arange(len(labels))
     margin = scores[every, best_seen] - scores[every, best_unseen]
     edges = np.unique(margin)
-    right = np.where(known, best_seen, best_unseen) == labels
-    s = _passed(margin[known], right[known], labels[known], edges)
+    right = np.where(of_seen, best_seen, best_unseen) == labels
+    s = _share_below(margin[of_seen], right[of_seen], labels[of_seen], edges)
     return SeenUnseen(
-        edges, s[-1] - s, _passed(margin[~known], right[~known], labels[~known], edges)
+        edges, s[-1] - s, _share_below(margin[~of_seen], right[~of_seen], labels[~of_seen], edges)
     )
 
 
 def between(edges: Array) -> Array:
-    """A value below all of (k,) rising edges, one between each two neighbours, one above all."""
+    """A value below all of (k,) ascending edges, one between each two neighbours, one above all."""
     return np.concatenate([[edges[0] - 1.0], (edges[1:] + edges[:-1]) / 2, [edges[-1] + 1.0]])
 
 
-def _passed(margin: Array, right: Array, labels: Indices, edges: Array) -> Array:
-    """Class-averaged share of examples that are right and whose margin lies below, (k + 1,)."""
+def _share_below(margin: Array, right: Array, labels: Indices, edges: Array) -> Array:
+    """Class-averaged share of correct examples whose margin lies below each edge, (k + 1,)."""
     _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     weight = right / (sizes[inverse.reshape(-1)] * len(sizes))
     at = np.bincount(np.searchsorted(edges, margin), weights=weight, minlength=len(edges))

@@ -1,4 +1,4 @@
-"""Cosine of features and descriptions that lie in one space already."""
+"""Cosine of features and descriptions that lie in the same space already."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .scaling import unit
 class Nearest(ZeroShotClassifier):
     """The class whose description is nearest by cosine: sentences and class names, for example.
 
-    Nothing is learned; it scores without having been fitted, and ``fit`` only checks.
+    Nothing is learned; it scores without being fitted, and ``fit`` only checks its arguments.
     """
 
     name = "nearest"
@@ -29,22 +29,22 @@ class Nearest(ZeroShotClassifier):
         return solve
 
     def fit(self, features: Any, labels: Any, descriptions: Any) -> Self:
-        known, described = _both(features, descriptions)
-        class_numbers("labels", labels, len(known), len(described))
+        examples, described = _check_both(features, descriptions)
+        class_numbers("labels", labels, len(examples), len(described))
         return self
 
     def scores(self, features: Any, descriptions: Any) -> Array:
-        given, described = _both(features, descriptions)
-        return unit(given) @ unit(described).T
+        examples, described = _check_both(features, descriptions)
+        return unit(examples) @ unit(described).T
 
 
-def _both(features: Any, descriptions: Any) -> tuple[Array, Array]:
-    given, described = rows("features", features), descriptions_of(descriptions)
-    if given.shape[1] != described.shape[1]:
+def _check_both(features: Any, descriptions: Any) -> tuple[Array, Array]:
+    examples, described = rows("features", features), descriptions_of(descriptions)
+    if examples.shape[1] != described.shape[1]:
         raise DataError(
             "descriptions",
-            f"{given.shape[1]} columns, as the features have",
+            f"{examples.shape[1]} columns, as the features have",
             str(described.shape[1]),
             "nearest compares within one space; choose a method that learns a map",
         )
-    return given, described
+    return examples, described

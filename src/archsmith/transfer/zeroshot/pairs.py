@@ -26,24 +26,24 @@ def train_pairs(
     device: str = "cpu",
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
 ) -> list[dict[str, float]]:
-    """Train both towers in place, so that each image finds its text, and each text its image.
+    """Train both towers in place, so that images and texts of the same pair match.
 
     The same seed gives the same model on a CPU with the same number of threads; global random
-    state is left as it was. Images of equal texts are not told apart (see
+    state is left unchanged. Images with equal texts are not distinguished (see
     :func:`~.towers.contrastive_loss`).
 
     Args:
         images: (n, ...), prepared for the image tower.
-        texts: n texts, or a tensor with a row a text, as the text tower takes them.
+        texts: n texts, or a tensor with one row per text, as the text tower takes them.
         recipe: epochs, batch size, optimiser and rates; augmentation and label smoothing are not
             used.
-        on_epoch: called with each entry of the curve; what it raises ends the training.
+        on_epoch: called with each entry of the curve; an exception from it ends the training.
 
     Returns:
-        An entry an epoch: ``epoch``, ``loss`` (mean over its batches), ``temperature``, ``lr``.
+        An entry per epoch: ``epoch``, ``loss`` (mean over its batches), ``temperature``, ``lr``.
 
     Raises:
-        DataError: other numbers of images and texts, or texts that are all the same.
+        DataError: different numbers of images and texts, or texts that are all the same.
         Diverged: the loss became NaN or infinite.
     """
     recipe, on = recipe or Recipe(), torch.device(device)
@@ -68,7 +68,7 @@ def train_pairs(
                 same = (groups[batch][:, None] == groups[batch][None, :]).to(on)
                 loss = contrastive_loss(
                     model.encode_images(images[batch].to(on)),
-                    model.encode_texts(_taken(texts, batch, on)),
+                    model.encode_texts(_select(texts, batch, on)),
                     model.scale,
                     same,
                 )
@@ -91,29 +91,29 @@ def train_pairs(
 
 
 def _groups(images: Tensor, texts: Texts) -> Tensor:
-    """A number for each text, (n,), the same for equal ones."""
+    """A number for each text, (n,), the same for equal texts."""
     if len(images) != len(texts):
         raise DataError("pairs", "as many texts as images", f"{len(images)} and {len(texts)}")
     if isinstance(texts, Tensor):
-        found: Tensor = torch.unique(texts.detach().cpu(), dim=0, return_inverse=True)[1]
+        groups: Tensor = torch.unique(texts.detach().cpu(), dim=0, return_inverse=True)[1]
     else:
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        found = torch.tensor([places[text] for text in texts])
-    different = len(set(found.tolist()))
+        groups = torch.tensor([places[text] for text in texts])
+    different = len(set(groups.tolist()))
     if different < 2:
         raise DataError("pairs", "two different texts or more", str(different))
-    return found
+    return groups
 
 
 def _complete(model: TwoTower, images: Tensor, texts: Texts) -> None:
-    """Make the maps whose width the towers decide."""
+    """Create the maps whose width depends on the towers."""
     if any(is_lazy(parameter) for parameter in model.parameters()):
         first, place = torch.arange(2), model.log_scale.device
         with torch.no_grad():
-            model.eval()(images[first].to(place), _taken(texts, first, place))
+            model.eval()(images[first].to(place), _select(texts, first, place))
 
 
-def _taken(texts: Texts, batch: Tensor, device: torch.device) -> Texts:
+def _select(texts: Texts, batch: Tensor, device: torch.device) -> Texts:
     if isinstance(texts, Tensor):
         return texts[batch].to(device)
     return [texts[int(i)] for i in batch]

@@ -1,4 +1,4 @@
-"""Maps that are learned by ranking the right class before the others (loads torch)."""
+"""Maps that are learned by ranking the correct class before the others (loads torch)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Kind = Literal["devise", "ale", "sje"]
 
 
 def ranking_loss(scores: Tensor, labels: Tensor, margin: float, kind: Kind) -> Tensor:
-    """Mean over examples of how far other classes come up to the right one.
+    """Mean over examples of how close other classes come to the correct one.
 
     With ``h_j = max(0, margin + score_j - score_label)`` over the other classes: ``"devise"`` sums
     them (Frome et al. 2013), ``"sje"`` takes the largest (Akata et al. 2015, arXiv:1409.8403),
@@ -49,12 +49,12 @@ class DeViSE(ZeroShotClassifier):
     The score is the dot product of the projection with the description.
 
     Args:
-        decay: penalty of squared weights.
-        margin: by which the right class should win.
+        decay: penalty on squared weights.
+        margin: by which the correct class should win.
         hidden: units of a hidden layer with ReLU; 0 makes the projection linear.
-        steps: of Adam.
-        rate: its highest rate.
-        batch: examples a step.
+        steps: number of Adam steps.
+        rate: highest learning rate.
+        batch: examples per step.
     """
 
     name = "devise"
@@ -88,22 +88,22 @@ class DeViSE(ZeroShotClassifier):
         self.rate, self.batch = rate, batch
 
     def prepare(self, features: Array, labels: Indices, descriptions: Array) -> Solver:
-        given, described = _tensor(features), _tensor(descriptions)
+        examples, described = _tensor(features), _tensor(descriptions)
         truth = torch.from_numpy(labels)
 
         def solve(decay: float) -> Scorer:
             with torch.random.fork_rng(devices=[]), torch.enable_grad():
                 torch.manual_seed(self.seed)
-                model = projection(given.shape[1], described.shape[1], self.hidden)
+                model = projection(examples.shape[1], described.shape[1], self.hidden)
 
                 def loss(batch: Tensor) -> Tensor:
-                    scores = model(given[batch]) @ described.T
+                    scores = model(examples[batch]) @ described.T
                     return ranking_loss(scores, truth[batch], self.margin, self.kind)
 
                 minimise(
                     model,
                     loss,
-                    len(given),
+                    len(examples),
                     steps=self.steps,
                     rate=self.rate,
                     decay=decay,
@@ -123,7 +123,7 @@ class ALE(DeViSE):
 
 
 class SJE(DeViSE):
-    """The same map with a loss of the worst other class alone (arXiv:1409.8403)."""
+    """The same map with the loss of only the worst other class (arXiv:1409.8403)."""
 
     name = "sje"
     kind = "sje"
@@ -144,7 +144,11 @@ def applied(model: nn.Module, rows: Array) -> Array:
 
 
 def check_descent(name: str, steps: int, rate: float, batch: int, hidden: int) -> None:
-    """Raises InputError for a number outside its range."""
+    """Check the settings of gradient descent.
+
+    Raises:
+        InputError: a number is outside its range.
+    """
     rules: dict[str, tuple[Any, bool, str]] = {
         "steps": (steps, steps >= 1, "1 or more"),
         "rate": (rate, 0 < rate < np.inf, "a number above 0"),

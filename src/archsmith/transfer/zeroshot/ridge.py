@@ -16,13 +16,13 @@ from .scaling import Scale
 
 
 class Ridge(ZeroShotClassifier):
-    """Predicts where in the space of features a class lies; the nearest such place wins.
+    """Predicts where a class lies in the space of features; the nearest prediction wins.
 
-    Mapping descriptions to features, not the other way, makes fewer places the nearest of
-    everything (hubs). The intercept is not penalised. Scores are negative squared distances.
+    Mapping descriptions to features, instead of the reverse, creates fewer hubs: places that are
+    nearest to everything. The intercept is not penalised. Scores are negative squared distances.
 
     Args:
-        lam: penalty of squared weights, in examples.
+        lam: penalty on squared weights, in units of examples.
     """
 
     name = "ridge"
@@ -47,7 +47,7 @@ class Ridge(ZeroShotClassifier):
         centre = features.mean(axis=0)
         middle = sizes @ descriptions / sizes.sum()
         moved = descriptions - middle
-        # Examples of a class share their description, so that its mean stands for them all.
+        # Examples of a class share their description, so its mean can replace them all.
         sums = one_hot(labels, len(descriptions)).T @ features - sizes[:, None] * centre
         strength, basis = np.linalg.eigh(moved.T @ (moved * sizes[:, None]))
         strength, target = np.maximum(strength, 0), basis.T @ (moved.T @ sums)

@@ -22,18 +22,18 @@ class SAE(ZeroShotClassifier):
 
         S S' W + lam W X X' = (1 + lam) S X'
 
-    An example is mapped to a description and compared with those of classes by cosine ("F to S" in
-    the paper).
+    An example is mapped to a description and compared with those of the classes by cosine ("F to
+    S" in the paper).
 
     Args:
-        lam: weight of the way from features to descriptions.
+        lam: weight of the map from features to descriptions.
     """
 
     name = "sae"
     grid: ClassVar[Mapping[str, Sequence[float]]] = {
         "lam": tuple(10.0 ** (k / 2) for k in range(-8, 9))
     }
-    #: Whether descriptions are mapped to features, not features to descriptions.
+    #: Whether descriptions are mapped to features instead of features to descriptions.
     back: ClassVar[bool] = False
 
     def __init__(
@@ -50,8 +50,8 @@ class SAE(ZeroShotClassifier):
 
     def prepare(self, features: Array, labels: Indices, descriptions: Array) -> Solver:
         own = descriptions[labels]
-        # Both sides are symmetric: in the bases of their eigenvectors the equation falls apart into
-        # quotients. That serves all of a grid, and also the singular case (fewer seen classes than
+        # Both sides are symmetric: in the bases of their eigenvectors the equation separates into
+        # quotients. This serves a whole grid, and also the singular case (fewer seen classes than
         # attributes, fewer examples than features), where Schur forms break down.
         outer, left = np.linalg.eigh(own.T @ own)
         inner, right = np.linalg.eigh(features.T @ features)

@@ -1,4 +1,4 @@
-"""How features and descriptions are brought to scale before a map between them is learned."""
+"""Scaling of features and descriptions before a map between them is learned."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SCALES = ("none", "unit", "centre", "standard")
 
 
 class Scaling:
-    """A scaling that is fitted to rows (n, columns) and then keeps to what it found.
+    """A scaling that is fitted to rows (n, columns) and then applied unchanged.
 
-    ``"unit"`` gives each row the length 1. ``"centre"`` takes off the mean row and divides all by
-    one number, the root mean square of what is left, so that angles and ratios stay as they were.
-    ``"standard"`` divides each column by its own deviation; a column that is constant becomes 0.
+    ``"unit"`` gives each row length 1. ``"centre"`` subtracts the mean row and divides everything
+    by one number, the root mean square of what is left, so that angles and ratios are kept.
+    ``"standard"`` divides each column by its own deviation; a constant column becomes 0.
 
     Raises:
         InputError: another kind.
@@ -40,7 +40,7 @@ class Scaling:
             self.factor = np.full(known.shape[1], 1 / size if size > 1e-300 else 1.0)
 
     def __call__(self, values: Array) -> Array:
-        """The rows to scale, of the same shape."""
+        """The scaled rows, of the same shape."""
         if self.kind == "none":
             return values
         if self.kind == "unit":
@@ -50,7 +50,7 @@ class Scaling:
 
 
 def unit(values: Array) -> Array:
-    """Rows of length 1; a row of zeros stays what it is."""
+    """Rows of length 1; a row of zeros stays zero."""
     length = np.linalg.norm(values, axis=1, keepdims=True)
     scaled: Array = values / np.where(length > 0, length, 1.0)
     return scaled

@@ -1,4 +1,4 @@
-"""Classes described by their names or by sentences, through any encoder of texts."""
+"""Classes described by their names or by sentences, with any text encoder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: From n texts to their embeddings (n, d).
 Encoder = Callable[[Sequence[str]], "Tensor"]
-#: Classes by name; or by name with the texts that stand for each, where names say too little.
+#: Classes by name; or by name with texts that represent each, if the names are not enough.
 Classes = Sequence[str] | Mapping[str, str | Sequence[str]]
 
 
@@ -26,14 +26,14 @@ def describe_classes(classes: Classes, encoder: Encoder, prompts: Sequence[str] 
     Each embedding has length 1 before the mean, as in CLIP's ensembles (arXiv:2103.00020).
 
     Args:
-        classes: names, or a mapping from names to one text or several that stand for the class.
+        classes: names, or a mapping from names to one or more texts that represent the class.
         encoder: from texts to embeddings (n, d), array or tensor.
-        prompts: texts in which ``{}`` is the place of the class, such as ``"a photo of a {}"``.
+        prompts: texts in which ``{}`` marks the place of the class, such as ``"a photo of a {}"``.
 
     Raises:
-        InputError: no class, an empty text, a name that comes twice, or a prompt without its place.
+        InputError: no class, an empty text, a repeated name, or a prompt without a place.
         DataError: embeddings of another shape, values that are not finite, or two classes that
-            the encoder cannot tell apart.
+            the encoder cannot distinguish.
     """
     texts = class_texts(classes)
     for prompt in prompts:
@@ -41,18 +41,18 @@ def describe_classes(classes: Classes, encoder: Encoder, prompts: Sequence[str] 
             raise InputError("prompt", "a text with one {} for the class", repr(prompt))
     if not prompts or isinstance(prompts, str):
         raise InputError("prompts", "one or more, in a list", repr(prompts), "('a photo of a {}',)")
-    asked = [p.replace("{}", text) for own in texts.values() for text in own for p in prompts]
-    found = unit(embeddings(encoder, asked))
+    prompted = [p.replace("{}", text) for own in texts.values() for text in own for p in prompts]
+    embedded = unit(embeddings(encoder, prompted))
     owner = np.repeat(np.arange(len(texts)), [len(own) * len(prompts) for own in texts.values()])
-    sums = np.zeros((len(texts), found.shape[1]))
-    np.add.at(sums, owner, found)
+    sums = np.zeros((len(texts), embedded.shape[1]))
+    np.add.at(sums, owner, embedded)
     described = unit(sums)
     refuse_alike(described, list(texts))
     return described
 
 
 class ZeroShotText:
-    """Sorts texts into classes that are known by name alone: the nearest description by cosine.
+    """Sorts texts into classes that are known only by name: the nearest description by cosine.
 
     Args:
         classes, encoder, prompts: as for :func:`describe_classes`.
@@ -75,8 +75,8 @@ class ZeroShotText:
 
     def predict(self, texts: Sequence[str]) -> Indices:
         """Numbers of the classes, (n,)."""
-        found: Indices = self.scores(texts).argmax(axis=1)
-        return found
+        numbers: Indices = self.scores(texts).argmax(axis=1)
+        return numbers
 
 
 def class_texts(classes: Classes) -> dict[str, list[str]]:
@@ -101,15 +101,17 @@ def class_texts(classes: Classes) -> dict[str, list[str]]:
 
 
 def embeddings(encoder: Encoder, texts: Sequence[str]) -> Array:
-    """What an encoder makes of texts, float64 (n, d).
+    """The embeddings of texts, float64 (n, d).
 
     Raises:
         DataError: another number of rows, another shape, or values that are not finite.
     """
     if isinstance(texts, str):
         raise InputError("texts", "a list of texts", "one text", "put it in a list")
-    made: Any = encoder(list(texts))
-    found = rows("embeddings of texts", made)
-    if len(found) != len(texts):
-        raise DataError("embeddings of texts", f"{len(texts)} rows, one a text", str(len(found)))
-    return found
+    output: Any = encoder(list(texts))
+    embedded = rows("embeddings of texts", output)
+    if len(embedded) != len(texts):
+        raise DataError(
+            "embeddings of texts", f"{len(texts)} rows, one per text", str(len(embedded))
+        )
+    return embedded

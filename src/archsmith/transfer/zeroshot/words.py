@@ -19,11 +19,11 @@ def words_of(text: str) -> list[str]:
 class WordTower(nn.Module):
     """Texts to rows (n, width): the mean of embeddings of their words, then one hidden layer.
 
-    The order of words is not seen (a deep averaging network, Iyyer et al. 2015). Words that are
-    not in the vocabulary are passed over.
+    The order of words is ignored (a deep averaging network, Iyyer et al. 2015). Words that are
+    not in the vocabulary are skipped.
 
     Args:
-        texts: whose words are the vocabulary.
+        texts: their words are the vocabulary.
         width: of embeddings and of the output.
 
     Raises:
@@ -40,18 +40,18 @@ class WordTower(nn.Module):
         self.read = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
 
     def forward(self, texts: Sequence[str]) -> Tensor:
-        """(n, width).
+        """Rows for texts, (n, width).
 
         Raises:
             InputError: a text without a known word.
         """
-        known = [[self._places[w] for w in words_of(t) if w in self._places] for t in texts]
-        for text, own in zip(texts, known, strict=True):
+        places = [[self._places[w] for w in words_of(t) if w in self._places] for t in texts]
+        for text, own in zip(texts, places, strict=True):
             if not own:
                 expected = "a text with one word or more of the vocabulary"
                 raise InputError("word tower", expected, repr(text))
-        flat = torch.tensor([place for own in known for place in own])
-        starts = torch.tensor([0, *(len(own) for own in known[:-1])]).cumsum(0)
+        flat = torch.tensor([place for own in places for place in own])
+        starts = torch.tensor([0, *(len(own) for own in places[:-1])]).cumsum(0)
         place = self.mean.weight.device
         out: Tensor = self.mean(flat.to(place), starts.to(place))
         read: Tensor = self.read(out)
