@@ -50,7 +50,7 @@ def test_each_mean_has_its_place_and_each_method_its_colour():
     low, middle, high = nothing
     assert (low - middle) / (low - high) == pytest.approx(17 / 55, abs=0.01)
     assert text.count('class="band"') == 2  # a single run has none
-    for name in ("from nothing", "transfer", "one task", "another", "labels a class"):
+    for name in ("from nothing", "transfer", "one task", "another", "labels per class"):
         assert f">{name}" in text
 
 

@@ -132,7 +132,7 @@ def test_runs_that_hold_nothing_and_runs_that_hold_the_best(table):
     read(picture(made))
     nothing = replace(made[0], valid=np.full((2, 3), np.nan), regret=np.full((2, 3), np.nan))
     text = picture([nothing])
-    assert "no run holds something that keeps the limits" in text
+    assert "no run has a result that keeps the limits" in text
     read(text)
     half = np.where([[True], [False]], 0.5, np.nan) * np.ones(3)
     assert "(1 of 2 runs)" in picture([replace(made[0], valid=half, regret=half)])

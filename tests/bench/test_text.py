@@ -73,7 +73,7 @@ def test_of_how_many_runs_a_mean_is(table, width):
     valid[:3] = np.nan
     shown = text([replace(results[0], valid=valid)], width)
     assert "(1 of 4 runs)" in " ".join(shown.split())
-    assert "over the runs that hold something that keeps the limits" in shown
+    assert "over the runs that have a result that keeps the limits" in shown
     assert "simulated time is in mean full evaluations" in shown
     assert "…" not in shown
 

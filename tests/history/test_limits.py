@@ -40,7 +40,7 @@ def test_only_the_default_breaks_a_tight_limit(strategy):
 def test_a_limit_that_nothing_was_found_to_keep_is_warned_of_and_tried(monkeypatch):
     few = functools.partial(check_limits, looks=20)
     monkeypatch.setattr(searching, "check_limits", few)
-    with pytest.warns(UserWarning, match=r"params<=100 was found: .* as the smallest.*looked at"):
+    with pytest.warns(UserWarning, match=r"params<=100 was found: .* as the smallest.*examined"):
         result = nas.search(
             deep, "iris", limits=["params<=100"], strategy="random", trials=1, **BUDGET
         )

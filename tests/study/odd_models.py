@@ -343,13 +343,13 @@ WORKING: dict[str, Builder] = {
 }
 
 REFUSED: dict[str, tuple[Builder, str]] = {
-    "Aux": (_of(Aux), r"one tensor in training too.*got a tuple of 2.*main output alone"),
+    "Aux": (_of(Aux), r"one tensor in training mode too.*got a tuple of 2.*only the main output"),
     "Named": (_of(Named), r"gave a dict of 1 \(logits\).*takes one tensor of outputs"),
     "Pair": (_of(Pair), r"takes x, lengths.*one input, float32 of shape \(batch, 1, 8, 8\)"),
     "Secret": (_of(Secret), r"_extra_state: a value of type dict.*get_extra_state"),
     "Slow": (_of(Slow), "outputs that differ by.*register_buffer"),
-    "Grows": (_of(Grows), "state dict that fills a second build.*seen"),
+    "Grows": (_of(Grows), "state dict that loads into a second build.*seen"),
     "Remembers": (_of(Remembers), "a second time"),
-    "Unguarded": (_of(Unguarded), "with torch.enable_grad"),
+    "Unguarded": (_of(Unguarded), "in torch.enable_grad"),
     "Wide": (_of(Wide), "inputs are float32: make the model float32"),
 }

@@ -182,8 +182,8 @@ def in_an_option() -> nn.Module:
         (drawn_width, r"1: Linear .* in one run, 1: Linear"),
         (counted, r"1: Linear .* in one run, 1: Linear"),
         (in_an_option, r"wide=True: expected the same model each time"),
-        (by_torch, "something that the state dict does not hold differs"),
-        (by_numpy, "something that the state dict does not hold differs"),
+        (by_torch, "something outside the state dict differs"),
+        (by_numpy, "something outside the state dict differs"),
     ],
 )
 def test_a_builder_that_draws_is_refused(builder, told):
@@ -222,7 +222,7 @@ class Centred(nn.Module):
     [
         ("buffer", "mean, which forward registers"),
         ("parameter", "mean, which forward registers"),
-        ("gone", "extra.bias, which forward takes away"),
+        ("gone", "extra.bias, which forward removes"),
     ],
 )
 def test_tensors_that_forward_makes_are_refused(late, told):

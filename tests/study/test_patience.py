@@ -211,7 +211,7 @@ def test_a_worker_that_hangs_is_replaced_with_what_it_started(
     real, child = time.monotonic, tmp_path / "child"
     # The hour in which it hangs is over as soon as it has started something.
     monkeypatch.setattr(time, "monotonic", lambda: real() + 3600 * child.exists())
-    monkeypatch.setattr("archsmith.study.processes._LOOK", 0.05)
+    monkeypatch.setattr("archsmith.study.processes._CHECK_SECONDS", 0.05)
     result = run(
         evaluator=Hanging(tmp_path, times=1, how="child"),
         executor=Processes(1),
@@ -228,7 +228,7 @@ def test_a_worker_that_hangs_is_replaced_with_what_it_started(
 def test_a_worker_that_stands_stopped_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("archsmith.study.processes._LOOK", 0.05)
+    monkeypatch.setattr("archsmith.study.processes._CHECK_SECONDS", 0.05)
     store = MemoryStore()
     result = run(
         evaluator=Hanging(tmp_path, times=1, how="stop"),

@@ -95,7 +95,7 @@ def test_where_not_all_was_looked_at_a_limit_is_in_doubt_and_not_refused() -> No
     assert reach.kept is None
     assert "no architecture that keeps params<=18 was found" in reach.doubt
     assert f"{reach.best['params']:g} as the smallest params found" in reach.doubt
-    assert f"among {reach.looked:,} architectures looked at, of 2.81e+14" in reach.doubt
+    assert f"among {reach.looked:,} architectures examined, of 2.81e+14" in reach.doubt
     assert "raise the limit to" in reach.doubt
     assert "largest layers" in check("layers>=9", looks=100).doubt
 
@@ -104,7 +104,7 @@ def test_a_space_that_was_looked_at_whole_refuses() -> None:
     space = Space(pair)
     with pytest.raises(LimitError, match="got 36 as the smallest params found") as caught:
         check_limits(space, Params(space), [Limit.parse("params<=35")])
-    assert "among 4 architectures looked at" in str(caught.value)
+    assert "among 4 architectures examined" in str(caught.value)
     assert "raise the limit to 36" in str(caught.value)
     # However few are looked at before: the one that keeps the limit is met in the end.
     reach = check_limits(space, Params(space), [Limit.parse("params>=288")], looks=1)

@@ -331,8 +331,8 @@ def test_pruning_alone_ends_a_study_with_a_time_budget(monkeypatch: pytest.Monke
     assert len(result.history) == 30
     least = min(t.metrics["params"] for t in result.history.trials)
     assert result.stopped == (
-        "30 trials were pruned, the last one because limit params<=0.5 broken; the nearest to "
-        f"{limits[0]} of those that broke it was {least:g}"
+        "30 trials were pruned, the last one because limit params<=0.5 broken; of those that "
+        f"broke {limits[0]}, the nearest had {least:g}"
     )
     # One that has finished proves that the limits can be kept: time alone decides then.
     slow = Scripted(pause=1, epochs=1)

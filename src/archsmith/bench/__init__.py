@@ -1,4 +1,4 @@
-"""Strategies measured on benchmark tables."""
+"""Benchmarks of strategies on recorded tables."""
 
 from .picture import Reference, picture
 from .result import BenchmarkResult

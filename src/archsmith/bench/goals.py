@@ -1,4 +1,4 @@
-"""What runs on a table are held to: its objective and more, limits, the best that is recorded."""
+"""What runs on a table aim for: objectives, limits and the best recorded value."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def goal_of(
     maximize: str | Sequence[str] = (),
     minimize: str | Sequence[str] = (),
 ) -> Goal:
-    """The table's own objective and these, with what is best under the limits.
+    """The table's own objective and further ones, with the best value under the limits.
 
     Raises:
-        UnknownNameError: a metric that the table has not.
-        InputError: a metric that cannot be used, or one that comes twice.
+        UnknownNameError: the table has no such metric.
+        InputError: a metric cannot be used, or is given twice.
         LimitError: no row keeps the limits.
     """
     more = [*objectives]
@@ -40,32 +40,33 @@ def goal_of(
     own = table.select
     for objective in more:
         if objective.metric == own.metric and objective != own:
-            told = f"{own.direction} {own.metric}"
+            own_goal = f"{own.direction} {own.metric}"
             raise InputError(
                 "objectives",
-                f"metrics beside {own.metric}",
+                f"metrics in addition to {own.metric}",
                 f"{objective.direction} {objective.metric}",
-                f"{told} is already the table's own objective",
+                f"{own_goal} is already the table's own objective",
             )
-    wanted = (own, *(o for o in more if o != own))
-    if len({o.metric for o in wanted}) < len(wanted):
-        raise InputError("objectives", "each metric once", ", ".join(o.metric for o in wanted))
+    goals = (own, *(o for o in more if o != own))
+    if len({o.metric for o in goals}) < len(goals):
+        raise InputError("objectives", "each metric once", ", ".join(o.metric for o in goals))
     kept = _kept(table, bounds)
     optimum = float(table.losses[kept].min())
-    if len(wanted) == 1:
-        return Goal(wanted, bounds, optimum)
-    losses = _losses(table, wanted)
+    if len(goals) == 1:
+        return Goal(goals, bounds, optimum)
+    losses = _losses(table, goals)
     worst, whole = losses[:, kept].max(axis=1), losses.max(axis=1)
-    # Where few keep the limits they may span no volume; the table, or a step beyond it, then does.
+    # If few rows keep the limits they may span no volume; then the whole table, or a point beyond
+    # it, is the reference.
     for reference in (worst, whole, whole + 1.0):
-        goal = Goal(wanted, bounds, optimum, tuple(map(float, reference)))
+        goal = Goal(goals, bounds, optimum, tuple(map(float, reference)))
         if front_volume(table, goal) > 0:
             break
     return goal
 
 
 def unknown_early(table: BenchmarkTable, goal: Goal) -> list[str]:
-    """What the goal names and the table does not know at each fidelity."""
+    """Metrics of the goal that the table lacks at some lower fidelity."""
     names = [o.metric for o in goal.objectives] + [limit.metric for limit in goal.limits]
     return [
         name
@@ -83,10 +84,10 @@ def front_volume(table: BenchmarkTable, goal: Goal) -> float:
 
 
 def _front(losses: np.ndarray) -> list[tuple[float, ...]]:
-    """The Pareto front of vectors (n, objectives), smaller being better; each once."""
+    """The Pareto front of loss vectors (n, objectives), each vector once."""
     rows, front = np.unique(losses, axis=0), []
     while len(rows):
-        # Of what is left, the first in the order of its numbers is dominated by none.
+        # The lexicographically first of the remaining rows is dominated by none.
         front.append(tuple(map(float, rows[0])))
         rows = rows[~(rows >= rows[0]).all(axis=1)]
     return front
@@ -103,14 +104,14 @@ def _check_metric(table: BenchmarkTable, metric: str) -> None:
             f"metric {metric} of {table.name}",
             "a finite number in each row",
             table.left_out[metric],
-            "mend the column, or leave out the rows that lack it",
+            "fix the column, or leave out the rows that lack it",
         )
     if metric not in table.values:
         raise unknown(f"metric of {table.name}", metric, table.values)
 
 
 def _kept(table: BenchmarkTable, limits: Sequence[Limit]) -> np.ndarray:
-    """Which rows keep all limits, (rows,)."""
+    """Which rows keep all limits, a mask of shape (rows,)."""
     kept = np.ones(len(table.architectures), dtype=bool)
     for place, limit in enumerate(limits):
         column, before = table.values[limit.metric], kept

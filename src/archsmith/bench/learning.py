@@ -17,7 +17,7 @@ from .picture import DASHES, STYLE
 _PANEL = Size(440, 300, 5, 6)
 _GAP, _TOP, _ROW = 28.0, 58.0, 20.0
 
-#: Labels a class to the values of all runs.
+#: Labels per class to the values of all runs.
 Curve = Mapping[int, Sequence[float]]
 
 
@@ -28,18 +28,21 @@ def learning_picture(
     subtitle: str = "",
     value: str = "test accuracy (%)",
 ) -> str:
-    """Methods against the number of labels, a panel for each task, as the text of an SVG file.
+    """Draw methods over the number of labels, with a panel for each task, as an SVG picture.
 
-    Lines are means over runs, their bands one standard error to each side. A method has the same
-    colour in all panels.
+    Lines are means over runs; their bands are one standard error to each side. A method has the
+    same colour in all panels.
 
     Args:
         panels: task to method to its curve.
-        title, subtitle: what stands above.
-        value: what the vertical axis shows.
+        title, subtitle: headings of the picture.
+        value: label of the vertical axis.
+
+    Returns:
+        The text of the SVG file.
 
     Raises:
-        InputError: there is nothing to draw.
+        InputError: no method has values.
     """
     methods = list(dict.fromkeys(name for curves in panels.values() for name in curves))
     if not any(curve for curves in panels.values() for curve in curves.values()):
@@ -65,7 +68,7 @@ def learning_picture(
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and its standard error; the error of a single value is 0."""
+    """Mean and its standard error; 0 for a single value."""
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return statistics.fmean(values), spread / math.sqrt(len(values))
 
@@ -80,10 +83,10 @@ def _panel(
         method: [(k, *mean_and_error(curve[k])) for k in sorted(curve) if curve[k]]
         for method, curve in curves.items()
     }
-    every = [point for line in points.values() for point in line]
-    labels = sorted({k for k, _, _ in every}) or [1]
-    ends = [m + sign * e for _, m, e in every for sign in (-1, 1)] or [0.0, 1.0]
-    x = Axis(*span([min(labels), max(labels)], True), "labels a class", True)
+    all_points = [point for line in points.values() for point in line]
+    labels = sorted({k for k, _, _ in all_points}) or [1]
+    ends = [m + sign * e for _, m, e in all_points for sign in (-1, 1)] or [0.0, 1.0]
+    x = Axis(*span([min(labels), max(labels)], True), "labels per class", True)
     frame = Frame(_PANEL, x, Axis(*span(ends, False), value))
     lines = [_line(frame, m, line, *looks[m]) for m, line in reversed(points.items()) if line]
     heading = tag("text", name, x=_PANEL.width - 14, y=13.0, class_="label end")
@@ -109,7 +112,7 @@ def _line(
 
 
 def _legend(looks: Mapping[str, tuple[str, str | None]], room: float) -> tuple[Markup, float]:
-    """The methods in rows, and how tall that is."""
+    """The legend, methods in rows, and its height."""
     entries, x, y = [], 0.0, 8.0
     for name, (hue, dash) in looks.items():
         wide = 36 + text_width(name, 12.0) + 22

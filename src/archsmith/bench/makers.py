@@ -1,4 +1,4 @@
-"""What makes the strategy of each run, whatever way it was named."""
+"""Factories for the strategy of each run, however it was given."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .goals import unknown_early
 from .many import portable
 from .repeat import Goal
 
-#: A name, a strategy, or what makes one.
+#: A name, a strategy, or a function that returns one.
 Strategies = str | Strategy | Callable[[], Strategy]
 
 
 @dataclass(frozen=True)
 class StrategyFactory:
-    """A strategy's name, what makes one for each run, and what it says it will do."""
+    """A strategy's name, a function that makes one for each run, and its description."""
 
     name: str
     make: Callable[[], Strategy]
@@ -32,7 +32,7 @@ class StrategyFactory:
 
 @dataclass(frozen=True)
 class _Copies:
-    """Makes copies of a strategy, so that no run learns from another one."""
+    """Makes copies of a strategy, so that no run learns from another."""
 
     strategy: Strategy
 
@@ -48,13 +48,13 @@ def makers_of(
     workers: int,
     portably: bool,
 ) -> list[StrategyFactory]:
-    """The strategies, each with a name of its own.
+    """A factory for each strategy, with unique names.
 
     Args:
-        portably: whether they must be fit to be brought to other processes.
+        portably: whether they must be picklable, to be sent to other processes.
 
     Raises:
-        InputError: one cannot serve the goal, is no strategy, or cannot be brought there.
+        InputError: one does not support the goal, is not a strategy, or cannot be pickled.
     """
     if not strategies:
         raise InputError("strategies", "at least one", "none")
@@ -66,8 +66,8 @@ def makers_of(
         budget=queries,
         workers=workers,
     )
-    made: list[StrategyFactory] = []
-    times: Counter[str] = Counter()
+    factories: list[StrategyFactory] = []
+    counts: Counter[str] = Counter()
     for strategy in strategies:
         make = _make_of(strategy)
         first = make()
@@ -78,10 +78,10 @@ def makers_of(
             portable(plain, make)
         first.check(table.space, history)
         _check_early(table, goal, plain, first, history)
-        times[plain] += 1
-        name = plain if times[plain] == 1 else f"{plain} {times[plain]}"
-        made.append(StrategyFactory(name, make, first.describe(table.space, history)))
-    return made
+        counts[plain] += 1
+        name = plain if counts[plain] == 1 else f"{plain} {counts[plain]}"
+        factories.append(StrategyFactory(name, make, first.describe(table.space, history)))
+    return factories
 
 
 def _make_of(strategy: Strategies) -> Callable[[], Strategy]:
@@ -102,7 +102,7 @@ def _name(strategy: Strategy) -> str:
 def _check_early(
     table: BenchmarkTable, goal: Goal, name: str, strategy: Strategy, history: History
 ) -> None:
-    """Refuse a strategy that begins with short evaluations which lack what it is to go by."""
+    """Refuse a strategy that begins with short evaluations if these lack metrics of the goal."""
     lacking = unknown_early(table, goal)
     if not lacking:
         return
@@ -113,5 +113,5 @@ def _check_early(
             name,
             f"objectives and limits that {table.name} knows after {epochs} epochs",
             ", ".join(lacking),
-            "take a strategy of full evaluations alone, such as auto",
+            "choose a strategy that uses only full evaluations, such as auto",
         )

@@ -1,4 +1,4 @@
-"""Many runs, here while they are quick, in processes of their own where they are slow."""
+"""Many runs: in this process while they are quick, in processes of their own if slow."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ..study.processes import cores
 from ..tables.base import BenchmarkTable
 from .repeat import Goal, Repeat, repeat
 
-#: Seconds that processes take to start: each imports torch and traces the space anew.
+#: Seconds that processes take to start: each imports torch and traces the space again.
 _START = 8.0
-#: Runs in this process before their speed counts: the first ones trace the space.
+#: Runs in this process before their speed is judged: the first ones trace the space.
 _TRIED = 2
-#: Queries of the run that nobody times, in which a process loads libraries and traces the space.
+#: Queries of the untimed warm-up run, which loads libraries and traces the space.
 _WARMING = 20
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a process needs to make runs; called with a run's seed."""
+    """What a process needs to do runs; called with a run's seed."""
 
     table: BenchmarkTable
     make: Callable[[], Strategy]
@@ -40,18 +40,18 @@ class Work:
     workers: int
 
     def __call__(self, seed: int) -> Repeat:
-        made = self.make()
-        return repeat(self.table, made, self.goal, self.queries, self.workers, seed)
+        strategy = self.make()
+        return repeat(self.table, strategy, self.goal, self.queries, self.workers, seed)
 
     def warm(self, seed: int) -> None:
-        """A short run, so that those that count are alike."""
-        # What is wrong with it is wrong with the first that counts, which says so.
+        """Do a short run first, so that the timed ones are comparable."""
+        # An error here occurs again in the first real run, which reports it.
         with contextlib.suppress(Exception):
             replace(self, queries=min(self.queries, _WARMING))(seed)
 
 
 def portable(name: str, make: Callable[[], Strategy]) -> None:
-    """Raise :class:`InputError` unless what makes a strategy can be brought to other processes."""
+    """Raise :class:`InputError` unless ``make`` can be pickled for other processes."""
     try:
         pickle.dumps(make)
     except Exception as error:
@@ -59,7 +59,7 @@ def portable(name: str, make: Callable[[], Strategy]) -> None:
             f"strategy {name}",
             "one that can be pickled, to run in processes",
             f"{type(error).__name__}: {error}",
-            "a class or function of a module instead of a lambda; or processes=1",
+            "use a class or function of a module instead of a lambda; or processes=1",
         ) from None
 
 
@@ -69,8 +69,8 @@ def all_runs(
     """Position and result of each run, as they end; run *r* has the seed ``seed + r``.
 
     Args:
-        processes: how many work side by side; ``None`` begins here and goes over to one for each
-            core when that will be sooner done.
+        processes: how many work in parallel; ``None`` begins in this process and switches to one
+            for each core if that will be faster.
 
     Raises:
         WorkError: a process was killed, or none starts.
@@ -80,7 +80,9 @@ def all_runs(
         work.warm(seed)
     done, quickest = 0, math.inf
     while done < repeats:
-        alone = count == 1 if processes else not _worth(done, quickest, repeats - done, count)
+        alone = (
+            count == 1 if processes else not _worth_processes(done, quickest, repeats - done, count)
+        )
         if not alone:
             break
         began = time.perf_counter()
@@ -89,17 +91,17 @@ def all_runs(
         yield done, run
         done += 1
     if done < repeats:
-        yield from _side_by_side(work, seed, range(done, repeats), count)
+        yield from _in_parallel(work, seed, range(done, repeats), count)
 
 
-def _worth(done: int, quickest: float, left: int, count: int) -> bool:
-    """Whether processes would be done sooner."""
+def _worth_processes(done: int, quickest: float, left: int, count: int) -> bool:
+    """Whether separate processes would be faster."""
     if not done or (done < _TRIED and quickest < _START):
         return False
     return _START + quickest * math.ceil(left / count) < quickest * left
 
 
-def _side_by_side(
+def _in_parallel(
     work: Work, seed: int, positions: range, count: int
 ) -> Iterator[tuple[int, Repeat]]:
     context = multiprocessing.get_context("spawn")
@@ -112,12 +114,12 @@ def _side_by_side(
     except BrokenProcessPool:
         raise WorkError(
             "processes of the benchmark",
-            "all to start and to stay",
+            "all to start and to keep running",
             "one that was killed or died",
-            'a script needs its `if __name__ == "__main__":`; processes=1 needs no others',
+            'a script needs `if __name__ == "__main__":` around its calls; processes=1 starts none',
         ) from None
     except BaseException:
-        # Whoever interrupts shall not wait for runs that nobody will see.
+        # An interrupt must not wait for runs whose results are discarded.
         pool.shutdown(wait=False, cancel_futures=True)
         for child in set(multiprocessing.active_children()) - others:
             child.kill()
@@ -126,13 +128,13 @@ def _side_by_side(
         pool.shutdown(cancel_futures=True)
 
 
-_work: Work | None = None  # of a worker process, where it is set once
+_work: Work | None = None  # set once in each worker process
 
 
 def _prepare(work: Work, seed: int) -> None:
     global _work
     _work = work
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that was called
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the calling process handles Ctrl-C
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     work.warm(seed)
 

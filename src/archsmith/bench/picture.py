@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 _WIDTH, _GAP, _TOP = 960.0, 28.0, 58.0
 _PANEL = Size((_WIDTH - _GAP - 2 * MARGIN) / 2, 330, 6, 6)
 _ROW, _SIZE = 19.0, 12.0  # of the legend
-_CROWD = 6  # more lines than this have no bands in the right panel and thinner ones in the left
+_CROWD = 6  # more lines than this get no bands in the right panel and fainter ones in the left
 _DECADES = 1e4  # of regret, at most
-#: Dashes of the first lines, of those that share their colours, and so on.
+#: Dash patterns: of the first lines, of the next ones with the same colours, and so on.
 DASHES = (None, "6 3.5", "1.5 3.5")
 STYLE = """
 .tick, .label { font-size: 11px; } .label { fill: var(--ink); font-weight: 550; }
@@ -41,7 +41,7 @@ STYLE = """
 
 
 class Reference(NamedTuple):
-    """A published point: ``value`` in the unit of the left panel, after so many queries."""
+    """A published result: ``value`` in the unit of the left panel, after ``query`` queries."""
 
     query: float
     value: float
@@ -68,19 +68,27 @@ def picture(
     left: Literal["regret", "report"] = "regret",
     title: str = "",
 ) -> str:
-    """Compare strategies on one table, as the text of an SVG file.
+    """Compare strategies on one table in an SVG picture.
 
-    Each line is a mean over runs, its band one standard error to each side.
+    Each line is a mean over runs; its band is one standard error to each side.
 
     Args:
         results: of one table and data set.
-        references: points to be held against, in the unit of the left panel.
-        left: ``"regret"`` shows how far the metric of selection is from the best recorded, on a
-            logarithmic scale; ``"report"`` the metric that is reported.
-        title: the table and its data set where left out.
+        references: published points to compare with, in the unit of the left panel.
+        left: ``"regret"`` shows how far the selection metric is from the best recorded value, on
+            a logarithmic scale; ``"report"`` shows the reported metric.
+        title: the table and its data set by default.
+
+    Returns:
+        The text of the SVG file.
 
     Raises:
         InputError: there are no results, or they are of several tables.
+
+    Example::
+
+        results = archsmith.compare("nb201", ["random", "evolution"])
+        Path("nb201.svg").write_text(archsmith.picture(results))
     """
     tables = {(r.table, r.dataset) for r in results}
     if len(tables) != 1:
@@ -97,10 +105,10 @@ def picture(
     tall = below + height + MARGIN
     heading = title or f"{first.table} {first.dataset}"
     inside = (*panels, tag("g", legend, transform=f"translate({px(MARGIN)} {px(below)})"))
-    return sheet(_WIDTH, tall, heading, _said(results), *inside, style=STYLE)
+    return sheet(_WIDTH, tall, heading, _subtitle(results), *inside, style=STYLE)
 
 
-def _said(results: Sequence[BenchmarkResult]) -> str:
+def _subtitle(results: Sequence[BenchmarkResult]) -> str:
     first = results[0]
     runs = sorted({r.repeats for r in results})
     counts = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
@@ -112,25 +120,25 @@ def _said(results: Sequence[BenchmarkResult]) -> str:
 
 
 def _lines(results: Sequence[BenchmarkResult], left: str) -> list[_Line]:
-    """The strategies, the best at the end of the left panel first."""
-    made = []
+    """The lines of the strategies, in order of their final value in the left panel."""
+    lines = []
     for place, result in enumerate(results):
         mean, error = _mean(result.regret if left == "regret" else result.test)
         shares = result.optimum.astype(np.float64) if result.volume is None else result.volume
         share, doubt = _mean(100.0 * shares)
         hue = HUES[place % len(HUES)]
         dash = DASHES[place // len(HUES) % len(DASHES)]
-        made.append(_Line(result, hue, dash, mean, error, share, doubt))
+        lines.append(_Line(result, hue, dash, mean, error, share, doubt))
     if left == "regret":
-        return sorted(made, key=lambda line: np.nan_to_num(line.mean[-1], nan=np.inf))
-    return sorted(made, key=lambda line: -np.nan_to_num(line.mean[-1], nan=-np.inf))
+        return sorted(lines, key=lambda line: np.nan_to_num(line.mean[-1], nan=np.inf))
+    return sorted(lines, key=lambda line: -np.nan_to_num(line.mean[-1], nan=-np.inf))
 
 
 def _mean(values: Curve) -> tuple[Curve, Curve]:
     """Mean and standard error over the runs that have a value, (queries,) each."""
     count = np.isfinite(values).sum(axis=0)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)  # before anything keeps the limits
+        warnings.simplefilter("ignore", RuntimeWarning)  # before any result keeps the limits
         mean = np.nanmean(values, axis=0)
         error = np.nanstd(values, axis=0, ddof=1) / np.sqrt(count)
     return mean, np.nan_to_num(error, nan=0.0)
@@ -155,7 +163,7 @@ def _left(lines: Sequence[_Line], points: Sequence[Reference], left: str) -> _Pa
     if log:
         low, high = _decades(values[values > 0])
     else:
-        # The first queries are far off; what matters would be a line along the top.
+        # The first queries are far off and would squeeze the rest against the top.
         settled = [line.mean[len(line.mean) // 20 :] for line in lines]
         shown = np.concatenate([*settled, [p.value for p in points]])
         shown = shown[np.isfinite(shown)]
@@ -166,7 +174,7 @@ def _left(lines: Sequence[_Line], points: Sequence[Reference], left: str) -> _Pa
     marks = [_mark(frame, point) for point in points]
     if not values.size:
         x, y = _PANEL.width / 2, _PANEL.height / 2
-        marks.append(tag("text", f"no run holds {held(first)}", x=x, y=y, class_="said mid"))
+        marks.append(tag("text", f"no run has {held(first)}", x=x, y=y, class_="said mid"))
     return _Panel(frame, tag("g", *drawn, *marks, class_="thin" if thin else "wide"))
 
 
@@ -176,7 +184,7 @@ def _right(lines: Sequence[_Line]) -> _Panel:
         axis = Axis(0.0, 100.0, "runs that hold the optimum (%)")
         shown = [(line, line.share) for line in lines]
     else:
-        # Nearly all of it is soon found; what tells strategies apart is the rest.
+        # Nearly all of it is found soon; strategies differ in the rest.
         shown = [(line, 100.0 - line.share) for line in lines]
         values = np.concatenate([rest for _, rest in shown])
         low, high = _decades(values[values > 0]) if (values > 0).any() else (1e-3, 1.0)
@@ -209,7 +217,7 @@ def _curve(frame: Frame, line: _Line, mean: Curve, error: Curve, banded: bool) -
 
     parts = [tag("title", line.result.strategy)]
     if banded and error.any():
-        # A scale of logarithms has no place for what is below its end; it stops there.
+        # On a logarithmic scale the band is cut off at the lower end.
         edge = path(mean + error) + path(mean - error)[::-1]
         parts.append(tag("path", d=f"M{'L'.join(edge)}Z", fill=line.hue, class_="band"))
     d = "M" + "L".join(path(mean))
@@ -220,7 +228,7 @@ def _curve(frame: Frame, line: _Line, mean: Curve, error: Curve, banded: bool) -
 
 
 def _thinned(at: NDArray[np.intp], most: int = 500) -> NDArray[np.intp]:
-    """No more points than pixels."""
+    """At most ``most`` of the points, evenly spaced: more would not be visible."""
     if at.size <= most:
         return at
     kept: NDArray[np.intp] = at[np.unique(np.linspace(0, at.size - 1, most).round().astype(int))]
@@ -228,7 +236,7 @@ def _thinned(at: NDArray[np.intp], most: int = 500) -> NDArray[np.intp]:
 
 
 def _mark(frame: Frame, point: Reference) -> Markup:
-    """A diamond with its label on the side that has room."""
+    """A diamond, with its label on the side that has room for it."""
     x, y = frame.x(point.query), frame.y(point.value)
     fits = x + 9 + text_width(point.label, 11.0) < frame.right
     at, side = (x + 9, "said") if fits else (x - 9, "said end")
@@ -237,7 +245,7 @@ def _mark(frame: Frame, point: Reference) -> Markup:
 
 
 def _legend(lines: Sequence[_Line], left: str) -> tuple[Markup, float]:
-    """Names with what they reached at the last query, in columns, best first; and its height."""
+    """Names with their final values, in columns, best first; and the height of the legend."""
     texts = [(line.result.strategy, _reached(line, left)) for line in lines]
     wide = max(44 + text_width(f"{name}  {reached}", _SIZE) for name, reached in texts) + 14
     columns = max(1, min(len(lines), int((_WIDTH - 2 * MARGIN) // wide)))
@@ -270,6 +278,6 @@ def _legend(lines: Sequence[_Line], left: str) -> tuple[Markup, float]:
 
 def _reached(line: _Line, left: str) -> str:
     value = short(float(line.mean[-1]), 3 if left == "regret" else 4)
-    held, runs = int(np.isfinite(line.result.valid[:, -1]).sum()), line.result.repeats
-    share = f" ({held} of {runs} runs)" if 0 < held < runs else ""
+    count, runs = int(np.isfinite(line.result.valid[:, -1]).sum()), line.result.repeats
+    share = f" ({count} of {runs} runs)" if 0 < count < runs else ""
     return f"{value}{share}, {line.share[-1]:.0f}%"

@@ -18,7 +18,8 @@ class Runs:
     """Shows how many runs are done; a context manager.
 
     Args:
-        console: where to; standard error by default, so that standard output is the result's.
+        console: where to print; standard error by default, which keeps standard output for the
+            result.
     """
 
     def __init__(self, console: Console | None = None) -> None:
@@ -28,7 +29,7 @@ class Runs:
 
         self._console = console or PlainConsole(stderr=True)
         self._began = time.monotonic()
-        self._said = self._began - _EVERY + _FIRST
+        self._printed_at = self._began - _EVERY + _FIRST
         self._bar = Progress(
             BarColumn(bar_width=24),
             TextColumn("{task.fields[said]}"),
@@ -51,12 +52,12 @@ class Runs:
         self._bar.stop()
 
     def told(self, done: int, total: int) -> None:
-        """So many of so many runs are done."""
+        """Show that ``done`` of ``total`` runs are done."""
         now = time.monotonic()
         left = (now - self._began) / done * (total - done)
         text = f"{done}/{total} runs" + (f"  eta {duration(left)}" if done < total else "")
         if self._console.is_terminal:
             self._bar.update(self._task, total=total, completed=done, said=text)
-        elif now - self._said > _EVERY:
-            self._said = now
+        elif now - self._printed_at > _EVERY:
+            self._printed_at = now
             self._console.print(text, soft_wrap=True)

@@ -21,19 +21,19 @@ from ..tables.base import BenchmarkTable
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Slack where costs of many small evaluations are summed.
+#: Tolerance for rounding when the costs of many small evaluations are summed.
 _EPSILON = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What runs are held to.
+    """What runs aim for.
 
     Attributes:
         objectives: the first one is the table's own.
-        limits: what a result must keep.
+        limits: bounds that a result must keep.
         optimum: the least loss by the first objective among the rows that keep the limits.
-        reference: with several objectives, the losses from which hypervolume is taken.
+        reference: with several objectives, the reference point (as losses) for hypervolume.
     """
 
     objectives: tuple[Objective, ...]
@@ -44,20 +44,20 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """One run; each list has a value for each query.
+    """One run; each list has one value per query.
 
-    Full evaluations alone count, since a short one says little of what its architecture is worth.
+    Only full evaluations count, since a short one says little about an architecture.
 
     Attributes:
-        valid: of the best so far by the table's own objective, its value there; NaN before the
-            first full evaluation that keeps the limits.
-        test: of the same architecture, the value that is reported.
+        valid: the table's own objective of the best architecture so far; NaN before the first full
+            evaluation that keeps the limits.
+        test: the reported metric of the same architecture.
         optimum: whether it is the optimum.
         clock: simulated time, in the table's unit.
-        volume: hypervolume so far, 0.0 where nothing is held; empty with one objective.
-        seconds: real ones, for a trial.
-        trials: how many there were.
-        stopped: why it ended.
+        volume: hypervolume so far, 0.0 before the first result; empty with one objective.
+        seconds: real seconds per trial.
+        trials: number of trials.
+        stopped: why the run ended.
     """
 
     valid: list[float]
@@ -71,7 +71,7 @@ class Repeat:
 
 
 class Within(Strategy):
-    """A strategy for as long as its evaluations fit a number of full ones; for one study."""
+    """Stops a strategy when its evaluations add up to a number of full ones; for one study."""
 
     name = "within"
 
@@ -96,7 +96,7 @@ class Within(Strategy):
         return proposal if spent + more <= self.queries + _EPSILON else None
 
     def cost(self, fidelity: Fidelity) -> float:
-        """In full evaluations."""
+        """The cost of an evaluation, in full evaluations."""
         if fidelity.epochs is None or not self.full:
             return 1.0
         return fidelity.epochs / self.full
@@ -105,7 +105,7 @@ class Within(Strategy):
 def repeat(
     table: BenchmarkTable, strategy: Strategy, goal: Goal, queries: int, workers: int, seed: int
 ) -> Repeat:
-    """Run a strategy once and follow what it holds after each query."""
+    """Run a strategy once, and record its best architecture after each query."""
     full = table.epochs[-1] if table.epochs else 0
     within = Within(strategy, queries, full)
     simulated = Simulated(workers)
@@ -123,7 +123,7 @@ def repeat(
     result = study.run()
     seconds = time.perf_counter() - began
     if result.stopped == INTERRUPTED:
-        raise KeyboardInterrupt  # a study keeps what it has; half a run is worth nothing
+        raise KeyboardInterrupt  # a study keeps its trials, but half a run is useless here
     ended = result.history.ended
     stopped = "all queries were spent"
     if sum(within.cost(t.fidelity) for t in ended) + 1 <= queries:
@@ -149,7 +149,7 @@ def repeat(
 
 
 class _Curve:
-    """What is held after each query; an evaluation that ends between two counts for the later."""
+    """The best after each query; an evaluation that ends between two counts for the later one."""
 
     def __init__(self, table: BenchmarkTable, goal: Goal, history: History, queries: int) -> None:
         self.table, self.goal, self.queries = table, goal, queries
@@ -165,13 +165,13 @@ class _Curve:
         self._volume = self._now = 0.0
 
     def take(self, trial: Trial, spent: float, now: float) -> None:
-        """A trial ended when so many queries were spent, at this simulated second."""
+        """Add a trial that ended after ``spent`` queries, at simulated time ``now``."""
         while len(self.valid) + 1 < spent - _EPSILON:
             self._note()
         self._now = now
         if trial.metrics and self._whole(trial.fidelity):
             violation = self._history.violation(trial.metrics)
-            # The limits decide, then the objective; the first one stays.
+            # The limits decide first, then the objective; ties keep the earlier trial.
             rank = (violation, self.goal.objectives[0].loss(trial.metrics))
             if self._best is None or rank < self._rank:
                 self._best, self._rank = trial, rank
@@ -181,7 +181,7 @@ class _Curve:
             self._note()
 
     def fill(self) -> None:
-        """Go on with what is held until the last query."""
+        """Repeat the last value up to the last query."""
         while len(self.valid) < self.queries:
             self._note()
 
@@ -211,5 +211,5 @@ class _Curve:
 
 
 def checkpoints(queries: int) -> Sequence[int]:
-    """The queries at which a table of results has a column."""
+    """The numbers of queries that a table of results shows."""
     return [q for q in (10, 30, 50, 100, 150, 200, 300, 500, 1000) if q < queries] + [queries]

@@ -1,4 +1,4 @@
-"""What many runs of a strategy on a benchmark table come to."""
+"""The results of many runs of a strategy on a benchmark table."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class BenchmarkResult:
         table, dataset, strategy, queries, workers, seed: what was run.
         note: what the table restricts and simulates.
         select, report: the metrics of ``valid`` and ``test``.
-        valid: of what each run holds after each query, the metric that it selects by,
-            (repeats, queries); NaN while a run holds no full evaluation that keeps the limits.
-        test: of the same, the metric that is reported.
-        regret: how far ``valid`` is from the best recorded, in its unit.
-        optimum: whether it is the best recorded.
+        valid: the selection metric of each run's best architecture after each query, of shape
+            (repeats, queries); NaN before the first full evaluation that keeps the limits.
+        test: the reported metric of the same architectures, (repeats, queries).
+        regret: how far ``valid`` is from the best recorded value, in its unit.
+        optimum: whether it is the best recorded value.
         clock: simulated time after each query, in ``time_unit``.
         volume: with several objectives, the share of the true front's hypervolume; else ``None``.
-        seconds_per_trial: real seconds of the whole loop, its median over the runs.
-        stopped: why runs ended, with how many.
-        says: what the strategy said it would do.
-        objectives, limits: what it was held to, as people write them.
+        seconds_per_trial: real seconds of the whole loop per trial, median over the runs.
+        stopped: reasons why runs ended, with their counts.
+        says: the strategy's own description of what it does.
+        objectives, limits: as text.
     """
 
     table: str
@@ -65,9 +65,9 @@ class BenchmarkResult:
         return len(self.valid)
 
     def to_json(self, curves: bool = True) -> dict[str, Any]:
-        """As JSON values: what the last query gave, and with ``curves`` what each did."""
+        """As JSON values: statistics after the last query, and with ``curves`` after each."""
         last = _summary(self, self.queries - 1)
-        found: dict[str, Any] = {
+        values: dict[str, Any] = {
             "table": self.table,
             "dataset": self.dataset,
             "strategy": self.strategy,
@@ -88,8 +88,8 @@ class BenchmarkResult:
             "at": {str(q): _summary(self, q - 1) for q in checkpoints(self.queries)},
         }
         if curves:
-            found["curve"] = [{"query": q + 1, **_summary(self, q)} for q in range(self.queries)]
-        return found
+            values["curve"] = [{"query": q + 1, **_summary(self, q)} for q in range(self.queries)]
+        return values
 
 
 def gather(
@@ -102,7 +102,7 @@ def gather(
     seed: int,
     front: float = 0.0,
 ) -> BenchmarkResult:
-    """The runs as arrays. ``front``: hypervolume of the table's true front."""
+    """Collect runs into arrays. ``front``: hypervolume of the table's true front."""
     valid = np.array([run.valid for run in runs])
     sign = 1.0 if table.select.direction == "minimize" else -1.0
     volume = np.array([run.volume for run in runs]) / front if goal.reference else None
@@ -132,23 +132,23 @@ def gather(
 
 def held(result: BenchmarkResult) -> str:
     """What a run must have to count in a mean, in words."""
-    return "something that keeps the limits" if result.limits else "a full evaluation"
+    return "a result that keeps the limits" if result.limits else "a full evaluation"
 
 
 def _summary(result: BenchmarkResult, query: int) -> dict[str, float | None]:
-    """Mean, spread and standard error after a query (from 0), over the runs that hold something."""
-    found: dict[str, float | None] = {}
+    """Mean, standard deviation and error after a query (from 0), over the runs with a result."""
+    statistics: dict[str, float | None] = {}
     columns = {"valid": result.valid, "test": result.test, "regret": result.regret}
     if result.volume is not None:
         columns["hypervolume"] = result.volume
     for name, values in columns.items():
         column = values[:, query]
         column = column[np.isfinite(column)]
-        found[f"{name}_mean"] = float(column.mean()) if column.size else None
+        statistics[f"{name}_mean"] = float(column.mean()) if column.size else None
         spread = float(column.std(ddof=1)) if column.size > 1 else None
-        found[f"{name}_std"] = spread
-        found[f"{name}_sem"] = None if spread is None else spread / float(np.sqrt(column.size))
-    found["held_share"] = float(np.isfinite(result.valid[:, query]).mean())
-    found["optimum_share"] = float(result.optimum[:, query].mean())
-    found["simulated_seconds"] = float(result.clock[:, query].mean())
-    return found
+        statistics[f"{name}_std"] = spread
+        statistics[f"{name}_sem"] = None if spread is None else spread / float(np.sqrt(column.size))
+    statistics["held_share"] = float(np.isfinite(result.valid[:, query]).mean())
+    statistics["optimum_share"] = float(result.optimum[:, query].mean())
+    statistics["simulated_seconds"] = float(result.clock[:, query].mean())
+    return statistics

@@ -35,27 +35,35 @@ def benchmark(
     processes: int | None = None,
     on_repeat: Callable[[int, int], None] | None = None,
 ) -> BenchmarkResult:
-    """Run a strategy on a benchmark table again and again, each time with another seed.
+    """Run a strategy on a benchmark table several times, each time with a different seed.
 
     A query is one full evaluation; one at fewer epochs counts as its share. Run *r* is the study of
     seed ``seed + r``. The same call gives the same result, whatever the number of processes.
 
     Args:
-        table: a name (``"nb201"``) or a table that was read already.
-        strategy: a name, a strategy (each run gets a copy), or what makes one (it must pickle
-            unless ``processes=1``: a class, or a ``partial``).
-        file: the table's file; in the folder that ``ARCHSMITH_DATA`` names where not given.
-        dataset: one of the file's; the first where not given.
-        queries: full evaluations of a run.
-        workers: simulated ones, that evaluate side by side.
-        objectives, maximize, minimize: more of them, as values or by name, beside the table's own.
-        limits: what results must keep: ``{"params_M": 0.5}``, or ``["params_M<=0.5"]``.
-        processes: how many run at once. Where not given, runs that are quick stay in this process,
-            and slow ones get a process for each core.
-        on_repeat: called with how many of how many runs are done.
+        table: a name (``"nb201"``) or a table that was already read.
+        strategy: a name, a strategy (each run gets a copy), or a function that returns one (a class
+            or a ``partial``; it must be picklable unless ``processes=1``).
+        file: the table's file; by default in the folder given by ``ARCHSMITH_DATA``.
+        dataset: one of the file's data sets; the first by default.
+        queries: full evaluations per run.
+        repeats: number of runs.
+        workers: number of simulated workers that evaluate in parallel.
+        objectives, maximize, minimize: objectives in addition to the table's own, as values or by
+            name.
+        limits: bounds that results must keep: ``{"params_M": 0.5}``, or ``["params_M<=0.5"]``.
+        processes: how many runs are done at once. By default quick runs stay in this process, and
+            slow ones get a process for each core.
+        on_repeat: called with the number of runs done and the total.
 
     Raises:
-        InputError: the file, the strategy, a metric, a number or a limit cannot serve.
+        InputError: the file, the strategy, a metric, a number or a limit is invalid.
+        WorkError: a process was killed, or none starts.
+
+    Example::
+
+        result = archsmith.benchmark("nb201", "evolution", queries=200)
+        print(result.to_json(curves=False)["test_mean"])
     """
     (result,) = compare(
         table,
@@ -95,30 +103,41 @@ def compare(
 ) -> list[BenchmarkResult]:
     """:func:`benchmark` for several strategies, all of them checked before the first one runs.
 
-    Those of one name are told apart by a number: ``"tpe"``, ``"tpe 2"``.
+    Strategies of the same name are numbered: ``"tpe"``, ``"tpe 2"``.
 
     Args:
-        on_repeat: called with how many of how many runs are done, those of all strategies.
+        strategies: as ``strategy`` of :func:`benchmark`; its other arguments are the same.
+        on_repeat: called with the number of runs done and the total, over all strategies.
+
+    Returns:
+        A result for each strategy, in their order.
+
+    Raises:
+        InputError, WorkError: as of :func:`benchmark`.
     """
     _check_whole("seed", seed, None)
-    numbers = [("queries", queries), ("repeats", repeats), ("workers", workers)]
-    for name, number in [*numbers, *([("processes", processes)] if processes is not None else [])]:
+    counts = [("queries", queries), ("repeats", repeats), ("workers", workers)]
+    for name, number in [*counts, *([("processes", processes)] if processes is not None else [])]:
         _check_whole(name, number, 1)
-    read = table if isinstance(table, BenchmarkTable) else read_table(table, file, dataset)
-    goal = goal_of(read, objectives, limits, maximize, minimize)
-    front = front_volume(read, goal)
-    chosen = [strategies] if isinstance(strategies, str) else strategies
-    makers = makers_of(read, chosen, goal, queries, workers, portably=processes != 1)
+    benchmark_table = (
+        table if isinstance(table, BenchmarkTable) else read_table(table, file, dataset)
+    )
+    goal = goal_of(benchmark_table, objectives, limits, maximize, minimize)
+    front = front_volume(benchmark_table, goal)
+    listed = [strategies] if isinstance(strategies, str) else strategies
+    makers = makers_of(benchmark_table, listed, goal, queries, workers, portably=processes != 1)
     results = []
     for place, maker in enumerate(makers):
-        work = Work(read, maker.make, goal, queries, workers)
+        work = Work(benchmark_table, maker.make, goal, queries, workers)
         runs: dict[int, Repeat] = {}
         for position, run in all_runs(work, seed, repeats, processes):
             runs[position] = run
             if on_repeat:
                 on_repeat(place * repeats + len(runs), len(makers) * repeats)
         ordered = [runs[position] for position in range(repeats)]
-        result = gather(read, maker.name, goal, ordered, workers=workers, seed=seed, front=front)
+        result = gather(
+            benchmark_table, maker.name, goal, ordered, workers=workers, seed=seed, front=front
+        )
         results.append(replace(result, says=maker.says))
     return results
 
@@ -133,10 +152,15 @@ def _check_whole(name: str, number: object, least: int | None) -> None:
 def read_table(
     name: str, file: str | Path | None = None, dataset: str | None = None
 ) -> BenchmarkTable:
-    """Read a registered benchmark.
+    """Read a registered benchmark table.
+
+    Args:
+        name: of the benchmark, such as ``"nb201"``.
+        file, dataset: as of :func:`benchmark`.
 
     Raises:
-        InputError: no file is given and ``ARCHSMITH_DATA`` is not set; or the file is wrong.
+        UnknownNameError: no benchmark has that name.
+        InputError: no file is given and ``ARCHSMITH_DATA`` is not set; or the file is invalid.
     """
     reader = tables.get(name)()
     if file is None:
@@ -152,5 +176,5 @@ def read_table(
             raise InputError("ARCHSMITH_DATA", "a folder that is there", folder)
         file = Path(folder) / reader.file
     path = Path(file)
-    found: BenchmarkTable = reader.read(path, dataset or reader.datasets(path)[0])
-    return found
+    table: BenchmarkTable = reader.read(path, dataset or reader.datasets(path)[0])
+    return table

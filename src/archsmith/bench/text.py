@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-_WIDE = 110  # characters from which there is room for times
-_CELL = 16  # characters of a column of means with shares
+_WIDE = 110  # least line length at which times are shown
+_CELL = 16  # width in characters of a column of means with shares
 
 
 def summary(results: Sequence[BenchmarkResult], width: int = 240) -> Group:
-    """Of one strategy what it holds at several numbers of queries; of several a comparison.
+    """One strategy at several numbers of queries, or a comparison of several strategies.
 
     Args:
-        width: characters in a line; where it is narrow the less important columns are left out.
+        results: of one table and data set.
+        width: characters in a line; if it is small, less important columns are left out.
     """
     from rich.console import Group
     from rich.text import Text
@@ -30,15 +31,15 @@ def summary(results: Sequence[BenchmarkResult], width: int = 240) -> Group:
         parts.append(Text(f"note: {results[0].note}", style="dim"))
     if results[0].time_unit != "s":
         parts.append(Text(f"simulated time is in {results[0].time_unit}", style="dim"))
-    if any(_partly(result) for result in results):
-        parts.append(Text(f"means are over the runs that hold {held(results[0])}", style="dim"))
+    if any(_incomplete(result) for result in results):
+        parts.append(Text(f"means are over the runs that have {held(results[0])}", style="dim"))
     parts += [Text(r.says, style="dim") for r in results if r.says not in ("", r.strategy)]
     if len(results) == 1:
         parts.append(_by_queries(results[0]))
     else:
         parts += [_by_strategy(results, width), _over_queries(results, width)]
     for result in results:
-        parts += [Text(line, style="dim") for line in _ends(result)]
+        parts += [Text(line, style="dim") for line in _reasons(result)]
     return Group(*parts)
 
 
@@ -56,20 +57,20 @@ def _queries(count: int) -> str:
     return f"{count} quer{'y' if count == 1 else 'ies'}"
 
 
-def _partly(result: BenchmarkResult) -> bool:
-    """Whether some runs hold nothing at a query of the table."""
+def _incomplete(result: BenchmarkResult) -> bool:
+    """Whether some runs have no result yet at one of the listed numbers of queries."""
     at = result.to_json(curves=False)["at"]
-    return any(found["held_share"] < 1 for found in at.values())
+    return any(statistics["held_share"] < 1 for statistics in at.values())
 
 
-def _share(result: BenchmarkResult, found: dict[str, Any]) -> str:
-    """How many runs a mean is over, where they are some of them."""
-    count = round(found["held_share"] * result.repeats)
+def _share(result: BenchmarkResult, statistics: dict[str, Any]) -> str:
+    """How many runs a mean is over, if not all."""
+    count = round(statistics["held_share"] * result.repeats)
     return f" ({count} of {result.repeats} runs)" if 0 < count < result.repeats else ""
 
 
-def _ends(result: BenchmarkResult) -> list[str]:
-    """Why runs ended, where not all spent their queries."""
+def _reasons(result: BenchmarkResult) -> list[str]:
+    """Why runs ended, unless all spent their queries."""
     spent = "all queries were spent"
     if set(result.stopped) <= {spent}:
         return []
@@ -82,13 +83,13 @@ def _ends(result: BenchmarkResult) -> list[str]:
 
 
 def _table(columns: Sequence[str], left: int) -> Table:
-    """A table whose first columns are text and the others numbers."""
+    """A table whose first ``left`` columns are text and the others numbers."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, name in enumerate(columns):
-        # The first may give way, since it also tells of how many runs a row is.
+        # The first may wrap, since it can also say how many runs a row is over.
         side: Literal["left", "right"] = "left" if place < left else "right"
         table.add_column(name, justify=side, no_wrap=place > 0)
     return table
@@ -101,38 +102,38 @@ def _columns(result: BenchmarkResult) -> list[str]:
     return [metric_name(result.select), *report, "at the optimum", *volume]
 
 
-def _cells(result: BenchmarkResult, found: dict[str, Any]) -> list[str]:
-    """What belongs under :func:`_columns`, from a summary after some query."""
-    none = "none keeps the limits" if result.limits else "none in full yet"
-    values = [_spread(found, "valid", none)]
+def _cells(result: BenchmarkResult, statistics: dict[str, Any]) -> list[str]:
+    """The cells of :func:`_columns`, from the statistics after some query."""
+    empty = "none keeps the limits" if result.limits else "no full evaluation yet"
+    values = [_mean_and_error(statistics, "valid", empty)]
     if result.report != result.select:
-        values.append(_spread(found, "test", none))
-    values.append(f"{found['optimum_share']:.1%}")
+        values.append(_mean_and_error(statistics, "test", empty))
+    values.append(f"{statistics['optimum_share']:.1%}")
     if result.volume is not None:
-        values.append(f"{found['hypervolume_mean']:.1%}")
+        values.append(f"{statistics['hypervolume_mean']:.1%}")
     return values
 
 
-def _spread(found: dict[str, Any], name: str, none: str) -> str:
-    """Mean and standard error; ``none`` where there are none."""
-    mean, error = found[f"{name}_mean"], found[f"{name}_sem"]
+def _mean_and_error(statistics: dict[str, Any], name: str, empty: str) -> str:
+    """Mean and standard error; ``empty`` if there is no value."""
+    mean, error = statistics[f"{name}_mean"], statistics[f"{name}_sem"]
     if mean is None:
-        return none
+        return empty
     return _figure(mean) if error is None else f"{_figure(mean)} ± {_figure(error, mean)}"
 
 
 def _figure(value: float, like: float | None = None) -> str:
-    """Three decimals for percents and the like, significant digits for what is small or large."""
+    """Three decimals for values such as percentages, significant digits for small or large ones."""
     size = abs(value if like is None else like)
     return f"{value:.3f}" if 1 <= size < 10_000 else f"{value:.4g}"
 
 
 def _by_queries(result: BenchmarkResult) -> Table:
     table = _table([result.strategy, *_columns(result), "simulated time"], 0)
-    for query, found in result.to_json(curves=False)["at"].items():
-        name = _queries(int(query)) + _share(result, found)
-        time = short(found["simulated_seconds"])
-        table.add_row(name, *_cells(result, found), time)
+    for query, statistics in result.to_json(curves=False)["at"].items():
+        name = _queries(int(query)) + _share(result, statistics)
+        time = short(statistics["simulated_seconds"])
+        table.add_row(name, *_cells(result, statistics), time)
     return table
 
 
@@ -140,10 +141,13 @@ def _by_strategy(results: Sequence[BenchmarkResult], width: int) -> Table:
     times = ["simulated time", "time a trial"] if width >= _WIDE else []
     table = _table(["strategy", *_columns(results[0]), *times], 1)
     for result in results:
-        found = result.to_json(curves=False)["at"][str(result.queries)]
-        cells = [short(found["simulated_seconds"]), f"{1000 * result.seconds_per_trial:.2f} ms"]
-        name = result.strategy + _share(result, found)
-        table.add_row(name, *_cells(result, found), *cells[: len(times)])
+        statistics = result.to_json(curves=False)["at"][str(result.queries)]
+        cells = [
+            short(statistics["simulated_seconds"]),
+            f"{1000 * result.seconds_per_trial:.2f} ms",
+        ]
+        name = result.strategy + _share(result, statistics)
+        table.add_row(name, *_cells(result, statistics), *cells[: len(times)])
     return table
 
 

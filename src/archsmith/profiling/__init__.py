@@ -1,4 +1,5 @@
-"""What can be known of a space before a search is paid for.
+"""What can be learned about a space before a search is run.
 
-Import from :mod:`archsmith.profiling.run`; the package itself loads nothing, for the command line.
+Import from :mod:`archsmith.profiling.run`; the package itself imports nothing, to keep the command
+line fast.
 """

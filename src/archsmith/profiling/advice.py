@@ -1,4 +1,4 @@
-"""What to do next, by a few rules that are told with it."""
+"""What to do next, by a few rules that are given as its reasons."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .facts import Advice, Idle, LimitFacts, Sharing, Times
 if TYPE_CHECKING:
     from ..task.problem import Problem
 
-#: A search that ends within this many seconds needs no shortcut.
+#: A search that takes no more seconds than this needs no shortcut.
 _PATIENCE = 3600.0
-#: Trials that are few enough to try all there are.
+#: Spaces up to this size are tried completely.
 _ALL = 32
-#: Below this share of the space, limits are tight.
+#: Limits that a smaller share of the space keeps are tight.
 _TIGHT = 0.05
-#: Decisions asked several times that are named.
+#: How many of the decisions asked several times are named.
 _NAMED = 4
 
 
@@ -39,11 +39,11 @@ def advise(
     times: Times | None,
     times_asked: Mapping[str, int] | None = None,
 ) -> Advice:
-    """A strategy, an evaluator and a budget, the command to type, and why.
+    """A strategy, an evaluator and a budget, the command to run, and the reasons.
 
-    What is broken comes first: a search would refuse to start. Then a space of a few architectures
-    is tried whole; trials are trained where 24 of them end within an hour; otherwise weights are
-    shared where they can be and that is faster; otherwise epochs are spread by ASHA.
+    Faults come first, because a search would refuse to start. A space of a few architectures is
+    tried completely. Otherwise each trial is trained if 24 of them take no more than an hour; if
+    not, weights are shared where that is possible and faster; if not, ASHA allots the epochs.
 
     Args:
         search: the command that searches this space on this data, without options.
@@ -55,7 +55,7 @@ def advise(
             "",
             "",
             "",
-            ("A search would meet models that do not build or run: mend the builder first.",),
+            ("A search would fail on models that do not build or run: fix the builder first.",),
         )
     unmet = [fact for fact in facts if fact.kept is False]
     if unmet:
@@ -67,10 +67,7 @@ def advise(
             "",
             "",
             "",
-            (
-                f"No architecture that was found keeps {names}: loosen it, or give the space other "
-                "options.",
-            ),
+            (f"No architecture found keeps {names}: loosen it, or give the space other options.",),
         )
     reasons = [*_about_limits(facts), *_about_idle(idle), *_about_repeats(times_asked or {})]
     strategy, evaluator, budget, flags, why = _choice(size, objectives, sharing, times)
@@ -107,8 +104,8 @@ def _choice(
     if times is None or trained is None:
         return "auto", "training", "the default", [], ["Nothing could be timed."]
     count = times.trials
-    told = f"{count} trials take about {duration(trained.median)}"
-    many = f"{size} architectures".replace("about ", "")
+    cost = f"{count} trials take about {duration(trained.median)}"
+    networks = f"{size} architectures".replace("about ", "")
     if trained.median <= _PATIENCE:
         return (
             "auto",
@@ -116,14 +113,14 @@ def _choice(
             f"{count} trials, about {duration(trained.median)}",
             [],
             [
-                f"{told}, less than an hour: each is trained, which is the truth that shortcuts "
-                "are held to.",
-                f"Among {many} the default strategy (a Gaussian process) needs the fewest trials.",
+                f"{cost}, less than an hour: each is trained, which is what shortcuts only "
+                "estimate.",
+                f"Among {networks} the default strategy (a Gaussian process) needs fewest trials.",
             ],
         )
     several = len(objectives) > 1
     unusable = sharing is not None and sharing.shared is False
-    unshared = "cannot be used" if unusable else "save nothing"
+    unshared = "cannot be used" if unusable else "save no time"
     shared = next((e for e in times.estimates if "spos" in e.strategies), None)
     if sharing is not None and sharing.shared and shared and shared.median < trained.median:
         name = "spos+nsga2" if several else "spos"
@@ -133,9 +130,10 @@ def _choice(
             shared.budget,
             ["--strategy", name],
             [
-                f"{told}, more than an hour; one supernet for all takes about "
+                f"{cost}, more than an hour; one supernet for all takes about "
                 f"{duration(shared.median)}.",
-                "Whether shared weights rank rightly is measured afterwards: archsmith trust RUN.",
+                "To measure afterwards whether shared weights rank architectures correctly: "
+                "archsmith trust RUN.",
             ],
         )
     return (
@@ -144,30 +142,30 @@ def _choice(
         f"the epochs of {count} trials",
         ["--strategy", "asha"],
         [
-            f"{told}, more than an hour, and shared weights {unshared}: "
-            "many short looks and few long ones make more of it.",
-            "To end it at a time of your own: --time 30m.",
+            f"{cost}, more than an hour, and shared weights {unshared}: "
+            "many short trainings and a few long ones make better use of the time.",
+            "To set a time limit: --time 30m.",
         ],
     )
 
 
 def _about_limits(facts: Sequence[LimitFacts]) -> list[str]:
-    known = [f for f in facts if f.share is not None]
-    if not known:
+    measured = [f for f in facts if f.share is not None]
+    if not measured:
         return []
-    tightest = min(known, key=lambda f: f.share.value if f.share else 1.0)
+    tightest = min(measured, key=lambda f: f.share.value if f.share else 1.0)
     if tightest.share is None or tightest.share.value >= _TIGHT:
         return []
     names = " and ".join(map(str, tightest.limits))
     return [
-        f"{tightest.share.value:.1%} of the space keeps {names}: what breaks it costs no training "
-        "and does not count, but many proposals go that way."
+        f"{tightest.share.value:.1%} of the space keeps {names}: architectures that break it "
+        "are not trained and do not count as trials, but many proposals are lost to them."
     ]
 
 
 def _about_idle(idle: Sequence[Idle]) -> list[str]:
     whole = [one.decision for one in idle if one.whole]
-    return [f"Take out what changes nothing: {', '.join(whole)}."] if whole else []
+    return [f"Remove the decisions that change nothing: {', '.join(whole)}."] if whole else []
 
 
 def _about_repeats(times_asked: Mapping[str, int]) -> list[str]:
@@ -176,8 +174,9 @@ def _about_repeats(times_asked: Mapping[str, int]) -> list[str]:
         return []
     more = f" (and {len(several) - _NAMED} more)" if len(several) > _NAMED else ""
     return [
-        f"{', '.join(several[:_NAMED])}{more} and answered once, as one name is one decision: to "
-        "decide each, build the model inside nas.module_scopes(), or each part in its nas.scope."
+        f"{', '.join(several[:_NAMED])}{more} and answered once, because one name is one "
+        "decision: to decide each separately, build the model inside nas.module_scopes(), or each "
+        "part in its own nas.scope."
     ]
 
 
@@ -199,9 +198,9 @@ def _command(
 
 
 def _call(words: Sequence[str]) -> str:
-    """The Python call for data that no command line can name."""
-    given = ["space", "data=..."]
+    """The Python call, for data that cannot be named on a command line."""
+    arguments = ["space", "data=..."]
     for flag, value in zip(words[::2], words[1::2], strict=True):
         name = {"limit": "limits"}.get(flag.lstrip("-"), flag.lstrip("-").replace("-", "_"))
-        given.append(f"{name}={value if value.isdigit() else repr(value)}")
-    return f"nas.search({', '.join(given)})"
+        arguments.append(f"{name}={value if value.isdigit() else repr(value)}")
+    return f"nas.search({', '.join(arguments)})"

@@ -1,4 +1,4 @@
-"""What a profile of a space says, as plain values."""
+"""The contents of a profile of a space, as plain values."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ..study.faults import Fault
 
 @dataclass(frozen=True)
 class DecisionFacts:
-    """A decision as it was met.
+    """One decision of a space.
 
     Attributes:
-        options: the domain in words, or the options one by one where they are few.
-        default: the answer that nobody had to think about.
-        asked: share of the draws of a search that ask it, each decision being drawn evenly.
-        when: what has to be chosen for it to be asked, where one other decision says so; empty
-            where it is always asked, or where several say so together.
-        unmet: options that no draw took.
+        options: the domain in words, or the options one by one if they are few.
+        default: the default answer.
+        asked: share of random architectures, each decision drawn uniformly, that ask it.
+        when: what has to be chosen for it to be asked, if one other decision determines that;
+            empty if it is always asked, or if several decisions determine it together.
+        unmet: options that no random architecture chose.
     """
 
     name: str
@@ -44,14 +44,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Spread:
-    """How one cost is spread over the space.
+    """The distribution of one cost over the space.
 
     Attributes:
         smallest, largest: by greedy descent from the extremes of the sample.
-        middle: the architecture of the sample next to its median.
-        quantiles: of the sample, by their share (0.05, 0.25, 0.5, 0.75, 0.95).
+        middle: the architecture of the sample nearest to its median.
+        quantiles: of the sample, keyed by share (0.05, 0.25, 0.5, 0.75, 0.95).
         values: of the sample, in ascending order.
-        settled: whether each descent came to its end; otherwise there may be more extreme ones.
+        settled: whether every descent was completed; otherwise more extreme ones may exist.
     """
 
     metric: str
@@ -69,7 +69,7 @@ class Share:
 
     Attributes:
         value: the share among ``of`` architectures.
-        low, high: 95 % interval (Wilson 1927); both the value where all were looked at.
+        low, high: 95 % interval (Wilson 1927); both equal the value if all were checked.
     """
 
     value: float
@@ -84,10 +84,10 @@ class LimitFacts:
 
     Attributes:
         limits: one, or all together.
-        kept: whether an architecture that keeps them was found; ``None`` where only training tells.
-        share: of the architectures that build; ``None`` where nothing was measured.
-        nearest: of each metric of the limits, in the architecture nearest to keeping them.
-        note: what else there is to say.
+        kept: whether an architecture that keeps them was found; ``None`` if only training can tell.
+        share: of the architectures that build; ``None`` if nothing was measured.
+        nearest: each metric of the limits, in the architecture nearest to keeping them.
+        note: a remark, or empty.
     """
 
     limits: tuple[Limit, ...]
@@ -102,8 +102,8 @@ class Idle:
     """Answers of a decision that build the same model wherever they were compared.
 
     Attributes:
-        answers: those that are the same; all of the decision's where it changes nothing.
-        whole: whether they are all that it has.
+        answers: the equivalent ones; all of the decision's answers if it changes nothing.
+        whole: whether these are all of its answers.
         compared: pairs of architectures that differ in nothing else.
     """
 
@@ -115,15 +115,15 @@ class Idle:
 
 @dataclass(frozen=True)
 class Likeness:
-    """Different spellings of one network.
+    """Architectures that build the same network.
 
     Attributes:
-        how: what counts as the same.
-        distinct: networks among ``of`` different architectures that were compared.
-        examples: pairs that are the same, a few.
-        changes: single changes of one decision that were tried.
-        without: of these, those that changed nothing.
-        by_decision: of each decision, the share of its changes that changed nothing.
+        how: what counts as the same network.
+        distinct: distinct networks among the ``of`` architectures that were compared.
+        examples: a few pairs that build the same network.
+        changes: number of changes of a single decision that were tried.
+        without: how many of these changed nothing.
+        by_decision: for each decision, the share of its changes that changed nothing.
         idle: decisions and options that change nothing at all.
     """
 
@@ -139,15 +139,16 @@ class Likeness:
 
 @dataclass(frozen=True)
 class Sharing:
-    """Whether weights can be shared, and options be mixed.
+    """Whether weights can be shared and options mixed.
 
     Attributes:
-        shared, relaxed: whether; ``None`` where there was no time to find out.
+        shared, relaxed: whether weights can be shared and options mixed; ``None`` if there was no
+            time to find out.
         shared_reason, relaxed_reason: why not, or why it is not known.
-        parameters: of the store.
-        memory_mb: estimated for training one path a step, in 10^6 bytes; ``relaxed_mb`` with all
-            options of a choice alive.
-        free_mb: memory that is free.
+        parameters: number of parameters of the supernet.
+        memory_mb: estimate for training one path per step, in 10^6 bytes; ``relaxed_mb`` with all
+            options of a choice active.
+        free_mb: free memory, in 10^6 bytes.
     """
 
     shared: bool | None
@@ -162,10 +163,10 @@ class Sharing:
 
 @dataclass(frozen=True)
 class Pace:
-    """What training one architecture takes here, in seconds.
+    """How long training one architecture takes on this machine, in seconds.
 
     Attributes:
-        step: a training step, the median of some.
+        step: a training step, the median of several.
         validation: a pass over the validation part.
         trial, final: a trial at the default fidelity, and a training to the end.
     """
@@ -180,11 +181,11 @@ class Pace:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Time that a strategy with a budget takes, in seconds.
+    """Time that a strategy takes with a given budget, in seconds.
 
     Attributes:
-        strategies: names that it holds for.
-        budget: what is done, in words.
+        strategies: names of the strategies that it applies to.
+        budget: the budget in words.
         low, median, high: if all trials were like the fastest, the middle, the slowest
             architecture that was timed.
     """
@@ -198,13 +199,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Times:
-    """How long things take on this machine.
+    """How long trials, searches and trainings take on this machine.
 
     Attributes:
         paces: of the smallest, the middle and the largest architecture by FLOPs.
-        trial: what a trial is, in words; ``trials`` of them are the default budget.
-        estimates: of whole searches, trainings to the end not included.
-        finals: of the trainings to the end after a search.
+        trial: what a trial is, in words; the default budget is ``trials`` of them.
+        estimates: for whole searches, excluding the trainings to the end.
+        finals: for the trainings to the end after a search.
     """
 
     paces: tuple[Pace, ...]
@@ -219,9 +220,9 @@ class Advice:
     """What to do next.
 
     Attributes:
-        strategy, evaluator, budget: in a few words; empty where something has to be mended first.
-        command: to type.
-        reasons: the rules that led there.
+        strategy, evaluator, budget: in a few words; empty if something has to be fixed first.
+        command: the command to run.
+        reasons: the rules that led to it.
     """
 
     strategy: str
@@ -233,16 +234,16 @@ class Advice:
 
 @dataclass(frozen=True)
 class ProfileFacts:
-    """What is known of a space before a search. Times aside it is a function of space and seed.
+    """What is known of a space before a search; except for times, a function of space and seed.
 
     Attributes:
-        space, data, task: names; ``summary`` says what was understood of the data.
-        size: number of architectures. ``distinct``: of networks, where the space tells spellings
-            apart and can be gone through.
-        drawn: how the sample was drawn, ``samples`` architectures; ``broken`` of them do not work.
-        looked: architectures that were built and run in all.
-        cut: what was ended early for want of time.
-        seconds: that the profile took.
+        space, data, task: names; ``summary`` describes the data as it was read.
+        size: number of architectures. ``distinct``: number of networks, if the space has a
+            canonical form and is small enough to enumerate.
+        drawn: how the sample of ``samples`` architectures was drawn; ``broken`` of them fail.
+        looked: number of architectures built and run in total.
+        cut: what was cut short for lack of time.
+        seconds: how long the profile took.
     """
 
     space: str
@@ -274,7 +275,7 @@ class ProfileFacts:
 
     @property
     def sound(self) -> bool:
-        """Whether all that was looked at builds and runs."""
+        """Whether everything that was checked builds and runs."""
         return not self.faults and not self.unexplained
 
     def to_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Architectures looked at once each: whether they work, what they cost, what they compute."""
+"""Inspects each architecture once: whether it works, what it costs, what it computes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..task.problem import Problem
 
-#: Examples of a pass that must run as well: some models work for a batch of one alone.
+#: Batch size of a second pass that must run too: some models work only for a batch of one.
 _BATCH = 2
 
 
@@ -28,7 +28,7 @@ class Inspector(Evaluator):
     As an evaluator it gives the static costs of :func:`~archsmith.hardware.cost.cost`.
 
     Raises:
-        BuilderError: the builder refuses its own defaults.
+        BuilderError: the builder rejects its own defaults.
     """
 
     name = "inspector"
@@ -40,7 +40,7 @@ class Inspector(Evaluator):
         self.costs: dict[Architecture, dict[str, float]] = {}
         self._signatures: dict[Architecture, str] = {}
         self._alike: dict[frozenset[Architecture], bool] = {}
-        #: Whether passes of more than one example are tried too; twice the time.
+        #: Whether a pass of more than one example is tried too, which doubles the time.
         self.batched = True
         self.faults = FaultFinder(problem.space, self._check, random.Random(f"{seed}/start"))
 
@@ -58,9 +58,9 @@ class Inspector(Evaluator):
     def same(self, one: Architecture, two: Architecture) -> bool:
         """Whether two architectures build the same network.
 
-        They do where the space's own canonical form says so, or where the graphs of their forward
-        passes are equal and what a graph cannot show (constants, spread of weights) is equal in
-        two models of one seed.
+        They do if the space's own canonical form says so, or if the graphs of their forward
+        passes are equal and so is what a graph cannot show (constants, spread of weights) in
+        two models built with the same seed.
         """
         if self.space.canonical(one) == self.space.canonical(two):
             return True
@@ -75,7 +75,7 @@ class Inspector(Evaluator):
         return self._alike[pair]
 
     def signature(self, architecture: Architecture) -> str | None:
-        """The same for architectures that may be the same; ``None`` for what does not work."""
+        """Equal for architectures that may build the same network; ``None`` for a broken one."""
         works = self.faults.works(architecture)
         return self._signatures[architecture] if works else None
 

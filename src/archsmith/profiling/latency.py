@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from ..task.problem import Problem
     from .inspector import Inspector
 
-#: Architectures of the sample that are measured where a limit or an objective is about latency.
+#: Architectures of the sample that are measured if a limit or an objective is about latency.
 _MEASURED = 12
-#: Seconds of a measurement.
+#: Seconds per measurement.
 _SECONDS = 0.15
 
 
@@ -28,26 +28,27 @@ def measure_latency(
     inspector: Inspector,
     sample: Sample,
     costs: dict[str, Spread],
-    named: Collection[str],
+    wanted_metrics: Collection[str],
     tell: Callable[[str], None],
 ) -> dict[Architecture, dict[str, float]]:
     """Latency of the smallest, middle and largest architecture by FLOPs, and of more if asked for.
 
     Args:
-        costs: static ones; the spread of latency is added.
-        named: metrics that limits and objectives are about.
+        costs: spreads of the static costs; that of latency is added.
+        wanted_metrics: metrics of the limits and objectives.
 
     Returns:
-        What was measured: of the sample, where latency is among ``named``, and then of the others.
+        The measured metrics: first of the sample, if latency is among ``wanted_metrics``, then of
+        the other architectures.
     """
     flops = costs.get("flops")
     if flops is None:
         return {}
     drawn: list[Architecture] = []
-    if any(name.startswith("latency") for name in named):
+    if any(name.startswith("latency") for name in wanted_metrics):
         drawn = [a for a in dict.fromkeys(sample.drawn) if a in inspector.costs][:_MEASURED]
     few = [example.architecture for example in (flops.smallest, flops.middle, flops.largest)]
-    found: dict[Architecture, dict[str, float]] = {}
+    measured: dict[Architecture, dict[str, float]] = {}
     evaluator = LatencyEvaluator(
         problem.space,
         inspector.inputs,
@@ -58,10 +59,10 @@ def measure_latency(
     for number, architecture in enumerate(chosen, start=1):
         tell(f"timing forward passes: {number} of {len(chosen)}")
         try:
-            found[architecture] = evaluator.evaluate(architecture, Fidelity(), 0, Watch())
+            measured[architecture] = evaluator.evaluate(architecture, Fidelity(), 0, Watch())
         except Exception:
-            continue  # what works on meta alone has no latency
-    values = {a: metrics["latency_ms"] for a, metrics in found.items()}
+            continue  # a model that works only on meta has no latency
+    values = {a: metrics["latency_ms"] for a, metrics in measured.items()}
     if values:
         ends = [
             Example(values[a], a)
@@ -69,4 +70,4 @@ def measure_latency(
         ]
         population = [a for a in drawn if a in values] or list(values)
         costs["latency_ms"] = spread("latency_ms", values, population, ends, False)
-    return found
+    return measured

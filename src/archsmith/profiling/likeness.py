@@ -1,4 +1,4 @@
-"""Different spellings of one network, and choices that change nothing."""
+"""Architectures that build the same network, and choices that change nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Samples in which each decision is changed once.
 _CHANGED = 6
-#: Samples in which answers that seem to be the same are compared again.
+#: Samples in which answers that seem equivalent are compared again.
 _AGAIN = 4
 _EXAMPLES = 3
 
@@ -44,20 +44,21 @@ def likeness(
     seed: int,
     until: float,
 ) -> tuple[Likeness, bool]:
-    """What is spelled twice in the sample, and what changes nothing.
+    """Which architectures of the sample build the same network, and which choices change nothing.
 
     Args:
-        visits: of the walk over all options: the architectures around one share all but one answer.
+        visits: from trying all options: two visits around the same architecture differ in one
+            answer.
 
     Returns:
-        What was found, and whether there was time for all of it.
+        The result, and whether there was time to complete it.
     """
-    distinct, of, examples = _doubles(inspector, sample)
-    work = _Changes(inspector, until)
-    by_decision, changes, without = work.sampled(sample, random.Random(f"{seed}/changes"))
-    idle = work.idle(sample, visits)
-    told = Likeness(_how(inspector), distinct, of, examples, changes, without, by_decision, idle)
-    return told, not work.late
+    distinct, of, examples = _duplicates(inspector, sample)
+    comparisons = _Changes(inspector, until)
+    by_decision, changes, without = comparisons.sampled(sample, random.Random(f"{seed}/changes"))
+    idle = comparisons.idle(sample, visits)
+    result = Likeness(_how(inspector), distinct, of, examples, changes, without, by_decision, idle)
+    return result, not comparisons.late
 
 
 def _how(inspector: Inspector) -> str:
@@ -68,7 +69,7 @@ def _how(inspector: Inspector) -> str:
     return traced
 
 
-def _doubles(
+def _duplicates(
     inspector: Inspector, sample: Sample
 ) -> tuple[int, int, tuple[tuple[Architecture, Architecture], ...]]:
     space = inspector.space
@@ -100,10 +101,11 @@ class _Changes:
         self._compared: dict[Decision, _Compared] = {}
 
     def sampled(self, sample: Sample, rng: random.Random) -> tuple[dict[str, float], int, int]:
-        """Change each decision once in some architectures of the sample that ask it.
+        """Change each decision once in each of a few sampled architectures that ask it.
 
         Returns:
-            For each decision the share of changes that changed nothing; all, and these, counted.
+            For each decision the share of changes that changed nothing; the number of changes; and
+            the number that changed nothing.
         """
         tried: Counter[str] = Counter()
         nothing: Counter[str] = Counter()
@@ -115,7 +117,7 @@ class _Changes:
             for decision in self.inspector.space.decisions(architecture):
                 if tried[decision.name] >= _CHANGED or decision.cardinality == 1:
                     continue
-                if self._over():
+                if self._out_of_time():
                     break
                 answer = decision.change(architecture[decision.name], rng)
                 same = self._compare(architecture, decision, answer)
@@ -126,36 +128,36 @@ class _Changes:
         return shares, sum(tried.values()), sum(nothing.values())
 
     def idle(self, sample: Sample, visits: Iterable[Visit]) -> tuple[Idle, ...]:
-        """Answers that are the same in all that was compared, in some more of the sample too."""
+        """Answers that gave the same network in every comparison, confirmed on more samples."""
         for visit in visits:
             if visit.changed is not None and visit.answer != visit.around[visit.decision.name]:
                 self._note(visit.around, visit.changed, visit.decision)
-        found = []
+        idle = []
         for decision, compared in list(self._compared.items()):
             alike = [p for p in compared.same if p not in compared.different]
             if not alike:
                 continue
             typical = typical_answers(decision)
             pairs = self._candidates(decision, typical, compared)
-            self._again(sample, decision, pairs)
-            found += _idle(decision, typical, compared, sample.how == "all")
-        return tuple(found)
+            self._recheck(sample, decision, pairs)
+            idle += _idle(decision, typical, compared, sample.how == "all")
+        return tuple(idle)
 
     def _candidates(
         self, decision: Decision, typical: Sequence[Answer], compared: _Compared
     ) -> list[frozenset[Answer]]:
-        """Pairs to look at: neighbours in a group that may be the same, one with the next."""
+        """Pairs to compare: consecutive answers in each group that may be equivalent."""
         return [
             pair for group in _groups(typical, compared) for pair in map(frozenset, pairwise(group))
         ]
 
-    def _again(
+    def _recheck(
         self, sample: Sample, decision: Decision, pairs: Sequence[frozenset[Answer]]
     ) -> None:
         for pair in pairs:
             left = _AGAIN
             for architecture in sample.drawn:
-                if left == 0 or self._over():
+                if left == 0 or self._out_of_time():
                     break
                 if decision not in self.inspector.space.decisions(architecture):
                     continue
@@ -170,7 +172,7 @@ class _Changes:
     def _compare(
         self, architecture: Architecture, decision: Decision, answer: Answer
     ) -> bool | None:
-        """Whether the change leaves the network as it was; ``None`` where it does not work."""
+        """Whether the change leaves the network unchanged; ``None`` if one of them fails."""
         changed = self._complete(architecture, decision, answer)
         return None if changed is None else self._note(architecture, changed, decision)
 
@@ -190,22 +192,22 @@ class _Changes:
         self, architecture: Architecture, decision: Decision, answer: Answer
     ) -> Architecture | None:
         try:
-            found = self.inspector.space.complete({**architecture, decision.name: answer})
+            completed = self.inspector.space.complete({**architecture, decision.name: answer})
         except SpaceError:
             return None
-        # A listed space gives the nearest, in which more may differ.
-        return found if found.get(decision.name) == answer else None
+        # A listed space returns its nearest member, which may differ in more than this.
+        return completed if completed.get(decision.name) == answer else None
 
     def _works(self, architecture: Architecture) -> bool:
         return self.inspector.signature(architecture) is not None
 
-    def _over(self) -> bool:
+    def _out_of_time(self) -> bool:
         self.late = self.late or time.monotonic() > self.until
         return self.late
 
 
 def _groups(typical: Sequence[Answer], compared: _Compared) -> list[list[Answer]]:
-    """Answers that were found the same and never different, two or more together."""
+    """Groups of two or more answers that were found the same and never different."""
     groups: list[list[Answer]] = []
     for answer in typical:
         home = next(
@@ -227,12 +229,12 @@ def _groups(typical: Sequence[Answer], compared: _Compared) -> list[list[Answer]
 def _idle(
     decision: Decision, typical: Sequence[Answer], compared: _Compared, everything: bool
 ) -> list[Idle]:
-    found = []
+    idle = []
     for group in _groups(typical, compared):
         pairs = map(frozenset, combinations(group, 2))
         count = sum(len(compared.same.get(pair, ())) for pair in pairs)
-        # Once may be chance: the rest of that architecture may make the choice idle.
+        # One pair may be chance: the rest of that architecture may make the choice idle.
         if everything or count >= len(group):
             whole = len(group) == len(typical)
-            found.append(Idle(decision.name, tuple(group), whole, count))
-    return found
+            idle.append(Idle(decision.name, tuple(group), whole, count))
+    return idle

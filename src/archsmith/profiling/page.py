@@ -1,4 +1,4 @@
-"""A profile of a space as one HTML page that needs no network, and no script either."""
+"""A profile of a space as one HTML page that needs neither network nor scripts."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from .facts import ProfileFacts, Spread
 
 _BARS = 24
-#: Fewest values of which a distribution is drawn.
+#: Fewest values for which a distribution is drawn.
 _FEWEST = 8
 
 
 def render_profile(profile: ProfileFacts) -> str:
-    """The page as text; write it as UTF-8. All that comes from the space is escaped."""
+    """The page as text, to be written as UTF-8. Everything from the space is escaped."""
     facts = [*profile.limits, *([profile.together] if profile.together else [])]
     return rendered(
         "profile.html",
@@ -64,23 +64,23 @@ def render_profile(profile: ProfileFacts) -> str:
 
 def _stats(profile: ProfileFacts) -> list[tuple[str, str, str]]:
     """Headline figures: name, value, remark."""
-    found = []
+    figures = []
     for name in ("params", "flops", "memory_mb", "latency_ms"):
         if name in profile.costs:
             spread = profile.costs[name]
             least, most = (with_unit(name, e.value) for e in (spread.smallest, spread.largest))
             if least.partition(" ")[2] == most.partition(" ")[2]:
-                least = least.partition(" ")[0]  # one unit is said once
+                least = least.partition(" ")[0]  # a common unit is written once
             ends = f"{least} to {most}"
-            found.append((metric_name(name), with_unit(name, spread.middle.value), ends))
+            figures.append((metric_name(name), with_unit(name, spread.middle.value), ends))
     if profile.times is not None:
         middle = sorted(pace.trial for pace in profile.times.paces)[len(profile.times.paces) // 2]
-        found.append(("a trial", duration(middle), profile.times.trial))
-    return found
+        figures.append(("a trial", duration(middle), profile.times.trial))
+    return figures
 
 
 def _figure(profile: ProfileFacts, spread: Spread) -> Figure | None:
-    """How a cost is spread over the sample, with its limits; ``None`` for a few values."""
+    """The distribution of a cost in the sample, with its limits; ``None`` for few values."""
     if len(spread.values) < _FEWEST:
         return None
     limits = [
@@ -137,7 +137,7 @@ def _histogram(spread: Spread, limits: Sequence[Limit], size: Size, title: str) 
 
 
 def _near(bound: float, ends: Sequence[float]) -> bool:
-    """Whether a bound can be shown without pressing the bars together."""
+    """Whether a bound can be shown without squeezing the bars together."""
     low, high = ends
     return low / 10 <= bound <= high * 2 if low > 0 else low <= bound <= high * 2
 
@@ -168,7 +168,7 @@ def _limit(frame: Frame, limit: Limit, place: int) -> Markup:
 
 
 def _bar(asked: str) -> float:
-    """How long the bar of a share is, of 1: the larger end of a range."""
+    """Length of the bar of a share, from 0 to 1: the larger end of a range."""
     last = asked.rpartition(" to ")[2]
     if last == "always":
         return 1.0

@@ -1,4 +1,4 @@
-"""How closely a space is to be looked at, as one frozen value."""
+"""How thoroughly to profile a space, as one frozen value."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from dataclasses import dataclass, field
 from .._support.plans import option
 from ..workflow.plan import Plan
 
-#: Architectures of the sample.
+#: Default number of sampled architectures.
 SAMPLES = 100
-#: Seconds after which what is left is looked at less closely.
+#: Default time in seconds, after which the rest is checked less thoroughly.
 SECONDS = 30.0
-#: Called with what is done now, and how far it is.
+#: Called with a message about the current step and its progress.
 OnStep = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProfilePlan(Plan):
-    """How closely a space is looked at.
+    """How thoroughly to profile a space.
 
     Attributes:
-        samples: architectures drawn; each with the same chance where the space can be counted.
-        time: seconds, or ``"2m"``, that it should take. What would take longer is looked at less
-            closely, and :attr:`Profile.cut` says what; on a machine that is fast enough the same
-            seed gives the same profile, times aside.
-        on_step: told what is done now.
+        samples: number of sampled architectures, equally likely if the space can be counted.
+        time: seconds, or a text like ``"2m"``, that it should take. What would take longer is
+            checked less thoroughly, and :attr:`Profile.cut` lists it; if nothing was cut short,
+            the same seed gives the same profile except for times.
+        on_step: called with a message about the current step.
     """
 
-    samples: int = field(default=SAMPLES, metadata=option("Random architectures looked at."))
+    samples: int = field(default=SAMPLES, metadata=option("Random architectures to check."))
     time: float | str = field(default=SECONDS, metadata=option("About how long it may take."))
     on_step: OnStep | None = field(default=None, compare=False)

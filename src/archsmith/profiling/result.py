@@ -1,4 +1,4 @@
-"""A profile of a space: what is known of it before a search, as values, JSON and a page."""
+"""A profile of a space: what is known before a search, as values, JSON and an HTML page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ class Profile(ProfileFacts):
     """What is known of a space before a search, and the page that shows it."""
 
     def write(self, path: str | Path) -> None:
-        """Write one self-contained HTML page. Raises :class:`InputError` where that cannot be."""
+        """Write one self-contained HTML page.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
         try:
             Path(path).write_text(render_profile(self), encoding="utf-8")
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Profiling a space: what can be known before a search is paid for."""
+"""Profiling a space: what can be measured before any search is run."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ if TYPE_CHECKING:
     from ..space import Architecture
     from .inspector import Inspector
 
-#: Spaces up to this size are gone through for their distinct networks.
+#: Spaces up to this size are enumerated to count their distinct networks.
 _LISTED = 20_000
 
-#: Draws in which options are counted, and the seconds they may take.
+#: Sampled architectures in which options are counted, and the seconds they may take.
 _WALKS, _WALKING = 500, 2.0
 
 
 @ordinary()
 def run_plan(plan: ProfilePlan) -> Profile:
-    """Look at a space before a search: size, costs, limits, faults, doubles, times, advice.
+    """Profile a space before a search: size, costs, limits, faults, duplicates, times, advice.
 
-    Every option of every decision that can be reached is built and run at least once, and a sample
-    beside; on torch's ``meta`` device where the models allow it. A few steps of training are timed.
+    Every reachable option of every decision is built and run at least once, and so is a random
+    sample; on torch's ``meta`` device where the models allow it. A few training steps are timed.
 
     Raises:
-        InputError: something given is wrong.
-        SpaceError: the builder refuses its own defaults, so that nothing can be asked of it, or
-            the default gives outputs that are none of the task's.
+        InputError: an argument is invalid.
+        SpaceError: the builder rejects its own defaults, so that it has no decisions to profile,
+            or the default architecture's outputs do not fit the task.
     """
     seconds = seconds_of(plan.time)
     if plan.samples < 1:
@@ -65,22 +65,22 @@ profile = flat(ProfilePlan, "profile")(run_plan)
 
 
 def _search(plan: ProfilePlan, problem: Problem) -> list[str]:
-    """The words of the command that searches the space."""
+    """The words of the command that searches the space; empty for data without a path or name."""
     if not isinstance(plan.data, str | Path):
         return []
-    # As it was typed: an absolute path is no help to a reader.
-    named = plan.space if isinstance(plan.space, str) else problem.reference
-    words = ["archsmith", "search", str(plan.data), "--space", named]
-    given: dict[str, object] = {"--task": plan.task}
+    # As it was typed: an absolute path would only be harder to read.
+    space_name = plan.space if isinstance(plan.space, str) else problem.reference
+    words = ["archsmith", "search", str(plan.data), "--space", space_name]
+    flags: dict[str, object] = {"--task": plan.task}
     if plan.read is not None:
-        given |= {"--target": plan.read.target, "--image-size": plan.read.image_size}
-    for name, value in given.items():
+        flags |= {"--target": plan.read.target, "--image-size": plan.read.image_size}
+    for name, value in flags.items():
         words += [name, str(value)] if value is not None else []
     return words
 
 
 class _Work:
-    """One profile in the making. Each part has until a share of the time is over."""
+    """The state of one profile. Each part must end before a given share of the time has passed."""
 
     def __init__(
         self,
@@ -116,15 +116,15 @@ class _Work:
         covered = self._cover(inspector)
         sample = self._sample(inspector)
         costs = self._costs(inspector, sample)
-        named = {lim.metric for lim in self.limits} | {o.metric for o in self.objectives}
-        measured = measure_latency(problem, inspector, sample, costs, named, self.tell)
+        metrics = {lim.metric for lim in self.limits} | {o.metric for o in self.objectives}
+        measured = measure_latency(problem, inspector, sample, costs, metrics, self.tell)
         facts, together = self._limits(inspector, sample, measured)
         likeness = self._likeness(inspector, sample)
         faults = inspector.faults.faults
         sharing, steps = self._sharing(inspector, bool(faults))
         times = self._times(costs, steps)
         self.tell("")
-        met = [visit.decision for visit in self.visits]
+        visited = [visit.decision for visit in self.visits]
         walks = walked(space, _WALKS, self.seed, time.monotonic() + _WALKING)
         advice = advise(
             problem,
@@ -149,7 +149,7 @@ class _Work:
             objectives=self.objectives,
             size=size,
             distinct=self._distinct(size),
-            decisions=decision_facts(space, walks, met, list(inspector.costs)),
+            decisions=decision_facts(space, walks, visited, list(inspector.costs)),
             drawn=sample.how,
             samples=len(sample.drawn) + sample.refused,
             broken=sample.refused + sum(a not in inspector.costs for a in sample.drawn),
@@ -174,14 +174,14 @@ class _Work:
         for visit in inspector.faults.cover(until):
             self.visits.append(visit)
             self.tell(f"trying every option: {len(self.visits)} so far")
-        inspector.batched = False  # from here on a pass of one example each: half the time
+        inspector.batched = False  # from here on one example each: half the time
         covered = time.monotonic() <= until
         if not covered:
-            self.cut.append(f"options tried: {len(self.visits)}, and there are more")
+            self.cut.append(f"options tried: {len(self.visits)}, but there are more")
         return covered
 
     def _sample(self, inspector: Inspector) -> Sample:
-        self.tell(f"looking at {self.samples} samples")
+        self.tell(f"checking {self.samples} samples")
         sample = draw(inspector, self.samples, self.seed, self.until(0.55))
         if sample.cut:
             done = len(sample.drawn) + sample.refused
@@ -190,10 +190,12 @@ class _Work:
 
     def _costs(self, inspector: Inspector, sample: Sample) -> dict[str, Spread]:
         self.tell("looking for the smallest and the largest")
-        found = spreads(inspector, sample, self.seed, self.until(0.65))
-        if any(not spread.settled for spread in found.values()):
-            self.cut.append("descents to the smallest and largest: there may be more extreme ones")
-        return found
+        costs = spreads(inspector, sample, self.seed, self.until(0.65))
+        if any(not spread.settled for spread in costs.values()):
+            self.cut.append(
+                "descents to the smallest and largest: more extreme architectures may exist"
+            )
+        return costs
 
     def _limits(
         self,
@@ -203,7 +205,7 @@ class _Work:
     ) -> tuple[tuple[LimitFacts, ...], LimitFacts | None]:
         if not self.limits:
             return (), None
-        self.tell("holding limits against the sample")
+        self.tell("checking limits on the sample")
 
         def facts(limits: Sequence[Limit]) -> LimitFacts:
             until = self.until(0.7)
@@ -217,12 +219,12 @@ class _Work:
 
         if inspector.faults.hopeless:
             return None
-        self.tell("looking for doubles, and choices that change nothing")
+        self.tell("looking for duplicates and for choices that change nothing")
         until = self.until(0.8)
-        found, whole = likeness(inspector, sample, self.visits, self.seed, until)
-        if not whole:
+        result, complete = likeness(inspector, sample, self.visits, self.seed, until)
+        if not complete:
             self.cut.append("comparisons of single changes")
-        return found
+        return result
 
     def _sharing(
         self, inspector: Inspector, broken: bool
@@ -233,19 +235,19 @@ class _Work:
             return None, {}
         self.tell("trying to share weights")
         options = len(self.visits)
-        each = self._build_seconds(inspector)
-        needed, left = survey_seconds(options, each), self.until(1.0) - time.monotonic()
+        build_seconds = self._build_seconds(inspector)
+        needed, left = survey_seconds(options, build_seconds), self.until(1.0) - time.monotonic()
         if needed > left:
-            reason = f"finding out takes about {needed:.0f} s here: give --time more"
+            reason = f"checking this takes about {needed:.0f} s here: raise --time"
             self.cut.append("whether weights can be shared")
             return Sharing(None, reason, None, reason), {}
-        found, net = sharing(self.problem, self.seed)
+        result, net = sharing(self.problem, self.seed)
         if net is None:
-            return found, {}
-        self.tell("timing steps of shared weights")
-        relaxed = found.relaxed is True
+            return result, {}
+        self.tell("timing steps on shared weights")
+        relaxed = result.relaxed is True
         steps = step_seconds(self.problem, net, self.seed, self.until(1.0), relaxed)
-        return found, steps
+        return result, steps
 
     def _build_seconds(self, inspector: Inspector) -> float:
         default = inspector.faults.base
@@ -258,12 +260,12 @@ class _Work:
 
         if "flops" not in costs:
             return None
-        self.tell("timing steps of training")
+        self.tell("timing training steps")
         measured = measure_paces(self.problem, costs["flops"], self.seed, 0.15 * self.seconds)
         return times(self.problem, measured, steps)
 
     def _distinct(self, size: Size) -> int | None:
-        """Networks that the space's own canonical form tells apart; ``None`` where it has none."""
+        """Distinct networks by the space's own canonical form; ``None`` if the space has none."""
         space = self.problem.space
         default = space.default()
         if space.canonical(default) == default.id or not size.exact or size.count > _LISTED:
@@ -272,7 +274,7 @@ class _Work:
 
 
 def _expect_outputs(problem: Problem) -> None:
-    """Raises SpaceError where the default architecture's outputs are none of the task's."""
+    """Raise SpaceError if the default architecture's outputs do not fit the task."""
     import torch
 
     try:
@@ -280,7 +282,7 @@ def _expect_outputs(problem: Problem) -> None:
             model = problem.space.build(problem.space.default(), seed=0).eval()
             outputs = call(model, problem.task.example(problem.data.facts, batch=2))
     except Exception:
-        return  # what does not build or run is told with the decisions that lead to it
+        return  # the profile reports such faults with the decisions that cause them
     try:
         problem.task.expect_outputs(outputs, problem.data.facts)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""A sample of a space, and what it says: costs, shares, limits."""
+"""A sample of a space, and the costs and shares that are estimated from it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _Z = NormalDist().inv_cdf(0.975)
-#: Architectures looked at for one that keeps limits which none of the sample does, and how many of
-#: the sample that is begun from.
+#: If no sample keeps the limits: how many architectures are searched for one that does, and from
+#: how many of the nearest samples that search begins.
 _SOUGHT, _NEAR = 600, 64
 
 
@@ -33,11 +33,11 @@ class Sample:
     """Architectures of a space, some of which may not work.
 
     Attributes:
-        how: ``"all"``; ``"architectures"``, each with the same chance; ``"decisions"``, each
-            decision drawn evenly, where the space cannot be counted.
-        drawn: what was drawn; one may come twice.
-        refused: draws at which the builder raised.
-        cut: whether it was ended before it had as many as were asked for.
+        how: ``"all"``; ``"architectures"``, each equally likely; ``"decisions"``, each decision
+            drawn uniformly, where the space cannot be counted.
+        drawn: the architectures; one may occur twice.
+        refused: number of draws that the builder rejected.
+        cut: whether sampling stopped before reaching the requested number.
     """
 
     how: str
@@ -47,7 +47,7 @@ class Sample:
 
 
 def draw(inspector: Inspector, count: int, seed: int, until: float) -> Sample:
-    """A sample, each architecture built and run; all there are where that is fewer."""
+    """Sample ``count`` architectures, or all if there are fewer; each is built and run."""
     space, rng = inspector.space, random.Random(f"{seed}/sample")
     size = space.size()
     if size.exact and size.count <= count:
@@ -57,17 +57,17 @@ def draw(inspector: Inspector, count: int, seed: int, until: float) -> Sample:
                 break
             inspector.faults.works(architecture)
             sample.drawn.append(architecture)
-        # A part of the list, in its order, stands for nothing but itself.
+        # No shuffling: a part of the list, in its order, represents nothing but itself.
         return sample
     sample = Sample(_way(space))
     for _ in range(count):
         if _late(sample, until):
             break
-        found = inspector.faults.draw(lambda: space.sample(rng, sample.how))
-        if found is None:
+        sampled = inspector.faults.draw(lambda: space.sample(rng, sample.how))
+        if sampled is None:
             sample.refused += 1
         else:
-            sample.drawn.append(found)
+            sample.drawn.append(sampled)
     return sample
 
 
@@ -101,7 +101,7 @@ def spreads(inspector: Inspector, sample: Sample, seed: int, until: float) -> di
     if not working:
         return {}
     look = Look(inspector.space, [inspector])
-    found = {}
+    result = {}
     for metric in inspector.provides:
         ends, settled = [], True
         for sign in (1.0, -1.0):
@@ -110,10 +110,10 @@ def spreads(inspector: Inspector, sample: Sample, seed: int, until: float) -> di
             )
             ends.append(Example(inspector.costs[end][metric], end))
             settled = settled and done
-        found[metric] = spread(
+        result[metric] = spread(
             metric, {a: inspector.costs[a][metric] for a in working}, working, ends, settled
         )
-    return found
+    return result
 
 
 def _end(
@@ -124,11 +124,11 @@ def _end(
     rng: random.Random,
     until: float,
 ) -> tuple[Architecture, bool]:
-    """The architecture with the lowest (sign 1) or highest (-1) cost that a descent finds."""
+    """Descend to the architecture of lowest (sign 1) or highest (-1) cost."""
 
     def loss(architecture: Architecture) -> float:
-        found = look.measure(architecture)
-        return sign * found[metric] if metric in found else math.inf
+        metrics = look.measure(architecture)
+        return sign * metrics[metric] if metric in metrics else math.inf
 
     start = min(inspector.costs, key=lambda a: sign * inspector.costs[a][metric])
     return look.descend(start, loss, rng, lambda: time.monotonic() <= until)
@@ -141,7 +141,7 @@ def spread(
     ends: Sequence[Example],
     settled: bool,
 ) -> Spread:
-    """A spread from the values of what was drawn, in which one may come twice."""
+    """A spread from the values of the sample, in which an architecture may occur twice."""
     ordered = sorted(drawn, key=lambda a: values[a])
     numbers = tuple(values[a] for a in ordered)
     middle = ordered[(len(ordered) - 1) // 2]
@@ -153,7 +153,7 @@ def spread(
 
 
 def quantile(ordered: Sequence[float], share: float) -> float:
-    """A quantile of ascending values, with a straight line between neighbours."""
+    """A quantile of ascending values, linearly interpolated."""
     place = share * (len(ordered) - 1)
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
@@ -168,21 +168,22 @@ def limit_facts(
     seed: int,
     until: float,
 ) -> LimitFacts:
-    """Whether limits can be kept together, and by what share.
+    """Whether limits can be kept together, and by what share of the space.
 
     Args:
-        measured: metrics that a pass on ``meta`` does not give (latency), of a few architectures.
-            Those of the sample give the share; any of them shows that limits can be kept.
+        measured: metrics that a pass on ``meta`` cannot give (latency), for a few architectures.
+            The share is taken over those in the sample; any one of them can show that the
+            limits can be kept.
     """
-    known = set(inspector.provides)
-    apart = [lim for lim in limits if lim.metric not in known]
-    given = {name for metrics in measured.values() for name in metrics}
-    if any(lim.metric not in given for lim in apart):
-        names = sorted({lim.metric for lim in apart if lim.metric not in given})
-        why = "not measured here" if set(names) <= COSTS.keys() else "known after a training alone"
+    static = set(inspector.provides)
+    unpriced = [lim for lim in limits if lim.metric not in static]
+    available = {name for metrics in measured.values() for name in metrics}
+    if any(lim.metric not in available for lim in unpriced):
+        names = sorted({lim.metric for lim in unpriced if lim.metric not in available})
+        why = "not measured here" if set(names) <= COSTS.keys() else "known only after training"
         verb = "is" if len(names) == 1 else "are"
         return LimitFacts(tuple(limits), None, None, {}, f"{' and '.join(names)} {verb} {why}")
-    if apart:
+    if unpriced:
         rows = {a: {**inspector.costs[a], **m} for a, m in measured.items()}
         drawn = set(sample.drawn)
         population = [a for a in measured if a in drawn]
@@ -190,9 +191,9 @@ def limit_facts(
         rows = inspector.costs
         population = [a for a in sample.drawn if a in rows]
     kept = sum(_keeps(rows[a], limits) for a in population)
-    share = wilson(kept, len(population), sample.how == "all" and not sample.cut and not apart)
-    note = f"measured on {len(rows)} architectures" if apart else ""
-    if not apart and not any(_keeps(row, limits) for row in rows.values()):
+    share = wilson(kept, len(population), sample.how == "all" and not sample.cut and not unpriced)
+    note = f"measured on {len(rows)} architectures" if unpriced else ""
+    if not unpriced and not any(_keeps(row, limits) for row in rows.values()):
         look = Look(inspector.space, [inspector])
         start = min(rows, key=lambda a: _violation(rows[a], limits), default=None)
         if start is not None:
@@ -203,10 +204,10 @@ def limit_facts(
                 return time.monotonic() <= until and len(look.metrics) < end
 
             look.approach(start, limits, rng, going)
-            near = sorted(rows, key=lambda a: _violation(rows[a], limits))[:_NEAR]
-            seek(inspector.space, lambda a: look.violation(a, limits), near, rng, going)
+            nearest_first = sorted(rows, key=lambda a: _violation(rows[a], limits))[:_NEAR]
+            seek(inspector.space, lambda a: look.violation(a, limits), nearest_first, rng, going)
             late = time.monotonic() > until
-            note = "the search for one that keeps it was cut short" if late else ""
+            note = "the search for an architecture that keeps it was cut short" if late else ""
     nearest = min(rows.values(), key=lambda row: _violation(row, limits), default={})
     return LimitFacts(
         tuple(limits),

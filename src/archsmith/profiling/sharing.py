@@ -1,4 +1,4 @@
-"""Whether the weights of a space can be shared and its options mixed, and how long steps take."""
+"""Whether a space allows weight sharing and mixing its options, and how long steps take."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..supernet.supernet import Supernet
     from ..task.problem import Problem
 
-#: Methods that are timed, each for those that work as it does.
+#: Methods that are timed, each with those that its time stands for.
 TIMED = {
     "spos": ("spos", "few-shot-nas", "enas"),
     "bignas": ("bignas", "attentive", "ofa"),
@@ -24,26 +24,26 @@ TIMED = {
     "pc-darts": ("pc-darts",),
     "darts-2nd": ("darts-2nd",),
 }
-#: Those of them that mix the options.
+#: Those that mix the options.
 _MIX = ("darts", "pc-darts", "darts-2nd")
 #: Steps of a method that are timed, after one that warms up.
 _STEPS = 3
-#: Builds that a survey of a space makes, for each option of its decisions.
+#: Builds that a survey of a space needs: for each option of its decisions, and in addition.
 _BUILDS_AN_OPTION, _BUILDS = 3, 60
 
 
-def survey_seconds(options: int, each: float) -> float:
-    """About how long it takes to find out whether weights can be shared.
+def survey_seconds(options: int, build_seconds: float) -> float:
+    """Estimate the time needed to find out whether weights can be shared.
 
     Args:
         options: of all decisions together.
-        each: seconds that building one architecture takes.
+        build_seconds: seconds that building one architecture takes.
     """
-    return each * (_BUILDS + _BUILDS_AN_OPTION * options)
+    return build_seconds * (_BUILDS + _BUILDS_AN_OPTION * options)
 
 
 def sharing(problem: Problem, seed: int) -> tuple[Sharing, Supernet | None]:
-    """Try to make the supernet and to mix its options."""
+    """Try to build the supernet and to mix its options; the supernet is ``None`` if that fails."""
     from ..supernet.memory import available, memory_needed
     from ..supernet.supernet import Supernet
 
@@ -54,7 +54,7 @@ def sharing(problem: Problem, seed: int) -> tuple[Sharing, Supernet | None]:
         reason = f"{error.where}: expected {error.expected}, got {error.got}"
         return Sharing(False, reason, False, "its weights cannot be shared"), None
     batch = problem.recipe.batch_size
-    found = Sharing(
+    result = Sharing(
         True,
         parameters=sum(p.numel() for p in net.parameters()),
         memory_mb=memory_needed(net, example, batch) / 1e6,
@@ -62,13 +62,13 @@ def sharing(problem: Problem, seed: int) -> tuple[Sharing, Supernet | None]:
     )
     reason, paths = _relaxes(net, problem)
     if reason:
-        return replace(found, relaxed=False, relaxed_reason=reason), net
-    mixed = memory_needed(net, example, batch, paths) / 1e6
-    return replace(found, relaxed=True, relaxed_mb=mixed), net
+        return replace(result, relaxed=False, relaxed_reason=reason), net
+    relaxed_mb = memory_needed(net, example, batch, paths) / 1e6
+    return replace(result, relaxed=True, relaxed_mb=relaxed_mb), net
 
 
 def _relaxes(net: Supernet, problem: Problem) -> tuple[str, float]:
-    """Why options cannot be mixed, empty where they can; and how many are computed side by side."""
+    """Why options cannot be mixed, empty if they can; and how many are computed in parallel."""
     from ..supernet.relax.darts import DARTS
 
     method = DARTS()
@@ -84,14 +84,14 @@ def _relaxes(net: Supernet, problem: Problem) -> tuple[str, float]:
 def step_seconds(
     problem: Problem, net: Supernet, seed: int, until: float, relaxed: bool
 ) -> dict[str, float]:
-    """Seconds of a step of each method of :data:`TIMED`, as far as there is time; medians."""
-    found: dict[str, float] = {}
+    """Median seconds per step of each method of :data:`TIMED`, as far as time allows."""
+    seconds: dict[str, float] = {}
     for name in TIMED:
-        if (name in _MIX and not relaxed) or (found and time.monotonic() > until):
+        if (name in _MIX and not relaxed) or (seconds and time.monotonic() > until):
             continue
-        with contextlib.suppress(InputError):  # the space is not for this method
-            found[name] = median(_steps(problem, net, name, seed, until))
-    return found
+        with contextlib.suppress(InputError):  # the method does not support this space
+            seconds[name] = median(_steps(problem, net, name, seed, until))
+    return seconds
 
 
 def _steps(problem: Problem, net: Supernet, name: str, seed: int, until: float) -> list[float]:

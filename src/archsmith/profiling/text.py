@@ -25,7 +25,7 @@ _OPTIONS = 44  # characters of their options
 
 @dataclass(frozen=True, slots=True)
 class DecisionRow:
-    """Decisions of one kind: ``stage*.depth`` stands for those that differ in a number alone."""
+    """Decisions of one kind: ``stage*.depth`` stands for all that differ only in a number."""
 
     name: str
     count: int
@@ -36,9 +36,9 @@ class DecisionRow:
 
 
 def profile_text(profile: ProfileFacts) -> RenderableType:
-    """What :func:`archsmith.profile` found, as something rich can print.
+    """The result of :func:`archsmith.profile` as something that rich can print.
 
-    The command to type next is left to the caller, to be printed in one line however long it is.
+    The command to run next is left to the caller, which prints it on one line of any length.
     """
     from rich.console import Group
     from rich.text import Text
@@ -64,7 +64,7 @@ def _line(text: str) -> RenderableType:
 
 
 def _sections(profile: ProfileFacts) -> list[tuple[str, list[str], str]]:
-    """Title, lines and colour of what is told in sentences."""
+    """Title, lines and colour of the sections that are written in sentences."""
     sections = []
     if profile.limits:
         facts = [*profile.limits, *([profile.together] if profile.together else [])]
@@ -76,7 +76,7 @@ def _sections(profile: ProfileFacts) -> list[tuple[str, list[str], str]]:
         if profile.unexplained:
             lines.append(f"{profile.unexplained} more architectures do not work")
         sections.append(("Broken", lines, "red"))
-    sections.append(("Doubles", double_sentences(profile), ""))
+    sections.append(("Duplicates", double_sentences(profile), ""))
     if profile.sharing is not None:
         sections.append(("Weight sharing", sharing_sentences(profile), ""))
     if profile.cut:
@@ -85,37 +85,37 @@ def _sections(profile: ProfileFacts) -> list[tuple[str, list[str], str]]:
 
 
 def headline(profile: ProfileFacts) -> str:
-    """What to do, in a few words."""
+    """The recommendation in a few words."""
     advice = profile.advice
     if not advice.command:
-        return "loosen a limit first" if profile.sound else "mend the builder first"
-    return f"{advice.strategy}, judged by {advice.evaluator}; {advice.budget}"
+        return "loosen a limit first" if profile.sound else "fix the builder first"
+    return f"{advice.strategy}, evaluated by {advice.evaluator}; {advice.budget}"
 
 
 def size_sentence(profile: ProfileFacts) -> str:
-    """How many architectures there are and how that is known."""
+    """How many architectures there are, and whether they were counted."""
     size = profile.size
     options = sum(len(decision.options) for decision in profile.decisions)
-    how = "counted" if size.exact else ""
-    text = f"{size} architectures" + (f", {how}" if how else "")
+    source = "counted" if size.exact else ""
+    text = f"{size} architectures" + (f", {source}" if source else "")
     if profile.distinct is not None:
         text += f", {profile.distinct:,} distinct networks"
     return f"{text}; {len(profile.decisions)} decisions with {options} options"
 
 
 def looked_sentence(profile: ProfileFacts) -> str:
-    """What was built and run."""
-    every = "every option was built and run" if profile.covered else "not every option was tried"
+    """How many architectures were built and run."""
+    coverage = "every option was built and run" if profile.covered else "not every option was tried"
     sample = f"a sample of {profile.samples:,}"
     if profile.drawn == "all":
         sample = f"all {profile.samples:,}"
-    even = {
-        "architectures": ", each architecture with the same chance",
-        "decisions": ", each decision drawn evenly",
+    draws = {
+        "architectures": ", each architecture equally likely",
+        "decisions": ", each decision drawn uniformly",
     }
     return (
-        f"{profile.looked:,} architectures looked at in {duration(profile.seconds)}: {every}, and "
-        f"{sample}{even.get(profile.drawn, '')}"
+        f"{profile.looked:,} architectures checked in {duration(profile.seconds)}: {coverage}, and "
+        f"{sample}{draws.get(profile.drawn, '')}"
     )
 
 
@@ -129,16 +129,16 @@ def _heading(profile: ProfileFacts) -> RenderableType:
 
 
 def decision_rows(decisions: Sequence[DecisionFacts]) -> list[DecisionRow]:
-    """Decisions in rows; those that differ in numbers inside their names share one."""
+    """Decisions as table rows; names that differ only in a number share a row."""
     groups: dict[tuple[str, tuple[str, ...], str], list[DecisionFacts]] = {}
     for decision in decisions:
-        key = (_starred(decision.name), decision.options, decision.default)
+        key = (_masked(decision.name), decision.options, decision.default)
         groups.setdefault(key, []).append(decision)
-    kinds = Counter(starred for starred, _, _ in groups)
+    kinds = Counter(masked for masked, _, _ in groups)
     rows = []
-    for (starred, options, default), group in groups.items():
-        name = group[0].name if len(group) == 1 else starred
-        unclear = kinds[starred] > 1 or not re.search("[a-z]", starred, re.IGNORECASE)
+    for (masked, options, default), group in groups.items():
+        name = group[0].name if len(group) == 1 else masked
+        unclear = kinds[masked] > 1 or not re.search("[a-z]", masked, re.IGNORECASE)
         if len(group) > 1 and unclear:
             name = f"{group[0].name} … {group[-1].name}"
         low, high = min(d.asked for d in group), max(d.asked for d in group)
@@ -146,14 +146,14 @@ def decision_rows(decisions: Sequence[DecisionFacts]) -> list[DecisionRow]:
         if percent(low) != percent(high):
             asked = f"{percent(low)} to {'always' if high == 1 else percent(high)}"
         conditions = {d.when for d in group if d.when}
-        starry = {_starred(when) for when in conditions}
-        when = next(iter(conditions if len(conditions) == 1 else starry), "")
-        when = when if len(starry) <= 1 or len(conditions) <= 1 else "it depends"
+        masked_conditions = {_masked(when) for when in conditions}
+        when = next(iter(conditions if len(conditions) == 1 else masked_conditions), "")
+        when = when if len(masked_conditions) <= 1 or len(conditions) <= 1 else "varies"
         rows.append(DecisionRow(name, len(group), ", ".join(options), default, asked, when))
     return rows
 
 
-def _starred(name: str) -> str:
+def _masked(name: str) -> str:
     return re.sub(r"\d+", "*", name)
 
 
@@ -183,7 +183,7 @@ def _shortened(text: str) -> str:
 
 
 def cost_columns(profile: ProfileFacts) -> list[tuple[str, list[str]]]:
-    """For each cost its title and smallest, quantiles and largest."""
+    """For each cost its title and the smallest value, quantiles and the largest value."""
     return [
         (
             axis_title(name),
@@ -209,7 +209,7 @@ def _costs(profile: ProfileFacts) -> RenderableType:
 
 
 def limit_sentence(profile: ProfileFacts, fact: LimitFacts) -> str:
-    """Whether limits can be kept, by what share, and the nearest value where not."""
+    """Whether limits can be kept, by what share of the space, and the nearest value if not."""
     name = " and ".join(map(str, fact.limits))
     if fact.kept is None:
         return f"{name}: {fact.note}"
@@ -218,51 +218,51 @@ def limit_sentence(profile: ProfileFacts, fact: LimitFacts) -> str:
         share = fact.share
         interval = f" ({percent(share.low)} to {percent(share.high)})"
         if share.low == share.high:
-            interval = f" (all {share.of:,} looked at)"
+            interval = f" (all {share.of:,} checked)"
         parts.append(f"kept by {percent(share.value)}{interval} of the space")
     if not fact.kept:
         nearest = ", ".join(f"{metric_name(n)} {with_unit(n, v)}" for n, v in fact.nearest.items())
-        parts = [f"not kept by any architecture that was found; the nearest has {nearest}"]
+        parts = [f"not kept by any architecture found; the nearest has {nearest}"]
     elif fact.share is not None and fact.share.value == 0:
-        parts.append("but one that keeps it was found outside the sample")
+        parts.append("but an architecture outside the sample keeps it")
     if fact.note:
         parts.append(fact.note)
     return f"{name}: {', '.join(parts)}"
 
 
 def fault_lines(fault: Fault) -> list[str]:
-    """What is broken, where, and how often it was met."""
+    """What is broken, where, and in how many architectures."""
     where = tell(fault.answers) if fault.answers else "the default architecture"
-    met = "" if fault.met == 1 else f" ({fault.met} architectures met)"
-    return [f"{where}{met}", f"  {fault.reason}"]
+    count = "" if fault.met == 1 else f" ({fault.met} architectures)"
+    return [f"{where}{count}", f"  {fault.reason}"]
 
 
 def double_sentences(profile: ProfileFacts) -> list[str]:
-    """Different spellings of one network, and choices that change nothing."""
-    found = profile.likeness
-    if found is None:
-        return ["not looked for: nothing works"]
-    doubled = found.of - found.distinct
+    """Architectures that build the same network, and choices that change nothing."""
+    likeness = profile.likeness
+    if likeness is None:
+        return ["not checked: no architecture works"]
+    doubled = likeness.of - likeness.distinct
     lines = [
-        f"{doubled:,} of {found.of:,} different architectures build a network that another one "
-        f"builds too (by {found.how})"
+        f"{doubled:,} of {likeness.of:,} different architectures build the same network as another "
+        f"one (by {likeness.how})"
         if doubled
-        else f"none among {found.of:,} different architectures (by {found.how})"
+        else f"none among {likeness.of:,} different architectures (by {likeness.how})"
     ]
-    if found.without:
-        share = found.without / found.changes
+    if likeness.without:
+        share = likeness.without / likeness.changes
         lines.append(
-            f"{percent(share)} of {found.changes:,} single changes change nothing, most "
-            f"of them in {_idlest(found.by_decision)}"
+            f"{percent(share)} of {likeness.changes:,} single changes change nothing, most "
+            f"of them in {_most_idle(likeness.by_decision)}"
         )
-    lines += [idle_sentence(idle) for idle in found.idle]
+    lines += [idle_sentence(idle) for idle in likeness.idle]
     for decision in profile.decisions:
         if decision.unmet:
-            lines.append(f"{decision.name}: no draw came to {', '.join(decision.unmet)}")
+            lines.append(f"{decision.name}: no sample chose {', '.join(decision.unmet)}")
     return lines
 
 
-def _idlest(by_decision: Mapping[str, float]) -> str:
+def _most_idle(by_decision: Mapping[str, float]) -> str:
     most = sorted(by_decision, key=lambda name: -by_decision[name])
     return ", ".join(
         f"{name} ({percent(by_decision[name])})" for name in most[:3] if by_decision[name]
@@ -272,30 +272,30 @@ def _idlest(by_decision: Mapping[str, float]) -> str:
 def idle_sentence(idle: Idle) -> str:
     """A choice that changes nothing, or options that are the same."""
     answers = ", ".join(map(answer_text, idle.answers))
-    seen = f"in all {idle.compared} pairs compared"
+    evidence = f"in all {idle.compared} pairs compared"
     if idle.whole:
-        return f"{idle.decision} changes nothing: {answers} build the same network {seen}"
-    return f"{idle.decision}: {answers} build the same network {seen}"
+        return f"{idle.decision} changes nothing: {answers} build the same network {evidence}"
+    return f"{idle.decision}: {answers} build the same network {evidence}"
 
 
 def sharing_sentences(profile: ProfileFacts) -> list[str]:
     """Whether weights can be shared, and options mixed."""
-    found = profile.sharing
-    if found is None:
+    sharing = profile.sharing
+    if sharing is None:
         return []
-    if not found.shared:
-        said = "cannot be shared" if found.shared is False else "not known"
-        return [f"{said}: {found.shared_reason}"]
+    if not sharing.shared:
+        verdict = "cannot be shared" if sharing.shared is False else "unknown"
+        return [f"{verdict}: {sharing.shared_reason}"]
     lines = [
-        f"a supernet holds {short(float(found.parameters or 0))} parameters and takes about "
-        f"{_megabytes(found.memory_mb)} in training ({_megabytes(found.free_mb)} free)"
+        f"a supernet holds {short(float(sharing.parameters or 0))} parameters and needs about "
+        f"{_megabytes(sharing.memory_mb)} in training ({_megabytes(sharing.free_mb)} free)"
     ]
-    if found.relaxed:
+    if sharing.relaxed:
         lines.append(
-            f"it can be relaxed (darts and its kin), in about {_megabytes(found.relaxed_mb)}"
+            f"it can be relaxed (darts and similar), in about {_megabytes(sharing.relaxed_mb)}"
         )
     else:
-        lines.append(f"it cannot be relaxed (darts and its kin): {found.relaxed_reason}")
+        lines.append(f"it cannot be relaxed (darts and similar): {sharing.relaxed_reason}")
     return lines
 
 
@@ -315,18 +315,18 @@ def estimate_cells(estimate: Estimate) -> tuple[str, str, str]:
 
 
 def pace_sentence(profile: ProfileFacts) -> str:
-    """How long a trial takes for each architecture that was timed."""
+    """How long a trial of each timed architecture takes."""
     times = profile.times
     if times is None:
         return ""
-    each = ", ".join(
-        f"{duration(pace.trial)} for the {pace.name} ({_brief(pace.step)} a step)"
+    trials = ", ".join(
+        f"{duration(pace.trial)} for the {pace.name} ({_step_duration(pace.step)} a step)"
         for pace in times.paces
     )
-    return f"A trial of {times.trial} takes {each}"
+    return f"A trial of {times.trial} takes {trials}"
 
 
-def _brief(seconds: float) -> str:
+def _step_duration(seconds: float) -> str:
     return duration(seconds) if seconds >= 0.1 else f"{short(1e3 * seconds, 2)} ms"
 
 

@@ -33,15 +33,15 @@ strategies = Registry(
     },
 )
 
-#: Names with this prefix are samplers of Optuna: ``optuna:GPSampler``.
+#: Names with this prefix are Optuna samplers: ``optuna:GPSampler``.
 _OPTUNA = "optuna:"
 
 
 def named(name: str) -> Callable[[], Strategy]:
-    """What makes a strategy of this name: a registered one, or ``optuna:SAMPLER``. It pickles.
+    """A picklable factory for the strategy of this name, registered or ``optuna:SAMPLER``.
 
     Raises:
-        UnknownNameError: with the nearest name.
+        UnknownNameError: no strategy has that name; suggests the nearest one.
         MissingExtraError: Optuna is not installed.
     """
     if name.startswith(_OPTUNA):
@@ -49,8 +49,8 @@ def named(name: str) -> Callable[[], Strategy]:
 
         sampler: Callable[[], Strategy] = by_name(name.removeprefix(_OPTUNA))
         return sampler
-    found: Callable[[], Strategy] = strategies.get(name)
-    return found
+    strategy: Callable[[], Strategy] = strategies.get(name)
+    return strategy
 
 
 __all__ = ["HistoryCache", "Strategy", "named", "sample_unseen", "strategies"]

@@ -16,11 +16,10 @@ if TYPE_CHECKING:
 
 
 class AsyncBOHB(ASHA):
-    """The best of a rung rise as in ASHA; who enters below is what a density model finds promising.
+    """Promotes the best of a rung as in ASHA; a density model chooses the new entrants.
 
-    A bracket of BOHB forgets whom it left behind. Here the standing on a rung is for good: as a
-    rung grows, so does the number of its best that rise, and one that was crowded out by better
-    first looks has its turn later.
+    A bracket of BOHB drops the trials that do not rise. Here they stay on their rung: as a rung
+    grows, more of its best rise, so that a trial that was outranked early can rise later.
 
     Args:
         eta, min_epochs: as of :class:`~archsmith.strategy.asha.ASHA`.

@@ -1,4 +1,4 @@
-"""A wrapper that listens to cheap scores: they start a search, and can do more."""
+"""A wrapper that uses cheap scores: they start a search, and can also guide it."""
 
 from __future__ import annotations
 
@@ -16,37 +16,38 @@ from .learned_advice import with_advice
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Larger is better. Scores are compared within one call alone, so they may be ranks of a vote.
+#: Larger is better. Scores are compared only within one call, so they may be ranks of a vote.
 Advice = Callable[[Sequence[Architecture]], Sequence[float]]
 
 
 class Advised(Strategy):
     """Proposes what another strategy does, with cheap scores as advice.
 
-    - Warm start: the first proposals are the best by the advice among a pool of random draws
-      (Abdelfattah et al. 2021, arXiv:2101.08134). One that is found to break a limit before
-      it is trained is made up for by the next.
-    - Feature: what the pool's scores say of other architectures is learned, and the strategy sees
-      it beside what the space says of them. Strategies with a surrogate use it, others do not.
-    - Choice: after that the strategy is asked several times, each time with other random numbers,
-      and the new architecture that the advice likes best is proposed. A proposal that raises the
-      fidelity of one that was tried is not held up.
+    - Warm start: the first proposals are those with the best scores in a pool of random draws
+      (Abdelfattah et al. 2021, arXiv:2101.08134). One that turns out to break a limit before
+      training is replaced by the next.
+    - Feature: a model of the pool's scores predicts those of all architectures, and the strategy
+      sees the prediction in addition to the space's own features. Only strategies with a surrogate
+      use it.
+    - Choice: after the start the strategy is asked several times, each time with other random
+      numbers, and the new architecture with the best score is proposed. A proposal that raises the
+      fidelity of an earlier trial is used at once.
 
-    The start is what paid on most tables; the other two are off unless asked for
-    (docs/benchmarks.md). The advice cannot keep the search from anything for good: the strategy
-    learns from trials alone.
+    The warm start improved the search on most tables; the other two are off by default
+    (docs/benchmarks.md). Bad advice cannot mislead the search for ever, because the strategy learns
+    only from trials.
 
     Args:
-        strategy: what proposes after the start.
-        advice: scores of architectures, larger is better; equal for equal graphs.
-        warm: trials of the warm start, without those that a limit stops; 0 leaves it out.
-        pool: random draws that they are chosen from.
-        feature: whether the strategy is shown what the scores of the pool say.
-        among: how many proposals are compared for one; 1 takes the strategy's own.
-        says: what the advice is, for notes.
+        strategy: the strategy that proposes after the start.
+        advice: gives scores of architectures, larger is better; equal for equal graphs.
+        warm: number of trials of the warm start, excluding those that a limit stops; 0 for none.
+        pool: number of random draws that they are chosen from.
+        feature: whether the strategy sees predictions of the scores.
+        among: how many proposals are compared; 1 uses the strategy's own.
+        says: name of the advice, for notes.
 
     Raises:
-        InputError: a number below its least value, or a pool smaller than the start.
+        InputError: a number is below its minimum, or the pool is smaller than the warm start.
     """
 
     name = "advised"
@@ -78,16 +79,16 @@ class Advised(Strategy):
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         if self.warm or self.feature:
-            pool, told = self._start(space, history, rng)
-            pick = self._pick(pool, history)
-            if pick is not None:
-                return Proposal(pick, note=f"warm start by {self.says}")
-            space = told
-        return self._chosen(space, history, rng)
+            pool, advised_space = self._pool_and_space(space, history, rng)
+            architecture = self._next_of_pool(pool, history)
+            if architecture is not None:
+                return Proposal(architecture, note=f"warm start by {self.says}")
+            space = advised_space
+        return self._best_of_several(space, history, rng)
 
-    def _pick(self, pool: Sequence[Architecture], history: History) -> Architecture | None:
-        """The next of the pool, until enough of it were tried that keep the limits."""
-        # Limits that are known before a training alone: what was trained is paid for.
+    def _next_of_pool(self, pool: Sequence[Architecture], history: History) -> Architecture | None:
+        """The next of the pool, until enough architectures that keep the limits were tried."""
+        # Only trials that broke a limit before training; a trained one has used its share.
         broken = {
             history.key(trial.architecture)
             for trial in history.pruned
@@ -102,28 +103,32 @@ class Advised(Strategy):
             tried += history.key(architecture) not in broken
         return None
 
-    def _start(
+    def _pool_and_space(
         self, space: Space, history: History, rng: random.Random
     ) -> tuple[list[Architecture], Space]:
-        """The pool from best to worst, one for a study, whose first trial seeds it; and the space
-        with what its scores say."""
+        """The pool from best to worst, and the space with predicted scores as a feature.
+
+        A study has one pool, which the first trial seeds.
+        """
         seed = history.trials[0].seed if history.trials else rng.getrandbits(64)
         if self._drawn is None or self._drawn[0] != seed:
-            draws, found = random.Random(seed), dict[Hashable, Architecture]()
+            draws, pool_by_key = random.Random(seed), dict[Hashable, Architecture]()
             for _ in range(self.pool):
-                with contextlib.suppress(SpaceError):  # the builder refuses it
+                with contextlib.suppress(SpaceError):  # the builder rejects it
                     architecture = space.sample(draws)
-                    found.setdefault(history.key(architecture), architecture)
-            pool, told = list(found.values()), space
+                    pool_by_key.setdefault(history.key(architecture), architecture)
+            pool, advised_space = list(pool_by_key.values()), space
             if pool:
                 scores = self.advice(pool)
                 if self.feature:
-                    told = with_advice(space, pool, scores, self.says)
+                    advised_space = with_advice(space, pool, scores, self.says)
                 pool = _ordered(pool, scores)
-            self._drawn = seed, pool, told
+            self._drawn = seed, pool, advised_space
         return self._drawn[1:]
 
-    def _chosen(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+    def _best_of_several(
+        self, space: Space, history: History, rng: random.Random
+    ) -> Proposal | None:
         first = self.strategy.propose(space, history, rng)
         if first is None or self.among == 1 or not history.new(first.architecture):
             return first

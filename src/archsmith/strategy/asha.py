@@ -27,15 +27,19 @@ if TYPE_CHECKING:
 
 
 class ASHA(Strategy):
-    """Whoever is among the best of its rung now rises; if nobody is, a new one enters below.
+    """Promotes a trial that is now among the best of its rung; if none is, a new one enters below.
 
-    No worker ever waits for a rung to fill, at the price that some rise who would not have, had
-    all the others been known. A trial that fails after rising leaves its place to the next best.
+    No worker ever waits for a rung to fill, at the price that some trials rise which would not have
+    been among the best of the full rung. A trial that fails after rising is replaced by the next
+    best.
 
     Args:
-        eta: of each rung one in ``eta`` rises, to ``eta`` times the epochs. Where the numbers of
-            epochs that can be asked for are further apart, so many rise that rungs cost the same.
-        min_epochs: of the lowest rung.
+        eta: one in ``eta`` trials of each rung rises, to ``eta`` times the epochs. If the available
+            numbers of epochs are further apart, fewer rise, so that rungs cost the same.
+        min_epochs: epochs of the lowest rung.
+
+    Raises:
+        InputError: ``eta`` or ``min_epochs`` is out of range.
     """
 
     name = "asha"
@@ -63,7 +67,7 @@ class ASHA(Strategy):
         return leftover(history, standing.epochs[-1])
 
     def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        """A new architecture for the lowest rung, ``None`` where there is none."""
+        """A new architecture for the lowest rung; ``None`` if there is none."""
         architecture = sample_unseen(space, history, lambda: space.sample(rng))
         return Proposal(architecture, note="random") if architecture else None
 
@@ -76,7 +80,7 @@ class ASHA(Strategy):
 
 
 class _Standing:
-    """Who stands on which rung. ``exhausted``: nothing new is left in the space."""
+    """The trials on each rung. ``exhausted``: whether the space has nothing new left."""
 
     def __init__(self, epochs: Sequence[int], history: History) -> None:
         self.epochs = tuple(epochs)
@@ -84,8 +88,8 @@ class _Standing:
         self._rungs = [Rung(history) for _ in epochs]
         #: The highest rung on which an architecture was tried.
         self._highest: dict[Architecture, int] = {}
-        #: For each rung who failed or was pruned there.
-        self._fell: list[set[Architecture]] = [set() for _ in epochs]
+        #: For each rung, the architectures that failed or were pruned there.
+        self._dropped: list[set[Architecture]] = [set() for _ in epochs]
 
     def take(self, trial: Trial) -> None:
         place = rung_of(trial, self.epochs)
@@ -95,21 +99,21 @@ class _Standing:
         if finished(trial):
             self._rungs[place].add(trial)
         else:
-            self._fell[place].add(trial.architecture)
+            self._dropped[place].add(trial.architecture)
 
     def riser(self, history: History) -> tuple[Trial, int] | None:
-        """The trial to promote and to how many epochs; the highest rung goes first."""
+        """The trial to promote and its new epochs; the highest rung has priority."""
         busy = {t.architecture: rung_of(t, self.epochs) or 0 for t in history.running.values()}
         for place in range(len(self.epochs) - 2, -1, -1):
             rung, following = self._rungs[place], self.epochs[place + 1]
             room = survivors(len(rung), self.epochs[place], following)
             for trial in rung.ranked():
-                who = trial.architecture
+                architecture = trial.architecture
                 if room <= 0:
                     break
-                if who in self._fell[place + 1]:
+                if architecture in self._dropped[place + 1]:
                     continue
-                if max(self._highest[who], busy.get(who, 0)) == place:
+                if max(self._highest[architecture], busy.get(architecture, 0)) == place:
                     return trial, following
                 room -= 1
         return None

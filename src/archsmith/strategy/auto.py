@@ -1,4 +1,4 @@
-"""The default: picks a strategy by the study and says which and why."""
+"""The default strategy: chooses another one for the study, and says which and why."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from .base import Strategy
 if TYPE_CHECKING:
     from ..space import Space
 
-#: What the choice was measured on, as docs/benchmarks.md has it.
+#: The evidence for the choice; see docs/benchmarks.md.
 _MEASURED = "measured on the tables of docs/benchmarks.md"
-#: Trials up to which a surrogate earns what its proposals cost (tens of milliseconds each);
-#: pruned ones do not count, as they do not count in a budget.
+#: Number of trials up to which a surrogate is worth its proposals (tens of milliseconds each);
+#: pruned trials do not count, as in a budget.
 _SURROGATE_TRIALS = 1000
 
 
 class Auto(Strategy):
-    """Picks by the number of trials done and of objectives; says size and budget beside that.
+    """Chooses a strategy by the number of trials done and the number of objectives.
 
-    A Gaussian process proposes as long as its proposals, which grow dearer with the trials, are
-    cheap beside what they save, also where the budget covers the space: then the order matters.
-    After that many trials evolution goes on from what was found: the genetic one for one objective,
-    NSGA-II for several. docs/benchmarks.md has the measurements behind the choice.
+    A Gaussian process proposes as long as its proposals, which take longer with more trials, are
+    cheap compared with what they save, even if the budget covers the space: then the order still
+    matters. After that an evolutionary strategy continues from the trials so far: ``genetic`` for
+    one objective, ``nsga2`` for several. docs/benchmarks.md has the measurements.
     """
 
     name = "auto"
 
     def __init__(self) -> None:
-        self._made: dict[str, Strategy] = {}
+        self._strategies: dict[str, Strategy] = {}
 
     def describe(self, space: Space, history: History) -> str:
         name, why = pick(space, history)
@@ -40,20 +40,20 @@ class Auto(Strategy):
         from . import strategies
 
         name, _ = pick(space, history)
-        if name not in self._made:
-            self._made[name] = strategies.get(name)()
-        return self._made[name].propose(space, history, rng)
+        if name not in self._strategies:
+            self._strategies[name] = strategies.get(name)()
+        return self._strategies[name].propose(space, history, rng)
 
 
 def pick(space: Space, history: History) -> tuple[str, str]:
-    """The strategy's name for the next proposal, and what that goes by: trials done, objectives,
-    budget, size of the space, and the measurement behind the rule."""
+    """The name of the strategy for the next proposal, and the reason: trials done, objectives,
+    budget, size of the space, and the evidence behind the rule."""
     size, budget, count = space.size(), history.budget, len(history.objectives)
     goals = "one objective" if count == 1 else f"{count} objectives"
     planned = "no number of trials is set" if budget is None else f"{budget:,} trials are planned"
-    beside = f", {history.workers} at a time" if history.workers > 1 else ""
-    facts = f"{planned}{beside} among {size} architectures, {goals}"
+    parallel = f", {history.workers} at a time" if history.workers > 1 else ""
+    facts = f"{planned}{parallel} among {size} architectures, {goals}"
     if len(history) - len(history.pruned) >= _SURROGATE_TRIALS:
-        dear = f"{_SURROGATE_TRIALS:,} trials are done, and a surrogate is slow beyond that"
-        return "nsga2" if count > 1 else "genetic", f"{dear}; {facts} ({_MEASURED})"
+        reason = f"{_SURROGATE_TRIALS:,} trials are done, and a surrogate is slow beyond that"
+        return "nsga2" if count > 1 else "genetic", f"{reason}; {facts} ({_MEASURED})"
     return "bayesian", f"{facts}, and it needed the fewest trials ({_MEASURED})"

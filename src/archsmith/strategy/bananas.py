@@ -23,21 +23,21 @@ from .ranking import Ranking, normal_scores
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Draws for each candidate that is wanted; the others repeat what was tried.
+#: Draws per requested candidate; some of them repeat earlier trials.
 _DRAWS = 4
-#: Mutations in a row until a candidate is new.
+#: Successive mutations at most, until a candidate is new.
 _STEPS = 3
-#: The ensemble is fitted again when the trials have grown by one in so many.
+#: The ensemble is fitted again when the trials have grown by one part in this many.
 _GROWTH = 50
 
 
 class _Mutating(Strategy):
-    """Mutates the best found, and takes the mutant that a random guess of an ensemble likes best.
+    """Mutates the best trials, and proposes the mutant with the best random draw of an ensemble.
 
-    The ensemble predicts where a trial would stand in the ranking of them all, as a normal score:
-    so objectives on any scale, several of them, and broken limits are one and the same to it. Each
-    candidate's score is drawn by itself from the ensemble's mean and spread there (independent
-    Thompson sampling), so parallel workers go apart.
+    The ensemble predicts the rank of a trial among all trials, as a normal score, so it treats
+    objectives on any scale, several objectives and broken limits alike. Each candidate's score is
+    drawn independently from the ensemble's mean and spread (independent Thompson sampling), so
+    that parallel workers explore different mutants.
     """
 
     start: int
@@ -45,8 +45,8 @@ class _Mutating(Strategy):
     parents: int
 
     def __init__(self, start: int, candidates: int, parents: int) -> None:
-        wanted = (("start", start, 2), ("candidates", candidates, 1), ("parents", parents, 1))
-        for what, value, least in wanted:
+        bounds = (("start", start, 2), ("candidates", candidates, 1), ("parents", parents, 1))
+        for what, value, least in bounds:
             if value < least:
                 raise InputError(f"{self.name}, {what}", f"{least} or more", str(value))
         self.start, self.candidates, self.parents = start, candidates, parents
@@ -54,21 +54,21 @@ class _Mutating(Strategy):
 
     @abstractmethod
     def ensemble(self, rows: Array, scores: Array) -> _Ensemble:
-        """What is learned from rows (n, columns) and their normal scores (n,)."""
+        """Fit an ensemble to rows (n, columns) and their normal scores (n,)."""
 
     #: How many new trials the ensemble waits for before it is fitted again.
     every = 1
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         predictor = self._memo.at(space, history)
-        known = predictor.ranking.known()
-        if len(known) < self.start:
+        trials = predictor.ranking.known()
+        if len(trials) < self.start:
             return _random(space, history, rng)
-        parents = predictor.ranking.best(known, self.parents)
+        parents = predictor.ranking.best(trials, self.parents)
         mutants = self._mutants(space, history, parents, rng)
         if not mutants:
             return _random(space, history, rng)
-        predictor.fit(known, self.start, self.every)
+        predictor.fit(trials, self.start, self.every)
         mean, spread = predictor.predict([architecture for architecture, _ in mutants])
         guess = [m + s * rng.gauss(0.0, 1.0) for m, s in zip(mean, spread, strict=True)]
         architecture, parent = mutants[int(np.argmax(guess))]
@@ -77,36 +77,39 @@ class _Mutating(Strategy):
     def _mutants(
         self, space: Space, history: History, parents: Sequence[Trial], rng: random.Random
     ) -> list[tuple[Architecture, Trial]]:
-        found: dict[object, tuple[Architecture, Trial]] = {}
+        mutants: dict[object, tuple[Architecture, Trial]] = {}
         for position in range(_DRAWS * self.candidates):
             parent = parents[position % len(parents)]
             architecture = parent.architecture
-            with suppress(SpaceError):  # the builder refuses the mutant
+            with suppress(SpaceError):  # the builder rejects the mutant
                 for _ in range(_STEPS):
                     architecture = space.mutate(architecture, rng)
                     if history.new(architecture):
-                        found.setdefault(history.key(architecture), (architecture, parent))
+                        mutants.setdefault(history.key(architecture), (architecture, parent))
                         break
-            if len(found) == self.candidates:
+            if len(mutants) == self.candidates:
                 break
-        return list(found.values())
+        return list(mutants.values())
 
 
 class Bananas(_Mutating):
-    """An ensemble of feed-forward networks over path encodings judges mutants of the best.
+    """Ranks mutants of the best trials by an ensemble of networks over path encodings.
 
     As in the paper: five networks of ten layers of 20 units, trained by Adam on the mean absolute
     error; ten random architectures first, and another fit after every ten; independent Thompson
     sampling over mutants. Paths are what the space's builder gives as graph features (the
-    NAS-Bench-101 and -201 spaces do); other spaces are read by the encoding of their decisions.
-    Beyond the paper: networks learn normal scores of the ranking instead of errors, and a graph
-    that was tried in another spelling is not proposed.
+    NAS-Bench-101 and -201 spaces do); for other spaces the decisions are encoded.
+    Unlike in the paper, networks learn normal scores of the ranking instead of errors, and a graph
+    that was already tried in another encoding is not proposed.
 
     Args:
-        start: draws are random until as many trials have ended with metrics to go by.
-        candidates: mutants that are compared for each proposal.
+        start: proposals are random until this many trials have ended with metrics.
+        candidates: number of mutants compared for each proposal.
         parents: how many of the best trials are mutated.
-        steps: of Adam in each fit.
+        steps: steps of Adam in each fit.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     name = "bananas"
@@ -125,14 +128,17 @@ class Bananas(_Mutating):
 
 
 class LinearThompson(_Mutating):
-    """As BANANAS, with Bayesian linear regression, in closed form, in place of the networks.
+    """BANANAS with Bayesian linear regression in closed form instead of networks.
 
-    It costs about a hundredth and is fitted after every trial. docs/benchmarks.md has it as
-    ``bananas`` in what was measured before 2026-11-28.
+    It costs about a hundredth as much and is fitted after every trial. In docs/benchmarks.md it is
+    called ``bananas`` in measurements before 2026-11-28.
 
     Args:
         start, candidates, parents: as of :class:`Bananas`.
-        noise: variance of the regression's error; more explores more.
+        noise: variance of the regression's error; larger values explore more.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     name = "linear-thompson"
@@ -159,8 +165,8 @@ class _Networks:
         self.networks = networks
 
     def predict(self, rows: Array) -> tuple[Array, Array]:
-        found = self.networks.predict(rows)
-        return found.mean(axis=0), found.std(axis=0)
+        outputs = self.networks.predict(rows)
+        return outputs.mean(axis=0), outputs.std(axis=0)
 
 
 def _random(space: Space, history: History, rng: random.Random) -> Proposal | None:
@@ -169,7 +175,7 @@ def _random(space: Space, history: History, rng: random.Random) -> Proposal | No
 
 
 class _Predictor:
-    """The ensemble for a history, fitted anew as it grows."""
+    """The ensemble for a history, fitted again as it grows."""
 
     def __init__(
         self, space: Space, history: History, learn: Callable[[Array, Array], _Ensemble]
@@ -184,21 +190,21 @@ class _Predictor:
     def take(self, trial: Trial) -> None:
         self.ranking.take(trial)
 
-    def fit(self, known: Sequence[Trial], start: int, every: int) -> None:
-        """Fit to the known trials; to all but the last few where there are many.
+    def fit(self, trials: Sequence[Trial], start: int, every: int) -> None:
+        """Fit to these trials, or to all but the last few if there are many.
 
-        Which ones is a function of their number, so that a resumed study fits to the same.
+        The selection depends only on their number, so that a resumed study fits to the same.
 
         Args:
-            start: trials of the first fit.
-            every: trials from a fit to the next, at least.
+            start: number of trials of the first fit.
+            every: least number of trials between fits.
         """
-        every = max(every, len(known) // _GROWTH)
-        known = known[: max(start, len(known) - (len(known) - start) % every)]
-        numbers = [trial.number for trial in known]
+        every = max(every, len(trials) // _GROWTH)
+        trials = trials[: max(start, len(trials) - (len(trials) - start) % every)]
+        numbers = [trial.number for trial in trials]
         if numbers == self._fitted:
             return
-        ranked = self.ranking.best(known, len(known))
+        ranked = self.ranking.best(trials, len(trials))
         architectures = [trial.architecture for trial in ranked]
         rows = self._features.matrix(architectures).astype(float)
         self._names = self._features.columns(architectures)

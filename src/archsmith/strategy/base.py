@@ -1,4 +1,4 @@
-"""The contract of a strategy: the history in, a proposal out."""
+"""The contract of a strategy: from a history to a proposal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..space.architecture import Architecture
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Architectures of a large space that are listed in search of a new one, beside those tried.
+#: In a large space, how many architectures beyond those tried are listed to find a new one.
 _LISTED = 2000
 
 
@@ -26,11 +26,20 @@ Costs = Callable[[Architecture], Mapping[str, float]]
 
 
 class Strategy(ABC):
-    """What to try next.
+    """Decides what to try next.
 
     A proposal is a function of the history and of ``rng``, which the study seeds by (study seed,
-    trial number): resuming is replaying. State that a strategy learns is a cache over the history
-    and must be rebuildable from it.
+    trial number), so that a resumed study continues identically. State that a strategy learns is a
+    cache over the history and must be rebuildable from it.
+
+    Example::
+
+        class Mine(Strategy):
+            name = "mine"
+
+            def propose(self, space, history, rng):
+                drawn = sample_unseen(space, history, lambda: space.sample(rng))
+                return Proposal(drawn) if drawn is not None else None
     """
 
     #: Name on the command line.
@@ -40,16 +49,19 @@ class Strategy(ABC):
 
     @abstractmethod
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        """The next thing to try, or ``None`` where there is nothing to try now.
+        """The next thing to try, or ``None`` if there is nothing to try now.
 
-        While trials run, the study asks again as soon as one ends; with none running it ends.
+        The study asks again as soon as a running trial ends; if none is running, it ends.
+
+        Raises:
+            SpaceError: the builder rejected what was drawn; the study asks again.
         """
 
     def check(self, space: Space, history: History) -> None:
-        """Refuse what this strategy cannot serve; called with an empty history, before any work.
+        """Refuse what this strategy does not support; called first, with an empty history.
 
         Raises:
-            InputError: saying what it cannot serve and what can.
+            InputError: says what is not supported, and which strategies support it.
         """
         if len(history.objectives) > 1 and not self.several_objectives:
             names = ", ".join(o.metric for o in history.objectives)
@@ -57,33 +69,33 @@ class Strategy(ABC):
                 self.name,
                 "one objective",
                 f"{len(history.objectives)} ({names})",
-                "genetic, nsga2 and bayesian trade several off; or make the others limits",
+                "use genetic, nsga2 or bayesian for several, or turn the others into limits",
             )
 
     def describe(self, space: Space, history: History) -> str:
-        """What it does in this study, for people; the name where there is no more to say."""
+        """What the strategy does in this study, as a text for users; by default its name."""
         return self.name
 
 
 class Absorbing(Protocol):
-    """State that is learned from a history, one ended trial after the other."""
+    """State that is learned from a history, one ended trial after another."""
 
     def take(self, trial: Trial) -> None:
-        """Take in a trial that has ended; its state says how."""
+        """Learn from a trial that has ended; its state says how."""
 
 
 S = TypeVar("S", bound=Absorbing)
 
 
 class HistoryCache(Generic[S]):
-    """What a strategy has learned from a history, kept between proposals.
+    """What a strategy has learned from a history, cached between proposals.
 
-    It is a cache: with another history or space it is made anew and taught from the beginning, and
-    so it is after an error while it was taught. The memo itself keeps neither alive; a state that
-    refers to its history does, until it is replaced.
+    For another history or space, and after an error while learning, the state is built again from
+    the beginning. The cache itself keeps neither of them alive; a state that refers to its history
+    does, until it is replaced.
 
     Args:
-        make: the state of an empty history.
+        make: returns the state for an empty history.
     """
 
     def __init__(self, make: Callable[[Space, History], S]) -> None:
@@ -94,8 +106,8 @@ class HistoryCache(Generic[S]):
 
     def at(self, space: Space, history: History) -> S:
         """The state after all trials of the history that have ended."""
-        known = self._of is not None and self._of[0]() is space and self._of[1]() is history
-        if self._state is None or not known:
+        same = self._of is not None and self._of[0]() is space and self._of[1]() is history
+        if self._state is None or not same:
             self._of, self._state, self._read = (ref(space), ref(history)), None, 0
             self._state = self._make(space, history)
         state = self._state
@@ -103,7 +115,7 @@ class HistoryCache(Generic[S]):
             for trial in history.ended[self._read :]:
                 state.take(trial)
         except BaseException:
-            self._state = None  # it has taken a part of what it was to learn
+            self._state = None  # it may have learned a part of this trial
             raise
         self._read = len(history.ended)
         return state
@@ -112,33 +124,33 @@ class HistoryCache(Generic[S]):
 def sample_unseen(
     space: Space, history: History, draw: Callable[[], Architecture], tries: int = 64
 ) -> Architecture | None:
-    """The first drawn architecture that the history has not seen in any spelling.
+    """The first drawn architecture whose graph the history has not seen in any encoding.
 
-    Where draws keep repeating, they are narrow or the space is nearly used up: then any of its
-    architectures is drawn, then the first unseen one is taken. Draws that the builder refuses are
-    passed over.
+    If draws keep repeating, either ``draw`` is narrow or the space is nearly used up: then random
+    architectures of the whole space are drawn, and after that the first unseen one is taken. Draws
+    that the builder rejects are skipped.
 
     Returns:
-        ``None`` where nothing new is left; in a space that is too large to be listed, where draws
-        from all of it repeat and so does the beginning of its list.
+        ``None`` if nothing new is left; in a space that is too large to enumerate, also if random
+        draws and the beginning of the enumeration all repeat.
 
     Raises:
-        SpaceError: all draws from the space are refused.
+        SpaceError: the builder rejects all draws.
     """
-    rng = random.Random(len(history))  # a function of the history, as a proposal has to be
+    rng = random.Random(len(history))  # depends only on the history, as a proposal must
     failure: SpaceError | None = None
     for kind in (draw, lambda: space.sample(rng)):
-        drawn = False
+        any_drawn = False
         for _ in range(tries):
             try:
                 architecture = kind()
             except SpaceError as error:
                 failure = error
                 continue
-            drawn = True
+            any_drawn = True
             if history.new(architecture):
                 return architecture
-    if failure is not None and not drawn:
+    if failure is not None and not any_drawn:
         raise failure
     size = space.size()
     if size.count == math.inf:

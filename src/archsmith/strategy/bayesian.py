@@ -29,31 +29,35 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-#: Draws of what was seen (one objective) or of each candidate (several).
+#: Draws of the observed values (one objective) or of each candidate (several).
 _DRAWS = 8
-#: Rounds of hill climbing on the acquisition in a space that is not listed, and from how many.
+#: Rounds of hill climbing on the acquisition in a space that is not listed, and starting points.
 _ROUNDS, _CLIMBERS = 2, 3
 
 
 class BayesianOptimization(Strategy):
-    """Proposes what a Gaussian process promises the largest improvement.
+    """Proposes the architecture with the largest expected improvement under a Gaussian process.
 
-    The process looks at answers, their counts and the graph's features, each with a length scale
-    that the evidence sets, so a space with graph features (``graph_form``) is searched with far
-    fewer trials. Spaces of up to 30,000 architectures are searched whole; in larger ones random
-    draws, mutations and crossovers of the best are, and then climbed from.
+    The process uses answers, their counts and graph features, each with a length scale set by
+    maximum evidence, so a space with graph features (``graph_form``) needs far fewer trials. Spaces
+    of up to 30,000 architectures are searched completely; in larger ones the candidates are random
+    draws, and mutations and crossovers of the best trials, followed by hill climbing.
 
-    - Noise: the improvement is on the best noise-free value, which is not known either.
-    - Limits: it is multiplied by the probability that each limit is kept, from a process for each.
-      Until some trial keeps them all, that probability alone decides. Failing is a limit too.
-    - Two objectives: the enlargement of the dominated area; more: of a random Chebyshev sum.
+    - Noise: the improvement is over the best noise-free value, which is itself uncertain.
+    - Limits: the improvement is multiplied by the probability of keeping each limit, from a process
+      for each. Until some trial keeps them all, only that probability counts. Failure is treated
+      as a limit, too.
+    - Two objectives: the growth of the dominated area; more: of a random Chebyshev sum.
     - Costs that are known before a trial (parameters, FLOPs) are not predicted: a limit on one is
-      kept or not, and an objective has its value. Where looking at all candidates would be dear,
-      those are looked at that promise most by a process for the cost.
+      kept or not, and an objective has its exact value. If evaluating all candidates would be
+      expensive, only those are that look most promising under a process for the cost.
     - Running trials count as if they had ended as predicted.
 
     Args:
-        start: random trials before the first model.
+        start: number of random trials before the first model.
+
+    Raises:
+        InputError: ``start`` is below 2.
     """
 
     name = "bayesian"
@@ -62,19 +66,19 @@ class BayesianOptimization(Strategy):
         if start < 2:
             raise InputError("bayesian", "start >= 2", str(start))
         self.start = start
-        self._memo = HistoryCache(_Learned)
+        self._memo = HistoryCache(_State)
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        learned = self._memo.at(space, history)
+        state = self._memo.at(space, history)
         goals, bounds = objectives(history), limits(history)
-        if learned.told < self.start or not (goals or bounds):
+        if state.measured < self.start or not (goals or bounds):
             return _random(space, history, rng)
-        pool = learned.pool(space, history)
-        candidates, places = pool.draw(space, history, learned.ranking, rng)
+        pool = state.pool(space, history)
+        candidates, places = pool.draw(space, history, state.ranking, rng)
         draws = np.random.default_rng(rng.getrandbits(64))
         if not candidates:
             return _random(space, history, rng)
-        search = _Search(space, history, learned.kernels(space), goals, bounds, draws)
+        search = _Search(space, history, state.kernels(space), goals, bounds, draws)
         if not (search.goals or bounds):
             return _random(space, history, rng)
         order = search.order(candidates, places)
@@ -87,11 +91,11 @@ class BayesianOptimization(Strategy):
         return Proposal(candidates[order[0]], note=search.note)
 
 
-class _Learned:
-    """How many trials told something, their order, where to look, and estimated kernels."""
+class _State:
+    """State over a history: trials with metrics, their ranking, candidates and kernels."""
 
     def __init__(self, space: Space, history: History) -> None:
-        self.told = 0
+        self.measured = 0
         self.ranking = Ranking(space, history)
         self._pool: Pool | None = None
         self._kernels: Kernels | None = None
@@ -107,7 +111,7 @@ class _Learned:
         return self._kernels
 
     def take(self, trial: Trial) -> None:
-        self.told += bool(trial.metrics)
+        self.measured += bool(trial.metrics)
         self.ranking.take(trial)
 
 
@@ -136,51 +140,53 @@ class _Search:
     def order(
         self, candidates: Sequence[Architecture], places: list[int] | None = None
     ) -> list[int]:
-        """Places of the candidates, the most promising first; ``places`` are theirs in a listed
-        space."""
+        """Indices of the candidates, the most promising first; ``places``: their positions in a
+        listed space."""
         running = [t.architecture for t in self.history.running.values()]
         targets = [*self.goals, *self.bounds]
         beliefs = Beliefs(self.blocks, self.kernels, targets, running, candidates, places)
         goals = [beliefs.of(goal) for goal in self.goals]
-        gains = self._one(goals[0]) if len(goals) == 1 else np.ones(len(candidates))
+        gains = self._single_objective(goals[0]) if len(goals) == 1 else np.ones(len(candidates))
         predicted = [goal.predict() for goal in goals] if len(goals) > 1 else []
-        seen = self._seen(goals, running) if predicted else np.zeros(0)
+        seen = self._observed(goals, running) if predicted else np.zeros(0)
         keeps = {bound.name: beliefs.of(bound).feasible() for bound in self.bounds}
 
         def score(some: Array, known: Values) -> Array:
             scores = gains[some]
             if predicted:
-                scores = self._several(seen, [(m[some], v[some]) for m, v in predicted], known)
+                scores = self._several_objectives(
+                    seen, [(m[some], v[some]) for m, v in predicted], known
+                )
             elif goals and (values := self._scaled(0, known)) is not None:
                 ahead = values - self.goals[0].values[self.goals[0].keeps].max()
                 scores = np.where(np.isnan(ahead), scores, np.maximum(ahead, 0.0))
-            told = {name: probability[some] for name, probability in keeps.items()}
+            probabilities = {name: probability[some] for name, probability in keeps.items()}
             for limit in self.history.limits:
                 if limit.metric in known:
-                    believed = told.get(str(limit), np.ones(len(some)))
-                    told[str(limit)] = kept(limit, known[limit.metric], believed)
-            for probability in told.values():
+                    believed = probabilities.get(str(limit), np.ones(len(some)))
+                    probabilities[str(limit)] = kept(limit, known[limit.metric], believed)
+            for probability in probabilities.values():
                 scores = scores * probability
             return scores
 
         return self.exact.order(candidates, score(np.arange(len(candidates)), {}), score)
 
     def _scaled(self, place: int, known: Values) -> Array | None:
-        """What is known of an objective, on the scale of its target; ``None`` for nothing."""
+        """Known values of an objective, on the scale of its target; ``None`` if there are none."""
         objective = self.history.objectives[place]
         if objective.metric not in known:
             return None
         values = known[objective.metric]
         return self.goals[place].scaled(values if objective.direction == "maximize" else -values)
 
-    def _one(self, goal: Belief) -> Array:
+    def _single_objective(self, goal: Belief) -> Array:
         normal = np.random.default_rng(self.seed).standard_normal((len(goal.values), _DRAWS))
         draws, means, variances = goal.draws(normal)
         return noisy_expected_improvement(draws[goal.eligible], means, variances)
 
-    def _seen(self, goals: Sequence[Belief], running: Sequence[Architecture]) -> Array:
-        """Gains of what was seen, and of running trials as they are believed to end, (n, goals)."""
-        # The objectives have seen the same trials only up to what each of them kept.
+    def _observed(self, goals: Sequence[Belief], running: Sequence[Architecture]) -> Array:
+        """Values of ended trials, and of running trials as predicted, (n, goals)."""
+        # Each objective keeps its own subset of trials, so take all of them from the targets.
         seen = np.stack([goal.target.values for goal in goals], axis=-1)[goals[0].target.keeps]
         ahead = np.stack([goal.values[len(goal.kept) :] for goal in goals], axis=-1)
         known = self.exact.of(running)
@@ -189,7 +195,7 @@ class _Search:
                 ahead[:, place] = np.where(np.isnan(values), ahead[:, place], values)
         return np.concatenate([seen, ahead])
 
-    def _several(
+    def _several_objectives(
         self, seen: Array, predicted: Sequence[tuple[Array, Array]], known: Values
     ) -> Array:
         samples = np.stack(
@@ -207,8 +213,8 @@ class _Search:
             ideal = seen.max(axis=0)
             best = chebyshev(seen, self.weights, ideal).max()
             gained = np.maximum(chebyshev(samples, self.weights, ideal) - best, 0.0)
-        promised: Array = gained.mean(axis=1)
-        return promised
+        improvement: Array = gained.mean(axis=1)
+        return improvement
 
 
 def _random(space: Space, history: History, rng: random.Random) -> Proposal | None:

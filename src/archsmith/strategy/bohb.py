@@ -20,26 +20,28 @@ if TYPE_CHECKING:
     from ..space import Space
 
 
-#: The paper's factor on all widths while entrants are drawn, so that they are not all alike, and
-#: the least width.
+#: The paper's factor on all widths while entrants are drawn, which keeps them diverse, and the
+#: smallest width.
 _WIDENING = 3.0
 _NARROWEST = 1e-3
 
 
 class BOHB(Hyperband):
-    """Hyperband whose brackets are entered by what a density model finds promising.
+    """Hyperband whose entrants are chosen by a density model.
 
-    The model tells the good from the others at the highest fidelity with enough results, and the
-    best of ``candidates`` draws from the density of the good, its widths three times as wide,
-    enters. Architectures that were
-    pruned for a broken limit count as bad.
+    The model separates good from other architectures at the highest fidelity with enough results.
+    Of ``candidates`` draws from the density of the good ones, with widths three times as large, the
+    best enters. Architectures that were pruned for a broken limit count as bad.
 
     Args:
         eta, min_epochs: as of Hyperband.
-        random_share: of the entrants that are drawn evenly, so that the guarantee of Hyperband
-            holds (the paper's 1/3).
-        good: share of the results at a fidelity that count as good (the paper's 0.15).
-        candidates: draws of which the best enters (the paper's 64).
+        random_share: share of the entrants that are drawn uniformly, which preserves the guarantee
+            of Hyperband (1/3 in the paper).
+        good: share of the results at a fidelity that count as good (0.15 in the paper).
+        candidates: number of draws of which the best enters (64 in the paper).
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     name = "bohb"
@@ -62,7 +64,7 @@ class BOHB(Hyperband):
 
 
 class Density:
-    """Draws entrants from a density model of what was good.
+    """Draws entrants from a density model of good architectures.
 
     Args:
         name: of the strategy, for errors.
@@ -93,7 +95,7 @@ class Density:
         self._results = HistoryCache(self._observe)
 
     def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        """The most promising new one of the draws; ``None`` for one to be drawn evenly."""
+        """The most promising new draw; ``None`` if the entrant is to be drawn uniformly."""
         if rng.random() < self._random:
             return None
         model = self._results.at(space, history).model(space, self._good)
@@ -101,7 +103,7 @@ class Density:
             return None
         drawn: dict[Architecture, None] = {}
         for _ in range(self._candidates):
-            with suppress(SpaceError):  # the builder refuses the draw
+            with suppress(SpaceError):  # the builder rejects the draw
                 drawn[model.draw(space, rng)] = None
         new = [a for a in drawn if history.new(a)]
         if not new:
@@ -114,7 +116,7 @@ class Density:
 
 
 class _Observations:
-    """Results by rung, and the model of the highest rung that has enough of them."""
+    """Results by rung, and the model of the highest rung with enough of them."""
 
     def __init__(self, epochs: Sequence[int], decisions: int, history: History) -> None:
         self.epochs, self.least = tuple(epochs), decisions + 1
@@ -133,7 +135,7 @@ class _Observations:
             self._model = None
 
     def model(self, space: Space, share: float) -> Parzen | None:
-        """The density model, ``None`` while no rung has the paper's least number of results."""
+        """The density model; ``None`` while no rung has the paper's minimal number of results."""
         if self._model is None:
             for rung in reversed(self._rungs):
                 if len(rung) >= self.least + 2:

@@ -1,4 +1,4 @@
-"""Brackets of successive halving, told from the history alone."""
+"""Brackets of successive halving, derived from the history alone."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ Shape = tuple[int, int]
 
 
 class Synchronous(Strategy):
-    """Brackets in a fixed order, for ever: many enter, the best of each rung rise together.
+    """Brackets in a fixed, repeating order: many enter, and the best of each rung rise together.
 
-    A bracket is full when as many entrants as it wants have finished, and each rung above is
-    decided when all that rose to it have ended. Workers that would wait for that begin the next
-    bracket. A trial that fails or is pruned leaves its place to another: at the entry to a new
-    architecture, further up to the next best of the rung below. So each bracket ends with results
-    at full fidelity, unless nothing that entered can be evaluated there.
+    A bracket is full when its number of entrants have finished, and each rung above is decided when
+    all that rose to it have ended. Workers that would have to wait begin the next bracket. A trial
+    that fails or is pruned is replaced: at the entry by a new architecture, further up by the next
+    best of the rung below. So each bracket ends with results at full fidelity, unless none of its
+    entrants can be evaluated there.
 
-    Once the space holds nothing new, the best of those that were left behind are evaluated fully.
+    Once the space has nothing new, the best that did not rise are evaluated fully.
 
     Args:
-        eta: of each rung one in ``eta`` rises, to ``eta`` times the epochs. Where the numbers of
-            epochs that can be asked for are further apart, so many rise that rungs cost the same.
-        min_epochs: of the lowest rung.
+        eta: one in ``eta`` trials of each rung rises, to ``eta`` times the epochs. If the available
+            numbers of epochs are further apart, fewer rise, so that rungs cost the same.
+        min_epochs: epochs of the lowest rung.
+
+    Raises:
+        InputError: ``eta`` or ``min_epochs`` is out of range.
     """
 
     def __init__(self, eta: float = 3, min_epochs: int = 1) -> None:
@@ -43,7 +46,7 @@ class Synchronous(Strategy):
 
     @abstractmethod
     def plan(self, epochs: Sequence[int]) -> list[Shape]:
-        """The brackets of one round, each with an entry rung of its own, given the rungs."""
+        """The brackets of one round, with different entry rungs, given the epochs of the rungs."""
 
     def check(self, space: Space, history: History) -> None:
         super().check(space, history)
@@ -63,7 +66,7 @@ class Synchronous(Strategy):
         return leftover(history, brackets.epochs[-1])
 
     def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
-        """A new architecture to enter a bracket, ``None`` where there is none."""
+        """A new architecture to enter a bracket; ``None`` if there is none."""
         architecture = sample_unseen(space, history, lambda: space.sample(rng))
         return Proposal(architecture, note="random") if architecture else None
 
@@ -79,10 +82,10 @@ class Synchronous(Strategy):
 class _Brackets:
     """All brackets of a history.
 
-    Which bracket a trial belongs to is nowhere written. The first trial of an architecture entered
-    a bracket, and its epochs tell of which shape; brackets of a shape fill with their entrants in
-    order of ending, without those that failed, so that a straggler at the entry holds up nobody:
-    it falls to a later bracket. Later trials of an architecture are its promotions.
+    The bracket of a trial is not recorded. The first trial of an architecture entered a bracket,
+    whose shape its epochs determine; brackets of a shape fill with entrants in order of ending,
+    without those that failed, so that a slow entrant delays nothing: it goes to a later bracket.
+    Later trials of an architecture are its promotions.
     """
 
     def __init__(self, epochs: Sequence[int], plan: Sequence[Shape], history: History) -> None:
@@ -90,9 +93,9 @@ class _Brackets:
         self.exhausted = False
         self._judge = History(history.objectives, history.limits)
         self._entered: set[Architecture] = set()
-        #: For each rung, what promotions to it came to.
+        #: For each rung, the ended trials that were promoted to it.
         self._results: list[dict[Architecture, Trial]] = [{} for _ in epochs]
-        #: For each shape: finished entrants of the bracket that fills; how many have filled.
+        #: For each shape: finished entrants of the bracket being filled; how many are full.
         self._entrants: list[list[Trial]] = [[] for _ in plan]
         self._filled = [0] * len(plan)
         self._open: list[_Bracket] = []
@@ -115,7 +118,7 @@ class _Brackets:
                 self._filled[shape] += 1
 
     def riser(self, history: History) -> tuple[Trial, int] | None:
-        """The trial to promote and to how many epochs, of the oldest bracket that has one."""
+        """The trial to promote and its new epochs, from the oldest bracket that has one."""
         busy = {(t.architecture, t.fidelity.epochs) for t in history.running.values()}
         for bracket in self._open:
             trial = bracket.riser(self._results, self.epochs, busy)
@@ -137,7 +140,7 @@ class _Brackets:
         return Proposal(entrant.architecture, Fidelity(epochs=self.epochs[start]), entrant.note)
 
     def _running(self, history: History) -> list[int]:
-        """For each shape how many entrants are running."""
+        """The number of running entrants for each shape."""
         numbers = [0] * len(self.plan)
         for trial in history.running.values():
             place = rung_of(trial, self.epochs)
@@ -151,8 +154,8 @@ class _Bracket:
     """One bracket after its entry.
 
     Attributes:
-        place: the rung that is decided.
-        over: nobody will rise any more.
+        place: the highest rung that is decided.
+        over: whether no more trials will rise.
     """
 
     def __init__(self, place: int, entrants: Sequence[Trial], judge: History) -> None:
@@ -166,7 +169,7 @@ class _Bracket:
         epochs: Sequence[int],
         busy: set[tuple[Architecture, int | None]],
     ) -> Trial | None:
-        """The next to rise from the decided rung; ``None`` while waiting, and at the end."""
+        """The next trial to rise from the decided rung; ``None`` while waiting, and at the end."""
         while not self.over and self.place < len(epochs) - 1:
             above = self.place + 1
             room = max(1, survivors(len(self._ranked), epochs[self.place], epochs[above]))

@@ -20,32 +20,34 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: In a space that is too large to list: how many are drawn, mutated and crossed.
+#: In a space that is too large to list: how many candidates are drawn, mutated and crossed.
 _DRAWN, _MUTATED, _CROSSED = 100, 160, 60
-#: From how many of the best trials.
+#: How many of the best trials are mutated and crossed.
 _BEST = 10
-#: A mutant is mutated again with this chance, so that some are farther off.
+#: A mutant is mutated again with this probability, so that some are farther away.
 _AGAIN = 0.4
-#: Neighbours of one architecture that are looked at; a deep space has hundreds.
+#: Neighbours of one architecture that are considered; a deep space has hundreds.
 _AROUND = 48
 
 
 class Pool:
     """New architectures to choose from, each graph once.
 
-    A small space is listed. In a large one they are random draws, mutations and crossovers of the
-    best trials. Draws that the builder refuses are left out.
+    A small space is listed. In a large one the candidates are random draws, and mutations and
+    crossovers of the best trials. Draws that the builder rejects are left out.
     """
 
     def __init__(self, space: Space, history: History) -> None:
         self.listed = listing(space)
-        self._keys = [history.key(a) for a in self.listed]  # dear to make for every proposal
+        self._keys = [
+            history.key(a) for a in self.listed
+        ]  # too expensive to compute for every proposal
 
     def draw(
         self, space: Space, history: History, ranking: Ranking, rng: random.Random
     ) -> tuple[list[Architecture], list[int] | None]:
-        """The candidates of one proposal, none where a listed space is used up; and their places
-        in the list, where there is one."""
+        """The candidates of one proposal, none if a listed space is used up; and their positions in
+        the list, if there is one."""
         if self.listed:
             seen = history.seen
             places = [place for place, key in enumerate(self._keys) if key not in seen]
@@ -57,64 +59,64 @@ class Pool:
 def around(
     space: Space, history: History, best: Sequence[Architecture], rng: random.Random
 ) -> list[Architecture]:
-    """New neighbours of the given architectures, some of them where they have many, each graph
+    """New neighbours of the given architectures, a random subset if there are many, each graph
     once."""
     return new(history, (a for start in best for a in _neighbours(space, start, rng)))
 
 
 def _neighbours(space: Space, start: Architecture, rng: random.Random) -> Iterator[Architecture]:
     if isinstance(space, ListedSpace):
-        yield from _some(list(space.neighbours(start)), rng)
+        yield from _sampled(list(space.neighbours(start)), rng)
         return
     with suppress(SpaceError):
         steps = [(d.name, a) for d in space.decisions(start) for a in d.near(start[d.name])]
-        for name, answer in _some(steps, rng):
+        for name, answer in _sampled(steps, rng):
             with suppress(SpaceError):
                 yield space.complete({**start, name: answer})
 
 
-def _some(found: list[T], rng: random.Random) -> list[T]:
-    return found if len(found) <= _AROUND else rng.sample(found, _AROUND)
+def _sampled(items: list[T], rng: random.Random) -> list[T]:
+    return items if len(items) <= _AROUND else rng.sample(items, _AROUND)
 
 
-def new(history: History, found: Iterable[Architecture]) -> list[Architecture]:
-    """Those that no trial has in any spelling, each graph once."""
-    kept: dict[Hashable, Architecture] = {}
-    for architecture in found:
+def new(history: History, architectures: Iterable[Architecture]) -> list[Architecture]:
+    """Architectures whose graph no trial has in any encoding, each graph once."""
+    by_key: dict[Hashable, Architecture] = {}
+    for architecture in architectures:
         key = history.key(architecture)
         if key not in history.seen:
-            kept.setdefault(key, architecture)
-    return list(kept.values())
+            by_key.setdefault(key, architecture)
+    return list(by_key.values())
 
 
 def drawn(space: Space, best: Sequence[Architecture], rng: random.Random) -> list[Architecture]:
-    """Random draws, mutations and crossovers of the best; what the builder refuses is left out."""
+    """Random draws, mutations and crossovers of the best, without those the builder rejects."""
 
     def mutant(start: Architecture) -> Architecture:
-        found = _changed(space, start, rng)
+        architecture = _mutated(space, start, rng)
         while rng.random() < _AGAIN:
-            found = _changed(space, found, rng)
-        return found
+            architecture = _mutated(space, architecture, rng)
+        return architecture
 
     def child() -> Architecture:
         a, b = rng.sample(best, 2)
         return space.cross(a, b, rng)
 
-    even = _DRAWN if best else _DRAWN + _MUTATED
-    draws: list[Callable[[], Architecture]] = [lambda: space.sample(rng)] * even
+    random_count = _DRAWN if best else _DRAWN + _MUTATED
+    draws: list[Callable[[], Architecture]] = [lambda: space.sample(rng)] * random_count
     if best:
         draws += [partial(mutant, best[i % len(best)]) for i in range(_MUTATED)]
     if len(best) > 1:
         draws += [child] * _CROSSED
-    found: list[Architecture] = []
+    candidates: list[Architecture] = []
     for draw in draws:
         with suppress(SpaceError):
-            found.append(draw())
-    return found
+            candidates.append(draw())
+    return candidates
 
 
-def _changed(space: Space, architecture: Architecture, rng: random.Random) -> Architecture:
+def _mutated(space: Space, architecture: Architecture, rng: random.Random) -> Architecture:
     try:
         return space.mutate(architecture, rng)
-    except SpaceError:  # nothing can be changed in this one
+    except SpaceError:  # nothing can be changed in this architecture
         return space.sample(rng)

@@ -1,4 +1,4 @@
-"""A wrapper that skips duplicates, for strategies that do not do so themselves."""
+"""A wrapper that skips duplicates, for strategies that do not do that themselves."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ if TYPE_CHECKING:
 
 
 class Distinct(Strategy):
-    """Proposes what another strategy does, but no graph twice, in whatever spelling.
+    """Makes another strategy propose no graph twice, in whatever encoding.
 
-    A proposal that repeats an earlier trial is asked for again with other random numbers; after
-    ``tries`` of them mutations of the last one stand in. A proposal at a higher fidelity than any
-    trial of the same graph is no repetition.
+    If a proposal repeats an earlier trial, the strategy is asked again with other random numbers;
+    after ``tries`` attempts a mutation of the last proposal replaces it. A proposal at a higher
+    fidelity than any trial of the same graph is not a repetition.
 
     Args:
-        strategy: what proposes. Archsmith's own skip duplicates already.
+        strategy: the strategy that proposes. Archsmith's own already skip duplicates.
         tries: how often it is asked for one proposal.
+
+    Raises:
+        InputError: ``tries`` is not a whole number of 1 or more.
     """
 
     name = "distinct"
@@ -52,8 +55,12 @@ class Distinct(Strategy):
         if proposal is None or self._new(proposal, space, history):
             return proposal
         last = proposal.architecture
-        found = sample_unseen(space, history, lambda: space.mutate(last, rng))
-        return Proposal(found, proposal.fidelity, "instead of a repetition") if found else None
+        replacement = sample_unseen(space, history, lambda: space.mutate(last, rng))
+        return (
+            Proposal(replacement, proposal.fidelity, "instead of a repetition")
+            if replacement
+            else None
+        )
 
     def _new(self, proposal: Proposal, space: Space, history: History) -> bool:
         if history.new(proposal.architecture):

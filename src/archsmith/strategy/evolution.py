@@ -16,19 +16,22 @@ if TYPE_CHECKING:
 
 
 class RegularizedEvolution(Strategy):
-    """A tournament among the newest trials; the winner is mutated, the oldest dies of age.
+    """Mutates the winner of a tournament among the newest trials; the oldest are dropped.
 
-    The population is the last ``population`` finished trials, which is what ageing amounts to, so
-    nothing has to be remembered beside the history. With several objectives the tournament goes by
+    The population is the last ``population`` finished trials, which is equivalent to ageing, so no
+    state is needed in addition to the history. With several objectives the tournament is decided by
     Pareto front and crowding distance; trials that break a limit lose against those that do not.
-    Until ``population`` trials have finished, draws are random, unless as many were pruned for a
-    broken limit by then: then finished and pruned ones meet, and the nearest to the limits wins.
-    A child that was tried before is drawn again, and mutated further where that keeps happening.
+    Until ``population`` trials have finished, proposals are random, unless as many were pruned for
+    a broken limit by then: in that case finished and pruned ones compete, and the nearest to the
+    limits wins. A child that was tried before is drawn again, with more mutations if necessary.
 
     Args:
-        population: how many of the newest finished trials are alive. The paper has 100 for a
-            budget of 20,000; 10 to 20 suit a few hundred trials.
-        sample: how many of them meet in a tournament.
+        population: how many of the newest finished trials form the population. The paper uses 100
+            for a budget of 20,000; 10 to 20 suit a few hundred trials.
+        sample: how many of them compete in a tournament.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     name = "evolution"

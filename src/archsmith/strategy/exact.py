@@ -1,4 +1,4 @@
-"""What a surrogate need not learn: costs of candidates that are known before a trial."""
+"""Costs of candidates that are known before a trial, so that no surrogate has to learn them."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from ..history.trial import History
 from ..space.architecture import Architecture
 
 Array = np.ndarray[Any, np.dtype[Any]]
-#: For each known metric its value of some candidates, (n,); NaN where it cannot be told.
+#: For each known metric its values for some candidates, (n,); NaN where it cannot be computed.
 Values = Mapping[str, Array]
 
-#: Candidates that are looked at before what they promise is held against the rest.
+#: Candidates that are evaluated at once, before their scores are compared with the rest.
 _AT_ONCE = 16
-#: What promises less promises nothing.
+#: Scores below this count as zero.
 _LEAST = float(np.finfo(float).tiny)
 
 
 class Exact:
-    """Known costs of the candidates of one proposal, of so many as it may look at.
+    """Known costs of the candidates of one proposal, up to a maximal number of evaluations.
 
-    Where there are more candidates, those are looked at that a surrogate's belief puts first, until
-    one is known to promise as much as is believed of the rest (after the lazy evaluation of upper
-    bounds in Minoux 1978, Accelerated Greedy Algorithms). What was looked at in other proposals is
-    not made use of: a resumed study does not have it.
+    If there are more candidates, they are evaluated in the order of the surrogate's scores, until
+    one has an exact score as high as the surrogate's score of the rest (after the lazy evaluation
+    of upper bounds in Minoux 1978, Accelerated Greedy Algorithms). Costs from other proposals are
+    not reused, because a resumed study does not have them.
     """
 
     def __init__(self, history: History) -> None:
-        costs, wanted = history.costs, {o.metric for o in history.objectives}
-        wanted |= {limit.metric for limit in history.limits}
+        costs, metrics = history.costs, {o.metric for o in history.objectives}
+        metrics |= {limit.metric for limit in history.limits}
         self._costs = costs
         #: The metrics of objectives and limits that are known.
-        self.names = tuple(n for n in costs.names if n in wanted) if costs else ()
+        self.names = tuple(n for n in costs.names if n in metrics) if costs else ()
         self._left = costs.looks if costs and self.names else 0
         self._known: dict[Architecture, Mapping[str, float]] = {}
 
     def of(self, architectures: Sequence[Architecture]) -> Values:
-        """What is known of these; they are looked at, however many there are."""
+        """The known metrics of these architectures; all are evaluated, however many there are."""
         if not self.names or self._costs is None:
             return {}
         for architecture in architectures:
@@ -56,16 +56,16 @@ class Exact:
         believed: Array,
         score: Callable[[Array, Values], Array],
     ) -> list[int]:
-        """Places of the candidates, the most promising first.
+        """Indices of the candidates, the most promising first.
 
-        Those that are known to promise nothing come last, after those that were not looked at.
+        Those with an exact score of zero come last, after those that were not evaluated.
 
         Args:
-            believed: what a surrogate alone promises of each, (m,).
-            score: what candidates at some places promise, (n,), by what is known of them.
+            believed: scores by the surrogate alone, (m,).
+            score: scores, (n,), of the candidates at some indices, given their known metrics.
         """
         order = np.argsort(-believed, kind="stable")
-        # A round of climbing goes on with the best of the one before, which cost no looks again.
+        # A climbing round starts from the best of the one before, whose costs are already known.
         known = np.array([candidates[place] in self._known for place in order], dtype=bool)
         order = np.concatenate([order[known], order[~known]])
         count = len(order) if len(order) <= self._left else int(known.sum())
@@ -85,8 +85,8 @@ class Exact:
 
 
 def kept(limit: Limit, values: Array, believed: Array) -> Array:
-    """The probability (n,) to keep a limit: 0 or 1 where the value is known, else what is believed
-    of it."""
+    """The probability (n,) of keeping a limit: 0 or 1 where the value is known, elsewhere
+    ``believed``, (n,)."""
     keeps = values <= limit.bound if limit.sign == "<=" else values >= limit.bound
     probability: Array = np.where(np.isnan(values), believed, keeps)
     return probability

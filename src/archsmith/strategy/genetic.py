@@ -17,21 +17,25 @@ if TYPE_CHECKING:
 
 
 class GeneticAlgorithm(Strategy):
-    """Children of two tournament winners, from a population of the best and the newest.
+    """Breeds children of two tournament winners, from a population of the best and the newest.
 
-    ``elite`` places belong to the best trials so far, the others to the newest ones: elitism keeps
-    what was found, ageing lets go of what was lucky. It is steady state: each trial that ends
-    changes the population at once, so that no worker waits for a generation. With several
-    objectives "best" goes by Pareto front, then by crowding distance; trials that break a limit
-    lose against those that keep it. Until the population is full draws are random.
+    ``elite`` places belong to the best trials so far, the others to the newest: elitism preserves
+    good trials, ageing drops lucky ones. It is steady state: each trial that ends changes the
+    population at once, so that no worker waits for a generation. With several objectives trials are
+    ranked by Pareto front, then by crowding distance; trials that break a limit lose against those
+    that keep it. Until the population is full, proposals are random.
 
     Args:
-        population: how many trials are alive, at least 2.
-        elite: how many of them are the best ones, fewer than ``population`` or as many.
-        sample: how many meet in a tournament.
-        crossover: chance that a child has two parents; otherwise it is a mutation of the first.
-        mutation: chance that a crossed child is mutated too, in one decision; one that equals a
-            parent always is.
+        population: number of trials in the population, at least 2.
+        elite: how many of them are the best ones, at most ``population``.
+        sample: how many compete in a tournament.
+        crossover: probability that a child has two parents; otherwise it is a mutation of the
+            first.
+        mutation: probability that a crossed child is also mutated, in one decision; a child that
+            equals a parent always is.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     name = "genetic"
@@ -48,7 +52,7 @@ class GeneticAlgorithm(Strategy):
         if not (population >= 2 and 0 <= elite <= population and 1 <= sample <= population):
             raise InputError(
                 self.name,
-                "population >= 2, and elite and sample no greater",
+                "population >= 2, elite and sample at most population",
                 f"population {population}, elite {elite}, sample {sample}",
             )
         check_chances(self.name, crossover=crossover, mutation=mutation)
@@ -73,7 +77,7 @@ class GeneticAlgorithm(Strategy):
 
 
 class _Population:
-    """The best ``elite`` trials and, beside them, the newest."""
+    """The best ``elite`` trials, and the newest of the others."""
 
     def __init__(self, history: History, size: int, elite: int) -> None:
         self.history, self.size = history, size

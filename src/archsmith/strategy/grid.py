@@ -1,4 +1,4 @@
-"""Grid search: everything there is, in a fixed order."""
+"""Grid search: all architectures in a fixed order."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ from .base import HistoryCache, Strategy, check_whole, sample_unseen
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Spellings in a row of graphs that came before, after which the grid is left.
+#: After this many successive encodings of graphs that came before, the grid is abandoned.
 _REPEATED = 5000
 
 
 class GridSearch(Strategy):
-    """All architectures one after the other, the last decision changing fastest.
+    """Tries all architectures one after the other, the last decision changing fastest.
 
-    The order does not depend on the seed. Ranges that cannot be tried value by value, continuous
-    ones and whole numbers with more than 32 answers (or ``levels``, if that is more), are tried at
-    ``levels`` points spread evenly on their scale, both ends among them; so the grid of any bounded
-    space is finite. It ends when all of the grid was tried; graphs that were tried in another
-    spelling are left out. In a space without a bound short architectures come before long ones,
-    roughly. Where 5,000 spellings in a row are of graphs that came before, the grid is left, and
-    random draws find what graphs there are beside them.
+    The order does not depend on the seed. Ranges that cannot be tried value by value (continuous
+    ones, and integers with more than 32 answers or more than ``levels``, whichever is larger) are
+    tried at ``levels`` points spaced evenly on their scale, including both ends, so the grid of any
+    bounded space is finite. The search ends when the whole grid was tried; graphs that were tried
+    in another encoding are skipped. In an unbounded space shorter architectures come roughly before
+    longer ones. If 5,000 successive encodings are of graphs that came before, the grid is
+    abandoned, and random draws look for other graphs.
 
     Args:
-        levels: points of a range, at least 2.
+        levels: number of points of a range, at least 2.
+
+    Raises:
+        InputError: ``levels`` is not a whole number of 2 or more.
     """
 
     name = "grid"
@@ -55,23 +58,23 @@ class GridSearch(Strategy):
 
 
 class _Place:
-    """Where in the grid the search stands. What lies before was all seen, and stays so.
+    """The position in the grid; everything before it was seen.
 
     Attributes:
-        here: the next of the grid; ``None`` where it has ended.
-        stuck: whether it was left because its graphs kept repeating.
+        here: the next architecture of the grid; ``None`` if it has ended.
+        stuck: whether the grid was abandoned because its graphs kept repeating.
     """
 
     def __init__(self, rest: Iterator[Architecture]) -> None:
         self._rest = rest
         self.here = next(rest, None)
         self.stuck = False
-        # Told from the grid alone, so that a study that is resumed leaves it at the same place.
+        # Depends only on the grid, so that a resumed study abandons it at the same position.
         self._met: set[Hashable] = set()
         self._repeated = 0
 
     def go_on(self, history: History) -> None:
-        """Leave the architecture that the search stands at."""
+        """Move past the current architecture."""
         assert self.here is not None
         key = history.key(self.here)
         self._repeated = self._repeated + 1 if key in self._met else 0
@@ -80,16 +83,16 @@ class _Place:
         self.here = None if self.stuck else next(self._rest, None)
 
     def take(self, trial: Trial) -> None:
-        """What was seen is in the history."""
+        """Nothing to learn: the history holds what was seen."""
 
 
 def grid(space: Space, levels: int) -> Iterator[Architecture]:
-    """The architectures of a space, ranges cut down to ``levels`` points; lazily, each once.
+    """Iterate lazily over the architectures of a space, ranges reduced to ``levels`` points.
 
-    Combinations that the builder refuses are left out.
+    Each comes once; combinations that the builder rejects are left out.
 
     Raises:
-        SpaceError: the builder refuses them all.
+        SpaceError: the builder rejects all of them.
     """
     limit = 2 * len(space.default()) + 32
     starts: list[dict[str, Answer]] = [{}]
@@ -97,11 +100,11 @@ def grid(space: Space, levels: int) -> Iterator[Architecture]:
     empty = True
     while starts:
         later: list[dict[str, Answer]] = []
-        ways: list[Iterator[dict[str, Answer]]] = [iter(starts)]
-        while ways:
-            prefix = next(ways[-1], None)
+        stack: list[Iterator[dict[str, Answer]]] = [iter(starts)]
+        while stack:
+            prefix = next(stack[-1], None)
             if prefix is None:
-                ways.pop()
+                stack.pop()
                 continue
             try:
                 architecture = space.walk(_Follow(prefix))
@@ -109,7 +112,7 @@ def grid(space: Space, levels: int) -> Iterator[Architecture]:
                 if len(prefix) >= limit:
                     later.append(prefix)
                 else:
-                    ways.append(_extended(prefix, question.decision, levels))
+                    stack.append(_extended(prefix, question.decision, levels))
             except SpaceError as error:
                 failure = error
             else:
@@ -146,7 +149,7 @@ def _extended(
 
 
 class _Question(Unwind):
-    """Leaves a walk at an open question."""
+    """Raised to stop a walk at an unanswered decision."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__()
@@ -154,7 +157,7 @@ class _Question(Unwind):
 
 
 class _Follow:
-    """Answers a prefix and stops the walk at the first question after it."""
+    """Answers a prefix of the decisions and stops the walk at the first one after it."""
 
     def __init__(self, prefix: dict[str, Answer]) -> None:
         self.prefix = prefix

@@ -10,12 +10,12 @@ from .brackets import Shape, Synchronous
 
 
 class Hyperband(Synchronous):
-    """Successive halving with a bracket for each lowest rung, round after round.
+    """Repeated rounds of successive halving, with a bracket for each possible lowest rung.
 
-    The first bracket of a round begins with the fewest epochs and the most architectures, the last
-    one evaluates a few fully from the start; all cost about the same. So it is never much worse
-    than random search where few epochs say nothing. For what holds of all synchronous strategies
-    see :class:`~archsmith.strategy.brackets.Synchronous`.
+    The first bracket of a round begins with the fewest epochs and the most architectures; the last
+    evaluates a few fully from the start; all cost about the same. So it is never much worse than
+    random search, even if few epochs are uninformative. See
+    :class:`~archsmith.strategy.brackets.Synchronous` for all synchronous strategies.
     """
 
     name = "hyperband"

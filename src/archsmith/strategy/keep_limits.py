@@ -1,4 +1,4 @@
-"""A wrapper that proposes nothing that is known beforehand to break a limit."""
+"""A wrapper that avoids proposals which are known beforehand to break a limit."""
 
 from __future__ import annotations
 
@@ -17,28 +17,30 @@ from .seeking import seek
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Random draws among which an architecture within the limits is looked for, where none is known;
-#: and those looked at beside, from the nearest of them.
-_DRAWS, _SOUGHT = 64, 512
+#: Random draws of each kind to find an architecture within the limits; and further architectures
+#: examined, starting from the nearest of them.
+_DRAWS, _SEARCHED = 64, 512
 
 
 class KeepLimits(Strategy):
-    """Proposes what another strategy does, as long as it keeps the limits on known costs.
+    """Makes another strategy propose only architectures that keep the limits on known costs.
 
-    A search stops a trial that breaks a limit on a cheap metric before it is trained, and does not
-    count it; this keeps such trials from being proposed at all. A proposal that breaks a limit is
-    asked for again with other random numbers; after ``tries`` of them a mutation of the best trial
-    or a random draw stands in: a new one within the limits, or one found from the nearest draws by
-    further mutations, or the nearest new one where none keeps them. Where the draws within the
-    limits are all known the proposal stays as it is, so that the strategy goes on and comes to its
-    end.
+    A search stops a trial that breaks a limit on a cheap metric before training, and does not count
+    it; this avoids proposing such trials at all. If a proposal breaks a limit, the strategy is
+    asked again with other random numbers. After ``tries`` attempts a mutation of the best trial or
+    a random draw replaces it: a new one within the limits, or one found from the nearest draws by
+    further mutations, or the nearest new one if none keeps them. If all draws within the limits
+    were already tried, the proposal is used unchanged, so that the strategy can come to its end.
 
     Args:
-        strategy: what proposes.
-        cost: metrics of an architecture that are known without training it, such as its
-            ``params``; those that the study knows where left out. Limits on other metrics are left
-            to the evaluation.
+        strategy: the strategy that proposes.
+        cost: gives metrics of an architecture that are known without training it, such as its
+            ``params``; by default those that the study knows. Limits on other metrics are left to
+            the evaluation.
         tries: how often the strategy is asked for one proposal.
+
+    Raises:
+        InputError: ``tries`` is not a whole number of 1 or more.
     """
 
     name = "keep-limits"
@@ -64,51 +66,53 @@ class KeepLimits(Strategy):
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         proposal = self.strategy.propose(space, history, rng)
         for _ in range(self.tries - 1):
-            if proposal is None or not self._broken(history, proposal.architecture):
+            if proposal is None or not self._violation(history, proposal.architecture):
                 return proposal
             again = random.Random(rng.random())
             proposal = self.strategy.propose(space, history, again) or proposal
-        if proposal is None or not self._broken(history, proposal.architecture):
+        if proposal is None or not self._violation(history, proposal.architecture):
             return proposal
-        found = self._within(space, history, rng)
-        if found is None:
+        replacement = self._replacement(space, history, rng)
+        if replacement is None:
             return proposal
-        return Proposal(found, proposal.fidelity, "instead of one that breaks a limit")
+        return Proposal(replacement, proposal.fidelity, "instead of one that breaks a limit")
 
-    def _broken(self, history: History, architecture: Architecture) -> float:
+    def _violation(self, history: History, architecture: Architecture) -> float:
         cost = self.cost or history.costs
         return history.violation(cost(architecture)) if cost else 0.0
 
-    def _within(self, space: Space, history: History, rng: random.Random) -> Architecture | None:
-        """A new architecture that keeps the limits, or comes nearest where no draw keeps them."""
-        known = history.best() or min(
-            history.trials, key=lambda t: self._broken(history, t.architecture), default=None
+    def _replacement(
+        self, space: Space, history: History, rng: random.Random
+    ) -> Architecture | None:
+        """A new architecture that keeps the limits, or the nearest if no draw keeps them."""
+        base = history.best() or min(
+            history.trials, key=lambda t: self._violation(history, t.architecture), default=None
         )
         draws: list[Architecture] = []
         for place in range(2 * _DRAWS):
-            with contextlib.suppress(SpaceError):  # the builder refuses it
-                if place < _DRAWS and known is not None:
-                    draws.append(space.mutate(known.architecture, rng))
+            with contextlib.suppress(SpaceError):  # the builder rejects it
+                if place < _DRAWS and base is not None:
+                    draws.append(space.mutate(base.architecture, rng))
                 elif place >= _DRAWS:
                     draws.append(space.sample(rng))
 
         def order(architecture: Architecture) -> tuple[bool, bool, float]:
-            broken = self._broken(history, architecture)
+            broken = self._violation(history, architecture)
             return broken > 0, not history.new(architecture), broken
 
-        found = min(draws, key=order, default=None)
-        if found is not None and self._broken(history, found):
-            found = self._sought(space, history, sorted(draws, key=order), rng) or found
-        return found if found is not None and history.new(found) else None
+        nearest = min(draws, key=order, default=None)
+        if nearest is not None and self._violation(history, nearest):
+            nearest = self._search(space, history, sorted(draws, key=order), rng) or nearest
+        return nearest if nearest is not None and history.new(nearest) else None
 
-    def _sought(
+    def _search(
         self, space: Space, history: History, near: list[Architecture], rng: random.Random
     ) -> Architecture | None:
-        """A new one that keeps the limits, from the nearest of those that break them."""
-        left = itertools.count(_SOUGHT, -1)
+        """Search for a new architecture that keeps the limits, from the nearest that break them."""
+        left = itertools.count(_SEARCHED, -1)
 
         def loss(architecture: Architecture) -> float:
-            broken = self._broken(history, architecture)
+            broken = self._violation(history, architecture)
             return broken if broken or history.new(architecture) else math.ulp(0.0)
 
         return seek(space, loss, near, rng, lambda: next(left) > 0)

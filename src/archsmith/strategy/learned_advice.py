@@ -1,4 +1,4 @@
-"""Scores of a few architectures, learned, as a feature of all."""
+"""A model of the scores of a few architectures, as a feature of all architectures."""
 
 from __future__ import annotations
 
@@ -20,25 +20,27 @@ if TYPE_CHECKING:
 def with_advice(
     space: Space, pool: Sequence[Architecture], scores: Sequence[float], says: str
 ) -> Space:
-    """The space with what scores say of an architecture as a feature, for surrogates.
+    """The space with predicted scores as an additional feature, for surrogates.
 
-    A space has more architectures than anybody has time to score. So a Gaussian process learns the
-    scores of the pool, by their ranks, and its prediction is the feature, also of those that were
-    scored: a surrogate sees one function. The surrogate's own evidence decides how much it counts.
+    A space has too many architectures to score them all. So a Gaussian process learns the scores of
+    the pool, by their ranks, and its prediction is the feature, even for those that were scored, so
+    that a surrogate sees one function. The surrogate's own evidence decides how much it counts.
 
     Args:
-        scores: of the pool, larger is better, (n,); those that are not finite are left out.
+        pool: scored architectures.
+        scores: of the pool, larger is better, (n,); those that are not finite are ignored.
+        says: name of the advice.
 
     Returns:
-        The space itself where the scores cannot be learned.
+        The extended space, or ``space`` itself if the scores cannot be learned.
     """
     finite = [place for place, score in enumerate(scores) if np.isfinite(score)]
-    known = [pool[place] for place in finite]
+    finite_pool = [pool[place] for place in finite]
     values = _normal([scores[place] for place in finite])
     predictor = predictors.get("gaussian")()
-    if len({space.canonical(a) for a in known}) < 2 * predictor.folds or len(set(values)) < 2:
+    if len({space.canonical(a) for a in finite_pool}) < 2 * predictor.folds or len(set(values)) < 2:
         return space
-    if not predictor.fit(space, known, values).believed:
+    if not predictor.fit(space, finite_pool, values).believed:
         return space
     name, listed = f"{ADVICE}:{says}", listing(space)
     means = predictor.predict(listed).mean if listed else []

@@ -22,36 +22,40 @@ from .population import comparable
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Keys of architectures that are kept at once.
+#: Keys of architectures that are cached.
 _KEYS = 4096
-#: Points of the front whose neighbours are kept.
+#: Points of the front whose neighbours are cached.
 _POINTS = 256
 
 
 class LocalSearch(Strategy):
-    """Goes to a better neighbour until there is none, then climbs from elsewhere.
+    """Moves to a better neighbour until there is none, then climbs from another point.
 
-    The first climb starts from the best of ``initial`` random draws. Neighbours come in random
-    order, and no graph is asked for twice. At a local optimum the search starts again: ``returns``
-    times from the best trial that has a neighbour left to ask for, then once from a random draw,
-    and so on. Returning is what a search does that keeps its best points open (it gains most where
-    good architectures lie together); the draws keep it from staying in one valley.
+    The first climb starts from the best of ``initial`` random draws. Neighbours are tried in random
+    order, and no graph is proposed twice. At a local optimum the search restarts: ``returns`` times
+    from the best trial that has an untried neighbour, then once from a random draw, and so on.
+    Returning helps most where good architectures are close to each other; the random draws keep the
+    search from staying in one region.
 
-    With workers in parallel several neighbours run at once, and random draws beside them when all
-    do; any trial better than the current one becomes the current one.
+    With parallel workers several neighbours run at once, and also random draws when all neighbours
+    are running; any trial better than the current one becomes the current one.
 
     With several objectives it is a Pareto local search, one neighbour at a time (Paquete,
     Chiarandini and Stützle 2004; Dubois-Lacoste, López-Ibáñez and Stützle 2015): each proposal is a
-    new neighbour of a trial on the Pareto front, drawn with a liking for the lonely parts of it,
-    and a neighbour that nothing dominates joins the front.
+    new neighbour of a trial on the Pareto front, preferring its sparse parts, and a neighbour that
+    nothing dominates joins the front.
 
-    Trials that keep the limits are better than those that break them, the nearer the better.
+    Trials that keep the limits are better than those that break them; of these, the nearer to the
+    limits the better.
 
     Args:
         improvement: ``"first"`` takes the first better neighbour, ``"best"`` the best of all.
-        initial: random draws before the first climb.
-        returns: climbs from known trials for each climb from a random draw; 0 for random restarts
-            alone, as in the papers. This and ``improvement`` are for one objective.
+        initial: number of random draws before the first climb.
+        returns: climbs from known trials per climb from a random draw; 0 for only random restarts,
+            as in the papers. This and ``improvement`` apply to one objective.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     name = "local-search"
@@ -77,14 +81,14 @@ class LocalSearch(Strategy):
         if len(history.objectives) == 1:
             proposal = self._step(self._climb.at(space, history), rng)
         else:
-            proposal = self._spread(self._front.at(space, history), rng)
+            proposal = self._pareto_step(self._front.at(space, history), rng)
         if proposal is None:
             architecture = sample_unseen(space, history, lambda: space.sample(rng))
             return Proposal(architecture, note="random") if architecture else None
         return proposal
 
     def _step(self, climb: _Climb, rng: random.Random) -> Proposal | None:
-        """A neighbour of the current point that nobody asked for."""
+        """An untried neighbour of the current point."""
         left = list(climb.open)
         while left:
             place = int(rng.random() * len(left))
@@ -95,11 +99,11 @@ class LocalSearch(Strategy):
                 return Proposal(chosen, note=f"neighbour of trial {climb.current.number}")
         return None
 
-    def _spread(self, front: _Front, rng: random.Random) -> Proposal | None:
-        """A neighbour of a trial on the front that nobody asked for."""
+    def _pareto_step(self, front: _Front, rng: random.Random) -> Proposal | None:
+        """An untried neighbour of a trial on the front."""
         if front.size < self.initial or not front.trials:
             return None
-        # The square draws early places, which are the lonely ones, more often than late ones.
+        # Squaring favours early positions, which are those of sparse parts of the front.
         drawn = front.trials[int(rng.random() ** 2 * len(front.trials))]
         for trial in (drawn, *front.trials):
             near = [a for a in front.neighbours(trial.architecture) if front.history.new(a)]
@@ -110,28 +114,28 @@ class LocalSearch(Strategy):
 
 
 class _Climb:
-    """Where the search stands after the trials that have ended.
+    """The state of the climb after the trials that have ended.
 
     Attributes:
-        current: the trial that is climbed from; ``None`` while a random draw is waited for.
-        open: its neighbours, of which those at the end may be cut off that have ended; empty where
-            all have.
+        current: the trial that is climbed from; ``None`` while waiting for a random draw.
+        open: its neighbours; ended ones are removed from the end of the list, so that it is empty
+            once all have ended.
     """
 
     def __init__(self, space: Space, history: History, options: LocalSearch) -> None:
         self.space, self.history, self.options = space, history, options
         self.current: Trial | None = None
         self.open: list[Architecture] = []
-        # The forms of graphs are dear beside the rest, and neighbourhoods overlap.
+        # Canonical forms of graphs are expensive, and neighbourhoods overlap.
         self.key = lru_cache(_KEYS)(history.key)
-        self._ahead: Trial | None = None  # the best so far of those better than the current one
+        self._ahead: Trial | None = None  # the best trial so far that beats the current one
         self._ended: set[Hashable] = set()
-        # Trials that may have neighbours left to ask for, the best first: a heap, with those that
-        # have none (their numbers are in `_left`) until they come to its top.
+        # Heap of trials that may have untried neighbours, the best first. Those without any (their
+        # numbers are in `_left`) are removed when they reach the top.
         self._known: list[tuple[tuple[float, ...], int, Trial]] = []
         self._left: set[int] = set()
-        self._places = itertools.count()  # equal ones stand in order of ending
-        self._draws = 0  # that have ended since one was waited for
+        self._places = itertools.count()  # breaks ties by order of ending
+        self._draws = 0  # draws that have ended since the search began to wait for one
         self._starts = 0
 
     def take(self, trial: Trial) -> None:
@@ -140,7 +144,7 @@ class _Climb:
             heappush(self._known, (self._order(trial), next(self._places), trial))
             self._judge(trial)
         if self._exhausted():
-            self._leave()
+            self._restart()
 
     def _exhausted(self) -> bool:
         """Whether all neighbours of the current point have ended."""
@@ -152,32 +156,32 @@ class _Climb:
         if self.current is None:
             self._draws += 1
             if self._draws >= (1 if self._starts else self.options.initial):
-                self._go(trial if self._starts else self._known[0][-1])
+                self._move(trial if self._starts else self._known[0][-1])
                 self._starts += 1
             return
         if self._order(trial) < self._order(self._ahead or self.current):
             if self.options.improvement == "first":
-                self._go(trial)
+                self._move(trial)
             else:
                 self._ahead = trial
 
-    def _leave(self) -> None:
-        """Go on from a point all of whose neighbours have ended."""
+    def _restart(self) -> None:
+        """Continue from elsewhere once all neighbours of the current point have ended."""
         while self._exhausted():
             assert self.current is not None
             self._left.add(self.current.number)
             while self._known and self._known[0][-1].number in self._left:
                 heappop(self._known)
             if self._ahead is not None:
-                self._go(self._ahead)
+                self._move(self._ahead)
                 continue
             if self._starts % (self.options.returns + 1) == 0 or not self._known:
                 self.current, self.open, self._draws = None, [], 0
                 return
-            self._go(self._known[0][-1])
+            self._move(self._known[0][-1])
             self._starts += 1
 
-    def _go(self, trial: Trial) -> None:
+    def _move(self, trial: Trial) -> None:
         self.open = list(self.space.neighbours(trial.architecture))
         self.current, self._ahead = trial, None
 
@@ -188,9 +192,9 @@ class _Climb:
 
 
 class _Front:
-    """The trials that no other dominates, loneliest first, after the trials that have ended.
+    """The non-dominated trials among those that have ended, sparsest parts of the front first.
 
-    While all break a limit, the one that does so least.
+    While all trials break a limit, only the one nearest to it.
     """
 
     def __init__(self, space: Space, history: History) -> None:
@@ -211,7 +215,9 @@ class _Front:
             self._violation, self.trials = violation, []
         losses = self.history.losses(trial)
         others = [(other, self.history.losses(other)) for other in self.trials]
-        if any(known == losses or dominates(known, losses) for _, known in others):
+        if any(
+            other_losses == losses or dominates(other_losses, losses) for _, other_losses in others
+        ):
             return
-        kept = [other for other, known in others if not dominates(losses, known)]
+        kept = [other for other, other_losses in others if not dominates(losses, other_losses)]
         self.trials = self.history.ranked([*kept, trial])

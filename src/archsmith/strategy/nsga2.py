@@ -16,21 +16,24 @@ if TYPE_CHECKING:
 
 
 class NSGA2(Strategy):
-    """Crossover and mutation of the trials that survive by Pareto front and crowding distance.
+    """Crosses and mutates the trials that survive by Pareto front and crowding distance.
 
     Parents win binary tournaments by front, then by crowding distance. Trials that keep the limits
-    dominate those that do not, and of these the nearer to the limits the farther (constraint
-    domination), pruned ones included. The variant is steady state: each trial that ends meets the
-    population at once and the worst leaves, in place of whole generations, so that no worker waits
-    for another (Durillo et al. 2009, On the Effect of the Steady-State Selection Scheme in
-    Multi-Objective Genetic Algorithms). Until the population is full draws are random. With one
-    objective this is an elitist genetic algorithm.
+    dominate those that do not; among the latter, the nearer to the limits dominate the farther
+    (constraint domination), including pruned ones. This is the steady-state variant: each trial
+    that ends joins the population at once and the worst leaves, instead of whole generations, so
+    that no worker waits for another (Durillo et al. 2009, On the Effect of the Steady-State
+    Selection Scheme in Multi-Objective Genetic Algorithms). Until the population is full,
+    proposals are random. With one objective this is an elitist genetic algorithm.
 
     Args:
         population: how many trials survive, at least 2.
-        crossover: chance that a child has two parents.
-        mutation: chance that a crossed child is mutated too, in one decision; one that equals a
-            parent always is.
+        crossover: probability that a child has two parents.
+        mutation: probability that a crossed child is also mutated, in one decision; a child that
+            equals a parent always is.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     name = "nsga2"
@@ -48,7 +51,7 @@ class NSGA2(Strategy):
         if len(alive) < self.population:
             architecture = sample_unseen(space, history, lambda: space.sample(rng))
             return Proposal(architecture, note="random") if architecture else None
-        # Survivors are sorted by front and crowding distance: the lower place wins.
+        # Survivors are sorted by front and crowding distance: the lower index wins.
         places = [min(rng.sample(range(len(alive)), 2)) for _ in range(2)]
         first, second = (alive[place] for place in places)
         parents = (first.architecture, second.architecture)

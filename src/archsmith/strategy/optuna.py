@@ -1,7 +1,7 @@
 """Optuna's samplers as strategies (Akiba et al. 2019, arXiv:1907.10902).
 
-The history is written into a study of Optuna's that lives in memory and holds nothing of its own:
-what a sampler remembers beside its trials is derived from them, or made anew for each proposal.
+The history is copied into an Optuna study in memory that has no state of its own: what a sampler
+remembers in addition to its trials is derived from them, or made again for each proposal.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from .suggestions import parameters, read, write
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Samplers that propose from trials alone. The others want their own list of points, or count
-#: in their storage what is left.
+#: Samplers that need only trials to propose. The others need their own list of points, or count
+#: the remaining ones in their storage.
 SAMPLERS = (
     "CmaEsSampler",
     "GPSampler",
@@ -41,16 +41,16 @@ SAMPLERS = (
 )
 _SINGLE = ("CmaEsSampler",)  # objectives
 _TRIES = 8
-#: CMA-ES starts from the best tenth of so many trials, at the least.
+#: Least number of trials from which CMA-ES takes its starting distribution (the best tenth).
 _WARM = 20
 _BROKEN = 1e3  # violation that stands for NaN and infinity
 
 
 def by_name(sampler: str) -> Callable[..., OptunaSampler]:
-    """What ``optuna:SAMPLER`` means: the strategy with that sampler, to be called with the rest.
+    """The factory that ``optuna:SAMPLER`` stands for; takes the other arguments of the strategy.
 
     Raises:
-        UnknownNameError: with the nearest name.
+        UnknownNameError: there is no such sampler; suggests the nearest name.
     """
     if sampler not in SAMPLERS:
         raise unknown("optuna sampler", sampler, SAMPLERS)
@@ -58,23 +58,25 @@ def by_name(sampler: str) -> Callable[..., OptunaSampler]:
 
 
 class OptunaSampler(Strategy):
-    """Asks one of Optuna's samplers.
+    """Proposes by one of Optuna's samplers.
 
-    Running trials are told as running, so that samplers that can (TPE, GP) keep away from them. A
-    broken limit is a violated constraint; what was pruned for it counts with the worst value of
-    each objective so far. Samplers that repeat themselves are asked again, up to eight times, then
-    a new architecture is drawn at random.
+    Running trials are passed on as running, so that samplers that can (TPE, GP) avoid them. A
+    broken limit is a violated constraint; a trial pruned for it counts with the worst value of
+    each objective so far. A sampler that repeats itself is asked again, up to eight times; then a
+    new architecture is drawn at random.
 
-    ``CmaEsSampler`` moves numbers alone and draws other decisions at random; its Gaussian is
+    ``CmaEsSampler`` handles only numbers and draws other decisions at random; its Gaussian is
     fitted for each proposal to the best tenth of the trials (Nomura et al. 2021, arXiv:2012.06932).
-    In the genetic ones each ``population_size`` trials, in order of ending, are a generation.
+    In the genetic ones every ``population_size`` trials, in order of ending, form a generation.
 
     Args:
         sampler: one of :data:`SAMPLERS`.
         options: arguments of the sampler, as plain values.
 
     Raises:
-        InputError: no such sampler or option, or Optuna is not installed.
+        UnknownNameError: there is no such sampler.
+        InputError: the sampler does not accept the options.
+        MissingExtraError: Optuna is not installed.
     """
 
     name = "optuna"
@@ -89,8 +91,8 @@ class OptunaSampler(Strategy):
             with _quiet():
                 self._make(random.Random(0), 0, [])
         except (TypeError, ValueError) as error:
-            raise InputError(f"optuna, {sampler}", "options that it takes", str(error)) from None
-        self._memo = HistoryCache(self._told)
+            raise InputError(f"optuna, {sampler}", "options that it accepts", str(error)) from None
+        self._memo = HistoryCache(self._mirror)
 
     def check(self, space: Space, history: History) -> None:
         super().check(space, history)
@@ -101,14 +103,14 @@ class OptunaSampler(Strategy):
                 f"optuna, {self.sampler}",
                 "one objective",
                 str(len(history.objectives)),
-                "optuna:TPESampler and optuna:GPSampler trade several off",
+                "use optuna:TPESampler or optuna:GPSampler for several objectives",
             )
         if not any(isinstance(d, Integer | Real) for d in space.decisions(space.default())):
             raise InputError(
                 f"optuna, {self.sampler}",
                 "a decision over a range of numbers",
                 "none",
-                "it moves numbers alone; optuna:TPESampler serves all spaces",
+                "it handles only numbers; optuna:TPESampler works in all spaces",
             )
 
     def describe(self, space: Space, history: History) -> str:
@@ -117,47 +119,47 @@ class OptunaSampler(Strategy):
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         if _used_up(space, history):
             return None
-        told = self._memo.at(space, history)
+        mirror = self._memo.at(space, history)
         with _quiet():
-            study = told.copy()
-            study.sampler = self._make(rng, len(history), told.complete)
+            study = mirror.copy()
+            study.sampler = self._make(rng, len(history), mirror.complete)
             for trial in history.running.values():
-                study.add_trial(told.frozen(trial))
+                study.add_trial(mirror.frozen(trial))
             for _ in range(_TRIES):
-                # A draw that repeats a trial stays in the study as one that runs.
+                # A draw that repeats a trial stays in the study as a running trial.
                 architecture = _asked(space, study, rng)
                 if history.new(architecture):
                     return Proposal(architecture, note=f"from {self.sampler}")
         drawn = sample_unseen(space, history, lambda: space.sample(rng))
         return Proposal(drawn, note="random") if drawn else None
 
-    def _told(self, space: Space, history: History) -> _Told:
+    def _mirror(self, space: Space, history: History) -> _Mirror:
         with _quiet():
-            return _Told(space, history, self._make(random.Random(0), 0, []))
+            return _Mirror(space, history, self._make(random.Random(0), 0, []))
 
     def _make(self, rng: random.Random, number: int, complete: list[Any]) -> Any:
         """The sampler, seeded, for the proposal of this number."""
-        made = getattr(_optuna().samplers, self.sampler)
+        sampler_class = getattr(_optuna().samplers, self.sampler)
         if self.sampler == "CmaEsSampler":
-            _needed("cmaes")
+            _import("cmaes")
         options: dict[str, Any] = {"seed": rng.getrandbits(31), **self.options}
-        if "warn_independent_sampling" in inspect.signature(made).parameters and (
-            self.sampler != "TPESampler"  # where it is silent, and saying so is deprecated
+        if "warn_independent_sampling" in inspect.signature(sampler_class).parameters and (
+            self.sampler != "TPESampler"  # which never warns, and deprecates the option
         ):
             options.setdefault("warn_independent_sampling", False)
         if self.sampler == "CmaEsSampler" and len(complete) >= _WARM:
             options.setdefault("source_trials", _numbers(complete))
         if self.sampler == "QMCSampler":
             options["seed"] = self.options.get("seed", 0)  # one sequence for the whole study
-        sampler = made(**options)
+        sampler = sampler_class(**options)
         if self.sampler == "QMCSampler":
-            # Optuna counts the points used up in its storage; here the trials tell.
+            # Optuna counts the used points in its storage; here they are counted from the trials.
             sampler._find_sample_id = lambda study, _: len(study.get_trials(deepcopy=False)) - 1
         return sampler
 
 
-class _Told:
-    """A study of Optuna's with the trials that have ended, in order of ending."""
+class _Mirror:
+    """An Optuna study with the trials that have ended, in order of ending."""
 
     def __init__(self, space: Space, history: History, sampler: Any) -> None:
         self.space, self.history = space, history
@@ -186,7 +188,7 @@ class _Told:
         self._copied = None
 
     def copy(self) -> Any:
-        """The study once more, to add to; making it anew would take far longer."""
+        """A copy of the study to add trials to; building it again would take far longer."""
         if self._copied is None:
             self._copied = pickle.dumps(self.study._storage)
         return self.optuna.load_study(study_name="archsmith", storage=pickle.loads(self._copied))
@@ -206,7 +208,7 @@ class _Told:
         self.space.walk(retrace)
         state, values = self._end(trial)
         limits = self.history.limits
-        constraints = {str(limit): _signed(limit, trial.metrics) for limit in limits}
+        constraints = {str(limit): _relative_excess(limit, trial.metrics) for limit in limits}
         notes = {}
         if self._generation and values is not None:
             notes[self._generation] = len(self.complete) // self._population
@@ -225,7 +227,7 @@ class _Told:
             return states.RUNNING, None
         values = [trial.metrics.get(o.metric, math.nan) for o in self.history.objectives]
         if self.history.violation(trial.metrics) > 0.0:
-            # Only with values will a sampler learn from it that the limit is broken there.
+            # Samplers learn from a broken limit only if the trial has values.
             worst = zip(values, self.worst, strict=True)
             return states.COMPLETE, [v if math.isfinite(v) else w for v, w in worst]
         if trial.state is State.FINISHED and all(map(math.isfinite, values)):
@@ -240,7 +242,7 @@ class _Told:
 
 def _asked(space: Space, study: Any, rng: random.Random) -> Architecture:
     trial = study.ask()
-    # Now, since a space may ask from within a builder that runs with torch under its own rules.
+    # Sampled here, because a space may ask inside a builder, where torch is restricted.
     _ = trial.relative_params
 
     def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
@@ -250,14 +252,14 @@ def _asked(space: Space, study: Any, rng: random.Random) -> Architecture:
 
 
 def _used_up(space: Space, history: History) -> bool:
-    """Whether nothing new is left. Samplers would be asked eight times over, and some are slow."""
+    """Whether nothing new is left, to avoid asking a slow sampler eight times in vain."""
     size = space.size()
     if not size.exact or size.count > 2 * len(history.seen) + 32:
         return False
     return not any(history.new(architecture) for architecture in space.enumerate())
 
 
-def _signed(limit: Limit, metrics: Mapping[str, float]) -> float:
+def _relative_excess(limit: Limit, metrics: Mapping[str, float]) -> float:
     """How far the metric is over its limit (positive) or within it, relative to the bound."""
     if limit.metric not in metrics:
         return 0.0
@@ -267,24 +269,24 @@ def _signed(limit: Limit, metrics: Mapping[str, float]) -> float:
 
 
 def _numbers(trials: list[Any]) -> list[Any]:
-    """The trials with their ranges of numbers alone, which is all that CMA-ES can read."""
+    """The trials with only their numeric decisions, which is all that CMA-ES can use."""
     optuna = _optuna()
     ranges = (optuna.distributions.FloatDistribution, optuna.distributions.IntDistribution)
-    cut = []
+    reduced = []
     for trial in trials:
         kept = {n: d for n, d in trial.distributions.items() if isinstance(d, ranges)}
         params = {name: trial.params[name] for name in kept}
-        cut.append(
+        reduced.append(
             optuna.trial.create_trial(values=trial.values, params=params, distributions=kept)
         )
-    return cut
+    return reduced
 
 
 def _optuna() -> Any:
-    return _needed("optuna")
+    return _import("optuna")
 
 
-def _needed(package: str) -> Any:
+def _import(package: str) -> Any:
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -297,7 +299,7 @@ def _needed(package: str) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's remarks on its own studies and its experimental features."""
+    """Suppress Optuna's messages about its studies and its experimental features."""
     logging = _optuna().logging
     before = logging.get_verbosity()
     logging.set_verbosity(logging.ERROR)

@@ -1,11 +1,11 @@
 """Densities of good and of bad architectures, for TPE and BOHB.
 
 A density is a mixture of one kernel for each observed architecture and a flat one, the prior. A
-kernel is a product over decisions, so it sees which answers go together (Falkner et al. 2018, BOHB,
-arXiv:1807.01774, have the same form; Bergstra et al. 2011, Algorithms for Hyper-Parameter
-Optimization, NeurIPS, multiply one mixture a decision instead). Each factor is relative to the even
-spread of the decision's answers: a decision that an observation was never asked has the factor 1,
-and architectures with different decisions compare.
+kernel is a product over decisions, so it captures which answers go together (Falkner et al. 2018,
+BOHB, arXiv:1807.01774, have the same form; Bergstra et al. 2011, Algorithms for Hyper-Parameter
+Optimization, NeurIPS, multiply one mixture per decision instead). Each factor is relative to the
+uniform distribution over the decision's answers: a decision that an observation was never asked has
+the factor 1, so architectures with different decisions are comparable.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 #: Width of a numeric kernel for one observation, as a share of the range (Optuna's constant).
 _WIDTH = 0.2
 _NARROWEST = 0.01
-#: Chance that a kernel leaves the observed option, for one observation.
+#: Probability that a kernel leaves the observed option, for one observation.
 _LEAVE = 0.3
 
 
 class Parzen:
-    """How much likelier an architecture is among the good than among the bad.
+    """How much more likely an architecture is among the good ones than among the bad ones.
 
     Args:
-        space: the space of them all.
-        good: observed architectures to be like; may be empty, then draws are even.
-        bad: observed architectures to be unlike.
+        space: the space of all of them.
+        good: observed architectures to resemble; if empty, draws are uniform.
+        bad: observed architectures to avoid.
         multivariate: whether the decisions of one observation stay together (BOHB's kernel) or
             each decision has a mixture of its own (Bergstra et al. 2011).
         widening: factor on all widths while drawing; densities are scored without it.
-        narrowest: least width of a numeric kernel, as a share of the range.
+        narrowest: smallest width of a numeric kernel, as a share of the range.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Parzen:
         self._bad = _Mixture(bad, multivariate, widening, narrowest)
 
     def draw(self, space: Space, rng: random.Random) -> Architecture:
-        """An architecture from the density of the good."""
+        """Draw an architecture from the density of the good ones."""
         return space.walk(self._good.policy(rng))
 
     def score(self, space: Space, architecture: Architecture) -> float:
@@ -70,7 +70,7 @@ class Parzen:
     def scores(self, space: Space, architectures: Sequence[Architecture]) -> Array:
         """:meth:`score` of each, shape (n,); much faster than one by one.
 
-        What the builder refuses promises nothing.
+        Architectures that the builder rejects score minus infinity.
         """
         asked, refused = _by_decision(space, architectures)
         shape = len(architectures)
@@ -84,7 +84,7 @@ _Asked = dict[Decision, tuple[list[int], list[Answer]]]
 
 
 def _by_decision(space: Space, architectures: Sequence[Architecture]) -> tuple[_Asked, list[int]]:
-    """And the positions of those that the builder refuses."""
+    """Answers by decision, and the positions of architectures that the builder rejects."""
     asked: _Asked = {}
     refused: list[int] = []
     for position, architecture in enumerate(architectures):
@@ -101,7 +101,7 @@ def _by_decision(space: Space, architectures: Sequence[Architecture]) -> tuple[_
 
 
 class _Mixture:
-    """Kernels around ``n`` observations, and the prior as one more that was asked nothing."""
+    """Kernels around ``n`` observations, and the prior as one more without any answers."""
 
     def __init__(
         self,
@@ -113,22 +113,22 @@ class _Mixture:
         self.observed, self.widening, self.narrowest = observed, widening, narrowest
         self.multivariate = multivariate
         size = max((len(a) for a in observed), default=1) if multivariate else 1
-        #: Scott's rule: kernels narrow with the observations, slower in many dimensions.
+        #: Scott's rule: kernels narrow with more observations, slower in many dimensions.
         self.narrowing = max(1, len(observed)) ** (-1.0 / (4 + size))
         self._kernels: dict[Decision, _Kernel] = {}
 
     def kernel(self, decision: Decision) -> _Kernel:
-        found = self._kernels.get(decision)
-        if found is None:
+        kernel = self._kernels.get(decision)
+        if kernel is None:
             name = decision.name
             answers = [
                 (a[name],) if name in a and decision.accepts(a[name]) else None
                 for a in self.observed
             ]
-            found = self._kernels[decision] = _kind(decision)(
+            kernel = self._kernels[decision] = _kind(decision)(
                 decision, answers, self.narrowing, self.narrowest
             )
-        return found
+        return kernel
 
     def policy(self, rng: random.Random) -> Any:
         """Answers for a walk of the space that draws from this density."""
@@ -148,17 +148,17 @@ class _Mixture:
         return answer
 
     def logs(self, asked: _Asked, count: int) -> Array:
-        """Logarithms of the density relative to even draws, shape (count,)."""
+        """Logarithms of the density relative to uniform draws, shape (count,)."""
         if self.multivariate:
-            each = np.zeros((count, len(self.observed) + 1))
+            per_observation = np.zeros((count, len(self.observed) + 1))
             for decision, (places, answers) in asked.items():
-                each[places, :-1] += self.kernel(decision).logs(answers)
-            return _log_mean(each)
+                per_observation[places, :-1] += self.kernel(decision).logs(answers)
+            return _log_mean(per_observation)
         total = np.zeros(count)
         for decision, (places, answers) in asked.items():
             kernel = self.kernel(decision)
-            each = kernel.logs(answers)[:, kernel.asked]
-            total[places] += _log_mean(np.hstack([each, np.zeros((len(places), 1))]))
+            per_observation = kernel.logs(answers)[:, kernel.asked]
+            total[places] += _log_mean(np.hstack([per_observation, np.zeros((len(places), 1))]))
         return total
 
 
@@ -170,10 +170,10 @@ def _log_mean(logs: Array) -> Array:
 
 
 class _Kernel(ABC):
-    """What the observations say of one decision.
+    """The kernels of all observations for one decision.
 
     Args:
-        answers: for each observation a tuple of its answer, ``None`` where it has none that fits.
+        answers: for each observation a tuple of its answer, ``None`` if it has no valid one.
         narrowing: factor on the width, in (0, 1].
         narrowest: least width of a numeric kernel, as a share of the range.
     """
@@ -188,23 +188,23 @@ class _Kernel(ABC):
         self.decision, self.narrowest = decision, narrowest
         self.answers = answers
         self.asked = np.array([a is not None for a in answers], dtype=bool)
-        self._given = [a for a in answers if a is not None]
+        self._observed = [a for a in answers if a is not None]
         self.prepare(narrowing)
 
     def any(self, rng: random.Random) -> tuple[Answer] | None:
         """The answer of a random observation that has one, ``None`` for the prior."""
-        place = int(rng.random() * (len(self._given) + 1))
-        return self._given[place] if place < len(self._given) else None
+        place = int(rng.random() * (len(self._observed) + 1))
+        return self._observed[place] if place < len(self._observed) else None
 
     def logs(self, answers: Sequence[Answer]) -> Array:
         """Log factors of each answer under each observation, shape (k, n); 0 where not asked."""
-        each = np.zeros((len(answers), len(self.answers)))
-        each[:, self.asked] = self.factors(answers)
-        return each
+        per_observation = np.zeros((len(answers), len(self.answers)))
+        per_observation[:, self.asked] = self.factors(answers)
+        return per_observation
 
     @abstractmethod
     def prepare(self, narrowing: float) -> None:
-        """Set the width and turn the given answers into numbers."""
+        """Set the width and convert the observed answers into numbers."""
 
     @abstractmethod
     def factors(self, answers: Sequence[Answer]) -> Array:
@@ -212,17 +212,17 @@ class _Kernel(ABC):
 
     @abstractmethod
     def draw(self, centre: Answer, rng: random.Random, widening: float = 1.0) -> Answer:
-        """An answer from the kernel around this one, with ``widening`` times its width."""
+        """Draw an answer from the kernel around ``centre``, with ``widening`` times its width."""
 
 
 class _Options(_Kernel):
-    """Aitchison and Aitken's kernel: stays with 1 - h, and leaves evenly for the others."""
+    """Aitchison and Aitken's kernel: stays with probability 1 - h, else any other option."""
 
     def prepare(self, narrowing: float) -> None:
         count = self.decision.cardinality
         self.place = {answer: i for i, answer in enumerate(self.decision.answers())}
         self.leave = min(_LEAVE * narrowing, 1.0 - 1.0 / count)
-        self.given = np.array([self.place[a[0]] for a in self._given], dtype=int)
+        self.given = np.array([self.place[a[0]] for a in self._observed], dtype=int)
         self.same = math.log(count * (1.0 - self.leave))
         self.other = math.log(count * self.leave / (count - 1)) if count > 1 else 0.0
 
@@ -238,14 +238,14 @@ class _Options(_Kernel):
 
 
 class _Range(_Kernel):
-    """A normal density on the decision's scale, cut off at its ends."""
+    """A normal density on the decision's scale, truncated at its ends."""
 
     def prepare(self, narrowing: float) -> None:
         self.width = max(_WIDTH * narrowing, self.narrowest)
         count = self.decision.cardinality
         if count is not None and count > 1:
-            self.width = max(self.width, 0.5 / (count - 1))  # else the next answer is out of reach
-        self.given = np.array([self.decision.encode(a[0])[0] for a in self._given], dtype=float)
+            self.width = max(self.width, 0.5 / (count - 1))  # so that the next answer is in reach
+        self.given = np.array([self.decision.encode(a[0])[0] for a in self._observed], dtype=float)
         inside = [_normal((1 - c) / self.width) - _normal(-c / self.width) for c in self.given]
         scale = self.width * math.sqrt(2 * math.pi)
         self.norm = -np.log(np.array(inside, dtype=float) * scale)
@@ -266,11 +266,11 @@ class _Range(_Kernel):
 
 
 class _Labels(_Kernel):
-    """Each label of a subset stays in or out with 1 - h; sizes that are not allowed are redrawn."""
+    """Each label stays in or out of a subset with probability 1 - h; invalid sizes are redrawn."""
 
     def prepare(self, narrowing: float) -> None:
         self.leave = min(_LEAVE * narrowing / 2, 0.5)
-        self.given = self._rows([a[0] for a in self._given])
+        self.given = self._rows([a[0] for a in self._observed])
 
     def factors(self, answers: Sequence[Answer]) -> Array:
         labels = len(self.decision.labels)

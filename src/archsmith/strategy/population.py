@@ -1,4 +1,4 @@
-"""What strategies share that breed from a population."""
+"""Common parts of strategies that breed from a population."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .base import sample_unseen
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Draws that must have been tried before, for one mutation more.
+#: Children that were already tried, after which one more mutation is applied.
 _PATIENCE = 8
 
 
@@ -22,7 +22,7 @@ def comparable(history: History, trial: Trial) -> bool:
     """Whether an ended trial can be ranked: it finished, or it was pruned for a broken limit.
 
     Among trials that break a limit the nearest to it is the best, so that a search finds its way
-    into narrow limits.
+    to narrow limits.
     """
     if trial.state is State.FINISHED:
         return True
@@ -33,19 +33,18 @@ def check_chances(strategy: str, **chances: float) -> None:
     """Raise :class:`InputError` unless all are from 0 to 1."""
     for name, chance in chances.items():
         if not (isinstance(chance, int | float) and 0 <= chance <= 1):
-            raise InputError(f"{strategy}: {name}", "a chance from 0 to 1", str(chance))
+            raise InputError(f"{strategy}: {name}", "a probability from 0 to 1", str(chance))
 
 
 def offspring(
     space: Space, history: History, rng: random.Random, draw: Callable[[], Architecture]
 ) -> Architecture | None:
-    """A drawn child that is new, mutated the further the longer there is none.
+    """Draw a new child, with more mutations the more draws were already tried.
 
-    A population that has gathered in one place has few children that were not tried before; those
-    of several mutations are many.
+    A population that has converged has few untried children; several mutations give many more.
 
     Returns:
-        ``None`` where the whole space was tried.
+        ``None`` if the whole space was tried.
     """
     tries = 0
 
@@ -68,9 +67,9 @@ def breed(
     crossover: float,
     mutation: float,
 ) -> Architecture:
-    """A child: crossed with chance ``crossover`` (else the first parent), then mutated.
+    """Make a child: crossed with probability ``crossover`` (else the first parent), then mutated.
 
-    A child that is one of its parents is mutated in any case.
+    It is mutated with probability ``mutation``, and always if it equals one of its parents.
     """
     child = space.cross(first, second, rng) if rng.random() < crossover else first
     if rng.random() < mutation or child in (first, second):

@@ -1,4 +1,4 @@
-"""Decisions taken apart into draws from short lists, which is all that a policy has to learn."""
+"""Decomposes decisions into draws from short lists, which are all that a policy has to learn."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..space.architecture import Answer
 from ..space.decision import Decision, Integer, Real, Subset
 
-#: Bins of a range that is too long to be treated value by value.
+#: Number of bins of a range that is too long to be handled value by value.
 BINS = 8
 
 
@@ -18,10 +18,9 @@ class Question(NamedTuple):
     """One draw.
 
     Attributes:
-        key: the decision's name, and the label where it is about one label of a subset.
-        arms: what may be drawn.
-        prior: logarithms of the chances that somebody who has learned nothing draws them with, in
-            arbitrary units.
+        key: the decision's name, with the label if it is about one label of a subset.
+        arms: the possible draws.
+        prior: unnormalised log-probabilities of the arms under an untrained policy.
     """
 
     key: str
@@ -29,10 +28,10 @@ class Question(NamedTuple):
     prior: tuple[float, ...]
 
 
-#: What was drawn before: keys and arms.
+#: The earlier draws: keys and arms.
 Draws = tuple[tuple[str, Answer], ...]
 
-#: Gives the place of an arm.
+#: Returns the index of an arm.
 Choose = Callable[[Question], int]
 
 
@@ -47,7 +46,7 @@ def ask(decision: Decision, choose: Choose, rng: random.Random) -> Answer:
 
 
 def told(decision: Decision, answer: Answer) -> list[tuple[Question, int]]:
-    """The draws that an answer amounts to: the inverse of :func:`ask`."""
+    """The draws that lead to an answer: the inverse of :func:`ask`."""
     if decision.listed:
         question = _listed(decision)
         return [(question, question.arms.index(answer))] if len(question.arms) > 1 else []
@@ -63,7 +62,7 @@ def told(decision: Decision, answer: Answer) -> list[tuple[Question, int]]:
         return draws
     if not isinstance(decision, Integer | Real):
         return []
-    # An integer that was rounded over the edge of its bin counts where it came to stand.
+    # An integer that was rounded across the edge of its bin counts in the bin it ended up in.
     return [(_bins(decision), min(int(decision.encode(answer)[0] * BINS), BINS - 1))]
 
 
@@ -73,12 +72,12 @@ def _listed(decision: Decision) -> Question:
 
 
 def _bins(decision: Decision) -> Question:
-    domain = decision.describe()  # under one name there may be several ranges
+    domain = decision.describe()  # one name may have several ranges
     return Question(decision.name, tuple((domain, i) for i in range(BINS)), (0.0,) * BINS)
 
 
 def _within(decision: Decision, share: float, rng: random.Random) -> Answer:
-    """The answer at this share of a range, on its own scale."""
+    """The answer at a fraction ``share`` of a range, on the range's own scale."""
     if not isinstance(decision, Integer | Real):
         return decision.draw(rng)
     low, high = decision.low, decision.high
@@ -90,10 +89,10 @@ def _within(decision: Decision, share: float, rng: random.Random) -> Answer:
 
 
 def _subset(decision: Subset, take: Callable[[Question, Answer], bool]) -> tuple[Answer, ...]:
-    """Label after label is taken or left.
+    """Include or exclude one label after another.
 
-    The prior chance of taking one is its share among the subsets that are still possible, so that
-    an untaught policy draws all subsets evenly and none of a forbidden size.
+    The prior probability of including a label is its share among the subsets that are still
+    possible, so that an untrained policy draws all subsets uniformly and none of a forbidden size.
     """
     chosen: list[Answer] = []
     for place, label in enumerate(decision.labels):
@@ -105,9 +104,9 @@ def _subset(decision: Subset, take: Callable[[Question, Answer], bool]) -> tuple
         if inside and outside:
             prior = (math.log(outside), math.log(inside))
             question = Question(f"{decision.name}~{label}", (False, True), prior)
-            taken = take(question, label)
+            included = take(question, label)
         else:
-            taken = inside > 0
-        if taken:
+            included = inside > 0
+        if included:
             chosen.append(label)
     return tuple(chosen)

@@ -1,4 +1,4 @@
-"""Random search: the yardstick (Li and Talwalkar 2019, arXiv:1902.07638)."""
+"""Random search: the baseline (Li and Talwalkar 2019, arXiv:1902.07638)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RandomSearch(Strategy):
-    """Draws each decision evenly; no architecture comes twice."""
+    """Draws each decision uniformly; proposes no architecture twice."""
 
     name = "random"
 

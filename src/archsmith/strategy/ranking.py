@@ -1,4 +1,4 @@
-"""The order of a history's trials, kept between proposals."""
+"""The order of a history's trials, cached between proposals."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
-#: Trials of which all pairs are compared, where there are several objectives.
+#: With several objectives, the number of trials of which all pairs are compared.
 _PAIRS = 1000
 
 
 class Ranking:
-    """Orders trials as :meth:`~archsmith.history.trial.History.ranked` does, fast for many.
+    """Orders trials as :meth:`~archsmith.history.trial.History.ranked` does, but fast for many.
 
-    It reads the metrics of each trial once; a strategy keeps it in a
+    It reads the metrics of each trial only once; a strategy keeps it in a
     :class:`~archsmith.strategy.base.HistoryCache`.
     """
 
@@ -36,7 +36,7 @@ class Ranking:
         self._rank: dict[int, tuple[float, ...]] = {}
 
     def take(self, trial: Trial) -> None:
-        """Take in a trial that has ended."""
+        """Add a trial that has ended."""
         violation = self._history.violation(trial.metrics)
         if trial.state is State.FINISHED:
             self._violation[trial.number] = violation
@@ -46,35 +46,35 @@ class Ranking:
             self._broken.add(trial.number)
 
     def known(self) -> list[Trial]:
-        """What can be ordered, as it ended: full trials and those pruned for a limit."""
+        """Trials that can be ranked, in order of ending: full ones and those pruned for a limit."""
         full = {trial.number for trial in self._history.full}
         return [t for t in self._history.ended if t.number in full or t.number in self._broken]
 
     def best(self, trials: Sequence[Trial], count: int) -> list[Trial]:
         """The best ``count``: those that keep the limits first, then the nearest to the limits.
 
-        With several objectives only the newest thousand and the front are ordered, and of the
-        front's members the newest thousand, so it may give fewer.
+        With several objectives only the newest thousand and the newest thousand of the Pareto front
+        are ordered, so it may return fewer.
         """
         violation, rank = self._violation, self._rank
         kept = [t for t in trials if violation[t.number] == 0.0]
         objectives = len(self._history.objectives)
         if objectives == 1:
-            found = nsmallest(count, kept, key=lambda t: rank[t.number])
+            ranked = nsmallest(count, kept, key=lambda t: rank[t.number])
         else:
             losses = np.array([rank[t.number][:objectives] for t in kept], dtype=float)
-            places = _compared(losses)
-            found = [kept[places[i]] for i in by_fronts(losses[places], count)]
-        if len(found) < count:
+            places = _to_compare(losses)
+            ranked = [kept[places[i]] for i in by_fronts(losses[places], count)]
+        if len(ranked) < count:
             broken = [t for t in trials if violation[t.number] > 0.0]
-            found += sorted(broken, key=lambda t: violation[t.number])[: count - len(found)]
-        return found
+            ranked += sorted(broken, key=lambda t: violation[t.number])[: count - len(ranked)]
+        return ranked
 
 
 def by_fronts(losses: Sequence[Sequence[float]] | Array, count: int) -> list[int]:
     """Indices of the best ``count`` of n loss vectors by Pareto front, then by crowding distance.
 
-    Smaller is better. Memory for n^2 comparisons; a few milliseconds for 500 vectors.
+    Smaller is better. Needs memory for n^2 comparisons; takes a few milliseconds for 500 vectors.
     """
     values = np.asarray(losses, dtype=float)
     if not len(values):
@@ -82,20 +82,20 @@ def by_fronts(losses: Sequence[Sequence[float]] | Array, count: int) -> list[int
     no_worse = np.ones((len(values), len(values)), dtype=bool)
     for column in values.T:
         no_worse &= column[:, None] <= column[None, :]
-    beats = no_worse & ~no_worse.T
-    beaten = beats.sum(axis=0)
-    found: list[int] = []
-    while len(found) < min(count, len(values)):
-        front = np.flatnonzero(beaten == 0).tolist()
-        beaten[front] = -1
-        beaten -= beats[front].sum(axis=0)
-        lonely = crowding(values[front].tolist())
-        found += [front[k] for k in sorted(range(len(front)), key=lambda k: -lonely[k])]
-    return found[:count]
+    dominates = no_worse & ~no_worse.T
+    dominators = dominates.sum(axis=0)
+    indices: list[int] = []
+    while len(indices) < min(count, len(values)):
+        front = np.flatnonzero(dominators == 0).tolist()
+        dominators[front] = -1
+        dominators -= dominates[front].sum(axis=0)
+        distances = crowding(values[front].tolist())
+        indices += [front[k] for k in sorted(range(len(front)), key=lambda k: -distances[k])]
+    return indices[:count]
 
 
-def _compared(losses: Array) -> np.ndarray[Any, np.dtype[Any]]:
-    """Places, ascending, of the newest thousand loss vectors and of the Pareto front of them all.
+def _to_compare(losses: Array) -> np.ndarray[Any, np.dtype[Any]]:
+    """Indices, ascending, of the newest thousand loss vectors and of the whole Pareto front.
 
     Args:
         losses: shape (n, objectives), in order of ending.
@@ -108,9 +108,9 @@ def _compared(losses: Array) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def pareto(losses: Array) -> list[int]:
-    """Places of the loss vectors (n, objectives) that no other dominates; O(n) for each of them."""
+    """Indices of the loss vectors (n, objectives) that no other dominates; O(n) per vector."""
     front: list[int] = []
-    left = np.lexsort(losses.T[::-1])  # whoever comes first is dominated by nobody behind it
+    left = np.lexsort(losses.T[::-1])  # the first is never dominated by a later one
     while left.size:
         first, left = int(left[0]), left[1:]
         front.append(first)

@@ -1,4 +1,4 @@
-"""REINFORCE: a policy over the decisions, moved towards what was rewarded.
+"""REINFORCE: a policy over the decisions, updated by policy gradients.
 
 Williams 1992, Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement
 Learning; for architectures Zoph & Le 2017 (arXiv:1611.01578), NASNet (arXiv:1707.07012), ENAS
@@ -24,50 +24,50 @@ from .questions import Draws, Question, ask, told
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Standardised rewards are cut off here: one collapsed network must not undo the policy.
+#: Standardised rewards are clipped here: one collapsed network must not ruin the policy.
 _CLIP = 3.0
-#: Share of a normal distribution's spread that lies between its quartiles.
+#: Distance between the quartiles of a normal distribution, in standard deviations.
 _QUARTILES = 1.349
-#: Draws of a proposal made by the policy as it is; the later ones grow more even.
+#: Draws from the unchanged policy for one proposal; later draws become more uniform.
 _COOL = 16
 
 
 class Policy(Protocol):
-    """Gives logits to the arms of questions, and learns."""
+    """Gives logits for the arms of questions, and learns."""
 
     def logits(self, path: Draws, question: Question) -> Sequence[float]:
-        """One for each arm, after this path; the question's prior comes on top of them."""
+        """One logit for each arm, after this path; the question's prior is added to them."""
 
     def learn(self, draws: Sequence[tuple[Question, int]], advantage: float) -> None:
         """One step up the gradient of ``advantage`` times the log-probability of the draws."""
 
 
 class Reinforce(Strategy):
-    """Draws architectures from a policy that is moved by each ended trial, in order of ending.
+    """Draws architectures from a policy that is updated by each ended trial, in order of ending.
 
-    Rewards are standardised by the median and the quartiles of all before, so the same learning
-    rate does for accuracies in [0, 1], in percent and for perplexities. Trials that break a limit
-    are rewarded with -1 to -3, the more they break it; failed and otherwise pruned ones with -1.
-    Several objectives are summed after standardising, which is the weighted product of MnasNet (Tan
-    et al. 2019, arXiv:1807.11626) without its targets: the policy goes to one trade-off, set by
-    ``weights``, and the front is what it meets on its way.
+    Rewards are standardised by the median and the quartiles of all earlier ones, so that one
+    learning rate suits accuracies in [0, 1], percentages and perplexities. Trials that break a
+    limit get a reward from -1 down to -3, depending on how far; failed and otherwise pruned ones
+    get -1. Several objectives are standardised and then summed, which is the weighted product of
+    MnasNet (Tan et al. 2019, arXiv:1807.11626) without its targets: the policy converges to one
+    trade-off, set by ``weights``, and the front consists of what it finds on the way.
 
-    Listed answers have a softmax, long ranges one over eight bins of their scale, long subsets one
-    over taking and leaving for each label. A trial that was drawn under an older policy (with
-    several workers) counts as drawn under the present one.
+    Listed answers have a softmax over the answers, long ranges one over eight bins of their scale,
+    and long subsets one per label over including and excluding it. A trial that was drawn under an
+    older policy (with several workers) is treated as drawn under the current one.
 
     Args:
         controller: ``"table"``, independent logits for each decision and answer; ``"lstm"``, an
             LSTM over the sequence of decisions, which needs torch.
-        learning_rate: of the policy; ``None`` is 0.3 for a table by plain ascent, else 0.01.
+        learning_rate: of the policy; ``None`` means 0.3 for a table with plain ascent, else 0.01.
         optimizer: ``"sgd"`` is plain ascent, ``"adam"`` is Kingma & Ba 2015 (arXiv:1412.6980);
-            ``None`` is plain ascent for a table. An LSTM always has Adam.
-        baseline: decay of the moving average of the rewards before, which is subtracted from a
+            ``None`` means plain ascent for a table. An LSTM always uses Adam.
+        baseline: decay of the moving average of earlier rewards, which is subtracted from a
             reward, in [0, 1).
-        entropy: weight of the policy's entropy beside the reward.
-        repeats: whether an architecture may be proposed again, as in the papers. Otherwise draws
-            that repeat are drawn again.
-        weights: of the objectives, in their order; equal ones where ``None``.
+        entropy: weight of the policy's entropy relative to the reward.
+        repeats: whether an architecture may be proposed again, as in the papers. Otherwise
+            repeated draws are drawn again.
+        weights: of the objectives, in their order; ``None`` means equal weights.
 
     Raises:
         InputError: an option is out of its range.
@@ -98,7 +98,9 @@ class Reinforce(Strategy):
             raise InputError("reinforce, entropy", "0 or more", str(entropy))
         shares = [1.0] if weights is None else weights
         if not (shares and all(0 <= w < math.inf for w in shares) and sum(shares) > 0):
-            raise InputError("reinforce, weights", "shares of 0 or more, one above", str(weights))
+            raise InputError(
+                "reinforce, weights", "numbers of 0 or more, at least one above 0", str(weights)
+            )
         self.controller, self.learning_rate, self.optimizer = controller, learning_rate, optimizer
         self.baseline, self.entropy, self.repeats = baseline, entropy, repeats
         self.weights = None if weights is None else list(weights)
@@ -119,7 +121,7 @@ class Reinforce(Strategy):
         tries = itertools.count()
 
         def draw() -> Architecture:
-            # A policy that is sure of itself repeats itself; what is nearly as good comes next.
+            # A confident policy repeats itself; flattening it gives the next best architectures.
             return learner.draw(rng, 1.0 + max(0, next(tries) - _COOL) / 8)
 
         architecture = sample_unseen(space, history, draw)
@@ -139,7 +141,7 @@ class Reinforce(Strategy):
 
 
 class Learner:
-    """A policy and what it was taught: rewards, held against the moving average of those before.
+    """A policy that learns from rewards, relative to the moving average of earlier ones.
 
     Args:
         decay: of that average, in [0, 1).
@@ -150,7 +152,7 @@ class Learner:
         self.average = 0.0
 
     def teach(self, architecture: Architecture, reward: float) -> None:
-        """One step of the policy towards an architecture, or away from it."""
+        """Move the policy one step towards an architecture, or away from it."""
         advantage = reward - self.average
         self.average += (1 - self.decay) * advantage
         draws: list[tuple[Question, int]] = []
@@ -164,7 +166,7 @@ class Learner:
         self.policy.learn(draws, advantage)
 
     def draw(self, rng: random.Random, heat: float = 1.0) -> Architecture:
-        """An architecture from the policy, its logits divided by ``heat``."""
+        """Draw an architecture from the policy, its logits divided by ``heat``."""
         path: Draws = ()
 
         def choose(question: Question) -> int:
@@ -179,7 +181,7 @@ class Learner:
 
 
 class _Learner(Learner):
-    """One that is taught by trials."""
+    """A learner that is taught by trials."""
 
     def __init__(self, space: Space, policy: Policy, rewards: Rewards, decay: float) -> None:
         super().__init__(space, policy, decay)
@@ -190,7 +192,7 @@ class _Learner(Learner):
 
 
 class Rewards:
-    """Trials as numbers around 0, larger is better, on the scale of all trials before."""
+    """Rewards of trials around 0, larger is better, on the scale of all earlier trials."""
 
     def __init__(self, history: History, weights: Sequence[float] | None) -> None:
         self.history = history
@@ -200,7 +202,7 @@ class Rewards:
         self.violations: list[float] = []
 
     def of(self, trial: Trial) -> float:
-        """The reward of a trial, in [-3, 3]; what is asked next is measured against it too."""
+        """The reward of a trial, in [-3, 3]; later rewards are measured against it, too."""
         violation = self.history.violation(trial.metrics)
         if violation > 0.0:
             insort(self.violations, violation)
@@ -210,19 +212,19 @@ class Rewards:
         if trial.state is not State.FINISHED or not all(map(math.isfinite, losses)):
             return -1.0
         total = 0.0
-        for share, known, loss in zip(self.shares, self.losses, losses, strict=True):
-            insort(known, loss)
-            total += share * standardised(known, loss)
+        for share, earlier, loss in zip(self.shares, self.losses, losses, strict=True):
+            insort(earlier, loss)
+            total += share * standardised(earlier, loss)
         return total
 
 
-def standardised(known: Sequence[float], loss: float) -> float:
-    """How many robust deviations a loss lies below the median of ``known`` (sorted), in [-3, 3]."""
-    count = len(known)
-    median = (known[(count - 1) // 2] + known[count // 2]) / 2
-    spread = (known[(3 * count) // 4] - known[count // 4]) / _QUARTILES
+def standardised(losses: Sequence[float], loss: float) -> float:
+    """Robust deviations of ``loss`` below the median of ``losses`` (sorted), in [-3, 3]."""
+    count = len(losses)
+    median = (losses[(count - 1) // 2] + losses[count // 2]) / 2
+    spread = (losses[(3 * count) // 4] - losses[count // 4]) / _QUARTILES
     if spread <= 0.0:  # half of them are equal
-        spread = sum(abs(x - median) for x in known) / count
+        spread = sum(abs(x - median) for x in losses) / count
     return max(-_CLIP, min(_CLIP, (median - loss) / spread)) if spread > 0.0 else 0.0
 
 
@@ -242,7 +244,7 @@ class TablePolicy:
             logits = self.logits((), question)
             chances = _softmax([x + p for x, p in zip(logits, question.prior, strict=True)])
             priors = _softmax(question.prior)
-            # Entropy is measured against the prior, which is even but for subsets.
+            # Entropy is relative to the prior, which is uniform except for subsets.
             excess = [math.log(max(p, 1e-12) / q) for p, q in zip(chances, priors, strict=True)]
             mean = sum(p * e for p, e in zip(chances, excess, strict=True))
             for arm, answer in enumerate(question.arms):

@@ -1,4 +1,4 @@
-"""Rungs of a multi-fidelity search: their epochs, how many rise, and who stands where."""
+"""Rungs of a multi-fidelity search: their epochs, how many trials rise, and their ranking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .base import check_whole
 
 
 def check_ladder(name: str, eta: float, min_epochs: int) -> None:
-    """Refuse settings that make no ladder.
+    """Refuse settings that do not define a ladder.
 
     Raises:
         InputError: ``eta`` is not a finite number above 1, or ``min_epochs`` is below 1.
@@ -30,20 +30,20 @@ def check_ladder(name: str, eta: float, min_epochs: int) -> None:
 def ladder(name: str, epochs: Sequence[int], eta: float, min_epochs: int) -> tuple[int, ...]:
     """Epochs of the rungs, ascending, the last one the full evaluation.
 
-    Going down from the full evaluation each rung has 1 / ``eta`` of the epochs of the one above,
-    moved to the nearest number (on a log scale) that is offered: (1, ..., 50) and 3 give
-    (1, 2, 6, 17, 50), while (12, 200) gives (12, 200), the two that there are.
+    Going down from the full evaluation, each rung has 1 / ``eta`` of the epochs of the one above,
+    moved to the nearest available number (on a log scale): (1, ..., 50) and 3 give
+    (1, 2, 6, 17, 50), while (12, 200) gives (12, 200), the only two available.
 
     Args:
         name: of the strategy, for errors.
-        epochs: what an evaluation may be asked for, ascending.
-        min_epochs: the lowest rung has at least so many.
+        epochs: available numbers of epochs, ascending.
+        min_epochs: the least number of epochs of the lowest rung.
 
     Raises:
-        InputError: there are not two rungs.
+        InputError: there are fewer than two rungs.
     """
     if len(epochs) < 2:
-        got = f"epochs={tuple(epochs)}" if epochs else "an evaluator with one fidelity alone"
+        got = f"epochs={tuple(epochs)}" if epochs else "an evaluator with only one fidelity"
         raise InputError(
             name,
             "evaluations at two numbers of epochs or more",
@@ -60,25 +60,25 @@ def ladder(name: str, epochs: Sequence[int], eta: float, min_epochs: int) -> tup
             str(min_epochs),
             f"min_epochs={epochs[0]}",
         )
-    rungs, wanted = {full}, full / eta
-    while wanted >= offered[0] / math.sqrt(eta):
-        rungs.add(min([*offered, full], key=lambda e: abs(math.log(e / wanted))))
-        wanted /= eta
-    # At least one look below the full one, however near it is.
+    rungs, target = {full}, full / eta
+    while target >= offered[0] / math.sqrt(eta):
+        rungs.add(min([*offered, full], key=lambda e: abs(math.log(e / target))))
+        target /= eta
+    # At least one rung below the full one, however near it is.
     return tuple(sorted(rungs)) if len(rungs) > 1 else (offered[0], full)
 
 
 def survivors(count: int, low: int, high: int) -> int:
     """How many of ``count`` trials rise from a rung of ``low`` epochs to one of ``high``.
 
-    So many that both rungs cost the same: 1 / eta of them on a geometric ladder, and fewer where
-    the next rung that is recorded is far away.
+    Chosen so that both rungs cost the same: 1 / eta of them on a geometric ladder, and fewer if the
+    next available rung is further away.
     """
     return count * low // high
 
 
 def rung_of(trial: Trial, rungs: Sequence[int]) -> int | None:
-    """Position of the trial's rung; ``None`` where its epochs are those of no rung."""
+    """Position of the trial's rung; ``None`` if no rung has its epochs."""
     epochs = trial.fidelity.epochs
     if epochs is None:
         return len(rungs) - 1
@@ -86,7 +86,7 @@ def rung_of(trial: Trial, rungs: Sequence[int]) -> int | None:
 
 
 def promotion(trial: Trial, epochs: int) -> Proposal:
-    """The trial's architecture once more, at more epochs."""
+    """Propose the trial's architecture again, with more epochs."""
     note = f"promoted from trial {trial.number} ({trial.fidelity.epochs} to {epochs} epochs)"
     return Proposal(trial.architecture, Fidelity(epochs=epochs), note)
 
@@ -94,24 +94,24 @@ def promotion(trial: Trial, epochs: int) -> Proposal:
 class Rung:
     """Finished trials at one fidelity, best first by :meth:`History.ranked`.
 
-    With one objective a trial is put into its place. With several it is put into its Pareto front;
-    those that it dominates there sink to the next one, and so on (Li, Deb, Zhang, Suganthan and
-    Chen 2017, Efficient Nondomination Level Update Method for Steady-State Evolutionary
-    Multiobjective Optimization, IEEE Transactions on Cybernetics 47:2838).
+    With one objective a trial is inserted in sorted order. With several it is added to its Pareto
+    front; those that it dominates there move to the next front, and so on (Li, Deb, Zhang,
+    Suganthan and Chen 2017, Efficient Nondomination Level Update Method for Steady-State
+    Evolutionary Multiobjective Optimization, IEEE Transactions on Cybernetics 47:2838).
 
     Args:
-        history: whose objectives and limits rank.
+        history: its objectives and limits determine the ranking.
     """
 
     def __init__(self, history: History) -> None:
-        # Not the history itself: a memo must not keep it alive.
+        # Not the history itself: a cache must not keep it alive.
         self._judge = History(history.objectives, history.limits)
         self._plain = len(history.objectives) == 1
         #: With one objective all trials, with several those that break a limit; best first.
         self._sorted: list[Trial] = []
         #: With several objectives those that keep the limits, each front in order of number.
         self._fronts: list[list[Trial]] = []
-        #: Each front by crowding distance; empty where it has changed.
+        #: Each front by crowding distance; empty if the front has changed.
         self._orders: list[list[Trial]] = []
         self._losses: dict[int, tuple[float, ...]] = {}
 
@@ -119,26 +119,26 @@ class Rung:
         return len(self._sorted) + len(self._losses)
 
     def add(self, trial: Trial) -> None:
-        """Take in a finished trial."""
+        """Add a finished trial."""
         if self._plain or self._judge.violation(trial.metrics) > 0:
             insort(self._sorted, trial, key=self._key)
         else:
-            self._sink(trial)
+            self._insert(trial)
 
     def ranked(self) -> list[Trial]:
-        """From best to worst; not to be changed."""
+        """Trials from best to worst; the list must not be modified."""
         if self._plain:
             return self._sorted
         for place, front in enumerate(self._fronts):
             if not self._orders[place]:
-                lonely = crowding([self._losses[t.number] for t in front])
-                by_distance = sorted(range(len(front)), key=lambda k: -lonely[k])
+                distances = crowding([self._losses[t.number] for t in front])
+                by_distance = sorted(range(len(front)), key=lambda k: -distances[k])
                 self._orders[place] = [front[k] for k in by_distance]
         return [*itertools.chain(*self._orders), *self._sorted]
 
-    def _sink(self, trial: Trial) -> None:
+    def _insert(self, trial: Trial) -> None:
         self._losses[trial.number] = self._judge.losses(trial)
-        # Whom a front dominates, all before it do.
+        # If a front dominates the trial, all fronts before it do, so bisection works.
         place = bisect_left(
             self._fronts, True, key=lambda front: not self._dominated([trial], front)
         )
@@ -156,7 +156,7 @@ class Rung:
             sinking, place = following, place + 1
 
     def _dominated(self, trials: Sequence[Trial], by: Sequence[Trial]) -> list[Trial]:
-        """Those of ``trials`` that one of the others dominates."""
+        """Those of ``trials`` that a trial of ``by`` dominates."""
         others = [self._losses[t.number] for t in by]
         return [t for t in trials if any(dominates(o, self._losses[t.number]) for o in others)]
 
@@ -168,8 +168,8 @@ class Rung:
 def leftover(history: History, full: int) -> Proposal | None:
     """The most promising architecture that was never tried at the full number of epochs.
 
-    What is left to do once a space holds nothing new: with enough budget every architecture that
-    does not fail is evaluated fully.
+    Used once a space has nothing new: with enough budget every architecture that does not fail is
+    eventually evaluated fully.
     """
     tried = {t.architecture for t in history.trials if t.fidelity.epochs in (None, full)}
     highest: dict[Architecture, Trial] = {}
@@ -186,5 +186,5 @@ def leftover(history: History, full: int) -> Proposal | None:
 
 
 def finished(trial: Trial) -> bool:
-    """Whether it has results that may be compared."""
+    """Whether a trial has results that can be compared."""
     return trial.state is State.FINISHED

@@ -1,4 +1,4 @@
-"""Looking for an architecture that keeps limits on what is known without training."""
+"""Search for an architecture that keeps limits on metrics known without training."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..space.architecture import Architecture
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Architectures nearest to keeping the limits, from which is gone on.
+#: Number of architectures nearest to keeping the limits that are mutated further.
 _NEAREST = 16
-#: Share of single small steps, beside mutations; and the neighbours among which one is drawn.
+#: Share of single small steps, the rest being mutations; and how many neighbours to draw from.
 _STEPS, _AROUND = 0.3, 64
 
 
@@ -28,40 +28,40 @@ def seek(
     rng: random.Random,
     going: Callable[[], bool],
 ) -> Architecture | None:
-    """One whose loss is 0, by mutating the nearest found so far; ``None`` where none came up.
+    """An architecture whose loss is 0, by mutating the nearest so far; ``None`` if none is found.
 
-    A descent ends where no single step comes nearer, which a band of two limits makes happen
-    everywhere; mutations of many near ones go on from there.
+    A descent stops where no single step improves, which is common if two limits leave a narrow
+    band; mutations of many near architectures continue from there.
 
     Args:
-        going: whether to look at one more.
+        going: whether to examine another architecture.
     """
     pool: list[tuple[float, int, Architecture]] = []
-    met: set[Architecture] = set()
+    seen: set[Architecture] = set()
 
     def take(architecture: Architecture) -> bool:
-        met.add(architecture)
-        found = loss(architecture)
-        bisect.insort(pool, (found, len(met), architecture))
+        seen.add(architecture)
+        value = loss(architecture)
+        bisect.insort(pool, (value, len(seen), architecture))
         del pool[_NEAREST:]
-        return found == 0
+        return value == 0
 
     for start in dict.fromkeys(starts):
         if take(start):
             return start
     idle = 0
     while pool and going() and idle < 64 * _NEAREST:
-        # The nearer, the more often.
+        # Nearer ones are drawn more often.
         parent = pool[int(rng.random() ** 2 * len(pool))][2]
         child = parent
-        with contextlib.suppress(SpaceError):  # the builder refuses it, or nothing can change
+        with contextlib.suppress(SpaceError):  # the builder rejects it, or nothing can change
             if rng.random() < _STEPS:
                 child = rng.choice(list(itertools.islice(space.neighbours(parent), _AROUND)))
             else:
                 child = space.mutate(parent, rng)
                 child = space.mutate(child, rng) if rng.random() < 0.5 else child
         idle += 1
-        if child not in met:
+        if child not in seen:
             idle = 0
             if take(child):
                 return child

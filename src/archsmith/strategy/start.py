@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 class StartFrom(Strategy):
-    """Proposes the given architectures first and leaves the rest to another strategy.
+    """Proposes the given architectures first, then those of another strategy.
 
     A search starts from the default architecture in this way: it is what the user has now, and
     what the search has to beat.
+
+    Args:
+        first: architectures to begin with.
+        then: the strategy that proposes after them.
+        note: of the first proposals.
     """
 
     name = "start-from"

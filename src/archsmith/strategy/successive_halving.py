@@ -10,14 +10,18 @@ from .brackets import Shape, Synchronous
 
 
 class SuccessiveHalving(Synchronous):
-    """Many begin with few epochs; of each rung the best go on with more, one to the end.
+    """Many architectures begin with few epochs; the best of each rung continue with more.
 
-    Then the next bracket begins, with new architectures. For what holds of all synchronous
-    strategies see :class:`~archsmith.strategy.brackets.Synchronous`.
+    One reaches the full evaluation; then the next bracket begins, with new architectures. See
+    :class:`~archsmith.strategy.brackets.Synchronous` for all synchronous strategies.
 
     Args:
-        eta, min_epochs: see there.
-        entrants: how many begin a bracket; as many as bring one to the full evaluation if ``None``.
+        eta, min_epochs: as of :class:`~archsmith.strategy.brackets.Synchronous`.
+        entrants: how many enter a bracket; ``None`` for as many as bring one to the full
+            evaluation.
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     name = "successive-halving"

@@ -1,4 +1,4 @@
-"""Decisions as the parameters that define-by-run optimisers suggest: numbers and categories."""
+"""Decisions as parameters of define-by-run optimisers: numbers and categories."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..space.decision import Decision, Integer, Real, Subset
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """What is suggested: one of ``choices`` (by number) where that is not 0, else from a range.
+    """A parameter: one of ``choices`` (by index) if that is not 0, else a number from a range.
 
-    Its name tells its domain too: under one name of a decision there may be several, and Optuna
-    wants one name to have one.
+    Its name includes its domain: a decision's name may have several domains, but Optuna allows only
+    one per name.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Parameter:
     log: bool = False
 
     def distribution(self, distributions: Any) -> Any:
-        """As one of the classes in ``optuna.distributions``."""
+        """The parameter's distribution, from ``optuna.distributions``."""
         if self.choices:
             return distributions.CategoricalDistribution(tuple(range(self.choices)))
         if self.whole:
@@ -36,7 +36,7 @@ class Parameter:
         return distributions.FloatDistribution(self.low, self.high, self.log)
 
     def suggest(self, trial: Any) -> Any:
-        """Ask a trial of Optuna's for it."""
+        """Ask an Optuna trial for a value."""
         if self.choices:
             return trial.suggest_categorical(self.name, tuple(range(self.choices)))
         if self.whole:
@@ -45,13 +45,13 @@ class Parameter:
 
 
 def parameters(decision: Decision) -> list[Parameter]:
-    """What is suggested for a decision: nothing where there is one answer alone."""
+    """The parameters of a decision: none if it has only one answer."""
     name, count = f"{decision.name}: {decision.describe()}", decision.cardinality
     if count == 1:
         return []
     if isinstance(decision, Integer):
         high = decision.low + decision.step * (decision.cardinality - 1)
-        # Optuna has no steps on a logarithmic scale: there they are rounded to.
+        # Optuna has no steps on a logarithmic scale, so values are rounded to them afterwards.
         step = 1 if decision.log else decision.step
         return [Parameter(name, 0, decision.low, high, True, step, decision.log)]
     if isinstance(decision, Real):
@@ -62,7 +62,7 @@ def parameters(decision: Decision) -> list[Parameter]:
 
 
 def read(decision: Decision, values: Sequence[Any], rng: random.Random) -> Answer:
-    """The answer that suggested values mean. Subsets of a forbidden size are mended by ``rng``."""
+    """The answer for suggested values. Subsets of a forbidden size are repaired with ``rng``."""
     if not values:
         return next(decision.answers()) if decision.cardinality == 1 else decision.default
     if isinstance(decision, Integer):
@@ -71,12 +71,12 @@ def read(decision: Decision, values: Sequence[Any], rng: random.Random) -> Answe
     if isinstance(decision, Real):
         return min(max(float(values[0]), decision.low), decision.high)
     if isinstance(decision, Subset) and not decision.listed:
-        return _mended(decision, [i for i, taken in enumerate(values) if taken], rng)
+        return _repaired(decision, [i for i, included in enumerate(values) if included], rng)
     return list(decision.answers())[int(values[0])]
 
 
 def write(decision: Decision, answer: Answer) -> list[Any]:
-    """The values that mean an answer: the inverse of :func:`read`."""
+    """The values for an answer: the inverse of :func:`read`."""
     if decision.cardinality == 1:
         return []
     if isinstance(decision, Integer | Real):
@@ -87,7 +87,7 @@ def write(decision: Decision, answer: Answer) -> list[Any]:
     return [list(decision.answers()).index(answer)]
 
 
-def _mended(decision: Subset, inside: list[int], rng: random.Random) -> tuple[Answer, ...]:
+def _repaired(decision: Subset, inside: list[int], rng: random.Random) -> tuple[Answer, ...]:
     """The nearest subset of an allowed size: labels are dropped or added at random."""
     size = min(decision.sizes, key=lambda k: abs(k - len(inside)))
     outside = [i for i in range(len(decision.labels)) if i not in inside]

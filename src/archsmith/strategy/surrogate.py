@@ -1,4 +1,4 @@
-"""What Bayesian optimisation believes of one metric, and of all of them on a set of candidates."""
+"""Gaussian-process models of Bayesian optimisation: one per metric, over a set of candidates."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .acquisition import probability_below
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-#: Points that a process and its length scales are learned from at most: half the best, half the
-#: newest. A proposal's time grows with the square, an estimate of three numbers needs few.
+#: At most this many points are used for a process, and for its length scales: half of them the
+#: best, half the newest. A proposal's time grows with the square; few suffice for three numbers.
 SEEN, FITTED = 200, 100
 #: A cost counts as at least this share of its bound.
 _LEAST = 1e-3
-#: Values of one standard deviation of advice above or below, and no better or worse for it, that
-#: the trend of advice is made to meet too.
+#: Weight of the prior on a flat trend of advice: this many virtual values that are one standard
+#: deviation of advice from the centre and neither better nor worse.
 _LEVEL = 3.0
-#: Kernels whose covariances are kept: a few objectives and limits have one each.
+#: Kernels whose covariances are cached: a few objectives and limits have one each.
 _IN_USE = 6
 
 
@@ -35,11 +35,11 @@ class Target:
     """A metric to be modelled.
 
     Attributes:
-        name: tells targets of one history apart.
-        trials: that have a value, in order of ending.
+        name: distinguishes targets of one history.
+        trials: those that have a value, in order of ending.
         raw: their values, larger is better, (n,).
-        floor: what a value must reach, where the target is a limit.
-        keeps: whether each trial keeps all limits, where the target is an objective, (n,).
+        floor: the value that must be reached, if the target is a limit.
+        keeps: whether each trial keeps all limits, if the target is an objective, (n,).
     """
 
     name: str
@@ -54,15 +54,15 @@ class Target:
         return self.scaled(self.raw)
 
     def scaled(self, raw: Array) -> Array:
-        """Other values on that scale."""
+        """Transform other values to the scale of :attr:`values`."""
         if self.floor is None:
             return robust(self.raw, raw)
-        # Only near the bound does it matter how far a value is from it.
+        # The distance of a value from the bound matters only near it.
         return np.clip((raw - self._centre) / self._spread, self.bound - 3, self.bound + 3)
 
     @cached_property
     def bound(self) -> float:
-        """The floor on the same scale."""
+        """The floor on the scale of :attr:`values`."""
         assert self.floor is not None
         return (self.floor - self._centre) / self._spread
 
@@ -75,7 +75,7 @@ class Target:
         return float(np.std([*self.raw, self.floor])) or 1.0
 
     def kept(self, most: int) -> Array:
-        """Places of the trials to learn from, ascending: the best half and the newest half."""
+        """Indices of the trials to learn from, ascending: half the best and half the newest."""
         n = len(self.trials)
         if n <= most:
             return np.arange(n)
@@ -95,12 +95,12 @@ class Target:
 def objectives(history: History) -> list[Target]:
     """A target for each objective, from the trials of the highest fidelity."""
     losses = [(t, history.losses(t)) for t in history.full]
-    told = [(t, found) for t, found in losses if np.isfinite(found).all()]
-    if len(told) < 2:
+    rows = [(t, loss) for t, loss in losses if np.isfinite(loss).all()]
+    if len(rows) < 2:
         return []
     fidelity = history.full[0].fidelity.order
-    trials = tuple(t for t, _ in told)
-    gains = -np.array([found for _, found in told], dtype=np.float64)
+    trials = tuple(t for t, _ in rows)
+    gains = -np.array([loss for _, loss in rows], dtype=np.float64)
     keeps = np.array([history.violation(t.metrics) == 0.0 for t in trials])
     return [
         Target(f"{fidelity} {objective.metric}", trials, gains[:, i], keeps=keeps)
@@ -109,34 +109,34 @@ def objectives(history: History) -> list[Target]:
 
 
 def limits(history: History) -> list[Target]:
-    """A target for each limit that some trial broke, and one for failing where some did; and for
-    each limit on a known cost, of which all trials tell where the bound is."""
-    found = [target for limit in history.limits if (target := _limit(history, limit))]
+    """A target for each limit that some trial broke or that is on a known cost, and one for failure
+    if some trials failed."""
+    targets = [target for limit in history.limits if (target := _limit(history, limit))]
     failed = np.array([t.state is State.FAILED for t in history.ended], dtype=np.float64)
     if failed.any() and not failed.all():
-        found.append(Target("failed", tuple(history.ended), -failed, floor=-0.5))
-    return found
+        targets.append(Target("failed", tuple(history.ended), -failed, floor=-0.5))
+    return targets
 
 
 def _limit(history: History, limit: Limit) -> Target | None:
-    told = [t for t in history.ended if np.isfinite(t.metrics.get(limit.metric, np.nan))]
-    known = history.costs is not None and limit.metric in history.costs.names
-    broken = any(limit.violation(t.metrics) > 0 for t in told)
-    if len(told) < 2 or not (broken or known):
+    trials = [t for t in history.ended if np.isfinite(t.metrics.get(limit.metric, np.nan))]
+    exact = history.costs is not None and limit.metric in history.costs.names
+    broken = any(limit.violation(t.metrics) > 0 for t in trials)
+    if len(trials) < 2 or not (broken or exact):
         return None
-    numbers = np.array([*(t.metrics[limit.metric] for t in told), limit.bound], dtype=np.float64)
+    numbers = np.array([*(t.metrics[limit.metric] for t in trials), limit.bound], dtype=np.float64)
     sign = -1.0 if limit.sign == "<=" else 1.0
     if limit.metric in COSTS and limit.bound > 0:
-        # Costs spread over orders of magnitude. What costs nothing is far from the bound too.
+        # Costs range over orders of magnitude. A cost of nothing must stay finite, too.
         numbers = np.log(np.maximum(numbers, _LEAST * limit.bound))
-    return Target(str(limit), tuple(told), sign * numbers[:-1], floor=sign * float(numbers[-1]))
+    return Target(str(limit), tuple(trials), sign * numbers[:-1], floor=sign * float(numbers[-1]))
 
 
 class Kernels:
-    """Kernels of targets, estimated anew each time that a target has grown by an eighth.
+    """Kernels of targets, estimated again each time that a target has grown by an eighth.
 
-    A kernel is a function of the first so many trials of its target, so a resumed study has the
-    same ones.
+    A kernel is a function of the first trials of its target up to a milestone, so a resumed study
+    has the same kernels.
     """
 
     def __init__(self, blocks: Blocks) -> None:
@@ -145,16 +145,16 @@ class Kernels:
         self._covered: dict[Kernel, dict[int, Array]] = {}
 
     def to_listed(self, kernel: Kernel, seen: Sequence[int], asked: Sequence[int]) -> Array:
-        """Covariances (n, m) between places of a listed space.
+        """Covariances (n, m) between architectures of a listed space, given by their positions.
 
-        Those of one place to all are kept while its kernel is in use. They are made one place at a
-        time, so that their last digits do not depend on what was made beside them.
+        Those of one architecture to all are cached while its kernel is in use. They are computed
+        one row at a time, so that their last digits do not depend on what else was computed.
         """
         if kernel not in self._covered:
             while len(self._covered) >= _IN_USE:
                 self._covered.pop(next(iter(self._covered)))
         rows = self._covered.pop(kernel, {})
-        self._covered[kernel] = rows  # the last one in use
+        self._covered[kernel] = rows  # most recently used, so last to be evicted
         for place in seen:
             if place not in rows:
                 rows[place] = kernel(self._blocks.from_place(place))[0]
@@ -162,26 +162,26 @@ class Kernels:
 
     def of(self, target: Target) -> Kernel:
         count = _milestone(len(target.trials))
-        found = self._known.get((target.name, count))
-        if found is None:
+        kernel = self._known.get((target.name, count))
+        if kernel is None:
             past = target.before(count)
             kept = past.kept(FITTED)
-            known = [past.trials[i].architecture for i in kept]
-            rows, values = self._blocks.rows(known), past.values[kept]
+            architectures = [past.trials[i].architecture for i in kept]
+            rows, values = self._blocks.rows(architectures), past.values[kept]
             values = values - values.mean()
-            rising = Rising.of(self._blocks.trend(known), values)
-            found = fit(distances(rows, rows), values - rising(self._blocks.trend(known)))
-            self._known[target.name, count] = found
-        return found
+            rising = Rising.of(self._blocks.trend(architectures), values)
+            kernel = fit(distances(rows, rows), values - rising(self._blocks.trend(architectures)))
+            self._known[target.name, count] = kernel
+        return kernel
 
 
 @dataclass(frozen=True)
 class Rising:
-    """How far values rise with advice: a line through those that were seen.
+    """How values increase with advice: a line fitted to the observed values.
 
     Attributes:
-        slope: of the values by a standard deviation of the advice; 0 without advice.
-        centre: the advice at which it says nothing.
+        slope: increase of the values per standard deviation of the advice; 0 without advice.
+        centre: the advice at which the trend is 0.
     """
 
     slope: float
@@ -189,9 +189,10 @@ class Rising:
 
     @classmethod
     def of(cls, advice: Array, values: Array) -> Rising:
-        """The least squares line, drawn towards a level one as by :data:`_LEVEL` more values.
+        """The least squares line, shrunk towards a flat one by :data:`_LEVEL` virtual values.
 
-        Advice that is wrong is ignored, not turned round: it is made so that more is better.
+        Advice with a negative slope is ignored rather than inverted: by definition, larger advice
+        is better.
         """
         centre = float(advice.mean())
         apart = advice - centre
@@ -199,23 +200,23 @@ class Rising:
         return cls(max(slope, 0.0), centre)
 
     def __call__(self, advice: Array) -> Array:
-        found: Array = self.slope * (advice - self.centre)
-        return found
+        trend: Array = self.slope * (advice - self.centre)
+        return trend
 
 
 def _milestone(count: int) -> int:
     """The last of the counts 2, 3, 4, ..., each an eighth above the one before, rounded down."""
-    at = 2
-    while (following := at + max(1, at // 8)) <= count:
-        at = following
-    return at
+    milestone = 2
+    while (following := milestone + max(1, milestone // 8)) <= count:
+        milestone = following
+    return milestone
 
 
 class Beliefs:
-    """Processes of all targets over the same trials and candidates.
+    """Gaussian processes of all targets over the same trials and candidates.
 
-    Running trials are believed to end as predicted (kriging believer, Ginsbourger et al. 2010), so
-    that proposals made meanwhile go elsewhere.
+    Running trials are assumed to end as predicted (kriging believer, Ginsbourger et al. 2010), so
+    that proposals made in the meantime explore elsewhere.
     """
 
     def __init__(
@@ -233,18 +234,20 @@ class Beliefs:
             for i in target.kept(SEEN)
         }
         self._places = {number: place for place, number in enumerate(used)}
-        known = [*(t.architecture for t in used.values()), *running]
-        self._trend, self._asked = blocks.trend(known), blocks.trend(pool)
+        architectures = [*(t.architecture for t in used.values()), *running]
+        self._trend, self._asked = blocks.trend(architectures), blocks.trend(pool)
         self._listed: tuple[list[int], list[int]] | None = None
         if places is not None:
-            self._listed = (blocks.places(known), places)
-            first = blocks.rows(known)
+            self._listed = (blocks.places(architectures), places)
+            observed_rows = blocks.rows(architectures)
         else:
-            rows = blocks.rows([*known, *pool])
-            first = {name: block[: len(known)] for name, block in rows.items()}
-            self._cross = distances(first, {n: block[len(known) :] for n, block in rows.items()})
-        self._within = distances(first, first)
-        self._running = list(range(len(used), len(known)))
+            rows = blocks.rows([*architectures, *pool])
+            observed_rows = {name: block[: len(architectures)] for name, block in rows.items()}
+            self._cross = distances(
+                observed_rows, {n: block[len(architectures) :] for n, block in rows.items()}
+            )
+        self._within = distances(observed_rows, observed_rows)
+        self._running = list(range(len(used), len(architectures)))
         self._kernels = kernels
 
     def of(self, target: Target) -> Belief:
@@ -259,9 +262,9 @@ class Beliefs:
         process = GaussianProcess(kernel, self._part(places), values - above[places])
         if self._running:
             between = self._within[:, places][:, :, self._running]
-            believed, _ = process.predict(kernel(between))
+            predicted, _ = process.predict(kernel(between))
             places = places + self._running
-            values = np.concatenate([values, believed + above[self._running]])
+            values = np.concatenate([values, predicted + above[self._running]])
             process = GaussianProcess(kernel, self._part(places), values - above[places])
         return Belief(
             target,
@@ -274,11 +277,11 @@ class Beliefs:
         )
 
     def _covariance(self, kernel: Kernel, places: list[int]) -> Array:
-        """Between these of the known architectures and the candidates, (n, m)."""
+        """Covariances between some of the observed architectures and the candidates, (n, m)."""
         if self._listed is None:
             return kernel(self._cross[:, places])
-        known, pool = self._listed
-        return self._kernels.to_listed(kernel, [known[place] for place in places], pool)
+        observed, pool = self._listed
+        return self._kernels.to_listed(kernel, [observed[place] for place in places], pool)
 
     def _part(self, places: list[int]) -> Array:
         part: Array = self._within[:, places][:, :, places]
@@ -287,13 +290,14 @@ class Beliefs:
 
 @dataclass(frozen=True)
 class Belief:
-    """A target's process and the covariances of what it has seen with the candidates.
+    """A target's process and its covariances between observations and candidates.
 
     Attributes:
-        above: what was taken from the values, (n,): their mean, and the trend of advice.
-        ahead: the same of the candidates, (m,).
-        kept: places of the target's trials that it has seen; running ones come after them.
-        values: of these and of the running ones, (n,).
+        covariance: between observations and candidates, (n, m).
+        above: what was subtracted from the values, (n,): their mean and the trend of advice.
+        ahead: the same for the candidates, (m,).
+        kept: indices of the target's trials that were used; running trials come after them.
+        values: of these and of the running trials, (n,).
     """
 
     target: Target
@@ -306,14 +310,14 @@ class Belief:
 
     @property
     def eligible(self) -> Array:
-        """Which of :attr:`values` may be the best, (n,): those that keep the limits.
+        """Which of :attr:`values` may be the best, a mask (n,): those that keep the limits.
 
-        Of running trials that is not known, and they may.
+        For running trials that is not known, so they may.
         """
         running = np.ones(len(self.values) - len(self.kept), dtype=bool)
         keeps = self.target.keeps
-        known = running[:0] if keeps is None else keeps[self.kept]
-        return np.concatenate([known, running])
+        keeps_limits = running[:0] if keeps is None else keeps[self.kept]
+        return np.concatenate([keeps_limits, running])
 
     def predict(self) -> tuple[Array, Array]:
         """Means and variances of the candidates, on the target's scale, (m,) each."""
@@ -321,12 +325,12 @@ class Belief:
         return means + self.ahead, variances
 
     def draws(self, normal: Array) -> tuple[Array, Array, Array]:
-        """Draws of what was seen (n, s), means (m, s) and variances (m,) of the candidates given
-        each; see :meth:`GaussianProcess.sampled`."""
+        """Draws of the observed values (n, s), and for each the means (m, s) and variances (m,) of
+        the candidates; see :meth:`GaussianProcess.sampled`."""
         draws, means, variances = self.process.sampled(normal, self.covariance)
         return draws + self.above[:, None], means + self.ahead[:, None], variances
 
     def feasible(self) -> Array:
-        """The probability (m,) of each candidate to keep the target's bound."""
+        """The probability (m,) that each candidate keeps the target's bound."""
         means, variances = self.predict()
         return probability_below(-means, variances + 1e-6, -self.target.bound)

@@ -22,30 +22,33 @@ from .ranking import Ranking
 if TYPE_CHECKING:
     from ..space import Space
 
-#: The good are never more than so many, else their density says little about the best.
+#: At most this many trials are good; with more their density would say little about the best.
 _MOST_GOOD = 25
-#: Of the bad the newest are looked at: they are what was thought good since, and a proposal takes
-#: the same time late in a study.
+#: Only the newest bad trials are used: they were proposed as good more recently, and a proposal
+#: then takes no longer late in a study.
 _MOST_BAD = 500
-#: Draws for each candidate that is wanted; the others repeat what was tried.
+#: Draws per requested candidate; some of them repeat earlier trials.
 _DRAWS = 4
 
 
 class TPE(Strategy):
-    """Draws from the density of the good trials what is rare among the bad ones.
+    """Draws candidates from the density of the good trials that are rare among the bad ones.
 
-    The best ``share`` of the trials are the good: by the objective, with several by Pareto front
-    and crowding distance. All others are bad, trials that broke a limit or failed among them, and
-    so are running ones, that parallel workers move apart. While fewer trials keep the limits than
-    are wanted, those nearest to the limits count as good.
+    The best ``share`` of the trials are good: by the objective, or with several objectives by
+    Pareto front and crowding distance. All others are bad, including trials that broke a limit or
+    failed, and running ones, so that parallel workers explore different regions. If too few trials
+    keep the limits, those nearest to the limits count as good.
 
     Args:
-        start: draws are random until as many trials have ended with metrics to go by.
-        share: of the trials that are good, in (0, 1); 25 at most.
-        candidates: new architectures drawn for each proposal, of which the best one by the ratio
-            of the densities is taken.
+        start: proposals are random until this many trials have ended with metrics.
+        share: share of the trials that are good, in (0, 1); at most 25 trials.
+        candidates: number of new architectures drawn for each proposal, of which the one with the
+            best ratio of the densities is proposed.
         multivariate: whether the answers of one observation stay together in the densities
             (:class:`~archsmith.strategy.parzen.Parzen`).
+
+    Raises:
+        InputError: an argument is out of range.
     """
 
     name = "tpe"
@@ -68,20 +71,22 @@ class TPE(Strategy):
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         ranking = self._memo.at(space, history)
-        known = ranking.known()
-        if len(known) < self.start:
+        trials = ranking.known()
+        if len(trials) < self.start:
             return self._random(space, history, rng)
-        wanted = min(_MOST_GOOD, math.ceil(self.share * len(known)))
-        good = ranking.best(known, wanted)
+        count = min(_MOST_GOOD, math.ceil(self.share * len(trials)))
+        good = ranking.best(trials, count)
         chosen = {trial.number for trial in good}
-        others = (*history.ended[-_MOST_BAD - wanted :], *history.running.values())
+        others = (*history.ended[-_MOST_BAD - count :], *history.running.values())
         bad = [t for t in others if t.number not in chosen][-_MOST_BAD:]
         density = Parzen(space, _architectures(good), _architectures(bad), self.multivariate)
-        drawn = self._candidates(space, history, density, rng)
-        if not drawn:
+        candidates = self._candidates(space, history, density, rng)
+        if not candidates:
             return self._random(space, history, rng)
-        best = int(np.argmax(density.scores(space, drawn)))
-        return Proposal(drawn[best], note=f"best of {len(drawn)} like the best {len(good)} trials")
+        best = int(np.argmax(density.scores(space, candidates)))
+        return Proposal(
+            candidates[best], note=f"best of {len(candidates)} like the best {len(good)} trials"
+        )
 
     def _random(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         architecture = sample_unseen(space, history, lambda: space.sample(rng))
@@ -90,15 +95,15 @@ class TPE(Strategy):
     def _candidates(
         self, space: Space, history: History, density: Parzen, rng: random.Random
     ) -> list[Architecture]:
-        found: dict[object, Architecture] = {}
+        candidates: dict[object, Architecture] = {}
         for _ in range(_DRAWS * self.candidates):
-            with suppress(SpaceError):  # the builder refuses the draw
+            with suppress(SpaceError):  # the builder rejects the draw
                 architecture = density.draw(space, rng)
                 if history.new(architecture):
-                    found.setdefault(history.key(architecture), architecture)
-            if len(found) == self.candidates:
+                    candidates.setdefault(history.key(architecture), architecture)
+            if len(candidates) == self.candidates:
                 break
-        return list(found.values())
+        return list(candidates.values())
 
 
 def _architectures(trials: Sequence[Trial]) -> list[Architecture]:

@@ -1,4 +1,4 @@
-"""The loop that joins space, strategy, evaluator and store; stores; executors."""
+"""The loop that connects space, strategy, evaluator and store; also stores and executors."""
 
 from .checkpoints import checkpoint_path
 from .executor import Ended, EpochDone, Executor, Inline, Job, Lost, Report

@@ -1,4 +1,4 @@
-"""When a study has done enough, or sees that more would not help."""
+"""When a study has spent its budget, or finds that continuing would not help."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from ..history.trial import State
 from .checks import why_pruned
 from .state import StudyState
 
-#: The study stops when so many trials were pruned for each that was wanted.
+#: The study stops when this many trials were pruned for each trial of the budget.
 PRUNED = 50
-#: It stops earlier where so many were pruned before any finished; with a time budget alone later.
+#: It stops earlier if this many were pruned before any finished; later with only a time budget.
 PRUNED_FIRST, PRUNED_IN_TIME = 400, 2000
-#: Parts of evaluations do not add up to whole numbers exactly.
+#: Fractions of evaluations do not add up to whole numbers exactly.
 _SLACK = 1e-9
 
 
 def over(study: StudyState, waiting: bool) -> str:
-    """Why no further trial shall start; empty where one shall.
+    """Why no further trial may start; empty if one may.
 
-    ``waiting`` says that trials came back and have their place in the budget already.
+    ``waiting``: whether returned trials are waiting, which the budget already includes.
     """
-    # Work before the first trial that took all the time would have been for nothing without one.
+    # If preparation took all the time, it would be wasted without at least one trial.
     owed = study.prepared and not study.history.trials
     if study.budget is not None and study.spent >= study.budget and not owed:
         return f"{study.budget:g} seconds are over"

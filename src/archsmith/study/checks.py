@@ -1,4 +1,4 @@
-"""What a study refuses before it starts, and what it refuses to call a result."""
+"""What a study refuses before it starts, and which results it refuses."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from .record import Record
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Spaces up to this size are gone through to see whether anything is left.
+#: Spaces up to this size are enumerated to see whether anything is left.
 _LISTED = 100_000
 
 
 def check_budget(
     trials: int | None, seconds: float | None, trial_time: float | None = None
 ) -> None:
-    """Refuse a study without a budget, or with one that is not positive."""
+    """Refuse a study without a budget, or with one that is not positive.
+
+    Raises:
+        InputError: neither trials nor seconds are given, or a value is not positive.
+    """
     if trials is None and seconds is None:
         raise InputError("budget", "a number of trials, a time, or both", "neither")
     if trials is not None and trials < 1:
@@ -36,11 +40,11 @@ def check_budget(
 def check_metrics(
     evaluator: Evaluator, objectives: Sequence[Objective], limits: Sequence[Limit]
 ) -> None:
-    """Raise unless there are objectives, and the evaluator gives all that is asked for.
+    """Refuse a study without objectives, or with metrics that the evaluator does not provide.
 
     Raises:
-        InputError: no objective.
-        UnknownNameError: a metric that the evaluator does not give.
+        InputError: there is no objective.
+        UnknownNameError: the evaluator does not provide a metric.
     """
     if not objectives:
         raise InputError("objectives", "at least one", "none")
@@ -52,7 +56,7 @@ def check_metrics(
 def flaw(
     metrics: Mapping[str, float], objectives: Sequence[Objective], limits: Sequence[Limit] = ()
 ) -> str:
-    """What makes an evaluation worthless; empty where nothing does."""
+    """What makes the metrics of an evaluation unusable; empty if nothing does."""
     for limit in limits:
         if limit.metric not in metrics:
             return f"{limit.metric} is missing from what the evaluator gave"
@@ -68,24 +72,24 @@ def flaw(
 
 
 def last_reason(record: Record, state: State) -> str:
-    """Why the last trial that ended in this state did so; empty where there is none."""
+    """Why the last trial that ended in this state did so; empty if there is none."""
     return next((t.reason for t in reversed(record.ended) if t.state is state), "")
 
 
 def why_pruned(history: History) -> str:
-    """That nothing but pruning came of a study: how much, why, and how near it got."""
+    """For a study in which trials were only pruned: how many, why, and how near they came."""
     last = history.pruned[-1].reason
     text = f"{len(history.pruned)} trials were pruned, the last one because {last}"
     for limit in history.limits:
-        known = [t.metrics for t in history.pruned if limit.violation(t.metrics) > 0]
-        if known:
-            value = min(known, key=limit.violation)[limit.metric]
-            text += f"; the nearest to {limit} of those that broke it was {value:,.6g}"
+        broken = [t.metrics for t in history.pruned if limit.violation(t.metrics) > 0]
+        if broken:
+            value = min(broken, key=limit.violation)[limit.metric]
+            text += f"; of those that broke {limit}, the nearest had {value:,.6g}"
     return text
 
 
 def nothing_new(space: Space, history: History) -> str:
-    """Why a strategy has nothing to propose."""
+    """Why a strategy has nothing to propose, as a text for users."""
     size = space.size()
     if size.exact and size.count <= _LISTED and not any(map(history.new, space.enumerate())):
         return f"all {size.count:,} architectures were seen"
@@ -93,10 +97,10 @@ def nothing_new(space: Space, history: History) -> str:
 
 
 def all_failed(failed: int, last: str) -> WorkError:
-    """The error of a study in which trials failed and none finished."""
+    """The error for a study in which trials failed and none finished."""
     return WorkError(
         "study",
         "a trial that finishes",
-        f"{failed} that failed and none that finished; the last one: {last}",
-        "mend the cause and run the same command again; it goes on with new trials",
+        f"{failed} that failed and none that finished; the last failure: {last}",
+        "fix the cause and run the same command again; it continues with new trials",
     )

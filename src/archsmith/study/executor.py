@@ -1,4 +1,4 @@
-"""Where evaluations run: the contract, and the executor that runs them here."""
+"""Where evaluations run: the contract, and the executor that uses the current process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker needs to know of a trial; ``rule`` says when it is hopeless."""
+    """What a worker needs to know about a trial; ``rule`` decides when to stop it early."""
 
     number: int
     architecture: Architecture
@@ -50,7 +50,7 @@ class EpochDone:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A trial has come to its end; ``weights`` says whether a checkpoint was written."""
+    """A trial has ended; ``weights`` says whether a checkpoint was written."""
 
     number: int
     state: State
@@ -89,7 +89,7 @@ class Executor(ABC):
     :class:`EpochDone`, then one :class:`Ended`, :class:`Lost` or :class:`Late`.
     """
 
-    #: How many trials run side by side.
+    #: How many trials run at the same time.
     workers: int = 1
 
     @abstractmethod
@@ -99,12 +99,12 @@ class Executor(ABC):
         """Get ready to evaluate. Weights go to ``folder/checkpoints``; without a folder, nowhere.
 
         Raises:
-            InputError: the evaluator cannot be brought to where it shall run.
+            InputError: the evaluator cannot be sent to where it is to run.
         """
 
     @abstractmethod
     def free(self) -> list[str]:
-        """Names of the workers that are ready and have nothing to do."""
+        """Names of the workers that are ready and idle."""
 
     @abstractmethod
     def submit(self, worker: str, job: Job) -> None:
@@ -112,12 +112,12 @@ class Executor(ABC):
 
     @abstractmethod
     def wait(self, until: Mapping[int, float] = NEVER, wake: float = math.inf) -> None:
-        """Wait until something happened, and report it.
+        """Wait until something happens, and report it.
 
         Args:
-            until: by trial, the moment of ``time.monotonic()`` at which it is stopped.
-            wake: the moment at which waiting ends though nothing happened; an executor that is
-                never busy without a trial may ignore it.
+            until: for each trial the value of ``time.monotonic()`` at which it is stopped.
+            wake: when to stop waiting even if nothing happened; an executor that is never busy
+                without a trial may ignore it.
 
         Raises:
             StoreError: a worker cannot write to the run folder.
@@ -126,7 +126,7 @@ class Executor(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Stop; trials that still run are given up without a report."""
+        """Stop; trials that are still running are abandoned without a report."""
 
 
 class Inline(Executor):
@@ -157,9 +157,9 @@ class Inline(Executor):
         ended: Report = Late(job.number)
         alarm = self._alarm
 
-        def report(said: Report) -> None:
+        def report(message: Report) -> None:
             alarm.hold()
-            self._report(said)
+            self._report(message)
             alarm.let()
 
         try:
@@ -180,7 +180,7 @@ class Inline(Executor):
 
 
 class _Watch(Watch):
-    """Passes epochs on, stops what is hopeless, and writes weights to the run folder."""
+    """Reports epochs, stops hopeless trials, and writes weights to the run folder."""
 
     __slots__ = ("_curve", "_folder", "_job", "_pid", "_report", "weights")
 
@@ -191,24 +191,24 @@ class _Watch(Watch):
         self.weights = False
 
     def epoch(self, metrics: Mapping[str, float]) -> None:
-        self._same_process()
-        told = numbers(metrics)
-        self._report(EpochDone(self._job.number, told))
+        self._exit_if_forked()
+        row = numbers(metrics)
+        self._report(EpochDone(self._job.number, row))
         if self._job.rule is not None:
-            self._curve.append(told)
+            self._curve.append(row)
             why = self._job.rule.should_prune(self._curve)
             if why:
-                # What the epochs gave stays in the curve: it is not what a whole training gives.
+                # The metrics stay in the curve: they are not those of a complete training.
                 raise TrialPruned(why)
 
     def keep(self, weights: Mapping[str, Tensor]) -> None:
-        self._same_process()
+        self._exit_if_forked()
         if self._folder is not None:
             write(checkpoint_path(self._folder, self._job.number), weights)
             self.weights = True
 
-    def _same_process(self) -> None:
-        """A copy that the evaluator forked must not write to the record."""
+    def _exit_if_forked(self) -> None:
+        """Exit in a process that the evaluator forked: it must not write to the record."""
         if os.getpid() != self._pid:
             os._exit(1)
 
@@ -219,14 +219,14 @@ def evaluate(
     """Evaluate one trial. Whatever the evaluator raises becomes the trial's end.
 
     Raises:
-        StoreError: the run folder cannot be written; that is not the architecture's fault.
+        StoreError: the run folder cannot be written, which is not the architecture's fault.
     """
     watch = _Watch(job, folder, report)
     state, metrics, reason = State.FINISHED, {}, ""
     try:
         with Guard():
-            found = evaluator.evaluate(job.architecture, job.fidelity, job.seed, watch)
-        metrics = numbers(found)
+            result = evaluator.evaluate(job.architecture, job.fidelity, job.seed, watch)
+        metrics = numbers(result)
     except TrialFailed as failure:
         state = State.PRUNED if isinstance(failure, TrialPruned) else State.FAILED
         metrics, reason = numbers(failure.metrics), failure.reason
@@ -246,17 +246,20 @@ def numbers(metrics: Mapping[str, float]) -> dict[str, float]:
     """Plain floats, from whatever counts as a number (numpy and torch scalars too).
 
     Raises:
-        TypeError: no metrics, or a name that is no text; ValueError and more for no number.
+        TypeError: not a mapping, a name that is not a string, or a value that is not a number.
+        ValueError: a text that is not a number.
     """
     if not isinstance(metrics, Mapping) or not all(isinstance(name, str) for name in metrics):
-        raise TypeError(f"expected metrics, a number by name, got {str(metrics)[:80]}")
+        raise TypeError(
+            f"expected metrics as a mapping from name to number, got {str(metrics)[:80]}"
+        )
     return {name: float(value) for name, value in metrics.items()}
 
 
 def one_line(error: BaseException) -> str:
     """``Type: message (file:line)`` of an exception, on one line of at most 300 characters."""
     text = " ".join(str(error).split())
-    # Errors of ours say where themselves; for others the line that raised is half the answer.
+    # Our own errors name the place; for others the line that raised them helps most.
     if not isinstance(error, ArchsmithError) and error.__traceback__ is not None:
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f" ({Path(last.filename).name}:{last.lineno})"

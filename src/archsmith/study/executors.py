@@ -8,8 +8,8 @@ from .._support.registry import Registry
 from .executor import Executor, Inline
 from .processes import Processes
 
-#: What makes an executor of a number of workers and the devices for them. Plug-ins register in the
-#: entry-point group ``archsmith.executors``.
+#: Functions of the number of workers and their devices that return an executor. Plug-ins register
+#: in the entry-point group ``archsmith.executors``.
 executors = Registry(
     "executor", "archsmith.executors", {"local": "archsmith.study.executors:local"}
 )
@@ -20,24 +20,24 @@ def local(workers: int, devices: Sequence[str] = ()) -> Executor:
     return Inline() if workers == 1 else Processes(workers, devices=devices)
 
 
-def make_executor(given: str | Executor, workers: int, device: str = "cpu") -> Executor:
-    """The executor of a name; one that is given as it is.
+def make_executor(executor: str | Executor, workers: int, device: str = "cpu") -> Executor:
+    """The executor of that name; an executor is returned unchanged.
 
     Args:
-        device: what was asked for; with ``"auto"`` and several GPUs the workers share these.
+        device: the requested device; with ``"auto"`` and several GPUs the workers share these.
 
     Raises:
-        UnknownNameError: no such name.
+        UnknownNameError: no executor has that name.
     """
-    if isinstance(given, Executor):
-        return given
-    make = executors.get(given)
-    made: Executor = make(workers, _devices(device) if workers > 1 else ())
-    return made
+    if isinstance(executor, Executor):
+        return executor
+    make = executors.get(executor)
+    built: Executor = make(workers, _devices(device) if workers > 1 else ())
+    return built
 
 
 def _devices(device: str) -> tuple[str, ...]:
-    """The devices that workers take turns at; none where there is nothing to choose from."""
+    """The devices that workers are assigned to in turn; empty without several GPUs."""
     if device != "auto":
         return ()
     import torch

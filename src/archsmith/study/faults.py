@@ -1,4 +1,4 @@
-"""All that does not build or run in a space, each with the fewest decisions that lead there."""
+"""Everything in a space that does not build or run, each with the fewest decisions to blame."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError
 from ..space.decision import Decision
 from ..space.typical import typical_answers
-from .shapes import Failure, Tries, fewest, told
+from .shapes import Failure, Tries, error_text, fewest
 
 if TYPE_CHECKING:
     from torch import nn
 
     from ..space import Space
 
-#: Samples tried for one that works, where the default does not.
+#: Samples tried to find one that works if the default does not.
 _STARTS = 16
-#: Faults whose decisions are looked for; a space with more is broken altogether.
+#: Faults that are explained by decisions; a space with more is broken altogether.
 _MOST = 20
-#: Models built to find out which default answers a fault needs as well.
+#: Models built to find out which default answers a fault also needs.
 _SHARPEN = 48
-#: Faults that are mended in a sample one after another, to see what is behind them.
+#: Faults that are removed from a sample one after another, to find those they hide.
 _BEHIND = 4
 
 
@@ -36,10 +36,10 @@ class Fault:
     """Something that does not build or run.
 
     Attributes:
-        answers: the fewest that lead there, all others at their defaults. Defaults without which
-            it would work are among them. Empty where the default architecture does not work.
-        reason: what was raised.
-        met: architectures looked at that have these answers and do not work.
+        answers: the fewest answers that lead to it, all others being defaults. They include
+            defaults without which it would work. Empty if the default architecture fails.
+        reason: the message of the exception.
+        met: number of failing architectures seen with these answers.
     """
 
     answers: Mapping[str, Answer]
@@ -49,10 +49,10 @@ class Fault:
 
 @dataclass(frozen=True)
 class Visit:
-    """One answer of one decision, with all others as in ``around``.
+    """One answer to one decision, with all others as in ``around``.
 
     Attributes:
-        changed: the architecture with this answer; ``None`` where the builder refused it.
+        changed: the architecture with this answer; ``None`` if the builder rejected it.
     """
 
     decision: Decision
@@ -62,13 +62,13 @@ class Visit:
 
 
 class FaultFinder:
-    """Tries architectures, and explains each that does not work by as few decisions as it can.
+    """Tries architectures, and explains each failure by as few decisions as possible.
 
     Args:
         check: as for :func:`~archsmith.study.shapes.check_shapes`.
 
     Raises:
-        BuilderError: the builder refuses its own defaults, so that nothing can be asked of it.
+        BuilderError: the builder rejects its own defaults, so that it has no decisions to try.
     """
 
     def __init__(
@@ -80,24 +80,24 @@ class FaultFinder:
     ) -> None:
         self.space, self.tries = space, Tries(space, check, device)
         self._found: list[tuple[dict[str, Answer], str]] = []
-        self._met: list[int] = []
+        self._counts: list[int] = []
         self._explained: set[Architecture] = set()
         self.unexplained = 0
         self.base = self._start(rng)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """In the order in which they were found; a default that fails, by what makes it fail."""
+        """Faults in the order of discovery; a failing default by its cause, if that is known."""
         default = self.space.default().items()
-        told_closer = any(answers and answers.items() <= default for answers, _ in self._found)
+        explained = any(answers and answers.items() <= default for answers, _ in self._found)
         return tuple(
             Fault(answers, reason, met)
-            for (answers, reason), met in zip(self._found, self._met, strict=True)
-            if answers or not told_closer
+            for (answers, reason), met in zip(self._found, self._counts, strict=True)
+            if answers or not explained
         )
 
     def works(self, architecture: Architecture) -> bool:
-        """Whether it builds and runs; what does not is explained."""
+        """Whether an architecture builds and runs; a failure is explained."""
         error = self.tries.error(architecture)
         if error is not None and architecture not in self._explained:
             self._explained.add(architecture)
@@ -105,7 +105,7 @@ class FaultFinder:
         return error is None
 
     def draw(self, draw: Callable[[], Architecture]) -> Architecture | None:
-        """A sample, tried; ``None`` where the builder refuses what was drawn."""
+        """Draw and try an architecture; ``None`` if the builder rejects it."""
         try:
             architecture = draw()
         except BuilderError as error:
@@ -115,13 +115,13 @@ class FaultFinder:
         return architecture
 
     def cover(self, until: float) -> Iterator[Visit]:
-        """Try every answer of every decision that can be reached, others at their defaults.
+        """Try every answer to every reachable decision, others at their defaults.
 
-        Of many numbers both ends, the middle and the default are tried. A decision that is asked
-        after some answer alone is looked at there, with as few other answers as lead to it.
+        Of a long range of numbers both ends, the middle and the default are tried. A decision that
+        is asked only after some answer is tried there, with as few other changes as possible.
 
         Args:
-            until: moment of :func:`time.monotonic` at which it stops where it is.
+            until: value of :func:`time.monotonic` at which to stop.
         """
         waiting, opened = deque([self.base]), set[Decision]()
         while waiting:
@@ -133,7 +133,7 @@ class FaultFinder:
                 for answer in typical_answers(decision):
                     if time.monotonic() > until:
                         return
-                    changed = self._with(around, decision.name, answer)
+                    changed = self._change(around, decision.name, answer)
                     yield Visit(decision, answer, around, changed)
                     if changed is not None and not opened.issuperset(self._decisions(changed)):
                         waiting.append(changed)
@@ -156,7 +156,7 @@ class FaultFinder:
 
     @property
     def hopeless(self) -> bool:
-        """Whether nothing that was tried to begin with works."""
+        """Whether neither the default nor any of the first samples works."""
         return self.tries.error(self.base) is not None
 
     def _decisions(self, architecture: Architecture) -> tuple[Decision, ...]:
@@ -165,7 +165,7 @@ class FaultFinder:
         except SpaceError:
             return ()
 
-    def _with(self, around: Architecture, name: str, answer: Answer) -> Architecture | None:
+    def _change(self, around: Architecture, name: str, answer: Answer) -> Architecture | None:
         try:
             changed = self.space.complete({**around, name: answer})
         except BuilderError as error:
@@ -175,36 +175,36 @@ class FaultFinder:
         return changed
 
     def _explain(self, failure: Failure) -> None:
-        known = self._known(failure.answers)
-        if known is not None:
-            self._met[known] += 1
-            self._behind(failure.answers, known)
+        number = self._number_of(failure.answers)
+        if number is not None:
+            self._counts[number] += 1
+            self._find_hidden(failure.answers, number)
         elif self.hopeless or len(self._found) >= _MOST:
             self.unexplained += 1
         else:
             answers, error = fewest(self.tries, self.base, failure)
-            self._note(self._sharpened(dict(answers)), error)
+            self._note(self._with_defaults(dict(answers)), error)
 
-    def _known(self, answers: Mapping[str, Answer]) -> int | None:
+    def _number_of(self, answers: Mapping[str, Answer]) -> int | None:
         items = answers.items()
         return next((i for i, (f, _) in enumerate(self._found) if f and f.items() <= items), None)
 
     def _note(self, answers: dict[str, Answer], error: Exception) -> None:
         self._found.append((answers, self._reason(answers, error)))
-        self._met.append(1)
+        self._counts.append(1)
 
     def _reason(self, answers: Mapping[str, Answer], error: Exception) -> str:
-        """What was raised, in words; on the CPU, whose messages have sizes that meta leaves out."""
+        """The error message, from the CPU if possible: messages from meta lack sizes."""
         if isinstance(error, BuilderError) and error.got:
             return error.got  # the rest repeats the decisions
         try:
             whole = self.space.complete({**self.tries.around, **answers})
         except BuilderError:
-            return told(error)
-        return told(self.tries.failed_on("cpu", whole) or error)
+            return error_text(error)
+        return error_text(self.tries.failed_on("cpu", whole) or error)
 
-    def _behind(self, answers: Mapping[str, Answer], known: int) -> None:
-        """Look for another fault in what a known one keeps from running."""
+    def _find_hidden(self, answers: Mapping[str, Answer], known: int) -> None:
+        """Look for another fault that a known one hides."""
         left = dict(answers)
         for _ in range(_BEHIND):
             before = len(left)
@@ -213,19 +213,19 @@ class FaultFinder:
                     left.pop(name, None)
             if len(left) == before or self.hopeless:
                 return
-            found = self.tries.first(left)
-            if not isinstance(found, Failure):
+            outcome = self.tries.first(left)
+            if not isinstance(outcome, Failure):
                 return
-            again = self._known(found.answers)
-            if again is None:
+            number = self._number_of(outcome.answers)
+            if number is None:
                 if len(self._found) < _MOST:
-                    culprit, error = fewest(self.tries, self.base, found)
-                    self._note(self._sharpened(dict(culprit)), error)
+                    culprit, error = fewest(self.tries, self.base, outcome)
+                    self._note(self._with_defaults(dict(culprit)), error)
                 return
-            known = again
+            known = number
 
-    def _sharpened(self, culprit: dict[str, Answer]) -> dict[str, Answer]:
-        """The answers, and those defaults without which they would work."""
+    def _with_defaults(self, culprit: dict[str, Answer]) -> dict[str, Answer]:
+        """The answers, and the defaults without which they would work."""
         try:
             whole = self.space.complete({**self.tries.around, **culprit})
         except BuilderError:
@@ -241,8 +241,8 @@ class FaultFinder:
                 tried += 1
                 if tried > _SHARPEN:
                     return culprit
-                found = self.tries.first({**culprit, name: answer})
-                if not isinstance(found, Failure):
+                outcome = self.tries.first({**culprit, name: answer})
+                if not isinstance(outcome, Failure):
                     culprit[name] = whole[name]
                     break
         return {name: culprit[name] for name in whole if name in culprit}

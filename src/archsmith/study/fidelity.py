@@ -1,4 +1,4 @@
-"""How what a strategy asks for and what a study spends come together."""
+"""Fidelities: reconciles what a strategy asks for with what a study spends."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ from .record import Record
 
 def offered(evaluator: Evaluator, most: Fidelity) -> tuple[int, ...]:
     """The numbers of epochs that strategies may ask for: the evaluator's, up to the study's."""
-    known = evaluator.fidelities
-    if not known or most.epochs is None:
-        return tuple(known)
-    return (*(e for e in known if e < most.epochs), most.epochs)
+    available = evaluator.fidelities
+    if not available or most.epochs is None:
+        return tuple(available)
+    return (*(e for e in available if e < most.epochs), most.epochs)
 
 
-def asked(wanted: Fidelity | None, study: Fidelity, offers: Sequence[int]) -> Fidelity:
-    """What a trial spends: a strategy chooses epochs, the share of the data is the study's.
+def asked(requested: Fidelity | None, study: Fidelity, offers: Sequence[int]) -> Fidelity:
+    """The fidelity of a trial: the strategy chooses epochs; the study's share of the data applies.
 
-    Epochs that a strategy leaves open are the study's; where it has none, the full evaluation.
+    Epochs that a strategy leaves open are the study's or, without any, the full evaluation's.
     """
     epochs = offers[-1] if study.epochs is None and offers else study.epochs
-    if wanted is None:
+    if requested is None:
         return replace(study, epochs=epochs)
-    if wanted.epochs is not None:
-        epochs = wanted.epochs
-    return replace(wanted, epochs=epochs, share=wanted.share * study.share)
+    if requested.epochs is not None:
+        epochs = requested.epochs
+    return replace(requested, epochs=epochs, share=requested.share * study.share)
 
 
 def part(fidelity: Fidelity, offers: Sequence[int]) -> float:
-    """How much of a full evaluation a trial is, by its epochs: what it counts in a budget."""
+    """The fraction of a full evaluation, by epochs, that a trial counts in a budget."""
     if fidelity.epochs is None or not offers:
         return 1.0
     return fidelity.epochs / offers[-1]
 
 
 def worth(trial: Trial, offers: Sequence[int]) -> float:
-    """What an ended trial counts in a budget: :func:`part`, and of a pruned one its epochs alone.
+    """What an ended trial counts in a budget: :func:`part`, or for a pruned one its trained epochs.
 
-    One that was pruned for a limit has trained none and costs next to nothing.
+    One that was pruned for a limit has trained none and costs almost nothing.
     """
     if trial.state is not State.PRUNED:
         return part(trial.fidelity, offers)
@@ -50,7 +50,7 @@ def worth(trial: Trial, offers: Sequence[int]) -> float:
 
 
 def counted(record: Record, offers: Sequence[int]) -> float:
-    """What ended trials count in a budget, all but failures that are forgiven."""
+    """What ended trials count in a budget, excluding forgiven failures."""
     failed = [trial for trial in record.ended if trial.state is State.FAILED]
     forgiven = {trial.number for trial in failed[: record.forgiven]}
     return sum(worth(trial, offers) for trial in record.ended if trial.number not in forgiven)

@@ -10,10 +10,10 @@ from ..history.trial import History, State, Trial
 
 
 class Incumbents:
-    """The Pareto front of a history at its highest fidelity, grown by one trial at a time.
+    """The Pareto front of a history at its highest fidelity, updated trial by trial.
 
-    Equals :meth:`History.front` at every moment, at the cost of one comparison for each distinct
-    loss vector in the front instead of one for each pair of trials.
+    Always equals :meth:`History.front`, but takes one comparison per distinct loss vector in the
+    front instead of one per pair of trials.
     """
 
     def __init__(self, history: History) -> None:
@@ -25,52 +25,52 @@ class Incumbents:
             self.add(trial)
 
     def add(self, trial: Trial) -> list[Trial]:
-        """Take in a trial that has ended.
+        """Add a trial that has ended.
 
         Returns:
-            Trials whose weights are not needed any more, the given one among them when it is no
-            better than those before it. Of trials with equal losses the best by
+            Trials whose weights are no longer needed, including ``trial`` itself if it is no
+            better than the earlier ones. Of trials with equal losses the best by
             :meth:`History.rank` keeps its weights.
         """
         if trial.state is not State.FINISHED or trial.fidelity.order < self._spent:
             return [trial]
-        outdone = self._rise(trial)
+        superseded = self._rise(trial)
         if self._history.violation(trial.metrics) > 0:
-            return [*outdone, trial]
+            return [*superseded, trial]
         losses = self._history.losses(trial)
         if not all(map(math.isfinite, losses)):
-            return [*outdone, trial]
-        return outdone + self._enter(trial, losses)
+            return [*superseded, trial]
+        return superseded + self._enter(trial, losses)
 
     def _rise(self, trial: Trial) -> list[Trial]:
-        """Forget what was found at a lower fidelity: the two cannot be compared."""
+        """Drop trials of a lower fidelity, which cannot be compared with this one."""
         if trial.fidelity.order == self._spent:
             return []
-        outdone = self.front()
+        superseded = self.front()
         self._spent, self._front, self.best = trial.fidelity.order, {}, None
-        return outdone
+        return superseded
 
     def _enter(self, trial: Trial, losses: tuple[float, ...]) -> list[Trial]:
         equals = self._front.get(losses)
         if equals is not None:
-            before = equals[0]
+            first_equal = equals[0]
             insort(equals, trial, key=self._history.rank)
-            if equals[0] is before:
+            if equals[0] is first_equal:
                 return [trial]
-            if self.best is before:
+            if self.best is first_equal:
                 self.best = trial
-            return [before]
+            return [first_equal]
         if any(dominates(other, losses) for other in self._front):
             return [trial]
-        beaten = [other for other in self._front if dominates(losses, other)]
-        dropped = [t for other in beaten for t in self._front.pop(other)]
+        dominated = [other for other in self._front if dominates(losses, other)]
+        dropped = [t for other in dominated for t in self._front.pop(other)]
         self._front[losses] = [trial]
         if self.best is None or losses < self._history.losses(self.best):
             self.best = trial
         return dropped
 
     def front(self) -> list[Trial]:
-        """The trials that no other dominates, by first objective."""
+        """The trials that no other dominates, ordered by the first objective."""
         return [trial for losses in sorted(self._front) for trial in self._front[losses]]
 
     def kept(self) -> set[int]:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, let through only where nothing can be lost."""
+"""Ctrl-C and SIGTERM, raised only where nothing can be lost."""
 
 from __future__ import annotations
 
@@ -11,21 +11,20 @@ from typing import Any
 
 from .._support.errors import Unwind
 
-#: Seconds between looks whether somebody has taken the signals for himself.
+#: Seconds between checks whether other code has replaced the signal handlers.
 _LOOK = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(Unwind, KeyboardInterrupt):
-    """Somebody asked us to stop; a ``KeyboardInterrupt`` that an evaluator raises is not this."""
+    """The user asked to stop; not to be confused with an evaluator's ``KeyboardInterrupt``."""
 
 
 class Interrupts:
-    """Turns the two signals into :class:`Interrupted` while open, and keeps them till then.
+    """Turns the two signals into :class:`Interrupted` while open, and holds them until then.
 
-    Between a trial's end and its acknowledged write an exception out of nowhere would set the
-    record and the history apart. Outside the main thread, where Python delivers no signals, this
-    does nothing.
+    An exception between a trial's end and its acknowledged write would make the record and the
+    history disagree. Has no effect outside the main thread, where Python delivers no signals.
     """
 
     def __init__(self) -> None:
@@ -38,8 +37,8 @@ class Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 before = signal.getsignal(number)
-                # A shell starts background jobs with SIGINT ignored; leave it so. None is a
-                # handler that was not set from Python and could not be put back.
+                # A shell starts background jobs with SIGINT ignored; leave that unchanged. None
+                # is a handler that was not set from Python and could not be restored.
                 if before is not signal.SIG_IGN and before is not None:
                     self._before[number] = before
                     signal.signal(number, self._on)
@@ -56,12 +55,12 @@ class Interrupts:
             raise Interrupted
 
     def open(self) -> None:
-        """Let interrupts through from here; raises at once where one came before."""
+        """Raise interrupts from here on; raises at once if one is pending."""
         now = time.monotonic()
         if now > self._looked + _LOOK:
             self._looked = now
             for number in self._before:
-                if signal.getsignal(number) != self._on:  # code of a user answers it in its way
+                if signal.getsignal(number) != self._on:  # replaced by user code
                     signal.signal(number, self._on)
         self._open = True
         if self.asked:
@@ -69,5 +68,5 @@ class Interrupts:
             raise Interrupted
 
     def shut(self) -> None:
-        """Hold interrupts back from here."""
+        """Hold interrupts back from here on."""
         self._open = False

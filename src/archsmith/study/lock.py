@@ -12,17 +12,17 @@ from .._support.errors import RunFolderError, StoreError
 _HELD: weakref.WeakSet[RunLock] = weakref.WeakSet()
 
 
-def _let_go_in_copies() -> None:
-    """A forked copy that lives on must not hold a lock: it would outlive the study."""
+def _release_in_copies() -> None:
+    """Release locks in a forked copy, which might outlive the study."""
     for lock in list(_HELD):
         lock.release()
 
 
-os.register_at_fork(after_in_child=_let_go_in_copies)
+os.register_at_fork(after_in_child=_release_in_copies)
 
 
 class RunLock:
-    """An exclusive lock on ``FOLDER/study.lock``, let go by the system when its holder dies.
+    """An exclusive lock on ``FOLDER/study.lock``, released by the system when its holder dies.
 
     Raises:
         RunFolderError: another process holds it, or the folder cannot be written.
@@ -39,8 +39,8 @@ class RunLock:
                 str(folder), "a folder that can be written", str(error), "choose another run folder"
             ) from error
         try:
-            # flock, not lockf: it also keeps two studies of one process apart, and closing some
-            # other file descriptor of the same file does not let it go.
+            # flock, not lockf: it also separates two studies in one process, and closing another
+            # descriptor of the same file does not release it.
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.pread(self._file, 32, 0).decode(errors="replace").strip() or "unknown"
@@ -61,15 +61,15 @@ class RunLock:
             ) from error
         os.ftruncate(self._file, 0)
         os.pwrite(self._file, str(os.getpid()).encode(), 0)
-        self._folder, self._pid, self._place = folder, os.getpid(), _place(self._file)
+        self._folder, self._pid, self._file_id = folder, os.getpid(), _file_id(self._file)
         _HELD.add(self)
 
     def check(self) -> None:
-        """Refuse to write where the files that this process had open may be others by now.
+        """Refuse to write if this process's open files may have been replaced by others.
 
         Raises:
-            StoreError: this is a forked copy of the process that works in the folder, or somebody
-                closed its files. What was opened after that has their numbers, and would be
+            StoreError: this is a forked copy of the process that works in the folder, or its files
+                were closed. Files opened after that may have reused their descriptors and would be
                 written to.
         """
         if os.getpid() != self._pid:
@@ -77,31 +77,31 @@ class RunLock:
                 str(self._folder),
                 "one process that writes",
                 "a forked copy of it",
-                "let the copy end by os._exit",
+                "end the copy with os._exit",
             )
-        if _place(self._file) != self._place:
+        if _file_id(self._file) != self._file_id:
             raise StoreError(
                 str(self._folder),
                 "files that stay open",
-                "that an evaluator or a builder closed files that were not its own",
-                "use workers=2, which keeps it apart",
+                "an evaluator or a builder that closed files that were not its own",
+                "use workers=2, which runs it in another process",
             )
 
     def release(self) -> None:
-        """Let go. The file stays: removing it could take it from under somebody else's lock."""
+        """Release the lock. The file stays: another process may already have locked it."""
         import fcntl
 
-        if _place(self._file) == self._place:
-            if os.getpid() == self._pid:  # closing is not enough where a copy has it open still
+        if _file_id(self._file) == self._file_id:
+            if os.getpid() == self._pid:  # closing is not enough if a copy still has it open
                 fcntl.flock(self._file, fcntl.LOCK_UN)
             os.close(self._file)
         _HELD.discard(self)
 
 
-def _place(file: int) -> tuple[int, int] | None:
-    """Which file a descriptor is of; ``None`` where it is closed."""
+def _file_id(file: int) -> tuple[int, int] | None:
+    """Device and inode of an open file; ``None`` if the descriptor is closed."""
     try:
-        known = os.fstat(file)
+        status = os.fstat(file)
     except OSError:
         return None
-    return known.st_dev, known.st_ino
+    return status.st_dev, status.st_ino

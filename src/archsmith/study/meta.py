@@ -1,4 +1,4 @@
-"""What a study is: its description, kept beside its events and compared when it is resumed."""
+"""The description of a study, stored with its events and compared when it is resumed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .stopping import Pruner
 if TYPE_CHECKING:
     from ..space import Space
 
-#: A run folder that differs in one of these holds another study.
+#: A run folder whose description differs in one of these holds a different study.
 IDENTITY = (
     "space",
     "arguments",
@@ -43,8 +43,8 @@ IDENTITY = (
     "latency",
 )
 
-#: What to do about a record that is damaged.
-RESTORE = "bring the run folder back from a copy, or start in a new one"
+#: Hint for a damaged record.
+RESTORE = "restore the run folder from a copy, or start in a new one"
 _ABSENT = object()
 
 
@@ -61,7 +61,7 @@ def describe(
     """The description of a study as JSON values.
 
     ``extra`` adds what the caller knows: ``data`` (the source, compared on resuming), ``command``
-    and whatever else a report wants to show.
+    and anything else that a report shows.
     """
     meta: dict[str, Any] = {
         "space": space.name,
@@ -79,18 +79,18 @@ def describe(
         "created": time.time(),
         **(extra or {}),
     }
-    # The store gives back JSON values, so compare as JSON: tuples become lists here already. An
-    # argument that is no JSON value is known by its text.
+    # The store returns JSON values, so descriptions are compared as JSON: tuples become lists here.
+    # An argument that is not a JSON value is represented by its text.
     plain: dict[str, Any] = json.loads(json.dumps(meta, default=str))
     return plain
 
 
 def arguments_of(strategy: Strategy) -> dict[str, Any]:
-    """What a strategy was made with, as far as it keeps it under its name and it is plain JSON.
+    """The constructor arguments that a strategy keeps under the same names, if they are plain JSON.
 
-    Other attributes may be caches that change while it works. A strategy inside is given by its
-    name and its own arguments; of :class:`StartFrom`, and of what keeps limits directly inside,
-    only the strategy inside counts: both are a search's own.
+    Other attributes may be caches that change while it works. An inner strategy is given by its
+    name and its own arguments. Of :class:`StartFrom`, and of a :class:`KeepLimits` directly inside
+    it, only the inner strategy counts, because the search itself adds these two.
     """
     if isinstance(strategy, StartFrom):
         inner = strategy.then
@@ -98,15 +98,15 @@ def arguments_of(strategy: Strategy) -> dict[str, Any]:
     return _plain_arguments(strategy)
 
 
-def _plain_arguments(made: Strategy | Pruner) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name in inspect.signature(type(made)).parameters:
-        value = getattr(made, name, _ABSENT)
+def _plain_arguments(instance: Strategy | Pruner) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for name in inspect.signature(type(instance)).parameters:
+        value = getattr(instance, name, _ABSENT)
         if isinstance(value, Strategy):
-            found[name] = {"name": value.name, **arguments_of(value)}
+            arguments[name] = {"name": value.name, **arguments_of(value)}
         elif _is_plain(value):
-            found[name] = value
-    return found
+            arguments[name] = value
+    return arguments
 
 
 def _is_plain(value: Any) -> bool:
@@ -120,7 +120,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def name_of(evaluator: Evaluator) -> str:
-    """The evaluator's name; for stages those of its parts."""
+    """The evaluator's name; for stages, those of its parts."""
     if isinstance(evaluator, Stages):
         return ", ".join(name_of(part) for part in evaluator.evaluators)
     return evaluator.name
@@ -128,24 +128,28 @@ def name_of(evaluator: Evaluator) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of python, archsmith and torch, without importing torch."""
-    found = {"python": platform.python_version()}
+    versions_by_name = {"python": platform.python_version()}
     for package in ("archsmith", "torch"):
         try:
-            found[package] = version(package)
+            versions_by_name[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "unknown"
-    return found
+            versions_by_name[package] = "unknown"
+    return versions_by_name
 
 
 def objectives_in(meta: Mapping[str, Any]) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
-    """The objectives and limits of a described study."""
+    """The objectives and limits in a study's description.
+
+    Raises:
+        DamagedError: they are missing or malformed.
+    """
     with undamaged("study", "objectives and limits as archsmith writes them", RESTORE):
         objectives = tuple(Objective(metric, direction) for metric, direction in meta["objectives"])
         limits = tuple(Limit(metric, sign, bound) for metric, sign, bound in meta["limits"])
         return objectives, limits
 
 
-#: What the description of a search holds, as far as pages and commands rely on it.
+#: Keys of the description of a search that pages and commands rely on, with their types.
 _KEPT: dict[str, type] = {
     "space": str,
     "strategy": str,
@@ -174,7 +178,7 @@ def check_kept(where: str, meta: Mapping[str, Any]) -> None:
     """Refuse the description of a search that archsmith cannot have written.
 
     Raises:
-        DamagedError: the first key that is missing, or holds another kind of value.
+        DamagedError: a key is missing or holds a value of another type; names the first one.
     """
     for name, kind in _KEPT.items():
         if not isinstance(meta.get(name), kind):
@@ -182,60 +186,60 @@ def check_kept(where: str, meta: Mapping[str, Any]) -> None:
             raise DamagedError(f"{where}, {name}", f"a value of type {kind.__name__}", got, RESTORE)
 
 
-def check_same(where: str, known: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuse to go on with a study under another description.
+def check_same(where: str, recorded: Mapping[str, Any], current: Mapping[str, Any]) -> None:
+    """Refuse to resume a study under a different description.
 
-    What an older archsmith did not write down is not compared. Data is known by its digest, and
-    by where it lies only where none was taken.
+    What an older archsmith did not record is not compared. Data is identified by its digest, or by
+    its location if no digest was recorded.
 
     Raises:
-        RunFolderError: naming the first thing that differs.
+        RunFolderError: the descriptions differ; names the first difference.
     """
-    if change := data_change(known, wanted):
+    if change := data_change(recorded, current):
         raise RunFolderError(
             where,
             "the data that the study there was begun on",
             f"other data: {change}",
-            "bring the data back to what it was; new data is a new study, in another run folder",
+            "restore the data as it was; for new data start a new study in another run folder",
         )
-    for key in IDENTITY if "digest" in known else (*IDENTITY, "data"):
-        if key not in known or known[key] == wanted.get(key):
+    for key in IDENTITY if "digest" in recorded else (*IDENTITY, "data"):
+        if key not in recorded or recorded[key] == current.get(key):
             continue
-        hint = "give the options of the first run again, or another run folder"
+        hint = "repeat the options of the first run, or choose another run folder"
         if key == "fingerprint":
-            same_decisions(where, known, wanted.get(key))
+            same_decisions(where, recorded, current.get(key))
         raise RunFolderError(
             where,
-            f"the study begun there, with {key} {_shown(known.get(key))}",
-            f"{key} {_shown(wanted.get(key))}",
+            f"the study started there, with {key} {_shown(recorded.get(key))}",
+            f"{key} {_shown(current.get(key))}",
             hint,
         )
 
 
-def same_decisions(where: str, known: Mapping[str, Any], fingerprint: object) -> None:
-    """Refuse a space that asks for other decisions than a study's.
+def same_decisions(where: str, recorded: Mapping[str, Any], fingerprint: object) -> None:
+    """Refuse a space whose decisions differ from a study's.
 
     Raises:
-        RunFolderError: it does.
+        RunFolderError: the fingerprints differ.
     """
-    if known["fingerprint"] != fingerprint:
+    if recorded["fingerprint"] != fingerprint:
         raise RunFolderError(
             where,
-            f"the space {known.get('space')!r} as it was when the study began",
+            f"the space {recorded.get('space')!r} as it was when the study began",
             "one whose decisions have changed since",
-            "start in another run folder, or bring the builder back to what it was",
+            "start in another run folder, or restore the builder as it was",
         )
 
 
-def renewed(known: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str, Any]:
-    """The description of a study that goes on: what it is as it was, the rest as it is now.
+def renewed(recorded: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a resumed study: its identity as recorded, everything else as it is now.
 
-    Of what an older archsmith did not write down, data, models and how latency is found are as
-    they are now (a signature is of these, too). What its trials were made by stays unknown.
+    If an older archsmith did not record the data, the models or how latency is found, these are
+    taken from now, because signatures cover them too. What its trials were made with stays unknown.
     """
-    later = {"digest", "facts", "models", "latency"}
-    fixed = ({*IDENTITY, "created"} - later) | (later & known.keys())
-    return {**known, **{key: value for key, value in newest.items() if key not in fixed}}
+    added_later = {"digest", "facts", "models", "latency"}
+    fixed = ({*IDENTITY, "created"} - added_later) | (added_later & recorded.keys())
+    return {**recorded, **{key: value for key, value in newest.items() if key not in fixed}}
 
 
 def _shown(value: Any) -> str:

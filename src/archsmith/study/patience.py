@@ -1,4 +1,4 @@
-"""How long a trial may take: what the user says, what others took, and the budget of time."""
+"""How long a trial may take: by the user, by other trials, and by the time budget."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-#: A trial is given up when it has run so many times as long as the slowest that finished, and for
-#: so many seconds at least.
+#: A trial is given up when it has run this many times as long as the slowest finished one, and for
+#: at least this many seconds.
 TIMES, LEAST = 10.0, 60.0
-#: One that is stopped for another reason (the budget of time, Ctrl-C) counts as given up, too, when
-#: it has run for so long. Whoever stops a search three times in one trial that should have been
-#: over long ago would find it first again and again.
+#: A trial that is stopped for another reason (the time budget, Ctrl-C) also counts as given up if
+#: it has run for this long. Otherwise a trial that hangs would come first again each time that the
+#: user stops and resumes the search.
 OVERDUE_TIMES, OVERDUE_LEAST = 5.0, 5.0
-#: When the budget of time is over a running trial may go on until it has taken so many times as
-#: long as the slowest that finished: most of them are about to end, and their work would be lost.
-#: While none has finished it may take the budget once more, or so many seconds, for a search that
-#: is short should give one result.
+#: When the time budget is over, a running trial may continue until it has taken this many times as
+#: long as the slowest finished one: most are about to end, and their work would be lost. While none
+#: has finished, it may take the budget once more, or this many seconds, because even a short search
+#: should give one result.
 GRACE_TIMES, GRACE_FIRST = 2.0, 30.0
 
-#: A trial fails when it was given up so often: its worker died, or it had to be stopped.
+#: A trial fails when it was given up this often: its worker died, or it had to be stopped.
 GIVEN_UP = 3
-#: A trial fails when so many processes were killed while it ran and no trial ended in
-#: between. One that brings its own process down (out of memory, a crash in native code) would come
-#: first after each start, for ever. Kills at random moments hit other trials, or the same one once
-#: or twice, and any trial that ends sets the count back to nothing.
+#: A trial fails when this many processes were killed while it ran and no trial ended in between.
+#: One that crashes its own process (out of memory, a fault in native code) would come first after
+#: each start, for ever. Kills at random moments hit other trials, or the same one once or twice,
+#: and any trial that ends resets the count.
 PROCESS_DEATHS = 5
 
 
 class Since(NamedTuple):
-    """A trial that runs: when it began, by ``time.monotonic()``, and its part of a full one."""
+    """A running trial: its start, by ``time.monotonic()``, and its part of a full evaluation."""
 
     began: float
     part: float
@@ -42,11 +42,11 @@ class Patience:
     """How long trials may take.
 
     Attributes:
-        most: seconds that any trial may take, where the user says so; it fails then. In place of
-            what others took.
+        most: seconds after which a trial fails, if the user sets them; replaces the bound by other
+            trials.
         budget: seconds of the study.
         deadline: the moment at which they are over.
-        slowest: seconds of a full evaluation by the slowest trial that finished, 0.0 before one.
+        slowest: seconds of a full evaluation by the slowest finished trial; 0.0 before the first.
     """
 
     most: float | None = None
@@ -55,7 +55,7 @@ class Patience:
     slowest: float = 0.0
 
     def saw(self, seconds: float, part: float) -> None:
-        """A trial has finished."""
+        """Record that a trial has finished."""
         self.slowest = max(self.slowest, seconds / part)
 
     def due(self, trial: Since) -> float:
@@ -67,22 +67,22 @@ class Patience:
         return min(end, trial.began + self.allowed(trial))
 
     def allowed(self, trial: Since) -> float:
-        """Seconds that it may take whatever the budget is."""
+        """Seconds that a trial may take regardless of the budget."""
         if self.most is not None:
             return self.most
         return max(LEAST, TIMES * self.slowest * trial.part) if self.slowest else math.inf
 
     def lateness(self, trial: Since, now: float) -> str:
-        """Why a trial is stopped that took longer than it may."""
+        """The reason for stopping a trial that took too long."""
         if self.most is not None:
-            return f"not over after the {self.most:g} seconds that a trial may take"
+            return f"not finished after the {self.most:g} seconds that a trial may take"
         return (
-            f"it was not over after {now - trial.began:.0f} s, where none that finished took more "
-            f"than {self.slowest * trial.part:.2g} s; --trial-time gives another limit"
+            f"it had not finished after {now - trial.began:.0f} s, while no finished trial took "
+            f"more than {self.slowest * trial.part:.2g} s; --trial-time sets another limit"
         )
 
     def overdue(self, trial: Since, now: float) -> bool:
-        """Whether it has run for much longer than it should have."""
+        """Whether a trial has run for much longer than expected."""
         usual = OVERDUE_TIMES * self.slowest * trial.part
         return bool(self.slowest) and now - trial.began >= max(OVERDUE_LEAST, usual)
 
@@ -90,15 +90,15 @@ class Patience:
 def never_ready(
     waiting: Sequence[int], given_up: Counter[int], deaths: Counter[int]
 ) -> Iterator[tuple[int, str]]:
-    """The trials to fail before a session starts, with why: those that were given up too often, and
-    the one that seems to bring down the processes it runs in, if there is one.
+    """The trials to fail before a session starts, with reasons: those that were given up too often,
+    and at most one that seems to crash the processes that run it.
 
-    Of several that were running, one: its end sets the count of the others back, so none fails for
-    having run beside it.
+    Only one of several that were running, because its end resets the count of the others: none
+    fails merely because it ran at the same time.
     """
-    often = [number for number in waiting if given_up[number] >= GIVEN_UP]
-    for number in often:
+    given_up_often = [number for number in waiting if given_up[number] >= GIVEN_UP]
+    for number in given_up_often:
         yield number, f"{GIVEN_UP} times it ran much longer than others and was stopped"
     number, died = next(iter(deaths.most_common(1)), (0, 0))
-    if died >= PROCESS_DEATHS and number in waiting and number not in often:
+    if died >= PROCESS_DEATHS and number in waiting and number not in given_up_often:
         yield number, f"{died} processes in a row were killed or crashed while it ran"

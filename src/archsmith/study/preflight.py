@@ -1,4 +1,4 @@
-"""What can be found out in seconds, before hours are spent: limits and shapes."""
+"""Checks that take seconds, before a search that takes hours: limits and shapes."""
 
 from .reach import Reach, check_limits, static_parts
 from .shapes import check_shapes

@@ -1,4 +1,4 @@
-"""Evaluations in processes of this machine."""
+"""Evaluations in worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ..evaluate.base import Evaluator
 from .executor import NEVER, Ended, EpochDone, Executor, Job, Late, Lost, Report
 from .worker import CannotLoad, CannotWrite, Hello, Ready, work
 
-#: So many workers in a row may die before they are ready.
+#: How many workers in a row may die before they are ready.
 _BOOTS = 3
-#: Seconds in which one has to become ready.
+#: Seconds within which a worker has to become ready.
 _BOOT = 300.0
-#: Seconds between looks at workers that say nothing.
-_LOOK = 2.0
-#: One that is seen stopped in so many looks in a row is replaced. A whole terminal that is stopped
-#: and goes on (Ctrl-Z, ``fg``) may be seen once with its workers still standing.
+#: Seconds between checks for stopped workers.
+_CHECK_SECONDS = 2.0
+#: A worker that is stopped in this many checks in a row is replaced. When a whole terminal is
+#: stopped and continued (Ctrl-Z, ``fg``), one check may still find its workers stopped.
 _STOPPED = 3
 
 
@@ -46,14 +46,16 @@ class _Worker:
 class Processes(Executor):
     """Evaluates in several worker processes.
 
-    Each is started fresh (``spawn``) and gets its share of the cores. One that dies, stands stopped
-    or works on a trial whose time is over is replaced. Workers end by themselves when this process
-    is gone.
+    Each is started afresh (``spawn``) and gets its share of the cores. One that dies, stays stopped
+    or works on a trial whose time is over is replaced. Workers exit when this process is gone.
 
     Args:
-        workers: how many.
-        threads: torch threads of each; cores divided by workers where not given.
-        devices: that the workers take turns at; the evaluator's own without.
+        workers: number of worker processes.
+        threads: torch threads of each; by default the cores divided by the workers.
+        devices: assigned to the workers in turn; by default the evaluator's own device.
+
+    Raises:
+        InputError: ``workers`` is below 1.
     """
 
     def __init__(
@@ -66,7 +68,7 @@ class Processes(Executor):
         self._context = multiprocessing.get_context("spawn")
         self._pool: dict[str, _Worker] = {}
         self._failed_boots = 0
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
 
     def open(
         self, evaluator: Evaluator, folder: Path | None, report: Callable[[Report], None]
@@ -75,7 +77,7 @@ class Processes(Executor):
             placed = [evaluator.on(device) for device in self.devices] or [evaluator]
             self._payloads = [pickle.dumps(one) for one in placed]
         except Exception as error:
-            raise _not_portable(f"{type(error).__name__}: {error}") from error
+            raise _cannot_send(f"{type(error).__name__}: {error}") from error
         self._folder, self._report, self._failed_boots = folder, report, 0
         for slot in range(self.workers):
             self._spawn(f"worker-{slot}")
@@ -86,46 +88,46 @@ class Processes(Executor):
     def submit(self, worker: str, job: Job) -> None:
         chosen = self._pool[worker]
         chosen.job = job.number
-        # Where it has just died, wait() finds that out and reports the trial as lost.
+        # If it has just died, wait() notices and reports the trial as lost.
         with contextlib.suppress(OSError):
             chosen.pipe.send(job)
 
     def wait(self, until: Mapping[int, float] = NEVER, wake: float = math.inf) -> None:
-        while not self._happened(until) and time.monotonic() < wake:
+        while not self._handle_events(until) and time.monotonic() < wake:
             handles: list[Any] = []
             for worker in self._pool.values():
                 handles += worker.pipe, worker.process.sentinel
-            due = min([wake, self._looked + _LOOK, *until.values()])
+            due = min([wake, self._checked_at + _CHECK_SECONDS, *until.values()])
             wait(handles, max(0.0, due - time.monotonic()))
-            if time.monotonic() >= self._looked + _LOOK:
-                self._look()
+            if time.monotonic() >= self._checked_at + _CHECK_SECONDS:
+                self._kill_stopped()
 
-    def _happened(self, until: Mapping[int, float]) -> bool:
-        """Report what workers said, and replace those that are gone; whether that was anything."""
+    def _handle_events(self, until: Mapping[int, float]) -> bool:
+        """Report messages of workers and replace dead ones; whether anything happened."""
         happened = False
         for worker in list(self._pool.values()):
-            # Ask before reading: what a worker said before it died is still in the pipe.
+            # Check before reading: messages sent before a worker died are still in the pipe.
             dead = not worker.process.is_alive()
             job, ready = worker.job, worker.ready
-            holds = self._hear(worker)
-            if not holds or dead:
-                self._bury(worker)
+            pipe_open = self._receive(worker)
+            if not pipe_open or dead:
+                self._replace(worker)
             elif worker.job is not None and time.monotonic() >= until.get(worker.job, math.inf):
-                self._bury(worker, late=True)
+                self._replace(worker, late=True)
             elif not worker.ready and time.monotonic() >= worker.born + _BOOT:
-                self._bury(worker)
+                self._replace(worker)
             elif (job, ready) == (worker.job, worker.ready):
                 continue
             happened = True
         return happened
 
-    def _look(self) -> None:
-        """Kill workers that stand stopped; that they are gone is found out as for any other."""
+    def _kill_stopped(self) -> None:
+        """Kill workers that stay stopped; their death is then noticed like any other."""
         import psutil
 
-        self._looked = time.monotonic()
+        self._checked_at = time.monotonic()
         for worker in self._pool.values():
-            if worker.stopped >= _STOPPED:  # killed, and takes its time to die
+            if worker.stopped >= _STOPPED:  # already killed, but not dead yet
                 continue
             with contextlib.suppress(psutil.Error):
                 standing = psutil.Process(worker.process.pid).status() == psutil.STATUS_STOPPED
@@ -154,10 +156,10 @@ class Processes(Executor):
         there.close()  # or the pipe would not end when the worker does
         self._pool[name] = _Worker(name, process, here, time.monotonic())
 
-    def _hear(self, worker: _Worker) -> bool:
-        """Take in all that a worker has said; whether the pipe still holds."""
+    def _receive(self, worker: _Worker) -> bool:
+        """Handle all messages of a worker; whether its pipe is still open."""
         while True:
-            # Nothing but the pipe in here: an OSError of the listener or the store is no death.
+            # Only the pipe in here: an OSError of the listener or the store is not a dead worker.
             try:
                 if not worker.pipe.poll():
                     return True
@@ -167,9 +169,9 @@ class Processes(Executor):
                     worker.pipe.send_bytes(self._payloads[slot % len(self._payloads)])
             except (EOFError, OSError):
                 return False
-            self._take(worker, message)
+            self._handle(worker, message)
 
-    def _take(self, worker: _Worker, message: Any) -> None:
+    def _handle(self, worker: _Worker, message: Any) -> None:
         match message:
             case EpochDone():
                 self._report(message)
@@ -180,18 +182,18 @@ class Processes(Executor):
                 worker.ready = True
                 self._failed_boots = 0
             case CannotLoad():
-                raise _not_portable(message.reason)
+                raise _cannot_send(message.reason)
             case CannotWrite():
                 raise message.error
 
-    def _bury(self, worker: _Worker, late: bool = False) -> None:
+    def _replace(self, worker: _Worker, late: bool = False) -> None:
         if late:
             _kill_all(worker.process.pid)
         worker.process.join(5)
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
-        how = "stood stopped" if worker.stopped >= _STOPPED else _ending(worker.process.exitcode)
+        cause = "stood stopped" if worker.stopped >= _STOPPED else _ending(worker.process.exitcode)
         worker.pipe.close()
         worker.process.close()
         del self._pool[worker.name]
@@ -201,25 +203,25 @@ class Processes(Executor):
                 raise WorkError(
                     "workers",
                     "to start",
-                    f"{_BOOTS} in a row that {how} before they were ready",
+                    f"{_BOOTS} in a row that {cause} before they were ready",
                     "their output above says why; a script that starts a search with workers "
                     "needs `if __name__ == '__main__':` around it",
                 )
         self._spawn(worker.name)
         if worker.job is not None:
-            gone = Late(worker.job) if late else Lost(worker.job, f"{worker.name} {how}")
+            gone = Late(worker.job) if late else Lost(worker.job, f"{worker.name} {cause}")
             self._report(gone)
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _kill_all(pid: int | None) -> None:
-    """Kill a process and those that it started: a loader of data, a command that hangs."""
+    """Kill a process and its children, such as data loaders or commands that hang."""
     import psutil
 
     with contextlib.suppress(psutil.Error):
@@ -240,11 +242,11 @@ def _ending(status: int | None) -> str:
         return f"was killed by signal {-status}"
 
 
-def _not_portable(reason: str) -> InputError:
+def _cannot_send(reason: str) -> InputError:
     return InputError(
         "evaluator",
-        "one that can be pickled and brought to a worker process",
+        "one that can be pickled and sent to a worker process",
         reason,
         "put the builder and what it uses into a module that can be imported (no lambda, nothing "
-        "typed at a prompt), or use workers=1",
+        "defined at a prompt), or use workers=1",
     )

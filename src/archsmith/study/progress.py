@@ -1,4 +1,4 @@
-"""What a study tells while it runs."""
+"""What a study reports while it runs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ Kind = Literal["started", "epoch", "ended", "returned"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where a study stands after something happened to one of its trials.
+    """The state of a study after an event of one of its trials.
 
     Attributes:
         kind: what happened; an epoch's metrics are the last of ``trial.curve``.
-        running: trials that are being evaluated now.
-        wanted: finished and failed trials in the budget, ``None`` where only time limits.
+        running: number of trials that are being evaluated now.
+        counted: trials that the budget counts, each as its part of a full evaluation.
+        wanted: budget of finished and failed trials; ``None`` if only time is limited.
         seconds: time worked so far, over all sessions.
-        left: estimate of the seconds left, ``None`` before this session's first end.
-        last_error: why the last failed trial failed, empty where none did.
+        left: estimate of the seconds left; ``None`` before the first trial of this session ends.
+        last_error: why the last failed trial failed; empty if none did.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""Before long work: whether any architecture keeps the limits."""
+"""A check before a search: whether any architecture keeps the limits."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ from ..strategy.seeking import seek
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Architectures looked at in all, where nothing is found, and by when the first descent ends, and
-#: the second. They are counted and not timed, so that a busy machine finds the same.
+#: Architectures examined at most, and after how many the first and the second descent end. They
+#: are counted rather than timed, so that a busy machine finds the same architecture.
 _LOOKS, _FIRST, _SECOND = 1000, 300, 550
-#: Looks for each limit alone, where no architecture was found that keeps all of them.
+#: Architectures examined for each limit alone if none was found that keeps all of them.
 _ALONE = 100
-#: Spaces of up to so many architectures are looked at whole before a limit is refused.
+#: Spaces up to this size are enumerated completely before a limit is refused.
 _WHOLE = 2000
 _SAMPLES = 64
-#: Architectures whose costs a search remembers: at least all of a space that is listed.
+#: Architectures whose costs a search caches: at least all of a listed space.
 _REMEMBERED = 30_000
-#: Architectures that are built for one proposal, to know their costs. One takes some milliseconds.
+#: Architectures built per proposal to know their costs; one takes a few milliseconds.
 _BUILT = 48
-#: Neighbours looked at around one architecture; a long integer range has many.
+#: Neighbours examined around one architecture; a long integer range has many.
 _AROUND = 512
-#: A measured value so many times the bound, for the default and for the smallest architecture,
-#: is beyond what noise and search can make up for.
-_FAR = 10
+#: A measured value this many times the bound, for both the default and the smallest architecture,
+#: is more than noise or search can make up for.
+_OUT_OF_REACH = 10
 
 
 @dataclass
 class Reach:
-    """What :func:`check_limits` found out.
+    """The result of :func:`check_limits`.
 
     Attributes:
-        limits: those that were checked; others need more than a static look.
+        limits: those that were checked; others need more than static metrics.
         best: for each of their metrics the value nearest to keeping the limit.
-        looked: architectures that were measured.
-        kept: one that keeps the limits, to start a search from; ``None`` where the default does,
-            or where none was found. It is the same for a seed and a space.
-        doubt: where none was found, and that proves nothing: how hard it was looked, and how near
-            that came, in a sentence; empty elsewhere.
+        looked: number of architectures that were measured.
+        kept: an architecture that keeps the limits, to start a search from; ``None`` if the
+            default does, or if none was found. It depends only on the seed and the space.
+        doubt: if none was found, which proves nothing: a sentence that says how many were
+            examined and how near they came; otherwise empty.
     """
 
     limits: tuple[Limit, ...]
@@ -63,20 +63,20 @@ class Reach:
 
 
 def static_parts(evaluator: Evaluator) -> list[Evaluator]:
-    """The evaluators inside that need no measuring and no training."""
+    """The evaluators inside ``evaluator`` that need neither measurement nor training."""
     return [part for part in _parts(evaluator) if part.price <= Price.STATIC]
 
 
 def known_costs(space: Space, evaluator: Evaluator) -> KnownCosts:
-    """What is known of an architecture without training it; the latest are remembered."""
+    """Exact metrics of an architecture without training it; the most recent are cached."""
     parts = [part for part in _parts(evaluator) if part.exact]
     names = evaluator.exact
     look = Look(space, parts)
 
     @lru_cache(_REMEMBERED)
     def of(architecture: Architecture) -> dict[str, float]:
-        found = look._measured(architecture)
-        return {name: found[name] for name in names if name in found}
+        metrics = look._measured(architecture)
+        return {name: metrics[name] for name in names if name in metrics}
 
     recorded = all(part.price is Price.TABLE for part in parts)
     return KnownCosts(names, of, _REMEMBERED if recorded else _BUILT)
@@ -93,29 +93,28 @@ def check_limits(
     seed: int = 0,
     looks: int = _LOOKS,
 ) -> Reach:
-    """Look for an architecture that keeps the limits; refuse those that none does.
+    """Look for an architecture that keeps the limits; refuse limits that none can keep.
 
-    Static metrics (parameters, FLOPs): goes down greedily from the default over its neighbours,
-    looks at 64 samples, goes down from the nearest, then on by mutations of the nearest. A space of
-    up to 2,000 architectures is then looked at whole, and that alone refuses a limit: elsewhere one
-    that keeps it may have been missed.
+    Static metrics (parameters, FLOPs): descends greedily from the default over its neighbours,
+    examines 64 samples, descends from the nearest of them, then mutates the nearest. A space of up
+    to 2,000 architectures is then enumerated, and only that refuses a limit: in a larger space an
+    architecture that keeps it may have been missed.
 
-    Measured metrics (latency): the default and the architecture with the fewest parameters met so
-    far are measured once each; an upper bound is in doubt where both are more than ten times beyond
-    it.
+    Measured metrics (latency): the default and the architecture with the fewest parameters so far
+    are measured once each; an upper bound is in doubt if both exceed it more than tenfold.
 
     Args:
-        looks: architectures to look at before giving up.
+        looks: architectures to examine before giving up.
 
     Raises:
-        LimitError: a limit, or all together, that nothing in the space keeps, with the nearest
-            value; or an upper bound on a cost that is not above 0.
+        LimitError: no architecture in the space keeps a limit, or all limits together (with the
+            nearest value); or an upper bound on a cost is not above 0.
     """
     for limit in limits:
         _check_bound(limit)
     look = Look(space, static_parts(evaluator))
-    known = {name for part in look.parts for name in part.provides}
-    static = tuple(limit for limit in limits if limit.metric in known)
+    metrics = {name for part in look.parts for name in part.provides}
+    static = tuple(limit for limit in limits if limit.metric in metrics)
     reach = _search(look, static, seed, looks)
     doubt = _doubt_measured(look, evaluator, limits, seed)
     reach.doubt = "; ".join(filter(None, [reach.doubt, doubt]))
@@ -129,9 +128,9 @@ def _search(look: Look, limits: tuple[Limit, ...], seed: int, looks: int) -> Rea
     default = look.space.default()
     if look.violation(default, limits) == 0:
         return look.reach(limits)
-    for found in _found(look, default, limits, seed, looks):
-        if look.violation(found, limits) == 0:
-            return look.reach(limits, found)
+    for candidate in _candidates(look, default, limits, seed, looks):
+        if look.violation(candidate, limits) == 0:
+            return look.reach(limits, candidate)
     size = look.space.size()
     if size.exact and size.count <= _WHOLE:
         for architecture in look.space.enumerate():
@@ -139,19 +138,19 @@ def _search(look: Look, limits: tuple[Limit, ...], seed: int, looks: int) -> Rea
                 return look.reach(limits, architecture)
         raise _unreachable(look, limits)
     reach = look.reach(limits)
-    missed = _unreachable(look, limits)
+    unreached = _unreachable(look, limits)
     reach.doubt = (
-        f"no architecture that keeps {' and '.join(map(str, limits))} was found: {missed.got}, of "
-        f"{size} in the space. The search looks on, and stops what breaks a limit before it is "
-        f"trained; or {missed.hint}"
+        f"no architecture that keeps {' and '.join(map(str, limits))} was found: {unreached.got}, "
+        f"of {size} in the space. The search keeps looking and trains nothing that breaks a limit; "
+        f"or {unreached.hint}"
     )
     return reach
 
 
-def _found(
+def _candidates(
     look: Look, default: Architecture, limits: tuple[Limit, ...], seed: int, looks: int
 ) -> Iterator[Architecture]:
-    """What may keep the limits, from near the default to far; one that does is the last."""
+    """Candidates to keep the limits, from near the default to far; the caller stops at one."""
 
     def below(count: int) -> Callable[[], bool]:
         return lambda: len(look.metrics) < count
@@ -162,21 +161,21 @@ def _found(
     def loss(architecture: Architecture) -> float:
         return look.violation(architecture, limits)
 
-    # Generators of their own: what one way comes to must not change the others.
+    # Separate generators: what one stage draws must not change the others.
     first, _ = look.approach(default, limits, random.Random(f"{seed}/default"), until(_FIRST))
     yield first
     rng = random.Random(seed)
     starts = [default, first]
     for _ in range(min(_SAMPLES, looks)):
-        with contextlib.suppress(SpaceError):  # the builder refuses it
+        with contextlib.suppress(SpaceError):  # the builder rejects it
             starts.append(look.space.sample(rng))
             yield starts[-1]
     second, _ = look.approach(min(starts, key=loss), limits, rng, until(_SECOND))
     yield second
     starts = sorted(look.metrics, key=loss)
-    found = seek(look.space, loss, starts[:_SAMPLES], random.Random(f"{seed}/seek"), until(_LOOKS))
-    if found is not None:
-        yield found
+    kept = seek(look.space, loss, starts[:_SAMPLES], random.Random(f"{seed}/seek"), until(_LOOKS))
+    if kept is not None:
+        yield kept
     for limit in limits if len(limits) > 1 else ():
         nearest = min(look.metrics, key=lambda a: look.violation(a, (limit,)))
         yield look.approach(nearest, (limit,), rng, below(len(look.metrics) + _ALONE))[0]
@@ -187,33 +186,33 @@ def _check_bound(limit: Limit) -> None:
     if cost and limit.sign == "<=" and limit.bound <= 0:
         raise LimitError(
             f"limit {limit}",
-            f"a bound above 0, which {limit.metric} can keep",
+            f"a bound above 0, which {limit.metric} can meet",
             f"{limit.bound:g}",
         )
 
 
 def _doubt_measured(look: Look, evaluator: Evaluator, limits: Sequence[Limit], seed: int) -> str:
-    """Why an upper bound on what is measured may be out of reach; empty where it may not."""
+    """Why an upper bound on a measured metric may be out of reach; empty if none is."""
     parts = [part for part in _parts(evaluator) if part.price is Price.MEASURED]
-    known = {name for part in parts for name in part.provides}
-    limits = [lim for lim in limits if lim.metric in known and lim.sign == "<=" and lim.bound > 0]
+    metrics = {name for part in parts for name in part.provides}
+    limits = [lim for lim in limits if lim.metric in metrics and lim.sign == "<=" and lim.bound > 0]
     if not limits:
         return ""
     default = look.space.default()
     measured = Look(look.space, parts)
 
-    def far(architecture: Architecture, limit: Limit) -> bool:
+    def out_of_reach(architecture: Architecture, limit: Limit) -> bool:
         value = measured.measure(architecture).get(limit.metric)
-        return value is not None and value > _FAR * limit.bound
+        return value is not None and value > _OUT_OF_REACH * limit.bound
 
-    if not any(far(default, limit) for limit in limits):
+    if not any(out_of_reach(default, limit) for limit in limits):
         return ""
     smallest = look.smallest(random.Random(seed), _SAMPLES)
     for limit in limits:
-        if smallest is not None and far(default, limit) and far(smallest, limit):
+        if smallest is not None and out_of_reach(default, limit) and out_of_reach(smallest, limit):
             return (
                 f"limit {limit} is far from what was measured: {measured.nearest(limit):,.6g} is "
-                f"the least {limit.metric} of the default and of the smallest that was found"
+                f"the least {limit.metric} of the default and of the smallest architecture found"
             )
     return ""
 
@@ -226,23 +225,23 @@ class Look:
         self.metrics: dict[Architecture, dict[str, float]] = {}
 
     def measure(self, architecture: Architecture) -> dict[str, float]:
-        found = self.metrics.get(architecture)
-        if found is None:
-            found = self.metrics[architecture] = self._measured(architecture)
-        return found
+        metrics = self.metrics.get(architecture)
+        if metrics is None:
+            metrics = self.metrics[architecture] = self._measured(architecture)
+        return metrics
 
     def _measured(self, architecture: Architecture) -> dict[str, float]:
-        found: dict[str, float] = {}
+        metrics: dict[str, float] = {}
         try:
             for part in self.parts:
                 with Guard():
-                    found |= part.evaluate(architecture, Fidelity(), 0, Watch())
+                    metrics |= part.evaluate(architecture, Fidelity(), 0, Watch())
         except TrialFailed as failure:
-            found |= failure.metrics
+            metrics |= failure.metrics
         except Exception:
-            # Shapes that do not fit are for check_shapes to tell; this one has no value here.
-            found = {}
-        return found
+            # check_shapes reports shapes that do not fit; such an architecture has no metrics here.
+            metrics = {}
+        return metrics
 
     def violation(self, architecture: Architecture, limits: Sequence[Limit]) -> float:
         metrics = self.measure(architecture)
@@ -251,19 +250,19 @@ class Look:
         return violation(metrics, limits)
 
     def smallest(self, rng: random.Random, samples: int) -> Architecture | None:
-        """The architecture with the fewest parameters: of samples, and of all met so far."""
+        """The architecture with the fewest parameters, of some samples and all measured so far."""
         for _ in range(samples):
-            with contextlib.suppress(SpaceError):  # the builder refuses it
+            with contextlib.suppress(SpaceError):  # the builder rejects it
                 self.measure(self.space.sample(rng))
-        sizes = {a: found["params"] for a, found in self.metrics.items() if "params" in found}
+        sizes = {a: metrics["params"] for a, metrics in self.metrics.items() if "params" in metrics}
         return min(sizes, key=sizes.__getitem__, default=None)
 
     def around(self, architecture: Architecture) -> list[Architecture]:
-        found: list[Architecture] = []
-        # What the builder cannot do is for check_shapes to tell.
+        neighbours: list[Architecture] = []
+        # check_shapes reports what the builder cannot build.
         with contextlib.suppress(SpaceError):
-            found.extend(islice(self.space.neighbours(architecture), _AROUND))
-        return found
+            neighbours.extend(islice(self.space.neighbours(architecture), _AROUND))
+        return neighbours
 
     def approach(
         self,
@@ -272,7 +271,7 @@ class Look:
         rng: random.Random,
         going: Callable[[], bool],
     ) -> tuple[Architecture, bool]:
-        """As :meth:`descend`, until the limits are kept."""
+        """Like :meth:`descend`, but stops once the limits are kept."""
         return self.descend(architecture, lambda a: self.violation(a, limits), rng, going, 0.0)
 
     def descend(
@@ -283,23 +282,24 @@ class Look:
         going: Callable[[], bool],
         enough: float = -math.inf,
     ) -> tuple[Architecture, bool]:
-        """Go to a neighbour with a lower loss, until none has one or the loss is ``enough``.
+        """Move to a neighbour with a lower loss until there is none or the loss is ``enough``.
 
         Returns:
-            Where it came to, and whether that is the end; else ``going`` said that it was enough.
+            The last architecture, and whether the descent ended there; if not, ``going`` returned
+            false.
         """
-        here = loss(architecture)
+        current = loss(architecture)
         better = True
-        while better and here > enough:
+        while better and current > enough:
             better = False
             around = self.around(architecture)
             rng.shuffle(around)
             for other in around:
                 if not going():
                     return architecture, False
-                there = loss(other)
-                if there < here:
-                    architecture, here, better = other, there, True
+                candidate_loss = loss(other)
+                if candidate_loss < current:
+                    architecture, current, better = other, candidate_loss, True
                     break
         return architecture, True
 
@@ -316,22 +316,22 @@ class Look:
 
 
 def _unreachable(look: Look, limits: Sequence[Limit]) -> LimitError:
-    looked = f"among {len(look.metrics):,} architectures looked at"
+    extent = f"among {len(look.metrics):,} architectures examined"
     for limit in limits:
         value = look.nearest(limit)
         if value is None:
             return LimitError(
                 f"limit {limit}",
-                "an architecture to hold it against",
-                f"none that builds, {looked}",
+                "an architecture to measure it on",
+                f"none that builds, {extent}",
             )
         if limit.violation({limit.metric: value}) > 0:
-            word, way = ("smallest", "raise") if limit.sign == "<=" else ("largest", "lower")
+            extreme, change = ("smallest", "raise") if limit.sign == "<=" else ("largest", "lower")
             return LimitError(
                 f"limit {limit}",
                 "an architecture that keeps it",
-                f"{value:,.6g} as the {word} {limit.metric} found, {looked}",
-                f"{way} the limit to {value:,.6g} or beyond, or give the space other options",
+                f"{value:,.6g} as the {extreme} {limit.metric} found, {extent}",
+                f"{change} the limit to {value:,.6g} or beyond, or give the space other options",
             )
     nearest = min(look.metrics, key=lambda a: look.violation(a, limits))
     values = look.metrics[nearest]
@@ -339,6 +339,6 @@ def _unreachable(look: Look, limits: Sequence[Limit]) -> LimitError:
         f"limits {', '.join(map(str, limits))}",
         "an architecture that keeps them together",
         f"{', '.join(f'{lim.metric}={values[lim.metric]:,.6g}' for lim in limits)} as the nearest, "
-        f"{looked}",
+        f"{extent}",
         "each can be kept alone; loosen one of them",
     )

@@ -1,4 +1,4 @@
-"""Events of a study, and the state that they add up to."""
+"""Events of a study, and the state derived from them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..history.objective import Limit, Objective
 from ..history.trial import Fidelity, History, State, Trial
 from ..space.architecture import Architecture
 
-#: Reason of a return at which nobody said why: the process was killed, or ran out of memory.
+#: Reason of a return without any other: the process was killed, or ran out of memory.
 GONE = "the process that ran it is gone"
-#: Reason of a session's close where trials failed and none has ever finished.
+#: Reason of a session's close if trials failed and none has ever finished.
 ALL_FAILED = "every trial failed"
-#: Notes that hold for the trials there were; a later one makes them stale.
+#: Notes that hold only for the trials so far; a later trial makes them stale.
 DECIDED = ("winner", "default", "comparison")
 
 
@@ -40,7 +40,7 @@ class SessionRecord:
 
     Attributes:
         opened, last: seconds since 1970 of its first and its last event.
-        closed: why it ended; empty while it runs, and for ever where it was killed.
+        closed: why it ended; empty while it runs, and if it was killed.
     """
 
     number: int
@@ -53,17 +53,18 @@ class SessionRecord:
 
 @dataclass
 class Record:
-    """What the events of a study add up to.
+    """The state of a study, derived from its events.
 
     Attributes:
         trials: by number.
         ended: finished, failed and pruned trials in order of ending.
-        notes: the last value under each name; those of :data:`DECIDED` go when a trial starts.
-        deaths: by trial, how many processes were gone under it since any trial last ended.
-        given_up: by trial, how often it took its worker down or had to be stopped.
-        forgiven: trials that had failed when a session closed with nothing but failures. They and
-            the seconds worked by then do not count against the budget, so that the same command
-            goes on when the cause is mended.
+        notes: the last value under each name; those of :data:`DECIDED` are dropped when a trial
+            starts.
+        deaths: for each trial, how many processes died while it ran since any trial last ended.
+        given_up: for each trial, how often it crashed its worker or had to be stopped.
+        forgiven: number of trials that had failed when a session closed with nothing but failures.
+            They and the seconds worked by then do not count against the budget, so that the same
+            command continues once the cause is fixed.
     """
 
     trials: list[Trial] = field(default_factory=list)
@@ -96,7 +97,7 @@ def replay(events: Iterable[Event]) -> Record:
                 f"event {event.kind!r} of trial {event.trial}",
                 "an event that follows from those before it",
                 f"{type(error).__name__}: {error}",
-                "the record is damaged; restore it from a copy or start in a new folder",
+                "the record is damaged; restore it from a copy, or start in a new folder",
             ) from error
     return record
 
@@ -163,8 +164,8 @@ def _change(record: Record, trial: Trial, event: Event) -> None:
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
     for name, value in values.items():
         if not isinstance(value, int | float):
-            raise TypeError(f"{name} is {value!r:.40}, which is no number")
-        float(value)  # an integer of a thousand digits is none either
+            raise TypeError(f"{name} is {value!r:.40}, which is not a number")
+        float(value)  # refuses an integer of a thousand digits, too
     return dict(values)
 
 
@@ -175,9 +176,9 @@ def as_history(
     *,
     empty: History | None = None,
 ) -> History:
-    """The history that a study had when the last event of the record was written.
+    """The history of a study as of the last event of its record.
 
-    ``empty`` is filled where it is given: a history that knows more of the study.
+    ``empty``, if given, is filled and returned: a history that knows more about the study.
     """
     history = History(objectives, limits) if empty is None else empty
     for trial in record.trials:

@@ -1,4 +1,4 @@
-"""Before long work: the default trained for a step and copied, as trials and exports will do."""
+"""A check before a search: train the default for a step and copy it, as later work will."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..space.building import tell
 from ..space.ordinary import ordinary
 from ..task.outputs import kind_of
 from ..task.tensor import TensorTask
-from .shapes import advice, told
+from .shapes import advice, error_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 #: Examples that the copy is compared on.
 _EXAMPLES = 8
-#: What two passes at the same weights may differ by, as a share of the largest output.
+#: How much two passes with the same weights may differ, as a share of the largest output.
 _ROUNDING = 1e-3
 
 
 def rehearse(space: Space, task: Task, data: Data, recipe: Recipe, device: str = "cpu") -> None:
-    """Train the default for a step on a real batch, and fill a second build with what it learned.
+    """Train the default for a step on a real batch, and load its weights into a second build.
 
     Raises:
-        SpaceError: it cannot be trained, or its state dict is not all of it; with how to go on.
+        SpaceError: it cannot be trained, or its state dict is incomplete; the hint says what to do.
     """
     from .._support.weights import apart, snapshot
     from ..space.sketch import seeded
@@ -44,31 +44,31 @@ def rehearse(space: Space, task: Task, data: Data, recipe: Recipe, device: str =
         try:
             apart(state)
         except ArchsmithError as error:
-            said = f"{error.where}: {error.got}"
-            raise SpaceError(where, error.expected, said, error.hint) from error
+            message = f"{error.where}: {error.got}"
+            raise SpaceError(where, error.expected, message, error.hint) from error
         second = space.build(architecture, seed=1)
         try:
             second.load_state_dict(state)
         except Exception as error:
             raise SpaceError(
                 where,
-                "a state dict that fills a second build, as the export of a result does",
-                told(error),
+                "a state dict that loads into a second build, as exporting a result requires",
+                error_text(error),
                 "register all parameters and buffers in __init__, with their sizes",
             ) from error
-        by = _apart(model, second, inputs)
-    if by > _ROUNDING:
+        distance = _distance(model, second, inputs)
+    if distance > _ROUNDING:
         raise SpaceError(
             where,
-            "the same outputs of a second build that is filled from the state dict",
-            f"outputs that differ by {by:.2g} of their size",
+            "the same outputs from a second build with the same state dict",
+            f"outputs that differ by {distance:.2g} of their size",
             "keep what training changes in parameters or with register_buffer: plain attributes "
-            "are lost when a model is kept",
+            "are lost when a model is saved",
         )
 
 
 def _check_training(where: str, task: Task, model: nn.Module, inputs: Tree) -> None:
-    """One tensor comes out in training as in evaluation."""
+    """Refuse a model for a tensor task whose output in training is not one tensor."""
     import torch
 
     with torch.no_grad():
@@ -79,9 +79,9 @@ def _check_training(where: str, task: Task, model: nn.Module, inputs: Tree) -> N
     if isinstance(task, TensorTask) and not isinstance(outputs, torch.Tensor):
         raise SpaceError(
             where,
-            f"one tensor in training too, which the loss of {task.name} takes",
+            f"one tensor in training mode too, for the loss of {task.name}",
             kind_of(outputs),
-            "give the main output alone in both modes; auxiliary outputs have no part in the loss",
+            "return only the main output in both modes; the loss ignores auxiliary outputs",
         )
 
 
@@ -103,23 +103,23 @@ def _cannot(where: str, error: Exception) -> SpaceError:
         where,
         "a model that trains: forward, loss, backward and a step of the optimiser on a real "
         "batch, then evaluation",
-        told(error),
-        advice(error) or "mend the model so that it trains in a plain loop with the task's loss",
+        error_text(error),
+        advice(error) or "change the model so that it trains in a plain loop with the task's loss",
     )
 
 
-def _apart(one: nn.Module, two: nn.Module, inputs: Tree) -> float:
-    """How far the outputs of two models lie apart, as a share of the largest."""
+def _distance(one: nn.Module, two: nn.Module, inputs: Tree) -> float:
+    """The largest difference between the outputs of two models, as a share of the largest."""
     import torch
 
     from ..space.sketch import seeded
 
-    given = []
+    flat = []
     for model in (one, two):
         with torch.no_grad(), seeded(0):
             outputs = leaves(call(model.eval(), clone(inputs)))
-            given.append(torch.cat([each.detach().to("cpu").flatten() for each in outputs]))
-    first, second = given
+            flat.append(torch.cat([output.detach().to("cpu").flatten() for output in outputs]))
+    first, second = flat
     if first.shape != second.shape:
         return float("inf")
     if not torch.isfinite(first).all():

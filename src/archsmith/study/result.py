@@ -1,4 +1,4 @@
-"""What a study comes to."""
+"""The result of a study."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from ..history.trial import History, Trial
 
 INTERRUPTED = "interrupted"
-#: Why a session closed in which the study was only made ready.
+#: Why a session closed that only prepared the study.
 PREPARED = "made ready for its first trial"
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """What a study came to.
+    """The result of a study.
 
     Attributes:
-        best: the best finished trial by the first objective; ``None`` where none keeps the limits.
-        front: the Pareto front, by first objective.
+        history: all trials.
+        best: the best finished trial by the first objective; ``None`` if none keeps the limits.
+        front: the Pareto front, ordered by the first objective.
         stopped: why the study ended; ``"interrupted"`` after Ctrl-C or SIGTERM.
         seconds: time worked, over all sessions.
     """

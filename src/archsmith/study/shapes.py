@@ -1,4 +1,4 @@
-"""Before long work: whether models build and run, and if not, which decisions lead there."""
+"""A check before a search: whether models build and run, and if not, which decisions fail."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ def check_shapes(
     """Build the default architecture and some samples, and run ``check`` on each model.
 
     Args:
-        check: raises where the model is not right, for example where a forward pass of a batch on
-            the model's device does not fit.
-        samples: random architectures besides the default.
+        check: called with a model and its architecture; raises if the model is wrong, for example
+            if a forward pass on the model's device fails.
+        samples: random architectures in addition to the default.
         device: where the models are built; on ``"meta"`` they take no memory. A model that fails
-            there, for example because it reads values, gets a second try on the CPU.
+            there, for example because it reads values, is tried again on the CPU.
 
     Returns:
         How many distinct architectures were checked.
 
     Raises:
-        SpaceError: naming the fewest decisions that lead to the failure, and its message.
+        SpaceError: a model does not build or run; names the fewest decisions that lead to the
+            failure, and its message.
     """
     trial = Tries(space, check, device)
     default = trial.first({})
@@ -47,19 +48,19 @@ def check_shapes(
         raise SpaceError(
             _named(space, default.answers),
             "a default architecture that builds and runs",
-            told(default.error),
-            advice(default.error) or "mend the builder, or change the defaults",
+            error_text(default.error),
+            advice(default.error) or "fix the builder, or change the defaults",
         ) from default.error
     rng = random.Random(seed)
     for _ in range(samples):
-        found = trial.draw(rng)
-        if found is not None:
-            culprit, error = fewest(trial, default, found)
+        failure = trial.draw(rng)
+        if failure is not None:
+            culprit, error = fewest(trial, default, failure)
             raise SpaceError(
                 _named(space, culprit),
                 "a model that builds and runs",
-                told(error),
-                "the default answers work; mend the builder for these, or take the option away",
+                error_text(error),
+                "the default answers work; fix the builder for these, or remove the option",
             ) from error
     return len(trial.tried)
 
@@ -74,7 +75,7 @@ class Failure:
 
 @dataclass
 class Tries:
-    """Whether architectures work, each tried once."""
+    """Whether architectures work; each is tried once."""
 
     space: Space
     check: Callable[[nn.Module, Architecture], None]
@@ -83,9 +84,9 @@ class Tries:
     tried: dict[Architecture, Exception | None] = field(default_factory=dict)
 
     def first(self, answers: Mapping[str, Answer]) -> Architecture | Failure:
-        """The architecture that these answers make, if it works.
+        """The architecture with these answers if it works, otherwise the failure.
 
-        Others are as in ``around`` where that has them, and at their defaults elsewhere.
+        Other decisions are answered as in ``around``, or else take their defaults.
         """
         try:
             architecture = self.space.complete({**self.around, **answers})
@@ -95,7 +96,7 @@ class Tries:
         return architecture if failed is None else Failure(architecture, failed)
 
     def draw(self, rng: random.Random) -> Failure | None:
-        """Try a sample; the failure if it does not work."""
+        """Try a random architecture; the failure if it does not work."""
         try:
             architecture = self.space.sample(rng)
         except BuilderError as error:
@@ -105,22 +106,22 @@ class Tries:
 
     def error(self, architecture: Architecture) -> Exception | None:
         if architecture not in self.tried:
-            self.tried[architecture] = self._checked(architecture)
+            self.tried[architecture] = self._try(architecture)
         return self.tried[architecture]
 
-    def _checked(self, architecture: Architecture) -> Exception | None:
-        first = self.failed_on(self.device, architecture)
-        hopeless = isinstance(first, BuilderError) and first.__cause__ is None
-        if first is None or hopeless or self.device != "meta":
-            return first
-        second = self.failed_on("cpu", architecture)
-        # A check that is made for meta alone fails on the CPU for that reason.
-        return second if second is None or "meta" in str(first).lower() else first
+    def _try(self, architecture: Architecture) -> Exception | None:
+        error = self.failed_on(self.device, architecture)
+        rejected = isinstance(error, BuilderError) and error.__cause__ is None
+        if error is None or rejected or self.device != "meta":
+            return error
+        cpu_error = self.failed_on("cpu", architecture)
+        # A check that only works on meta fails on the CPU for that very reason.
+        return cpu_error if cpu_error is None or "meta" in str(error).lower() else error
 
     def failed_on(self, device: str, architecture: Architecture) -> Exception | None:
-        """What building and checking an architecture on a device raises, if anything."""
+        """The exception from building and checking an architecture on a device, if any."""
         try:
-            # On the CPU weights are drawn; the seed leaves the caller's generator as it was.
+            # On the CPU weights are drawn; with a seed the caller's generator is left unchanged.
             with Guard():
                 self.check(self.space.build(architecture, device=device, seed=0), architecture)
         except Exception as error:
@@ -133,16 +134,16 @@ def fewest(
 ) -> tuple[Mapping[str, Answer], Exception]:
     """The fewest failing answers when all other decisions take their default, and their error.
 
-    Single answers are all tried. Then answers are taken away one by one as long as what is left
-    still fails (delta debugging, Zeller and Hildebrandt 2002); where more than two are left, pairs
-    are tried as well.
+    Every single answer is tried. Then answers are removed one by one while the rest still fails
+    (delta debugging, Zeller and Hildebrandt 2002); if more than two are left, pairs are tried as
+    well.
     """
     answers = failure.answers
     left = {n: a for n, a in answers.items() if n not in default or default[n] != a}
 
     def attempt(names: Sequence[str]) -> Exception | None:
-        found = trial.first({name: answers[name] for name in names})
-        return found.error if isinstance(found, Failure) else None
+        outcome = trial.first({name: answers[name] for name in names})
+        return outcome.error if isinstance(outcome, Failure) else None
 
     def among(size: int) -> tuple[Mapping[str, Answer], Exception] | None:
         for names in islice(combinations(answers_left, size), 200):
@@ -158,22 +159,22 @@ def fewest(
     error = failure.error
     for name in answers_left:
         fewer = [other for other in left if other != name]
-        lesser = attempt(fewer)
-        if lesser is not None:
-            error = lesser
+        fewer_error = attempt(fewer)
+        if fewer_error is not None:
+            error = fewer_error
             del left[name]
-    # What is left cannot spare any one; a pair may do as well.
+    # None of the rest can be removed, but a pair may still fail by itself.
     pair = among(2) if len(left) > 2 else None
     return pair or (left, error)
 
 
 def advice(error: Exception) -> str:
-    """What to do about an error of torch's that does not say so; empty where nothing is known."""
-    text = told(error)
+    """A hint for errors of torch that give none; empty if there is nothing to say."""
+    text = error_text(error)
     if "does not require grad" in text:
-        return "forward calls autograd, in evaluation too: let it do so with torch.enable_grad()"
+        return "forward calls autograd, also in evaluation: wrap it in torch.enable_grad()"
     if any(word in text for word in ("dtype", "Double", "Half", "BFloat16")):
-        return "inputs are float32: make the model float32, or convert the input in forward"
+        return "inputs are float32: make the model float32, or convert the inputs in forward"
     if "backward through the graph a second time" in text:
         return "detach what the model keeps from one step to the next"
     return ""
@@ -184,6 +185,6 @@ def _named(space: Space, answers: Mapping[str, Any]) -> str:
     return f"{space.name} with {inside}" if inside else space.name
 
 
-def told(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     text = " ".join(str(error).split())
     return text if isinstance(error, ArchsmithError) else f"{type(error).__name__}: {text}"

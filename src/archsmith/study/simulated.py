@@ -1,4 +1,4 @@
-"""Workers on a simulated clock: evaluations take as long as they say and no time at all."""
+"""Workers on a simulated clock: evaluations take the time that they report, not real time."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .executor import NEVER, Ended, Executor, Job, Report, evaluate
 
 
 class Simulated(Executor):
-    """Evaluates here and reports as if several workers had done it side by side.
+    """Evaluates in this process, and reports as if several workers ran in parallel.
 
-    A benchmark table answers at once; this gives its answers back in the order, and with the
-    trials that run beside them, that workers of a real search would have had. The metric
-    ``seconds`` says how long an evaluation takes; one without it takes one second.
+    A benchmark table answers at once; this returns its answers in the order, and with the same
+    trials running in parallel, as in a real search. The metric ``seconds`` says how long an
+    evaluation takes; one without it takes one second.
 
     Args:
-        workers: how many there are.
+        workers: number of simulated workers.
 
     Attributes:
         now: simulated seconds since the study began.

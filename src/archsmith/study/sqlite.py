@@ -1,7 +1,7 @@
 """The durable store: one SQLite file in the run folder.
 
 Write-ahead logging with ``synchronous=NORMAL``: a transaction that was acknowledged is in the
-system's page cache, so it survives the death of the process, and readers look on while it writes.
+system's page cache, so it survives the death of the process, and others can read while it writes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from .meta import versions
 from .record import Event
 from .store import Store
 
-#: ``MIGRATIONS[i]`` brings a file of schema ``i + 1`` to ``i + 2``, inside one transaction.
+#: ``MIGRATIONS[i]`` upgrades a file from schema ``i + 1`` to ``i + 2`` in one transaction.
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = ()
 
-#: "arch" in ASCII: tells our files from other SQLite files.
+#: "arch" in ASCII: distinguishes our files from other SQLite files.
 APPLICATION_ID = 0x61726368
 
 _TABLES = """
@@ -55,25 +55,25 @@ class SqliteStore(Store):
     """The record of a study in ``FOLDER/study.db``.
 
     Args:
-        folder: run folder; made where it is missing. One process at a time may write.
-        read: only look; needs no lock and works while another process writes.
+        folder: run folder; created if missing. One process at a time may write.
+        read: open for reading only; needs no lock and works while another process writes.
 
     Raises:
-        RunFolderError: the folder is held by another process, of a newer schema, no run folder
-            (reading), or cannot be written.
+        RunFolderError: the folder is locked by another process, has a newer schema, is not a run
+            folder (reading), or cannot be written.
         StoreError: the file is damaged, or the disk is full.
     """
 
     folder: Path
 
     def __init__(self, folder: Path | str, *, read: bool = False) -> None:
-        # Code of users may change the working directory.
+        # User code may change the working directory.
         self.folder = Path(folder).absolute()
         self.path = self.folder / "study.db"
         self._ended = 0
         self._lock = None if read else self._claim()
         try:
-            self._db = self._look() if read else self._open()
+            self._db = self._open_to_read() if read else self._open()
             self._ended = self._count()
         except sqlite3.Error as error:
             self._unlock()
@@ -134,8 +134,8 @@ class SqliteStore(Store):
         self._unlock()
 
     def _merge(self) -> None:
-        """Bring what is in the log into the file, so that a copy of the file has it all."""
-        # Somebody who reads, or a full disk, may be in the way; the log is safe in any case.
+        """Merge the write-ahead log into the file, so that a copy of the file is complete."""
+        # A reader or a full disk may prevent this; the log is safe in any case.
         with contextlib.suppress(sqlite3.Error):
             self._db.execute("PRAGMA busy_timeout = 100")
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -148,7 +148,7 @@ class SqliteStore(Store):
             if error.errno == errno.ENOSPC:
                 raise self._broken(error) from error
             raise RunFolderError(
-                str(self.folder), "a folder that can be made", str(error), "choose another one"
+                str(self.folder), "a folder that can be created", str(error), "choose another one"
             ) from error
         check_links(self.folder)
         return RunLock(self.folder)
@@ -162,11 +162,11 @@ class SqliteStore(Store):
         # A reader that closes last may hold the file for a moment; wait for it.
         db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
         try:
-            found = self._version(db)
+            file_schema = self._version(db)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
-            if found:
-                self._migrate(db, found)
+            if file_schema:
+                self._migrate(db, file_schema)
             else:
                 db.executescript(
                     f"BEGIN; {_TABLES} PRAGMA application_id = {APPLICATION_ID};"
@@ -177,43 +177,43 @@ class SqliteStore(Store):
             raise
         return db
 
-    def _look(self) -> sqlite3.Connection:
+    def _open_to_read(self) -> sqlite3.Connection:
         if not self.path.is_file():
             raise RunFolderError(
                 str(self.folder),
                 "a run folder (one with a study.db)",
                 "a folder without one" if self.folder.is_dir() else "no such folder",
-                "give the folder that a search was run in",
+                "give the run folder of a search",
             )
         address = f"file:{quote(str(self.path.absolute()))}?mode=ro"
         db = sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)
         try:
             try:
-                found = self._version(db)
+                file_schema = self._version(db)
             except sqlite3.OperationalError:
-                # In a folder that cannot be written SQLite cannot make its index of the log. Nobody
-                # can be writing there either, so the file may be read as it stands.
+                # In a read-only folder SQLite cannot create its index of the log. Nobody can be
+                # writing there either, so the file can be read as it is.
                 db.close()
                 db = sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None)
-                found = self._version(db)
-            if not found:
-                raise RunFolderError(str(self.path), "a study", "a file with nothing in it yet")
-            if found == schema():
+                file_schema = self._version(db)
+            if not file_schema:
+                raise RunFolderError(str(self.path), "a study", "a file that is still empty")
+            if file_schema == schema():
                 return db
             copy = sqlite3.connect(":memory:", isolation_level=None)
             db.backup(copy)
             db.close()
-            self._migrate(copy, found)
+            self._migrate(copy, file_schema)
             return copy
         except BaseException:
             db.close()
             raise
 
     def _version(self, db: sqlite3.Connection) -> int:
-        """The file's schema, 0 for a file that is still empty."""
+        """The file's schema; 0 for a file that is still empty."""
         if not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             return 0
-        found = int(db.execute("PRAGMA user_version").fetchone()[0])
+        file_schema = int(db.execute("PRAGMA user_version").fetchone()[0])
         ours = db.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
         if not ours:
             raise RunFolderError(
@@ -222,7 +222,7 @@ class SqliteStore(Store):
                 "another SQLite file",
                 "choose another run folder",
             )
-        if found > schema():
+        if file_schema > schema():
             writer = ""
             row = db.execute("SELECT value FROM meta WHERE name = 'versions'").fetchone()
             if row:
@@ -230,13 +230,13 @@ class SqliteStore(Store):
             raise RunFolderError(
                 str(self.path),
                 f"schema {schema()} or older, which archsmith {versions()['archsmith']} reads",
-                f"schema {found}{writer}",
+                f"schema {file_schema}{writer}",
                 "upgrade with: pip install --upgrade archsmith",
             )
-        return found
+        return file_schema
 
-    def _migrate(self, db: sqlite3.Connection, found: int) -> None:
-        for number, step in enumerate(MIGRATIONS[found - 1 :], found + 1):
+    def _migrate(self, db: sqlite3.Connection, file_schema: int) -> None:
+        for number, step in enumerate(MIGRATIONS[file_schema - 1 :], file_schema + 1):
             db.execute("BEGIN IMMEDIATE")
             try:
                 step(db)
@@ -265,11 +265,11 @@ class SqliteStore(Store):
                 str(self.path),
                 "a file that can be read and written",
                 text,
-                f"{safe}; run the same command again when the cause is gone",
+                f"{safe}; run the same command again once the cause is removed",
             )
         return DamagedError(
             str(self.path),
             "an undamaged study",
             text,
-            "bring the file back from a copy, or start in another run folder",
+            "restore the file from a copy, or start in another run folder",
         )

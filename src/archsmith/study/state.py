@@ -1,4 +1,4 @@
-"""What a running study lets others read of it."""
+"""The interface through which other modules read a running study."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .progress import Progress
 
 
 class StudyState(Protocol):
-    """A study while it runs: what its budget and its listener need to know."""
+    """A running study, as its budget and its listener see it."""
 
     history: History
     incumbents: Incumbents

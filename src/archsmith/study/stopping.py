@@ -30,11 +30,11 @@ stoppers = Registry(
 
 
 class Rule(ABC):
-    """When one trial is hopeless. It travels with the trial to wherever that is evaluated."""
+    """Decides when one trial is hopeless. It is sent along to where the trial is evaluated."""
 
     @abstractmethod
     def should_prune(self, curve: Curve) -> str:
-        """Why to stop after these epochs; empty where to go on.
+        """The reason to stop after these epochs; empty to continue.
 
         Args:
             curve: metrics of each epoch so far, the newest last.
@@ -42,16 +42,19 @@ class Rule(ABC):
 
 
 class Pruner(ABC):
-    """Makes the rule of a trial from what has ended when it starts.
+    """Makes the rule of a trial from the trials that have ended when it starts.
 
-    With one worker nothing ends meanwhile, so a rule is a function of the history, and resuming is
-    replaying. With several, what ends while a trial runs counts for the next one.
+    With one worker no trial ends in the meantime, so a rule is a function of the history, and
+    resuming replays it. With several, trials that end while one runs count for the next.
 
-    A trial is compared with finished trials at its own fidelity alone.
+    A trial is compared only with finished trials at its own fidelity.
 
     Args:
-        startup: finished trials before anything is stopped.
+        startup: number of finished trials before anything is stopped.
         grace: share of the epochs that every trial may train.
+
+    Raises:
+        InputError: ``startup`` or ``grace`` is out of range.
     """
 
     name: ClassVar[str]
@@ -64,7 +67,7 @@ class Pruner(ABC):
         self.startup, self.grace = startup, grace
 
     def check(self, history: History) -> None:
-        """Refuse a study that no rule can serve.
+        """Refuse a study for which no rule can be made.
 
         Raises:
             InputError: there are several objectives.
@@ -75,11 +78,11 @@ class Pruner(ABC):
                 f"stop by {self.name}",
                 "one objective",
                 names,
-                "a trial that is behind in one may be ahead in another; make the others limits",
+                "a trial behind in one may be ahead in another; turn the others into limits",
             )
 
     def rule(self, history: History, trial: Trial) -> Rule | None:
-        """The rule of a trial that starts now; ``None`` while too little is known."""
+        """The rule of a trial that starts now; ``None`` while too few trials have finished."""
         objective = history.objectives[0]
         ended = [
             other
@@ -156,8 +159,8 @@ class CurveStop(Pruner):
 
     Args:
         startup, grace: as of every :class:`Pruner`.
-        chance: it is stopped when the probability of ending among the best is below this.
-        rivals: among how many of the best finished trials.
+        chance: a trial is stopped when the probability of ending among the best is below this.
+        rivals: how many of the best finished trials count as the best.
     """
 
     name = "curve"
@@ -181,13 +184,13 @@ class CurveStop(Pruner):
         )
         if len(whole) < self.startup or len(kept) < self.rivals:
             return None
-        # The newest are enough to know the shape of curves, and a trial must start at once.
+        # The newest suffice to learn the shape of curves, and a trial must start at once.
         model = CurveModel(last, [curve.tolist() for curve in whole[-_LEARNED:]])
         first = max(_SHOWN, self._first(last))
         return CurveRule(objective, first, last, model, kept[self.rivals - 1], self.chance)
 
 
-#: Ended curves that shapes are learned from, and epochs that an extrapolation needs.
+#: Complete curves that shapes are learned from, and epochs that an extrapolation needs.
 _LEARNED, _SHOWN = 50, 3
 
 
@@ -198,8 +201,8 @@ class CurveRule(Rule):
     Attributes:
         first, last: epochs after which it may stop, from the first to before the last.
         model: extrapolates losses.
-        bar: the loss that it has to get below.
-        chance: of that, below which it is stopped.
+        bar: the loss that the trial has to get below.
+        chance: the trial is stopped when the probability of that is lower.
     """
 
     objective: Objective
@@ -220,23 +223,23 @@ class CurveRule(Rule):
         if chance >= self.chance:
             return ""
         return (
-            f"hopeless after {epoch} of {self.last} epochs: by its curve it ends among the best "
-            f"with a chance of {chance:.2g}"
+            f"hopeless after {epoch} of {self.last} epochs: extrapolating its curve, it ends "
+            f"among the best with a probability of {chance:.2g}"
         )
 
 
 def pruner_of(stop: str | Pruner | None) -> Pruner | None:
-    """The stopper itself, made by its name where that is given.
+    """The stopping rule of that name; a rule or ``None`` is returned unchanged.
 
     Raises:
-        UnknownNameError: no stopping rule of that name.
+        UnknownNameError: no stopping rule has that name.
     """
     if stop is None or isinstance(stop, Pruner):
         return stop
-    made: Pruner = stoppers.get(stop)()
-    return made
+    pruner: Pruner = stoppers.get(stop)()
+    return pruner
 
 
 def _losses(objective: Objective, curve: Curve) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The objective of each epoch, smaller is better; NaN where an epoch does not have it."""
+    """The objective as a loss for each epoch, of shape (epochs,); NaN where it is missing."""
     return np.array([objective.loss(row) if objective.metric in row else math.nan for row in curve])

@@ -1,4 +1,4 @@
-"""The contract of a store: events are appended, state is derived from them by replay."""
+"""The contract of a store: events are appended, and state is derived from them by replay."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .record import GONE, Event, Record, as_history, replay
 class Store(ABC):
     """The durable record of a study.
 
-    A subclass keeps events and meta data; everything else is written here once. When a writing
+    A subclass stores events and metadata; everything else is implemented here. When a writing
     method returns, what it wrote survives ``kill -9`` of this process. One session writes at a
-    time; the trials that an earlier session left running come back at :meth:`begin`.
+    time; the trials that an earlier session left running are returned at :meth:`begin`.
 
     Attributes:
-        folder: run folder for checkpoints and reports, ``None`` where there is none.
+        folder: run folder for checkpoints and reports; ``None`` if there is none.
     """
 
     folder: Path | None = None
 
     @abstractmethod
     def append(self, *events: Event) -> None:
-        """Write events, all or none.
+        """Write all of these events or none.
 
         Raises:
             StoreError: they could not be written; what was written before is safe.
@@ -39,7 +39,11 @@ class Store(ABC):
 
     @abstractmethod
     def events(self) -> Iterator[Event]:
-        """All events in the order in which they were written."""
+        """All events, in the order in which they were written.
+
+        Raises:
+            StoreError: the record cannot be read.
+        """
 
     @abstractmethod
     def meta(self) -> dict[str, Any]:
@@ -47,11 +51,11 @@ class Store(ABC):
 
     @abstractmethod
     def write_meta(self, values: Mapping[str, Any]) -> None:
-        """Keep the description of a study in place of the one before, if any."""
+        """Store the description of a study, replacing an earlier one."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of files and locks. Running trials come back when the store is opened again."""
+        """Release files and locks. Running trials are returned when the store is opened again."""
 
     def __enter__(self) -> Store:
         return self
@@ -60,18 +64,18 @@ class Store(ABC):
         self.close()
 
     def begin(self, meta: Mapping[str, Any]) -> Record:
-        """Open a session: keep or compare the description, take back what was left running.
+        """Open a session: store or compare the description, and return trials left running.
 
-        What is no part of the study's identity (budget, command, versions) is kept as it is now.
+        What is not part of the study's identity (budget, command, versions) is updated.
 
         Raises:
             RunFolderError: the store holds another study.
         """
-        known = self.meta()
-        if known:
-            check_same(str(self.folder or "store"), known, meta)
-        current = renewed(known, meta) if known else meta
-        if current != known:
+        recorded = self.meta()
+        if recorded:
+            check_same(str(self.folder or "store"), recorded, meta)
+        current = renewed(recorded, meta) if recorded else meta
+        if current != recorded:
             self.write_meta(current)
         now = time.time()
         opened = Event("opened", -1, now, {"pid": os.getpid(), "host": socket.gethostname()})
@@ -84,7 +88,7 @@ class Store(ABC):
         self.append(Event("closed", -1, time.time(), {"reason": reason}))
 
     def propose(self, trial: Trial, worker: str | None = None) -> None:
-        """Write a new trial, and with a worker its start too, in one go."""
+        """Write a new trial; with a worker, also its start, in the same transaction."""
         fidelity = trial.fidelity
         proposed = Event(
             "proposed",
@@ -128,10 +132,10 @@ class Store(ABC):
     def give_back(
         self, trials: Sequence[Trial], reason: str, given_up: Collection[int] = ()
     ) -> None:
-        """Put running trials back: the same architectures and seeds will be started again.
+        """Return running trials: the same architectures and seeds will be started again.
 
         Args:
-            given_up: numbers of those that are themselves the reason.
+            given_up: numbers of the trials that caused this themselves.
         """
         now = time.time()
         self.append(
@@ -152,7 +156,7 @@ class Store(ABC):
             trial.state, trial.worker, trial.curve = State.PROPOSED, "", []
 
     def note(self, name: str, value: Any) -> None:
-        """Keep a JSON value under a name, outside the time that sessions are charged for."""
+        """Store a JSON value under a name; does not count as time worked by a session."""
         self.append(Event("note", -1, time.time(), {"name": name, "value": value}))
 
     def record(self) -> Record:
@@ -163,12 +167,12 @@ class Store(ABC):
         """The state as strategies and reports read it, with the study's objectives and limits.
 
         Raises:
-            RunFolderError: no study was begun in this store.
+            RunFolderError: no study was started in this store.
         """
         meta = self.meta()
         if not meta:
             raise RunFolderError(
-                str(self.folder or "store"), "a study", "a store in which none was begun"
+                str(self.folder or "store"), "a study", "a store in which none was started"
             )
         objectives, limits = objectives_in(meta)
         return as_history(self.record(), objectives, limits)
@@ -181,7 +185,7 @@ def _lease(trial: Trial, worker: str, now: float) -> None:
 
 
 class MemoryStore(Store):
-    """A record that lives as long as its process: for tests, benchmarks and quick looks."""
+    """A record in memory: for tests, benchmarks and quick experiments."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
@@ -201,4 +205,4 @@ class MemoryStore(Store):
         self._meta = dict(values)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to release."""

@@ -1,4 +1,4 @@
-"""The one loop that joins space, strategy, evaluator and store."""
+"""The loop that connects space, strategy, evaluator and store."""
 
 from __future__ import annotations
 
@@ -37,42 +37,42 @@ from .telling import tell
 if TYPE_CHECKING:
     from ..space import Space
 
-#: The study stops when so many trials failed before any finished.
+#: The study stops when this many trials have failed and none has finished.
 FAILURES = 5
 
 
 class Study:
     """Propose, store, evaluate, store, until the budget is spent.
 
-    Trial *n* draws from a generator seeded by (study seed, *n*), and its own seed comes from the
-    same place, so that with one worker a study that was stopped and resumed equals one that was
-    not, trial for trial.
+    The proposal of trial *n* uses a generator seeded by (study seed, *n*), and the trial's own seed
+    is derived from these too, so that with one worker a study that was stopped and resumed equals
+    an uninterrupted one, trial by trial.
 
     Args:
-        objectives: what to optimise, the first one deciding which trial is best.
+        objectives: what to optimise; the first one decides which trial is best.
         limits: bounds that a result must keep.
-        store: the record; in memory where none is given.
-        executor: where evaluations run; in this process where none is given.
-        trials: finished and failed trials wanted, over all sessions. Those at fewer epochs count
-            as their part of a full evaluation, and so does what was stopped while it trained; what
-            was pruned before that does not count.
-        seconds: no trial starts after so many seconds of work, over all sessions. One that runs by
-            then may take up to twice as long as the slowest that finished (the first one as long
-            as the budget, or half a minute); else it is stopped, and starts again when the study
-            goes on with more time.
+        store: the record; in memory by default.
+        executor: where evaluations run; in this process by default.
+        trials: budget of finished and failed trials, over all sessions. Those at fewer epochs
+            count as their part of a full evaluation, as do those stopped during training; those
+            pruned before training do not count.
+        seconds: no trial starts after this many seconds of work, over all sessions. One that is
+            running then may take up to twice as long as the slowest finished trial (the first one
+            as long as the budget, or half a minute); otherwise it is stopped, and starts again
+            when the study is resumed with more time.
             Neither budget counts sessions that ended because every trial had failed.
-        trial_time: seconds that a trial may take; it fails then. Without, one that takes ten times
-            as long as the slowest that finished, and a minute at least, is stopped and tried
-            again, and fails the third time.
-        fidelity: what a trial spends when its strategy does not say.
+        trial_time: seconds after which a trial fails. Without it, a trial that takes ten times as
+            long as the slowest finished one, and at least a minute, is stopped and tried again,
+            and fails the third time.
+        fidelity: what a trial spends if its strategy does not choose.
         stop: stops hopeless trials while they train.
-        meta: more to keep with the study, see :func:`~archsmith.study.meta.describe`.
+        meta: more to store with the study, see :func:`~archsmith.study.meta.describe`.
         on_event: called with a :class:`~archsmith.study.progress.Progress` at each step.
 
     Raises:
-        InputError: no budget was given, or one that is not positive; or the strategy cannot serve
-            these objectives, this space or this evaluator.
-        UnknownNameError: an objective or a limit names a metric that the evaluator does not give.
+        InputError: no budget was given, or one that is not positive; or the strategy does not
+            support these objectives, this space or this evaluator.
+        UnknownNameError: an objective or a limit names a metric that the evaluator lacks.
     """
 
     def __init__(
@@ -115,11 +115,11 @@ class Study:
         self._meta = describe(space, strategy, evaluator, objectives, limits, seed, meta, stop)
 
     def run(self) -> StudyResult:
-        """Work until the budget is spent, nothing new is left, or somebody interrupts.
+        """Work until the budget is spent, nothing new is left to try, or the user interrupts.
 
         Raises:
             RunFolderError: the store holds another study.
-            StoreError: the record cannot be written; what was acknowledged is safe.
+            StoreError: the record cannot be written; everything acknowledged is safe.
             WorkError: the first trials all failed, or workers do not start.
         """
         self._resume(self.store.begin(self._meta))
@@ -149,16 +149,14 @@ class Study:
         """Refuse a store that holds another study, before any work.
 
         Raises:
-            RunFolderError: it does.
+            RunFolderError: the store holds another study.
         """
-        known = self.store.meta()
-        if known:
-            check_same(str(self.store.folder or "store"), known, self._meta)
+        recorded = self.store.meta()
+        if recorded:
+            check_same(str(self.store.folder or "store"), recorded, self._meta)
 
     def prepare(self, work: Callable[[], None]) -> None:
-        """Work that has to be done before the first trial, in a session of its own.
-
-        Its time counts as the study's.
+        """Do work that is needed before the first trial, in a session whose time counts.
 
         Raises:
             RunFolderError: the store holds another study.
@@ -176,14 +174,14 @@ class Study:
                 self.store.end(stopped)
 
     def so_far(self) -> StudyResult:
-        """What the study holds without running it."""
+        """The result so far, without running the study."""
         record = self.store.record()
         history = as_history(record, self.objectives, self.limits, empty=self._empty())
         return StudyResult(history, history.best(), history.front(), INTERRUPTED, record.seconds)
 
     @property
     def says(self) -> str:
-        """What the strategy does in this study, for people."""
+        """What the strategy does in this study, as a text for users."""
         return self.strategy.describe(self.space, self._empty())
 
     @property
@@ -203,17 +201,17 @@ class Study:
 
     @property
     def counted_now(self) -> float:
-        """What the budget counts of this session, each trial as its part of a full one."""
+        """Trials of this session that the budget counts, each as its part of a full one."""
         return self.counted - self._counted_earlier
 
     @property
     def running(self) -> int:
-        """Trials that are being evaluated now."""
+        """Number of trials that are being evaluated now."""
         return len(self._running)
 
     @property
     def running_parts(self) -> float:
-        """The same, each as its part of a full evaluation."""
+        """As :attr:`running`, each trial counted as its part of a full evaluation."""
         return sum(map(self._part, self._running.values()))
 
     def _part(self, trial: Trial) -> float:
@@ -259,8 +257,8 @@ class Study:
             sweep(self.store.folder, self.incumbents.kept())
 
     def _leave(self) -> None:
-        # When the disk is full this fails as well. Nothing is lost by that: the trials come back
-        # when the store is next opened, and the first error is the one to show.
+        # When the disk is full this fails, too. Nothing is lost: the trials are returned when the
+        # store is next opened, and the first error is the one to show.
         with contextlib.suppress(StoreError):
             if self._running:
                 running, now = self._running, time.monotonic()
@@ -280,10 +278,10 @@ class Study:
             self._interrupts.shut()
 
     def _fill(self) -> str:
-        """Give each free worker a trial; why there is none, if so."""
+        """Give each free worker a trial; the reason if there are no more trials to start."""
         free = self.executor.free()
         if not free and not self._running:
-            return over(self, bool(self._waiting))  # workers that never become ready
+            return over(self, bool(self._waiting))  # workers may never become ready
         for worker in free:
             why = over(self, bool(self._waiting))
             if why:
@@ -300,7 +298,7 @@ class Study:
         return ""
 
     def _next(self, worker: str) -> Trial | None:
-        """A trial that came back, or a new one; written before it is evaluated."""
+        """A returned trial, or a new one; recorded before it is evaluated."""
         if self._waiting:
             trial = self.history.trials[heapq.heappop(self._waiting)]
             self.store.start(trial, worker)
@@ -359,13 +357,13 @@ class Study:
             raise self._all_failed()
 
     def _fail(self, number: int, reason: str) -> None:
-        """End a trial that waits."""
+        """End a waiting trial as failed."""
         self._waiting.remove(number)
         heapq.heapify(self._waiting)
         self._end(self.history.trials[number], Ended(number, State.FAILED, {}, reason))
 
     def _give_up(self, trial: Trial, reason: str) -> None:
-        """Put a trial back that took its worker down or too long, or fail it."""
+        """Return a trial that crashed its worker or took too long, or fail it."""
         self._given_up[trial.number] += 1
         if self._given_up[trial.number] >= GIVEN_UP:
             reason = f"given up {GIVEN_UP} times; the last time, {reason}"
@@ -374,11 +372,13 @@ class Study:
             self._return(trial, reason, given_up=True)
 
     def _stop_late(self, trial: Trial) -> None:
-        """Decide about a trial whose time was over."""
+        """Return or fail a trial whose time was over."""
         since, patience = self._since[trial.number], self._patience
         now = time.monotonic()
         if now - since.began < patience.allowed(since):
-            self._return(trial, "the time of the study was over", patience.overdue(since, now))
+            self._return(
+                trial, "the time budget of the study was over", patience.overdue(since, now)
+            )
         elif patience.most is not None:
             reason = patience.lateness(since, now)
             self._end(trial, Ended(trial.number, State.FAILED, {}, reason, weights=True))

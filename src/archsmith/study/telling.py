@@ -1,4 +1,4 @@
-"""Telling a study's listener what happened."""
+"""Reports progress to a study's listener."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .state import StudyState
 
 
 def tell(study: StudyState, kind: Kind, trial: Trial) -> None:
-    """Pass progress on to the study's listener."""
+    """Report an event of a trial to the study's listener, if it has one."""
     if study.on_event is None:
         return
     counts, seconds = study.counts, study.elapsed
@@ -33,7 +33,7 @@ def tell(study: StudyState, kind: Kind, trial: Trial) -> None:
 def _left(study: StudyState, seconds: float) -> float | None:
     estimates = []
     if study.trials is not None and study.counted_now:
-        # The pace of this session: others may have had more workers, or been killed at the start.
+        # Only this session's pace: others may have had more workers, or been killed early.
         pace = study.elapsed_now / study.counted_now
         estimates.append(pace * max(0, study.trials - study.counted))
     if study.budget is not None:

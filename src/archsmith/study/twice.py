@@ -1,4 +1,4 @@
-"""Whether a builder gives the same model each time it is asked for the same architecture."""
+"""Whether a builder builds the same model each time for the same architecture."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from ..space import Space
 
-#: Builds of an architecture whose builder draws numbers, and of another: whether they are equal.
+#: Builds to compare if the builder draws random numbers, and if it does not.
 _DRAWING, _QUIET = 10, 4
-_MEND = (
+_FIX = (
     "draw nothing in a constructor: give it a generator of a fixed seed, make it a decision "
     "(nas.choose), or keep a random tensor as a parameter or with register_buffer"
 )
@@ -30,10 +30,11 @@ def built_twice(
     """Two models of an architecture, their weights drawn from different seeds.
 
     Args:
-        often: outline some more; they are outlined anyway where the builder draws numbers.
+        often: compare the structure of further builds; if the builder draws random numbers, that is
+            done in any case.
 
     Raises:
-        SpaceError: they differ in more than values, or some more do that are only outlined.
+        SpaceError: these two, or the further builds, differ in more than values.
     """
     one, draws = _build(space, architecture, 0, "cpu")
     two, _ = _build(space, architecture, 1, "cpu")
@@ -41,7 +42,7 @@ def built_twice(
     outlines: list[nn.Module] = []
     for seed in range(2, _DRAWING if draws else _QUIET if often else 2):
         try:
-            # Held against each other: torch leaves some buffers out on meta.
+            # Compared with each other: torch omits some buffers on meta.
             outlines.append(_build(space, architecture, seed, "meta")[0])
             _refuse_unlike(architecture, outlines[0], outlines[-1])
         except BuilderError:  # constructors that read values cannot run there
@@ -50,18 +51,17 @@ def built_twice(
 
 
 def refuse_other_values(architecture: Architecture, by: float) -> None:
-    """Raise :class:`SpaceError`: the same weights in a second build computed something else."""
+    """Raise :class:`SpaceError`: a second build with the same weights has different outputs."""
     raise SpaceError(
         _where(architecture),
         "the same outputs from the same weights in a second build",
-        f"outputs that differ by {by:.2g} of their size: something that the state dict does not "
-        "hold differs",
-        _MEND,
+        f"outputs that differ by {by:.2g} of their size: something outside the state dict differs",
+        _FIX,
     )
 
 
 def refuse_new_tensors(architecture: Architecture, before: Sequence[str], model: nn.Module) -> None:
-    """Raise :class:`SpaceError` where a model came to hold other tensors than when it was built."""
+    """Raise :class:`SpaceError` if a model's tensors are not those it had when it was built."""
     after = [*model.state_dict()]
     new, gone = sorted({*after} - {*before}), sorted({*before} - {*after})
     if not new and not gone:
@@ -70,15 +70,15 @@ def refuse_new_tensors(architecture: Architecture, before: Sequence[str], model:
     raise SpaceError(
         _where(architecture),
         "the same parameters and buffers after a forward pass as before",
-        f"{name}, which forward {'registers' if new else 'takes away'}",
-        "register it in __init__: weights are filled into a second build before any pass",
+        f"{name}, which forward {'registers' if new else 'removes'}",
+        "register it in __init__: weights are loaded into a second build before any pass",
     )
 
 
 def _build(
     space: Space, architecture: Architecture, seed: int, device: str
 ) -> tuple[nn.Module, bool]:
-    """A model, and whether its builder drew from the generators of python or numpy."""
+    """A model, and whether its builder used the random generators of python or numpy."""
     from ..space.sketch import seeded
 
     with seeded(seed):
@@ -98,16 +98,18 @@ def _refuse_unlike(architecture: Architecture, one: nn.Module, two: nn.Module) -
     from ..space.sketch import structure
 
     missing = ("nothing", "")
-    for (first, said), (second, again) in zip_longest(
+    for (first, first_options), (second, second_options) in zip_longest(
         structure(one), structure(two), fillvalue=missing
     ):
-        if (first, said) != (second, again):
-            options = "" if first != second else f" with {said}, then with {again}"
+        if (first, first_options) != (second, second_options):
+            options = (
+                "" if first != second else f" with {first_options}, then with {second_options}"
+            )
             raise SpaceError(
                 _where(architecture),
                 "the same model each time it runs",
                 f"{first}{options}" if options else f"{first} in one run, {second} in another",
-                _MEND,
+                _FIX,
             )
 
 

@@ -1,4 +1,4 @@
-"""What runs in a worker process."""
+"""The main function of a worker process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .executor import evaluate, one_line
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The worker is up and waits for the evaluator."""
+    """The worker has started and waits for the evaluator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class CannotWrite:
 
 def work(pipe: Connection, folder: Path | None, threads: int) -> None:
     """Serve trials that come through the pipe until it is closed or the parent is gone."""
-    # Ctrl-C goes to every process of the terminal; the parent answers it for all.
+    # Ctrl-C reaches every process of the terminal; the parent handles it for all.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     _limit_threads(threads)
