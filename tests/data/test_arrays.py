@@ -173,14 +173,14 @@ def test_pickled_objects_are_never_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"x": PIXELS, "y": LABELS[:5]}, "6 targets, one an example, got 5"),
+        ({"x": PIXELS, "y": LABELS[:5]}, "6 targets, one per example, got 5"),
         ({"x": PIXELS, "mask": PIXELS}, "keys x, mask"),
         ({"x": PIXELS, "y": np.ones((6, 2))}, "not one-hot"),
         ({"x": PIXELS[..., None, None], "y": LABELS}, "images"),
         ({"x": np.full((6, 2, 2), np.nan), "y": LABELS}, "24 values that are NaN"),
         ({"x": PIXELS, "y": LABELS + 0.5}, "numbers with fractions"),
         ({"x": PIXELS, "y": LABELS - 1, "classes": np.array(["a", "b"])}, "from 0 to 1, got -1"),
-        ({"x": PIXELS, "y": LABELS, "x_test": PIXELS[:, :2], "y_test": LABELS}, "one shape"),
+        ({"x": PIXELS, "y": LABELS, "x_test": PIXELS[:, :2], "y_test": LABELS}, "the same shape"),
     ],
 )
 def test_bad_arrays_are_refused(tmp_path: Path, arrays: dict[str, Any], said: str) -> None:
@@ -224,7 +224,7 @@ def test_one_array_named_npz_is_refused(tmp_path: Path) -> None:
     with path.open("wb") as file:
         np.save(file, PIXELS)
     for read in (read_images, read_table, kind_of):
-        with pytest.raises(DataError, match=r"got one array, as an \.npy"):
+        with pytest.raises(DataError, match=r"got a single array, as in an \.npy"):
             read(path)
     assert (load_one(path) == PIXELS).all()
 
@@ -232,7 +232,7 @@ def test_one_array_named_npz_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arrays", [{"x": 3, "y": LABELS}, {"x": PIXELS, "y": 1}])
 def test_a_single_value_is_no_array_of_examples(tmp_path: Path, arrays: dict[str, Any]) -> None:
     for read in (read_images, read_table):
-        with pytest.raises(DataError, match="one entry an example, got one value"):
+        with pytest.raises(DataError, match="one entry per example, got one value"):
             read(saved(tmp_path, **arrays))
 
 
@@ -247,8 +247,8 @@ def test_names_of_bytes_are_read_as_texts(tmp_path: Path) -> None:
 
 
 def test_names_that_come_twice_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="class names that differ, got 'cat' twice"):
+    with pytest.raises(DataError, match="distinct class names, got 'cat' twice"):
         read_images(saved(tmp_path, x=PIXELS, y=LABELS, classes=np.array(["cat", "cat"])))
     rows = np.random.RandomState(0).rand(6, 2)
-    with pytest.raises(DataError, match="2 names that differ, got a, a"):
+    with pytest.raises(DataError, match="2 distinct names, got a, a"):
         read_table(saved(tmp_path, x=rows, y=LABELS, columns=np.array(["a", "a"])))

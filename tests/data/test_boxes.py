@@ -79,7 +79,7 @@ def test_a_coco_file_is_read(tmp_path: Path) -> None:
     assert (read.owners.tolist(), read.labels.tolist()) == ([0, 2, 0], [1, 0, 0])
     # What rounding puts beyond the rim is cut there.
     assert read.boxes.tolist() == [[1.5, 2, 31.5, 12], [0, 0, 50, 50], [20, 10, 40, 20]]
-    assert read.notes == ("1 boxes around crowds left out",)
+    assert read.notes == ("1 boxes of crowds left out",)
     (tmp_path / "images").mkdir()
     for n in range(3):
         (tmp_path / f"{n}.png").rename(tmp_path / "images" / f"{n}.png")
@@ -117,7 +117,7 @@ def test_images_are_stretched_to_the_square(tmp_path: Path) -> None:
         ({"split": np.array(["train", "val", "none"])}, "'none'"),
         ({"split": np.array(["train", "val"])}, "3 of train"),
         ({"classes": np.array(["cup", "cup"])}, "'cup' twice"),
-        ({"size_wh": np.array([[40, 20], [30, 60], [50, 51]])}, "told to be 50 by 51"),
+        ({"size_wh": np.array([[40, 20], [30, 60], [50, 51]])}, "declared as 50 by 51"),
         ({"size_wh": np.array([40, 20])}, "whole numbers"),
     ],
 )
@@ -137,7 +137,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changed: Any, told: str) -
         ({"annotations": 3}, "COCO file"),
         ({"categories": []}, "class names"),
         ({"images": []}, "one image"),
-        ({"images": [{"id": 1, "file_name": "../secret.png"}]}, "below its own folder"),
+        ({"images": [{"id": 1, "file_name": "../secret.png"}]}, "inside its own folder"),
         ({"images": [{"id": 7, "file_name": "9.png"}], "annotations": []}, "can be read"),
     ],
 )

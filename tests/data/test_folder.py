@@ -45,7 +45,7 @@ def test_one_coloured_image_makes_all_rgb_and_sizes_are_brought_together(tmp_pat
     read = read_images(tmp_path)
     assert read.images.shape == (4, 3, 10, 10)
     assert read.images[2, :, 5, 5].tolist() == [200, 0, 0]
-    assert any("brought to 10 x 10" in note for note in read.notes)
+    assert any("resized to 10 x 10" in note for note in read.notes)
     assert read_images(tmp_path, size=16).images.shape == (4, 3, 16, 16)
 
 
@@ -67,7 +67,7 @@ def test_16_bit_greys_keep_their_levels(
     # One rule for all: a dark image stays dark.
     assert [image.max() for image in read.images] == list(values)
     assert (read.high, read.deep_white) == (white, white)
-    assert any(f"{bits} bits are used" in note for note in read.notes)
+    assert any(f"use {bits} bits" in note for note in read.notes)
     save(tmp_path / "b" / "1.png", value=51)
     mixed = read_images(tmp_path).images
     assert mixed[2].max() == pytest.approx(white / 5)
@@ -86,8 +86,8 @@ def test_16_bit_colours_and_further_frames_are_told(tmp_path: Path) -> None:
     frames[0].save(tmp_path / "a" / "2.gif", save_all=True, append_images=frames[1:])
     (tmp_path / "b" / "2.png").write_bytes(png_of_16_bit_colours())
     notes = read_images(tmp_path).notes
-    assert any(note.startswith("1 images of several frames") for note in notes)
-    assert any(note.startswith("1 images with 16 bits a colour") for note in notes)
+    assert any(note.startswith("1 images with several frames") for note in notes)
+    assert any(note.startswith("1 images with 16 bits per colour") for note in notes)
 
 
 def png_of_16_bit_colours() -> bytes:
@@ -105,7 +105,7 @@ def test_files_of_other_kinds_are_told(tmp_path: Path) -> None:
     fill(tmp_path, {"a": 2, "b": 2})
     for name in ("a/1.heic", "a/2.heic", "b/notes.txt"):
         (tmp_path / name).write_bytes(b"x")
-    assert "files left aside: 2 .heic, 1 .txt" in read_images(tmp_path).notes
+    assert "files ignored: 2 .heic, 1 .txt" in read_images(tmp_path).notes
     (tmp_path / "c").mkdir()
     (tmp_path / "c" / "1.heic").write_bytes(b"x")
     with pytest.raises(DataError, match=r"c: expected images of this class, got none \(.*heic"):
@@ -122,7 +122,7 @@ def test_a_class_called_train_is_no_part(tmp_path: Path) -> None:
 def test_parts_beside_other_folders_are_refused(tmp_path: Path) -> None:
     for part in ("train", "test", "extra"):
         fill(tmp_path / part, {"a": 2, "b": 2})
-    with pytest.raises(DataError, match="alone, got extra"):
+    with pytest.raises(DataError, match=r"\(train, val, test\), got extra"):
         read_images(tmp_path)
 
 
@@ -236,5 +236,5 @@ def test_a_class_without_training_images_is_refused(tmp_path: Path) -> None:
 def test_parts_without_a_training_part_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "val", {"a": 1})
     fill(tmp_path / "test", {"a": 1})
-    with pytest.raises(DataError, match="a train folder beside"):
+    with pytest.raises(DataError, match="a train folder in addition"):
         read_images(tmp_path)

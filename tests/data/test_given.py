@@ -103,7 +103,7 @@ def test_columns_that_a_split_goes_by_are_no_features(tmp_path):
     assert [len(part) for part in (data.train, data.validation, data.test)] == [60, 20, 20]
     _, data = read_data(tmp_path / "t.csv", None, by_day)
     assert torch.allclose(data.test.inputs[:, :3], torch.from_numpy(inputs[80:]).float())
-    with pytest.raises(DataError, match="beside the target"):
+    with pytest.raises(DataError, match="other than the target"):
         read_data(tmp_path / "t.csv", None, nas.ReadOptions(group="target"))
     with pytest.raises(InputError, match="group or order, not both"):
         nas.ReadOptions(group="patient", order="day")

@@ -135,7 +135,7 @@ def test_evidence_that_disagrees_is_no_answer(
 
 def test_an_answer_that_the_column_contradicts_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path, ["1,5", "2,25"], ";")
-    with pytest.raises(DataError, match="decimal point, as asked for, got '1,5'"):
+    with pytest.raises(DataError, match="decimal point, as requested, got '1,5'"):
         read_table(path, decimal="point")
 
 
@@ -164,13 +164,13 @@ def test_a_few_texts_among_numbers_are_named(tmp_path: Path) -> None:
     rows = "".join(f"{i}.5,{i},{i % 2}\n" for i in range(400))
     path = tmp_path / "t.csv"
     path.write_text("a,b,label\n" + rows + "unknown,7,1\n")
-    assert any("numbers but for 1 such as 'unknown'" in note for note in read_table(path).notes)
+    assert any("numbers except for 1 such as 'unknown'" in note for note in read_table(path).notes)
 
 
 def test_whole_numbers_that_become_alike_are_told(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,a,label\n" + "".join(f"{2**60 + i},{i},{i % 2}\n" for i in range(10)))
-    assert any("beyond 2**53 are rounded, 9 become alike" in n for n in read_table(path).notes)
+    assert any("beyond 2**53 are rounded, 9 become equal" in n for n in read_table(path).notes)
 
 
 def test_rows_of_another_file_are_read_as_it_is_written(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_parts_that_the_source_brings_stay() -> None:
 
 
 def test_too_few_classes_to_part() -> None:
-    with pytest.raises(DataError, match="3 classes or more"):
+    with pytest.raises(DataError, match="at least 3 classes"):
         disjoint(toy(["a", "b"]), 0.2, 0.2, 0)
 
 
@@ -102,7 +102,7 @@ def test_images_are_brought_to_a_size_by_area() -> None:
     small = resized(flat, 4)
     assert small.images.shape == (8, 1, 4, 4)
     assert (small.images == 77).all()
-    assert "8 x 8 pixels, brought to 4 x 4" in small.notes
+    assert "8 x 8 pixels, resized to 4 x 4" in small.notes
     assert resized(raw, None) is raw
     assert resized(raw, 8) is raw
 

@@ -84,7 +84,7 @@ def test_parts_and_columns_are_found(tmp_path: Path):
     assert pairs.train.sources == ["ein hund", "eine katze"]
     assert pairs.train.targets == ["a dog", "a cat"]
     assert pairs.test.sources == ["x"]
-    assert pairs.notes == ("test part: test_a; left aside: test_b",)
+    assert pairs.notes == ("test part: test_a; not used: test_b",)
     assert pairs.drawn == ()
     with pytest.raises(DataError, match=r"row 7, column 'de': expected a sentence"):
         read_pairs(path, "de", "en", "test_b")

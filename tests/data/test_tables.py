@@ -137,7 +137,7 @@ def test_the_index_of_pandas_is_left_out(tmp_path: Path, name: str, index: tuple
     text = f"{name},a,label\n" + "".join(f"{i},{i * i},{i % 2}\n" for i in index)
     table = read_table(write(tmp_path, text))
     assert [c.name for c in table.columns] == ["a"]
-    assert table.notes == (f"column {name!r} left out: it numbers the rows",)
+    assert table.notes == (f"column {name!r} left out: it contains row numbers",)
 
 
 def test_a_nameless_column_of_measures_stays(tmp_path: Path) -> None:

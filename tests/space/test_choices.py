@@ -130,7 +130,7 @@ def test_parameter_keys_spell_the_option():
     ("ask", "says"),
     [
         (lambda: nas.choose("w", []), "at least one option"),
-        (lambda: nas.choose("w", [1, 1]), "options that differ"),
+        (lambda: nas.choose("w", [1, 1]), "options that are all different"),
         (lambda: nas.choose("w", [nn.ReLU, nn.GELU]), "name them"),
         (lambda: nas.choose("w", [1, 2], default=3), "a default among"),
         (lambda: nas.choose("a.b", [1]), "without spaces, dots"),
@@ -140,7 +140,7 @@ def test_parameter_keys_spell_the_option():
         (lambda: nas.one_of("op", [nn.ReLU]), "a mapping"),
         (lambda: nas.one_of("op", {"a": nn.ReLU()}), "put lambda"),
         (lambda: nas.subset("s", [1, 2], k=3), "k from 0 to 2"),
-        (lambda: nas.repeat("d", [-1], lambda i: nn.Identity()), "from 0"),
+        (lambda: nas.repeat("d", [-1], lambda i: nn.Identity()), "0 or more"),
     ],
 )
 def test_what_is_refused(ask, says):
@@ -179,7 +179,7 @@ def test_a_builder_that_is_not_repeatable_is_refused():
             nas.choose("b", [1, 2])
         return nn.Identity()
 
-    with pytest.raises(nas.SpaceError, match="depend on its arguments and on its choices"):
+    with pytest.raises(nas.SpaceError, match="depend only on its arguments and its choices"):
         nas.Space(build).size()
 
 

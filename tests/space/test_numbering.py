@@ -252,5 +252,7 @@ def grows() -> nn.Module:
     ],
 )
 def test_questions_without_end_are_refused(ask):
-    with pytest.raises(nas.SpaceError, match=r"a builder that ends.*(?s:.)*test_numbering\.py:\d+"):
+    with pytest.raises(
+        nas.SpaceError, match=r"a builder that stops.*(?s:.)*test_numbering\.py:\d+"
+    ):
         ask()

@@ -89,7 +89,7 @@ def test_what_a_small_file_says(write):
     ("changes", "part"),
     [
         ({"flops_G": None}, "columns flops_G"),
-        ({"embedding": [json.dumps(SMALL), "[1, 2]"]}, "row 1, code.*27 whole numbers, got 2"),
+        ({"embedding": [json.dumps(SMALL), "[1, 2]"]}, "row 1, code.*27 integers, got 2"),
         ({"embedding": [json.dumps(SMALL), "{}"]}, "column embedding, row 1.*JSON list"),
         ({"embedding": [json.dumps([9, *SMALL[1:]]), "[]"]}, "row 0, code, number 0.*got 9"),
         ({"cls-10c/top1": [NAN, 50.0]}, "cls-10c/top1, row 0.*finite"),

@@ -155,7 +155,7 @@ def test_the_best_of_several_records_of_a_graph_is_told(tmp_path):
     found = spelled_often(0.1)
     found["new_valid_acc_200"][1] = 99.0
     note = NB201().read(write(tmp_path / "t.npz", found), "new").note
-    assert "the best recorded is one of 5 spellings of its graph" in note
+    assert "the best record is one of 5 spellings of its graph" in note
 
 
 def test_columns_of_another_data_set_are_not_metrics_of_this_one(tmp_path):
@@ -239,7 +239,10 @@ REFUSED = {
         broken(flowers_test_acc_200=lambda c: np.array(["good"] * 20)),
         ["numbers"],
     ),
-    "a matrix": (broken(flowers_valid_acc_200=lambda c: np.stack([c, c], 1)), ["one number a row"]),
+    "a matrix": (
+        broken(flowers_valid_acc_200=lambda c: np.stack([c, c], 1)),
+        ["one number per row"],
+    ),
     "a matrix of texts": (broken(arch_str=lambda c: np.stack([c, c], 1)), ["one", "arch_str"]),
     "a single text": (broken(arch_str=lambda c: np.array("none")), ["arch_str"]),
     "bytes": (broken(arch_str=lambda c: np.arange(20)), ["row 0"]),

@@ -112,7 +112,7 @@ def test_a_cell_and_a_network_are_read(tmp_path):
             {"arch": "(3, 0, 2, 3, 0, 4)"},
             r"row 1: expected 6 digits from 0 to 3.*\n  hint: arch has",
         ),
-        ({"arch": "3_02_301"}, r"row 1: expected whole numbers in brackets"),
+        ({"arch": "3_02_301"}, r"row 1: expected integers in parentheses"),
         ({"arch": "(3, 0, 2, 3, 0, 1)"}, r"row 1: expected each architecture once.*as in row 0"),
         ({"val_accuracy": float("nan")}, r"column val_accuracy, row 1: .*got nan"),
         ({"flops": "much"}, r"column flops: expected numbers"),

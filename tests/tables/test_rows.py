@@ -91,7 +91,7 @@ def test_other_columns_are_those_of_finite_numbers():
 
 @pytest.mark.parametrize("text", ["", "(1, 2", "[1, 2]", "(1.0, 2)", "(True, 1)", "12", "abs(1)"])
 def test_only_tuples_of_whole_numbers_are_read(text):
-    with pytest.raises(SpaceError, match="whole numbers in brackets"):
+    with pytest.raises(SpaceError, match="integers in parentheses"):
         whole_numbers(text)
     assert whole_numbers("(1, 0, 22)") == (1, 0, 22)
 

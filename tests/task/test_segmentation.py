@@ -341,7 +341,7 @@ def broken(**changed: object) -> dict[str, object]:
         ({"train_mask": np.zeros((12, 16, 20), np.uint8)}, r"masks of shape \(12, 16, 24\)"),
         ({"train_mask": np.zeros((12, 16, 24))}, "masks of whole numbers, got float64"),
         ({"classes": np.array(["a", "b"])}, r"val_mask|train_mask, mask 0: .* 0 to 1, .*got 2"),
-        ({"classes": np.array(["a", "a", "b"])}, "names that differ"),
+        ({"classes": np.array(["a", "a", "b"])}, "distinct class names"),
         ({"mask": np.zeros((12, 16, 24), np.uint8)}, "one array of a kind"),
         (
             {n: np.full((12, 16, 24), 255, np.uint8) for n in ("train_mask", "val_mask")},

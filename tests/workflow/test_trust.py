@@ -181,9 +181,9 @@ def agreeing(
 
 def test_verdicts() -> None:
     for tau, top, level, words in (
-        ((0.8, 0.7, 0.9), (0.5, 0.3, 0.7), "good", "the best ones too"),
-        ((0.8, 0.7, 0.9), (0.05, -0.2, 0.3), "fair", "well overall, poorly among the best"),
-        ((0.8, 0.7, 0.9), (0.05, -0.6, 0.7), "fair", "well overall, not visibly among the best"),
+        ((0.8, 0.7, 0.9), (0.5, 0.3, 0.7), "good", "including the best ones"),
+        ((0.8, 0.7, 0.9), (0.05, -0.2, 0.3), "fair", "well overall, but poorly among the best"),
+        ((0.8, 0.7, 0.9), (0.05, -0.6, 0.7), "fair", "well overall, but not demonstrably among"),
         ((0.65, 0.25, 0.9), (0.5, 0.3, 0.7), "fair", "roughly"),
         ((0.45, 0.3, 0.6), (0.4, 0.2, 0.5), "fair", "take several finalists and train them"),
         ((0.2, 0.1, 0.3), (0.4, 0.2, 0.5), "poor", "say little"),
@@ -203,7 +203,7 @@ def test_verdicts_on_samples() -> None:
     assert "1 architecture is too few" in trust(1, 0.0).verdict.headline
     small = trust(20, 0.1).verdict
     assert small.level == "good"
-    assert "so small a sample leaves the best ones open" in small.headline
+    assert "the sample is too small to judge the best ones" in small.headline
     assert Trust.of(ACCURACY, sample([1.0] * 20, [0.5] * 20)).verdict.level == "unknown"
     unmeasured = Trust.of(ACCURACY, visits={"op": {"a": 3, "b": 0}}).verdict
     assert unmeasured.level == "unknown"
@@ -217,12 +217,12 @@ def test_a_top_fifth_that_shared_weights_cannot_tell_apart() -> None:
     alone = [rng.random() for _ in range(300)]
     said = Trust.of(ACCURACY, sample([min(v, 0.75) for v in alone], alone)).verdict
     assert said.level == "fair"
-    assert "do not tell the best ones apart" in said.headline
+    assert "do not distinguish the best ones" in said.headline
     assert "In the top fifth (60) all values are equal." in said.reasons
     shared = [min(v, 0.8) + rng.gauss(0, 0.02) for v in alone]
     said = Trust.of(ACCURACY, sample(shared, alone)).verdict
-    assert "well overall, poorly among the best: take several finalists" in said.headline
-    assert any("Among the top fifth (60)" in reason for reason in said.reasons)
+    assert "well overall, but poorly among the best: take several finalists" in said.headline
+    assert any("In the top fifth (60) it is" in reason for reason in said.reasons)
 
 
 def test_verdict_of_a_loss() -> None:

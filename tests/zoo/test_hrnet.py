@@ -134,7 +134,7 @@ def test_it_learns():
 @pytest.mark.parametrize(
     ("code", "part"),
     [
-        (CODE[:-1], "27 whole numbers, got 26"),
+        (CODE[:-1], "27 integers, got 26"),
         ([*CODE[:2], 5, *CODE[3:]], "number 2.*stage1.modules.*got 5"),
         ([*CODE[:-1], 100], "number 26.*head.width.*got 100"),
         ([*CODE[:2], True, *CODE[3:]], "number 2.*True"),

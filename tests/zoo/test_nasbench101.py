@@ -164,12 +164,12 @@ def test_matrices_become_architectures_of_the_space():
 @pytest.mark.parametrize(
     ("matrix", "ops", "part"),
     [
-        ([[0, 0], [0, 0]], ["input", "output"], "a way from input to output"),
-        ([[0, 1], [1, 0]], ["input", "output"], "upper triangle"),
+        ([[0, 0], [0, 0]], ["input", "output"], "a path from input to output"),
+        ([[0, 1], [1, 0]], ["input", "output"], "upper triangular"),
         ([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["input", "conv9x9", "output"], "op1.*conv9x9"),
         ([[0, 1, 0]], ["input", "conv1x1", "output"], "3 rows and columns"),
         ([[0] * 8] * 8, ["conv1x1"] * 8, "2 to 7 vertices, got 8"),
-        ([[int(t > s) for t in range(5)] for s in range(5)], ["conv1x1"] * 5, "9 edges at most"),
+        ([[int(t > s) for t in range(5)] for s in range(5)], ["conv1x1"] * 5, "at most 9 edges"),
     ],
 )
 def test_other_matrices_are_refused(matrix, ops, part):

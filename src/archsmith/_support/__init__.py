@@ -1,1 +1,1 @@
-"""What every package stands on: errors, registries, files, text."""
+"""Foundations of every package: errors, registries, files, text."""

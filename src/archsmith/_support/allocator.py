@@ -1,4 +1,4 @@
-"""How the C library keeps memory between the steps of a training."""
+"""Make the C library keep memory between training steps."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from functools import cache
 
 #: Parameters of ``mallopt`` in <malloc.h>.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-#: Bytes of a block that comes from the system by itself, and of free memory that goes back there.
+#: Bytes from which a block is mapped separately, and of free memory that is returned to the system.
 #: The fields are C ``int``.
-_KEPT = (1 << 30, 1 << 30)
-#: The highest that glibc's own thresholds reach, as soon as a block of that size was freed.
-_ORDINARY = (32 << 20, 64 << 20)
+_KEEP_THRESHOLDS = (1 << 30, 1 << 30)
+#: The maximum of glibc's dynamic thresholds, reached once a block of that size was freed.
+_DEFAULT_THRESHOLDS = (32 << 20, 64 << 20)
 
 _keeps = False
 
 
 def keep_memory() -> None:
-    """Have this process keep the memory of a step for the next one, from now on.
+    """Keep the memory of one training step for the next one, from now on in this process.
 
-    By default glibc gives blocks above 32 MiB back to the system when they are freed, and takes
-    them again, zeroed a page at a time, in the next step: up to half of the time of a training on
-    a CPU. Other C libraries, and processes whose environment sets thresholds of its own, are left
-    as they are. :func:`release_memory` gives back what a training leaves behind.
+    By default glibc returns blocks above 32 MiB to the system when they are freed, and requests
+    them again, zeroed page by page, in the next step: up to half of the training time on a CPU.
+    Other C libraries, and processes whose environment sets its own thresholds, are not changed.
+    :func:`release_memory` returns what a training leaves behind.
     """
     global _keeps
-    _keeps = _keeps or _set(_KEPT)
+    _keeps = _keeps or _set_thresholds(_KEEP_THRESHOLDS)
 
 
 def release_memory() -> None:
-    """Give back to the system what is kept and not in use, where memory is kept.
+    """Return unused memory to the system, if :func:`keep_memory` was called.
 
-    Networks of other sizes would leave gaps between their blocks that the next ones do not fit in.
+    Otherwise networks of different sizes leave gaps that the blocks of the next one do not fit in.
     """
     if _keeps:
         ctypes.CDLL(None).malloc_trim(0)
@@ -42,21 +42,21 @@ def release_memory() -> None:
 
 @contextmanager
 def ordinary_memory() -> Iterator[None]:
-    """Memory as a process keeps it that never asked for more: what a deployed model would meet.
+    """Default memory behaviour, as a deployed model would find it.
 
-    Nearly so: glibc looks into the gaps of its heap first, and a training before may have left
-    some that blocks above the threshold fit in.
+    This is approximate: glibc searches the gaps of its heap first, and an earlier training may have
+    left some that fit blocks above the threshold.
     """
     if _keeps:
-        _set(_ORDINARY)
+        _set_thresholds(_DEFAULT_THRESHOLDS)
     try:
         yield
     finally:
         if _keeps:
-            _set(_KEPT)
+            _set_thresholds(_KEEP_THRESHOLDS)
 
 
-def _set(thresholds: tuple[int, int]) -> bool:
+def _set_thresholds(thresholds: tuple[int, int]) -> bool:
     mallopt = _mallopt()
     if mallopt is None:
         return False
@@ -66,15 +66,15 @@ def _set(thresholds: tuple[int, int]) -> bool:
 
 @cache
 def _mallopt() -> Callable[[int, int], int] | None:
-    """The function, where the C library has it and the user left its thresholds alone."""
+    """The function, if the C library has it and the user has not set its thresholds."""
     own = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")
     if any(name in os.environ for name in own):
         return None
     if "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
         return None
     try:
-        found = ctypes.CDLL(None).mallopt
+        mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return None
-    found.argtypes, found.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
-    return found
+    mallopt.argtypes, mallopt.restype = [ctypes.c_int, ctypes.c_int], ctypes.c_int
+    return mallopt

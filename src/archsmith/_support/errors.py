@@ -1,4 +1,4 @@
-"""One family of errors. Each says where, what was expected, what came, and how to mend it."""
+"""The error classes. Each says where, what was expected, what it got, and how to fix it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from .visible import visible
 class ArchsmithError(Exception):
     """Base of everything archsmith raises on purpose.
 
-    The message reads ``where: expected X, got Y`` with the mend on a line of its own, for example
+    The message reads ``where: expected X, got Y``, with the hint on a line of its own, for example
     ``stage2.block1.kernel: expected one of (3, 5, 7), got 4``.
 
-    What a file, a class or a path is called is part of it, so it is made :func:`visible`.
+    Names of files, classes and paths are part of it, so control characters are made
+    :func:`visible`.
 
     Args:
         where: the decision, file, option or trial that the error is about.
         expected: what would have been right.
-        got: what came instead; left out of the message when ``None``.
+        got: what it was instead; left out of the message if ``None``.
         hint: what the reader can do about it.
     """
 
@@ -38,12 +39,12 @@ class ArchsmithError(Exception):
         super().__init__(visible(text))
 
     def __reduce__(self) -> tuple[type[ArchsmithError], tuple[str, str, str | None, str | None]]:
-        # Exceptions cross from worker processes; the default would hand back the message alone.
+        # Exceptions come from worker processes; the default would pass on only the message.
         return type(self), (self.where, self.expected, self.got, self.hint)
 
 
 class Unwind(BaseException):
-    """Leaves code of a user on purpose; no ``except Exception`` there may swallow it."""
+    """Leaves user code on purpose; no ``except Exception`` there may swallow it."""
 
 
 class InputError(ArchsmithError):
@@ -53,19 +54,19 @@ class InputError(ArchsmithError):
 
 
 class SpaceError(InputError):
-    """A search space, or an architecture held against one, is wrong."""
+    """A search space is invalid, or an architecture does not belong to it."""
 
 
 class DataError(InputError):
-    """Data cannot be read, or says something that a task cannot learn from."""
+    """Data cannot be read, or is not suitable for a task."""
 
 
 class UnknownNameError(InputError):
-    """A name that is not registered; the nearest known ones are offered."""
+    """A name that is not registered; the message suggests the nearest one."""
 
 
 class LimitError(InputError):
-    """A limit that nothing in the space can meet."""
+    """A limit that no architecture in the space can meet."""
 
 
 class RunFolderError(InputError):
@@ -88,16 +89,16 @@ class WorkError(ArchsmithError):
     """The work itself failed: every trial failed, a worker kept dying, an export did not agree."""
 
 
-#: What values of the wrong kind, size or depth raise where they are read.
+#: Exceptions that values of the wrong kind, size or depth raise when they are read.
 MISFITS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 @contextlib.contextmanager
 def undamaged(where: str, expected: str, hint: str | None = None) -> Iterator[None]:
-    """Around reading values that a file brought: what does not fit is the file's fault.
+    """Reading values from a file: exceptions inside the block mean that the file is damaged.
 
     Raises:
-        DamagedError: in place of what Python says of a wrong value.
+        DamagedError: instead of Python's exception about an invalid value.
     """
     try:
         yield
@@ -107,7 +108,7 @@ def undamaged(where: str, expected: str, hint: str | None = None) -> Iterator[No
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """An error for an unregistered name, offering the nearest one."""
+    """An error for an unregistered name that suggests the nearest one."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}?" if near else None

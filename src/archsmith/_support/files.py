@@ -1,8 +1,8 @@
-"""Files that archsmith writes, replaces and deletes: under names of its own, through no link.
+"""Writing, replacing and deleting files safely: only archsmith's own names, never through links.
 
 A run folder or an export may come from somebody else, and a folder in it may be a link to
-something dear. So what is deleted matches a name that archsmith writes, in a folder that is no
-link, and what is replaced is the entry itself, never what it points to.
+something valuable. Only files whose names archsmith writes are deleted, in a folder that is not a
+link, and replacing affects the entry itself, never what it points to.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from pathlib import Path
 from .errors import InputError, RunFolderError
 from .visible import visible
 
-#: The end of the name under which a file is written before it takes its place.
-_HALF = re.compile(r".+\.(\d+)\.tmp")
+#: Names under which files are written before they replace the final one.
+_TEMPORARY = re.compile(r".+\.(\d+)\.tmp")
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; what was written there replaces ``path`` in a single step.
+    """A temporary path to write to, which then replaces ``path`` atomically.
 
-    A link in its place is replaced itself. After an error nothing is left behind.
+    If ``path`` is a link, the link itself is replaced. After an error nothing is left behind.
     """
     half = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     half.unlink(missing_ok=True)
-    # Whoever writes next opens a file that is new, not one that somebody had put a link to there.
+    # Create the file, so that writing cannot follow a link that somebody placed there.
     os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     mode = stat.S_IMODE(os.stat(half).st_mode)
     try:
         yield half
-        # safetensors puts a file of its own there, which nobody else may read.
+        # safetensors creates a file of its own there that only the owner may read.
         os.chmod(half, mode)
         os.replace(half, path)
     except BaseException:
@@ -43,20 +43,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a page, a drawing or a card whole or not at all, safe to show in a terminal."""
+    """Write a text file atomically, with control characters made visible."""
     with replacing(path) as half:
         half.write_text(visible(text), encoding="utf-8")
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file of one's own, which is no link."""
+    """Append a line to a file that is not a link."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
     with os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 
 
 def check_links(folder: Path) -> None:
-    """Refuse to work in a run folder that leads elsewhere.
+    """Refuse to work in a run folder that contains links.
 
     Raises:
         RunFolderError: an entry of the folder is a link.
@@ -67,28 +67,28 @@ def check_links(folder: Path) -> None:
                 entry.path,
                 "a file or folder of the run folder's own",
                 f"a link to {os.readlink(entry.path)}",
-                "what lies there is left alone: put it here in place of the link, or choose "
+                "its target was not touched: put it here in place of the link, or choose "
                 "another run folder",
             )
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a folder that is a link; one that is not there is no fault.
-
-    Raises:
-        InputError: it is one.
-    """
-    if folder.is_symlink():
-        raise _misplaced(folder)
-
-
-def sweep(folder: Path, own: re.Pattern[str], keep: Collection[str] = ()) -> None:
-    """Delete the files in a folder whose whole name matches ``own``; all others stay.
+    """Refuse a folder that is a link; a missing one is fine.
 
     Raises:
         InputError: the folder is a link.
     """
-    with _opened(folder) as place:
+    if folder.is_symlink():
+        raise _link_error(folder)
+
+
+def sweep(folder: Path, own: re.Pattern[str], keep: Collection[str] = ()) -> None:
+    """Delete the files in a folder whose full name matches ``own``; all others stay.
+
+    Raises:
+        InputError: the folder is a link.
+    """
+    with _open_folder(folder) as place:
         for name in os.listdir(place) if place is not None else ():
             if own.fullmatch(name) and name not in keep and _is_file(name, place):
                 with contextlib.suppress(FileNotFoundError):
@@ -96,14 +96,14 @@ def sweep(folder: Path, own: re.Pattern[str], keep: Collection[str] = ()) -> Non
 
 
 def sweep_halves(folder: Path) -> None:
-    """Delete what a process that is gone left half written in a folder.
+    """Delete temporary files in a folder whose process has ended.
 
     Raises:
         InputError: the folder is a link.
     """
-    with _opened(folder) as place:
+    with _open_folder(folder) as place:
         for name in os.listdir(place) if place is not None else ():
-            half = _HALF.fullmatch(name)
+            half = _TEMPORARY.fullmatch(name)
             if half and not _alive(int(half[1])) and _is_file(name, place):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=place)
@@ -122,10 +122,13 @@ def remove_folder(folder: Path, own: re.Pattern[str]) -> None:
 
 @contextlib.contextmanager
 def held(folder: Path) -> Iterator[bool]:
-    """Hold a folder while working in it; whether nobody else holds it. Death lets it go."""
+    """Lock a folder while working in it. Yields whether nobody else holds the lock.
+
+    The lock also ends with the process.
+    """
     import fcntl
 
-    with _opened(folder) as place:
+    with _open_folder(folder) as place:
         try:
             if place is not None:
                 fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,24 +138,24 @@ def held(folder: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path) -> Iterator[int | None]:
-    """A descriptor of a folder, ``None`` where there is none."""
+def _open_folder(folder: Path) -> Iterator[int | None]:
+    """A file descriptor of a folder, ``None`` if it does not exist."""
     try:
         place = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except FileNotFoundError:
         yield None
         return
     except OSError as error:
-        if not os.path.lexists(folder):  # what holds it is no folder: whoever works there tells
+        if not os.path.lexists(folder):  # a parent is no folder: the caller reports that
             raise
-        raise _misplaced(folder, str(error.strerror)) from None
+        raise _link_error(folder, str(error.strerror)) from None
     try:
         yield place
     finally:
         os.close(place)
 
 
-def _misplaced(folder: Path, reason: str = "") -> InputError:
+def _link_error(folder: Path, reason: str = "") -> InputError:
     got = f"a link to {os.readlink(folder)}" if folder.is_symlink() else reason
     return InputError(str(folder), "a folder of its own", got, "nothing in it was touched")
 

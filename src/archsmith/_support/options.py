@@ -1,4 +1,4 @@
-"""Values that a user says as text, ``name=value,name=value``, as fields of a dataclass."""
+"""Options as text, ``name=value,name=value``, parsed into the fields of a dataclass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a w
 
 
 def parse(cls: type[T], text: str, what: str) -> T:
-    """A dataclass from text such as ``runtime=onnx,batch=8``; fields not named keep their default.
+    """A dataclass from text such as ``runtime=onnx,batch=8``; other fields keep their defaults.
 
     Args:
         cls: its fields are of type ``int``, ``float``, ``bool`` or ``str``, or one of these or
@@ -25,39 +25,43 @@ def parse(cls: type[T], text: str, what: str) -> T:
 
     Raises:
         UnknownNameError: an option that is not known.
-        InputError: a value that cannot be read, an option twice, or what ``cls`` raises.
+        InputError: a value that cannot be read, an option given twice, or what ``cls`` raises.
+
+    Example:
+        >>> parse(LatencyOptions, "runtime=onnx,batch=8", "latency")
+        LatencyOptions(runtime='onnx', batch=8)
     """
     names = [field.name for field in fields(cls)]  # type: ignore[arg-type]
     hints = get_type_hints(cls)
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if name not in names:
             raise unknown(f"{what} option", name, names)
-        if name in given:
+        if name in values:
             raise InputError(f"{what}, {name}", "each option once", "it twice")
         kind = _kind(hints[name])
         try:
-            given[name] = _WORDS[value.lower()] if kind is bool else kind(value)
+            values[name] = _WORDS[value.lower()] if kind is bool else kind(value)
         except (ValueError, KeyError):
             got = repr(value) if equals else "nothing"
             raise InputError(f"{what}, {name}", _KINDS[kind], got) from None
-    return cls(**given)
+    return cls(**values)
 
 
 def told(options: object) -> str:
     """The inverse of :func:`parse`: the fields that differ from their defaults, as text."""
-    said = []
+    texts = []
     for field in fields(options):  # type: ignore[arg-type]
         value = getattr(options, field.name)
         if value != field.default:
             shown = ("yes" if value else "no") if isinstance(value, bool) else f"{value}"
-            said.append(f"{field.name}={shown}")
-    return ",".join(said)
+            texts.append(f"{field.name}={shown}")
+    return ",".join(texts)
 
 
 def _kind(hint: Any) -> Any:
-    """The type that a value is read as; of ``int | None`` that is ``int``."""
+    """The type that a value is parsed as; for ``int | None`` that is ``int``."""
     if get_origin(hint) in (Union, types.UnionType):
         return next(kind for kind in get_args(hint) if kind is not type(None))
     return hint

@@ -1,4 +1,4 @@
-"""Functions that take a frozen plan, called with the plan's fields."""
+"""Turning a function of a frozen plan into a function of the plan's fields."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ P = ParamSpec("P")
 Plan = TypeVar("Plan")
 Result = TypeVar("Result")
 _FUNCTION = re.compile(r"<function (\S+) at 0x[0-9a-f]+>")
-#: Longer values are named by their type where a call is told.
+#: Values with longer reprs are shown as their type in the text of a call.
 _LONG = 200
 
 
 def option(help: str, flag: str = "") -> dict[str, str]:
-    """Marks a field that the command line offers.
+    """Metadata of a field that is also a command-line option.
 
     Args:
-        flag: where it is called otherwise there.
+        help: the help text.
+        flag: its name there, if it differs from the field's.
     """
     return {"help": help, "flag": flag}
 
@@ -29,29 +30,29 @@ def option(help: str, flag: str = "") -> dict[str, str]:
 def flat(
     plan: Callable[P, Plan], name: str
 ) -> Callable[[Callable[[Plan], Result]], Callable[P, Result]]:
-    """Make a function of a plan one of the plan's fields: its signature, its types, its docs.
+    """Turn a function of a plan into one of the plan's fields: signature, types and docs.
+
+    Each option is then defined once, and users still write ``search(space, data, trials=9)``.
 
     Args:
-        name: of the function for users.
-
-    So each option stands in one place, and users still write ``search(space, data, trials=9)``.
+        name: public name of the function.
     """
 
     def decorate(function: Callable[[Plan], Result]) -> Callable[P, Result]:
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Result:
             try:
-                made = plan(*args, **kwargs)
-            except TypeError as error:  # an argument that is none, told of the name that was called
-                told = str(error).replace(f"{_name(plan)}.__init__()", f"{name}()")
-                raise TypeError(told) from None
-            return function(made)
+                values = plan(*args, **kwargs)
+            except TypeError as error:  # an unknown argument: name the public function
+                message = str(error).replace(f"{_name(plan)}.__init__()", f"{name}()")
+                raise TypeError(message) from None
+            return function(values)
 
         call.__name__ = call.__qualname__ = name
-        given = inspect.signature(plan).replace(
+        signature = inspect.signature(plan).replace(
             return_annotation=function.__annotations__["return"]
         )
-        call.__signature__ = given  # type: ignore[attr-defined]
+        call.__signature__ = signature  # type: ignore[attr-defined]
         about, raises, errors = inspect.cleandoc(function.__doc__ or "").partition("Raises:")
         call.__doc__ = f"{about.rstrip()}\n\nArgs:\n{_options(plan)}\n\n{raises}{errors}"
         return call
@@ -60,8 +61,8 @@ def flat(
 
 
 def told_call(name: str, plan: Any, without: tuple[str, ...] = ()) -> str:
-    """The Python call of what differs from a plan's defaults; what is given as an object is named
-    by its type."""
+    """The Python call that makes a plan, with the fields that differ from their defaults; objects
+    are shown as their type."""
     parts = []
     for field in fields(plan):
         value = getattr(plan, field.name)
@@ -74,15 +75,15 @@ def told_call(name: str, plan: Any, without: tuple[str, ...] = ()) -> str:
 
 
 def _options(plan: Any) -> str:
-    """What the docstrings of a plan and its bases say of the fields."""
-    said = []
+    """The documentation of the fields in the docstrings of a plan and its bases."""
+    entries = []
     for kind in reversed(plan.__mro__):
-        _, found, rest = inspect.cleandoc(kind.__dict__.get("__doc__") or "").partition(
+        _, heading, rest = inspect.cleandoc(kind.__dict__.get("__doc__") or "").partition(
             "Attributes:\n"
         )
-        if found:
-            said.append(rest.partition("\n\n")[0].rstrip())
-    return "\n".join(said)
+        if heading:
+            entries.append(rest.partition("\n\n")[0].rstrip())
+    return "\n".join(entries)
 
 
 def _name(plan: Any) -> str:

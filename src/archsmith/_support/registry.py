@@ -1,4 +1,4 @@
-"""Names to things, loaded when first used; plug-ins come through entry points by the same door."""
+"""Registries of lazily loaded objects by name; plug-ins register through entry points."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .errors import InputError, SpaceError, unknown
 
 
 class Registry:
-    """What is available under a name.
+    """Objects by name, imported on first use.
 
     Args:
-        kind: what is registered, for messages (``"strategy"``).
+        kind: what it registers, for messages (``"strategy"``).
         group: entry-point group that plug-ins register in (``"archsmith.strategies"``).
         builtin: name to ``"module:attribute"``; nothing is imported before :meth:`get`.
     """
@@ -30,7 +30,9 @@ class Registry:
     def register(self, name: str, place: str) -> None:
         """Add a name by hand: ``place`` is ``"module:attribute"``."""
         if name in self._places:
-            raise InputError(f"{self.kind} {name!r}", "a name that is not taken", "a taken one")
+            raise InputError(
+                f"{self.kind} {name!r}", "a name that is free", "one already registered"
+            )
         self._places[name] = place
 
     def names(self) -> list[str]:
@@ -39,10 +41,10 @@ class Registry:
         return sorted(self._places)
 
     def get(self, name: str) -> Any:
-        """The thing itself, imported now.
+        """The registered object, imported now.
 
         Raises:
-            UnknownNameError: with the nearest name.
+            UnknownNameError: no such name; the message suggests the nearest one.
         """
         if name not in self._places:
             self._search()
@@ -63,31 +65,31 @@ def load(place: str) -> Any:
     """Import ``"module:attribute"``.
 
     Raises:
-        InputError: the module or the attribute is not there.
+        InputError: the module or the attribute does not exist.
     """
     module, colon, attribute = place.partition(":")
     if not (module and colon and attribute):
         raise InputError(place, "module:attribute")
     try:
-        found: Any = importlib.import_module(module)
+        target: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        # Another name is of something that the module itself imports.
+        # With another name, it is an import inside the module that fails.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         raise InputError(place, "a module that Python can import", str(error)) from None
     for part in attribute.split("."):
-        if not hasattr(found, part):
+        if not hasattr(target, part):
             raise InputError(place, f"{module} to have {attribute!r}", "no such attribute")
-        found = getattr(found, part)
-    return found
+        target = getattr(target, part)
+    return target
 
 
 def load_from(name: str) -> Any:
-    """What a user's own ``module:attribute`` or ``file.py:attribute`` names.
+    """Load a user's ``module:attribute`` or ``file.py:attribute``.
 
     Raises:
-        SpaceError: no such file, one that does not import, or another module of its name.
-        InputError: the module or the attribute is not there.
+        SpaceError: no such file, a file that fails to import, or another module with its name.
+        InputError: the module or the attribute does not exist.
     """
     place, _, attribute = name.rpartition(":")
     path = _file(place)
@@ -104,7 +106,7 @@ def load_from(name: str) -> Any:
 
 
 def absolute(name: str) -> str:
-    """The name with a file by its absolute path: it must do from another folder."""
+    """The name with the absolute path of its file, so that it works from any folder."""
     place, _, attribute = name.rpartition(":")
     path = _file(place)
     return name if path is None else f"{path}:{attribute}"
@@ -115,7 +117,7 @@ def _file(place: str) -> Path | None:
 
 
 def _module_of(name: str, path: Path) -> str:
-    """The name under which Python, worker processes included, imports this very file."""
+    """The module name under which Python, including worker processes, imports this file."""
     if not path.is_file():
         raise SpaceError(name, "a Python file", f"nothing at {path}")
     if str(path.parent) not in sys.path:
@@ -131,14 +133,14 @@ def _module_of(name: str, path: Path) -> str:
         raise SpaceError(
             name,
             f"the module {path.stem!r} to be {path}",
-            origin or "a module of Python itself, or none",
+            origin or "a built-in module, or none",
             "give the file a name that no other module has",
         )
     return path.stem
 
 
 def _import_failure(error: BaseException, path: Path | None) -> str:
-    """``Type: message (file:line)``; the line is in the user's file where one is known."""
+    """``Type: message (file:line)``; the line is in the user's file if it is known."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error.msg} ({error.filename}:{error.lineno})"
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "<frozen" not in f.filename]

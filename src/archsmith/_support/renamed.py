@@ -1,4 +1,4 @@
-"""Names of earlier versions, which still work."""
+"""Deprecated names of earlier versions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ import warnings
 
 
 def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
-    """Say that a name has become another one, at the place that used it."""
-    told = f"{old} is {new} now"
-    warnings.warn(told, DeprecationWarning, stacklevel=stacklevel)
+    """Warn that a name was renamed, at the place that uses the old one."""
+    message = f"{old} is now {new}"
+    warnings.warn(message, DeprecationWarning, stacklevel=stacklevel)

@@ -1,4 +1,4 @@
-"""The key by which a user's own records are known; what a stranger's may give to a builder."""
+"""Signing a user's own records, and checking builder arguments from unsigned ones."""
 
 from __future__ import annotations
 
@@ -17,35 +17,35 @@ from typing import Any
 from .errors import InputError
 
 _BYTES = 32
-#: Of a stranger's arguments: larger numbers, longer texts and more values are no sizes of models.
+#: Limits on arguments from unsigned records: no model sizes are larger numbers or longer lists.
 _LARGEST, _MOST = 1_000_000, 1000
-#: A word: neither a path nor a place to import from.
+#: A plain word: neither a path nor an import path.
 _WORD = re.compile(r"[\w +-]{0,64}", re.ASCII)
 
 
 def key_path() -> Path:
-    """Where the key is kept: ``archsmith/key`` in the user's folder of settings.
+    """Where the key is stored: ``archsmith/key`` in the user's configuration folder.
 
     Raises:
-        RuntimeError: the user has no home.
+        RuntimeError: the user has no home folder.
     """
     named = os.environ.get("XDG_CONFIG_HOME", "")
-    if not Path(named).is_absolute():  # the standard says to ignore others
+    if not Path(named).is_absolute():  # the XDG standard says to ignore relative paths
         named = os.environ.get("APPDATA", "") if os.name == "nt" else ""
     return (Path(named) if named else Path.home() / ".config") / "archsmith" / "key"
 
 
 def sign(values: Mapping[str, Any]) -> str:
-    """A signature of JSON values by the user's key, which is made where there is none.
+    """A signature of JSON values with the user's key, which is created if there is none.
 
-    Empty where no key can be kept; such records count as a stranger's.
+    Empty if no key can be stored; such records count as somebody else's.
     """
     key = _key() or _new_key()
     return _signature(key, values) if key else ""
 
 
 def signed(values: Mapping[str, Any], signature: object) -> bool:
-    """Whether this user's key made the signature, for these very values."""
+    """Whether the signature was made with this user's key for exactly these values."""
     key = _key()
     if key is None or not isinstance(signature, str) or not signature.isascii():
         return False
@@ -53,13 +53,13 @@ def signed(values: Mapping[str, Any], signature: object) -> bool:
 
 
 def check_arguments(where: str, arguments: Mapping[str, Any]) -> None:
-    """Refuse arguments that a builder should not be called with because a stranger says so.
+    """Refuse arguments from somebody else's record that could do harm in a builder.
 
-    Numbers and words are sizes and options. Paths and places to import from would be opened, and a
-    huge number fills the memory.
+    Numbers and words are sizes and options. Paths and import paths might be opened, and a huge
+    number would fill the memory.
 
     Raises:
-        InputError: the first such argument.
+        InputError: for the first such argument.
     """
     if not isinstance(arguments, Mapping):
         raise InputError(where, "arguments by name", type(arguments).__name__)
@@ -100,7 +100,7 @@ def _key() -> bytes | None:
 
 
 def _new_key() -> bytes | None:
-    """Made whole under another name first, so that of two processes both take the same one."""
+    """Written under another name first, so that two processes end up with the same key."""
     with contextlib.suppress(OSError, RuntimeError):
         path = key_path()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Batches as trees: a tensor, or tuples, lists and mappings of trees, examples in the first
+"""Batches as trees: a tensor, or tuples, lists and mappings of trees, with examples in the first
 dimension of each tensor.
 
-What a model takes, what it gives and what a loss compares it with are such trees. Ragged parts
-(boxes of an image, tokens of a sentence) are padded tensors beside a tensor of their lengths.
+A model's inputs and outputs and the targets of a loss are such trees. Ragged parts (boxes of an
+image, tokens of a sentence) are padded tensors, together with a tensor of their lengths.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Tree = Any
 
 
 def map_tensors(change: Callable[[Tensor], Any], tree: Tree) -> Tree:
-    """The tree with each of its tensors changed; what is no tensor stays.
+    """The tree with a function applied to each tensor; other values stay.
 
     Lists and named tuples become tuples, mappings become dictionaries.
     """
-    return _mapped(change, tree, Tensor)
+    return _map_leaves(change, tree, Tensor)
 
 
 def leaves(tree: object) -> Iterator[Tensor]:
@@ -42,23 +42,23 @@ def leaves(tree: object) -> Iterator[Tensor]:
 
 
 def first_tensor(tree: object) -> Tensor | None:
-    """The first tensor of a tree: of what a recurrent layer gives, its outputs."""
+    """The first tensor of a tree: for the result of a recurrent layer, its outputs."""
     return next(leaves(tree), None)
 
 
 def count_examples(tree: Tree) -> int:
-    """How many examples a batch has, by its first tensor; 0 without one."""
+    """The number of examples in a batch, by its first tensor; 0 without one."""
     first = first_tensor(tree)
     return len(first) if first is not None and first.dim() else 0
 
 
 def take(tree: Tree, index: Tensor | slice) -> Tree:
-    """Some examples of a batch."""
+    """The examples of a batch with these indices."""
     return map_tensors(lambda tensor: tensor[index], tree)
 
 
 def clone(tree: Tree) -> Tree:
-    """A copy: a model may write into what it is given."""
+    """A copy: a model may modify its inputs."""
     return map_tensors(torch.clone, tree)
 
 
@@ -68,7 +68,7 @@ def move(tree: Tree, device: str | torch.device) -> Tree:
 
 
 def join(trees: Sequence[Tree]) -> Tree:
-    """Batches of one kind, one after the other, as a single one."""
+    """Concatenate batches of the same structure."""
     first = trees[0]
     if isinstance(first, Tensor):
         return torch.cat(list(trees))
@@ -78,7 +78,7 @@ def join(trees: Sequence[Tree]) -> Tree:
 
 
 def arguments(inputs: Tree) -> tuple[tuple[Tree, ...], dict[str, Tree]]:
-    """What a model is called with: a tuple or list by position, a mapping by keyword."""
+    """Arguments for a model: a tuple or list by position, a mapping by keyword."""
     if isinstance(inputs, Mapping):
         return (), dict(inputs)
     return (tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)), {}
@@ -92,14 +92,14 @@ def call(model: nn.Module, inputs: Tree) -> Any:
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a tensor is like.
+    """Shape and dtype of a tensor.
 
     Attributes:
-        shape: with a batch of 1 first.
-        dtype: name of its torch type.
+        shape: with a batch dimension of 1 first.
+        dtype: name of its torch dtype.
 
     Raises:
-        InputError: a shape or a type that no tensor has.
+        InputError: an invalid shape or dtype.
     """
 
     shape: tuple[int, ...]
@@ -111,27 +111,27 @@ class TensorSpec:
             raise InputError("shape", "positive sizes, the batch first", repr(sizes))
         if not isinstance(getattr(torch, self.dtype, None), torch.dtype):
             raise InputError(
-                "dtype", "the name of a torch type", repr(self.dtype), "for example float32"
+                "dtype", "the name of a torch dtype", repr(self.dtype), "for example float32"
             )
 
     def zeros(self, batch: int, device: str | torch.device | None = None) -> Tensor:
-        """So many examples of nothing."""
+        """A tensor of zeros, (batch, ...)."""
         dtype = getattr(torch, self.dtype)
         return torch.zeros((batch, *self.shape[1:]), dtype=dtype, device=device)
 
 
 def shapes(tree: Tree) -> str:
     """The shapes of a tree's tensors, for messages."""
-    told = [f"of shape {tuple(tensor.shape)}" for tensor in leaves(tree)]
-    return " and ".join(told) or "without a tensor"
+    texts = [f"of shape {tuple(tensor.shape)}" for tensor in leaves(tree)]
+    return " and ".join(texts) or "without a tensor"
 
 
-#: What a batch is like: the same tree, with a :class:`TensorSpec` for each tensor.
+#: The structure of a batch: the same tree, with a :class:`TensorSpec` for each tensor.
 Spec = Any
 
 
 def spec_of(tree: Tree) -> Spec:
-    """What a batch is like, whatever its number of examples."""
+    """The spec of a batch, independent of its number of examples."""
     return map_tensors(
         lambda t: TensorSpec((1, *t.shape[1:]), str(t.dtype).removeprefix("torch.")), tree
     )
@@ -139,22 +139,22 @@ def spec_of(tree: Tree) -> Spec:
 
 def specs(spec: Spec) -> Iterator[TensorSpec]:
     """The parts of a spec, in order."""
-    found: list[TensorSpec] = []
-    _mapped(found.append, spec, TensorSpec)
-    return iter(found)
+    tensors: list[TensorSpec] = []
+    _map_leaves(tensors.append, spec, TensorSpec)
+    return iter(tensors)
 
 
 def filled(spec: Spec, tensors: Iterable[Tensor]) -> Tree:
-    """The inverse of :func:`leaves`: a batch like this of tensors in its order."""
-    given = iter(tensors)
-    return _mapped(lambda _: next(given), spec, TensorSpec)
+    """The inverse of :func:`leaves`: a batch of this structure from tensors in its order."""
+    remaining = iter(tensors)
+    return _map_leaves(lambda _: next(remaining), spec, TensorSpec)
 
 
 def as_spec(given: Spec | Sequence[int], dtype: str = "float32") -> Spec:
-    """A spec as it is, or that of a single tensor by its shape, the batch first.
+    """A spec unchanged, or the spec of a single tensor from its shape, the batch first.
 
     Raises:
-        InputError: a shape or a type that no tensor has.
+        InputError: an invalid shape or dtype.
     """
     if isinstance(given, Sequence) and all(isinstance(size, int) for size in given):
         TensorSpec(tuple(given), dtype)  # checks the size of the batch, too
@@ -163,25 +163,25 @@ def as_spec(given: Spec | Sequence[int], dtype: str = "float32") -> Spec:
 
 
 def zeros(spec: Spec, batch: int, device: str | torch.device | None = None) -> Tree:
-    """A batch of zeros, on torch's current device if none is named."""
-    return _mapped(lambda each: each.zeros(batch, device), spec, TensorSpec)
+    """A batch of zeros, on torch's current device if none is given."""
+    return _map_leaves(lambda part: part.zeros(batch, device), spec, TensorSpec)
 
 
 def example_of(spec: Spec, batch: int, device: str = "cpu") -> Tree:
     """A batch of examples.
 
-    Floating-point tensors are normally distributed, the same every time; others are zeros, which
-    every embedding can look up.
+    Floating-point tensors are normally distributed with a fixed seed; others are zeros, a valid
+    index of every embedding.
     """
 
-    def make(each: TensorSpec) -> Tensor:
-        empty = each.zeros(batch, device)
+    def make(part: TensorSpec) -> Tensor:
+        empty = part.zeros(batch, device)
         if device == "meta" or not empty.is_floating_point():
             return empty
         generator = torch.Generator().manual_seed(0)
         return torch.randn(empty.shape, generator=generator).to(empty)
 
-    return _mapped(make, spec, TensorSpec)
+    return _map_leaves(make, spec, TensorSpec)
 
 
 def spec_to_json(spec: Spec) -> Any:
@@ -189,24 +189,24 @@ def spec_to_json(spec: Spec) -> Any:
     if isinstance(spec, TensorSpec):
         return {"shape": list(spec.shape), "dtype": spec.dtype}
     if isinstance(spec, Mapping):
-        return {"named": {name: spec_to_json(each) for name, each in spec.items()}}
-    return [spec_to_json(each) for each in spec]
+        return {"named": {name: spec_to_json(part) for name, part in spec.items()}}
+    return [spec_to_json(part) for part in spec]
 
 
 def spec_from_json(values: Any) -> Spec:
     """The inverse of :func:`spec_to_json`."""
     if isinstance(values, list):
-        return tuple(spec_from_json(each) for each in values)
+        return tuple(spec_from_json(part) for part in values)
     if "named" in values:
-        return {name: spec_from_json(each) for name, each in values["named"].items()}
+        return {name: spec_from_json(part) for name, part in values["named"].items()}
     return TensorSpec(tuple(values["shape"]), values["dtype"])
 
 
-def _mapped(change: Callable[[Any], Any], tree: Any, kind: type) -> Any:
+def _map_leaves(change: Callable[[Any], Any], tree: Any, kind: type) -> Any:
     if isinstance(tree, kind):
         return change(tree)
     if isinstance(tree, Mapping):
-        return {name: _mapped(change, value, kind) for name, value in tree.items()}
+        return {name: _map_leaves(change, value, kind) for name, value in tree.items()}
     if isinstance(tree, tuple | list):
-        return tuple(_mapped(change, value, kind) for value in tree)
+        return tuple(_map_leaves(change, value, kind) for value in tree)
     return tree

@@ -1,27 +1,27 @@
-"""Text from files and other people, made safe to show."""
+"""Making text from files and other people safe to show."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-#: Controls (C0 but for tab and newline, delete, C1), what turns the direction of writing around
-#: (embeddings, overrides, isolates), line separators, and surrogates, which no output can encode.
+#: Control characters (C0 except tab and newline, delete, C1), bidirectional controls (embeddings,
+#: overrides, isolates), line separators, and surrogates, which no output can encode.
 _HIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufff9-\ufffb]"
 )
 
 
 def visible(text: str) -> str:
-    r"""The text with what a terminal would obey, and what no file can hold, written as escapes.
+    r"""The text with control characters, and characters that no file can encode, as escapes.
 
     A class folder named ``"\x1b[31mred"`` is shown as ``\x1b[31mred``. Tabs and newlines stay.
     """
-    return _HIDDEN.sub(lambda found: _escaped(found[0]), text)
+    return _HIDDEN.sub(lambda match: _escaped(match[0]), text)
 
 
 def one_line(text: str) -> str:
-    """The same in a single line."""
+    """The visible text in a single line."""
     return " ".join(visible(text).split())
 
 

@@ -1,7 +1,7 @@
-"""Weights on disk: safetensors, written whole or not at all. Nothing is ever unpickled.
+"""Weights on disk: safetensors files, written atomically. Nothing is ever unpickled.
 
-A state dict may hold extra state of modules beside its tensors. What JSON can hold goes into the
-header of the file; what it cannot is refused.
+A state dict may have extra state of modules in addition to its tensors. Extra state that JSON can
+represent goes into the header of the file; anything else is refused.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from .files import replacing
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-#: Where the header keeps extra state, by name.
+#: Key of the header for extra state by name.
 _EXTRA = "extra_state"
-#: What the header keeps a checksum of tensors and header under.
+#: Key of the header for the checksum of tensors and header.
 _CHECKSUM = "archsmith.sha256"
 
 
@@ -37,17 +37,17 @@ def snapshot(model: nn.Module) -> dict[str, Any]:
 
 
 def make_dense(model: nn.Module) -> None:
-    """Make sparse gradients (``nn.Embedding(sparse=True)``) ordinary ones."""
+    """Convert sparse gradients (``nn.Embedding(sparse=True)``) to dense ones."""
     for parameter in model.parameters():
         if parameter.grad is not None and parameter.grad.is_sparse:
             parameter.grad = parameter.grad.to_dense()
 
 
 def apart(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The tensors of a state dict; and what a file's header says of the rest.
+    """The tensors of a state dict, and the file header for its other entries.
 
     Raises:
-        InputError: extra state that JSON does not hold.
+        InputError: extra state that JSON cannot represent.
     """
     from torch import Tensor
 
@@ -61,25 +61,25 @@ def apart(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         if not kept:
             raise InputError(
                 name,
-                "extra state that is a tensor or JSON values, which a file of weights holds",
+                "extra state that is a tensor or JSON values, which a weights file can store",
                 f"a value of type {type(value).__name__}",
-                "let get_extra_state give a tensor, or numbers, texts, lists and dictionaries",
+                "let get_extra_state return a tensor, or numbers, strings, lists and dictionaries",
             )
     return tensors, {_EXTRA: json.dumps(extra)} if extra else {}
 
 
 def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None = None) -> str:
-    """Write a state dict, replacing an older file in a single step.
+    """Write a state dict, replacing an older file atomically.
 
     Args:
-        meta: kept in the file's header.
+        meta: stored in the file's header.
 
     Returns:
-        The checksum of tensors and header, which the file carries as well.
+        The checksum of tensors and header, which is also stored in the file.
 
     Raises:
         StoreError: it cannot be written, or the disk is full.
-        InputError: extra state that a file cannot hold.
+        InputError: extra state that a file cannot store.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -94,7 +94,7 @@ def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None =
         with replacing(path) as half:
             save_file(copies, half, meta | {_CHECKSUM: checksum})
     except (OSError, SafetensorError) as error:
-        # safetensors wraps the system's error in one of its own.
+        # safetensors wraps the system's error in its own exception.
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if full or "No space left" in str(error) or "quota" in str(error):
             raise StoreError(
@@ -110,10 +110,10 @@ def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None =
 
 
 def header(path: Path) -> dict[str, str]:
-    """The header of a safetensors file, whose length is checked; its tensors are not read.
+    """The header of a safetensors file, without reading its tensors; the file length is checked.
 
     Raises:
-        InputError: no such file, or one of another kind.
+        InputError: no such file, or not a complete safetensors file.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -123,17 +123,17 @@ def header(path: Path) -> dict[str, str]:
         with safe_open(str(path), framework="pt") as opened:
             return dict(opened.metadata() or {})
     except SafetensorError as error:
-        raise InputError(str(path), "a whole safetensors file", str(error)) from None
+        raise InputError(str(path), "a complete safetensors file", str(error)) from None
 
 
 def read(path: Path, checksum: str = "") -> tuple[dict[str, Any], dict[str, str]]:
-    """The state dict and the header of a safetensors file, held against the checksum in it.
+    """The state dict and the header of a safetensors file, verified with its checksum.
 
     Args:
-        checksum: that the file must carry; any or none, where it is not given.
+        checksum: that the file must have; if not given, any or none is accepted.
 
     Raises:
-        InputError: as :func:`header`; the file is damaged, or another than the checksum is of.
+        InputError: as :func:`header`; the file is damaged, or has another checksum.
     """
     from safetensors import safe_open
 
@@ -156,9 +156,9 @@ def read(path: Path, checksum: str = "") -> tuple[dict[str, Any], dict[str, str]
 def _checksum(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
     import torch
 
-    seen = hashlib.sha256(json.dumps(dict(meta), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(dict(meta), sort_keys=True).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
-        seen.update(f"\0{name}\0{tensor.dtype}{tuple(tensor.shape)}\0".encode())
-        seen.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return seen.hexdigest()
+        digest.update(f"\0{name}\0{tensor.dtype}{tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""``.npz`` files of arrays: images or rows, with their targets. No pickle is ever opened."""
+"""``.npz`` files of arrays: images or rows, with their targets. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ NAMES = {"classes", "class_names", "label_names", "target_names"}
 COLUMNS = {"columns", "column_names", "feature_names"}
 PARTS = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION}
 PARTS |= {"test": TEST}
-#: What numpy and zipfile raise for damaged, encrypted or foreign files.
+#: Exceptions of numpy and zipfile for damaged, encrypted or other files.
 DAMAGE = (
     OSError,
     ValueError,
@@ -62,7 +62,7 @@ SPELLINGS = "x and y, images and labels, data and target, each alone or with tra
 
 @dataclass(frozen=True)
 class Layout:
-    """Which keys of a file hold what, by part."""
+    """The meaning of the keys of a file, by part."""
 
     inputs: dict[int, str]
     targets: dict[int, str]
@@ -71,7 +71,7 @@ class Layout:
 
 
 def layout(path: Path, keys: list[str]) -> Layout:
-    """Read the keys of an ``.npz`` file.
+    """Interpret the keys of an ``.npz`` file.
 
     Raises:
         DataError: no pair of inputs and targets among them, or one without the other.
@@ -92,13 +92,13 @@ def layout(path: Path, keys: list[str]) -> Layout:
             if len(parts) > 1 or len(rest) != 1:
                 continue
             part = parts[0] if parts else TRAIN
-            for known, spellings in ((inputs, INPUTS), (targets, TARGETS)):
+            for keys_of_kind, spellings in ((inputs, INPUTS), (targets, TARGETS)):
                 if rest[0] not in spellings:
                     continue
-                if part in known:
-                    got = f"{known[part]} and {key}"
+                if part in keys_of_kind:
+                    got = f"{keys_of_kind[part]} and {key}"
                     raise DataError(str(path), "one array of a kind for each part", got)
-                known[part] = key
+                keys_of_kind[part] = key
     if TRAIN not in inputs or inputs.keys() != targets.keys():
         raise DataError(str(path), SPELLINGS, "keys " + ", ".join(keys))
     return Layout(inputs, targets, class_names, columns)
@@ -108,16 +108,16 @@ def _load(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except DAMAGE as error:
-        # Of bytes that it does not know numpy says that they are a pickle.
-        told = "bytes that are no such file" if "pickle" in str(error) else str(error)
-        raise DataError(str(path), "an .npz file of arrays", told) from error
+        # numpy reports unknown bytes as a pickle.
+        message = "bytes of another format" if "pickle" in str(error) else str(error)
+        raise DataError(str(path), "an .npz file of arrays", message) from error
 
 
 def open_archive(path: Path) -> Any:
-    """An open ``.npz``. Raises DataError for damage and for a single array of that name."""
+    """An open ``.npz`` archive. Raises DataError if it is damaged or a single array."""
     archive = _load(path)
     if isinstance(archive, np.ndarray):
-        raise DataError(str(path), "an .npz file of arrays", "one array, as an .npy file holds it")
+        raise DataError(str(path), "an .npz file of arrays", "a single array, as in an .npy file")
     expect_room(str(path), sum(entry.file_size for entry in archive.zip.infolist()))
     return archive
 
@@ -133,18 +133,18 @@ def load(path: Path, archive: Any, key: str) -> NDArray[Any]:
 
 
 def _shape(path: Path, archive: Any, key: str) -> tuple[int, ...]:
-    """Shape of an array, from its header alone where that is of the usual kind."""
+    """Shape of an array, only from its header if that has the usual version."""
     try:
         with zipfile.ZipFile(path) as names, names.open(key + ".npy") as file:
             if np.lib.format.read_magic(file) == (1, 0):
                 return np.lib.format.read_array_header_1_0(file)[0]
     except DAMAGE:
-        pass  # Reading it whole says what is wrong.
+        pass  # Reading the whole array reports the problem.
     return load(path, archive, key).shape
 
 
 def kind_of(path: Path) -> Kind | None:
-    """What an ``.npz`` file holds, from headers and targets; ``None`` where it is neither."""
+    """The kind of data in an ``.npz`` file, by headers and targets; ``None`` if unknown."""
     with open_archive(path) as archive:
         try:
             keys = layout(path, list(archive.files))
@@ -171,12 +171,12 @@ def _targets(path: Path, key: str, target: NDArray[Any], count: int) -> NDArray[
     if target.ndim != 1 or target.dtype.kind not in "biufUS":
         raise DataError(where, "one target an example", f"shape {target.shape}, {target.dtype}")
     if len(target) != count:
-        raise DataError(where, f"{count} targets, one an example", str(len(target)))
+        raise DataError(where, f"{count} targets, one per example", str(len(target)))
     return texts(where, target) if target.dtype.kind == "S" else target
 
 
 def texts(where: str, array: NDArray[Any]) -> NDArray[np.str_]:
-    """An array as texts, bytes read as UTF-8. Raises DataError where they are none."""
+    """An array as texts, decoding bytes as UTF-8. Raises DataError if that fails."""
     if array.dtype.kind != "S":
         return array.astype(str)
     try:
@@ -192,21 +192,21 @@ def _names(path: Path, key: str | None, arrays: dict[str, NDArray[Any]]) -> tupl
 def _read(path: Path) -> tuple[Layout, dict[str, NDArray[Any]]]:
     with open_archive(path) as archive:
         keys = layout(path, list(archive.files))
-        wanted = [*keys.inputs.values(), *keys.targets.values(), keys.class_names, keys.columns]
-        return keys, {key: load(path, archive, key) for key in wanted if key is not None}
+        needed = [*keys.inputs.values(), *keys.targets.values(), keys.class_names, keys.columns]
+        return keys, {key: load(path, archive, key) for key in needed if key is not None}
 
 
-def _joined(
+def _join_parts(
     path: Path, keys: Layout, arrays: dict[str, NDArray[Any]]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int8]]:
-    """Inputs, targets and parts of all parts together."""
+    """Concatenated inputs, targets and part numbers of all parts."""
     for key in (*keys.inputs.values(), *keys.targets.values()):
         if arrays[key].ndim == 0:
-            raise DataError(f"{path} {key}", "an array with one entry an example", "one value")
+            raise DataError(f"{path} {key}", "an array with one entry per example", "one value")
     inputs = [arrays[key] for key in keys.inputs.values()]
     if len({(a.shape[1:], a.dtype) for a in inputs}) > 1:
         got = ", ".join(f"{key} {arrays[key].shape}" for key in keys.inputs.values())
-        raise DataError(str(path), "parts of one shape and type", got)
+        raise DataError(str(path), "parts of the same shape and dtype", got)
     targets = [
         _targets(path, keys.targets[part], arrays[keys.targets[part]], len(arrays[key]))
         for part, key in keys.inputs.items()
@@ -220,32 +220,32 @@ def read_images(path: Path, channels: pixels.Layout | None = None) -> Images:
     """Images and labels of an ``.npz`` file.
 
     Args:
-        channels: where they stand, if the sizes do not tell.
+        channels: position of the channels, if the shape is ambiguous.
 
     Raises:
-        DataError: keys, shapes or values that are no labelled images.
+        DataError: keys, shapes or values that are not labelled images.
     """
     keys, arrays = _read(path)
-    inputs, targets, parts = _joined(path, keys, arrays)
+    inputs, targets, parts = _join_parts(path, keys, arrays)
     where = f"{path} {keys.inputs[TRAIN]}"
-    images, stood = channels_first(where, inputs, channels)
-    kept = stored(where, images)
+    images, position = channels_first(where, inputs, channels)
+    pixel_data = stored(where, images)
     names = _names(path, keys.class_names, arrays)
     labels, classes = labelled(targets, f"{path} {keys.targets[TRAIN]}", names)
     count = images.shape[1]
-    told = (f"shape {inputs.shape}: {count} channels, which stand {stood}",)
+    layout_note = (f"shape {inputs.shape}: {count} channels, which come {position}",)
     return Images(
         shown(path.stem),
-        kept.images,
+        pixel_data.images,
         labels,
         classes,
         parts,
-        kept.low,
-        kept.high,
-        (*(told if stood and count not in (1, 3) else ()), *kept.notes),
+        pixel_data.low,
+        pixel_data.high,
+        (*(layout_note if position and count not in (1, 3) else ()), *pixel_data.notes),
         keys.targets[TRAIN],
-        kept.clipped,
-        stood,
+        pixel_data.clipped,
+        position,
     )
 
 
@@ -253,10 +253,10 @@ def read_table(path: Path, unreadable: Unreadable = "refuse") -> RawTable:
     """Rows (n, columns) of numbers and their targets of an ``.npz`` file.
 
     Raises:
-        DataError: keys or shapes that are no table, a missing target, or missing values.
+        DataError: keys or shapes that are not a table, a missing target, or missing values.
     """
     keys, arrays = _read(path)
-    inputs, targets, parts = _joined(path, keys, arrays)
+    inputs, targets, parts = _join_parts(path, keys, arrays)
     where = f"{path} {keys.inputs[TRAIN]}"
     if inputs.ndim != 2 or inputs.dtype.kind not in "biuf":
         raise DataError(where, "rows (n, columns) of numbers", f"{inputs.shape} {inputs.dtype}")
@@ -264,8 +264,8 @@ def read_table(path: Path, unreadable: Unreadable = "refuse") -> RawTable:
     if names is None:
         names = tuple(f"x{i}" for i in range(inputs.shape[1]))
     if len(set(names)) != inputs.shape[1] or len(names) != inputs.shape[1]:
-        wanted = f"{inputs.shape[1]} names that differ"
-        raise DataError(f"{path} {keys.columns}", wanted, ", ".join(names))
+        expected = f"{inputs.shape[1]} distinct names"
+        raise DataError(f"{path} {keys.columns}", expected, ", ".join(names))
     if targets.dtype.kind in "biu":
         targets = targets.astype(np.float64)
     table = RawTable(
@@ -281,10 +281,10 @@ def read_table(path: Path, unreadable: Unreadable = "refuse") -> RawTable:
 
 
 def load_one(path: Path) -> NDArray[Any]:
-    """Inputs for prediction: the array of an ``.npy``, or that of an ``.npz`` named like inputs.
+    """Inputs for prediction: the array of an ``.npy``, or the ``.npz`` array named like inputs.
 
     Raises:
-        DataError: not such a file, or no array of numbers that stands out.
+        DataError: another kind of file, or no unique array of inputs.
     """
     archive = _load(path)
     if isinstance(archive, np.ndarray):

@@ -1,5 +1,5 @@
-"""Images with boxes around their objects: an ``.npz`` file of JPEGs, or a COCO file beside its
-images (Lin et al. 2014, arXiv:1405.0312)."""
+"""Images with object boxes: an ``.npz`` file of JPEGs, or a COCO file with its images (Lin et al.
+2014, arXiv:1405.0312)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from .raw import TRAIN, Unreadable, expect_room
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Keys of an ``.npz`` file: encoded images one after the other, where each begins (and the last
-#: ends), and a row for each box: image, class, xmin, ymin, xmax, ymax.
+#: Keys of an ``.npz`` file: concatenated encoded images, the offset of each (and of the end), and a
+#: row for each box: image, class, xmin, ymin, xmax, ymax.
 KEYS = ("jpeg", "offsets", "boxes", "classes")
-#: What a COCO file says near its beginning.
+#: Keys near the beginning of a COCO file.
 _COCO = ('"images"', '"annotations"', '"categories"', '"file_name"')
 _HEAD = 65_536
-#: Pixels that rounding may put a box beyond its image.
+#: Pixels by which rounding may extend a box beyond its image.
 _ROUNDING = 0.5
-_SKIP = "mend them, or leave them out: --unreadable skip"
+_SKIP = "repair them, or leave them out: --unreadable skip"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Boxed:
         owners: int64 (m,), the image of each box.
         labels: int64 (m,), indices into ``class_names``.
         boxes: float64 (m, 4), xmin, ymin, xmax, ymax in pixels of the original.
-        parts: int8 (n,): ``TRAIN``, ``VALIDATION`` or ``TEST`` as the source brings them.
+        parts: int8 (n,): ``TRAIN``, ``VALIDATION`` or ``TEST`` as given by the source.
         notes: what was left out, as lines for people.
     """
 
@@ -60,8 +60,8 @@ class Boxed:
 
 
 @dataclass(frozen=True)
-class _Listed:
-    """What a file says before its images are opened; ``sizes`` where it tells them."""
+class _Contents:
+    """The contents of a file before its images are opened; ``sizes`` if it has them."""
 
     where: str
     name: str
@@ -93,7 +93,7 @@ def read_boxes(place: Path, size: int, unreadable: Unreadable = "refuse") -> Box
     """Images and boxes of an ``.npz`` or a COCO file.
 
     Args:
-        size: height and width that images are brought to.
+        size: height and width to resize images to.
         unreadable: whether images that cannot be read, and boxes without an area or beyond their
             image, are refused, or left out and noted.
 
@@ -104,53 +104,53 @@ def read_boxes(place: Path, size: int, unreadable: Unreadable = "refuse") -> Box
     if suffix not in (".npz", ".json") or place.is_dir():
         got = "a folder" if place.is_dir() else suffix or "a file"
         raise DataError(str(place), "an .npz file of images and boxes, or a COCO .json file", got)
-    listed = _of_arrays(place) if suffix == ".npz" else _of_coco(place)
+    listed = _from_arrays(place) if suffix == ".npz" else _from_coco(place)
     if not len(listed.files):
         raise DataError(listed.where, "at least one image", "none")
     twice = [name for name, count in Counter(listed.class_names).items() if count > 1]
     if twice or not listed.class_names:
         got = f"{twice[0]!r} twice" if twice else "none"
-        raise DataError(listed.where, "class names that differ", got)
+        raise DataError(listed.where, "distinct class names", got)
     _check_numbers(listed)
-    if listed.sizes is not None:  # what is wrong is told before the images are opened
-        _fitting(listed.where, listed.boxes, listed.owners, listed.sizes, unreadable)
-    return _within(_opened(listed, size, unreadable), listed.where, unreadable)
+    if listed.sizes is not None:  # report errors before opening the images
+        _valid_boxes(listed.where, listed.boxes, listed.owners, listed.sizes, unreadable)
+    return _clip_boxes(_decode_all(listed, size, unreadable), listed.where, unreadable)
 
 
-def _of_arrays(path: Path) -> _Listed:
+def _from_arrays(path: Path) -> _Contents:
     with arrays.open_archive(path) as archive:
         missing = [key for key in KEYS if key not in archive.files]
         if missing:
             got = f"no {', '.join(missing)} among {', '.join(archive.files)}"
             raise DataError(str(path), f"keys {', '.join(KEYS)}", got)
-        wanted = (key for key in (*KEYS, "split", "size_wh") if key in archive.files)
-        found = {key: arrays.load(path, archive, key) for key in wanted}
-    encoded, ends, rows = found["jpeg"], found["offsets"], found["boxes"]
+        keys = (key for key in (*KEYS, "split", "size_wh") if key in archive.files)
+        loaded = {key: arrays.load(path, archive, key) for key in keys}
+    encoded, ends, rows = loaded["jpeg"], loaded["offsets"], loaded["boxes"]
     if encoded.dtype != np.uint8 or encoded.ndim != 1:
         raise DataError(f"{path} jpeg", "bytes, uint8 (n,)", f"{encoded.dtype} {encoded.shape}")
-    rising = ends.ndim == 1 and ends.dtype.kind in "iu" and len(ends) >= 2
-    if not rising or ends[0] != 0 or ends[-1] != len(encoded) or (np.diff(ends) <= 0).any():
-        expected = f"ascending whole numbers from 0 to {len(encoded)}, the bytes of jpeg"
+    valid_offsets = ends.ndim == 1 and ends.dtype.kind in "iu" and len(ends) >= 2
+    if not valid_offsets or ends[0] != 0 or ends[-1] != len(encoded) or (np.diff(ends) <= 0).any():
+        expected = f"ascending integers from 0 to {len(encoded)}, the number of bytes of jpeg"
         raise DataError(f"{path} offsets", expected, f"{ends.dtype} {ends.shape}")
     if rows.ndim != 2 or rows.shape[1] != 6 or rows.dtype.kind not in "iuf":
         columns = "rows (n, 6) of image, class, xmin, ymin, xmax, ymax"
         raise DataError(f"{path} boxes", columns, f"{rows.dtype} {rows.shape}")
-    count, sizes = len(ends) - 1, found.get("size_wh")
+    count, sizes = len(ends) - 1, loaded.get("size_wh")
     if sizes is not None and (sizes.shape != (count, 2) or sizes.dtype.kind not in "iu"):
         got = f"{sizes.dtype} {sizes.shape}"
         raise DataError(f"{path} size_wh", f"whole numbers ({count}, 2)", got)
     whole = rows[:, :2].astype(np.int64)
     if (whole != rows[:, :2]).any():
         raise DataError(f"{path} boxes", "whole numbers for image and class", "fractions or NaN")
-    return _Listed(
+    return _Contents(
         str(path),
         shown(path.stem),
         [encoded[a:b].tobytes() for a, b in pairwise(ends.tolist())],
         whole[:, 0],
         whole[:, 1],
         rows[:, 2:].astype(np.float64),
-        tuple(arrays.texts(f"{path} classes", found["classes"]).ravel().tolist()),
-        _parts(path, found.get("split"), count),
+        tuple(arrays.texts(f"{path} classes", loaded["classes"]).ravel().tolist()),
+        _parts(path, loaded.get("split"), count),
         None if sizes is None else sizes.astype(np.int64),
     )
 
@@ -167,51 +167,51 @@ def _parts(path: Path, split: NDArray[Any] | None, count: int) -> NDArray[np.int
     return np.array([arrays.PARTS[word] for word in words.tolist()], dtype=np.int8)
 
 
-def _of_coco(path: Path) -> _Listed:
+def _from_coco(path: Path) -> _Contents:
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        classes = {each["id"]: str(each["name"]) for each in told["categories"]}
-        places = {each["id"]: n for n, each in enumerate(told["images"])}
-        files = [_beside(path, str(each["file_name"])) for each in told["images"]]
-        sized = [(each.get("width"), each.get("height")) for each in told["images"]]
-        single = [each for each in told["annotations"] if not each.get("iscrowd")]
-        numbers = {each: n for n, each in enumerate(sorted(classes))}
-        # What names nothing becomes -1, which the checks of both kinds of file refuse.
-        owners = [places.get(each["image_id"], -1) for each in single]
-        labels = [numbers.get(each["category_id"], -1) for each in single]
-        corners = np.array([each["bbox"] for each in single], dtype=np.float64).reshape(-1, 4)
+        document = json.loads(path.read_text(encoding="utf-8"))
+        classes = {item["id"]: str(item["name"]) for item in document["categories"]}
+        places = {item["id"]: n for n, item in enumerate(document["images"])}
+        files = [_image_path(path, str(item["file_name"])) for item in document["images"]]
+        sized = [(item.get("width"), item.get("height")) for item in document["images"]]
+        single = [item for item in document["annotations"] if not item.get("iscrowd")]
+        numbers = {item: n for n, item in enumerate(sorted(classes))}
+        # Unknown ids become -1, which the checks of both kinds of file refuse.
+        owners = [places.get(item["image_id"], -1) for item in single]
+        labels = [numbers.get(item["category_id"], -1) for item in single]
+        corners = np.array([item["bbox"] for item in single], dtype=np.float64).reshape(-1, 4)
         sizes = None if None in np.ravel(sized) else np.array(sized, dtype=np.int64).reshape(-1, 2)
     except DataError:
         raise
     except (OSError, RecursionError, *MISFITS) as error:
         expected = "a COCO file: images, annotations with a bbox, and categories"
         raise DataError(str(path), expected, f"{type(error).__name__}: {error}") from error
-    crowds = len(told["annotations"]) - len(single)
+    crowds = len(document["annotations"]) - len(single)
     corners[:, 2:] += corners[:, :2]
-    return _Listed(
+    return _Contents(
         str(path),
         shown(path.stem),
         files,
         np.array(owners, dtype=np.int64),
         np.array(labels, dtype=np.int64),
         corners,
-        tuple(classes[each] for each in sorted(classes)),
+        tuple(classes[item] for item in sorted(classes)),
         np.full(len(files), TRAIN, dtype=np.int8),
         sizes,
-        [f"{crowds} boxes around crowds left out"] if crowds else [],
+        [f"{crowds} boxes of crowds left out"] if crowds else [],
     )
 
 
-def _beside(path: Path, name: str) -> Path:
-    """The image that a COCO file names: in its folder, or in ``images`` there."""
+def _image_path(path: Path, name: str) -> Path:
+    """The path of an image that a COCO file names: in its folder, or in ``images`` there."""
     if Path(name).is_absolute() or ".." in Path(name).parts:
-        raise DataError(str(path), "names of images below its own folder", shown(name))
+        raise DataError(str(path), "image names inside its own folder", shown(name))
     direct = path.parent / name
     return direct if direct.exists() else path.parent / "images" / name
 
 
-def _check_numbers(listed: _Listed) -> None:
-    """Raises DataError where a box is of an image or a class that is not there."""
+def _check_numbers(listed: _Contents) -> None:
+    """Raises DataError if a box refers to an unknown image or class."""
     for what, numbers, count in (
         ("image", listed.owners, len(listed.files)),
         ("class", listed.labels, len(listed.class_names)),
@@ -224,66 +224,70 @@ def _check_numbers(listed: _Listed) -> None:
             raise DataError(listed.where, f"a {what} from 0 to {count - 1} for each box", got)
 
 
-def _opened(listed: _Listed, size: int, unreadable: Unreadable) -> Boxed:
-    """The images, decoded and stretched, with the boxes of those that could be read."""
+def _decode_all(listed: _Contents, size: int, unreadable: Unreadable) -> Boxed:
+    """The decoded and stretched images, with the boxes of those that could be read."""
     count = len(listed.files)
     expect_room(listed.where, count * 3 * size * size)
     pixels = np.zeros((count, 3, size, size), dtype=np.uint8)
-    sizes, bad = np.zeros((count, 2), dtype=np.int64), {}
+    sizes, failed = np.zeros((count, 2), dtype=np.int64), {}
     for n, file in enumerate(listed.files):
         try:
             pixels[n], sizes[n] = load_image(
                 BytesIO(file) if isinstance(file, bytes) else file, size
             )
             if listed.sizes is not None and (sizes[n] != listed.sizes[n]).any():
-                told = " by ".join(map(str, listed.sizes[n]))
-                raise ValueError(f"{sizes[n][0]} by {sizes[n][1]} pixels, and told to be {told}")
+                message = " by ".join(map(str, listed.sizes[n]))
+                raise ValueError(
+                    f"{sizes[n][0]} by {sizes[n][1]} pixels, but declared as {message}"
+                )
         except Exception as error:  # damaged files make pillow raise nearly anything
-            # What is in memory pillow names by its address.
-            told = "no known format" if "cannot identify" in str(error) else str(error)
-            bad[n] = f"image {n}: {told}" if isinstance(file, bytes) else f"{file}: {told}"
-    first = next(iter(bad.values()), "")
-    if bad and (unreadable == "refuse" or len(bad) == count):
-        got = f"{len(bad)} of {count} unreadable ({first})"
+            # Pillow refers to files in memory by their address.
+            message = "no known format" if "cannot identify" in str(error) else str(error)
+            failed[n] = f"image {n}: {message}" if isinstance(file, bytes) else f"{file}: {message}"
+    first = next(iter(failed.values()), "")
+    if failed and (unreadable == "refuse" or len(failed) == count):
+        got = f"{len(failed)} of {count} unreadable ({first})"
         raise DataError(listed.where, "images that can be read", got, _SKIP)
-    kept = np.array([n not in bad for n in range(count)])
-    of_kept, places = kept[listed.owners], np.cumsum(kept) - 1
-    notes = [*listed.notes, *([f"{len(bad)} of {count} images left out ({first})"] if bad else [])]
+    readable = np.array([n not in failed for n in range(count)])
+    of_readable, places = readable[listed.owners], np.cumsum(readable) - 1
+    notes = [
+        *listed.notes,
+        *([f"{len(failed)} of {count} images left out ({first})"] if failed else []),
+    ]
     return Boxed(
         listed.name,
-        pixels[kept],
-        sizes[kept],
-        places[listed.owners[of_kept]],
-        listed.labels[of_kept],
-        listed.boxes[of_kept],
+        pixels[readable],
+        sizes[readable],
+        places[listed.owners[of_readable]],
+        listed.labels[of_readable],
+        listed.boxes[of_readable],
         listed.class_names,
-        listed.parts[kept],
+        listed.parts[readable],
         tuple(notes),
     )
 
 
 def load_image(file: Path | BytesIO, size: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
-    """An image as uint8 (3, size, size), stretched to the square, and its width and height before.
+    """An image as uint8 (3, size, size), stretched to a square, and its original width and height.
 
-    Shares of a box do not change when both axes are stretched, each by its own factor, and neither
-    does the overlap of two boxes.
+    Stretching each axis by its own factor changes neither relative box coordinates nor overlaps.
 
     Raises:
-        Exception: what pillow raises, and ValueError for an image of more than eight bits.
+        Exception: whatever pillow raises, and ValueError for more than eight bits per colour.
     """
     from PIL import Image
 
     opened = open_image(file)
     if opened.kind != "bytes":
-        raise ValueError("pixels of more than eight bits")
+        raise ValueError("pixels with more than eight bits")
     image = opened.image.convert("RGB")
     small = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.ascontiguousarray(np.asarray(small).transpose(2, 0, 1)), image.size
 
 
-def _within(read: Boxed, where: str, unreadable: Unreadable) -> Boxed:
-    """Only boxes with an area, inside their image, and no part of them beyond it."""
-    good = _fitting(where, read.boxes, read.owners, read.sizes, unreadable)
+def _clip_boxes(read: Boxed, where: str, unreadable: Unreadable) -> Boxed:
+    """Remove boxes without an area or outside their image, and clip the others to it."""
+    good = _valid_boxes(where, read.boxes, read.owners, read.sizes, unreadable)
     out, ends = int((~good).sum()), read.sizes[read.owners]
     note = f"{out} of {len(good)} boxes left out, without an area or outside"
     clipped = [np.maximum(read.boxes[:, :2], 0), np.minimum(read.boxes[:, 2:], ends)]
@@ -296,17 +300,17 @@ def _within(read: Boxed, where: str, unreadable: Unreadable) -> Boxed:
     )
 
 
-def _fitting(
+def _valid_boxes(
     where: str,
     boxes: NDArray[np.float64],
     owners: NDArray[np.int64],
     sizes: NDArray[np.int64],
     unreadable: Unreadable,
 ) -> NDArray[np.bool_]:
-    """Which boxes have an area and lie inside their image. Raises DataError where all must."""
+    """Which boxes have an area and are inside their image. Raises DataError if all must be."""
     low, high, ends = boxes[:, :2], boxes[:, 2:], sizes[owners]
     inside = (low >= -_ROUNDING) & (high <= ends + _ROUNDING)
-    # Nothing is above or below NaN, so that it fits nowhere.
+    # Comparisons with NaN are false, so such boxes are invalid.
     good: NDArray[np.bool_] = np.all((high > low) & inside, axis=1)
     if unreadable == "refuse" and not good.all():
         first = int(np.flatnonzero(~good)[0])

@@ -1,4 +1,4 @@
-"""Data sets that come inside scikit-learn: always there, without a network."""
+"""Data sets bundled with scikit-learn, available without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples that a torch ``Dataset`` reads as they are needed, in worker processes where asked."""
+"""Examples that a torch ``Dataset`` reads on demand, optionally in worker processes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .._support.errors import DataError, InputError
 from .._support.trees import count_examples, leaves
 from .splits import Batch, Split
 
-#: Examples that a digest reads, spread over all: reading all may take as long as an epoch.
-_LOOKS = 64
-#: Where data sets keep the classes of their examples.
+#: Examples that a digest reads, spread evenly: reading all may take as long as an epoch.
+_DIGEST_EXAMPLES = 64
+#: Attributes in which data sets store the classes of their examples.
 _LABELS = ("targets", "labels")
 
 
@@ -25,17 +25,17 @@ class DatasetSplit(Split):
     """The examples of a map-style data set, each a pair of inputs and targets.
 
     Args:
-        dataset: gives a pair for each number from 0 on: tensors, arrays, numbers, or tuples and
+        dataset: returns a pair for each index from 0: tensors, arrays, numbers, or tuples and
             mappings of them.
-        collate: makes a batch, inputs and targets, of a list of examples; torch's own if not given.
-            Ragged parts are padded here, beside their lengths.
-        workers: processes that read; 0 reads here.
-        labels: the class or value (n,) of each example, so that parts keep them in proportion. Left
-            out, they are taken from the data set's ``targets`` or ``labels`` if it has one of each
-            example.
+        collate: combines a list of examples into a batch, inputs and targets; torch's default if
+            not given. Ragged parts are padded here, together with their lengths.
+        workers: number of processes that read; 0 reads in this process.
+        labels: the class or value (n,) of each example, for stratified splits. If not given, the
+            data set's ``targets`` or ``labels`` are used if they have one entry per example.
 
     Raises:
-        InputError: no data set of pairs, or labels of another number.
+        InputError: not a map-style data set, or not one label for each example.
+        DataError: no examples, examples that are not pairs, or batches without a batch dimension.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DatasetSplit(Split):
                 "data set",
                 "one with __getitem__ and __len__",
                 type(dataset).__name__,
-                "read an iterable one into a list of (inputs, targets)",
+                "convert an iterable data set to a list of (inputs, targets)",
             )
         self.dataset, self.collate, self.workers = dataset, collate or default_collate, workers
         self._labels = _labels_of(dataset) if labels is None else _as_labels(labels)
@@ -64,7 +64,7 @@ class DatasetSplit(Split):
         return len(self.dataset)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_loader": None}  # its processes stay where they are
+        return {**self.__dict__, "_loader": None}  # its worker processes cannot be pickled
 
     @property
     def labels(self) -> Tensor | None:
@@ -83,45 +83,47 @@ class DatasetSplit(Split):
                 collate_fn=self.collate,
                 persistent_workers=True,
             )
-        # The workers stay from epoch to epoch; what they read is told them anew.
+        # The workers persist between epochs; only the indices to read change.
         self._order.batches = [index.tolist() for index in order]
         for inputs, targets in self._loader:
             yield Batch(inputs, targets)
 
     def take(self, index: Tensor) -> Batch:
-        # A single batch is read here: workers may be in the middle of an epoch.
+        # A single batch is read in this process: workers may be in the middle of an epoch.
         return self._batch([self.dataset[place] for place in index.tolist()])
 
     def update(self, digest: hashlib._Hash) -> None:
-        """Take in the number of examples, all labels, and 64 examples from the first to the last.
+        """Hash the number of examples, all labels, and 64 evenly spaced examples.
 
-        What it does not see is a change of other examples that keeps their labels.
+        Changes of other examples that keep their labels are not detected.
         """
         digest.update(f"{len(self)}".encode())
         if self._labels is not None:
             digest.update(self._labels.numpy().tobytes())
-        for place in np.unique(np.linspace(0, len(self) - 1, _LOOKS).round().astype(int)):
+        for place in np.unique(np.linspace(0, len(self) - 1, _DIGEST_EXAMPLES).round().astype(int)):
             for tensor in leaves(tuple(self.take(torch.tensor([place])))):
                 array = tensor.detach().cpu().contiguous().numpy()
                 digest.update(f"{place} {array.dtype.str}{array.shape}".encode())
                 digest.update(array.tobytes())
 
     def _batch(self, examples: list[Any]) -> Batch:
-        made = self.collate(examples)
-        if not isinstance(made, tuple | list) or len(made) != 2:
+        batch = self.collate(examples)
+        if not isinstance(batch, tuple | list) or len(batch) != 2:
             got = (
-                f"{type(made).__name__} of {len(made)}" if hasattr(made, "__len__") else repr(made)
+                f"{type(batch).__name__} of {len(batch)}"
+                if hasattr(batch, "__len__")
+                else repr(batch)
             )
             raise DataError(
                 type(self.dataset).__name__,
                 "pairs of inputs and targets",
                 got,
-                "several inputs go into a tuple or a mapping, beside the targets",
+                "put several inputs into one tuple or mapping: ((a, b), target)",
             )
-        return Batch(*made)
+        return Batch(*batch)
 
     def _check(self) -> None:
-        """Raises what is wrong with a batch at once, and not in the middle of a search."""
+        """Check a first batch now, rather than failing in the middle of a search."""
         if len(self) == 0:
             raise DataError(type(self.dataset).__name__, "examples", "none")
         batch = self.head(2)
@@ -136,7 +138,7 @@ class DatasetSplit(Split):
 
 
 class _Order:
-    """A batch sampler that is told what to read."""
+    """A batch sampler for a list of index lists."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -150,21 +152,21 @@ class _Order:
 
 def _labels_of(dataset: object) -> Tensor | None:
     for name in _LABELS:
-        found = getattr(dataset, name, None)
-        if isinstance(found, Tensor | np.ndarray | Sequence) and len(found) == len(dataset):  # type: ignore[arg-type]
-            labels = torch.as_tensor(np.asarray(found)) if _plain(found) else None
+        values = getattr(dataset, name, None)
+        if isinstance(values, Tensor | np.ndarray | Sequence) and len(values) == len(dataset):  # type: ignore[arg-type]
+            labels = torch.as_tensor(np.asarray(values)) if _is_numeric(values) else None
             if labels is not None and labels.dim() == 1:
                 return labels
     return None
 
 
 def _as_labels(labels: Any) -> Tensor:
-    found = torch.as_tensor(np.asarray(labels))
-    if found.dim() != 1:
-        raise InputError("labels", "one number for each example", f"shape {tuple(found.shape)}")
-    return found
+    tensor = torch.as_tensor(np.asarray(labels))
+    if tensor.dim() != 1:
+        raise InputError("labels", "one number for each example", f"shape {tuple(tensor.shape)}")
+    return tensor
 
 
-def _plain(values: Any) -> bool:
+def _is_numeric(values: Any) -> bool:
     array = np.asarray(values)
     return array.dtype.kind in "biuf"

@@ -18,22 +18,26 @@ if TYPE_CHECKING:
 class Episodes:
     """Draws episodes from labelled examples (Vinyals et al. 2016, arXiv:1606.04080).
 
-    An episode takes ``ways`` classes, and of each of them ``shots`` examples to learn from (the
-    support) and ``queries`` others to be judged on. Classes are drawn evenly, and so are examples.
+    An episode has ``ways`` classes, each with ``shots`` examples to learn from (the support) and
+    ``queries`` others to evaluate on. Classes and examples are drawn uniformly.
 
     Args:
         labels: (n,) class of each example, numbers or texts.
-        groups: (n,) group of each example, such as the alphabet of a letter. An episode then takes
-            all its classes from one group; groups are drawn evenly.
-        names: what messages call the classes, in sorted order of the labels.
+        groups: (n,) group of each example, such as the alphabet of a letter. All classes of an
+            episode are then from one group; groups are drawn uniformly.
+        names: names of the classes for messages, in sorted order of the labels.
 
     Attributes:
         classes: (C,) labels that occur, sorted.
 
     Raises:
         InputError: ways below 2, shots or queries below 1.
-        DataError: a class with fewer than shots + queries examples, a group (or all there is) with
-            fewer classes than ways, a class in two groups.
+        DataError: a class with fewer than shots + queries examples, a group (or all data) with
+            fewer classes than ways, or a class in two groups.
+
+    Example:
+        >>> episodes = Episodes(labels, ways=5, shots=1)
+        >>> support, query = episodes.draw(100, rng=0)  # (100, 5, 1) and (100, 5, 15)
     """
 
     def __init__(
@@ -56,7 +60,7 @@ class Episodes:
             got = f"{len(self._names)} for {len(self.classes)} classes"
             raise DataError("names", "one for each class", got)
         self._order, self._starts, self._counts = _runs(self._codes, len(self.classes))
-        self._refuse_small_classes()
+        self._check_class_sizes()
         if groups is None:
             group_of = np.zeros(len(self.classes), np.int64)
             group_names: Any = ["all examples"]
@@ -69,15 +73,15 @@ class Episodes:
                     "episodes ways" if groups is None else f"group {name}",
                     f"at least {ways} classes for episodes of {ways} ways",
                     str(size),
-                    "draw fewer ways, or leave out groups that are too small",
+                    "use fewer ways, or leave out groups that are too small",
                 )
 
     def draw(self, count: int, rng: np.random.Generator | int) -> tuple[Index, Index]:
-        """Draw ``count`` episodes; the same seed always gives the same.
+        """Draw ``count`` episodes; the same seed always gives the same episodes.
 
         Returns:
             Indices of examples: support (count, ways, shots) and query (count, ways, queries).
-            Those at [:, n] are of one class; no example stands twice in an episode.
+            Those at [:, n] are of one class; no example occurs twice in an episode.
 
         Raises:
             InputError: count below 1.
@@ -94,10 +98,10 @@ class Episodes:
         return drawn[:, :, : self.shots], drawn[:, :, self.shots :]
 
     def __len__(self) -> int:
-        """How many examples it draws from."""
+        """The number of examples to draw from."""
         return len(self._codes)
 
-    def _refuse_small_classes(self) -> None:
+    def _check_class_sizes(self) -> None:
         least = self.shots + self.queries
         small = np.flatnonzero(self._counts < least)
         if len(small):
@@ -108,7 +112,7 @@ class Episodes:
                 f"at least {least} examples of every class ({self.shots} shots and "
                 f"{self.queries} queries)",
                 listed + more,
-                "draw fewer shots or queries, or leave those classes out",
+                "use fewer shots or queries, or leave those classes out",
             )
 
 
@@ -121,16 +125,16 @@ def one_drawer_each(
     count: int = 20,
     rng: np.random.Generator | int = 0,
 ) -> tuple[Index, Index]:
-    """One-shot episodes of one drawer's examples against another's.
+    """One-shot episodes that compare examples of two drawers.
 
-    The one-shot test of Omniglot (Lake et al. 2015): ``ways`` characters of an alphabet, drawn once
-    by one person to learn from and once by another to be told apart.
+    The one-shot test of Omniglot (Lake et al. 2015): ``ways`` characters of an alphabet, drawn by
+    one person as support and by another as queries.
 
     Args:
-        labels, drawers: (n,) class and drawer of each example. Of several examples of a class by
-            one drawer the first is taken.
-        groups: (n,) group of each example (alphabet); without them all classes are one group.
-        count: episodes of each group.
+        labels, drawers: (n,) class and drawer of each example. If a drawer has several examples of
+            a class, the first is used.
+        groups: (n,) group of each example (alphabet); without it all classes are one group.
+        count: number of episodes per group.
 
     Returns:
         Support and query indices, each (groups * count, ways, 1), group after group.
@@ -141,7 +145,7 @@ def one_drawer_each(
             drew all its classes.
     """
     if ways < 2 or count < 1:
-        raise InputError("one-shot test", "2 ways and 1 episode or more", f"{ways} and {count}")
+        raise InputError("one-shot test", "at least 2 ways and 1 episode", f"{ways} and {count}")
     classes, codes = _codes(labels, "labels")
     people, person = _codes(drawers, "drawers", len(codes))
     if groups is None:
@@ -149,22 +153,22 @@ def one_drawer_each(
     else:
         group_names, group_of = group_of_class(groups, codes, [str(c) for c in classes])
     table = np.full((len(classes), len(people)), -1, np.int64)
-    backwards = np.arange(len(codes))[::-1]
-    table[codes[backwards], person[backwards]] = backwards
+    reverse = np.arange(len(codes))[::-1]
+    table[codes[reverse], person[reverse]] = reverse
     rng = np.random.default_rng(rng)
     support, query = [], []
     for number, name in enumerate(group_names):
         rows = table[group_of == number]
-        whole = np.flatnonzero((rows >= 0).all(axis=0))
-        if len(rows) < ways or len(whole) < 2:
+        complete = np.flatnonzero((rows >= 0).all(axis=0))
+        if len(rows) < ways or len(complete) < 2:
             raise DataError(
                 f"group {name}",
                 f"at least {ways} classes, all of them drawn by each of two drawers",
-                f"{len(rows)} classes and {len(whole)} such drawers",
-                "draw fewer ways, or leave the group out",
+                f"{len(rows)} classes and {len(complete)} such drawers",
+                "use fewer ways, or leave the group out",
             )
         chosen = without_replacement(rng, np.full(count, len(rows)), ways)
-        pair = whole[without_replacement(rng, np.full(count, len(whole)), 2)]
+        pair = complete[without_replacement(rng, np.full(count, len(complete)), 2)]
         support.append(rows[chosen, pair[:, :1]])
         query.append(rows[chosen, pair[:, 1:]])
     return np.concatenate(support)[:, :, None], np.concatenate(query)[:, :, None]
@@ -173,7 +177,7 @@ def one_drawer_each(
 def group_of_class(
     groups: ArrayLike, codes: Index, names: Sequence[str]
 ) -> tuple[NDArray[Any], Index]:
-    """Groups that occur, sorted, and the group (C,) of each class.
+    """The sorted groups, and the group (C,) of each class.
 
     Args:
         groups: (n,) group of each example.
@@ -182,15 +186,15 @@ def group_of_class(
     Raises:
         DataError: a class in two groups.
     """
-    found, group = _codes(groups, "groups", len(codes))
+    occurring, group = _codes(groups, "groups", len(codes))
     of_class = np.empty(len(names), np.int64)
     of_class[codes] = group
     wrong = np.flatnonzero(of_class[codes] != group)
     if len(wrong):
-        both = sorted({str(found[of_class[codes[wrong[0]]]]), str(found[group[wrong[0]]])})
+        both = sorted({str(occurring[of_class[codes[wrong[0]]]]), str(occurring[group[wrong[0]]])})
         name = names[codes[wrong[0]]]
         raise DataError(f"class {name!r}", "all its examples in one group", " and ".join(both))
-    return found, of_class
+    return occurring, of_class
 
 
 def without_replacement(rng: np.random.Generator, sizes: Index, count: int) -> Index:
@@ -200,27 +204,27 @@ def without_replacement(rng: np.random.Generator, sizes: Index, count: int) -> I
     """
     drawn = np.empty((len(sizes), count), np.int64)
     for step in range(count):
-        last = sizes - count + step
-        # Capped, because the product may round up to the next whole number.
-        new = np.minimum((rng.random(len(sizes)) * (last + 1)).astype(np.int64), last)
-        taken = (drawn[:, :step] == new[:, None]).any(axis=1)
-        drawn[:, step] = np.where(taken, last, new)
+        top = sizes - count + step
+        # Capped, because the product may round up to the next integer.
+        new = np.minimum((rng.random(len(sizes)) * (top + 1)).astype(np.int64), top)
+        duplicate = (drawn[:, :step] == new[:, None]).any(axis=1)
+        drawn[:, step] = np.where(duplicate, top, new)
     return rng.permuted(drawn, axis=1)
 
 
 def _codes(values: ArrayLike, what: str, count: int | None = None) -> tuple[NDArray[Any], Index]:
-    """Values that occur, sorted, and the place of each example's among them."""
+    """The sorted unique values, and the index of each example's value among them."""
     array = np.asarray(values)
     if array.ndim != 1 or len(array) == 0 or count not in (None, len(array)):
         expected = "one for each example" if count is None else f"one for each of {count} examples"
         raise DataError(what, expected, f"an array of shape {array.shape}")
     if array.dtype.kind == "O":
         array = array.astype(str)
-    found, codes = np.unique(array, return_inverse=True)
-    return found, codes.reshape(-1).astype(np.int64)
+    unique, codes = np.unique(array, return_inverse=True)
+    return unique, codes.reshape(-1).astype(np.int64)
 
 
 def _runs(codes: Index, count: int) -> tuple[Index, Index, Index]:
-    """Indices sorted by code; where each code's run begins; how long it is."""
+    """Indices sorted by code, and the start and length of each code's run."""
     sizes = np.bincount(codes, minlength=count).astype(np.int64)
     return np.argsort(codes, kind="stable"), np.cumsum(sizes) - sizes, sizes

@@ -1,4 +1,4 @@
-"""Folders of class folders of images, with train, validation and test folders where there are."""
+"""Folders of class folders of images, optionally within train, validation and test folders."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PARTS = {
     "test": TEST,
     "testing": TEST,
 }
-#: The longest side that is chosen unasked: a search trains many models, and cost goes by area.
+#: The longest side chosen by default: a search trains many models, and cost grows with area.
 LARGEST = 64
 KEPT = 128
 
@@ -69,7 +69,7 @@ def _pictures(folder: Path) -> Iterator[Path]:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether it is a file of an image, and not a hidden one."""
+    """Whether the path is an image file that is not hidden."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
@@ -81,8 +81,8 @@ def is_image_folder(folder: Path) -> bool:
 def _class_folders(root: Path) -> dict[int, list[Path]]:
     """Class folders by part.
 
-    Folders called train, val or test are parts where all folders are called so, and classes beside
-    others (``train`` beside ``car``), unless they hold the same folders.
+    Folders named train, val or test are parts if all folders have such names. Otherwise they are
+    classes (``train`` next to ``car``), unless they contain the same folders.
     """
     folders = _folders(root)
     named = [f for f in folders if f.name.lower() in PARTS]
@@ -92,13 +92,13 @@ def _class_folders(root: Path) -> dict[int, list[Path]]:
         inside = [{sub.name for sub in _folders(f)} for f in named]
         if training and len(named) > 1 and set.intersection(*inside):
             hint = "move the other folders elsewhere"
-            raise DataError(str(root), "part folders (train, val, test) alone", others, hint)
+            raise DataError(str(root), "only part folders (train, val, test)", others, hint)
         return {TRAIN: folders}
     if not named:
         return {TRAIN: folders}
     if not training:
         got = ", ".join(f.name for f in named)
-        raise DataError(str(root), "a train folder beside the other parts", got)
+        raise DataError(str(root), "a train folder in addition to the other parts", got)
     parts: dict[int, list[Path]] = {}
     for folder in named:
         inner = _folders(folder)
@@ -108,8 +108,8 @@ def _class_folders(root: Path) -> dict[int, list[Path]]:
     return parts
 
 
-def _left_aside(root: Path) -> tuple[str, ...]:
-    """A note about files that are no images of a kind that is read, by their kind."""
+def _ignored_files(root: Path) -> tuple[str, ...]:
+    """A note about files that are not readable images, by suffix."""
     kinds = Counter(
         path.suffix.lower() or "without a suffix"
         for folder in _folders(root)
@@ -119,34 +119,34 @@ def _left_aside(root: Path) -> tuple[str, ...]:
     if not kinds:
         return ()
     listed = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
-    return (f"files left aside: {shown(listed)}{', ...' if len(kinds) > 5 else ''}",)
+    return (f"files ignored: {shown(listed)}{', ...' if len(kinds) > 5 else ''}",)
 
 
-def _leaves(root: Path) -> tuple[list[_File], tuple[str, ...]]:
-    """Files of a folder whose classes are the folders right above the images, at any depth."""
-    found: list[tuple[Path, str, int]] = []
+def _leaf_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
+    """Files of a folder whose classes are the parent folders of the images, at any depth."""
+    entries: list[tuple[Path, str, int]] = []
     for part, folders in _class_folders(root).items():
         for folder in folders:
-            found += [
+            entries += [
                 (path, path.parent.relative_to(folder.parent).as_posix(), part)
                 for path in _pictures(folder)
             ]
-    names = tuple(sorted({name for _, name, _ in found}))
+    names = tuple(sorted({name for _, name, _ in entries}))
     if len(names) < 2:
         got = f"only {names[0]!r}" if names else "none"
         raise DataError(str(root), "a folder for each of at least two classes", got)
-    return [_File(path, names.index(name), part) for path, name, part in found], names
+    return [_File(path, names.index(name), part) for path, name, part in entries], names
 
 
-def _unlabelled(root: Path) -> tuple[list[_File], tuple[str, ...]]:
-    """Images of a folder that has no folders of images: all of one class."""
+def _without_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
+    """Images of a folder without class folders: all of one class."""
     files = [_File(path, 0, TRAIN) for path in _pictures(root)]
     if not files:
         raise DataError(str(root), "images, or class folders of images", "none")
     return files, ("image",)
 
 
-def _gather(root: Path) -> tuple[list[_File], tuple[str, ...]]:
+def _folder_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
     parts = _class_folders(root)
     names = tuple(sorted({folder.name for folder in parts[TRAIN]}))
     if len(names) < 2:
@@ -157,22 +157,24 @@ def _gather(root: Path) -> tuple[list[_File], tuple[str, ...]]:
         for folder in folders:
             if folder.name not in names:
                 raise DataError(str(folder), "a class that has training images", folder.name)
-            found = [_File(path, names.index(folder.name), part) for path in _pictures(folder)]
-            if not found and part == TRAIN:
-                aside = ", ".join(_left_aside(folder.parent)) if any(folder.iterdir()) else ""
+            class_files = [
+                _File(path, names.index(folder.name), part) for path in _pictures(folder)
+            ]
+            if not class_files and part == TRAIN:
+                aside = ", ".join(_ignored_files(folder.parent)) if any(folder.iterdir()) else ""
                 raise DataError(
                     str(folder),
                     "images of this class",
                     f"none ({aside})" if aside else "none",
                     "fill or remove the folder",
                 )
-            files += found
+            files += class_files
     return files, names
 
 
 @dataclass(frozen=True)
-class _Glance:
-    """What is known of an image before all of them are brought to one size."""
+class _Properties:
+    """Properties of an image, needed before all images are resized."""
 
     size: tuple[int, int]
     grey: bool
@@ -182,29 +184,29 @@ class _Glance:
     shallow: bool
 
 
-def _glance(path: Path) -> _Glance | str:
-    """What an image is; the reason where it cannot be read."""
+def _inspect(path: Path) -> _Properties | str:
+    """Properties of an image, or the reason why it cannot be read."""
     try:
-        found = open_image(path)
+        opened = open_image(path)
     except Exception as error:
-        # Damaged files make pillow raise nearly anything (SyntaxError, struct.error, ...).
+        # Pillow raises nearly anything for damaged files (SyntaxError, struct.error, ...).
         return str(error) or type(error).__name__
-    image = found.image
-    return _Glance(
+    image = opened.image
+    return _Properties(
         (image.height, image.width),
         image.mode != "RGB",
-        found.kind,
-        found.brightest,
-        found.frames,
-        found.shallow,
+        opened.kind,
+        opened.brightest,
+        opened.frames,
+        opened.shallow,
     )
 
 
-def _whites(root: Path, glances: Sequence[_Glance]) -> tuple[float, float | None]:
-    """What is white in the data set, and what in its 16-bit greys where it has any.
+def _white_levels(root: Path, glances: Sequence[_Properties]) -> tuple[float, float | None]:
+    """The white level of the data set, and that of its 16-bit grey images if it has any.
 
     Raises:
-        DataError: images of floats that disagree.
+        DataError: float images with different ranges.
     """
     floats = [glance.brightest for glance in glances if glance.kind == "float"]
     ranges = {1.0 if high <= 1 else 255.0 for high in floats if high > 0}
@@ -216,19 +218,19 @@ def _whites(root: Path, glances: Sequence[_Glance]) -> tuple[float, float | None
     return (ranges.pop() if ranges else 255.0) if floats else levels or 255.0, levels
 
 
-def _told(glances: Sequence[_Glance], levels: float | None) -> list[str]:
-    """What was made of images of uncommon kinds, in a line each."""
+def _notes(glances: Sequence[_Properties], levels: float | None) -> list[str]:
+    """Notes on how unusual kinds of images were read."""
     notes = []
     if levels is not None:
         bits = int(levels + 1).bit_length() - 1
-        notes.append(f"16-bit greys of which {bits} bits are used: white is {levels:g}")
+        notes.append(f"16-bit grey images that use {bits} bits: white is {levels:g}")
     several = sum(glance.frames > 1 for glance in glances)
     if several:
-        notes.append(f"{several} images of several frames: the first of each is taken")
+        notes.append(f"{several} images with several frames: the first frame is used")
     shallow = sum(glance.shallow for glance in glances)
     if shallow:
         notes.append(
-            f"{shallow} images with 16 bits a colour: the upper 8 are read (an .npz keeps all)"
+            f"{shallow} images with 16 bits per colour: the upper 8 are read (an .npz keeps all)"
         )
     return notes
 
@@ -245,7 +247,7 @@ def _size(sizes: Sequence[tuple[int, int]], asked: int | None) -> tuple[tuple[in
     if low == high == size:
         return size, f"all of {size[0]} x {size[1]} pixels"
     spread = f"{low[0]} x {low[1]}" + ("" if low == high else f" to {high[0]} x {high[1]}")
-    return size, f"{spread} pixels, brought to {size[0]} x {size[1]}"
+    return size, f"{spread} pixels, resized to {size[0]} x {size[1]}"
 
 
 def read_images(
@@ -258,60 +260,71 @@ def read_images(
 
     Args:
         root: holds class folders, or ``train`` (and ``val``, ``test``) folders of class folders.
-        size: height and width to bring all images to. Without it images of one size (at most 128
-            pixels) are kept as they are, others brought to their median shorter side, at most 64.
-        unreadable: whether a file that cannot be read is refused, or skipped and noted.
-        classes: ``"leaves"`` takes the folder right above an image for its class,
-            ``alphabet/letter``, and lets a part have classes of its own; ``"folders or none"``
-            takes images that lie in the root itself, without any class.
+        size: height and width to resize all images to. By default images of one size (at most 128
+            pixels) are kept, others are resized to the median of their shorter sides, at most 64.
+        unreadable: whether a file that cannot be read is an error, or skipped with a note.
+        classes: ``"leaves"`` uses the parent folder of an image as its class,
+            ``alphabet/letter``, and allows parts with different classes; ``"folders or none"``
+            accepts images directly in the root, without classes.
+
+    Returns:
+        Images (n, channels, size, size) with their classes and parts.
 
     Raises:
-        DataError: fewer than two classes, an empty class, unreadable files that may not be skipped.
+        DataError: fewer than two classes, an empty class, or unreadable files with ``"refuse"``.
     """
     if classes == "folders or none" and not is_image_folder(root):
-        files, names = _unlabelled(root)
+        files, names = _without_classes(root)
     else:
-        files, names = _leaves(root) if classes == "leaves" else _gather(root)
+        files, names = _leaf_classes(root) if classes == "leaves" else _folder_classes(root)
     with ThreadPoolExecutor() as pool:
-        glances = list(pool.map(_glance, [file.path for file in files]))
-        bad = [(f, g) for f, g in zip(files, glances, strict=True) if isinstance(g, str)]
-        notes = _judge(root, bad, len(files), unreadable)
-        good = [(f, g) for f, g in zip(files, glances, strict=True) if not isinstance(g, str)]
-        left = {f.label for f, _ in good if f.part == TRAIN or classes == "leaves"}
+        glances = list(pool.map(_inspect, [file.path for file in files]))
+        failed = [(f, g) for f, g in zip(files, glances, strict=True) if isinstance(g, str)]
+        notes = _unreadable_note(root, failed, len(files), unreadable)
+        readable = [(f, g) for f, g in zip(files, glances, strict=True) if not isinstance(g, str)]
+        remaining = {f.label for f, _ in readable if f.part == TRAIN or classes == "leaves"}
         for label, name in enumerate(names):
-            if label not in left:
+            if label not in remaining:
                 raise DataError(str(root / name), "readable images of this class", "none")
-        known = [g for _, g in good]
-        (height, width), sentence = _size([g.size for g in known], size)
-        channels = 1 if all(g.grey for g in known) else 3
-        white, levels = _whites(root, known)
+        properties = [g for _, g in readable]
+        (height, width), sentence = _size([g.size for g in properties], size)
+        channels = 1 if all(g.grey for g in properties) else 3
+        white, levels = _white_levels(root, properties)
         shape = (height, width, channels, white, levels or DEEP)
-        pixels = list(pool.map(lambda f: open_image(f.path).fitted(*shape), [f for f, _ in good]))
-    kept = _stacked(root, pixels, white)
+        pixels = list(
+            pool.map(lambda f: open_image(f.path).fitted(*shape), [f for f, _ in readable])
+        )
+    pixel_data = _stack(root, pixels, white)
     if len(set(map(shown, names))) < len(names):
-        raise DataError(str(root), "class names that differ", "two that are shown alike")
+        raise DataError(str(root), "distinct class names", "two that are displayed in the same way")
     return Images(
         shown(root.name),
-        kept.images,
-        np.array([f.label for f, _ in good], dtype=np.int64),
+        pixel_data.images,
+        np.array([f.label for f, _ in readable], dtype=np.int64),
         tuple(map(shown, names)),
-        np.array([f.part for f, _ in good], dtype=np.int8),
-        high=kept.high,
-        notes=(*notes, *_left_aside(root), sentence, *_told(known, levels), *kept.notes),
+        np.array([f.part for f, _ in readable], dtype=np.int8),
+        high=pixel_data.high,
+        notes=(
+            *notes,
+            *_ignored_files(root),
+            sentence,
+            *_notes(properties, levels),
+            *pixel_data.notes,
+        ),
         deep_white=levels,
     )
 
 
-def _stacked(root: Path, pixels: Sequence[NDArray[Any]], white: float) -> Stored:
+def _stack(root: Path, pixels: Sequence[NDArray[Any]], white: float) -> Stored:
     if all(image.dtype == np.uint8 for image in pixels):
         return Stored(np.stack(pixels), 0.0, 255.0)
     return stored(str(root), np.stack([p.astype(np.float32) for p in pixels]), (0.0, white))
 
 
-def _judge(
+def _unreadable_note(
     root: Path, bad: Sequence[tuple[_File, object]], total: int, unreadable: Unreadable
 ) -> tuple[str, ...]:
-    """A note about unreadable files. Raises DataError where they are to be refused."""
+    """A note about unreadable files. Raises DataError if they are to be refused."""
     if not bad:
         return ()
     listed = ", ".join(shown(str(file.path.relative_to(root))) for file, _ in bad[:5])
@@ -321,6 +334,6 @@ def _judge(
             str(root),
             "images that can be read",
             f"{len(bad)} of {total} unreadable: {listed}{more} ({bad[0][1]})",
-            "mend or remove them, or ask for unreadable files to be skipped",
+            "repair or remove them, or skip them: --unreadable skip",
         )
     return (f"{len(bad)} of {total} images unreadable and skipped: {listed}{more}",)

@@ -1,4 +1,4 @@
-"""Data that is given as objects: arrays, tensors, frames, data sets, pairs of them, and splits."""
+"""Data passed as objects: arrays, tensors, frames, data sets, pairs of them, and splits."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ _WITH_LOSS = "nas.search(space, data=..., loss=..., metrics={'accuracy': ...})"
 
 
 def parts_of(data: Any, validation: float, test: float, seed: int) -> tuple[Split, Split, Split]:
-    """Training, validation and test part of what was given.
+    """Training, validation and test part of data passed as an object.
 
     Args:
         data: a torch ``Dataset``, a pair of inputs and targets (arrays, tensors, frames, or tuples
             and mappings of them), a :class:`Split`; or three of these.
-        validation, test: shares of a single part.
-        seed: of its split, which keeps classes in proportion where there are labels.
+        validation, test: shares taken from a single part.
+        seed: of its split, which is stratified by class if there are labels.
 
     Raises:
-        InputError: something else, or too few examples.
+        InputError: another kind of object, or too few examples.
     """
     if isinstance(data, tuple | list) and len(data) == 3 and all(map(_is_part, data)):
-        one, two, three = (_part(each) for each in data)
+        one, two, three = (_part(part) for part in data)
         return one, two, three
     if not _is_part(data):
-        raise InputError("data", _EXPECTED, _told(data))
+        raise InputError("data", _EXPECTED, _describe(data))
     return split_data(data, validation=validation, test=test, seed=seed)
 
 
@@ -62,57 +62,61 @@ def split_data(
 
     Args:
         data: a pair of inputs and targets, a torch ``Dataset`` or a :class:`Split`.
-        groups: (n,) who each example is of; those of one are in one part.
-        order: (n,) times; the parts follow each other, training first.
+        groups: (n,) group of each example, such as a patient; a group is never split.
+        order: (n,) times; the training part is earliest, then validation, then test.
         validation, test: shares of the examples.
-        seed: of the draw; without groups and order it keeps classes in proportion.
+        seed: of the random split; without groups and order it is stratified by class.
 
     Raises:
-        InputError: both, or another number of them than examples.
+        InputError: both groups and order, or not one for each example.
         DataError: too few groups or times.
+
+    Example:
+        >>> parts = nas.split_data((x, y), groups=patients)
+        >>> result = nas.search(space, data=parts)
     """
     whole = _part(data)
-    brought = np.zeros(len(whole), dtype=np.int8)
+    parts = np.zeros(len(whole), dtype=np.int8)
     if groups is not None and order is not None:
         raise InputError("split", "groups or order", "both")
     by = groups if groups is not None else order
     if by is not None and len(by) != len(whole):
         raise InputError("split", f"one for each of {len(whole)} examples", str(len(by)))
     if by is None:
-        found = split(whole.strata(), brought, validation, test, seed, "data")
+        indices = split(whole.strata(), parts, validation, test, seed, "data")
     elif groups is None:
         ranks = np.unique(np.asarray(order), return_inverse=True)[1]
-        found = split_by_order(ranks, brought, validation, test, "data")
+        indices = split_by_order(ranks, parts, validation, test, "data")
     else:
         owners = np.unique(np.asarray(groups), return_inverse=True)[1]
-        found = split_by_group(owners, brought, validation, test, seed, "data")
-    one, two, three = (_rows(whole, torch.from_numpy(index)) for index in found)
+        indices = split_by_group(owners, parts, validation, test, seed, "data")
+    one, two, three = (_select(whole, torch.from_numpy(index)) for index in indices)
     return one, two, three
 
 
 @contextlib.contextmanager
 def as_file(data: Any) -> Iterator[Path]:
-    """A file of arrays or of a table with what was given, for the readers of such files.
+    """Write data to a temporary file of arrays or a table, for the readers of such files.
 
-    So whatever is checked and understood of a file is of an object too.
+    Objects are thus checked and interpreted in the same way as files.
 
     Args:
         data: a pair of inputs and targets, three of these (training, validation, test), or a pandas
             frame with its target column.
 
     Raises:
-        InputError: something else; a torch ``Dataset`` needs a loss.
+        InputError: another kind of object; a torch ``Dataset`` needs a loss.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data"
         try:
-            yield _written(data, path)
+            yield _write(data, path)
         except DataError as error:
             where = re.sub(rf"{re.escape(str(path))}\.\w+", "data", error.where)
             raise DataError(where, error.expected, error.got, error.hint) from None
 
 
-def _written(data: Any, path: Path) -> Path:
+def _write(data: Any, path: Path) -> Path:
     if hasattr(data, "to_parquet"):
         data.to_parquet(path.with_suffix(".parquet"), index=False)
         return path.with_suffix(".parquet")
@@ -122,8 +126,8 @@ def _written(data: Any, path: Path) -> Path:
             "data",
             "a name, a path, a pair (inputs, targets), three pairs (training, validation, test) or "
             "a pandas frame",
-            _told(data),
-            f"a torch Dataset comes with what it is judged by: {_WITH_LOSS}",
+            _describe(data),
+            f"a torch Dataset needs a loss and metrics: {_WITH_LOSS}",
         )
     if (
         len(parts) == 1
@@ -132,7 +136,7 @@ def _written(data: Any, path: Path) -> Path:
     ):
         inputs, targets = parts[0]
         name = getattr(targets, "name", None) or "target"
-        return _written(inputs.assign(**{str(name): np.asarray(targets)}), path)
+        return _write(inputs.assign(**{str(name): np.asarray(targets)}), path)
     ends = ("",) if len(parts) == 1 else ("_train", "_val", "_test")
     arrays: dict[str, Any] = {}
     for end, part in zip(ends, parts, strict=True):
@@ -143,41 +147,41 @@ def _written(data: Any, path: Path) -> Path:
     return path.with_suffix(".npz")
 
 
-def _array(given: Any, what: str) -> Any:
-    if isinstance(given, tuple | Mapping):
+def _array(value: Any, what: str) -> Any:
+    if isinstance(value, tuple | Mapping):
         raise InputError(
             what,
             "one array, tensor or frame",
-            f"a {type(given).__name__} of {len(given)}",
-            f"models of several {what} come with what they are judged by: {_WITH_LOSS}",
+            f"a {type(value).__name__} of {len(value)}",
+            f"models with several {what} need a loss and metrics: {_WITH_LOSS}",
         )
-    array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
     if array.dtype.kind == "O":
-        texts = [str(value) for value in array.ravel()]
+        strings = [str(value) for value in array.ravel()]
         if not all(isinstance(value, str) for value in array.ravel()):
             raise InputError(what, "numbers or texts", f"values of type {array.dtype}")
-        array = np.array(texts).reshape(array.shape)
+        array = np.array(strings).reshape(array.shape)
     return array
 
 
-def _is_pair(given: Any) -> bool:
-    if isinstance(given, TensorSplit):
+def _is_pair(value: Any) -> bool:
+    if isinstance(value, TensorSplit):
         return True
-    return isinstance(given, tuple | list) and len(given) == 2 and not isinstance(given[0], str)
+    return isinstance(value, tuple | list) and len(value) == 2 and not isinstance(value[0], str)
 
 
-def _is_part(given: Any) -> bool:
-    if isinstance(given, Split | Dataset):
+def _is_part(value: Any) -> bool:
+    if isinstance(value, Split | Dataset):
         return True
-    return isinstance(given, tuple | list) and len(given) == 2
+    return isinstance(value, tuple | list) and len(value) == 2
 
 
-def _part(given: Any) -> Split:
-    if isinstance(given, Split):
-        return given
-    if isinstance(given, Dataset):
-        return DatasetSplit(given)
-    inputs, targets = (_tensors(each, what) for each, what in zip(given, ("inputs", "targets")))
+def _part(value: Any) -> Split:
+    if isinstance(value, Split):
+        return value
+    if isinstance(value, Dataset):
+        return DatasetSplit(value)
+    inputs, targets = (_tensors(member, what) for member, what in zip(value, ("inputs", "targets")))
     sizes = {len(tensor) for tensor in leaves((inputs, targets)) if tensor.dim()}
     if len(sizes) != 1 or not all(tensor.dim() for tensor in leaves((inputs, targets))):
         raise InputError(
@@ -186,26 +190,28 @@ def _part(given: Any) -> Split:
     return TensorSplit(inputs, targets)
 
 
-def _tensors(given: Any, what: str) -> Tree:
-    if isinstance(given, Mapping):
-        return {name: _tensors(each, what) for name, each in given.items()}
-    if isinstance(given, tuple):
-        return tuple(_tensors(each, what) for each in given)
-    if isinstance(given, Tensor):
-        return given
-    array = given.to_numpy() if hasattr(given, "to_numpy") else np.asarray(given)
+def _tensors(value: Any, what: str) -> Tree:
+    if isinstance(value, Mapping):
+        return {name: _tensors(member, what) for name, member in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_tensors(member, what) for member in value)
+    if isinstance(value, Tensor):
+        return value
+    array = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
     if array.dtype.kind == "f":
         if not np.isfinite(array).all():
-            raise InputError(what, "finite numbers", "NaN or infinity among them", "fill them in")
-        kept = narrowed(array) if array.dtype == np.float64 else array.astype(np.float32)
-        return torch.from_numpy(np.ascontiguousarray(kept))
+            raise InputError(
+                what, "finite numbers", "NaN or infinity among them", "fill or remove them"
+            )
+        converted = narrowed(array) if array.dtype == np.float64 else array.astype(np.float32)
+        return torch.from_numpy(np.ascontiguousarray(converted))
     if array.dtype.kind in "iub":
-        kept = array if array.dtype == np.uint8 else array.astype(np.int64)
-        return torch.from_numpy(np.ascontiguousarray(kept))
+        converted = array if array.dtype == np.uint8 else array.astype(np.int64)
+        return torch.from_numpy(np.ascontiguousarray(converted))
     raise InputError(what, "numbers", f"values of type {array.dtype}", "encode texts first")
 
 
-def _rows(whole: Split, index: Tensor) -> Split:
+def _select(whole: Split, index: Tensor) -> Split:
     if isinstance(whole, TensorSplit):
         return TensorSplit(take(whole.inputs, index), take(whole.targets, index))
     if isinstance(whole, DatasetSplit):
@@ -215,6 +221,6 @@ def _rows(whole: Split, index: Tensor) -> Split:
     raise InputError("data", "three parts", f"one {type(whole).__name__}", "split it yourself")
 
 
-def _told(data: Any) -> str:
+def _describe(data: Any) -> str:
     inside = f" of {len(data)}" if isinstance(data, tuple | list) else ""
     return f"a value of type {type(data).__name__}{inside}"

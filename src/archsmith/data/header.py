@@ -1,4 +1,4 @@
-"""Whether the first row of a table names its columns, by what stands below it."""
+"""Whether the first row of a table names its columns, judging from the rows below it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class _Vote(Enum):
 def is_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Whether the first row is data, not a header.
 
-    A text above nothing but numbers is a name. Otherwise a cell speaks for data where it is a
-    number like those below or a text that comes again, and against it where the texts below come
-    again and it does not; the majority decides. Names that pandas gives unasked, 0, 1, 2 and so
-    on, are a header, and so are numbers that are unlike those below (years above amounts).
+    A text above only numbers is a name. Otherwise a cell counts as data if it is a number like
+    those below or a text that occurs again, and as a name if the texts below repeat but it does
+    not; the majority decides. The default names of pandas (0, 1, 2, ...) are a header, and so are
+    numbers unlike those below (years above amounts).
 
     Args:
         first: the cells of the first row.
-        below: the first of the rows below it, as long as it is.
+        below: the next rows, of the same length.
     """
     numbers = [cell for cell in first if number(cell) is not None]
     if len(numbers) > 2 and numbers == [str(i) for i in range(len(numbers))]:
@@ -38,27 +38,27 @@ def is_data(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
 
 
 def _vote(cell: str, column: Sequence[str]) -> _Vote | None:
-    known = [other for other in column if not is_missing(other)]
-    if is_missing(cell) or not known:
+    present = [other for other in column if not is_missing(other)]
+    if is_missing(cell) or not present:
         return None
-    different = set(known)
-    below = notations(sorted(different))
+    distinct = set(present)
+    below = notations(sorted(distinct))
     if below:
         value = number(cell)
         if value is None:
             return _Vote.NAME
-        others = [below[0].value(other) or 0.0 for other in known]
-        return _Vote.DATA if _is_like(cell, value, known, others) else None
-    if cell in different:
+        others = [below[0].value(other) or 0.0 for other in present]
+        return _Vote.DATA if _is_like(cell, value, present, others) else None
+    if cell in distinct:
         return _Vote.DATA
-    return _Vote.PERHAPS_NAME if 2 * len(different) <= len(known) else None
+    return _Vote.PERHAPS_NAME if 2 * len(distinct) <= len(present) else None
 
 
-def _is_like(cell: str, value: float, known: Sequence[str], others: Sequence[float]) -> bool:
-    """Whether a number could stand in the column: as fine as the others, or of their size."""
+def _is_like(cell: str, value: float, column: Sequence[str], others: Sequence[float]) -> bool:
+    """Whether a number fits its column: it has decimals, or is in the range of the others."""
     if not cell.lstrip("+-").isdecimal():
         return True
-    if not any(other.lstrip("+-").isdecimal() for other in known):
+    if not any(other.lstrip("+-").isdecimal() for other in column):
         return False
     low, high = min(others), max(others)
     span = (high - low) or abs(high) or 1.0

@@ -1,4 +1,4 @@
-"""IDX files: the format of MNIST and of those that take its place (LeCun et al. 1998)."""
+"""IDX files: the format of MNIST and its successors (LeCun et al. 1998)."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ FASHION_CLASSES = (
     "Bag",
     "Ankle boot",
 )
-#: Where Debian's package ``dataset-fashion-mnist`` puts its files.
+#: Where Debian's package ``dataset-fashion-mnist`` installs its files.
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
 
 def find_files(folder: Path) -> list[Path] | None:
-    """The four IDX files of a folder, each plain or ``.gz``; ``None`` where one is missing."""
-    found = []
+    """The four IDX files of a folder, each plain or ``.gz``; ``None`` if one is missing."""
+    paths = []
     for name in FILES:
         plain, packed = folder / name, folder / f"{name}.gz"
         if not plain.is_file() and not packed.is_file():
             return None
-        found.append(plain if plain.is_file() else packed)
-    return found
+        paths.append(plain if plain.is_file() else packed)
+    return paths
 
 
 def read_idx(path: Path) -> NDArray[Any]:
     """The array of unsigned bytes in one IDX file, plain or ``.gz``.
 
     Raises:
-        DataError: not an IDX file, or one that is cut short.
+        DataError: not an IDX file, or a truncated one.
     """
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -66,7 +66,7 @@ def read_idx(path: Path) -> NDArray[Any]:
     shape = struct.unpack(f">{dimensions}I", data[4 : 4 + 4 * dimensions])
     body = np.frombuffer(data, dtype=np.uint8, offset=4 + 4 * dimensions)
     if body.size != int(np.prod(shape, dtype=np.int64)):
-        raise DataError(str(path), f"{shape} bytes", f"{body.size}", "fetch the file again")
+        raise DataError(str(path), f"{shape} bytes", f"{body.size}", "download the file again")
     return body.reshape(shape)
 
 
@@ -99,7 +99,7 @@ def read_folder(folder: Path) -> Images:
 
 
 def fashion_places() -> list[Path]:
-    """Folders in which Fashion-MNIST is looked for, the nearest first."""
+    """Folders in which Fashion-MNIST is searched for, in order."""
     places = [DEBIAN]
     named = os.environ.get("ARCHSMITH_DATA")
     if named:
@@ -119,7 +119,7 @@ def _fashion() -> Images:
         "fashion-mnist",
         "its four IDX files in " + " or ".join(map(str, places)),
         "none",
-        "install Debian's dataset-fashion-mnist, or name a folder with the files as data",
+        "install Debian's dataset-fashion-mnist, or pass a folder with the files as data",
     )
 
 

@@ -1,4 +1,4 @@
-"""Files of images, opened with all their levels: bytes, 16-bit greys and floats."""
+"""Opening image files with their full depth: bytes, 16-bit greys and floats."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-#: Larger pictures are refused, whatever pillow is set to: a small file can say that it is huge.
+#: Larger images are refused, regardless of pillow's limit: a small file can declare a huge size.
 PIXELS = 89_000_000
-#: White of 16-bit greys that use all their bits.
+#: White level of 16-bit greys that use all bits.
 DEEP = 65535.0
-#: Bits that sensors have.
+#: Bit depths of sensors.
 _BITS = (8, 10, 12, 14, 16)
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A decoded image, upright, on white where it is transparent.
+    """A decoded image, upright, with transparency replaced by white.
 
     Attributes:
         image: of mode ``L`` or ``RGB`` (bytes), or ``F`` with the values of the file.
-        kind: what the file holds.
-        brightest: the largest value, of images that are not bytes.
-        frames: pictures in the file, of which this is the first.
-        shallow: whether its colours have 16 bits, of which pillow gives the upper eight.
+        kind: the kind of values in the file.
+        brightest: the largest value, for images that are not bytes.
+        frames: number of frames in the file, of which this is the first.
+        shallow: whether its colours have 16 bits, of which pillow reads only the upper eight.
     """
 
     image: Image.Image
@@ -43,15 +43,15 @@ class Opened:
     def fitted(
         self, height: int, width: int, channels: int, white: float = 255.0, deep_white: float = DEEP
     ) -> NDArray[Any]:
-        """The image scaled to cover the size and cropped to its middle, (channels, height, width);
-        uint8 where the file holds bytes and ``white`` is 255, else float32.
+        """The image scaled to cover the size and cropped to its centre, (channels, height, width);
+        uint8 if the file has bytes and ``white`` is 255, else float32.
 
         Args:
-            white: what white is to be.
-            deep_white: what it is in 16-bit greys; floats are as they are.
+            white: the white level of the result.
+            deep_white: the white level of 16-bit greys; floats are not scaled.
 
         Raises:
-            ValueError: values beyond these ranges.
+            ValueError: values outside these ranges.
         """
         from PIL import Image, ImageOps
 
@@ -75,7 +75,7 @@ class Opened:
 
 
 def _opened(path: Path | BinaryIO) -> Any:
-    """A file of which only the head was read; ValueError where its picture is too large."""
+    """An opened file that is not yet decoded. Raises ValueError if the image is too large."""
     from PIL import Image
 
     with warnings.catch_warnings():
@@ -94,8 +94,8 @@ def _opened(path: Path | BinaryIO) -> Any:
 
 
 def open_image(path: Path | BinaryIO) -> Opened:
-    """Decode a file, on disk or in memory. Raises what pillow raises, and ValueError for values
-    that are no levels."""
+    """Decode a file, on disk or in memory. Raises whatever pillow raises, and ValueError for values
+    outside the range of its kind."""
     from PIL import Image, ImageOps
 
     with _opened(path) as file:
@@ -111,7 +111,7 @@ def open_image(path: Path | BinaryIO) -> Opened:
             return opened
         grey = image.mode in ("1", "L", "LA")
         if image.has_transparency_data:
-            # What lies under transparent pixels is arbitrary, most often black.
+            # The colour of transparent pixels is arbitrary, most often black.
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.convert("L" if grey else "RGB")
@@ -119,13 +119,13 @@ def open_image(path: Path | BinaryIO) -> Opened:
 
 
 def deep_white(brightest: Collection[float]) -> float:
-    """White of a data set of 16-bit greys: of the fewest bits that hold its brightest pixel."""
+    """White level of 16-bit greys: of the smallest bit depth that fits the brightest pixel."""
     most = max(brightest)
     return next(2.0**bits - 1 for bits in _BITS if most < 2.0**bits)
 
 
 def _check(opened: Opened, white: float) -> None:
-    """Raises ValueError for values that are not from 0 to ``white``."""
+    """Raises ValueError for values outside 0 to ``white``."""
     values = np.asarray(opened.image)
     low, high = float(values.min()), float(values.max())
     if not 0 <= low <= high <= white:

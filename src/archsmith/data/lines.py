@@ -1,4 +1,4 @@
-"""Cells of CSV and Parquet files: dialects, and whether there is a header."""
+"""Cells of CSV and Parquet files: delimiters and headers."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from typing import Any, NamedTuple
 from .._support.errors import DataError, MissingExtraError
 from .header import is_data
 
-#: Rows by which the header is told.
-_LOOKED_AT = 200
+#: Rows used to detect a header.
+_HEADER_ROWS = 200
 
 
 class Rows(NamedTuple):
-    """A table that was read whole.
+    """The cells of a table.
 
     Attributes:
         header: names of the columns, in order.
         columns: the cells of each.
-        lines: of each row, its line in the file (CSV) or its number (Parquet).
-        notes: what was made of the file, as lines for people.
-        delimiter: what parts the cells of a CSV file.
-        exact: names of the columns that the file itself calls numbers.
+        lines: line number (CSV) or row number (Parquet) of each row.
+        notes: how the file was interpreted, as lines for people.
+        delimiter: of a CSV file.
+        exact: names of the columns that the file declares as numeric.
     """
 
     header: list[str]
@@ -38,30 +38,31 @@ class Rows(NamedTuple):
 
 
 def delimiter_of(path: Path, head: Sequence[str]) -> str:
-    """What parts the cells: a tab in ``.tsv``, else the commonest candidate of the first line
-    among those that part all of the first lines alike, if any does."""
+    """The delimiter: a tab in ``.tsv``, else the most frequent candidate in the first line, with
+    preference for those that give all first lines the same number of cells."""
     if path.suffix.lower() == ".tsv":
         return "\t"
-    counts = {sign: [len(row) - 1 for row in _parsed(head, sign)] for sign in ",;\t|"}
+    counts = {sign: [len(row) - 1 for row in _parse_rows(head, sign)] for sign in ",;\t|"}
     if counts[";"] and counts[";"][0]:
-        # Commas between digits are decimal ones, or part thousands.
+        # Commas between digits are decimal commas or thousands separators.
         text = [re.sub(r"(?<=\d),(?=\d)", "", line) for line in head]
-        counts[","] = [len(row) - 1 for row in _parsed(text, ",")]
-    even = {sign: len(set(found)) == 1 for sign, found in counts.items()}
-    return max(counts, key=lambda sign: (even[sign] and counts[sign][0] > 0, *counts[sign][:1]))
+        counts[","] = [len(row) - 1 for row in _parse_rows(text, ",")]
+    consistent = {sign: len(set(counts_of_sign)) == 1 for sign, counts_of_sign in counts.items()}
+    return max(
+        counts, key=lambda sign: (consistent[sign] and counts[sign][0] > 0, *counts[sign][:1])
+    )
 
 
-def _parsed(head: Sequence[str], delimiter: str) -> list[list[str]]:
+def _parse_rows(head: Sequence[str], delimiter: str) -> list[list[str]]:
     reader = csv.reader(head, delimiter=delimiter, skipinitialspace=True)
     try:
         return [row for row in reader if row]
     except csv.Error:
-        return []  # Not parted by that sign; reading it by the right one says what is wrong.
+        return []  # Not this delimiter; reading with the right one will report the error.
 
 
 def _lines(path: Path) -> tuple[str, list[int], list[list[str]]]:
-    """What parts the cells of a text file, its rows and their line numbers; blank lines left
-    out."""
+    """The delimiter of a text file, its rows and their line numbers, without blank lines."""
     lines: list[int] = []
     rows: list[list[str]] = []
     try:
@@ -81,7 +82,7 @@ def _lines(path: Path) -> tuple[str, list[int], list[list[str]]]:
 
 
 def _head(file: Iterator[str], most: int = 20) -> list[str]:
-    """The first lines, but for one that a quoted cell goes on from."""
+    """The first lines, excluding a last one with an unfinished quoted cell."""
     head = list(islice(file, most))
     while len(head) > 1 and "".join(head).count('"') % 2:
         head.pop()
@@ -119,14 +120,14 @@ def open_rows(path: Path) -> Rows:
     :func:`archsmith.data.header.is_data`.
 
     Raises:
-        DataError: an empty or ragged file, or one column name twice.
+        DataError: an empty or ragged file, or a duplicate column name.
     """
     rows = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
     if not rows.header:
         raise DataError(str(path), "a header and rows", "an empty file")
     twice = sorted(name for name, count in Counter(rows.header).items() if count > 1)
     if twice:
-        raise DataError(str(path), "column names that differ", f"{twice[0]!r} twice")
+        raise DataError(str(path), "distinct column names", f"{twice[0]!r} twice")
     return rows
 
 
@@ -138,9 +139,9 @@ def _text(path: Path) -> Rows:
     notes: tuple[str, ...] = ()
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(header):
-            where, wanted = f"{path} line {line}", f"{len(header)} cells, as in the first row"
-            raise DataError(where, wanted, str(len(row)))
-    if is_data(header, rows[1:_LOOKED_AT]):
+            where, expected = f"{path} line {line}", f"{len(header)} cells, as in the first row"
+            raise DataError(where, expected, str(len(row)))
+    if is_data(header, rows[1:_HEADER_ROWS]):
         start = ", ".join(header[:3]) + (", ..." if len(header) > 3 else "")
         header = [f"column{i}" for i in range(1, len(header) + 1)]
         notes = (f"no header (the first row, {start}, is data): columns column1 to {header[-1]}",)

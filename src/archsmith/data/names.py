@@ -1,4 +1,4 @@
-"""Names of files as text that can be shown, stored and written."""
+"""File names as text that can be displayed and stored."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def shown(name: str) -> str:
-    """A file's name with bytes that are no UTF-8 escaped, ``b\\xe4r``; others as they are."""
+    """A file name with bytes that are not UTF-8 escaped, ``b\\xe4r``; others are unchanged."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")

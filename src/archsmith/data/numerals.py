@@ -1,4 +1,4 @@
-"""Numbers as people write them, decided by whole columns and by what a file's columns share."""
+"""Parsing numbers as people write them, using whole columns and all columns of a file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 Decimal = Literal["point", "comma"]
 
 MISSING = {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "?"}
-#: Signs that may stand before or behind every number of a column.
+#: Unit signs that may precede or follow every number of a column.
 _UNITS = re.compile(r"[$€£¥₹%]")
-#: Spaces, apostrophes and a minus that typesetters use for those of the keyboard.
+#: Typographic spaces, apostrophes and minus signs, with their ASCII equivalents.
 _TYPESET = str.maketrans(
     {"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2019": "'", "\u2212": "-"}
 )
@@ -30,7 +30,7 @@ _NO_DIGITS = re.compile(r"[^\d.eE+-]")
 
 def _pattern(decimal: str, group: str) -> re.Pattern[str]:
     plain = rf"(?:\d+(?:{decimal}\d*)?|{decimal}\d+)(?:[eE][+-]?\d+)?"
-    # 0,123 parts no thousands, and neither does 1,23.
+    # 0,123 and 1,23 have no thousands separator.
     grouped = "|".join(
         rf"[1-9]\d{{0,2}}(?:{sign}\d{{3}})+(?:{decimal}\d*)?" for sign in (group, " ", "'")
     )
@@ -41,12 +41,12 @@ _PATTERNS: dict[Decimal, re.Pattern[str]] = {
     "point": _pattern(r"\.", ","),
     "comma": _pattern(",", r"\."),
 }
-#: What both readings take, and take for different numbers.
-_EITHER = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}")
+#: Cells that are valid in both notations, with different values.
+_AMBIGUOUS = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}")
 
 
 def is_missing(cell: str) -> bool:
-    """Whether a cell is empty or says that its value is not known."""
+    """Whether a cell is empty or marked as missing."""
     return cell.lower() in MISSING
 
 
@@ -55,15 +55,15 @@ class Notation:
     """How the numbers of a column are written.
 
     Attributes:
-        decimal: what parts the whole from the fraction.
-        unit: a sign that every cell bears, ``%`` or a currency's; it is left off.
+        decimal: the decimal separator.
+        unit: a sign in every cell, ``%`` or a currency sign, which is removed.
     """
 
     decimal: Decimal = "point"
     unit: str = ""
 
     def value(self, cell: str) -> float | None:
-        """The number that a cell says; ``None`` where it says none in this notation."""
+        """The number in a cell; ``None`` if it is not a number in this notation."""
         plain = _floats([cell]) if self == Notation() else None
         if plain is not None:
             return plain[0]
@@ -80,7 +80,7 @@ class Notation:
 
 
 def _bare(cell: str, unit: str) -> str | None:
-    """The cell without its unit, in plain signs; ``None`` where it has not that unit."""
+    """The cell without its unit, in ASCII signs; ``None`` if it does not have that unit."""
     text = cell.translate(_TYPESET)
     if not unit:
         return text
@@ -90,58 +90,58 @@ def _bare(cell: str, unit: str) -> str | None:
 
 
 def number(cell: str) -> float | None:
-    """The number that a cell says in the first notation that reads it; ``None`` in none."""
+    """The number in a cell in the first notation that fits; ``None`` if none does."""
     unit = _unit(cell)
     read = (Notation(decimal, unit).value(cell) for decimal in _PATTERNS)
     return next((value for value in read if value is not None), None)
 
 
 def notations(cells: Sequence[str]) -> tuple[Notation, ...]:
-    """Those in which every cell is a number; the usual one alone where they agree.
+    """Notations in which every cell is a number; only the usual one if they all agree.
 
-    Whole numbers of one length that begin with a zero (007, the postal code 01067) are names.
+    Integers of equal length with leading zeros (007, the postal code 01067) are names, not numbers.
 
     Args:
-        cells: those that are not missing.
+        cells: the cells that are not missing.
     """
     if not cells or _are_codes(cells):
         return ()
     usual = Notation()
     if _floats(cells) or all(usual.value(cell) is not None for cell in cells):
-        doubtful = _written(cells) and _only_either(cells)
+        doubtful = _has_separator(cells) and _is_ambiguous(cells)
         return (usual, Notation("comma")) if doubtful else (usual,)
-    found = _UNITS.search(cells[0])
-    unit = found[0] if found else ""
+    sign = _UNITS.search(cells[0])
+    unit = sign[0] if sign else ""
     bare = [_bare(cell, unit) for cell in cells]
-    known = [cell for cell in bare if cell is not None]
-    if len(known) < len(bare) or number(cells[0]) is None:
+    texts = [cell for cell in bare if cell is not None]
+    if len(texts) < len(bare) or number(cells[0]) is None:
         return ()
     fitting: list[Notation] = []
     for decimal, pattern in _PATTERNS.items():
-        if all(pattern.fullmatch(cell) or _WORDS.fullmatch(cell) for cell in known):
+        if all(pattern.fullmatch(cell) or _WORDS.fullmatch(cell) for cell in texts):
             fitting.append(Notation(decimal, unit))
-    return tuple(fitting) if _written(known) else tuple(fitting[:1])
+    return tuple(fitting) if _has_separator(texts) else tuple(fitting[:1])
 
 
 def _floats(cells: Sequence[str]) -> list[float] | None:
-    """The numbers of cells that are all written as Python does it; the quick way."""
+    """The numbers of cells that are all valid Python floats; a fast path."""
     try:
-        found = list(map(float, cells))
+        numbers = list(map(float, cells))
     except ValueError:
         return None
-    # An underscore is no digit, whatever Python says.
-    return None if any("_" in cell for cell in cells) else found
+    # Python accepts underscores as digits; data files do not.
+    return None if any("_" in cell for cell in cells) else numbers
 
 
-def _written(cells: Sequence[str]) -> bool:
-    """Whether a point or a comma stands in any cell."""
+def _has_separator(cells: Sequence[str]) -> bool:
+    """Whether any cell has a point or a comma."""
     return any("." in cell or "," in cell for cell in cells)
 
 
-def _only_either(cells: Sequence[str]) -> bool:
-    """Whether every point could part thousands as well."""
+def _is_ambiguous(cells: Sequence[str]) -> bool:
+    """Whether every point could also be a thousands separator."""
     return all(
-        _EITHER.fullmatch(cell.translate(_TYPESET))
+        _AMBIGUOUS.fullmatch(cell.translate(_TYPESET))
         or (cell.lstrip("+-").isdecimal() and "." not in cell)
         for cell in cells
     )
@@ -157,11 +157,11 @@ def _are_codes(cells: Sequence[str]) -> bool:
     )
 
 
-def _habit(cells: Sequence[str]) -> Decimal | None:
-    """Which sign is the decimal one by how a column of doubtful numbers is written.
+def _decimal_from_style(cells: Sequence[str]) -> Decimal | None:
+    """The decimal separator, judging from how a column of ambiguous numbers is written.
 
-    Nobody who parts thousands writes 1234 beside 1,288, and nobody who drops the zeros of fractions
-    (971 beside 1,288) leaves one in 26,960.
+    With thousands separators, 1234 would not occur together with 1,288; and if trailing zeros of
+    fractions are dropped (971 next to 1,288), 26,960 would not keep one.
     """
     bare = [_bare(c, _unit(c)) or c for c in cells]
     sign = next(c for text in bare for c in text if c in ".,")
@@ -176,8 +176,8 @@ def _habit(cells: Sequence[str]) -> Decimal | None:
 
 
 def _unit(cell: str) -> str:
-    found = _UNITS.search(cell)
-    return found[0] if found else ""
+    sign = _UNITS.search(cell)
+    return sign[0] if sign else ""
 
 
 def decide(
@@ -190,47 +190,52 @@ def decide(
     known: Mapping[str, Decimal] | None = None,
     option: bool = True,
 ) -> dict[str, Notation | None]:
-    """The notation of each column; ``None`` for texts.
+    """The notation of each column; ``None`` for text columns.
 
-    A column whose cells all fit one notation is read in it. Where a point and a comma may both be
-    the decimal sign (``1,288`` and nothing else of the kind), what the other columns are written
-    in, how the column itself is, and a file parted by commas are evidence; they have to agree.
+    A column whose cells all fit one notation is read in it. If the decimal separator is ambiguous
+    (``1,288`` and no other kind), there are three sources of evidence, which have to agree: the
+    notation of the other columns, the style of the column itself, and a file delimited by commas.
 
     Args:
         where: the file, for messages.
-        columns: cells by name; missing ones are passed over.
-        delimiter: what parts the cells, where the file is of text.
-        exact: columns that the file itself calls numbers.
-        asked: the decimal sign as the user says it.
-        known: the decimal sign that is to be expected, by column.
-        option: whether the user may say ``asked``.
+        columns: cells by name; missing ones are ignored.
+        delimiter: of the cells, if the file is a text file.
+        exact: columns that the file itself declares as numeric.
+        asked: the decimal separator given by the user.
+        known: the expected decimal separator, by column.
+        option: whether the user can pass ``asked``, for the hint.
 
     Raises:
-        DataError: doubtful numbers without evidence, or with evidence of both kinds; or numbers in
-            another notation than the one asked for.
+        DataError: ambiguous numbers without evidence or with conflicting evidence; or numbers in
+            another notation than the user gave.
     """
-    cells = {name: sorted({c for c in own if not is_missing(c)}) for name, own in columns.items()}
-    found = {
-        name: (Notation(),) if name in exact else notations(own) for name, own in cells.items()
+    cells = {
+        name: sorted({c for c in column if not is_missing(c)}) for name, column in columns.items()
     }
-    alone = {
-        name: own[0].decimal
-        for name, own in found.items()
-        if len(own) == 1 and name not in exact and _written(cells[name])
+    fitting_by_name = {
+        name: (Notation(),) if name in exact else notations(column)
+        for name, column in cells.items()
+    }
+    unambiguous = {
+        name: column[0].decimal
+        for name, column in fitting_by_name.items()
+        if len(column) == 1 and name not in exact and _has_separator(cells[name])
     }
     decided: dict[str, Notation | None] = {}
-    for name, fitting in found.items():
+    for name, fitting in fitting_by_name.items():
         if len(fitting) < 2:
             decided[name] = fitting[0] if fitting else None
-            if asked and alone.get(name, asked) != asked:
-                got = f"{_example(cells[name])!r}, which is none"
-                wanted = f"numbers with a decimal {asked}, as asked for"
-                raise DataError(f"{where} column {name!r}", wanted, got, "leave decimal out")
+            if asked and unambiguous.get(name, asked) != asked:
+                got = f"{_example(cells[name])!r}, which is not"
+                expected = f"numbers with a decimal {asked}, as requested"
+                raise DataError(f"{where} column {name!r}", expected, got, "leave decimal out")
             continue
-        evidence = _evidence(cells[name], set(alone.values()), delimiter, (known or {}).get(name))
+        evidence = _evidence(
+            cells[name], set(unambiguous.values()), delimiter, (known or {}).get(name)
+        )
         evidence = {asked} if asked else evidence
         if len(evidence) != 1:
-            raise _doubtful(f"{where} column {name!r}", cells[name], fitting, option)
+            raise _ambiguity_error(f"{where} column {name!r}", cells[name], fitting, option)
         decided[name] = next(n for n in fitting if n.decimal in evidence)
     return decided
 
@@ -238,23 +243,25 @@ def decide(
 def _evidence(
     cells: Sequence[str], shared: set[Decimal], delimiter: str | None, known: Decimal | None
 ) -> set[Decimal]:
-    """What speaks for a decimal sign in a column of doubtful numbers."""
-    # Where the comma is the decimal sign, files are parted by semicolons.
+    """Evidence for a decimal separator in a column of ambiguous numbers."""
+    # If the comma is the decimal separator, files are delimited by semicolons.
     dialect: Decimal | None = "point" if delimiter == "," else None
-    return shared | {sign for sign in (_habit(cells), known, dialect) if sign is not None}
+    return shared | {
+        sign for sign in (_decimal_from_style(cells), known, dialect) if sign is not None
+    }
 
 
 def _example(cells: Sequence[str]) -> str:
     return next(cell for cell in cells if "." in cell or "," in cell)
 
 
-def _doubtful(
+def _ambiguity_error(
     where: str, cells: Sequence[str], fitting: Sequence[Notation], option: bool
 ) -> DataError:
     example = _example(cells)
     read = [f"{n.value(example):.12g}" for n in fitting]
     hint = (
-        f"say which: --decimal point ({example} is {read[0]}) or --decimal comma ({example} is "
+        f"choose one: --decimal point ({example} is {read[0]}) or --decimal comma ({example} is "
         f"{read[1]}); in Python, ReadOptions(decimal=...)"
         if option
         else "write the numbers as in the data that the model was trained on"
@@ -268,40 +275,40 @@ def told(
     columns: Mapping[str, Sequence[str]],
     delimiter: str | None,
 ) -> list[str]:
-    """What was made of numbers that are not written in the usual way, in a line a kind."""
+    """Notes on how numbers in unusual notation were read, one line per kind."""
     kinds: dict[str, list[str]] = {}
     for name, notation in decided.items():
         if notation is None:
             continue
-        example = next((c for c in columns[name] if _marked(c, notation, delimiter)), None)
+        example = next((c for c in columns[name] if _is_unusual(c, notation, delimiter)), None)
         if example is None:
             continue
-        sign = "" if notation.unit == "" else f", {notation.unit} left off"
+        sign = "" if notation.unit == "" else f", {notation.unit} removed"
         kinds.setdefault(f"decimal {notation.decimal}{sign}", []).append(
             f"{name!r} ({example} is {notation.value(example):.12g})"
         )
-    return [f"{kind}: {_listed(names)}" for kind, names in kinds.items()]
+    return [f"{kind}: {_join_names(names)}" for kind, names in kinds.items()]
 
 
-def _marked(cell: str, notation: Notation, delimiter: str | None) -> bool:
-    """Whether a cell of this notation is one that a reader would stop at."""
+def _is_unusual(cell: str, notation: Notation, delimiter: str | None) -> bool:
+    """Whether a cell of this notation may surprise a reader."""
     if is_missing(cell):
         return False
     if notation.unit or "," in cell or " " in cell.translate(_TYPESET) or "'" in cell:
         return True
     return "." in cell and (
         notation.decimal == "comma"
-        or (delimiter != "," and delimiter is not None and bool(_EITHER.fullmatch(cell)))
+        or (delimiter != "," and delimiter is not None and bool(_AMBIGUOUS.fullmatch(cell)))
     )
 
 
-def _listed(names: Sequence[str], most: int = 3) -> str:
+def _join_names(names: Sequence[str], most: int = 3) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def values(cells: Sequence[str], notation: Notation) -> list[float]:
-    """The numbers of a column, NaN where they are missing."""
+    """The numbers of a column, with NaN for missing ones."""
     plain = _floats(cells) if notation == Notation() else None
     if plain is not None:
         return plain
@@ -310,7 +317,7 @@ def values(cells: Sequence[str], notation: Notation) -> list[float]:
 
 
 def narrowed(values: NDArray[np.float64]) -> NDArray[Any]:
-    """The same as float32, unless that would round by more than a part of the spread: columns of
+    """Values as float32, unless that rounds by more than a small fraction of the spread: columns of
     large numbers with a small spread (seconds since 1970) stay float64.
 
     Args:

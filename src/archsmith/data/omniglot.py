@@ -13,7 +13,7 @@ from .raw import Dataset, Images, labelled
 from .reclass import resized
 
 FILE = "omniglot_small.npz"
-#: Side that the papers on few-shot learning bring the drawings to, of 105 pixels.
+#: Size of the drawings in papers on few-shot learning; originally 105 pixels.
 SIDE = 28
 _KEYS = ("images_packed", "image_shape", "character")
 
@@ -23,13 +23,13 @@ def read_packed(path: Path, size: int | None = SIDE) -> Images:
 
     Keys: ``images_packed``, uint8 (n, bytes), each row the bits of an image as
     :func:`numpy.packbits` gives them, ink being 1; ``image_shape``, its height and width;
-    ``character``, texts (n,). Drawings of a character stand in the order of who drew them.
+    ``character``, texts (n,). Drawings of a character are in the order of their drawers.
 
     Args:
-        size: side that they are brought to; ``None`` leaves them as they are.
+        size: side to resize them to; ``None`` keeps their size.
 
     Raises:
-        DataError: keys or shapes that are no such drawings.
+        DataError: missing keys, or arrays of other shapes.
     """
     with open_archive(path) as archive:
         missing = [key for key in _KEYS if key not in archive.files]
@@ -39,8 +39,8 @@ def read_packed(path: Path, size: int | None = SIDE) -> Images:
         packed, shape, character = (load(path, archive, key) for key in _KEYS)
     height, width = (int(side) for side in np.ravel(shape)[:2])
     if packed.ndim != 2 or packed.dtype != np.uint8 or packed.shape[1] * 8 < height * width:
-        wanted = f"bytes (n, {-(-height * width // 8)})"
-        raise DataError(f"{path} images_packed", wanted, f"{packed.dtype} {packed.shape}")
+        expected = f"bytes (n, {-(-height * width // 8)})"
+        raise DataError(f"{path} images_packed", expected, f"{packed.dtype} {packed.shape}")
     bits = np.unpackbits(packed, axis=1, count=height * width)
     labels, names = labelled(character, f"{path} character")
     raw = Images(

@@ -1,4 +1,4 @@
-"""Fixed, stratified splits. The same seed gives the same split on every machine and version."""
+"""Deterministic, stratified splits: a seed gives the same split on every machine and version."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def strata(targets: NDArray[Any], bins: int = 10) -> Index:
-    """Groups to keep in proportion: classes as they are, values by their quantile; (n,) int64.
+    """Strata for a split: classes, or quantile bins of values; (n,) int64.
 
-    Targets of more than one number an example are one group.
+    Targets with more than one number per example are a single stratum.
     """
     if targets.ndim > 1:
         return np.zeros(len(targets), dtype=np.int64)
@@ -35,28 +35,31 @@ def split(
 ) -> tuple[Index, Index, Index]:
     """Indices of the training, validation and test part, each ascending.
 
-    A part that the source brings is kept. A missing one is drawn from the training part, in
-    proportion within each group; a group of fewer than three stays in training whole.
+    Parts given by the source are kept. A missing one is drawn from the training part, stratified by
+    group; a group of fewer than three examples stays in training.
 
     Args:
-        groups: (n,) groups to keep in proportion, see :func:`strata`.
-        parts: (n,) parts that the source brings.
-        validation, test: shares of the examples that the source has not put elsewhere.
+        groups: (n,) strata, see :func:`strata`.
+        parts: (n,) parts given by the source.
+        validation, test: shares of the training examples of the source.
+
+    Returns:
+        Three int64 arrays of indices.
 
     Raises:
-        DataError: shares that leave nothing to train on, or a part that would be empty.
+        DataError: shares that leave no training data, or a part that would be empty.
     """
     _check_shares(parts, validation, test, where)
     # RandomState's streams are frozen by numpy's promise; those of default_rng are not.
     rng = np.random.RandomState(seed)
-    wanted, parts = _wanted(parts, validation, test), parts.copy()
+    shares, parts = _missing_shares(parts, validation, test), parts.copy()
     pool = np.flatnonzero(parts == TRAIN)
     for group in np.unique(groups[pool]):
         members = rng.permutation(pool[groups[pool] == group])
         if len(members) < 3:
             continue
         start = 0
-        for part, share in wanted.items():
+        for part, share in shares.items():
             take = max(1, round(len(members) * share)) if share else 0
             parts[members[start : start + take]] = part
             start += take
@@ -68,17 +71,17 @@ def split_by_group(
 ) -> tuple[Index, Index, Index]:
     """As :func:`split`, but examples of one owner (a patient, a speaker) are all in one part.
 
-    Owners are drawn until a part holds its share of the examples.
+    Owners are drawn until a part has its share of the examples.
 
     Args:
-        owners: (n,) a number for the owner of each example.
+        owners: (n,) the owner of each example.
 
     Raises:
-        DataError: as :func:`split`; or too few owners, or one in two parts that the source brings.
+        DataError: as :func:`split`; or too few owners, or one in two parts of the source.
     """
     _check_shares(parts, validation, test, where)
     rng = np.random.RandomState(seed)
-    wanted, parts = _wanted(parts, validation, test), parts.copy()
+    shares, parts = _missing_shares(parts, validation, test), parts.copy()
     outside = np.unique(owners[parts != TRAIN])
     pool = np.flatnonzero(parts == TRAIN)
     if np.isin(owners[pool], outside).any():
@@ -86,38 +89,38 @@ def split_by_group(
     order = rng.permutation(np.unique(owners[pool]))
     counts = {owner: int((owners[pool] == owner).sum()) for owner in order}
     place = 0
-    for part, share in wanted.items():
-        held = 0
-        while share and place < len(order) and held < share * len(pool):
+    for part, share in shares.items():
+        taken = 0
+        while share and place < len(order) and taken < share * len(pool):
             chosen = order[place]
-            # Where it is nearer to the share without the next group, that goes elsewhere.
-            if held and held + counts[chosen] / 2 > share * len(pool):
+            # Stop if the share is closer without the next group.
+            if taken and taken + counts[chosen] / 2 > share * len(pool):
                 break
             parts[pool[owners[pool] == chosen]] = part
-            held, place = held + counts[chosen], place + 1
+            taken, place = taken + counts[chosen], place + 1
     return _indices(parts, where, "groups")
 
 
 def split_by_order(
     ranks: NDArray[Any], parts: NDArray[np.int8], validation: float, test: float, where: str
 ) -> tuple[Index, Index, Index]:
-    """As :func:`split`, but the parts follow each other: training is before validation, and that
-    before test, so that nothing of the future is learned from.
+    """As :func:`split`, but in temporal order: training before validation before test, so that no
+    model learns from the future.
 
     Args:
-        ranks: (n,) times, or whatever orders the examples; equal ones are in one part.
+        ranks: (n,) times or other ordering values; examples with equal values are in one part.
 
     Raises:
         DataError: as :func:`split`; or too few different times.
     """
     _check_shares(parts, validation, test, where)
-    wanted, parts = _wanted(parts, validation, test), parts.copy()
+    shares, parts = _missing_shares(parts, validation, test), parts.copy()
     pool = np.flatnonzero(parts == TRAIN)
     ordered = pool[np.argsort(ranks[pool], kind="stable")]
     end = len(ordered)
     for part in (TEST, VALIDATION):
-        start = end - round(len(pool) * wanted[part])
-        # Equal times go together, to the later part.
+        start = end - round(len(pool) * shares[part])
+        # Examples with equal times go to the later part.
         while 0 < start < end and ranks[ordered[start - 1]] == ranks[ordered[start]]:
             start -= 1
         parts[ordered[start:end]] = part
@@ -126,15 +129,15 @@ def split_by_order(
 
 
 def _check_shares(parts: NDArray[np.int8], validation: float, test: float, where: str) -> None:
-    wanted = _wanted(parts, validation, test)
-    if min(validation, test) <= 0 or sum(wanted.values()) >= 1:
+    shares = _missing_shares(parts, validation, test)
+    if min(validation, test) <= 0 or sum(shares.values()) >= 1:
         raise DataError(
             where, "positive shares that sum to less than 1", f"{validation} and {test}"
         )
 
 
-def _wanted(parts: NDArray[np.int8], validation: float, test: float) -> dict[int, float]:
-    """The share of each part that the source does not bring."""
+def _missing_shares(parts: NDArray[np.int8], validation: float, test: float) -> dict[int, float]:
+    """The share of each part; 0 for parts given by the source."""
     return {
         part: 0.0 if (parts == part).any() else share
         for part, share in ((TEST, test), (VALIDATION, validation))
@@ -147,19 +150,19 @@ def _indices(
     indices = tuple(np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION, TEST))
     for part_name, index in zip(("training", "validation", "test"), indices, strict=True):
         if len(index) == 0:
-            wanted = f"enough {enough} for a {part_name} part"
-            raise DataError(where, wanted, f"{len(parts)} in all")
+            expected = f"enough {enough} for a {part_name} part"
+            raise DataError(where, expected, f"{len(parts)} in total")
     return indices[0], indices[1], indices[2]
 
 
 def drawn_parts(parts: NDArray[np.int8]) -> tuple[str, ...]:
-    """Parts that the source does not bring, so that :func:`split` draws them."""
+    """Parts that the source does not have, so that :func:`split` draws them."""
     named = (("validation", VALIDATION), ("test", TEST))
     return tuple(name for name, part in named if not (parts == part).any())
 
 
 def subset(groups: Index, share: float, seed: int) -> Index:
-    """Ascending indices of a share of the examples, in proportion and one at least a group."""
+    """Ascending indices of a stratified share of the examples, at least one per group."""
     if share >= 1:
         return np.arange(len(groups))
     rng = np.random.RandomState(seed % 2**32)
@@ -171,20 +174,20 @@ def subset(groups: Index, share: float, seed: int) -> Index:
 
 
 def holdout(groups: Index, share: float, seed: int) -> Tensor:
-    """Ascending indices of a share that is held out, in proportion within each group.
+    """Ascending indices of a held-out share, stratified by group.
 
     Args:
-        share: from 0 up to, not including, 1.
+        share: from 0 to less than 1.
 
     Raises:
-        InputError: too few to hold some out.
+        InputError: too few examples.
     """
     import torch
 
-    inside = torch.zeros(len(groups), dtype=torch.bool)
-    inside[torch.from_numpy(subset(groups, 1.0 - share, seed))] = True
-    back = (~inside).nonzero().flatten()
-    if share and len(back) < 2:
-        wanted = f"enough examples to hold {share:g} of them out"
-        raise InputError("training data", wanted, f"{len(groups)}")
-    return back
+    kept = torch.zeros(len(groups), dtype=torch.bool)
+    kept[torch.from_numpy(subset(groups, 1.0 - share, seed))] = True
+    held_out = (~kept).nonzero().flatten()
+    if share and len(held_out) < 2:
+        expected = f"enough examples to hold {share:g} of them out"
+        raise InputError("training data", expected, f"{len(groups)}")
+    return held_out

@@ -1,4 +1,4 @@
-"""Arrays of pixels: where the channels stand, and which values are black and white."""
+"""Arrays of pixels: the position of the channels, and the values of black and white."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Layout = Literal["first", "last"]
 
 @dataclass(frozen=True)
 class Stored:
-    """Images as a task takes them.
+    """Images in the form that tasks use.
 
     Attributes:
-        images: uint8, values from ``low`` to ``high`` as 0 to 255; or floats, values as they are.
-        low, high: black and white, in values of the source; of floats what lies beyond is clipped
-            where ``clipped``.
-        notes: what was made of the values, as lines for people.
+        images: uint8, with ``low`` to ``high`` scaled to 0 to 255; or unscaled floats.
+        low, high: black and white, in values of the source; floats outside are clipped if
+            ``clipped``.
+        notes: how the values were interpreted, as lines for people.
     """
 
     images: NDArray[Any]
@@ -38,11 +38,11 @@ class Stored:
 def channels_first(
     where: str, images: NDArray[Any], asked: Layout | None = None
 ) -> tuple[NDArray[Any], Layout | None]:
-    """(n, channels, height, width) from (n, h, w), (n, h, w, c) or (n, c, h, w), and where the
-    channels stood.
+    """(n, channels, height, width) from (n, h, w), (n, h, w, c) or (n, c, h, w), and the
+    original position of the channels.
 
     Raises:
-        DataError: another shape, or sizes that do not tell where the channels stand and no answer.
+        DataError: another shape, or an ambiguous one without ``asked``.
     """
     if images.size == 0:
         raise DataError(where, "images with pixels in them", f"shape {images.shape}")
@@ -67,8 +67,8 @@ def channels_first(
 
 
 def _layout(shape: tuple[int, ...]) -> Layout | None:
-    """Where the channels stand: there are 1 to 4 of them, images are square; ``None`` where this
-    tells nothing, or two things."""
+    """The position of the channels, assuming 1 to 4 channels and square images; ``None`` if that
+    does not decide, or is contradictory."""
     _, first, middle, last = shape
     evidence: set[Layout] = set()
     for few in ((1, 3), (2, 4)):
@@ -80,14 +80,14 @@ def _layout(shape: tuple[int, ...]) -> Layout | None:
 
 
 def stored(where: str, images: NDArray[Any], range_: tuple[float, float] | None = None) -> Stored:
-    """As bytes where these hold every level, else as floats, which keep what float32 can tell.
+    """Images as bytes if these keep every level, else as floats.
 
     Raises:
-        DataError: no numbers, or NaN or infinity among them.
+        DataError: values that are not numbers, or NaN or infinity.
     """
     low, high = range_ or value_range(where, images)
     if images.dtype == np.uint8 or _fits_bytes(images, low, high):
-        notes = () if high == 255 else (f"values from {low:g} to {high:g} brought to 0 to 255",)
+        notes = () if high == 255 else (f"values from {low:g} to {high:g} scaled to 0 to 255",)
         return Stored(to_bytes(images, low, high), low, high, notes=notes)
     wide = images.astype(np.float64)
     if range_ is None and (low, high) not in ((0, 1), (0, 255)):
@@ -108,7 +108,7 @@ def _fits_bytes(images: NDArray[Any], low: float, high: float) -> bool:
     scaled = (images.astype(np.float64) - low) * (255 / (high - low) if high > low else 1.0)
     if not (np.abs(scaled - np.round(scaled)) < 1e-3).all():
         return False
-    # Beside one huge value all others round to the same, and by next to nothing.
+    # With one huge value, all others would round to the same byte by a tiny amount.
     return len(np.unique(_sample(images))) <= len(np.unique(np.round(_sample(scaled))))
 
 
@@ -117,17 +117,17 @@ def _sample(images: NDArray[Any]) -> NDArray[Any]:
 
 
 def _inner(images: NDArray[np.float64], low: float, high: float) -> tuple[float, float]:
-    """The range without what lies far beyond nearly all values, such as hot pixels."""
+    """The range without outliers far from nearly all values, such as hot pixels."""
     first, last = (float(q) for q in np.quantile(_sample(images), (0.001, 0.999)))
     span = 3 * (last - first)
-    # Values that are nearly all alike have no range of their own.
+    # Values that are nearly all equal have no range of their own.
     if span == 0 or (high - last <= span and first - low <= span):
         return low, high
     return max(low, first - span), min(high, last + span)
 
 
 def value_range(where: str, images: NDArray[Any]) -> tuple[float, float]:
-    """Values that are black and white: (0, 255), (0, 1) or what is there.
+    """The values of black and white: (0, 255), (0, 1), or the actual minimum and maximum.
 
     Raises:
         DataError: no numbers, or NaN or infinity among them.
@@ -149,13 +149,13 @@ def value_range(where: str, images: NDArray[Any]) -> tuple[float, float]:
 def check_range(
     where: str, images: NDArray[Any], low: float, high: float, clipped: bool = False
 ) -> None:
-    """That images are of the range that a model was trained on; a tenth beyond it is clipped.
+    """Check that images have the range that a model was trained on, with a tolerance of a tenth.
 
     Args:
-        clipped: whether what lies further beyond was clipped in training too.
+        clipped: whether values further outside were clipped in training, too.
 
     Raises:
-        DataError: values beyond ``low`` and ``high``, or floats that use only 0 to 1 of far more.
+        DataError: values outside ``low`` and ``high``, or floats from 0 to 1 for a larger range.
     """
     value_range(where, images)
     least, most = float(images.min()), float(images.max())
@@ -164,12 +164,12 @@ def check_range(
     beyond = not clipped and (least < low - slack or most > high + slack)
     if small or beyond:
         expected = f"values from {low:g} to {high:g}, as in the training data"
-        hint = "bring the values to that range"
+        hint = "rescale the values to that range"
         raise DataError(where, expected, f"{least:g} to {most:g}", hint)
 
 
 def to_bytes(images: NDArray[Any], low: float, high: float) -> NDArray[np.uint8]:
-    """Values between ``low`` and ``high`` as 0 to 255, whatever their type; beyond is clipped."""
+    """Values from ``low`` to ``high`` scaled to 0 to 255, of any dtype; others are clipped."""
     if images.dtype == np.uint8 and (low, high) == (0, 255):
         return np.ascontiguousarray(images)
     scale = 255 / (high - low) if high > low else 1.0

@@ -1,4 +1,4 @@
-"""What readers give: images or a table as arrays, not yet split and not yet a task's."""
+"""What readers return: images or a table as arrays, not yet split or prepared for a task."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from .numerals import Notation
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: What ``parts`` holds. Where a source brings no validation or test part, it is drawn from TRAIN.
+#: Values of ``parts``. If a source has no validation or test part, it is drawn from TRAIN.
 TRAIN, VALIDATION, TEST = 0, 1, 2
 
 Unreadable = Literal["refuse", "skip"]
-#: What tells the class of an image in a folder: the folder below the root, the one right above the
-#: image, or the first where there are folders and nothing else.
+#: What determines the class of an image in a folder: the folder below the root, the parent folder
+#: of the image, or the folder below the root if there are such folders.
 ClassesBy = Literal["folders", "leaves", "folders or none"]
-#: What is to be predicted: a class of an image, a class of a row, a value of a row.
+#: What is predicted: the class of an image, the class of a row, or the value of a row.
 Kind = Literal["images", "classes", "values"]
 
 
 def expect_room(where: str, size: int) -> None:
-    """Refuse to make arrays of so many bytes where memory has no room for them.
+    """Refuse to allocate arrays of ``size`` bytes if they exceed the available memory.
 
     Raises:
-        DataError: how much is wanted, and how much there is.
+        DataError: with the required and the available memory.
     """
     import psutil
 
     room = psutil.virtual_memory().available
     if size > room:
         got = f"{size / 2**30:,.1f} GiB"
-        raise DataError(where, f"data that fits the memory ({room / 2**30:,.1f} GiB free)", got)
+        raise DataError(where, f"data that fits in memory ({room / 2**30:,.1f} GiB free)", got)
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class Images:
     """Labelled images of one size.
 
     Attributes:
-        images: (n, channels, height, width): uint8, or floats where bytes would lose levels.
+        images: (n, channels, height, width): uint8, or floats if bytes would lose levels.
         labels: int64, (n,), indices into ``class_names``.
-        parts: int8, (n,): ``TRAIN``, ``VALIDATION`` or ``TEST`` as the source brings them.
-        low, high: values of the source that became 0 and 255; of floats, their range.
-        clipped: whether floats beyond that range are to be clipped.
-        layout: where the channels stood in an array.
-        deep_white: what is white in the files of 16-bit greys, where there are any.
-        notes: what the reader understood, as lines for people.
-        target_name: what the source calls the labels.
+        parts: int8, (n,): ``TRAIN``, ``VALIDATION`` or ``TEST`` as given by the source.
+        low, high: values of the source that became 0 and 255; for floats, their range.
+        clipped: whether floats outside that range are to be clipped.
+        layout: position of the channels in the source array.
+        deep_white: white level of 16-bit grey files, if there are any.
+        notes: how the reader interpreted the source, as lines for people.
+        target_name: the name of the labels in the source.
     """
 
     name: str
@@ -71,10 +71,10 @@ class Images:
 
 @dataclass(frozen=True)
 class Column:
-    """A feature of a table: numbers, or codes into ``categories`` where there are any.
+    """A feature of a table: numbers, or codes into ``categories`` if there are any.
 
     Attributes:
-        notation: how the numbers are written where they are texts.
+        notation: how the numbers are written, if the source is text.
     """
 
     name: str
@@ -89,10 +89,10 @@ class RawTable:
     Attributes:
         values: float64, (n, columns), categories as codes.
         target: (n,), texts or float64 values; nothing missing.
-        class_names: names of the classes 0, 1, ... where the source brings them.
+        class_names: names of the classes 0, 1, ... if the source has them.
         parts: as in :class:`Images`.
-        groups: (n,) a number for the group of each row, which stays together in one part.
-        order: (n,) times by which the parts follow each other.
+        groups: (n,) the group of each row; a group is never split between parts.
+        order: (n,) times by which the parts are ordered.
     """
 
     name: str
@@ -109,7 +109,7 @@ class RawTable:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set that is known by name; ``read`` opens it and ``doc`` says in a line what it is."""
+    """A named data set; ``read`` opens it and ``doc`` describes it in one line."""
 
     kind: Kind
     read: Callable[[], Images | RawTable]
@@ -122,12 +122,12 @@ def labelled(
     """Class indices (n,) and the names of the classes.
 
     Args:
-        target: (n,) texts or whole numbers.
-        where: what to name in an error.
-        class_names: names of the classes 0, 1, ...; without them the values name themselves.
+        target: (n,) texts or integers.
+        where: the source, for error messages.
+        class_names: names of the classes 0, 1, ...; by default the values themselves.
 
     Raises:
-        DataError: fewer than two classes, a named class without examples, one name twice, or
+        DataError: fewer than two classes, a named class without examples, a duplicate name, or
             fractions.
     """
     if target.dtype.kind == "f":
@@ -140,18 +140,18 @@ def labelled(
         target = target.astype(np.int64)
     elif target.dtype.kind in "bu":
         target = target.astype(np.int64)
-    found, labels = np.unique(target, return_inverse=True)
-    if class_names is None or found.dtype.kind not in "iu":
-        names = tuple(str(value) for value in found)
+    unique, labels = np.unique(target, return_inverse=True)
+    if class_names is None or unique.dtype.kind not in "iu":
+        names = tuple(str(value) for value in unique)
     else:
         names = class_names
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise DataError(where, "class names that differ", f"{twice[0]!r} twice")
-        beyond = [int(value) for value in found if not 0 <= value < len(names)]
-        if beyond:
-            raise DataError(where, f"labels from 0 to {len(names) - 1}", str(beyond[0]))
-        empty = sorted(set(range(len(names))) - {int(value) for value in found})
+            raise DataError(where, "distinct class names", f"{twice[0]!r} twice")
+        invalid = [int(value) for value in unique if not 0 <= value < len(names)]
+        if invalid:
+            raise DataError(where, f"labels from 0 to {len(names) - 1}", str(invalid[0]))
+        empty = sorted(set(range(len(names))) - {int(value) for value in unique})
         if empty:
             listed = ", ".join(repr(names[i]) for i in empty)
             raise DataError(where, "examples of every class", f"none of {listed}")
@@ -162,8 +162,8 @@ def labelled(
 
 
 def looks_like_classes(target: NDArray[Any], most: int = 20) -> bool:
-    """Whether a target reads as classes: texts, or at most ``most`` different whole numbers."""
+    """Whether a target looks like classes: texts, or at most ``most`` different integers."""
     if target.dtype.kind not in "f":
         return target.dtype.kind not in "iu" or len(np.unique(target)) <= most
-    known = target[np.isfinite(target)]
-    return bool((known == np.round(known)).all()) and len(np.unique(known)) <= most
+    finite = target[np.isfinite(target)]
+    return bool((finite == np.round(finite)).all()) and len(np.unique(finite)) <= most

@@ -1,4 +1,4 @@
-"""Sentence pairs from CSV, TSV and Parquet files: two columns of text, and perhaps one of parts."""
+"""Sentence pairs from CSV, TSV and Parquet files: two text columns, optionally one of parts."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
 
     from .raw import Unreadable
 
-#: The column that says which part a row belongs to, where a file has one.
+#: The optional column with the part that a row belongs to.
 PARTS = "split"
 _NAMES = {
     TRAIN: ("train", "training"),
     VALIDATION: ("val", "valid", "validation", "dev"),
 }
-#: A row of no part that is used.
-_ASIDE = -1
+#: Part of rows that are not used.
+_UNUSED = -1
 
 
 @dataclass(frozen=True)
 class Side:
-    """One part of the pairs: sentences and their translations, index for index."""
+    """One part of the pairs: sentences and their translations, in the same order."""
 
     sources: list[str]
     targets: list[str]
@@ -48,8 +48,8 @@ class Pairs:
     """Sentence pairs in parts.
 
     Attributes:
-        notes: what was made of the file, as lines for people.
-        drawn: parts that the file does not bring, as in :class:`archsmith.task.base.Data`.
+        notes: how the file was interpreted, as lines for people.
+        drawn: parts that the file does not have, as in :class:`archsmith.task.base.Data`.
     """
 
     name: str
@@ -73,14 +73,14 @@ def read_pairs(
 
     Args:
         source, target: names of the columns.
-        test_name: of the test part in the column ``split``; if not given, ``test``, else the first
-            name that begins so.
-        shares: of validation and test, where there is no column ``split``.
-        unreadable: whether pairs with an empty sentence are refused, or skipped and noted.
+        test_name: of the test part in the column ``split``; by default ``test``, else the first
+            name that begins with it.
+        shares: of validation and test, if there is no column ``split``.
+        unreadable: whether pairs with an empty sentence are an error, or skipped with a note.
 
     Raises:
-        UnknownNameError: no such column, no such part.
-        DataError: no table, one without rows or with an empty part, or empty sentences.
+        UnknownNameError: no such column or part.
+        DataError: not a table, no rows, an empty part, or empty sentences.
     """
     if path.is_dir() or path.suffix.lower() not in SUFFIXES:
         expected = f"a table of sentences ({', '.join(SUFFIXES)})"
@@ -97,14 +97,15 @@ def read_pairs(
         parts = _parts(path, columns[PARTS], test_name, notes)
     else:
         parts = np.full(len(rows.lines), TRAIN, dtype=np.int8)
-    parts = _filled(path, rows, columns, (source, target), parts, unreadable, notes)
+    parts = _drop_empty(path, rows, columns, (source, target), parts, unreadable, notes)
     drawn = drawn_parts(parts)
-    inside = np.flatnonzero(parts != _ASIDE)
+    inside = np.flatnonzero(parts != _UNUSED)
     groups = np.zeros(len(inside), dtype=np.int64)
-    found = split(groups, parts[inside], *shares, seed, str(path))
-    one, two = columns[source], columns[target]
+    indices = split(groups, parts[inside], *shares, seed, str(path))
+    sources, translations = columns[source], columns[target]
     train, validation, test = (
-        Side([one[i] for i in inside[index]], [two[i] for i in inside[index]]) for index in found
+        Side([sources[i] for i in inside[index]], [translations[i] for i in inside[index]])
+        for index in indices
     )
     return Pairs(shown(path.stem), train, validation, test, tuple(notes), drawn)
 
@@ -116,20 +117,20 @@ def _parts(path: Path, cells: Sequence[str], test_name: str, notes: list[str]) -
     if test_name and test_name not in names:
         raise unknown(f"test part of {path.name}", test_name, tests)
     chosen = test_name or ("test" if "test" in tests else next(iter(tests), ""))
-    part_of = {name: part for part, usual in _NAMES.items() for name in usual}
-    known = {name: part_of.get(name.lower(), _ASIDE) for name in names} | {chosen: TEST}
+    part_of = {name: part for part, usual_names in _NAMES.items() for name in usual_names}
+    part_of_name = {name: part_of.get(name.lower(), _UNUSED) for name in names} | {chosen: TEST}
     for part, expected in ((TRAIN, "train"), (VALIDATION, "val"), (TEST, "test")):
-        if part not in {known[name] for name in names}:
+        if part not in {part_of_name[name] for name in names}:
             where = f"{path}, column {PARTS!r}"
             got = f"only {', '.join(map(repr, sorted(names)))}"
-            hint = "name the rows so, or leave the column out: the parts are drawn then"
+            hint = "rename the parts, or remove the column to draw the parts at random"
             raise DataError(where, f"rows of a part {expected!r}", got, hint)
-    aside = sorted(name for name in names if known[name] == _ASIDE)
-    notes.append(f"test part: {chosen}" + (f"; left aside: {', '.join(aside)}" if aside else ""))
-    return np.array([known[cell] for cell in cells], dtype=np.int8)
+    ignored = sorted(name for name in names if part_of_name[name] == _UNUSED)
+    notes.append(f"test part: {chosen}" + (f"; not used: {', '.join(ignored)}" if ignored else ""))
+    return np.array([part_of_name[cell] for cell in cells], dtype=np.int8)
 
 
-def _filled(
+def _drop_empty(
     path: Path,
     rows: Rows,
     columns: dict[str, Sequence[str]],
@@ -138,10 +139,10 @@ def _filled(
     unreadable: Unreadable,
     notes: list[str],
 ) -> NDArray[np.int8]:
-    """The parts, with pairs aside in which a sentence is empty."""
+    """The parts, without pairs that have an empty sentence."""
     empty = [
         (place, name)
-        for place in np.flatnonzero(parts != _ASIDE).tolist()
+        for place in np.flatnonzero(parts != _UNUSED).tolist()
         for name in names
         if not columns[name][place].strip()
     ]
@@ -150,14 +151,14 @@ def _filled(
     first, name = empty[0]
     where = f"{path} row {rows.lines[first]}, column {name!r}"
     count = len({place for place, _ in empty})
-    total = int((parts != _ASIDE).sum())
+    total = int((parts != _UNUSED).sum())
     got = f"an empty one ({count} of {total} pairs)"
     if unreadable == "refuse":
-        hint = "fill or remove these rows, or ask for unreadable rows to be skipped"
+        hint = "fill or remove these rows, or skip them: --unreadable skip"
         raise DataError(where, "a sentence", got, hint)
     notes.append(f"{count} of {total} pairs with an empty sentence skipped")
     parts = parts.copy()
-    parts[[place for place, _ in empty]] = _ASIDE
-    if not (parts != _ASIDE).any():
-        raise DataError(str(path), "pairs of sentences", "none without an empty one")
+    parts[[place for place, _ in empty]] = _UNUSED
+    if not (parts != _UNUSED).any():
+        raise DataError(str(path), "pairs of sentences", "none without an empty sentence")
     return parts

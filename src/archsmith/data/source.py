@@ -1,4 +1,4 @@
-"""From what a user names (a registered name, a folder, a file) to the reader that opens it."""
+"""Choosing the reader for a source: a registered name, a folder or a file."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Anything = TypeVar("Anything", Images, RawTable)
 
 
 def locate(source: str) -> str | Path:
-    """A registered name as it is, or the absolute path of what exists.
+    """A registered name unchanged, or the absolute path of an existing file or folder.
 
     Raises:
-        UnknownNameError: it reads as a name and is none; the nearest is offered.
-        DataError: it reads as a path and nothing is there.
+        UnknownNameError: it looks like a name but is not registered; suggests the nearest.
+        DataError: it looks like a path but does not exist.
     """
     if source in datasets.names():
         return source
@@ -33,7 +33,7 @@ def locate(source: str) -> str | Path:
 
 
 def kind_of(source: str, target: str | None = None, decimal: Decimal | None = None) -> Kind | None:
-    """What a source holds, without reading it whole; ``None`` where no reader knows it."""
+    """The kind of data in a source, without reading all of it; ``None`` if unknown."""
     from . import arrays, folder, idx, tables
 
     place = locate(source)
@@ -51,7 +51,7 @@ def kind_of(source: str, target: str | None = None, decimal: Decimal | None = No
 
 
 def image_options(source: str) -> frozenset[str]:
-    """Names of the options that :func:`read_images` has a use for with such a source."""
+    """Names of the options of :func:`read_images` that apply to a source."""
     from . import idx
 
     place = locate(source)
@@ -64,7 +64,7 @@ def image_options(source: str) -> frozenset[str]:
 
 
 def table_options(source: str) -> frozenset[str]:
-    """Names of the options that :func:`read_table` has a use for with such a source."""
+    """Names of the options of :func:`read_table` that apply to a source."""
     place = locate(source)
     if isinstance(place, str):
         return frozenset({"target"})
@@ -75,7 +75,7 @@ def table_options(source: str) -> frozenset[str]:
 
 
 def _only_target(read: Anything, target: str | None) -> Anything:
-    """What was read. Raises UnknownNameError where its one target is not the one asked for."""
+    """The data unchanged. Raises UnknownNameError if its only target is not ``target``."""
     if target is not None and target != read.target_name:
         raise unknown("column", target, [read.target_name])
     return read
@@ -92,12 +92,12 @@ def read_images(
     """Images from a name, a folder or an ``.npz`` file.
 
     Args:
-        size: height and width to bring them to.
-        classes: in a folder, as :func:`archsmith.data.folder.read_images`.
-        channels: of an array, where they stand if its sizes do not tell.
+        size: height and width to resize them to.
+        classes: for a folder, as in :func:`archsmith.data.folder.read_images`.
+        channels: position of the channels of an array, if its shape is ambiguous.
 
     Raises:
-        DataError: the source holds no labelled images, or they cannot be read.
+        DataError: the source has no labelled images, or they cannot be read.
         UnknownNameError: a name that is not registered, or a target other than the labels.
     """
     read = _images(locate(source), source, size, unreadable, classes, channels)
@@ -139,7 +139,7 @@ def read_table(
     """A table from a name, an ``.npz``, a CSV or a Parquet file.
 
     Raises:
-        DataError: the source holds no table, or it cannot be read.
+        DataError: the source is not a table, or it cannot be read.
         UnknownNameError: a name that is not registered, or no such target column.
     """
     from . import arrays, tables

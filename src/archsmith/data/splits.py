@@ -1,4 +1,4 @@
-"""What a model is trained and judged on: examples by number, handed out in batches."""
+"""The data that a model is trained and evaluated on, accessed in batches by index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Batch(NamedTuple):
-    """Inputs and targets of some examples, index for index."""
+    """Inputs and targets of some examples, in the same order."""
 
     inputs: Tree
     targets: Tree
@@ -35,28 +35,28 @@ class Split(ABC):
 
     @abstractmethod
     def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
-        """A batch for each of the tensors of example numbers, in their order."""
+        """A batch for each tensor of example indices, in order."""
 
     @property
     def labels(self) -> Tensor | None:
-        """The class or value (n,) of each example, on the CPU; ``None`` where targets are more
-        than that."""
+        """The class or value (n,) of each example, on the CPU; ``None`` if targets are not a single
+        number per example."""
         return None
 
     @abstractmethod
     def update(self, digest: hashlib._Hash) -> None:
-        """Take all examples into a digest."""
+        """Add all examples to a digest."""
 
     def to(self, device: str | torch.device) -> Split:
-        """The split with its batches on a device."""
+        """This split with its batches moved to a device."""
         return _Moved(self, torch.device(device))
 
     def take(self, index: Tensor) -> Batch:
-        """The examples with these numbers."""
+        """The examples with these indices."""
         return next(self.batches([index]))
 
     def head(self, count: int) -> Batch:
-        """The first examples, or all where there are fewer."""
+        """The first ``count`` examples, or all if there are fewer."""
         return self.take(torch.arange(min(count, len(self))))
 
     def chunks(self, size: int) -> Iterator[Batch]:
@@ -64,7 +64,7 @@ class Split(ABC):
         return self.batches(torch.split(torch.arange(len(self)), size))
 
     def strata(self) -> NDArray[np.int64]:
-        """Groups (n,) that a part of the examples keeps in proportion."""
+        """Strata (n,) for stratified subsets."""
         if self.labels is None:
             return np.zeros(len(self), dtype=np.int64)
         return strata(self.labels.numpy())
@@ -74,9 +74,8 @@ class Split(ABC):
 class TensorSplit(Split):
     """Examples in memory: trees of tensors with the examples in their first dimension.
 
-    Images: (n, channels, height, width), uint8, or float32 or float64 where bytes would lose
-    levels. Tables: (n, columns), float32, or float64 where that would lose digits, categories as
-    codes.
+    Images: (n, channels, height, width), uint8, or float32 or float64 if bytes would lose levels.
+    Tables: (n, columns), float32, or float64 if float32 would lose digits; categories as codes.
     Targets: int64 class indices (n,), or float32 values (n,) for regression.
     """
 
@@ -109,7 +108,7 @@ class TensorSplit(Split):
 
 
 class _Moved(Split):
-    """The batches of another split on a device."""
+    """Another split with its batches moved to a device."""
 
     def __init__(self, split: Split, device: torch.device) -> None:
         self.split, self.device = split, device

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIXES = (".txt", ".text", ".txt.gz")
-#: Most characters that an alphabet keeps; rarer ones are all the unknown one.
+#: Maximum size of an alphabet; rarer characters become the unknown character.
 LARGEST = 1024
-#: Stands for every character beyond the alphabet.
+#: Replaces every character outside the alphabet.
 UNKNOWN = "\ufffd"
 
 
@@ -40,10 +40,10 @@ class Text:
 
 
 def read_text(path: Path) -> Text:
-    """A file of plain text in UTF-8, packed by gzip or not.
+    """Read a plain text file in UTF-8, optionally compressed by gzip.
 
     Raises:
-        DataError: it cannot be read, is no UTF-8, or is empty.
+        DataError: the file cannot be read, is not UTF-8, or is empty.
     """
     try:
         raw = path.read_bytes()
@@ -59,8 +59,8 @@ def read_text(path: Path) -> Text:
 
 
 def coded(text: str, alphabet: Sequence[str]) -> NDArray[np.int64]:
-    """Indices into the alphabet, (characters,); what is not in it is the unknown character, or the
-    last one where the alphabet has none."""
+    """Indices into the alphabet, (characters,); other characters become the unknown character, or
+    the last one if the alphabet has none."""
     place = {character: index for index, character in enumerate(alphabet)}
     other = place.get(UNKNOWN, len(alphabet) - 1)
     return np.array([place.get(character, other) for character in text], dtype=np.int64)

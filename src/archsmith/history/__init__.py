@@ -1,1 +1,1 @@
-"""What is aimed at and what was tried: metrics, objectives, limits, trials, agreement of orders."""
+"""Goals and results of a study: metrics, objectives, limits, trials, rank agreement."""

@@ -1,4 +1,4 @@
-"""How well two orders of the same architectures agree, with intervals and with what it costs."""
+"""How well two rankings of the same architectures agree, with intervals, and what errors cost."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_TOP = 5  # the top is one part of so many
+_TOP = 5  # the top is one part in five
 _LEVEL = 0.95
-_FEWEST = 5  # architectures for an interval
-_MOST = 1000  # architectures that are resampled
+_MIN_FOR_INTERVAL = 5  # architectures needed for an interval
+_MAX_RESAMPLED = 1000  # architectures that are resampled at most
 
 
 @dataclass(frozen=True, slots=True)
 class Coefficient:
     """A rank correlation in [-1, 1] with its 95 % interval.
 
-    ``value`` is ``None`` where all ranks are equal or there are fewer than two; ``low`` and
-    ``high`` are ``None`` there, where most resamples have no value, and for fewer than five
-    architectures, whose resamples hold too few different ones.
+    ``value`` is ``None`` if all ranks are equal or there are fewer than two. ``low`` and ``high``
+    are also ``None`` if most resamples have no value, and for fewer than five architectures, whose
+    resamples have too few different ones.
     """
 
     value: float | None = None
@@ -38,17 +38,16 @@ class Coefficient:
 
 @dataclass(frozen=True, slots=True)
 class Picks:
-    """What choosing by shared weights costs, in the metric; ties are broken for the worse.
+    """The cost of choosing by shared weights, in the metric; ties count as the worse choice.
 
-    A regret is how far a stand-alone value lies behind the best one of the sample, never below
-    zero.
+    A regret is how far a stand-alone value is behind the best one of the sample, at least zero.
 
     Attributes:
-        rank: stand-alone rank of the architecture that the shared weights like best, from 1.
+        rank: stand-alone rank of the best architecture by shared weights, from 1.
         regret: of that architecture.
-        five, ten: how many architectures are the top 5 % and 10 % by shared weights, at least one.
+        five, ten: number of architectures in the top 5 % and 10 % by shared weights, at least one.
         regret_five, regret_ten: of the best among these.
-        regret_random: of an architecture drawn at random, on average.
+        regret_random: mean regret of a random architecture.
     """
 
     rank: int
@@ -65,11 +64,12 @@ class Agreement:
     """Agreement of shared with stand-alone values.
 
     Attributes:
-        count: architectures.
+        count: number of architectures.
         tau, rho: Kendall's tau-b and Spearman's rho over all.
-        top: architectures in the top fifth by stand-alone value, with those that tie with its last.
-        top_tau, top_rho: over these alone.
-        picks: what choosing by shared weights costs; ``None`` where a stand-alone value is not
+        top: number of architectures in the top fifth by stand-alone value, including ties with the
+            last.
+        top_tau, top_rho: over the top fifth only.
+        picks: the cost of choosing by shared weights; ``None`` if a stand-alone value is not
             finite.
     """
 
@@ -106,21 +106,25 @@ def rank_agreement(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Agreement:
-    """Compare the order by shared weights with the order by stand-alone training.
+    """Compare the ranking by shared weights with the ranking by stand-alone training.
 
     Intervals are percentiles over architectures drawn with replacement (bootstrap, Efron 1979);
-    each resample has a top fifth of its own. Of more than 1,000 architectures, 1,000 drawn at
-    random are resampled, so that memory stays small; intervals are then a little too wide.
+    each resample has its own top fifth. With more than 1,000 architectures, a random 1,000 are
+    resampled to limit memory; intervals are then slightly too wide.
 
     Args:
-        shared: n values with shared weights. NaN counts as worst: what diverges is no candidate.
+        shared: n values with shared weights. NaN counts as worst.
         alone: n stand-alone values of the same architectures, in the same order.
         direction: which way is better, for both.
-        resamples: of the bootstrap.
+        resamples: number of bootstrap resamples.
         seed: of the bootstrap.
 
     Raises:
         InputError: the two have different lengths.
+
+    Example:
+        >>> rank_agreement([0.1, 0.2, 0.3], [0.5, 0.6, 0.9]).tau.value
+        1.0
     """
     import numpy as np
 
@@ -136,7 +140,9 @@ def rank_agreement(
     values = (*_coefficients(x, y), *_coefficients(x[top], y[top]))
     counts = (len(y), len(y), int(top.sum()), int(top.sum()))
     tau, rho, top_tau, top_rho = (
-        Coefficient(value, *(ends if value is not None and count >= _FEWEST else (None, None)))
+        Coefficient(
+            value, *(ends if value is not None and count >= _MIN_FOR_INTERVAL else (None, None))
+        )
         for value, ends, count in zip(values, intervals, counts, strict=True)
     )
     picks = _picks(x, alone, direction)
@@ -144,24 +150,24 @@ def rank_agreement(
 
 
 def top_fifth(alone: Sequence[float], direction: Direction = "maximize") -> list[bool]:
-    """Which values belong to the top fifth: the best fifth, rounded up, with those that tie with
-    its last."""
+    """Which values belong to the top fifth: the best fifth, rounded up, including ties with its
+    last."""
     import numpy as np
 
     if not alone:
         return []
     y = _ranks(alone, direction)
-    found: list[bool] = (y >= _threshold(np.ones((1, len(y))), y)[0]).tolist()
-    return found
+    members: list[bool] = (y >= _threshold(np.ones((1, len(y))), y)[0]).tolist()
+    return members
 
 
 def _ranks(values: Sequence[float], direction: Direction) -> Floats:
-    """Whole numbers in the order of the values, equal for equal ones, larger for better ones."""
+    """Dense ranks of the values: equal for equal values, larger for better ones."""
     import numpy as np
 
-    turned = np.asarray(values, dtype=float) * (1.0 if direction == "maximize" else -1.0)
-    turned[np.isnan(turned)] = -np.inf
-    return np.unique(turned, return_inverse=True)[1].astype(float).reshape(-1)
+    signed = np.asarray(values, dtype=float) * (1.0 if direction == "maximize" else -1.0)
+    signed[np.isnan(signed)] = -np.inf
+    return np.unique(signed, return_inverse=True)[1].astype(float).reshape(-1)
 
 
 def _coefficients(x: Floats, y: Floats) -> tuple[float | None, float | None]:
@@ -170,13 +176,15 @@ def _coefficients(x: Floats, y: Floats) -> tuple[float | None, float | None]:
 
     if len(set(x)) < 2 or len(set(y)) < 2:
         return None, None
-    found = (stats.kendalltau(x, y).statistic, stats.spearmanr(x, y).statistic)
-    tau, rho = (min(1.0, max(-1.0, float(value))) for value in found)  # rounding errors beyond
+    coefficients = (stats.kendalltau(x, y).statistic, stats.spearmanr(x, y).statistic)
+    tau, rho = (
+        min(1.0, max(-1.0, float(value))) for value in coefficients
+    )  # rounding can exceed the range
     return tau, rho
 
 
 def _threshold(weights: Floats, y: Floats) -> Floats:
-    """For each resample the rank from which on its top fifth begins.
+    """For each resample, the rank at which its top fifth begins.
 
     Args:
         weights: (resamples, n), how often each architecture was drawn.
@@ -186,8 +194,8 @@ def _threshold(weights: Floats, y: Floats) -> Floats:
 
     order = np.argsort(-y, kind="stable")
     enough = np.cumsum(weights[:, order], axis=1) >= math.ceil(len(y) / _TOP)
-    found: Floats = y[order][np.argmax(enough, axis=1)]
-    return found
+    ranks: Floats = y[order][np.argmax(enough, axis=1)]
+    return ranks
 
 
 def _intervals(
@@ -198,9 +206,9 @@ def _intervals(
 
     if len(x) < 2:
         return [(None, None)] * 4
-    if len(x) > _MOST:
-        kept = rng.choice(len(x), _MOST, replace=False)
-        x, y = x[kept], y[kept]
+    if len(x) > _MAX_RESAMPLED:
+        subset = rng.choice(len(x), _MAX_RESAMPLED, replace=False)
+        x, y = x[subset], y[subset]
     n = len(x)
     drawn = rng.integers(0, n, (resamples, n)) + n * np.arange(resamples)[:, None]
     counts = np.bincount(drawn.reshape(-1), minlength=n * resamples)
@@ -213,26 +221,26 @@ def _intervals(
 def _percentiles(values: Floats) -> tuple[float | None, float | None]:
     import numpy as np
 
-    known = np.clip(values[np.isfinite(values)], -1.0, 1.0)
-    if 2 * len(known) < len(values):
+    finite = np.clip(values[np.isfinite(values)], -1.0, 1.0)
+    if 2 * len(finite) < len(values):
         return None, None
     tail = (1 - _LEVEL) / 2
-    low, high = np.quantile(known, [tail, 1 - tail])
+    low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
 
 
 def resampled(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Kendall's tau-b and Spearman's rho of many resamples at once.
 
-    Where architecture i was drawn w_i times, sums over pairs are quadratic forms in w, so that
-    all resamples are a few matrix products.
+    If architecture i was drawn w_i times, sums over pairs are quadratic forms in w, so that all
+    resamples together take a few matrix products.
 
     Args:
         x, y: (n,) values.
         weights: (resamples, n), how often each was drawn.
 
     Returns:
-        Two arrays (resamples,); NaN where one side has a single value.
+        Two arrays (resamples,); NaN if one side has a single value.
     """
     import numpy as np
 
@@ -241,13 +249,13 @@ def resampled(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats]:
     small = weights.astype(np.float32)
 
     def pairs(matrix: Any) -> Floats:
-        found: Floats = ((small @ matrix).astype(float) * weights).sum(axis=1)
-        return found
+        sums: Floats = ((small @ matrix).astype(float) * weights).sum(axis=1)
+        return sums
 
     with np.errstate(invalid="ignore", divide="ignore"):
         untied = pairs(np.abs(signs[0])) * pairs(np.abs(signs[1]))
         tau = pairs(signs[0] * signs[1]) / np.sqrt(untied)
-        # Twice the rank of i is what lies below it less what lies above it, but for a constant.
+        # Up to a constant, twice the rank of i is the count below it minus the count above it.
         a, b = (-(small @ sign).astype(float) for sign in signs)
         total = weights.sum(axis=1, keepdims=True)
         a -= (weights * a).sum(axis=1, keepdims=True) / total
@@ -264,7 +272,7 @@ def _picks(x: Floats, alone: Sequence[float], direction: Direction) -> Picks | N
     if not len(values) or not np.isfinite(values).all():
         return None
     regrets = values.max() - values
-    order = np.lexsort((values, -x))  # best by shared weights first, among equals the worst alone
+    order = np.lexsort((values, -x))  # best by shared weights first; among ties, worst alone first
     five, ten = (max(1, math.ceil(len(values) * share)) for share in (0.05, 0.1))
     return Picks(
         rank=1 + int((values > values[order[0]]).sum()),

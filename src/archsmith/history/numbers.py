@@ -1,4 +1,4 @@
-"""Numbers, durations and names of metrics as people read them."""
+"""Formatting numbers, durations and names of metrics for people."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ _UNITS = {
 
 
 def short(value: float | None, digits: int = 3) -> str:
-    """A number in few characters: ``0.981``, ``12.5k``, ``1.2M``, ``3e−5``, ``2e16``; a dash
-    for none.
+    """A short form of a number: ``0.981``, ``12.5k``, ``1.2M``, ``3e−5``, ``2e16``; a dash for
+    none.
 
     Args:
         value: any float; ``None`` and NaN give an em dash.
@@ -57,7 +57,7 @@ def short(value: float | None, digits: int = 3) -> str:
     if float(f"{size:.{digits}g}") >= 1e15:
         return _power(f"{value:.{digits - 1}e}")
     for scale, suffix in _LARGE:
-        # Rounding can carry a number over the next scale: 999,999 is 1M, not 1000k.
+        # Rounding can reach the next scale: 999,999 is 1M, not 1000k.
         if float(f"{size:.{digits}g}") >= scale:
             return _plain(value / scale, digits) + suffix
     if size < 1e-3:
@@ -66,7 +66,7 @@ def short(value: float | None, digits: int = 3) -> str:
 
 
 def _power(text: str) -> str:
-    """``1.50e+16`` as ``1.5e16``; a number without an exponent as it is."""
+    """``1.50e+16`` as ``1.5e16``; a number without an exponent is unchanged."""
     mantissa, _, exponent = text.partition("e")
     if not exponent:
         return _signed(mantissa)
@@ -92,10 +92,10 @@ def change(value: float, digits: int = 2) -> str:
 
 
 def fixed(value: float | None, decimals: int = 2) -> str:
-    """A number with just so many decimals: ``0.50``, ``−0.03``; a dash for none."""
+    """A number with a fixed number of decimals: ``0.50``, ``−0.03``; a dash for none."""
     if value is None or math.isnan(value):
         return "—"
-    # Adding zero takes the sign from what is rounded to minus zero.
+    # Adding zero removes the sign of minus zero.
     return _signed(f"{round(value, decimals) + 0.0:.{decimals}f}")
 
 
@@ -123,12 +123,12 @@ def metric_name(name: str) -> str:
 
 
 def capital(text: str) -> str:
-    """The text with its first letter large and the others as they are."""
+    """The text with its first letter capitalised and the others unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def metric_unit(name: str, known: Mapping[str, Metric] | None = None) -> str:
-    """The unit of a metric, ``""`` where it has none."""
+    """The unit of a metric, ``""`` if it has none."""
     metric = (known or {}).get(name) or COSTS.get(name)
     return metric.unit if metric and metric.unit else _UNITS.get(name, "")
 

@@ -1,4 +1,4 @@
-"""What a study optimises and what a result must keep: metrics, objectives, limits, Pareto order."""
+"""What a study optimises and which limits apply: metrics, objectives, limits, Pareto order."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Direction = Literal["maximize", "minimize"]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A measured quantity: its name, unit (``""`` where it has none) and which way is better."""
+    """A measured quantity: its name, unit (``""`` if it has none) and which way is better."""
 
     name: str
     unit: str
     direction: Direction
 
 
-#: Costs that hold for every task. A task adds its own quality metrics.
+#: Costs that every task has. A task adds its own quality metrics.
 COSTS: dict[str, Metric] = {
     m.name: m
     for m in (
@@ -46,7 +46,7 @@ class Objective:
     direction: Direction
 
     def loss(self, metrics: Mapping[str, float]) -> float:
-        """The metric turned so that smaller is better; infinity where it is missing or NaN."""
+        """The metric with the sign that makes smaller better; infinity if missing or NaN."""
         value = metrics.get(self.metric, math.nan)
         if math.isnan(value):
             return math.inf
@@ -56,13 +56,18 @@ class Objective:
 _LIMIT = re.compile(
     r"^\s*([A-Za-z_]\w*)\s*(<=|>=)\s*([-+]?[\d_.]+(?:[eE][-+]?\d+)?)\s*([kKmMgG]?)\s*$"
 )
-_DIGITS = 12  # shown of a bound
+_DIGITS = 12  # shown for a bound
 _SUFFIX = {"": 1.0, "k": 1e3, "m": 1e6, "g": 1e9}
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A bound that a result must keep, such as ``params<=200k`` or ``accuracy>=0.9``."""
+    """A bound on a metric, such as ``params<=200k`` or ``accuracy>=0.9``.
+
+    Example:
+        >>> Limit.parse("params<=200k").violation({"params": 300_000})
+        0.5
+    """
 
     metric: str
     sign: Literal["<=", ">="]
@@ -90,9 +95,9 @@ class Limit:
         return cls(metric, "<=" if sign == "<=" else ">=", bound)
 
     def violation(self, metrics: Mapping[str, float]) -> float:
-        """How far the metric is beyond the bound, relative to it; 0.0 where it keeps it.
+        """How far the metric is beyond the bound, relative to it; 0.0 if it is within.
 
-        A metric that is not there yet does not break a limit; one that is NaN does.
+        A missing metric does not break a limit; NaN does.
         """
         if self.metric not in metrics:
             return 0.0
@@ -113,7 +118,7 @@ def _number(value: float) -> str:
 
 
 def violation(metrics: Mapping[str, float], limits: Sequence[Limit]) -> float:
-    """Total relative violation of all limits, 0.0 where all are kept."""
+    """Total relative violation of all limits, 0.0 if all are met."""
     return sum(limit.violation(metrics) for limit in limits)
 
 
@@ -165,7 +170,7 @@ def nondominated(losses: Sequence[Sequence[float]]) -> list[int]:
     if not losses or len(losses[0]) <= 2:
         return next(iter(nondominated_fronts(losses)), [])
     front: list[int] = []
-    # What dominates a vector comes before it in this order.
+    # In this order, a vector comes after all that dominate it.
     for i in sorted(range(len(losses)), key=lambda i: tuple(losses[i])):
         if not any(dominates(losses[j], losses[i]) for j in front):
             front.append(i)
@@ -173,8 +178,8 @@ def nondominated(losses: Sequence[Sequence[float]]) -> list[int]:
 
 
 def _fronts_of_two(losses: Sequence[Sequence[float]]) -> list[list[int]]:
-    """Fronts for two objectives: by the first one, each vector joins the first front whose least
-    second value is above its own."""
+    """Fronts for two objectives: in order of the first, each vector joins the first front whose
+    smallest second value is above its own."""
     fronts: list[list[int]] = []
     least: list[float] = []  # second value of each front; ascending
     places: dict[tuple[float, ...], int] = {}  # equal vectors do not dominate each other
@@ -190,7 +195,7 @@ def _fronts_of_two(losses: Sequence[Sequence[float]]) -> list[list[int]]:
 
 
 def crowding(losses: Sequence[Sequence[float]]) -> list[float]:
-    """Crowding distance of each vector within one front (Deb et al. 2002); larger is lonelier."""
+    """Crowding distance of each vector within one front (Deb et al. 2002); larger is sparser."""
     n = len(losses)
     distance = [0.0] * n
     if n == 0:
@@ -215,12 +220,12 @@ def hypervolume(losses: Sequence[Sequence[float]], reference: Sequence[float]) -
     for three, and a factor n for each one more.
 
     Args:
-        losses: n vectors of m values, smaller is better; dominated ones and repetitions may be
-            among them and add nothing.
-        reference: m values. What is not better than it in every objective adds nothing.
+        losses: n vectors of m values, smaller is better; dominated vectors and repetitions are
+            allowed and add nothing.
+        reference: m values. A vector that is not better in every objective adds nothing.
 
     Returns:
-        The volume in the product of the objectives' units; 0.0 where nothing dominates the
+        The volume in the product of the objectives' units; 0.0 if nothing dominates the
         reference.
 
     Raises:
@@ -243,7 +248,7 @@ def hypervolume(losses: Sequence[Sequence[float]], reference: Sequence[float]) -
 
 
 def _sliced(points: list[tuple[float, ...]], reference: tuple[float, ...]) -> float:
-    """The volume of points that are sorted by their last coordinate, then by the one before."""
+    """The volume of points sorted by their last coordinate, then by the one before it."""
     if not points:
         return 0.0
     if len(reference) == 1:
@@ -256,7 +261,9 @@ def _sliced(points: list[tuple[float, ...]], reference: tuple[float, ...]) -> fl
                 left = x
         return volume
     volume = 0.0
-    front: list[tuple[float, ...]] = []  # of what lies under the slice, without its last coordinate
+    front: list[
+        tuple[float, ...]
+    ] = []  # of the points below the slice, without their last coordinate
     for place, point in enumerate(points):
         flat = point[:-1]
         if not any(all(x <= y for x, y in zip(other, flat, strict=True)) for other in front):

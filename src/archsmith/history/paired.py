@@ -1,4 +1,4 @@
-"""Two models on the same test examples: by how much one is better, and whether that is clear."""
+"""Compare two models on the same test examples: by how much one is better, and how surely."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 _LEVEL = 0.95
 _RESAMPLES = 10_000
-_BLOCK = 1 << 22  # numbers of a block of resamples
+_BLOCK = 1 << 22  # numbers in a block of resamples
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A model against another, of which each has judged the same examples.
+    """A comparison of two models on the same examples.
 
-    The interval is about other test examples of the same kind, not about other trainings.
+    The interval accounts for the choice of test examples, not for randomness in training.
 
     Attributes:
         metric, direction: what is compared.
@@ -47,18 +47,18 @@ class Comparison:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Whether the interval excludes zero."""
         return self.low > 0 or self.high < 0
 
     @property
     def better(self) -> float:
-        """By how much it is better than the other; negative where it is worse."""
+        """By how much it is better than the other; negative if it is worse."""
         sign = 1 if self.direction == "maximize" else -1
         return sign * (self.value - self.other)
 
     @property
     def words(self) -> str:
-        """What may be said, in a sentence without its subject."""
+        """The result as a sentence without its subject."""
         points = self.metric == "accuracy"
         scale, unit = (100.0, " points") if points else (1.0, f" in {self.metric}")
         ends = sorted(
@@ -83,7 +83,7 @@ class Comparison:
         """The inverse of :meth:`to_json`.
 
         Raises:
-            KeyError, TypeError, ValueError: they are not what that gave.
+            KeyError, TypeError, ValueError: the values have another form.
         """
         way: Direction = "maximize" if values["direction"] == "maximize" else "minimize"
         value, other, low, high = (float(values[n]) for n in ("value", "other", "low", "high"))
@@ -95,39 +95,39 @@ class Comparison:
 def compare(
     metric: str, direction: Direction, one: Floats, other: Floats, seed: int = 0
 ) -> Comparison:
-    """Compare two models by the parts (n,) that the same examples have in a metric.
+    """Compare two models by the contributions (n,) of the same examples to a metric.
 
-    Accuracy has 1 and 0 as parts: McNemar's exact test (1947), and the interval that belongs to
-    it, that of Clopper and Pearson (1934) for the share of examples which one model alone gets
-    right, of all that one alone does; so that it leaves zero out where p is 0.05 or less. Other
-    metrics are means of their parts, ``rmse`` the root of one, with intervals of percentiles of
+    For accuracy, contributions are 1 and 0: McNemar's exact test (1947), with the matching interval
+    of Clopper and Pearson (1934) for the share of examples that only the first model gets right
+    among those that exactly one gets right; it excludes zero if p is 0.05 or less. Other metrics
+    are means of their contributions, ``rmse`` the root of the mean, with percentile intervals of
     the paired bootstrap (Efron and Tibshirani 1993).
     """
-    value, rival = _metric(metric, one.mean()), _metric(metric, other.mean())
+    value, other_value = _metric(metric, one.mean()), _metric(metric, other.mean())
     if metric == "accuracy":
         won, lost = int((one > other).sum()), int((one < other).sum())
         low, high, p = mcnemar(won, lost, len(one))
-        return Comparison(metric, direction, len(one), value, rival, low, high, "mcnemar", p)
+        return Comparison(metric, direction, len(one), value, other_value, low, high, "mcnemar", p)
     low, high = bootstrap(metric, one, other, seed)
-    return Comparison(metric, direction, len(one), value, rival, low, high, "bootstrap")
+    return Comparison(metric, direction, len(one), value, other_value, low, high, "bootstrap")
 
 
 def mcnemar(won: int, lost: int, count: int) -> tuple[float, float, float]:
-    """The exact interval of the difference of two shares of ``count``, and the two-sided p.
+    """The exact interval of the difference of two proportions of ``count``, and the two-sided p.
 
     Args:
-        won, lost: examples that the one alone has right, and the other alone.
+        won, lost: number of examples that only the first, or only the second, gets right.
     """
     from scipy import stats
 
-    apart = won + lost
-    if not apart:
+    discordant = won + lost
+    if not discordant:
         return 0.0, 0.0, 1.0
-    p = min(1.0, 2 * float(stats.binom.cdf(min(won, lost), apart, 0.5)))
-    rest = (1 - _LEVEL) / 2
-    low = float(stats.beta.ppf(rest, won, lost + 1)) if won else 0.0
-    high = float(stats.beta.ppf(1 - rest, won + 1, lost)) if lost else 1.0
-    share = apart / count
+    p = min(1.0, 2 * float(stats.binom.cdf(min(won, lost), discordant, 0.5)))
+    tail = (1 - _LEVEL) / 2
+    low = float(stats.beta.ppf(tail, won, lost + 1)) if won else 0.0
+    high = float(stats.beta.ppf(1 - tail, won + 1, lost)) if lost else 1.0
+    share = discordant / count
     return (2 * low - 1) * share, (2 * high - 1) * share, p
 
 
@@ -137,14 +137,14 @@ def bootstrap(metric: str, one: Floats, other: Floats, seed: int = 0) -> tuple[f
 
     rng, count = np.random.default_rng(seed), len(one)
     block = max(1, _BLOCK // count)
-    found: list[Floats] = []
+    differences: list[Floats] = []
     for start in range(0, _RESAMPLES, block):
         rows = rng.integers(0, count, (min(block, _RESAMPLES - start), count))
         means = one[rows].mean(1), other[rows].mean(1)
         root = metric == "rmse"
-        found.append(np.sqrt(means[0]) - np.sqrt(means[1]) if root else means[0] - means[1])
-    rest = 100 * (1 - _LEVEL) / 2
-    low, high = np.percentile(np.concatenate(found), [rest, 100 - rest])
+        differences.append(np.sqrt(means[0]) - np.sqrt(means[1]) if root else means[0] - means[1])
+    tail = 100 * (1 - _LEVEL) / 2
+    low, high = np.percentile(np.concatenate(differences), [tail, 100 - tail])
     return float(low), float(high)
 
 

@@ -1,4 +1,4 @@
-"""Trials and their history: what strategies read, what evaluators answer, what the store keeps."""
+"""Trials and their history, which strategies read, evaluators fill and stores keep."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Fidelity:
     """How much is spent on one evaluation.
 
     Attributes:
-        epochs: passes over the used part of the training data; ``None`` leaves it to the recipe.
+        epochs: passes over the part of the training data that is used; ``None`` uses the recipe.
         share: part of the training data that is used, in (0, 1].
     """
 
@@ -26,13 +26,13 @@ class Fidelity:
 
     @property
     def order(self) -> tuple[float, float]:
-        """Greater where more is spent."""
+        """Greater if more is spent."""
         return (math.inf if self.epochs is None else self.epochs, self.share)
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What a strategy wants tried next. ``note`` says why, for people (``"mutation of 12"``)."""
+    """What a strategy proposes next. ``note`` says why, in words (``"mutation of 12"``)."""
 
     architecture: Architecture
     fidelity: Fidelity | None = None
@@ -40,7 +40,7 @@ class Proposal:
 
 
 class State(StrEnum):
-    """Where a trial stands. The last three are ends."""
+    """The state of a trial. The last three are final."""
 
     PROPOSED = "proposed"
     RUNNING = "running"
@@ -60,11 +60,11 @@ class Trial:
     Attributes:
         number: position in the study, from 0.
         seed: seeds everything random in the evaluation; derived from (study seed, number).
-        metrics: what was measured; a pruned or failed trial holds what was known by then.
+        metrics: what was measured; for a pruned or failed trial, up to then.
         curve: per-epoch metrics, each with ``epoch`` (from 1).
         reason: why it failed or was pruned.
-        attempts: how often it was started; more than one when a worker died under it.
-        started, ended: seconds since 1970, 0.0 while not yet.
+        attempts: how often it was started; more than one if a worker died while running it.
+        started, ended: seconds since 1970, 0.0 before that.
     """
 
     number: int
@@ -89,12 +89,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class KnownCosts:
-    """Metrics of an architecture that are known, exactly, before it is tried.
+    """Metrics of an architecture that are known exactly before a trial.
 
     Attributes:
         names: of the metrics.
-        of: gives those of an architecture; fewer, or none, where they cannot be told.
-        looks: at how many architectures a proposal may look.
+        of: returns the metrics of an architecture; fewer, or none, if they cannot be determined.
+        looks: number of architectures that a proposal may check.
     """
 
     names: tuple[str, ...]
@@ -109,23 +109,26 @@ class History:
     """All trials of a study so far, with the objectives that order them.
 
     Strategies read it and never change it. ``ended`` and its parts ``finished`` and ``pruned`` are
-    in order of ending, so that the last *n* are the newest whatever the number of workers.
+    in order of ending, so that the last *n* are the newest for any number of workers.
 
     Args:
-        objectives: what orders trials.
-        limits: what they must keep.
-        key: tells architectures apart, as :meth:`~archsmith.space.Space.canonical` does; by their
-            content where none is given.
-        epochs: numbers of epochs that an evaluation may be asked for, ascending, the last one the
-            full evaluation; empty where there is one fidelity alone.
-        budget: trials that the study is to run, where it knows.
-        workers: how many trials run side by side.
-        costs: what is known of architectures before they are tried, where anything is.
+        objectives: that trials are ranked by.
+        limits: that trials must meet.
+        key: identifies architectures that count as equal, such as
+            :meth:`~archsmith.space.Space.canonical`; by default their content.
+        epochs: the fidelities in epochs, ascending, the last one being the full evaluation; empty
+            if there is only one fidelity.
+        budget: number of trials of the study, if known.
+        workers: number of trials that run in parallel.
+        costs: metrics that are known before a trial, if any.
 
     Attributes:
-        full: finished trials at the highest fidelity that any finished trial has, in order of
-            ending: what may be compared with each other, and what a result is taken from.
+        full: finished trials at the highest fidelity of any finished trial, in order of ending:
+            these are comparable, and the result is one of them.
         seen: keys of all trials.
+
+    Raises:
+        ValueError: no objectives.
     """
 
     def __init__(
@@ -158,21 +161,21 @@ class History:
         return len(self.trials)
 
     def add(self, trial: Trial) -> None:
-        """Take in a newly proposed trial."""
+        """Add a newly proposed trial."""
         self.trials.append(trial)
         self.running[trial.number] = trial
         self.seen.add(self.key(trial.architecture))
 
     def key(self, architecture: Architecture) -> Hashable:
-        """What is the same for architectures that count as one."""
+        """A key that is the same for architectures that count as equal."""
         return architecture if self._key is None else self._key(architecture)
 
     def new(self, architecture: Architecture) -> bool:
-        """Whether no trial has it, in this or in another spelling of the same graph."""
+        """Whether no trial has this architecture or an equivalent one with the same graph."""
         return self.key(architecture) not in self.seen
 
     def close(self, trial: Trial) -> None:
-        """Note that a trial has ended (its state says how)."""
+        """Record that a trial has ended (its state says how)."""
         self.running.pop(trial.number, None)
         self.ended.append(trial)
         if trial.state is State.FINISHED:
@@ -186,25 +189,25 @@ class History:
             self.pruned.append(trial)
 
     def losses(self, trial: Trial) -> tuple[float, ...]:
-        """The trial's objectives, each turned so that smaller is better."""
+        """The trial's objectives, each with the sign that makes smaller better."""
         return tuple(objective.loss(trial.metrics) for objective in self.objectives)
 
     def rank(self, trial: Trial) -> tuple[float, ...]:
-        """The losses, then the trial's metric ``loss``, which tells apart what they call equal."""
+        """The losses, then the trial's metric ``loss``, which breaks ties."""
         loss = trial.metrics.get("loss", 0.0)
         return (*self.losses(trial), math.inf if math.isnan(loss) else loss)
 
     def violation(self, metrics: Mapping[str, float]) -> float:
-        """Total relative violation of the limits, 0.0 where all are kept."""
+        """Total relative violation of the limits, 0.0 if all are met."""
         return violation(metrics, self.limits)
 
     def ranked(self, trials: Sequence[Trial]) -> list[Trial]:
         """The trials from best to worst.
 
-        Those that keep the limits come first. Among them one objective orders plainly; several
-        order by Pareto front, then by crowding distance (Deb et al. 2002). Equal ones order by
-        ``loss`` where they have it: accuracy on a few hundred examples comes in coarse steps, and
-        the loss tells apart what they call equal. What is still equal keeps its order.
+        Those that meet the limits come first. One objective orders them directly; several order
+        them by Pareto front, then by crowding distance (Deb et al. 2002). With one objective,
+        ties are broken by ``loss`` if present, since accuracy on a few hundred examples has coarse
+        steps. Remaining ties keep their order.
         """
         kept = [t for t in trials if self.violation(t.metrics) == 0.0]
         broken = [t for t in trials if self.violation(t.metrics) > 0.0]
@@ -220,7 +223,7 @@ class History:
         return order + broken
 
     def front(self) -> list[Trial]:
-        """Trials of :attr:`full` that keep the limits and that no other dominates, by rank."""
+        """Trials of :attr:`full` that meet the limits and that no other dominates, by rank."""
         kept = [t for t in self.full if self.violation(t.metrics) == 0.0]
         losses = [self.losses(t) for t in kept]
         finite = [i for i in range(len(kept)) if all(map(math.isfinite, losses[i]))]
@@ -228,10 +231,10 @@ class History:
         return sorted((kept[finite[i]] for i in first), key=self.rank)
 
     def best(self) -> Trial | None:
-        """The trial of :attr:`full` that keeps the limits and is best by the first objective.
+        """The trial of :attr:`full` that meets the limits and is best by the first objective.
 
-        With several objectives the first-named one decides, the others and then ``loss`` break
-        ties; the whole trade-off is :meth:`front`.
+        With several objectives the first one decides; the others and then ``loss`` break ties.
+        :meth:`front` has the whole trade-off. ``None`` if no trial qualifies.
         """
         front = self.front()
         return front[0] if front else None

@@ -1,7 +1,7 @@
-"""Whether shared weights can be believed: do they rank architectures as training alone does?
+"""Whether shared weights can be trusted: do they rank architectures like stand-alone training?
 
-That this has to be asked, and compared with what random search finds, is the point of Yu et al.
-2020 (arXiv 1902.08142) and Pourchot et al. 2020 (arXiv 2002.04289).
+Yu et al. 2020 (arXiv 1902.08142) and Pourchot et al. 2020 (arXiv 2002.04289) show why this has to
+be measured, and compared with random search.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from .verdict import verdict as _verdict
 
 @dataclass(frozen=True, slots=True)
 class Trust(TrustFacts):
-    """What was measured about shared weights, with the verdict."""
+    """Measurements of shared weights, with the verdict."""
 
     @property
     def verdict(self) -> Verdict:
-        """In words; see :func:`~archsmith.history.verdict.verdict`."""
+        """The verdict in words; see :func:`~archsmith.history.verdict.verdict`."""
         return _verdict(self)
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with what follows from it, as JSON values; NaN and infinity are null."""
-        said, effect = self.verdict, self.recalibration
+        """All facts and the verdict as JSON values; NaN and infinity become null."""
+        verdict, effect = self.verdict, self.recalibration
         document = {
             "metric": self.objective.metric,
             "direction": self.objective.direction,
-            "verdict": said.level,
-            "sentences": list(said.sentences),
+            "verdict": verdict.level,
+            "sentences": list(verdict.sentences),
             "truth": self.truth,
             "after": self.after.to_json() if self.after else None,
             "before": self.before.to_json() if self.before else None,

@@ -1,4 +1,4 @@
-"""What was measured about shared weights, as one value that is stored, reported and printed."""
+"""Measurements of shared weights, as one value that is stored, reported and printed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .objective import Objective
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An architecture judged twice.
+    """An architecture evaluated with shared weights and on its own.
 
     Attributes:
-        name: its id, or what else people know it by.
-        shared: the metric with shared weights, BatchNorm statistics estimated anew for it.
-        alone: the metric after training alone, or from a table.
-        raw: the metric with shared weights before BatchNorm was recalibrated, where measured.
+        name: its id, or another name.
+        shared: the metric with shared weights, with BatchNorm statistics recalibrated for it.
+        alone: the metric after training on its own, or from a table.
+        raw: the metric with shared weights before recalibrating BatchNorm, if measured.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a search found and what it spent.
+    """The result of a search and its cost.
 
     Attributes:
-        value: the metric of the best architecture, trained alone.
-        architectures: how many were trained alone.
-        seconds: in all, training of the shared weights included.
+        value: the metric of the best architecture, trained on its own.
+        architectures: how many were trained on their own.
+        seconds: total time, including training of the shared weights.
         name: id of the architecture.
     """
 
@@ -58,9 +58,9 @@ class Visits:
     """How often each option of a decision was trained.
 
     Attributes:
-        counts: label of the option to number of updates.
-        evenness: what the least trained option got as a share of an equal part: 1.0 where all got
-            the same, 0.0 where one was never trained.
+        counts: maps the label of an option to its number of updates.
+        evenness: updates of the least trained option relative to an equal share: 1.0 if all got
+            the same, 0.0 if one was never trained.
     """
 
     decision: str
@@ -80,12 +80,12 @@ class Visits:
 
 @dataclass(frozen=True, slots=True)
 class Recalibration:
-    """What estimating BatchNorm statistics anew for each architecture changed.
+    """The effect of recalibrating BatchNorm statistics for each architecture.
 
     Attributes:
-        shared: mean change of the shared metric (after less before), over those where both are
-            finite; ``None`` where there are none.
-        tau: change of Kendall's tau, ``None`` where either is unknown.
+        shared: mean change of the shared metric (after minus before), over architectures where both
+            are finite; ``None`` if there are none.
+        tau: change of Kendall's tau, ``None`` if either is unknown.
     """
 
     shared: float | None
@@ -94,19 +94,19 @@ class Recalibration:
 
 @dataclass(frozen=True, slots=True)
 class TrustFacts:
-    """Whether shared weights can be believed, for one supernet. Make it with :meth:`of`.
+    """Whether shared weights can be trusted, for one supernet. Create it with :meth:`of`.
 
     Attributes:
-        objective: the metric of all values here and which way is better.
-        truth: where stand-alone values come from: ``trained for 8 epochs each``, ``read from the
-            table nb201``.
-        sample: architectures drawn at random, each judged twice; empty where nobody measured.
+        objective: the metric of all values here and its direction.
+        truth: source of stand-alone values: ``trained for 8 epochs each``, ``read from the table
+            nb201``.
+        sample: random architectures, each evaluated both ways; empty if nothing was measured.
         after, before: agreement with shared values after and before recalibration.
-        visits: decision to option to how often it was trained.
-        chosen: what the search found, judged as the sample was; it is not in the sample, which
-            would not be random with it.
-        found: what the one-shot search found, trained alone.
-        random: what random sampling found with the same total budget.
+        visits: maps decisions to options to how often each was trained.
+        chosen: the architecture that the search found, evaluated like the sample; it is not part
+            of the sample, which would not be random with it.
+        found: the result of the one-shot search, trained on its own.
+        random: the result of random search with the same total budget.
     """
 
     objective: Objective
@@ -133,14 +133,14 @@ class TrustFacts:
         resamples: int = 1000,
         seed: int = 0,
     ) -> Self:
-        """Measure agreement on a sample and keep the rest beside it.
+        """Measure agreement on a sample and store the other facts with it.
 
         Args:
             resamples, seed: of the bootstrap, see
                 :func:`~archsmith.history.agreement.rank_agreement`.
 
         Raises:
-            InputError: some of the sample have a value before recalibration and some have none.
+            InputError: only part of the sample has a value before recalibration.
         """
         sample = tuple(sample)
         raw = [judged.raw for judged in sample if judged.raw is not None]
@@ -173,12 +173,12 @@ class TrustFacts:
 
     @property
     def tallies(self) -> tuple[Visits, ...]:
-        """Visits by decision, those with options alone."""
+        """Visits by decision, only of decisions with options."""
         return tuple(Visits(name, counts) for name, counts in self.visits.items() if counts)
 
     @property
     def recalibration(self) -> Recalibration | None:
-        """The effect of recalibration, ``None`` where it was not measured."""
+        """The effect of recalibration, ``None`` if it was not measured."""
         if self.after is None or self.before is None:
             return None
         changes = [judged.shared - judged.raw for judged in self.sample if judged.raw is not None]
@@ -197,7 +197,7 @@ class TrustFacts:
 
     @property
     def beaten(self) -> int | None:
-        """How many of the sample are worse than the chosen architecture, trained alone."""
+        """How many of the sample are worse than the chosen architecture, trained on their own."""
         if self.chosen is None or not self.sample:
             return None
         sign = 1.0 if self.objective.direction == "maximize" else -1.0
@@ -206,14 +206,14 @@ class TrustFacts:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_json`; a value that is null is NaN again."""
+        """The inverse of :meth:`to_json`; null becomes NaN again."""
 
         def agreement(name: str) -> Agreement | None:
             return Agreement.from_json(values[name]) if values.get(name) else None
 
         def outcome(name: str) -> Outcome | None:
-            kept = values.get(name)
-            return Outcome(**{**kept, "value": _number(kept["value"])}) if kept else None
+            stored = values.get(name)
+            return Outcome(**{**stored, "value": _number(stored["value"])}) if stored else None
 
         chosen = values.get("chosen")
         return cls(
@@ -237,18 +237,18 @@ def tally(
 
     Args:
         visits: how often each answer was trained.
-        options: all options of decisions, so that one that was never trained shows as 0; in their
-            order.
+        options: all options of decisions, in their order, so that one that was never trained has
+            a count of 0.
     """
-    found: dict[str, dict[str, int]] = {
+    counts_by_decision: dict[str, dict[str, int]] = {
         name: {answer_text(answer): 0 for answer in answers}
         for name, answers in (options or {}).items()
     }
     for (name, answer), count in visits.items():
         label = answer_text(answer)
-        counts = found.setdefault(name, {})
+        counts = counts_by_decision.setdefault(name, {})
         counts[label] = counts.get(label, 0) + count
-    return found
+    return counts_by_decision
 
 
 def _number(value: float | None) -> float:

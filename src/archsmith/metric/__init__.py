@@ -1,4 +1,4 @@
-"""Losses over embeddings, and batches that give them pairs."""
+"""Losses over embeddings, and metrics of detection and translation."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ FOREIGN = "pml:"
 
 
 def loss_class(name: str) -> type[EmbeddingLoss]:
-    """The class of a loss: ours by name, or ``pml:NAME`` of pytorch-metric-learning.
+    """The class of a loss: one of ours by name, or ``pml:NAME`` of pytorch-metric-learning.
 
     Raises:
         UnknownNameError: no such loss.
-        MissingExtraError: ``pml:`` without the extra ``metric``.
+        MissingExtraError: ``pml:`` without the extra ``metric`` installed.
     """
     if name.startswith(FOREIGN):
         from .foreign import foreign_loss
 
         return foreign_loss(name.removeprefix(FOREIGN))
-    found: type[EmbeddingLoss] = losses.get(name)
-    return found
+    loss: type[EmbeddingLoss] = losses.get(name)
+    return loss
 
 
 __all__ = ["FOREIGN", "loss_class", "losses"]

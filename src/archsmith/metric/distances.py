@@ -9,9 +9,9 @@ from torch import Tensor
 def squared(a: Tensor, b: Tensor) -> Tensor:
     """Squared Euclidean distances, (..., n, m) of (..., n, d) and (..., m, d).
 
-    By the binomial formula, one matrix product; what rounding makes negative is 0.
+    Expanded into a single matrix product; values that rounding makes negative become 0.
     """
-    # Distances do not change with the origin; one inside the cloud keeps digits.
+    # Distances do not depend on the origin; one near the points keeps precision.
     middle = b.mean(dim=-2, keepdim=True)
     a, b = a - middle, b - middle
     lengths = a.square().sum(-1)[..., :, None] + b.square().sum(-1)[..., None, :]
@@ -19,6 +19,6 @@ def squared(a: Tensor, b: Tensor) -> Tensor:
 
 
 def same_class(targets: Tensor) -> Tensor:
-    """Which pairs are of one class, bool (n, n), and not an example with itself."""
+    """Which pairs are of the same class, bool (n, n), excluding an example with itself."""
     same = targets[:, None] == targets[None, :]
     return same & ~torch.eye(len(targets), dtype=torch.bool, device=targets.device)

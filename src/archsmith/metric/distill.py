@@ -1,4 +1,4 @@
-"""How far outputs are from those of a teacher, as a loss for the student."""
+"""Distillation losses: how far outputs are from those of a teacher."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .distances import squared
 
 
 def imitation(outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
-    """How far outputs are from those of a teacher; its gradient is that of knowledge distillation.
+    """The distance of outputs from those of a teacher, as in knowledge distillation.
 
-    For class indices as targets the Kullback-Leibler divergence of the softmax over dimension 1
-    (Hinton et al. 2015, arXiv:1503.02531, at temperature 1), a mean over all other dimensions. For
-    values the mean squared difference.
+    With class indices as targets, the Kullback-Leibler divergence of the softmax over dimension 1
+    (Hinton et al. 2015, arXiv:1503.02531, at temperature 1), averaged over all other dimensions.
+    With values as targets, the mean squared difference.
 
     Args:
         outputs, teacher: (n, classes, ...) logits or (n, ...) values; the teacher gets no gradient.
-        targets: as the task's loss takes them; their type alone is read.
+        targets: as for the task's loss; only their dtype is used.
     """
     teacher = teacher.detach().float()
     if targets.is_floating_point():
@@ -28,13 +28,13 @@ def imitation(outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
 
 
 def relational(outputs: Tensor, teacher: Tensor) -> Tensor:
-    """The same for embeddings: who is near whom in a batch, not where (Park et al. 2019,
-    arXiv:1904.05068). Student and teacher may have embeddings of different size.
+    """Relational distillation of embeddings (Park et al. 2019, arXiv:1904.05068): compares relative
+    distances in a batch, not positions. Student and teacher may have different embedding sizes.
 
     The Kullback-Leibler divergence of the softmax over negative squared distances to the others.
 
     Args:
-        outputs: (n, d), n of 3 or more.
+        outputs: (n, d), n at least 3.
         teacher: (n, e); it gets no gradient.
     """
     own, goal = _nearness(outputs.float()), _nearness(teacher.detach().float())
@@ -42,7 +42,7 @@ def relational(outputs: Tensor, teacher: Tensor) -> Tensor:
 
 
 def _nearness(embeddings: Tensor) -> Tensor:
-    """Logs of a softmax over the others, (n, n - 1)."""
+    """Log softmax of negative squared distances to the others, (n, n - 1)."""
     count = len(embeddings)
     logits = -squared(embeddings, embeddings)
     others = ~torch.eye(count, dtype=torch.bool, device=logits.device)

@@ -12,9 +12,9 @@ from .pairwise import EmbeddingLoss
 
 
 def foreign_loss(name: str) -> type[EmbeddingLoss]:
-    """A loss by its name there, with a miner behind a ``+``: ``TripletMarginLoss+BatchHardMiner``.
+    """A loss by its name in the library, or with a miner: ``TripletMarginLoss+BatchHardMiner``.
 
-    One that learns something for each class takes ``classes`` and ``dim``, as ours do.
+    A loss with parameters for each class takes ``classes`` and ``dim``, like ours.
 
     Raises:
         MissingExtraError: the library is not installed.
@@ -30,8 +30,8 @@ def foreign_loss(name: str) -> type[EmbeddingLoss]:
             "pip install 'archsmith[metric]'",
         ) from None
     first, _, second = name.partition("+")
-    kind = _found(losses, first, "loss of pytorch-metric-learning")
-    miner = _found(miners, second, "miner of pytorch-metric-learning") if second else None
+    kind = _lookup(losses, first, "loss of pytorch-metric-learning")
+    miner = _lookup(miners, second, "miner of pytorch-metric-learning") if second else None
     per_class = "num_classes" in inspect.signature(kind).parameters
 
     class Foreign(EmbeddingLoss):
@@ -51,29 +51,29 @@ def foreign_loss(name: str) -> type[EmbeddingLoss]:
     return Foreign
 
 
-def _found(module: Any, name: str, what: str) -> Any:
-    known = [
+def _lookup(module: Any, name: str, what: str) -> Any:
+    names = [
         key
         for key, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, nn.Module)
     ]
-    if name not in known:
-        raise unknown(what, name, known)
-    found = getattr(module, name)
-    if inspect.isabstract(found):
-        raise InputError(name, "a loss that can be used", "an abstract class")
-    needed = [
+    if name not in names:
+        raise unknown(what, name, names)
+    cls = getattr(module, name)
+    if inspect.isabstract(cls):
+        raise InputError(name, "a class that can be instantiated", "an abstract class")
+    required = [
         key
-        for key, parameter in inspect.signature(found).parameters.items()
+        for key, parameter in inspect.signature(cls).parameters.items()
         if parameter.default is parameter.empty
         and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
         and key not in ("num_classes", "embedding_size")
     ]
-    if needed:
+    if required:
         raise InputError(
             name,
-            "a class that needs no arguments of its own",
-            ", ".join(needed),
-            "use it in a loop of your own",
+            "a class without required arguments",
+            ", ".join(required),
+            "use it in a training loop of your own",
         )
-    return found
+    return cls

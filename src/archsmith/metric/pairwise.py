@@ -1,6 +1,6 @@
-"""Losses over the pairs of a batch: small where embeddings of one class are near each other.
+"""Losses over the pairs of a batch: small if embeddings of the same class are close together.
 
-A batch must hold two examples or more of some class; others of it count as strangers alone.
+A batch needs at least two examples of some class; classes with one example only act as negatives.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .distances import same_class, squared
 
 
 class EmbeddingLoss(nn.Module, ABC):
-    """Base: embeddings (n, d) and classes (n,) to a scalar.
+    """Base class: maps embeddings (n, d) and classes (n,) to a scalar.
 
     Attributes:
         learned: whether it takes ``classes`` and ``dim`` and has parameters for each class.
@@ -27,14 +27,14 @@ class EmbeddingLoss(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
-        """The loss, a scalar; 0, with a gradient of zeros, where no pair can be made."""
+        """The loss, a scalar; 0, with zero gradient, if the batch has no pair."""
 
 
 class Prototypical(EmbeddingLoss):
     """Cross entropy over squared distances to class means (Snell et al. 2017, arXiv:1703.05175).
 
-    Every example of the batch is a query once: its own class mean leaves it out. That takes more
-    from a batch than a split into support and query, and fixes no number of shots.
+    Every example of the batch is a query once, and is left out of its own class mean. This uses the
+    batch better than a split into support and query, and does not fix the number of shots.
     """
 
     def forward(self, embeddings: Tensor, targets: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class Prototypical(EmbeddingLoss):
         counts, own = members.sum(0), torch.arange(len(targets), device=targets.device)
         sums = members.T @ embeddings
         distances = squared(embeddings, sums / counts[:, None])
-        # The mean without x is (sum - x) / (count - 1): computed for the own class alone.
+        # The mean without x is (sum - x) / (count - 1), only needed for the own class.
         others = (counts[place] - 1).clamp_min(1)[:, None]
         left_out = (embeddings - (sums[place] - embeddings) / others).square().sum(-1)
         distances = distances.index_put((own, place), left_out)
@@ -54,9 +54,9 @@ class Prototypical(EmbeddingLoss):
 
 
 class NCA(EmbeddingLoss):
-    """Neighbourhood components (Goldberger et al. 2005): a softmax over squared distances to all
-    others, of which those of the class should hold the mass. It beats episodes of the same cost
-    (Laenen and Bertinetto 2021, arXiv:2012.09831).
+    """Neighbourhood components analysis (Goldberger et al. 2005): a softmax over squared distances
+    to all others, whose mass should be on the own class. It beats episodic training at the same
+    cost (Laenen and Bertinetto 2021, arXiv:2012.09831).
 
     Args:
         temperature: that distances are divided by.
@@ -74,8 +74,8 @@ class NCA(EmbeddingLoss):
 
 class SupervisedContrastive(EmbeddingLoss):
     """Supervised contrastive loss (Khosla et al. 2020, arXiv:2004.11362), form L_out, on the unit
-    sphere. With two views of each image as the examples of a class it is SimCLR's NT-Xent (Chen et
-    al. 2020, arXiv:2002.05709).
+    sphere. With two views of each image as a class of its own it is SimCLR's NT-Xent (Chen et al.
+    2020, arXiv:2002.05709).
 
     Args:
         temperature: that cosines are divided by.
@@ -91,13 +91,13 @@ class SupervisedContrastive(EmbeddingLoss):
 
 
 class Contrastive(EmbeddingLoss):
-    """Pairs of a class are pulled together, others pushed beyond a margin (Hadsell et al. 2006).
+    """Pulls pairs of a class together and pushes others beyond a margin (Hadsell et al. 2006).
 
     The mean over positive pairs of d², and over negative ones of max(0, margin - d)², on the unit
     sphere.
 
     Args:
-        margin: distance that strangers should keep, up to 2.
+        margin: minimum distance of examples of different classes, up to 2.
     """
 
     def __init__(self, margin: float = 1.0) -> None:
@@ -114,11 +114,11 @@ class Contrastive(EmbeddingLoss):
 
 
 class Triplet(EmbeddingLoss):
-    """The farthest of the class should be nearer than the nearest stranger (Schroff et al. 2015,
-    arXiv:1503.03832; the hardest of a batch as Hermans et al. 2017, arXiv:1703.07737).
+    """The farthest positive should be nearer than the nearest negative (Schroff et al. 2015,
+    arXiv:1503.03832; hardest of the batch, Hermans et al. 2017, arXiv:1703.07737).
 
     Args:
-        margin: in Euclidean distance; ``None`` takes the soft form log(1 + exp(d+ - d-)).
+        margin: in Euclidean distance; ``None`` uses the soft margin log(1 + exp(d+ - d-)).
     """
 
     def __init__(self, margin: float | None = None) -> None:
@@ -129,18 +129,20 @@ class Triplet(EmbeddingLoss):
         embeddings = embeddings.float()
         distances = _root(squared(embeddings, embeddings))
         positive = same_class(targets)
-        strange = targets[:, None] != targets[None, :]
-        far = distances.masked_fill(~positive, -torch.inf).max(1).values
-        near = distances.masked_fill(~strange, torch.inf).min(1).values
-        usable = positive.any(1) & strange.any(1)
-        gap = torch.where(usable, far - near, torch.zeros_like(far))
+        negative = targets[:, None] != targets[None, :]
+        farthest = distances.masked_fill(~positive, -torch.inf).max(1).values
+        nearest = distances.masked_fill(~negative, torch.inf).min(1).values
+        usable = positive.any(1) & negative.any(1)
+        gap = torch.where(usable, farthest - nearest, torch.zeros_like(farthest))
         losses = F.softplus(gap) if self.margin is None else (gap + self.margin).clamp_min(0)
         return _mean(losses, usable) + 0 * embeddings.sum()
 
 
 def _attraction(logits: Tensor, targets: Tensor, inside: bool) -> Tensor:
-    """Mean over examples with company of minus the log of the mass on their class, all else in
-    the softmax; ``inside`` sums the class before the log, else the mean of logs is taken."""
+    """Minus the log of the softmax mass on the own class, averaged over examples with a positive.
+
+    ``inside`` sums over the class before the log; otherwise the mean of the logs is taken.
+    """
     positive = same_class(targets)
     itself = torch.eye(len(targets), dtype=torch.bool, device=logits.device)
     logs = logits.masked_fill(itself, -torch.inf).log_softmax(1)
@@ -152,9 +154,11 @@ def _attraction(logits: Tensor, targets: Tensor, inside: bool) -> Tensor:
     return _mean(-logs.masked_fill(~positive, 0.0).sum(1) / counts, paired)
 
 
-def _mean(values: Tensor, kept: Tensor) -> Tensor:
-    """The mean of the values that are kept; 0 of none."""
-    return torch.where(kept, values, torch.zeros_like(values)).sum() / kept.sum().clamp_min(1)
+def _mean(values: Tensor, selected: Tensor) -> Tensor:
+    """The mean of the selected values; 0 if there are none."""
+    return torch.where(selected, values, torch.zeros_like(values)).sum() / selected.sum().clamp_min(
+        1
+    )
 
 
 def _root(distances: Tensor) -> Tensor:

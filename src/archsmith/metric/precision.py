@@ -1,6 +1,6 @@
-"""Average precision of detections, as COCO has it (Lin et al. 2014, arXiv:1405.0312).
+"""Average precision of detections, as COCO defines it (Lin et al. 2014, arXiv:1405.0312).
 
-Precision at 101 recalls, the mean over classes; objects of all sizes.
+Precision at 101 recalls, averaged over classes, for objects of all sizes.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-#: Overlaps from which a detection is right; the mean over them is what is called mAP.
+#: Overlaps from which a detection counts as correct; the mean over them is the mAP.
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One image.
+    """Detections and true objects of one image.
 
     Attributes:
-        boxes: (k, 4) that were found, with ``scores`` (k,) and ``classes`` (k,).
+        boxes: (k, 4) of detections, with ``scores`` (k,) and ``classes`` (k,).
         true_boxes: (g, 4), with ``true_classes`` (g,).
     """
 
@@ -38,21 +38,21 @@ class Seen:
 
 
 def average_precision(seen: Sequence[Seen], classes: int) -> Floats:
-    """(overlaps, classes), from 0 to 1; NaN for classes that no image has."""
-    given = np.full((len(OVERLAPS), classes), np.nan)
+    """Average precision (overlaps, classes), from 0 to 1; NaN for classes that no image has."""
+    precision = np.full((len(OVERLAPS), classes), np.nan)
     for number in range(classes):
-        there, scores, right = 0, [], []
+        total, scores, right = 0, [], []
         for image in seen:
             mine, truth = image.classes == number, image.true_classes == number
-            there += int(truth.sum())
+            total += int(truth.sum())
             order = np.argsort(-image.scores[mine], kind="stable")
             scores.append(image.scores[mine][order])
-            right.append(_matched(image.boxes[mine][order], image.true_boxes[truth]))
-        if there:
+            right.append(_match(image.boxes[mine][order], image.true_boxes[truth]))
+        if total:
             order = np.argsort(-np.concatenate(scores), kind="stable")
             hits = np.concatenate(right)[order]
-            given[:, number] = [_area(column, there) for column in hits.T]
-    return given
+            precision[:, number] = [_mean_precision(column, total) for column in hits.T]
+    return precision
 
 
 def overlaps(one: Floats, two: Floats) -> Floats:
@@ -61,14 +61,14 @@ def overlaps(one: Floats, two: Floats) -> Floats:
     high = np.minimum(one[:, None, 2:], two[None, :, 2:])
     shared = (high - low).clip(min=0).prod(-1)
     sizes = [(boxes[:, 2:] - boxes[:, :2]).prod(-1) for boxes in (one, two)]
-    found: Floats = shared / np.maximum(sizes[0][:, None] + sizes[1][None] - shared, 1e-12)
-    return found
+    ratios: Floats = shared / np.maximum(sizes[0][:, None] + sizes[1][None] - shared, 1e-12)
+    return ratios
 
 
-def _matched(boxes: Floats, truth: Floats) -> NDArray[np.bool_]:
-    """Whether each box (k,), best first, is right at each overlap: (k, overlaps).
+def _match(boxes: Floats, truth: Floats) -> NDArray[np.bool_]:
+    """Whether each box (k,), best first, is correct at each overlap: (k, overlaps).
 
-    Each takes the object that it covers best of those that no better one has taken.
+    Each is matched to the object with the largest overlap among those not matched before.
     """
     right = np.zeros((len(boxes), len(OVERLAPS)), dtype=bool)
     if not len(truth):
@@ -83,11 +83,11 @@ def _matched(boxes: Floats, truth: Floats) -> NDArray[np.bool_]:
     return right
 
 
-def _area(right: NDArray[np.bool_], there: int) -> float:
-    """The mean precision at 101 recalls of detections in order of their scores."""
+def _mean_precision(right: NDArray[np.bool_], total: int) -> float:
+    """The mean precision at 101 recalls, for detections in order of their scores."""
     hits = np.cumsum(right)
     precision = hits / np.arange(1, len(right) + 1)
-    # At each recall the best precision at that one or a higher one.
+    # At each recall, the best precision at that recall or a higher one.
     best = np.maximum.accumulate(precision[::-1])[::-1]
-    place = np.searchsorted(hits / there, _RECALLS, side="left")
+    place = np.searchsorted(hits / total, _RECALLS, side="left")
     return float(np.append(best, 0.0)[np.minimum(place, len(best))].mean())

@@ -1,4 +1,4 @@
-"""Losses with a learned point for each class; it is trained beside the model and then dropped."""
+"""Losses with a learned proxy for each class, trained with the model and then discarded."""
 
 from __future__ import annotations
 
@@ -11,24 +11,30 @@ from .pairwise import EmbeddingLoss
 
 
 class ProxyLoss(EmbeddingLoss):
-    """Base: a parameter ``proxies`` (classes, d), drawn from a standard normal distribution."""
+    """Base class: a parameter ``proxies`` (classes, d), drawn from a standard normal.
+
+    Raises:
+        InputError: fewer than two classes, or no dimension.
+    """
 
     learned = True
 
     def __init__(self, classes: int, dim: int) -> None:
         super().__init__()
         if classes < 2 or dim < 1:
-            raise InputError("proxies", "two classes, one dimension", f"{classes} and {dim}")
+            raise InputError(
+                "proxies", "at least two classes and one dimension", f"{classes} and {dim}"
+            )
         self.proxies = nn.Parameter(torch.randn(classes, dim))
 
     def cosines(self, embeddings: Tensor) -> Tensor:
-        """(n, classes)."""
+        """Cosines of embeddings and proxies, (n, classes)."""
         return F.normalize(embeddings.float(), dim=-1) @ F.normalize(self.proxies, dim=-1).T
 
 
 class ProxyNCA(ProxyLoss):
     """Cross entropy over distances to the proxies on the unit sphere (Movshovitz-Attias et al.
-    2017, arXiv:1703.07464, with the own proxy in the sum as Teh et al. 2020, arXiv:2004.01113).
+    2017, arXiv:1703.07464; with the own proxy in the sum, Teh et al. 2020, arXiv:2004.01113).
 
     Args:
         scale: that squared distances are multiplied by.
@@ -44,7 +50,7 @@ class ProxyNCA(ProxyLoss):
 
 
 class ProxyAnchor(ProxyLoss):
-    """Proxies as anchors that weigh the examples of a batch (Kim et al. 2020, arXiv:2003.13911).
+    """Proxies as anchors that weight the examples of a batch (Kim et al. 2020, arXiv:2003.13911).
 
     Args:
         scale, margin: alpha and delta of the paper.

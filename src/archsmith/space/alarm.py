@@ -1,4 +1,4 @@
-"""The end of a time that code of a user has, wherever in Python it then is."""
+"""A time limit for user code, wherever in Python it is."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from typing import Any
 
 from .._support.errors import Unwind
 
-#: Code whose time is over is told so again after so many seconds, where it went on all the same.
+#: Seconds after which code that ignored the alarm is interrupted again.
 _AGAIN = 5.0
-#: Seconds between looks whether code of a user has taken the signal for itself.
+#: Seconds between checks whether user code has replaced the signal handler.
 _LOOK = 1.0
 
 
 class TimeIsUp(Unwind):
-    """Code that runs in this process has had its time."""
+    """The time limit of code in this process is over."""
 
 
 class Alarm:
-    """Raises :class:`TimeIsUp` at a moment between :meth:`start` and :meth:`stop`, and again.
+    """Raises :class:`TimeIsUp` at a set time, repeatedly, between :meth:`start` and :meth:`stop`.
 
-    Where an alarm of others is set that rings earlier, that one holds; a later one goes on after
-    :meth:`close`. It reaches whatever runs Python or waits in a system call, not what hangs in
-    native code. Outside the main thread, where Python delivers no signals, it never rings.
+    If someone else's alarm is set to an earlier time, that one is kept; a later one is resumed by
+    :meth:`close`. It interrupts Python code and system calls, but not native code. Outside the main
+    thread, where Python delivers no signals, it never rings.
     """
 
     def __init__(self) -> None:
@@ -38,26 +38,26 @@ class Alarm:
         self._began, self._outer = 0.0, (0.0, 0.0)
 
     def start(self, moment: float) -> None:
-        """Ring at a moment of ``time.monotonic()``; at infinity never."""
+        """Ring at this value of ``time.monotonic()``; never if it is infinite."""
         self.rang, self._held, self._moment = False, False, moment
-        # Short pieces of work one after another are not worth setting it for each: it rings too
-        # early for the later ones, and is set again then.
+        # The timer is not reset for each of many short pieces of work: it rings too early for later
+        # ones, and is set again then.
         if moment == math.inf or threading.current_thread() is not threading.main_thread():
             return
         now = time.monotonic()
         if now > self._looked + _LOOK:
             self._looked = now
             if self._ring < math.inf and signal.getsignal(signal.SIGALRM) != self._on:
-                self._ring = math.inf  # code of a user has set its own
+                self._ring = math.inf  # user code has set its own handler
         if moment < self._ring:
             self._set(now)
 
     def stop(self) -> None:
-        """Ring no more until the next start."""
+        """Do not ring until the next start."""
         self._held, self._moment = True, math.inf
 
     def close(self) -> None:
-        """Set back what was there before the first start."""
+        """Restore what was set before the first start."""
         self.stop()
         if self._ring < math.inf:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -90,11 +90,11 @@ class Alarm:
             raise TimeIsUp
 
     def hold(self) -> None:
-        """Keep it back from here."""
+        """Defer the alarm from here on."""
         self._held = True
 
     def let(self) -> None:
-        """Let it through from here; raises at once where it rang meanwhile."""
+        """Stop deferring; raises immediately if it rang in the meantime."""
         self._held = False
         if self.rang:
             raise TimeIsUp

@@ -16,8 +16,13 @@ Answer = None | bool | int | float | str | tuple["Answer", ...]
 class Architecture(Mapping[str, Answer]):
     """A frozen mapping from decision name to answer.
 
-    Equality, hash and id do not depend on the order of decisions. The order is kept all the same,
-    because it reads well: it is the order in which the builder asked.
+    Equality, hash and id do not depend on the order of decisions. The order is still kept for
+    readability: it is the order in which the builder asked.
+
+    Example:
+        >>> architecture = nas.Architecture({"depth": 2, "kernel": 3})
+        >>> architecture["depth"]
+        2
     """
 
     __slots__ = ("_answers", "_hash", "_id")
@@ -54,12 +59,12 @@ class Architecture(Mapping[str, Answer]):
         return f"Architecture({inside})"
 
     def __reduce__(self) -> tuple[type[Architecture], tuple[dict[str, Answer]]]:
-        # Hashes of strings differ between processes, so a cached one must not travel.
+        # Hashes of strings differ between processes, so a cached one must not be pickled.
         return type(self), (self._answers,)
 
     @property
     def id(self) -> str:
-        """Twelve hex digits of the content, the same on every machine and in every version."""
+        """A content hash of twelve hex digits, the same on every machine and in every version."""
         if self._id is None:
             text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
             self._id = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -74,7 +79,7 @@ class Architecture(Mapping[str, Answer]):
         """The inverse of :meth:`to_json`.
 
         Raises:
-            SpaceError: a value that no decision can have.
+            SpaceError: the values are no JSON object, or one cannot be an answer.
         """
         if not isinstance(values, Mapping):
             raise SpaceError("architecture", "a JSON object", type(values).__name__)
@@ -90,7 +95,7 @@ def _answer(name: str, value: Any) -> Answer:
 
 
 def answer_text(answer: Answer) -> str:
-    """An answer as people write it: ``(3, 5)`` for tuples, ``yes`` and ``no`` for booleans."""
+    """An answer as readable text: ``(3, 5)`` for tuples, ``yes`` and ``no`` for booleans."""
     if isinstance(answer, bool):
         return "yes" if answer else "no"
     if isinstance(answer, tuple):

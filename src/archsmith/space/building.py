@@ -1,4 +1,4 @@
-"""Running a builder: on ``meta`` to learn what it asks, on a device to get the model."""
+"""Running a builder: on ``meta`` to learn what it asks, or on a device to get the model."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
     from .._support.trees import Spec, Tree
 
-_SHOWN = 12  # decisions named in an error message
-_LONG = 120  # characters of one of them
-#: Seconds in which a builder returns: with weights, which may be large, and on meta.
-_RETURNS = (300.0, 60.0)
-_ASKING = 0  # seed of weights that nobody keeps; the caller's generator is left as it was
+_MAX_SHOWN = 12  # decisions shown in an error message
+_MAX_LENGTH = 120  # characters of each
+#: Seconds in which a builder must return: with weights, which may be large, and on meta.
+_TIME_LIMITS = (300.0, 60.0)
+_ASK_SEED = 0  # seed of weights that are discarded; the caller's generator is left unchanged
 
 
 class BuilderError(SpaceError):
-    """A builder raised, or returned something else than a module.
+    """A builder raised, or returned something other than a module.
 
     Attributes:
-        answers: to the decisions that it had asked by then; empty in another process.
+        answers: to the decisions asked so far; empty in another process.
     """
 
     answers: Mapping[str, Answer] = {}
 
 
-class _Nowhere(io.TextIOBase):
+class _NullStream(io.TextIOBase):
     def write(self, text: str) -> int:
         return len(text)
 
@@ -67,30 +67,30 @@ class Builder:
                 str(error),
                 f"nas.Space({self.name}, name=value, ...)",
             ) from None
-        #: What the model takes: lazy layers take their sizes from it.
+        #: Specification of the model's input, from which lazy layers infer their sizes.
         self.inputs: Spec | None = None
-        #: What was found out of the models of architectures, each once (``study.identity``).
+        #: Sketches of models by architecture, a cache (``study.identity``).
         self.sketches: dict[Architecture, dict[str, Any]] = {}
         self._meta = True
-        #: Whether what it prints was shown.
+        #: Whether its printed output was shown.
         self.heard = False
 
     @property
     def parts(self) -> tuple[Callable[..., Any], dict[str, Any], Any]:
-        """What it is made anew of in another process."""
+        """What is needed to recreate it in another process."""
         return self.function, self.arguments, self.inputs
 
     def expect(self, example: Tree) -> None:
-        """Know what an input is like, (batch, ...): models are materialised and looked at by it."""
+        """Set an example input, (batch, ...), which materialises and inspects models."""
         from .._support.trees import spec_of
 
-        known = spec_of(example)
-        if self.inputs != known:
-            self.inputs = known
+        spec = spec_of(example)
+        if self.inputs != spec:
+            self.inputs = spec
             self.sketches.clear()
 
     def ask(self, policy: Policy) -> list[tuple[Decision, Answer]]:
-        """Run for the questions alone."""
+        """Run only to learn the questions."""
         run = Reading(policy)
         if self._meta:
             try:
@@ -99,44 +99,45 @@ class Builder:
             except BuilderError as error:
                 if error.__cause__ is None:
                     raise
-            # Some constructors read values of tensors, which meta has none of; one that is wrong
-            # fails on the CPU again. The answers given so far stand, so that the policy is not
-            # asked (and does not draw) twice.
-            given = run.answers
+            # Some constructors read values of tensors, which meta does not have; a real error will
+            # occur on the CPU again. The answers so far are kept, so that the policy is not asked
+            # (and does not draw) twice.
+            answered = run.answers
 
             def go_on(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
-                if decision.name in given:
-                    return given[decision.name]
+                if decision.name in answered:
+                    return answered[decision.name]
                 return policy(decision, so_far)
 
             run = Reading(go_on)
-            self.run(run, "cpu", _ASKING)
+            self.run(run, "cpu", _ASK_SEED)
             self._meta = False
             return _events(run)
-        self.run(run, "cpu", _ASKING)
+        self.run(run, "cpu", _ASK_SEED)
         return _events(run)
 
     def run(
         self, run: Reading, device: str, seed: int | None, materialise: bool = False
     ) -> nn.Module:
-        """Run under ``run`` and give the module.
+        """Run the builder under the reading ``run`` and return the module.
 
         Args:
-            materialise: give lazy layers their sizes, where an example input is known.
+            materialise: initialise lazy layers, if an example input is known.
 
         Raises:
-            SpaceError: the builder raised, or returned something else; with the decisions so far.
+            SpaceError: the builder raised, or returned something other than a module; the message
+                has the decisions so far.
         """
         import torch
         from torch import nn
 
         with _seeded(seed), torch.device(device), reading(run):
             try:
-                with Guard(_RETURNS[device == "meta"]), self._voice():
+                with Guard(_TIME_LIMITS[device == "meta"]), self._print_once():
                     built = self.function(**self.arguments)
             except ArchsmithError:
                 raise
-            except Hung as error:  # no cause: elsewhere it would hang as well
+            except Hung as error:  # no cause: it would hang on the CPU as well
                 raise self._failure(str(error), run) from None
             except Escaped as error:
                 raise self._failure(str(error), run) from error
@@ -150,13 +151,13 @@ class Builder:
                 self._materialise(built, run)
         return built
 
-    def _voice(self) -> AbstractContextManager[object]:
-        """What a builder prints is shown once: it runs hundreds of times in a search."""
+    def _print_once(self) -> AbstractContextManager[object]:
+        """Show what a builder prints only once: it runs hundreds of times in a search."""
         heard, self.heard = self.heard, True
-        return redirect_stdout(_Nowhere()) if heard else nullcontext()
+        return redirect_stdout(_NullStream()) if heard else nullcontext()
 
     def _materialise(self, model: nn.Module, run: Reading) -> None:
-        """Pass an example through a model with lazy layers, on the device that it is built on."""
+        """Pass an example through a model with lazy layers, on the device it was built on."""
         import torch
         from torch.nn.parameter import is_lazy
 
@@ -172,14 +173,14 @@ class Builder:
                 call(model, example)
         except Exception as error:
             raise self._failure(
-                f"lazy layers, and in the pass that gives them their sizes {type(error).__name__}: "
+                f"lazy layers, and in the pass that initialises them {type(error).__name__}: "
                 f"{error}",
                 run,
             ) from error
         model.train()
 
     def input(self, batch: int) -> Tree | None:
-        """Zeros of the shape and type of an input, on torch's current device."""
+        """Zeros with the shape and type of an input, on torch's current device."""
         from .._support.trees import zeros
 
         return None if self.inputs is None else zeros(self.inputs, batch)
@@ -196,13 +197,13 @@ class Builder:
 
 
 def refuse_instance(function: Any) -> None:
-    """Raise :class:`SpaceError` for a module that is already built."""
+    """Raise :class:`SpaceError` if the builder is a module instance."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(function, torch.nn.Module):
         name = type(function).__name__
         raise SpaceError(
             "space",
-            "a function or class that builds the model, so that it can be built anew with "
+            "a function or class that builds the model, so that it can be built again with "
             "other answers",
             f"a model that is already built, of class {name}",
             f"give the class and its arguments, nas.Space({name}, name=value, ...), or a function "
@@ -211,7 +212,7 @@ def refuse_instance(function: Any) -> None:
 
 
 def architecture_policy(architecture: Architecture) -> Policy:
-    """Answers from an architecture; a missing or wrong one is an error."""
+    """Answers from an architecture; a missing or invalid one is an error."""
 
     def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
         if decision.name not in architecture:
@@ -224,7 +225,7 @@ def architecture_policy(architecture: Architecture) -> Policy:
 
 
 def changed_policy(architecture: Architecture, changed: str, answer: Answer) -> Policy:
-    """Answers from an architecture but for one; defaults where it has none that fits."""
+    """Answers from an architecture except for one; defaults where it has no valid answer."""
 
     def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
         if decision.name == changed:
@@ -237,7 +238,7 @@ def changed_policy(architecture: Architecture, changed: str, answer: Answer) -> 
 
 
 def refuse_extra(architecture: Architecture, asked: Mapping[str, Any]) -> None:
-    """Raise :class:`SpaceError` if the architecture answers what was never asked."""
+    """Raise :class:`SpaceError` if the architecture answers a decision that was never asked."""
     import difflib
 
     for name in architecture:
@@ -245,22 +246,22 @@ def refuse_extra(architecture: Architecture, asked: Mapping[str, Any]) -> None:
             near = difflib.get_close_matches(name, list(asked), n=1)
             raise SpaceError(
                 name,
-                "a decision that this architecture is asked for",
-                f"{architecture[name]!r} for one that is not",
+                "a decision that the builder asks for this architecture",
+                f"{architecture[name]!r} for one that it does not ask",
                 f"did you mean {near[0]!r}?" if near else None,
             )
 
 
 def parameter_keys(run: Reading, model: nn.Module) -> dict[str, str]:
-    """Parameter and buffer names to keys that mean the same weight in every architecture.
+    """Maps parameter and buffer names to keys that mean the same weight in every architecture.
 
-    A module that came out of ``one_of`` has nothing around it that could tell which option it is,
-    so its key spells the label: ``blocks.1=conv3.weight`` beside the plain ``blocks.1.weight``.
-    Where a reading put a mixture of all options there, the key of each is the same.
+    A module built by ``one_of`` has nothing around it that identifies the option, so its key
+    contains the label: ``blocks.1=conv3.weight`` instead of ``blocks.1.weight``. An option inside a
+    mixture of all options has the same key as the option alone.
     """
     labels: dict[int, str] = {}
     for module, _, label in run.origins:
-        # Options nest from the inside out: the outer label goes in front.
+        # Options are recorded innermost first: an outer label goes in front.
         labels[id(module)] = f"={label}{labels.get(id(module), '')}"
     mixtures = {id(module) for module in run.mixtures}
     architecture = Architecture(run.answers) if run.names is not None else None
@@ -288,11 +289,11 @@ def parameter_keys(run: Reading, model: nn.Module) -> dict[str, str]:
 
 
 def tell(answers: Mapping[str, Answer]) -> str:
-    """Decisions in words, for messages."""
+    """Answers as text, for messages."""
     shown = [f"{name}={answer!r}" for name, answer in answers.items()]
-    if len(shown) > _SHOWN:
-        shown = [f"… {len(shown) - _SHOWN} more", *shown[-_SHOWN:]]
-    shown = [text if len(text) <= _LONG else f"…{text[-_LONG:]}" for text in shown]
+    if len(shown) > _MAX_SHOWN:
+        shown = [f"… {len(shown) - _MAX_SHOWN} more", *shown[-_MAX_SHOWN:]]
+    shown = [text if len(text) <= _MAX_LENGTH else f"…{text[-_MAX_LENGTH:]}" for text in shown]
     return ", ".join(shown) or "none"
 
 

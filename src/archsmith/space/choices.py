@@ -23,12 +23,16 @@ def choose(name: str, options: Sequence[Any] | Mapping[str, Any], default: Any =
         name: of the decision, within the current scope.
         options: numbers, strings, booleans, ``None`` or tuples of them; or a mapping from label
             to any value, of which architectures record the label. Numbers and strings of other
-            libraries (``np.linspace(...)``) are taken, and given back, as Python's own.
-        default: the option (the label, for a mapping) taken by the default architecture;
-            the first one if not given (so an option ``None`` is the default when it comes first).
+            libraries (``np.linspace(...)``) are converted to Python's own types.
+        default: the option (for a mapping, the label) of the default architecture; the first
+            option if not given (so ``None`` is only the default if it comes first).
 
     Raises:
         SpaceError: no options, equal options, or an option that cannot be written as JSON.
+
+    Example:
+        >>> width = nas.choose("width", [16, 32, 64])
+        >>> activation = nas.choose("activation", {"relu": nn.ReLU, "gelu": nn.GELU})
     """
     check_name(name)
     run = current()
@@ -43,12 +47,25 @@ def choose(name: str, options: Sequence[Any] | Mapping[str, Any], default: Any =
 def integer(
     name: str, low: int, high: int, step: int = 1, log: bool = False, default: int | None = None
 ) -> int:
-    """A whole number from ``low`` to ``high`` inclusive, in steps, or spread evenly in logs."""
+    """An integer from ``low`` to ``high`` inclusive, in steps of ``step``.
+
+    Args:
+        name: of the decision, within the current scope.
+        log: sample on a logarithmic scale.
+        default: of the default architecture; ``low`` if not given.
+
+    Raises:
+        SpaceError: an empty range, a step below 1, ``log`` with ``low`` below 1, or a default that
+            is not in the range.
+
+    Example:
+        >>> width = nas.integer("width", 16, 256, step=16)
+    """
     check_name(name)
     low, high, step, default = plain(low), plain(high), plain(step), plain(default)
     if not (isinstance(low, int) and isinstance(high, int) and low <= high and step >= 1):
         raise SpaceError(
-            name, "whole numbers low <= high and step >= 1", f"low={low}, high={high}, step={step}"
+            name, "integers low <= high and step >= 1", f"low={low}, high={high}, step={step}"
         )
     if log and low < 1:
         raise SpaceError(name, "low >= 1 on a logarithmic scale", str(low))
@@ -65,7 +82,20 @@ def integer(
 def real(
     name: str, low: float, high: float, log: bool = False, default: float | None = None
 ) -> float:
-    """A number in ``[low, high]``, spread evenly in plain or in log scale."""
+    """A number in ``[low, high]``, sampled on a linear or logarithmic scale.
+
+    Args:
+        name: of the decision, within the current scope.
+        log: sample on a logarithmic scale.
+        default: of the default architecture; ``low`` if not given.
+
+    Raises:
+        SpaceError: an empty range, ``log`` with ``low`` not above 0, or a default that is not in
+            the range.
+
+    Example:
+        >>> dropout = nas.real("dropout", 0.0, 0.5)
+    """
     check_name(name)
     low, high, default = plain(low), plain(high), plain(default)
     if not low <= high:
@@ -81,13 +111,22 @@ def real(
 
 
 def one_of(name: str, options: Mapping[str, Callable[[], Any]], default: str | None = None) -> Any:
-    """One of several modules; only the chosen one is built, and nothing is wrapped around it.
+    """One of several modules; only the chosen one is built, without a wrapper around it.
 
     Decisions asked while an option is built are named ``name.label.…``.
 
     Args:
-        options: label to something that builds the module when called without arguments
+        name: of the decision, within the current scope.
+        options: maps a label to something that builds the module when called without arguments
             (a lambda, or a class such as ``nn.Identity``).
+        default: label of the default architecture; the first one if not given.
+
+    Raises:
+        SpaceError: no options, an option that is not callable or already a module, or an unknown
+            default.
+
+    Example:
+        >>> nas.one_of("op", {"conv": lambda: nn.Conv2d(8, 8, 3), "skip": nn.Identity})
     """
     check_name(name)
     builders = _builders(name, options)
@@ -106,14 +145,26 @@ def repeat(
     """A chosen number of blocks in a row, as ``nn.Sequential``.
 
     Block ``i`` is ``block(i)``, and its decisions are named ``name.i.…``, so that the first blocks
-    mean the same whatever the count. A count of 0 gives an empty sequence, the identity.
+    mean the same for every count. A count of 0 gives an empty sequence, the identity.
+
+    Args:
+        name: of the decision, within the current scope.
+        counts: the allowed numbers of blocks.
+        block: builds block ``i``.
+        default: count of the default architecture; the first one if not given.
+
+    Raises:
+        SpaceError: a count that is no integer or below 0, or an unknown default.
+
+    Example:
+        >>> nas.repeat("depth", [1, 2, 3], lambda i: nn.Linear(64, 64))
     """
     from torch import nn
 
     check_name(name)
     for count in counts:
         if not isinstance(count, Integral) or isinstance(count, bool) or count < 0:
-            raise SpaceError(name, "counts that are whole numbers from 0", repr(count))
+            raise SpaceError(name, "counts that are integers, 0 or more", repr(count))
     count = choose(name, counts, default)
     run = current()
     blocks = []
@@ -132,13 +183,20 @@ def subset(
     """k of n candidates, for connectivity.
 
     Args:
-        candidates: plain values, or label to something that builds a module.
-        k: how many, or the allowed numbers of them.
-        default: the labels of the default architecture; the first ``k`` if not given.
+        name: of the decision, within the current scope.
+        candidates: plain values, or a mapping from label to something that builds a module.
+        k: how many to choose, or the allowed numbers.
+        default: labels of the default architecture; the first ``k`` if not given.
 
     Returns:
         A tuple of the chosen values in the order given, or an ``nn.ModuleDict`` of the chosen
         modules by label.
+
+    Raises:
+        SpaceError: a ``k`` above the number of candidates, or a default that is no valid subset.
+
+    Example:
+        >>> inputs = nas.subset("inputs", [0, 1, 2, 3], k=2)
     """
     check_name(name)
     builders = _builders(name, candidates) if isinstance(candidates, Mapping) else None
@@ -158,7 +216,7 @@ def _labels(name: str, options: list[Any]) -> tuple[Answer, ...]:
     if not labels:
         raise SpaceError(name, "at least one option", "none")
     for label in labels:
-        if not _plain(label):
+        if not _is_plain(label):
             raise SpaceError(
                 name,
                 "options that are numbers, strings, booleans, None or tuples of them",
@@ -166,13 +224,13 @@ def _labels(name: str, options: list[Any]) -> tuple[Answer, ...]:
                 "name them: nas.choose(name, {'relu': nn.ReLU, 'gelu': nn.GELU})",
             )
     if len(set(labels)) < len(labels):
-        raise SpaceError(name, "options that differ", repr(options))
+        raise SpaceError(name, "options that are all different", repr(options))
     return labels
 
 
-def _plain(value: Any) -> bool:
+def _is_plain(value: Any) -> bool:
     if isinstance(value, tuple):
-        return all(map(_plain, value))
+        return all(map(_is_plain, value))
     if isinstance(value, float):
         return value == value and abs(value) != float("inf")
     return value is None or type(value) in (bool, int, str)

@@ -1,4 +1,4 @@
-"""Modules under construction, and the names that they give."""
+"""Modules under construction, and the scope names derived from them."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from typing import Any
 class ModuleScopes:
     """Names for the modules that are being constructed, such as ``Block0`` and ``Block1``.
 
-    A module's number counts those of its class that were begun before it inside the same module
-    and the same scope.
+    A module's number counts the modules of its class that were started before it inside the same
+    module and the same scope.
 
     Args:
-        outside: modules that were already being constructed, which give no scope.
+        outside: modules that were already under construction, which give no scope.
     """
 
     def __init__(self, outside: Sequence[Any]) -> None:
         self.outside = len(outside)
         self._labels: dict[int, str] = {}
         self._numbers: Counter[tuple[str, str]] = Counter()
-        self._alive: list[Any] = []  # so that no other module gets the same id
+        self._alive: list[Any] = []  # keeps them alive, so that no id is reused
 
     def depth(self) -> int:
-        """How many modules that give a scope are being constructed."""
+        """How many of the modules under construction give a scope."""
         return len(under_construction()) - self.outside
 
     def names(self, scopes: Sequence[str], depths: Sequence[int]) -> list[str]:
-        """Scopes from the outside in.
+        """Scopes, outermost first.
 
         Args:
-            scopes: that the builder spelled.
-            depths: of the modules under construction when each of them was opened.
+            scopes: opened explicitly by the builder.
+            depths: how many modules were under construction when each of them was opened.
         """
         modules = under_construction()[self.outside :]
-        found: list[str] = []
+        names: list[str] = []
         done = 0
         for scope, depth in [*zip(scopes, depths, strict=True), ("", len(modules))]:
             for module in modules[done:depth]:
-                found.append(self._label(module, ".".join(found)))
+                names.append(self._label(module, ".".join(names)))
             done = max(done, depth)
-            found += [scope] if scope else []
-        return found
+            names += [scope] if scope else []
+        return names
 
     def _label(self, module: Any, inside: str) -> str:
         label = self._labels.get(id(module))
@@ -59,22 +59,23 @@ class ModuleScopes:
 
 
 def under_construction() -> list[Any]:
-    """Modules whose constructors are running in this thread, from the outside in.
+    """Modules whose constructors are running in this thread, outermost first.
 
-    Torch's own are left out, so that a list filled from a generator names its blocks as another.
+    Torch's own modules are left out, so that a list filled from a generator names its blocks like
+    any other list.
     """
     from torch import nn
 
-    found: dict[int, Any] = {}
+    modules: dict[int, Any] = {}
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
         if code.co_name == "__init__" and code.co_argcount:
             this = frame.f_locals.get(code.co_varnames[0])
             if isinstance(this, nn.Module) and not is_torchs(this):
-                found.setdefault(id(this), this)
+                modules.setdefault(id(this), this)
         frame = frame.f_back
-    return list(found.values())[::-1]
+    return list(modules.values())[::-1]
 
 
 def is_torchs(module: Any) -> bool:

@@ -1,4 +1,4 @@
-"""How many architectures there are, and draws that give each the same chance."""
+"""Counting architectures, and sampling them uniformly."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .listing import below
 from .rules import Node, Surprise
 from .tree import TRUST_AFTER, Tree, replay
 
-_RUNS = 100  # runs of the builder spent on learning the tree before settling for an estimate
-_ENTRIES = 200_000  # states counted before settling for an estimate
-_DEPTH = 300  # decisions on one path before a space is taken to be unbounded
+_LEARN_RUNS = 100  # builder runs spent on learning the tree before falling back to an estimate
+_MAX_STATES = 200_000  # states counted before falling back to an estimate
+_MAX_DEPTH = 300  # decisions on one path after which a space counts as unbounded
 _PROBES = 500  # random paths behind an estimate
-_PROBE_RUNS = 100  # runs of the builder behind an estimate, where the tree does not know the paths
-_QUIET = 4  # runs that find nothing unseen before exploring ends
-_CHECKS = TRUST_AFTER  # random runs in a row that must confirm the tree before it is counted
-_AFAR = 16  # such runs for each split of a rule on an answer from afar, up to four times the checks
-_SMALL = 300  # architectures that are all built where rules look afar, before they are counted
-_CONFIRMING = 5 * _CHECKS  # runs after which a tree that is not confirmed is not counted
+_PROBE_RUNS = 100  # builder runs behind an estimate, where the tree does not know the paths
+_QUIET_RUNS = 4  # consecutive runs without anything new before exploring ends
+_CHECKS = TRUST_AFTER  # consecutive random runs that must confirm the tree before counting
+_REMOTE_CHECKS = 16  # extra such runs per split on a distant answer, up to 4 x _CHECKS
+_SMALL = 300  # spaces up to this size are built in full if rules depend on distant answers
+_CONFIRM_RUNS = 5 * _CHECKS  # runs after which an unconfirmed tree is not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Size:
     Attributes:
         count: the number; infinity where a decision is continuous.
         exact: whether it was counted; otherwise it is the mean of Knuth's estimator over random
-            paths (Knuth 1975, Mathematics of Computation 29:122), good to an order of magnitude
-            and given in three digits.
-            It is an estimate where the builder refuses answers after which it would ask more.
+            paths (Knuth 1975, Mathematics of Computation 29:122), accurate to an order of
+            magnitude and rounded to three digits.
+            It is also an estimate if the builder rejects answers after which it would ask more.
     """
 
     count: int | float
@@ -52,11 +52,11 @@ class Size:
 
 
 class NotCountable(Exception):
-    """The space is unbounded, or too entangled to be counted within the budget."""
+    """The space is unbounded, or too complex to be counted within the budget."""
 
 
 class Counter:
-    """Counts the continuations of a state of the tree; remembers them while the tree stands."""
+    """Counts the continuations of a state of the tree; caches them until the tree changes."""
 
     def __init__(self, tree: Tree) -> None:
         self.tree = tree
@@ -72,50 +72,50 @@ class Counter:
             return self._total
         explore(self.tree)
         confirm(self.tree)
-        for _ in range(_RUNS):
+        for _ in range(_LEARN_RUNS):
             try:
                 self._refresh()
-                found = self._after(self.tree.start, {}, 0)
-            except _Unknown as gap:
-                # Confirmed once it can be counted: an unbounded tree grows with every gap.
+                total = self._after(self.tree.start, {}, 0)
+            except _UnknownStep as gap:
+                # Only confirmed once it can be counted: an unbounded tree grows with every gap.
                 self._learn(gap)
                 continue
             confirm(self.tree)
-            if found <= _SMALL and self.tree.afar:
+            if total <= _SMALL and self.tree.afar:
                 self._try_all()
             if self._version == self.tree.version:
-                self._total = found
-                return found
+                self._total = total
+                return total
         raise NotCountable("the tree could not be learned in the runs allowed")
 
     def _try_all(self) -> None:
-        """Run the builder for each architecture: what is rare and hangs on much may be missed."""
-        for architecture in list(below(self.tree, {}, _DEPTH, [])):
+        """Run the builder for each architecture: rare combinations of answers may be missed."""
+        for architecture in list(below(self.tree, {}, _MAX_DEPTH, [])):
             with contextlib.suppress(BuilderError):
                 self.tree.trace(replay(architecture))
             if self._version != self.tree.version:
                 return
 
     def draw(self, rng: random.Random) -> dict[str, Answer]:
-        """An architecture, each equally likely. Raises :class:`NotCountable`."""
-        for _ in range(_RUNS):
+        """An architecture, uniformly at random. Raises :class:`NotCountable`."""
+        for _ in range(_LEARN_RUNS):
             before = rng.getstate()
             try:
-                return self.tree.real(self._drawn(rng))
-            except _Unknown as gap:
-                # Counting passes over answers that make no difference; a draw can come by one in a
-                # setting that no run has shown.
+                return self.tree.real(self._draw_kept(rng))
+            except _UnknownStep as gap:
+                # Counting skips answers that make no difference; a draw can still meet one in a
+                # combination that no run has shown.
                 rng.setstate(before)
                 self._learn(gap)
         raise NotCountable("the tree could not be learned in the runs allowed")
 
-    def _learn(self, gap: _Unknown) -> None:
+    def _learn(self, gap: _UnknownStep) -> None:
         try:
             self.tree.trace(self.tree.kept(replay(gap.answers)))
         except BuilderError:
             raise NotCountable("the builder refuses some answers") from None
 
-    def _drawn(self, rng: random.Random) -> dict[str, Answer]:
+    def _draw_kept(self, rng: random.Random) -> dict[str, Answer]:
         self.total()
         answers: dict[str, Answer] = {}
         node = self._follow(self.tree.start, answers)
@@ -125,7 +125,7 @@ class Counter:
             else:
                 options = list(node.decision.answers())
                 weights = [self._after(node, {**answers, node.name: o}, 0) for o in options]
-                # Weights can exceed what floats hold, so whole numbers do the drawing.
+                # Weights can exceed the range of floats, hence integer arithmetic.
                 ticket = rng.randrange(sum(weights))
                 for option, weight in zip(options, weights, strict=True):
                     if ticket < weight:
@@ -139,7 +139,7 @@ class Counter:
         try:
             return self.tree.follow(node, answers)
         except Surprise:
-            raise _Unknown(answers) from None
+            raise _UnknownStep(answers) from None
 
     def _refresh(self) -> None:
         if self._version == self.tree.version:
@@ -164,18 +164,18 @@ class Counter:
         return name in self._live[node]
 
     def _after(self, node: Node, answers: dict[str, Answer], depth: int) -> int:
-        """Number of ways to go on after ``node``, whose answer is in ``answers``."""
+        """Number of continuations after ``node``, whose answer is in ``answers``."""
         following = self._follow(node, answers)
         decision = following.decision
         if decision is None:
             return 1
-        if depth > _DEPTH or len(self._counts) > _ENTRIES:
+        if depth > _MAX_DEPTH or len(self._counts) > _MAX_STATES:
             raise NotCountable("unbounded, or too many states")
         key = (following, *((n, answers[n]) for n in self._live[following] if n in answers))
-        found = self._counts.get(key)
-        if found is None:
-            found = self._counts[key] = self._sum(following, decision, answers, depth)
-        return found
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = self._sum(following, decision, answers, depth)
+        return count
 
     def _sum(self, node: Node, decision: Decision, answers: dict[str, Answer], depth: int) -> int:
         if decision.cardinality is None:
@@ -185,31 +185,31 @@ class Counter:
             if node.shown(example, self.tree.remote) and node.rule.end(example).full:
                 return decision.cardinality * self._after(node, example, depth + 1)
             if not decision.listed:
-                raise _Unknown(example | {node.name: decision.draw(self._rng)})
+                raise _UnknownStep(example | {node.name: decision.draw(self._rng)})
         return sum(
             self._after(node, {**answers, node.name: answer}, depth + 1)
             for answer in decision.answers()
         )
 
 
-class _Unknown(Exception):
+class _UnknownStep(Exception):
     def __init__(self, answers: Mapping[str, Answer]) -> None:
         super().__init__()
         self.answers = dict(answers)
 
 
 def explore(tree: Tree, runs: int = 64) -> None:
-    """Run the builder until every answer of every question met was seen, or ``runs`` are spent.
+    """Run the builder until every answer to every question met was seen, or ``runs`` are used up.
 
     Each run takes an unseen answer wherever it can, so that few runs cover many answers. A run that
-    the builder refuses shows nothing, and what it took first is left to chance from then on.
+    the builder rejects shows nothing; the unseen answers it took are drawn at random from then on.
 
     Raises:
-        BuilderError: the builder refuses the default.
+        BuilderError: the builder rejects the default.
     """
     rng = random.Random(0)
     quiet = 0
-    found: list[tuple[Decision, Answer]] = []
+    newly_taken: list[tuple[Decision, Answer]] = []
     refused: set[tuple[Decision, Answer]] = set()
 
     def unseen_first(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
@@ -218,29 +218,29 @@ def explore(tree: Tree, runs: int = 64) -> None:
             for answer in decision.answers():
                 shown = node.shown({**so_far, node.name: answer}, tree.remote)
                 if shown is None and (decision, answer) not in refused:
-                    found.append((decision, answer))
+                    newly_taken.append((decision, answer))
                     return answer
         return decision.draw(rng)
 
     for _ in range(runs):
-        found.clear()
+        newly_taken.clear()
         try:
             tree.trace(tree.kept(unseen_first))
         except BuilderError:
             if not refused:
                 tree.trace(replay({}))  # the default has to work
-            refused.update(found)
+            refused.update(newly_taken)
             continue
-        quiet = 0 if found else quiet + 1
-        if tree.trusted and quiet >= _QUIET:
+        quiet = 0 if newly_taken else quiet + 1
+        if tree.trusted and quiet >= _QUIET_RUNS:
             return
 
 
 def confirm(tree: Tree) -> None:
-    """Run the builder on random answers until enough runs in a row brought no surprise."""
+    """Run the builder on random answers until enough consecutive runs bring no surprise."""
     rng = random.Random(1)
-    for _ in range(_CONFIRMING):
-        if tree.calm >= min(max(_CHECKS, _AFAR * tree.afar), 4 * _CHECKS):
+    for _ in range(_CONFIRM_RUNS):
+        if tree.calm >= min(max(_CHECKS, _REMOTE_CHECKS * tree.afar), 4 * _CHECKS):
             return
         with contextlib.suppress(BuilderError):
             tree.trace(lambda decision, _: decision.draw(rng))
@@ -248,7 +248,7 @@ def confirm(tree: Tree) -> None:
 
 
 def measure(tree: Tree, counter: Counter) -> Size:
-    """The size of the space, counted if it can be."""
+    """The size of the space, counted if possible."""
     explore(tree)
     if any(d.cardinality is None for d in tree.met):
         return Size(math.inf, True)
@@ -270,7 +270,7 @@ def _estimate(tree: Tree) -> int:
             product *= decision.cardinality or 1
             return decision.draw(rng)
 
-        with contextlib.suppress(BuilderError):  # a dead end counts nothing
+        with contextlib.suppress(BuilderError):  # a dead end counts as zero
             tree.walk(draw)
             total += product
     mean = max(1, total // drawn)

@@ -14,8 +14,8 @@ from .._support.errors import SpaceError
 from .architecture import Answer
 from .plain import as_json
 
-_SMALL = 32  # numeric domains up to this size are treated value by value
-_STEP = 0.2  # spread of a numeric mutation, as a share of the range
+_SMALL = 32  # numeric domains up to this size are treated as a list of values
+_STEP = 0.2  # standard deviation of a numeric mutation, relative to the range
 
 
 _NAME = re.compile(r"^[^\s.=]+$")
@@ -34,11 +34,11 @@ def check_name(name: Any) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Decision(ABC):
-    """A named question. Subclasses say which answers there are.
+    """A named question. Subclasses define its domain of answers.
 
     Attributes:
         name: full name with scopes, such as ``stage1.depth``.
-        default: the answer that nobody had to think about.
+        default: the answer of the default architecture.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Decision(ABC):
 
     @property
     def listed(self) -> bool:
-        """Whether answers are told apart one by one (not a continuous or very long range)."""
+        """Whether each answer is treated separately (not in a continuous or very long range)."""
         return self.cardinality is not None
 
     @abstractmethod
@@ -64,11 +64,11 @@ class Decision(ABC):
 
     @abstractmethod
     def draw(self, rng: random.Random) -> Answer:
-        """A random answer, spread evenly on the decision's scale."""
+        """A random answer, uniform on the decision's scale."""
 
     @abstractmethod
     def change(self, answer: Answer, rng: random.Random) -> Answer:
-        """A random answer other than this one; only called where there is another."""
+        """A random answer other than this one; only called if there is another."""
 
     @abstractmethod
     def near(self, answer: Answer) -> Iterator[Answer]:
@@ -80,7 +80,7 @@ class Decision(ABC):
 
     @abstractmethod
     def columns(self) -> list[str]:
-        """Names of the numbers that :meth:`encode` gives."""
+        """Names of the numbers that :meth:`encode` returns."""
 
     @abstractmethod
     def encode(self, answer: Answer) -> list[float]:
@@ -92,14 +92,14 @@ class Decision(ABC):
             raise SpaceError(self.name, self.describe(), repr(answer))
 
     def domain(self) -> dict[str, Any]:
-        """All that tells this decision from others, as JSON values, for fingerprints."""
-        told = {f.name: as_json(getattr(self, f.name)) for f in fields(self) if f.compare}
-        return {"kind": type(self).__name__, **told}
+        """Everything that distinguishes this decision, as JSON values, for fingerprints."""
+        values = {f.name: as_json(getattr(self, f.name)) for f in fields(self) if f.compare}
+        return {"kind": type(self).__name__, **values}
 
 
 @dataclass(frozen=True, slots=True)
 class Categorical(Decision):
-    """One of a tuple of options. Behind ``choose``, ``one_of`` and ``repeat``."""
+    """One of a tuple of options. Used by ``choose``, ``one_of`` and ``repeat``."""
 
     options: tuple[Answer, ...]
     _index: Mapping[Answer, int] = field(init=False, repr=False, compare=False, hash=False)
@@ -116,7 +116,7 @@ class Categorical(Decision):
 
     def accepts(self, answer: Answer) -> bool:
         place = self._index.get(answer)
-        # 1 == True == 1.0 in Python; an architecture file must not mix them up.
+        # 1 == True == 1.0 in Python, but an architecture file must not confuse them.
         return place is not None and type(self.options[place]) is type(answer)
 
     def draw(self, rng: random.Random) -> Answer:
@@ -144,7 +144,7 @@ class Categorical(Decision):
 
 @dataclass(frozen=True, slots=True)
 class Integer(Decision):
-    """A whole number ``low, low + step, ...`` up to ``high``, on a plain or logarithmic scale."""
+    """An integer ``low, low + step, ...`` up to ``high``, on a linear or logarithmic scale."""
 
     low: int
     high: int
@@ -208,7 +208,7 @@ class Integer(Decision):
 
 @dataclass(frozen=True, slots=True)
 class Real(Decision):
-    """A number in ``[low, high]``, on a plain or logarithmic scale."""
+    """A number in ``[low, high]``, on a linear or logarithmic scale."""
 
     low: float
     high: float
@@ -223,7 +223,7 @@ class Real(Decision):
             self.name,
             "a decision that can be listed",
             "a continuous range",
-            "enumerate works on spaces without nas.real; sample works on all",
+            "enumerate needs a space without nas.real; sample works on all spaces",
         )
 
     def accepts(self, answer: Answer) -> bool:
@@ -301,7 +301,7 @@ class Subset(Decision):
         near = list(self.near(answer))
         if near:
             return near[int(rng.random() * len(near))]
-        # Nothing can be added, taken or swapped: it is the only answer of its size.
+        # No label can be added, removed or swapped: it is the only answer of its size.
         assert isinstance(answer, tuple)
         return self._draw([size for size in self.sizes if size != len(answer)], rng)
 

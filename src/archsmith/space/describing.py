@@ -1,4 +1,4 @@
-"""A space with more features of each architecture."""
+"""A space with additional features of each architecture."""
 
 from __future__ import annotations
 
@@ -13,27 +13,32 @@ S = TypeVar("S", bound=Space)
 
 
 def described(space: S, features: Callable[[Architecture], Mapping[str, float]]) -> S:
-    """The same space with more features of each architecture, for surrogates to learn from.
+    """The same space with additional features of each architecture, for surrogates.
 
-    It shares with the given space all that is known of it. Architectures, graphs and the
-    fingerprint are the same; features of the same name replace those of the graph form.
+    It shares everything learned about the given space. Architectures, graphs and the fingerprint
+    are the same; features of the same name replace those of the graph form.
 
     Args:
-        features: finite numbers by name, the same for equal graphs. What stands before a colon in
-            a name is its family: Gaussian processes give each family a length scale of its own.
+        features: returns finite numbers by name, the same for equal graphs. The part of a name
+            before a colon is its family: Gaussian processes use one length scale per family.
+
+    Example:
+        >>> def depth(architecture):
+        ...     return {"size:depth": float(architecture["depth"])}
+        >>> space = nas.described(space, depth)
     """
-    own = space._form
+    form = space._form
 
-    def both(architecture: Architecture) -> dict[str, float]:
-        known = own.features_of(space.name, architecture) if own else {}
-        return {**known, **features(architecture)}
+    def all_features(architecture: Architecture) -> dict[str, float]:
+        own_features = form.features_of(space.name, architecture) if form else {}
+        return {**own_features, **features(architecture)}
 
-    canonical = own.canonical if own else _spelling
-    found = object.__new__(type(space))
-    vars(found).update(vars(space))
-    found._form = GraphForm(canonical, both)
-    return found
+    canonical = form.canonical if form else _id_of
+    copy = object.__new__(type(space))
+    vars(copy).update(vars(space))
+    copy._form = GraphForm(canonical, all_features)
+    return copy
 
 
-def _spelling(architecture: Architecture) -> str:
+def _id_of(architecture: Architecture) -> str:
     return architecture.id

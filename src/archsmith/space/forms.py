@@ -1,4 +1,4 @@
-"""Graph forms: which architectures build the same graph, and what the graph looks like."""
+"""Graph forms: which architectures build the same graph, and features of that graph."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .architecture import Answer, Architecture
 
 B = TypeVar("B", bound=Callable[..., Any])
 
-#: Under which a builder carries its form.
+#: Attribute of a builder that holds its form.
 _MARK = "__archsmith_graph_form__"
 
 
 @dataclass(frozen=True, slots=True)
 class GraphForm:
-    """How a space tells graphs apart.
+    """How a space distinguishes graphs.
 
     Attributes:
         canonical: a string that is the same for architectures that build the same graph.
@@ -32,44 +32,44 @@ class GraphForm:
         """The architecture's canonical string.
 
         Raises:
-            SpaceError: the user's function raised, or gave something else.
+            SpaceError: the user's function raised, or returned something other than a string.
         """
-        found = _called(builder, "canonical", self.canonical, architecture)
-        if not isinstance(found, str):
-            raise _refused(builder, "canonical", "a string", repr(found), architecture)
-        return found
+        name = _call(builder, "canonical", self.canonical, architecture)
+        if not isinstance(name, str):
+            raise _form_error(builder, "canonical", "a string", repr(name), architecture)
+        return name
 
     def features_of(self, builder: str, architecture: Architecture) -> dict[str, float]:
         """The graph's features; empty where there are none.
 
         Raises:
-            SpaceError: the user's function raised, or gave other than finite numbers by name.
+            SpaceError: the user's function raised, or did not return finite numbers by name.
         """
         if self.features is None:
             return {}
-        found = _called(builder, "features", self.features, architecture)
-        if not isinstance(found, Mapping):
-            raise _refused(builder, "features", "numbers by name", repr(found), architecture)
-        for name, value in found.items():
-            if not isinstance(name, str) or not _finite(value):
+        features = _call(builder, "features", self.features, architecture)
+        if not isinstance(features, Mapping):
+            raise _form_error(builder, "features", "numbers by name", repr(features), architecture)
+        for name, value in features.items():
+            if not isinstance(name, str) or not _is_finite(value):
                 got = f"{value!r} for {name!r}"
-                raise _refused(builder, "features", "finite numbers by name", got, architecture)
-        return dict(found)
+                raise _form_error(builder, "features", "finite numbers by name", got, architecture)
+        return dict(features)
 
 
 def graph_form(
     canonical: Callable[[Mapping[str, Answer]], str],
     features: Callable[[Mapping[str, Answer]], dict[str, float]] | None = None,
 ) -> Callable[[B], B]:
-    """Tell which architectures of a builder are one and the same graph.
+    """Declare which architectures of a builder are the same graph.
 
-    Searches try one spelling of each graph, and surrogates learn from ``features`` beside the
-    answers themselves. A builder without a form is searched as it is spelled.
+    Searches try one architecture per graph, and surrogates learn from ``features`` in addition to
+    the answers themselves. Without a form, every architecture counts as a graph of its own.
 
     Args:
-        canonical: from an architecture to a string that is the same for equal graphs.
-        features: from an architecture to named numbers, the same for equal graphs (for example
-            the paths of White et al. 2021, arXiv:1910.11858). A name that is missing counts as 0.
+        canonical: maps an architecture to a string that is the same for equal graphs.
+        features: maps an architecture to named numbers, the same for equal graphs (for example
+            the paths of White et al. 2021, arXiv:1910.11858). A missing name counts as 0.
 
     Example:
         >>> @nas.graph_form(canonical)
@@ -84,32 +84,32 @@ def graph_form(
 
 
 def form_of(builder: Callable[..., Any]) -> GraphForm | None:
-    """The form that a builder carries, if it does."""
-    found = getattr(builder, _MARK, None)
-    return found if isinstance(found, GraphForm) else None
+    """The graph form of a builder, ``None`` if it has none."""
+    form = getattr(builder, _MARK, None)
+    return form if isinstance(form, GraphForm) else None
 
 
-def _called(
-    builder: str, what: str, function: Callable[[Architecture], Any], given: Architecture
+def _call(
+    builder: str, what: str, function: Callable[[Architecture], Any], architecture: Architecture
 ) -> Any:
     try:
-        return function(given)
+        return function(architecture)
     except Exception as error:
         got = f"{type(error).__name__}: {error}"
-        raise _refused(builder, what, "no exception", got, given) from error
+        raise _form_error(builder, what, "no exception", got, architecture) from error
 
 
-def _refused(
+def _form_error(
     builder: str, what: str, expected: str, got: str, architecture: Architecture
 ) -> SpaceError:
-    told = repr(dict(architecture))
-    told = told if len(told) < 200 else f"{told[:197]}..."
+    shown = repr(dict(architecture))
+    shown = shown if len(shown) < 200 else f"{shown[:197]}..."
     return SpaceError(
-        f"{builder}, {what} of its graph form", expected, got, f"it was called with {told}"
+        f"{builder}, {what} of its graph form", expected, got, f"it was called with {shown}"
     )
 
 
-def _finite(value: Any) -> bool:
+def _is_finite(value: Any) -> bool:
     try:
         return math.isfinite(value)
     except (TypeError, OverflowError):

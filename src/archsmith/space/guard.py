@@ -1,5 +1,5 @@
-"""Code of users (builders, evaluators, models) runs under a guard: it cannot end the process by
-raising, go on as a second copy of it, or leave it changed."""
+"""A guard around user code (builders, evaluators, models): it cannot end the process by raising,
+continue in a forked copy of it, or leave global state changed."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ from .alarm import Alarm, TimeIsUp
 
 
 class Escaped(RuntimeError):
-    """Code of a user raised what would have ended the process, ``sys.exit`` above all."""
+    """User code raised something that would have ended the process, such as ``sys.exit``."""
 
 
 class Hung(Escaped):
-    """It did not come to an end."""
+    """User code did not return in time."""
 
 
 class Guard:
-    """A ``with`` block around code of a user.
+    """A ``with`` block around user code.
 
     Args:
-        seconds: that it may take; more is :class:`Hung`. Inside something that has a time of its
-            own, that one holds.
+        seconds: time limit; exceeding it raises :class:`Hung`. Inside a block with an earlier
+            limit, the earlier one applies.
 
-    - What is no ``Exception`` (``SystemExit``, ``GeneratorExit``, exceptions of one's own) becomes
-      :class:`Escaped`, so that it is handled where errors are. ``KeyboardInterrupt`` passes: that
+    - Anything but an ``Exception`` (``SystemExit``, ``GeneratorExit``, custom exceptions) becomes
+      :class:`Escaped`, so that it is handled like an error. ``KeyboardInterrupt`` passes, since it
       may be Ctrl-C.
-    - A copy of the process that the code forked ends here. It would go on with the study beside
-      the process that it is a copy of, and write to the same record.
-    - The working directory, the default type of torch and whether gradients are recorded are set
-      back.
+    - A copy of the process that the code forked ends here. It would otherwise continue the study in
+      parallel and write to the same record.
+    - The working directory, torch's default dtype and whether gradients are recorded are restored.
     """
 
     __slots__ = ("_alarm", "_folder", "_pid", "_seconds", "_torch")
@@ -46,7 +45,7 @@ class Guard:
     def __enter__(self) -> None:
         self._pid, self._folder = os.getpid(), _folder()
         torch = sys.modules.get("torch")
-        # It is in there while it is being imported, too.
+        # The module is listed while it is still being imported, too.
         self._torch: tuple[Any, bool] | None = None
         if torch is not None and "get_default_dtype" in vars(torch):
             self._torch = torch.get_default_dtype(), torch.is_grad_enabled()
@@ -88,22 +87,22 @@ def _restore(dtype: Any, gradients: bool) -> None:
 
 
 class Streams:
-    """Opens standard output and error again where code of a user closed them.
+    """Reopens standard output and error if user code closed them.
 
-    What is opened next would get their numbers, and what is printed would go into that file.
+    Otherwise the next opened file would get their descriptors, and printed text would go into it.
     """
 
     def __init__(self) -> None:
-        self._kept = {number: os.dup(number) for number in (1, 2) if _open(number)}
+        self._copies = {number: os.dup(number) for number in (1, 2) if _open(number)}
 
     def __del__(self) -> None:
-        for copy in self._kept.values():
+        for copy in self._copies.values():
             with contextlib.suppress(OSError):
                 os.close(copy)
 
     def restore(self) -> None:
-        """Look after them."""
-        for number, copy in self._kept.items():
+        """Reopen those that are closed."""
+        for number, copy in self._copies.items():
             if not _open(number) and _open(copy):
                 os.dup2(copy, number)
 

@@ -1,4 +1,4 @@
-"""A space of which only listed architectures exist, as a partial benchmark table has it."""
+"""A space restricted to listed architectures, as with a partial benchmark table."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-#: Neighbours are those no farther than so many; a listed space rarely has any one decision away.
+#: Number of nearest neighbours; a listed space rarely has any that differ in just one decision.
 _NEAREST = 8
-#: Architectures whose neighbours are remembered.
-_REMEMBERED = 4096
+#: Architectures whose neighbours are cached.
+_CACHED = 4096
 
 
 class ListedSpace(Space):
     """The architectures of ``space`` that are listed, and no others.
 
-    Walks meet decisions cut down to the answers that are listed under what was answered before.
-    Draws are even over the list. Mutation, crossing and neighbours go to the nearest listed
-    architectures by the distance of their encodings. Steps to the nearest need not lead everywhere:
-    a group far from the others is left by new draws alone.
+    In a walk, each decision is restricted to answers that are listed after the previous answers.
+    Sampling is uniform over the list. Mutation, crossover and neighbours go to the nearest listed
+    architectures by the distance of their encodings. Such steps need not reach everything: a group
+    far from the others is only left by new samples.
 
     Args:
-        space: what the architectures are of.
+        space: the space that the architectures belong to.
         architectures: without repetitions.
-        note: how and why the space is restricted, for people.
+        note: how and why the space is restricted, in words.
 
     Raises:
-        SpaceError: nothing is listed, or something twice. What does not belong to the space is
-            found when it is met: looking at each one would make large tables slow to open.
+        SpaceError: the list is empty, or has an architecture twice. Architectures that do not
+            belong to the space are found only in use: checking each would make large tables slow
+            to open.
     """
 
     def __init__(self, space: Space, architectures: Sequence[Architecture], note: str = "") -> None:
@@ -54,14 +55,14 @@ class ListedSpace(Space):
         self.note = note
         self._builder, self._tree, self._counter = space._builder, space._tree, space._counter
         self._form = space._form
-        self._asks: dict[int, tuple[Decision, ...]] = {}
+        self._decisions: dict[int, tuple[Decision, ...]] = {}
         self._trie = _Trie(self)
         self._matrix: np.ndarray[Any, np.dtype[np.float32]] | None = None
         self._near: dict[int, list[int]] = {}
         self._fingerprint = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The encodings and the layout that they have: making them anew runs the builder for each.
+        # The encodings and their layout: computing them again would run the builder for each.
         learned = {"_matrix": self._matrix, "_layout_of": self._inner._columns}
         return ListedSpace, (self._inner, self._listed, self.note), learned
 
@@ -90,21 +91,21 @@ class ListedSpace(Space):
         return self._listed[self._closest(self._inner.complete(answers))]
 
     def sample(self, rng: random.Random, uniform: str = "architectures") -> Architecture:
-        """A listed architecture, each with the same chance whatever ``uniform`` says."""
+        """A listed architecture, uniformly at random; ``uniform`` is ignored."""
         return self._listed[int(rng.random() * len(self._listed))]
 
     def decisions(self, architecture: Architecture) -> tuple[Decision, ...]:
         row = self._rows.get(architecture)
         if row is None:
             return self._inner.decisions(architecture)
-        asks = self._asks.get(row)
+        asks = self._decisions.get(row)
         if asks is None:
-            # A space learns as it is asked and may run the builder for long: ask it once.
-            asks = self._asks[row] = self._inner.decisions(architecture)
+            # Asking may run the builder, which can take long: ask once.
+            asks = self._decisions[row] = self._inner.decisions(architecture)
         return asks
 
     def check_form(self) -> None:
-        self._inner.check_form()  # the nearest to the default is dear to find
+        self._inner.check_form()  # finding the one nearest to the default is expensive
 
     def spelled(self) -> Space:
         return ListedSpace(self._inner.spelled(), self._listed, self.note)
@@ -112,12 +113,12 @@ class ListedSpace(Space):
     def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
         near = self._neighbours(architecture)
         if not near:
-            raise SpaceError(self.name, "two listed architectures or more", "one")
+            raise SpaceError(self.name, "at least two listed architectures", "one")
         return self._listed[near[int(rng.random() * len(near))]]
 
     def cross(self, a: Architecture, b: Architecture, rng: random.Random) -> Architecture:
-        """The listed architecture nearest to a child in the whole space; another than its parents
-        where that child is not listed."""
+        """The listed architecture nearest to a child in the whole space; never a parent if that
+        child is not listed."""
         child = self._inner.cross(a, b, rng)
         row = self._rows.get(child)
         if row is None:
@@ -127,7 +128,7 @@ class ListedSpace(Space):
         return self._listed[row]
 
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """The nearest listed architectures: the eighth and all that are no farther."""
+        """The eight nearest listed architectures, and all as near as the eighth."""
         return (self._listed[row] for row in self._neighbours(architecture))
 
     def enumerate(self) -> Iterator[Architecture]:
@@ -177,9 +178,9 @@ class ListedSpace(Space):
             if not count:
                 return []
             farthest = np.partition(distances, count - 1)[count - 1]
-            # Encodings are sums of a few float32 numbers: equal distances may differ in the last.
+            # Distances are sums of float32 numbers: equal ones may differ in the last digit.
             near = [int(i) for i in np.flatnonzero(distances <= farthest + 1e-4)]
-            if len(self._near) >= _REMEMBERED:
+            if len(self._near) >= _CACHED:
                 self._near.clear()
             self._near[row] = near
         return near
@@ -189,57 +190,57 @@ class ListedSpace(Space):
 
         if self._matrix is None:
             self._matrix = np.stack([self._inner.encode(a) for a in self._listed])
-        apart: np.ndarray[Any, np.dtype[np.float32]] = np.abs(
+        distances: np.ndarray[Any, np.dtype[np.float32]] = np.abs(
             self._matrix - self._inner.encode(architecture)
         ).sum(axis=1)
-        return apart
+        return distances
 
     def _asked(self, rng: random.Random | None) -> list[dict[str, Any]]:
         return self._inner._asked(rng)
 
 
 class _Trie:
-    """Listed architectures by their answers in the order asked, grown as it is walked."""
+    """A trie of listed architectures by their answers in the order asked, built lazily."""
 
     def __init__(self, space: ListedSpace) -> None:
         self._space, self._listed = space, space._listed
-        self._root = _Fork(list(range(len(self._listed))))
+        self._root = _TrieNode(list(range(len(self._listed))))
 
     def walk(self, policy: Policy) -> int:
         """The row that the policy leads to."""
         answers: dict[str, Answer] = {}
-        fork = self._root
+        node = self._root
         while True:
-            if fork.decision is None:
-                self._open(fork, answers)
-            if fork.decision is None:
-                return fork.rows[0]
-            answer = policy(fork.decision, answers)
-            fork.decision.check(answer)
-            answers[fork.decision.name] = answer
-            fork = fork.ways[answer]
+            if node.decision is None:
+                self._expand(node, answers)
+            if node.decision is None:
+                return node.rows[0]
+            answer = policy(node.decision, answers)
+            node.decision.check(answer)
+            answers[node.decision.name] = answer
+            node = node.children[answer]
 
-    def _open(self, fork: _Fork, answers: Mapping[str, Answer]) -> None:
-        first = self._listed[fork.rows[0]]
+    def _expand(self, node: _TrieNode, answers: Mapping[str, Answer]) -> None:
+        first = self._listed[node.rows[0]]
         asked = self._space.decisions(first)
         if len(answers) == len(asked):
             return
         decision = asked[len(answers)]
-        ways: dict[Answer, _Fork] = {}
-        for row in fork.rows:
-            ways.setdefault(self._listed[row][decision.name], _Fork([])).rows.append(row)
-        options = tuple(a for a in decision.answers() if a in ways) if decision.listed else ()
-        options = options or tuple(sorted(ways, key=lambda a: (str(type(a)), a)))
-        default = decision.default if decision.default in ways else options[0]
-        fork.decision, fork.ways = Categorical(decision.name, default, options), ways
+        children: dict[Answer, _TrieNode] = {}
+        for row in node.rows:
+            children.setdefault(self._listed[row][decision.name], _TrieNode([])).rows.append(row)
+        options = tuple(a for a in decision.answers() if a in children) if decision.listed else ()
+        options = options or tuple(sorted(children, key=lambda a: (str(type(a)), a)))
+        default = decision.default if decision.default in children else options[0]
+        node.decision, node.children = Categorical(decision.name, default, options), children
 
 
-class _Fork:
-    """The rows under a prefix of answers, and where the next answer leads."""
+class _TrieNode:
+    """The rows under a prefix of answers, and the child for each next answer."""
 
-    __slots__ = ("decision", "rows", "ways")
+    __slots__ = ("children", "decision", "rows")
 
     def __init__(self, rows: list[int]) -> None:
         self.rows = rows
         self.decision: Decision | None = None
-        self.ways: dict[Answer, _Fork] = {}
+        self.children: dict[Answer, _TrieNode] = {}

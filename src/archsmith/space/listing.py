@@ -1,4 +1,4 @@
-"""All architectures of a space, one after the other."""
+"""Enumerating the architectures of a space."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .tree import Tree
 def below(
     tree: Tree, start: dict[str, Answer], limit: int, later: list[dict[str, Answer]]
 ) -> Iterator[Architecture]:
-    """Architectures that begin with these answers; those too long go to ``later``.
+    """Architectures that begin with these answers; prefixes at the limit go to ``later``.
 
-    Those that the builder is seen to refuse are left out.
+    Architectures that the builder rejects are left out.
     """
     stack: list[Iterator[dict[str, Answer]]] = [iter([start])]
     while stack:
@@ -24,21 +24,21 @@ def below(
         if prefix is None:
             stack.pop()
             continue
-        opened = _Opened(prefix)
+        policy = _PrefixPolicy(prefix)
         try:
-            answers = tree.walk(opened)
+            answers = tree.walk(policy)
         except _NextQuestion as question:
             if len(prefix) >= limit:
                 later.append(prefix)
                 continue
-            stack.append(_extended(prefix, question.decision))
+            stack.append(_extensions(prefix, question.decision))
         except BuilderError:
             continue
         else:
             yield Architecture(answers)
 
 
-def _extended(prefix: dict[str, Answer], decision: Decision) -> Iterator[dict[str, Answer]]:
+def _extensions(prefix: dict[str, Answer], decision: Decision) -> Iterator[dict[str, Answer]]:
     return ({**prefix, decision.name: answer} for answer in decision.answers())
 
 
@@ -50,7 +50,7 @@ class _NextQuestion(Unwind):
         self.decision = decision
 
 
-class _Opened:
+class _PrefixPolicy:
     """Answers a prefix, then stops the walk at the first open question."""
 
     def __init__(self, prefix: Mapping[str, Answer]) -> None:

@@ -1,4 +1,4 @@
-"""Names under which weights are shared, said by the user where a module's place does not tell."""
+"""User-defined names for shared weights, for models whose module paths do not identify them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from .reading import Reading
 
 B = TypeVar("B", bound=Callable[..., Any])
-#: The path of a module in the model that an architecture builds, to the name of its weights.
+#: Maps the path of a module, in the model of an architecture, to the name of its weights.
 WeightNames = Callable[[str, Architecture], str | None]
 
-#: Under which a builder carries them.
+#: Attribute of a builder that holds the function.
 _MARK = "__archsmith_weight_names__"
 
 
 def weight_names(names: WeightNames) -> Callable[[B], B]:
-    """Tell which module of one architecture is which of another, where their paths do not.
+    """Declare which modules of different architectures correspond, if their paths do not tell.
 
     Weights are shared by the path of their module: ``blocks.3`` is the same block in every
-    architecture. A model that numbers all its blocks through, and is not yours to edit, is told
-    apart from outside.
+    architecture. This helps with a model that numbers all its blocks consecutively and that you
+    cannot edit.
 
     Args:
-        names: called with the path of each module and the architecture; gives the name that stands
-            for the path in those of its weights, or ``None`` to leave it. What is inside a module
-            that was given a name is named below it.
+        names: called with the path of each module and the architecture; returns a name that
+            replaces the path in the names of its weights, or ``None`` to keep the path. Modules
+            inside a renamed module are named relative to its new name.
 
     Example:
         >>> def stage(path, architecture):          # blocks.0 to blocks.{depth0 + depth1 - 1}
@@ -54,35 +54,35 @@ def weight_names(names: WeightNames) -> Callable[[B], B]:
 
 
 def names_of(builder: Callable[..., Any]) -> WeightNames | None:
-    """The function that a builder carries, if it does."""
-    found: WeightNames | None = getattr(builder, _MARK, None)
-    return found
+    """The naming function of a builder, ``None`` if it has none."""
+    names: WeightNames | None = getattr(builder, _MARK, None)
+    return names
 
 
 def given_name(run: Reading, path: str, architecture: Architecture) -> str | None:
-    """What the user calls a module.
+    """The user's name for a module.
 
     Raises:
-        SpaceError: the user's function raised, or gave something else than a name.
+        SpaceError: the user's function raised, or returned something other than a name.
     """
     assert run.names is not None
     try:
-        found = run.names(path, architecture)
+        name = run.names(path, architecture)
     except Exception as error:
-        raise _refused(path, "no exception", f"{type(error).__name__}: {error}") from error
-    if found is None:
+        raise _name_error(path, "no exception", f"{type(error).__name__}: {error}") from error
+    if name is None:
         return None
-    if not isinstance(found, str) or not found:
-        raise _refused(path, "a name, or None", repr(found))
+    if not isinstance(name, str) or not name:
+        raise _name_error(path, "a name, or None", repr(name))
     run.named.add(path)
-    return found
+    return name
 
 
 def refuse_doubles(model: nn.Module, keys: Mapping[str, str]) -> None:
-    """Refuse one name for two tensors of a model.
+    """Check that no two tensors of a model have the same name.
 
     Raises:
-        SpaceError: with the places of both.
+        SpaceError: two do; the message has both paths.
     """
     tensors = model.state_dict(keep_vars=True)
     first: dict[str, str] = {}
@@ -90,8 +90,8 @@ def refuse_doubles(model: nn.Module, keys: Mapping[str, str]) -> None:
         before = first.setdefault(key, name)
         if tensors[before] is not tensors[name]:
             got = f"{key} for {before} and for {name}"
-            raise _refused(name.rpartition(".")[0], "a name of its own for each module", got)
+            raise _name_error(name.rpartition(".")[0], "a name of its own for each module", got)
 
 
-def _refused(path: str, expected: str, got: str) -> SpaceError:
+def _name_error(path: str, expected: str, got: str) -> SpaceError:
     return SpaceError(f"weight_names, module {path}", expected, got)

@@ -1,13 +1,14 @@
-"""Numbers in names that shift, as where layers of all stages are numbered through.
+"""Shifting numbers in names, as when layers are numbered consecutively across stages.
 
-A builder that names its questions ``block0.kernel, block1.kernel, ...`` through stages of chosen
-depths asks ``block7.kernel`` in the second stage or in the fourth, and after it the next block or
-the next depth: what follows hangs on all depths before. Told from the last question whose name
-stays (``depth2``, and the first block after it) the same space is a loop in each stage, which hangs
-on one depth. So the tree of decisions keeps such names relative to what was asked before them.
+A builder that names its questions ``block0.kernel, block1.kernel, ...`` across stages of chosen
+depths may ask ``block7.kernel`` in the second stage or in the fourth, and then the next block or
+the next depth: what follows depends on all earlier depths. Named relative to the last question with
+a fixed name (``depth2``, and the first block after it), the same space is a loop in each stage that
+depends on one depth. The tree of decisions therefore keeps such names relative to the questions
+before them.
 
-Which numbers shift is found from runs of the builder: of all ways to tell names, the one under
-which runs show the fewest different steps from one question to the next.
+Runs of the builder show which numbers shift: of all naming plans, the best one gives the fewest
+different steps from one question to the next.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 _NUMBER = re.compile(r"\d+")
-_GROUPS = 5  # groups of names whose sets are tried
-_RUNS = 32  # runs that the ways to tell names are compared by
-_GAIN = 0.85  # steps that must be left, as a share, for relative names to pay
+_GROUPS = 5  # groups of names whose combinations are tried
+_RUNS = 32  # runs on which naming plans are compared
+_GAIN = 0.85  # largest remaining share of steps for which relative names are worthwhile
 
 
 @lru_cache(maxsize=65536)
 def _groups(name: str) -> tuple[tuple[str, int, int, int], ...]:
-    """Each number in a name: what stands before it (other numbers left out), value and place."""
+    """Each number in a name: its prefix (with other numbers replaced), value and position."""
     return tuple(
         (_NUMBER.sub("#", name[: m.start()]) + "#", int(m.group()), m.start(), m.end())
         for m in _NUMBER.finditer(name)
@@ -42,7 +43,7 @@ def prefixes(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which numbers are told relatively: a group of names to the group whose count it follows."""
+    """Which numbers are relative: maps a group of names to the group whose count it follows."""
 
     follows: Mapping[str, str] = field(default_factory=dict)
 
@@ -52,26 +53,26 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """A name told from the last question whose name stays."""
+    """A name relative to the last question with a fixed name."""
 
     anchor: str
-    group: str  # whose last number before the anchor is counted from
+    group: str  # its last number before the anchor is the origin
     number: int
-    parts: tuple[str, ...]  # of the name, around the number, which may stand there twice
+    parts: tuple[str, ...]  # of the name, around the number, which may occur twice
 
     def __str__(self) -> str:
-        # No name of a user's holds a space.
+        # Names given by users contain no spaces.
         return f"{self.anchor} {f'{self.number:+d}'.join(self.parts)}"
 
     @property
     def enclosing(self) -> tuple[str, ...]:
-        """Names that a block or an option around the question may have been chosen under."""
+        """Names under which a block or an option around the question may have been chosen."""
         before = f"{self.anchor} "
         return (self.anchor, *(before + name for name in prefixes(str(self)[len(before) :])))
 
 
 class Cursor:
-    """Where a run stands: translates the names of a run, in the order asked."""
+    """The position in a run: translates its names, in the order asked."""
 
     __slots__ = ("anchor", "base", "last", "plan", "taken")
 
@@ -83,7 +84,7 @@ class Cursor:
         self.last: dict[str, int] = {}
 
     def enter(self, name: str) -> str | Relative:
-        """The next question's name as the tree keeps it."""
+        """The kept name of the next question."""
         self.taken += 1
         parts: list[str] = []
         follows, number, done = "", 0, 0
@@ -100,30 +101,30 @@ class Cursor:
         return name
 
     def real(self, name: Relative) -> str:
-        """The name that the builder will ask."""
+        """The name that the builder uses."""
         return str(self.base.get(name.group, 0) + name.number).join(name.parts)
 
     def catch_up(self, asked: Iterable[str]) -> None:
-        """Enter the names that were asked since."""
+        """Enter the names that were asked since the last call."""
         for name in itertools.islice(asked, self.taken, None):
             self.enter(name)
 
 
 def find_plan(runs: Sequence[Sequence[str]]) -> Plan:
-    """The way to tell names under which these runs, as names in the order asked, are simplest."""
+    """The naming plan that makes these runs, as names in the order asked, simplest."""
     runs = runs[-_RUNS:]
     numbers: dict[str, set[int]] = {}
     for name in dict.fromkeys(itertools.chain.from_iterable(runs)):
         for group, number, _, _ in _groups(name):
             numbers.setdefault(group, set()).add(number)
     candidates = sorted(
-        (g for g, seen in numbers.items() if len(seen) > 1), key=lambda g: (-len(numbers[g]), g)
+        (g for g, values in numbers.items() if len(values) > 1), key=lambda g: (-len(numbers[g]), g)
     )[:_GROUPS]
     best, fewest = Plan(), _steps(Plan(), runs)
     enough = _GAIN * fewest
     for count in range(1, len(candidates) + 1):
         for chosen in itertools.combinations(candidates, count):
-            # Each group counts for itself, or all follow the one that has counted farthest.
+            # Each group has its own count, or all follow the one that has counted farthest.
             plans = [Plan({g: g for g in chosen})]
             if count > 1:
                 plans.append(Plan(dict.fromkeys(chosen, chosen[0])))
@@ -135,10 +136,10 @@ def find_plan(runs: Sequence[Sequence[str]]) -> Plan:
 
 
 def _steps(plan: Plan, runs: Sequence[Sequence[str]]) -> int:
-    """How many different steps from one question to the next these runs show."""
-    found: set[tuple[str | Relative, str | Relative]] = set()
+    """How many different steps from one question to the next these runs contain."""
+    steps: set[tuple[str | Relative, str | Relative]] = set()
     for run in runs:
         cursor = Cursor(plan)
         names = ["", *map(cursor.enter, run), ""]
-        found.update(itertools.pairwise(names))
-    return len(found)
+        steps.update(itertools.pairwise(names))
+    return len(steps)

@@ -1,4 +1,4 @@
-"""Choices asked where no reading is going on: of a builder called by hand, or by mistake."""
+"""Choices asked without an active reading: in a builder called directly, or by mistake."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _CALL = ("_call_impl", os.path.join("torch", "nn", "modules", "module.py"))
 
 
 def refuse_outside(name: str, place: str, readings: list[frozenset[int | None]]) -> None:
-    """Raise :class:`SpaceError` where a choice is asked that no reading can ever answer.
+    """Raise :class:`SpaceError` if a choice is asked where no reading can ever answer it.
 
-    A builder that is called by hand gets its defaults. At import, in a ``forward``, in a worker
-    that loads data or in a thread that a builder started nobody can decide, and a default taken
-    there without a word would be searched as if it had been chosen.
+    A builder that is called directly gets its defaults. At import, in a ``forward``, in a data
+    loading worker or in a thread started by a builder, no reading can answer, and silently taking
+    the default there would look as if it had been searched.
 
     Args:
-        readings: of the readings that go on elsewhere, the threads that ran when each began.
+        readings: for each active reading, the threads that were running when it began.
     """
     got, hint = _mistake(readings)
     if got:
@@ -34,7 +34,7 @@ def refuse_outside(name: str, place: str, readings: list[frozenset[int | None]])
 
 
 def _mistake(readings: list[frozenset[int | None]]) -> tuple[str, str]:
-    """Where it is asked and what to do; empty where it may be a builder called by hand."""
+    """Where it is asked and what to do; empty if it may be a builder called directly."""
     frames = [f for f in _frames() if not f.f_code.co_filename.startswith(_HERE)]
     for frame, inner in zip(frames[1:], frames, strict=False):
         if frame.f_code.co_name == _CALL[0] and frame.f_code.co_filename.endswith(_CALL[1]):
@@ -49,9 +49,9 @@ def _mistake(readings: list[frozenset[int | None]]) -> tuple[str, str]:
             f"asked {kind}, or as the default of an argument, which runs once",
             "ask inside the function, or the __init__ of the class, that is given as the space",
         )
-    if _loads_data():
+    if _in_data_worker():
         return "asked in a process that loads data", "ask in the builder and hand the answer over"
-    if any(threading.get_ident() not in known for known in readings):
+    if any(threading.get_ident() not in threads for threads in readings):
         return (
             "asked in a thread that was started while a builder ran",
             "ask in the builder's own thread and hand the answers over",
@@ -66,6 +66,6 @@ def _frames() -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _loads_data() -> bool:
+def _in_data_worker() -> bool:
     data = sys.modules.get("torch.utils.data")
     return data is not None and data.get_worker_info() is not None

@@ -1,4 +1,4 @@
-"""Values as plain Python and as JSON: of options, and of what a builder is called with."""
+"""Converting options and builder arguments to plain Python values and to JSON."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ _ADDRESS = " at 0x"
 
 
 def plain(value: Any) -> Any:
-    """Numbers and strings of subclasses (numpy's, an enumeration's) as Python's own.
+    """Convert numbers and strings of subclasses (numpy's, an enumeration's) to Python's own types.
 
-    Tuples are gone through, lists become tuples; anything else comes back as it is.
+    Items of tuples and lists are converted too, lists become tuples; other values are unchanged.
     """
     if value is None or type(value) in (bool, int, float, str):
         return value
     if isinstance(value, tuple | list):
         return tuple(map(plain, value))
     if isinstance(value, str):
-        # Not str(): an enumeration's would give the name of the member.
+        # Not str(), which gives the name of an enumeration's member.
         return str.__str__(value)
     if isinstance(value, Integral):
         return int(value)
@@ -32,11 +32,11 @@ def plain(value: Any) -> Any:
 
 
 def as_json(value: Any) -> Any:
-    """A JSON value that stands for ``value``, the same in every process.
+    """A JSON value that represents ``value``, the same in every process.
 
-    Functions and classes become ``module:qualname``; other objects become their text, or the name
-    of their type where the text holds an address in memory. A JSON value stands for itself, except
-    that a number which is not finite becomes its text.
+    Functions and classes become ``module:qualname``; other objects become their ``repr``, or the
+    name of their type if the ``repr`` contains a memory address. JSON values are unchanged, except
+    that non-finite numbers become their ``repr``.
     """
     value = plain(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -55,24 +55,24 @@ def as_json(value: Any) -> Any:
             "args": as_json(value.args),
             "keywords": as_json(value.keywords),
         }
-    return _place(value) if callable(value) and _is_named(value) else _text(value)
+    return _import_path(value) if callable(value) and _is_named(value) else _text(value)
 
 
 def _is_named(value: Any) -> bool:
     return isinstance(getattr(value, "__qualname__", None), str)
 
 
-def _place(value: Any) -> str:
+def _import_path(value: Any) -> str:
     return f"{getattr(value, '__module__', None) or 'builtins'}:{value.__qualname__}"
 
 
 def _text(value: Any) -> str:
     text = repr(value)
-    return _place(type(value)) if _ADDRESS in text else text
+    return _import_path(type(value)) if _ADDRESS in text else text
 
 
 def finite(value: Any) -> Any:
-    """A document without NaN and infinities, which JSON does not have; they become null."""
+    """A document with NaN and infinities, which JSON does not have, replaced by ``None``."""
     if isinstance(value, Mapping):
         return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -17,23 +17,23 @@ from .construction import ModuleScopes
 from .decision import Decision
 from .outside import refuse_outside
 
-#: Answers a decision, knowing the answers so far.
+#: Answers a decision, given the answers so far.
 Policy = Callable[[Decision, Mapping[str, Answer]], Answer]
 
-#: Attribute of a module during a reading: its own ``id``, or that of what it was copied from.
+#: Attribute of a module during a reading: its own ``id``, or that of the module it is a copy of.
 _MARK = "_archsmith_copied_from"
 
-#: Decisions of one run, and questions with those asked again, after which a builder is refused: a
-#: loop that only an answer ends, and none does.
+#: Limits on decisions in one run, and on repetitions of one question: a loop that only an answer
+#: can end may never end.
 _DECISIONS, _QUESTIONS = 10_000, 100_000
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Reading:
-    """Answers the questions of one run of a builder and remembers them.
+    """Answers the questions of one run of a builder and records them.
 
-    Readings that build something else than the chosen option (a mixture of all, say) override
+    Readings that build something other than the chosen option (say, a mixture of all) override
     :meth:`one_of` and :meth:`subset`.
     """
 
@@ -42,49 +42,49 @@ class Reading:
         self.asked: dict[str, Decision] = {}
         self.answers: dict[str, Answer] = {}
         self.scopes: list[str] = []
-        #: Modules that came out of an option, with the decision and the label they came under.
+        #: Modules built from an option, with their decision and label.
         self.origins: list[tuple[Any, str, str]] = []
-        #: Modules that stand for a choice: the names of their children are left out of keys.
+        #: Modules that stand for a choice: keys leave out the names of their children.
         self.mixtures: list[Any] = []
-        #: Modules that are copies, each with the ``id`` of the one that it was copied from.
+        #: Modules that are copies, each with the ``id`` of its original.
         self.copies: list[tuple[Any, int]] = []
         self._marked: dict[int, Any] = {}
-        #: Says under which name a module's weights are shared, if the builder has such a function.
+        #: The builder's function that names shared weights, if it has one.
         self.names: Callable[[str, Architecture], str | None] | None = None
-        #: Paths of the modules that it named.
+        #: Paths of the modules that this function named.
         self.named: set[str] = set()
-        #: How often each name was asked, and where first.
+        #: How often each name was asked, and where it was asked first.
         self.times: Counter[str] = Counter()
         self.places: dict[str, str] = {}
-        #: Scopes of the modules under construction, where the builder wants them; with how deep in
-        #: them each of ``scopes`` was opened.
+        #: Scopes of the modules under construction, if the builder uses them, and the depth at
+        #: which each of ``scopes`` was opened.
         self.modules: ModuleScopes | None = None
         self.depths: list[int] = []
 
     def prefix(self) -> list[str]:
-        """The scopes around what is asked now, from the outside in."""
+        """The scopes around the current question, outermost first."""
         return self.modules.names(self.scopes, self.depths) if self.modules else self.scopes
 
     def full_name(self, name: str) -> str:
         return ".".join([*self.prefix(), name])
 
     def ask(self, decision: Decision) -> Answer:
-        """The answer to a decision; a name asked twice has one answer.
+        """The answer to a decision; asking a name again gives the same answer.
 
         Raises:
-            SpaceError: the name was asked before with another domain, or the builder asks without
-                end.
+            SpaceError: the name was asked before with another domain, or the builder never stops
+                asking.
         """
         name = decision.name
         self.times[name] += 1
         if len(self.asked) >= _DECISIONS or self.times[name] > _QUESTIONS:
             raise SpaceError(
                 name,
-                f"a builder that ends: at most {_DECISIONS:,} decisions in one model",
-                f"{len(self.asked):,} decisions by {self.times.total():,} questions, the last at "
-                f"{_place()}",
-                "let something else than an answer end the loop, such as for i in range(...), and "
-                "ask how often by nas.repeat or nas.choose",
+                f"a builder that stops: at most {_DECISIONS:,} decisions in one model",
+                f"{len(self.asked):,} decisions in {self.times.total():,} questions, the last at "
+                f"{_user_location()}",
+                "end the loop by something other than an answer, such as for i in range(...), and "
+                "choose its length with nas.repeat or nas.choose",
             )
         before = self.asked.get(name)
         if before is not None:
@@ -93,18 +93,18 @@ class Reading:
                     name,
                     f"{before.describe()}, default {before.default!r}, as asked at "
                     f"{self.places[name]}",
-                    f"{decision.describe()}, default {decision.default!r}, at {_place()}",
-                    "one name is one shared decision; give the second another name or a nas.scope",
+                    f"{decision.describe()}, default {decision.default!r}, at {_user_location()}",
+                    "one name is one shared decision: rename the second, or put it in a nas.scope",
                 )
             return self.answers[name]
         answer = self.policy(decision, self.answers)
         self.asked[name] = decision
         self.answers[name] = answer
-        self.places[name] = _place()
+        self.places[name] = _user_location()
         return answer
 
     def one_of(self, decision: Decision, options: Mapping[str, Callable[[], Any]]) -> Any:
-        """Ask, and build the chosen option alone."""
+        """Ask, and build only the chosen option."""
         label = self.ask(decision)
         assert isinstance(label, str)
         return self.build_option(decision.name, label, options[label])
@@ -132,15 +132,15 @@ class Reading:
         return built
 
     def mark(self, module: Any) -> None:
-        """Let copies of a module and of its parts tell what they are copies of.
+        """Mark a module and its parts, so that copies can be traced to their originals.
 
-        Copying takes an instance's attributes along, however it is done: ``copy.deepcopy``, of
-        which ``nn.TransformerEncoder`` makes its layers, ``copy.copy``, pickling. :meth:`settle`
-        takes the marks off again.
+        Every way of copying keeps an instance's attributes: ``copy.deepcopy`` (which
+        ``nn.TransformerEncoder`` uses for its layers), ``copy.copy`` and pickling. :meth:`settle`
+        removes the marks.
         """
         from torch import nn
 
-        settled_later = _current.get() is self  # not where a builder is called by hand
+        settled_later = _current.get() is self  # not if a builder is called directly
         for part in module.modules() if settled_later and isinstance(module, nn.Module) else ():
             source = part.__dict__.get(_MARK, id(part))
             if source != id(part):
@@ -149,14 +149,14 @@ class Reading:
             self._marked[id(part)] = part
 
     def settle(self, model: Any) -> None:
-        """Treat copies in a finished model as what they are copies of.
+        """Treat copies in a finished model like their originals.
 
-        Of an option that was taken apart the parts in the model stand for it.
+        If an option's module was taken apart, its parts in the model stand for it.
         """
-        found: dict[int, list[Any]] = {}
+        by_source: dict[int, list[Any]] = {}
         for module in model.modules() if self._marked else ():
             source = module.__dict__.pop(_MARK, id(module))
-            found.setdefault(source, []).append(module)
+            by_source.setdefault(source, []).append(module)
             if source != id(module):
                 self.copies.append((module, source))
         for module in self._marked.values():
@@ -164,14 +164,16 @@ class Reading:
         self._marked.clear()
         origins, self.origins = self.origins, []
         for built, name, label in origins:
-            others = (module for module in _standing_for(built, found) if module is not built)
+            others = (
+                module for module in _representatives(built, by_source) if module is not built
+            )
             self.origins += [(built, name, label), *((other, name, label) for other in others)]
         mixed = set(map(id, self.mixtures))
         self.mixtures += [copy for copy, source in self.copies if source in mixed]
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        # Modules come first: a scope is opened inside those that are under construction by then.
+        # A scope is opened inside the modules that are under construction at that point.
         self.depths.append(self.modules.depth() if self.modules else 0)
         self.scopes.append(name)
         try:
@@ -181,58 +183,58 @@ class Reading:
             self.depths.pop()
 
 
-def _standing_for(module: Any, found: Mapping[int, list[Any]]) -> list[Any]:
-    """A module and its copies in a model; or where none is there those of its parts."""
+def _representatives(module: Any, by_source: Mapping[int, list[Any]]) -> list[Any]:
+    """A module and its copies in a model or, if it has none there, those of its parts."""
     from torch import nn
 
-    if id(module) in found:
-        return found[id(module)]
+    if id(module) in by_source:
+        return by_source[id(module)]
     parts = module.children() if isinstance(module, nn.Module) else ()
-    return [there for part in parts for there in _standing_for(part, found)]
+    return [there for part in parts for there in _representatives(part, by_source)]
 
 
 _current: ContextVar[Reading | None] = ContextVar("archsmith_reading", default=None)
 
 
-#: Of each reading that is going on, in any thread: the threads that ran when it began.
-_going_on: dict[int, frozenset[int | None]] = {}
+#: For each active reading, in any thread: the threads that were running when it began.
+_active_readings: dict[int, frozenset[int | None]] = {}
 
 
 class ByHand(Reading):
-    """Gives the default of every choice to a builder that is called by hand."""
+    """Answers every choice with its default, for a builder that is called directly."""
 
     def __init__(self) -> None:
         super().__init__(lambda decision, _: decision.default)
 
     def ask(self, decision: Decision) -> Answer:
-        refuse_outside(decision.name, _place(), list(_going_on.values()))
+        refuse_outside(decision.name, _user_location(), list(_active_readings.values()))
         return super().ask(decision)
 
 
 def going_on() -> Reading | None:
-    """The reading that is going on in this thread."""
+    """The active reading of this thread."""
     return _current.get()
 
 
 def current() -> Reading:
-    """The reading that is going on. A builder called by hand gets the default of every choice."""
+    """The active reading. A builder that is called directly gets the default of every choice."""
     return _current.get() or ByHand()
 
 
 @contextmanager
 def reading(run: Reading) -> Iterator[Reading]:
-    """Let ``run`` answer all choices asked inside."""
+    """Let ``run`` answer all choices asked inside the block."""
     token = _current.set(run)
-    _going_on[id(run)] = frozenset(thread.ident for thread in threading.enumerate())
+    _active_readings[id(run)] = frozenset(thread.ident for thread in threading.enumerate())
     try:
         yield run
     finally:
-        del _going_on[id(run)]
+        del _active_readings[id(run)]
         _current.reset(token)
 
 
-def _place() -> str:
-    """File and line of the user's code that asked."""
+def _user_location() -> str:
+    """File and line of the user's code that asked the current question."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""Which question follows which: a rule for each, as a small decision tree over earlier answers."""
+"""Which question follows which: one rule per question, a small decision tree over answers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from .architecture import Answer
 from .decision import Decision
 from .numbering import Relative, prefixes
 
-#: Distinct answers of a continuous or long range that must be seen before others are trusted.
-_RANGE_SEEN = 4
+#: Distinct answers of a continuous or long range that must be seen before the rest is trusted.
+_RANGE_SAMPLES = 4
 
 
 class Surprise(Exception):
-    """A walk came to something that no run has shown."""
+    """A walk reached something that no run has shown."""
 
 
 @dataclass(slots=True)
@@ -30,14 +30,14 @@ class Rule:
     seen: set[Answer] = field(default_factory=set)
     full: bool = False  # at an end: all answers were seen, or enough of a long range
     pairs: set[tuple[Answer, str, Answer]] = field(default_factory=set)  # own with others' answers
-    #: At an end: some of the stored runs that came by, with the place in each, for splitting it.
+    #: At an end: some stored runs that passed, with the position in each, for splitting it.
     passed: list[tuple[int, int]] = field(default_factory=list)
     split: str | None = None  # inside: the decision to look at
     branches: dict[Answer, Rule] = field(default_factory=dict)
     absent: Rule | None = None  # inside: where that decision was not asked
 
     def end(self, answers: Mapping[str, Answer]) -> Rule:
-        """The end of the rule for these answers, made if it is new."""
+        """The end of the rule for these answers, created if it is new."""
         rule = self
         while rule.split is not None:
             if rule.split in answers:
@@ -71,11 +71,11 @@ class Rule:
 class Node:
     """A question and the rule for what follows it.
 
-    The start has no decision; the end of all runs has none either.
+    The start and the end of all runs have no decision.
 
     Attributes:
-        decision: with its name as the tree keeps it.
-        relative: the parts of that name, where it is told from another question.
+        decision: with its kept name.
+        relative: the parts of that name, if it is relative to another question.
     """
 
     __slots__ = ("decision", "enclosing", "listed", "name", "relative", "rule")
@@ -88,14 +88,14 @@ class Node:
         self.enclosing = relative.enclosing if relative else prefixes(self.name)
 
     def saw(self, end: Rule, history: Mapping[str, Answer], remote: Mapping[str, None]) -> None:
-        """Note that a run came by with these answers."""
+        """Record that a run passed with these answers."""
         if self.decision is None:
             end.full = True
             return
         own = history[self.name]
         if not end.full:
             end.seen.add(own)
-            needed = self.decision.cardinality if self.decision.listed else _RANGE_SEEN
+            needed = self.decision.cardinality if self.decision.listed else _RANGE_SAMPLES
             end.full = needed is not None and len(end.seen) >= needed
         own = own if self.decision.listed else None
         for name in (*self.enclosing, *remote):
@@ -103,12 +103,12 @@ class Node:
                 end.pairs.add((own, name, history[name]))
 
     def shown(self, answers: Mapping[str, Answer], remote: Mapping[str, None]) -> Rule | None:
-        """The end for these answers, where runs have shown what follows them.
+        """The end for these answers, if runs have shown what follows them.
 
-        They have if they showed the node's own answer there, and it together with the answer of
-        each decision around the question and of each that matters from afar elsewhere.
+        They have if they showed the node's own answer there, and showed it together with the answer
+        of each decision around the question and of each distant one that any rule looks at.
         """
-        # Every step of every walk comes by here, hence the care for speed.
+        # Every step of every walk calls this, hence the care for speed.
         end = self.rule
         if end.split is not None:
             end = end.end(answers)

@@ -1,4 +1,4 @@
-"""Scopes around the names of decisions: spelled by the builder, or by the modules it constructs."""
+"""Scopes for decision names: opened by the builder, or derived from the modules it constructs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from .reading import Reading, going_on
 
 @contextmanager
 def scope(name: str) -> Iterator[None]:
-    """Prefix the names of the decisions asked inside: ``with nas.scope("stage1"): ...``."""
+    """Prefix the names of the decisions asked inside: ``with nas.scope("stage1"): ...``.
+
+    Raises:
+        SpaceError: a name with spaces, dots or equals signs.
+    """
     check_name(name)
     run = going_on()
     if run is None:
@@ -25,12 +29,12 @@ def scope(name: str) -> Iterator[None]:
 
 @contextmanager
 def module_scopes() -> Iterator[None]:
-    """Prefix the names of decisions by the modules in whose constructors they are asked.
+    """Prefix the names of decisions with the modules in whose constructors they are asked.
 
-    A choice that a block asks for in its ``__init__`` is then decided for each block, as
-    ``Block0.kernel``, ``Block1.kernel`` and so on, without names being handed through. Blocks are
-    numbered by class within the module that constructs them. Works around a part of a builder, or
-    as a decorator of a whole one.
+    A choice that a block asks in its ``__init__`` is then decided separately for each block, as
+    ``Block0.kernel``, ``Block1.kernel`` and so on, without passing names to the blocks. Blocks are
+    numbered by class within the module that constructs them. Use it as a context manager around
+    part of a builder, or as a decorator of a whole one.
 
     Example:
         >>> @nas.module_scopes()
@@ -45,14 +49,14 @@ def module_scopes() -> Iterator[None]:
     run.depths = [0] * len(run.scopes)
     try:
         with ExitStack() as stack:
-            _number_silent_ones(run, stack)
+            _number_silent_modules(run, stack)
             yield
     finally:
         run.modules = None
 
 
-def _number_silent_ones(run: Reading, stack: ExitStack) -> None:
-    """Number modules that ask nothing, too: those after them keep their names if one starts to."""
+def _number_silent_modules(run: Reading, stack: ExitStack) -> None:
+    """Number modules without choices, too, so that later names stay if one gets a choice."""
     from torch.nn.modules import module as hooks
 
     def note(module: Any, name: str, value: Any) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-#: Random walks whose decisions a fingerprint covers, beside those of the default.
+#: Random walks whose decisions a fingerprint covers, in addition to those of the default.
 _WALKS = 32
 
 
@@ -45,8 +45,8 @@ class Space:
 
     Args:
         builder: a function that returns an ``nn.Module`` (or a module class) and asks for its
-            choices while it runs. It may depend on its arguments and its choices alone.
-        arguments: what the builder is called with.
+            choices while it runs. It may depend only on its arguments and its choices.
+        arguments: keyword arguments for the builder.
 
     Raises:
         SpaceError: an argument is missing or unknown.
@@ -57,7 +57,7 @@ class Space:
         >>> model = space.build(architecture)
     """
 
-    #: How the space is restricted, for people; empty for a whole one.
+    #: How the space is restricted, in words; empty for an unrestricted one.
     note: str = ""
 
     def __init__(self, builder: Callable[..., Any], /, **arguments: Any) -> None:
@@ -68,7 +68,9 @@ class Space:
         self._columns: dict[str, int] | None = None
         self._places: dict[Decision, list[int]] = {}
         self._fingerprint: str | None = None
-        self._size: tuple[int, Size] | None = None  # and the tree's version that it holds for
+        self._size: tuple[int, Size] | None = (
+            None  # with the version of the tree that it is valid for
+        )
 
     def __reduce__(self) -> tuple[Any, ...]:
         spelled = self._form is None
@@ -85,22 +87,22 @@ class Space:
 
     @property
     def reference(self) -> str:
-        """``module:name`` that imports the builder again."""
+        """The builder as an importable ``module:name``."""
         function = self._builder.function
         return f"{function.__module__}:{getattr(function, '__qualname__', self.name)}"
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """What the builder is called with."""
+        """The keyword arguments of the builder."""
         return dict(self._builder.arguments)
 
     @property
     def fingerprint(self) -> str:
-        """Tells spaces apart: sixteen hex digits, the same in every process.
+        """Identifies the space: sixteen hex digits, the same in every process.
 
-        They cover the builder's name, its arguments as :meth:`plain_arguments`, and the decisions
-        that the builder asks for the default and in 32 random walks of fixed seeds. The first use
-        runs the builder that often.
+        It covers the builder's name, its :meth:`plain_arguments`, and the decisions that the
+        builder asks for the default and in 32 random walks with fixed seeds. The first use runs the
+        builder that many times.
         """
         if self._fingerprint is None:
             walks = [self._asked(None), *(self._asked(random.Random(i)) for i in range(_WALKS))]
@@ -116,20 +118,20 @@ class Space:
     def plain_arguments(self) -> dict[str, Any]:
         """The arguments as JSON values, the same in every process, for records.
 
-        Functions and classes are told as ``module:qualname``, other objects as their text, or as
-        the name of their type where the text holds an address.
+        Functions and classes are given as ``module:qualname``, other objects as their ``repr``, or
+        as the name of their type if the ``repr`` contains a memory address.
         """
         return {name: as_json(value) for name, value in self.arguments.items()}
 
     def walk(self, policy: Policy) -> Architecture:
-        """The architecture that a policy answers.
+        """The architecture that results from a policy's answers.
 
         Args:
             policy: called with each decision and the answers so far, in the order in which the
-                builder asks; gives the answer.
+                builder asks; returns the answer.
 
         Raises:
-            SpaceError: an answer that the decision does not have.
+            SpaceError: an answer is not in the domain of its decision.
         """
 
         def checked(decision: Decision, so_far: Mapping[str, Answer]) -> Answer:
@@ -140,26 +142,26 @@ class Space:
         return Architecture(self._tree.walk(checked))
 
     def canonical(self, architecture: Architecture) -> str:
-        """The same string for architectures that build the same graph.
+        """A string that is the same for architectures that build the same graph.
 
-        A builder says how by :func:`~archsmith.space.graph_form`; for others each architecture
-        counts as a graph of its own.
+        A builder defines it with :func:`~archsmith.space.graph_form`; without one, each
+        architecture counts as a graph of its own.
 
         Raises:
-            SpaceError: the builder's function raised, or gave no string.
+            SpaceError: the builder's function raised, or did not return a string.
         """
         return self._form.name_of(self.name, architecture) if self._form else architecture.id
 
     def graph_features(self, architecture: Architecture) -> dict[str, float]:
-        """Named numbers of the graph, where the builder gives them; the same for equal graphs.
+        """Named numbers that describe the graph, if the builder has any; the same for equal graphs.
 
         Raises:
-            SpaceError: the builder's function raised, or gave other than finite numbers.
+            SpaceError: the builder's function raised, or did not return finite numbers.
         """
         return self._form.features_of(self.name, architecture) if self._form else {}
 
     def check_form(self) -> None:
-        """Raise :class:`SpaceError` where the builder's graph form fails on the default."""
+        """Raise :class:`SpaceError` if the builder's graph form fails on the default."""
         if self._form is not None:
             default = self.default()
             self.canonical(default)
@@ -174,18 +176,19 @@ class Space:
         return Architecture(self._tree.walk(_default))
 
     def complete(self, answers: Mapping[str, Answer]) -> Architecture:
-        """The architecture with these answers where they are asked and fit, defaults elsewhere."""
+        """The architecture with these answers where asked and valid, defaults elsewhere."""
         return Architecture(self._tree.walk(replay(answers)))
 
     def sample(self, rng: random.Random, uniform: str = "decisions") -> Architecture:
         """A random architecture.
 
         Args:
-            uniform: ``"decisions"`` draws each decision evenly as it comes up; ``"architectures"``
-                gives each architecture the same chance, which needs a space that can be counted.
+            uniform: ``"decisions"`` draws each decision uniformly as it is asked;
+                ``"architectures"`` draws architectures uniformly, which needs a space that can be
+                counted.
 
         Raises:
-            SpaceError: the space cannot be counted and ``uniform="architectures"``.
+            SpaceError: ``uniform="architectures"`` and the space cannot be counted.
         """
         if uniform == "decisions":
             return Architecture(self._tree.walk(lambda decision, _: decision.draw(rng)))
@@ -203,16 +206,16 @@ class Space:
         return tuple(self._tree.decisions(architecture))
 
     def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
-        """The architecture with one decision changed, each with the same chance.
+        """The architecture with one decision changed, chosen uniformly.
 
-        Decisions that only the change brings up are drawn at random; the others stay.
+        Decisions that are only asked because of the change are drawn at random; the others stay.
 
         Raises:
-            SpaceError: there is nothing to change.
+            SpaceError: no decision has a second answer.
         """
         changeable = [d for d in self._tree.decisions(architecture) if d.cardinality != 1]
         if not changeable:
-            raise SpaceError(self.name, "a decision with two answers or more", "none")
+            raise SpaceError(self.name, "a decision with at least two answers", "none")
         chosen = changeable[int(rng.random() * len(changeable))].name
 
         def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
@@ -226,7 +229,7 @@ class Space:
         return Architecture(self._tree.walk(policy))
 
     def cross(self, a: Architecture, b: Architecture, rng: random.Random) -> Architecture:
-        """An architecture that takes each decision from ``a`` or ``b`` with the same chance."""
+        """An architecture that takes each decision from ``a`` or ``b`` with equal probability."""
 
         def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
             name = decision.name
@@ -240,8 +243,8 @@ class Space:
     def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
         """All architectures that differ by one small step in one decision.
 
-        Decisions that only the step brings up take their default. Those that the builder is seen
-        to refuse are left out.
+        Decisions that are only asked because of the step take their default. Architectures that
+        the builder rejects are left out.
         """
         for changed in self._tree.decisions(architecture):
             for answer in changed.near(architecture[changed.name]):
@@ -253,10 +256,10 @@ class Space:
     def enumerate(self) -> Iterator[Architecture]:
         """All architectures, lazily, each once.
 
-        In a space without a bound short architectures come before long ones, roughly.
+        In an unbounded space, shorter architectures roughly come before longer ones.
 
         Raises:
-            SpaceError: at a continuous decision.
+            SpaceError: a decision is continuous.
         """
         explore(self._tree)
         limit = 2 * len(self.default()) + 32
@@ -268,7 +271,7 @@ class Space:
             starts, limit = later, limit * 2
 
     def size(self) -> Size:
-        """How many architectures there are: counted, or an estimate that says so."""
+        """How many architectures there are: an exact count, or an estimate marked as such."""
         if self._size is None or self._size[0] != self._tree.version:
             size = measure(self._tree, self._counter)
             self._size = (self._tree.version, size)
@@ -280,16 +283,18 @@ class Space:
         refuse_extra(architecture, answers)
 
     def columns(self) -> list[str]:
-        """Names of the numbers that :meth:`encode` gives."""
+        """Names of the numbers that :meth:`encode` returns."""
         return list(self._layout())
 
     def encode(self, architecture: Architecture) -> np.ndarray[Any, np.dtype[np.float32]]:
         """The architecture as float32 numbers in [0, 1], always of the same length.
 
-        For each decision known of the space, first 1.0 where it is active and 0.0 where this
-        architecture does not ask it, then its answer (one-hot for options; zeros where inactive).
-        The layout is fixed by the first call; in an unbounded space decisions that were not known
-        by then have no place in it.
+        Each known decision of the space has a flag, 1.0 if this architecture asks it and 0.0
+        otherwise, followed by its answer (one-hot for options; zeros if not asked). The first call
+        fixes the layout; in an unbounded space, decisions discovered later have no place in it.
+
+        Returns:
+            An array of shape (len(:meth:`columns`),).
         """
         import numpy as np
 
@@ -304,25 +309,25 @@ class Space:
     def build(
         self, architecture: Architecture, device: str = "cpu", seed: int | None = None
     ) -> nn.Module:
-        """The plain module that the user would have written by hand.
+        """The model of an architecture: a plain module, as if written by hand.
 
         Args:
-            device: where its tensors are made; ``"meta"`` makes none.
-            seed: of the initial weights; the global generator is left as it was.
+            device: where its tensors are created; ``"meta"`` allocates none.
+            seed: of the initial weights; the global generator is left unchanged.
 
         Raises:
-            SpaceError: the architecture does not belong here, or the builder failed.
+            SpaceError: the architecture does not belong to this space, or the builder failed.
         """
         return self.read(architecture, device, seed)[1]
 
     def parameter_keys(self, architecture: Architecture) -> dict[str, str]:
-        """Names in the state dict to keys that mean the same weight in every architecture."""
+        """Maps state dict names to keys that mean the same weight in every architecture."""
         return parameter_keys(*self.read(architecture, "cpu", 0))
 
     def read(
         self, architecture: Architecture, device: str = "cpu", seed: int | None = None
     ) -> tuple[Reading, nn.Module]:
-        """As :meth:`build`; with what the builder asked and which option each module came from."""
+        """As :meth:`build`, with what the builder asked and which option each module came from."""
         run = Reading(architecture_policy(architecture))
         model = self._builder.run(run, device, seed, materialise=True)
         self._tree.learn([(d, run.answers[name]) for name, d in run.asked.items()])
@@ -330,11 +335,11 @@ class Space:
         return run, model
 
     def run(self, run: Reading, device: str = "cpu", seed: int | None = None) -> nn.Module:
-        """The module that the builder returns under any reading, one of all options at once too."""
+        """The module that the builder returns under any reading, such as one with all options."""
         return self._builder.run(run, device, seed)
 
     def _asked(self, rng: random.Random | None) -> list[dict[str, Any]]:
-        """What the builder itself asks on one walk, up to where it fails if it does."""
+        """The decisions that the builder asks on one walk, up to a failure if there is one."""
         met: list[dict[str, Any]] = []
 
         def policy(decision: Decision, _: Mapping[str, Answer]) -> Answer:
@@ -344,36 +349,36 @@ class Space:
         try:
             self._tree.trace(policy)
         except BuilderError:
-            # Which answers fail is for the checks before a search to tell; the default must work.
+            # Failing answers are reported by the checks before a search; the default must work.
             if rng is None:
                 raise
         return met
 
     def _layout(self) -> dict[str, int]:
-        """Columns of encodings with their places, in order; fixed by the first call."""
+        """Columns of encodings with their indices, in order; fixed by the first call."""
         if self._columns is None:
             explore(self._tree)
-            known: dict[str, dict[str, None]] = {}
+            by_decision: dict[str, dict[str, None]] = {}
             for decision in sorted(self._tree.met, key=lambda d: (d.name, d.describe())):
-                known.setdefault(decision.name, {}).update(dict.fromkeys(decision.columns()))
-            names = [c for name, columns in known.items() for c in (f"{name}?", *columns)]
+                by_decision.setdefault(decision.name, {}).update(dict.fromkeys(decision.columns()))
+            names = [c for name, columns in by_decision.items() for c in (f"{name}?", *columns)]
             self._columns = {name: place for place, name in enumerate(names)}
         return self._columns
 
     def _places_of(self, decision: Decision) -> list[int]:
-        """Places of a decision's flag and numbers; -1 for what was not known at the first call."""
-        found = self._places.get(decision)
-        if found is None:
+        """Indices of a decision's flag and numbers; -1 for those unknown at the first call."""
+        places = self._places.get(decision)
+        if places is None:
             layout = self._layout()
             names = (f"{decision.name}?", *decision.columns())
-            found = self._places[decision] = [layout.get(name, -1) for name in names]
-        return found
+            places = self._places[decision] = [layout.get(name, -1) for name in names]
+        return places
 
 
 def _rebuild(builder: Any, arguments: dict[str, Any], inputs: Any, spelled: bool) -> Space:
     space = Space(builder, **arguments)
     space._builder.inputs = inputs
-    space._builder.heard = True  # where it comes from
+    space._builder.heard = True  # its output was shown in the original process
     if spelled:
         space._form = None
     return space

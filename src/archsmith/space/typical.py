@@ -1,4 +1,4 @@
-"""A few answers that stand for all of a decision, where there are too many to look at each."""
+"""A few representative answers of a decision that has too many to try them all."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import random
 from .architecture import Answer
 from .decision import Decision, Integer, Real
 
-#: Answers of a long subset that are looked at, and of a number without looking closer.
+#: Sampled answers of a long subset; numbers of options up to which all are taken.
 _ANSWERS, _FEW = 9, 4
 
 
 def typical_answers(decision: Decision) -> list[Answer]:
-    """All answers; of many numbers both ends, the middle and the default."""
+    """All answers; for many numbers, both ends, the middle and the default."""
     if isinstance(decision, Real):
         return [decision.low, decision.high]
     if not decision.listed and not isinstance(decision, Integer):

@@ -1,11 +1,11 @@
-"""Benchmark tables: what every architecture of a space reached, recorded once by others."""
+"""Benchmark tables: published results for the architectures of a space."""
 
 from __future__ import annotations
 
 from .._support.registry import Registry
 from .base import BenchmarkTable
 
-#: Modules with ``read(path, dataset)``, ``datasets(path)`` and ``FILE``, by the table's name.
+#: Readers (:class:`archsmith.tables.base.TableReader`) by the table's name.
 tables = Registry(
     "table",
     "archsmith.tables",

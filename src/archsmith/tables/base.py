@@ -1,4 +1,4 @@
-"""A benchmark table: metrics of recorded architectures, and what a search is to make of them."""
+"""A benchmark table: metrics of recorded architectures, and how a search uses them."""
 
 from __future__ import annotations
 
@@ -21,30 +21,33 @@ if TYPE_CHECKING:
     Values = NDArray[np.float64]
 
 
-#: What metrics that are counted are named, before their unit: ``flops_M``.
+#: Names, before the unit, of metrics that are counted: ``flops_M``.
 _COUNTED = ("params", "flops", "macs")
 
 
 @dataclass(frozen=True)
 class BenchmarkTable:
-    """What is known of every architecture of a space, for one data set.
+    """Recorded metrics of the architectures of a space, for one data set.
 
     Attributes:
         name: of the benchmark, ``"nb201"``.
         dataset: which of its data sets.
-        space: the real space, restricted to what is recorded where the table is partial.
-        architectures: one a row.
-        metrics: what is recorded; names can be used in objectives and limits.
+        space: the search space, restricted to recorded architectures if the table is partial.
+        architectures: one per row.
+        metrics: the recorded metrics; names can be used in objectives and limits.
         values: for each metric its values at full fidelity, float64 (rows,).
-        select: what a search sees and goes by, such as validation accuracy.
-        report: the metric by which what was found is judged in the end; may be that of ``select``.
-        epochs: fidelities, ascending, the last one the full; empty where there is one alone.
+        select: the objective of a search, such as validation accuracy.
+        report: the metric for the final result; may be that of ``select``.
+        epochs: fidelities, ascending, the last one being the full one; empty if there is only one.
         early: for each lower fidelity the metrics that depend on training, (rows,) each.
-        seconds: simulated time of a full evaluation, (rows,), above 0; an evaluation at fewer
-            epochs takes its share. Without it each takes one unit.
+        seconds: simulated time of a full evaluation, (rows,), above 0; an evaluation with fewer
+            epochs takes a proportional part. Without it each takes one unit.
         time_unit: of ``seconds``: ``"s"``, or full evaluations of a mean architecture.
-        note: what is restricted and what is simulated, for people.
-        left_out: columns of the file that cannot be metrics, with what is wrong and where.
+        note: what is restricted and what is simulated, in words.
+        left_out: columns of the file that cannot be metrics, with the problem and its place.
+
+    Raises:
+        InputError: columns of different lengths, values that are not finite, or a missing metric.
     """
 
     name: str
@@ -78,8 +81,8 @@ class BenchmarkTable:
         for epochs, columns in self.early.items():
             for name, column in columns.items():
                 if len(column) != rows:
-                    told = f"{rows} values of {name} at {epochs} epochs"
-                    raise InputError(where, told, str(len(column)))
+                    expected = f"{rows} values of {name} at {epochs} epochs"
+                    raise InputError(where, expected, str(len(column)))
         if self.seconds is not None:
             if len(self.seconds) != rows:
                 raise InputError(where, f"{rows} values of seconds", str(len(self.seconds)))
@@ -92,7 +95,7 @@ class BenchmarkTable:
 
     @cached_property
     def losses(self) -> Values:
-        """Of each row by :attr:`select`; smaller is better."""
+        """The loss of each row by :attr:`select`; smaller is better."""
         column = self.values[self.select.metric]
         return -column if self.select.direction == "maximize" else column
 
@@ -103,7 +106,7 @@ class BenchmarkTable:
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """The metrics that are counted from an architecture, not trained for and not measured."""
+        """The metrics that are counted from an architecture, without training or measuring."""
         return tuple(name for name in self.metrics if name.partition("_")[0] in _COUNTED)
 
     @cached_property
@@ -128,21 +131,21 @@ class BenchmarkTable:
 
 
 class TableReader(ABC):
-    """How one benchmark's files are read. Register the class, or an instance, in ``tables``."""
+    """Reads the files of one benchmark. Register the class, or an instance, in ``tables``."""
 
     #: Name on the command line.
     name: ClassVar[str]
     #: The file's name in the folder ``ARCHSMITH_DATA``.
     file: ClassVar[str]
-    #: One line on what it is, with the paper.
+    #: One line of description, with the paper.
     about: ClassVar[str]
 
     @abstractmethod
     def datasets(self, path: Path) -> list[str]:
-        """The data sets that the file has; the first one is the default.
+        """The data sets in the file; the first one is the default.
 
         Raises:
-            InputError: it is not there, or of another form.
+            InputError: the file does not exist, or has another format.
         """
 
     @abstractmethod
@@ -150,30 +153,30 @@ class TableReader(ABC):
         """The table of one data set.
 
         Raises:
-            InputError: missing columns, unknown architectures, NaN: with the place.
+            InputError: missing columns, unknown architectures or NaN, with the place.
             UnknownNameError: no such data set.
         """
 
 
 def positive(where: str, costs: Values) -> Values:
-    """The costs, if time can go by them.
+    """The costs, checked to be usable as time.
 
     Raises:
-        InputError: one is not above 0 and finite, with the first row.
+        InputError: a cost is not above 0 and finite; with the first row.
     """
-    wrong = np.flatnonzero(~(np.isfinite(costs) & (costs > 0)))
-    if wrong.size:
+    invalid = np.flatnonzero(~(np.isfinite(costs) & (costs > 0)))
+    if invalid.size:
         raise InputError(
-            f"{where}, row {wrong[0]}",
+            f"{where}, row {invalid[0]}",
             "a number above 0",
-            f"{costs[wrong[0]]:g}",
-            "simulated time goes by it",
+            f"{costs[invalid[0]]:g}",
+            "it determines the simulated time",
         )
     return costs
 
 
 def relative(where: str, costs: Values) -> Values:
-    """Simulated time that goes by a cost: 1 for the mean architecture.
+    """Simulated time proportional to a cost: 1 for the mean architecture.
 
     Raises:
         InputError: a cost is not above 0 and finite.
@@ -183,6 +186,6 @@ def relative(where: str, costs: Values) -> Values:
 
 
 def metric(name: str, direction: str, unit: str = "") -> dict[str, Metric]:
-    """A mapping with one metric, to be joined with others."""
+    """A mapping with a single metric, to be merged with others."""
     way: Any = direction
     return {name: Metric(name, unit, way)}

@@ -1,4 +1,4 @@
-"""Columns of benchmark files: npz, Parquet and CSV, checked before anything is made of them."""
+"""Columns of benchmark files (npz, Parquet and CSV), checked before use."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def read_columns(path: Path) -> Columns:
     """All columns of a file by name. Arrays that need unpickling are refused.
 
     Raises:
-        InputError: there is no such file, or it cannot be read.
-        MissingExtraError: pandas and pyarrow are needed and not there.
+        InputError: the file does not exist or cannot be read.
+        MissingExtraError: pandas or pyarrow is needed and not installed.
     """
     if path.is_dir():
         raise InputError(str(path), "a benchmark file", "a folder", "name the file in it")
@@ -37,7 +37,7 @@ def read_columns(path: Path) -> Columns:
         )
     try:
         if path.suffix == ".npz":
-            return _archive(path)
+            return _read_npz(path)
         if path.suffix == ".parquet":
             frame = _pandas().read_parquet(path)
         elif path.suffix == ".csv":
@@ -50,7 +50,7 @@ def read_columns(path: Path) -> Columns:
 
 
 def need(path: Path, columns: Columns, names: Iterable[str]) -> None:
-    """Raise :class:`InputError` unless all these columns are there."""
+    """Raise :class:`InputError` unless all these columns exist."""
     missing = [name for name in names if name not in columns]
     if missing:
         raise InputError(
@@ -64,7 +64,7 @@ def numbers(path: Path, columns: Columns, name: str) -> NDArray[np.float64]:
     """A column as float64 (rows,).
 
     Raises:
-        InputError: it is missing, not of numbers, or has NaN or infinity, with the first row.
+        InputError: the column is missing, not numeric, or has NaN or infinity; with the first row.
     """
     need(path, columns, [name])
     try:
@@ -72,14 +72,14 @@ def numbers(path: Path, columns: Columns, name: str) -> NDArray[np.float64]:
     except (TypeError, ValueError) as error:
         raise InputError(f"{path}, column {name}", "numbers", str(error)) from None
     if column.ndim != 1:
-        raise InputError(f"{path}, column {name}", "one number a row", f"shape {column.shape}")
-    wrong = np.flatnonzero(~np.isfinite(column))
-    if wrong.size:
+        raise InputError(f"{path}, column {name}", "one number per row", f"shape {column.shape}")
+    invalid = np.flatnonzero(~np.isfinite(column))
+    if invalid.size:
         raise InputError(
-            f"{path}, column {name}, row {wrong[0]}",
+            f"{path}, column {name}, row {invalid[0]}",
             "a finite number",
-            str(column[wrong[0]]),
-            f"{wrong.size} of {len(column)} rows are so: leave them out of the file",
+            str(column[invalid[0]]),
+            f"{invalid.size} of {len(column)} rows are not finite: remove them from the file",
         )
     return column
 
@@ -88,19 +88,19 @@ def texts(path: Path, columns: Columns, name: str) -> list[str]:
     """A column of texts.
 
     Raises:
-        InputError: it is missing, empty, or has other than one value a row.
+        InputError: the column is missing, empty, or does not have one value per row.
     """
     need(path, columns, [name])
     column = columns[name]
     if column.ndim != 1 or not column.size:
-        raise InputError(f"{path}, column {name}", "one text a row", f"shape {column.shape}")
+        raise InputError(f"{path}, column {name}", "one text per row", f"shape {column.shape}")
     if column.dtype.kind == "S":
         column = np.char.decode(column, "utf-8", "replace")
     return [str(text) for text in column]
 
 
 def refuse_twice(path: Path, column: str, values: Sequence[Hashable]) -> None:
-    """Raise :class:`InputError` where a row repeats an earlier one."""
+    """Raise :class:`InputError` if a row repeats an earlier one."""
     first: dict[Hashable, int] = {}
     for row, value in enumerate(values):
         if value in first:
@@ -116,7 +116,7 @@ def pick(kind: str, name: str, known: Sequence[str]) -> str:
     """``name`` if it is known.
 
     Raises:
-        UnknownNameError: with the nearest known one.
+        UnknownNameError: it is not; the message suggests the nearest one.
     """
     if name not in known:
         raise unknown(kind, name, known)
@@ -129,23 +129,23 @@ def identifier(text: str) -> str:
     return plain if plain and not plain[0].isdigit() else f"_{plain}"
 
 
-def _archive(path: Path) -> Columns:
+def _read_npz(path: Path) -> Columns:
     try:
-        found = np.load(path, allow_pickle=False)
-    except ValueError:  # which speaks of pickles whatever the bytes are
-        raise ValueError("bytes that are no npz archive") from None
-    if not isinstance(found, np.lib.npyio.NpzFile):
+        archive = np.load(path, allow_pickle=False)
+    except ValueError:  # numpy's message mentions pickles for any unknown bytes
+        raise ValueError("bytes that are not an npz archive") from None
+    if not isinstance(archive, np.lib.npyio.NpzFile):
         raise ValueError("a single array without a name")
     columns = {}
-    with found:
-        for name in found.files:
+    with archive:
+        for name in archive.files:
             try:
-                columns[name] = found[name]
+                columns[name] = archive[name]
             except ValueError as error:
-                told = str(error)
-                if "allow_pickle" in told:
-                    told = "Python objects; save texts as a string array, such as astype(str)"
-                raise ValueError(f"column {name}: {told}") from None
+                message = str(error)
+                if "allow_pickle" in message:
+                    message = "Python objects; save texts as a string array, such as astype(str)"
+                raise ValueError(f"column {name}: {message}") from None
     return columns
 
 

@@ -17,7 +17,7 @@ from .parsing import parsed
 if TYPE_CHECKING:
     from .columns import Columns
 
-#: Columns of a data set, and what they are called here.
+#: Columns of a data set, with the names of their metrics here.
 _VALUES = {
     "valid_perf": "valid_accuracy",
     "perf": "test_accuracy",
@@ -25,17 +25,17 @@ _VALUES = {
     "para": "params_M",
 }
 _ROWS = 26_206
-_WHOLE = "all networks of the space but the one of skips alone, each in one of its spellings: "
-_TIME = "simulated time goes by the recorded latency"
+_WHOLE = "all networks of the space except the one with only skips, each in one of its spellings: "
+_TIME = "simulated time is proportional to the recorded latency"
 
 
 class NASBenchGraph(TableReader):
     """Reads ``link`` (``0-0-1-2``), ``ops`` (``gat-gcn-fc-skip``) and, for each graph,
     ``{graph}/valid_perf``, ``perf``, ``latency`` (seconds) and ``para`` (millions).
 
-    Accuracies are shares of 1. The recorded parameters are those of the built networks, plus the
+    Accuracies are from 0 to 1. The recorded parameters are those of the built networks, plus the
     batch norm of skips (2 x width each) and a matrix of width^2 for each ARMA filter, which its
-    one step does not use: exactly so for all rows but 1,567 of ``physics``.
+    single step does not use. This is exact for all rows except 1,567 of ``physics``.
     """
 
     name = "graph"
@@ -54,7 +54,7 @@ class NASBenchGraph(TableReader):
             path,
             enumerate(rows),
             lambda row: from_row(*row),
-            "link is such as 0-0-1-2, ops such as gat-gcn-fc-skip",
+            "link has the form 0-0-1-2, ops the form gat-gcn-fc-skip",
         )
         refuse_twice(path, "link and ops", rows)
         values = {own: numbers(path, columns, f"{dataset}/{name}") for name, own in _VALUES.items()}
@@ -79,8 +79,8 @@ class NASBenchGraph(TableReader):
 
 
 def _datasets(path: Path, columns: Columns) -> list[str]:
-    found = [graph for graph in GRAPHS if f"{graph}/valid_perf" in columns]
-    if not found:
+    graphs = [graph for graph in GRAPHS if f"{graph}/valid_perf" in columns]
+    if not graphs:
         expected = f"columns link, ops and GRAPH/{', GRAPH/'.join(_VALUES)}"
         raise InputError(str(path), expected, ", ".join(sorted(columns)[:20]))
-    return found
+    return graphs

@@ -28,7 +28,7 @@ _COSTS = {"lat_ms_": "ms", "energy_kwh_": "kWh"}
 class HWGPT(TableReader):
     """Reads ``arch`` (JSON ``[embed, layers, heads, mlp ratios, bias]``), ``scale`` (the data
     sets), ``perplexity`` and ``token_accuracy`` with the weights of the benchmark's supernet,
-    ``params``, ``macs``, and what a scale has of ``lat_ms_DEVICE`` and ``energy_kwh_GPU``.
+    ``params``, ``macs``, and the available columns ``lat_ms_DEVICE`` and ``energy_kwh_GPU``.
 
     Recorded parameters are exactly those of the built networks; MACs are those of all linear
     layers on 8, 4 and 1 times 1,024 tokens for the scales s, m and l, without attention's own.
@@ -61,7 +61,7 @@ class HWGPT(TableReader):
         space = Space(gpt, vocabulary=VOCABULARY, **SCALES[dataset])
         note = (
             f"{len(rows):,} recorded decoders, few of the space; perplexity is with weights "
-            "shared in a supernet; simulated time goes by MACs"
+            "shared in a supernet; simulated time is proportional to MACs"
         )
         return BenchmarkTable(
             self.name,
@@ -79,28 +79,28 @@ class HWGPT(TableReader):
 
 def _datasets(path: Path, columns: Columns) -> list[str]:
     need(path, columns, ["scale"])
-    found = [scale for scale in SCALES if (columns["scale"] == scale).any()]
-    if not found:
+    scales = [scale for scale in SCALES if (columns["scale"] == scale).any()]
+    if not scales:
         got = ", ".join(sorted(set(map(str, columns["scale"])))[:5]) or "no rows"
         raise InputError(f"{path}, column scale", f"rows of scale {', '.join(SCALES)}", got)
-    return found
+    return scales
 
 
 def _values(
     path: Path, columns: Columns, mask: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """The scale's metrics. A column of a device that has nothing of this scale is left out."""
-    found = {}
+    """The scale's metrics. Columns of devices without values for this scale are left out."""
+    values = {}
     for name, column in columns.items():
         cost = name.startswith(tuple(_COSTS))
         if not cost and name not in _NEEDED:
             continue
         if cost and column.dtype.kind == "f" and np.isnan(column[mask]).all():
             continue
-        # Other scales may lack what this one has; rows keep the numbers that they have in the file.
+        # Other scales may lack values of this one; row numbers in errors are those of the file.
         own = {name: np.where(mask, column, 0.0)}
-        found[name] = numbers(path, own, name)[mask]
-    return found
+        values[name] = numbers(path, own, name)[mask]
+    return values
 
 
 def _metric(name: str) -> Metric:

@@ -1,5 +1,5 @@
 """NAS-Bench-Macro (Su et al. 2021, arXiv:2103.11922) and the ResNet of Channel-Bench-Macro
-(Zheng et al. 2023, arXiv:2304.10970): complete tables on CIFAR-10, one file with both."""
+(Zheng et al. 2023, arXiv:2304.10970): complete tables on CIFAR-10, both in one file."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .rows import Rows, metrics
 _DATASETS = ["cifar10"]
 _NOTE = (
     "accuracy is the mean test accuracy of three trainings: the benchmark records no validation "
-    "accuracy, so what is searched by is also what is reported; flops are twice the recorded "
-    "multiplications; simulated time goes by flops"
+    "accuracy, so the search uses the reported metric; flops are twice the recorded "
+    "multiplications; simulated time is proportional to flops"
 )
 
 
@@ -28,10 +28,10 @@ class _Bench(TableReader):
     """Reads ``bench``, ``arch``, ``mean_acc``, ``params`` and ``flops``."""
 
     file = "macro_benches.parquet"
-    #: What ``bench`` holds in its rows.
+    #: The value of ``bench`` in its rows.
     bench: ClassVar[str]
     builder: ClassVar[Callable[..., Any]]
-    #: How many architectures there are, and how they are spelled.
+    #: How many architectures there are, and their notation.
     whole: ClassVar[int]
     notation: ClassVar[str]
 

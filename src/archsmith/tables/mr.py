@@ -38,7 +38,7 @@ class NASBenchMR(TableReader):
 
     Settings are ImageNet subsets (classes and images of each; ``c`` for fewer epochs), Cityscapes,
     and HMDB51. ``params_M`` is exactly that of the built network with 50 classes, whatever the
-    setting. One set was recorded, so what is selected by is reported too.
+    setting. Only one set was recorded, so the metric to select by is also the one reported.
     """
 
     name = "mr"
@@ -65,8 +65,8 @@ class NASBenchMR(TableReader):
         metrics |= {name: Metric(name, "", "minimize") for name in _COSTS}
         space = Space(hrnet, channels=3, **arguments)
         note = (
-            f"{len(codes):,} recorded networks, few of the space; selected by and reported on "
-            "the same set; simulated time goes by flops"
+            f"{len(codes):,} recorded networks, few of the space; selection and report use the "
+            "same set; simulated time is proportional to flops"
         )
         if dataset.startswith("video"):
             note += "; the built network takes single images"
@@ -85,8 +85,8 @@ class NASBenchMR(TableReader):
 
 
 def _datasets(path: Path, columns: Columns) -> list[str]:
-    found = [name for name, (main, _) in _SETTINGS.items() if f"{name}/{main}" in columns]
-    if not found:
+    settings = [name for name, (main, _) in _SETTINGS.items() if f"{name}/{main}" in columns]
+    if not settings:
         expected = "columns embedding, flops_G, params_M and SETTING/top1 or SETTING/mIoU"
         raise InputError(str(path), expected, ", ".join(sorted(columns)[:20]))
-    return found
+    return settings

@@ -1,5 +1,5 @@
-"""NAS-Bench-101 (Ying et al. 2019, arXiv:1902.09635), of which a part is recorded with zero-cost
-proxies (Krishnakumar et al. 2022, arXiv:2210.03230)."""
+"""NAS-Bench-101 (Ying et al. 2019, arXiv:1902.09635): the part recorded with zero-cost proxies
+(Krishnakumar et al. 2022, arXiv:2210.03230)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .rows import Rows, metrics, whole_numbers
 if TYPE_CHECKING:
     from .base import Values
 
-#: Labels of vertices by their number in the file.
+#: Labels of vertices, by their number in the file.
 _LABELS = ("input", "output", "maxpool3x3", "conv1x1", "conv3x3")
 _GRAPHS = 423_624
 _NOTATION = (
@@ -29,16 +29,16 @@ _NOTATION = (
     "2 maxpool3x3, 3 conv1x1, 4 conv3x3"
 )
 _NOTE = (
-    "accuracy is the validation accuracy, and the one reported as well: none was recorded for "
-    "testing; flops are twice the recorded multiply-adds, which count normalisation too; simulated "
-    "time goes by flops"
+    "accuracy is the validation accuracy, which is also reported, since no test accuracy was "
+    "recorded; flops are twice the recorded multiply-adds, which count normalisation too; "
+    "simulated time is proportional to flops"
 )
 
 
 class NB101(TableReader):
     """Reads ``dataset``, ``arch``, ``val_accuracy``, and ``params`` and ``flops`` in millions;
-    other columns of numbers, the proxies, are metrics. Rows that are one graph after pruning are
-    trainings of it: of their different accuracies the mean is kept, of the proxies too."""
+    other numeric columns, the proxies, are metrics. Rows with the same graph after pruning are
+    repeated trainings: their distinct accuracies are averaged, and so are the proxies."""
 
     name = "nb101"
     file = "nb101_zc.parquet"
@@ -58,7 +58,7 @@ class NB101(TableReader):
         groups = list(graphs.values())
         architectures = [spelled[group[0]] for group in groups]
         accuracy, flops = rows.numbers("val_accuracy"), 2e6 * rows.numbers("flops")
-        # Where channels divide unevenly the spelling decides about a few parameters: take its own.
+        # If channels divide unevenly, some parameters depend on the spelling: use the first.
         first = [group[0] for group in groups]
         values = {
             "accuracy": np.array([np.unique(accuracy[group]).mean() for group in groups]),
@@ -87,7 +87,7 @@ class NB101(TableReader):
 
 def _decode(text: str) -> Architecture:
     numbers = whole_numbers(text)
-    size = int(len(numbers) ** 0.5)  # n * n + n is between n squared and the next square
+    size = int(len(numbers) ** 0.5)  # n * n + n is between n^2 and (n + 1)^2
     labels = numbers[size * size :]
     if size < 2 or len(labels) != size or any(label not in range(5) for label in labels):
         raise SpaceError("arch", "n x n + n numbers, the last n of them from 0 to 4", repr(text))

@@ -63,11 +63,11 @@ class NASBenchNLP(TableReader):
     """Reads ``recepie`` (JSON, the cell), ``num_params`` and, as JSON lists with a number for each
     epoch, ``train_losses``, ``val_losses``, ``test_losses`` and ``wall_times`` (seconds).
 
-    Perplexities are of the best epoch by validation up to the fidelity. Runs of one and the same
-    cell, up to isomorphism of what reaches the output, are averaged (their log-perplexities are).
-    Runs that diverged or stopped early are left out, and so are cells of which no other run is
-    there. ``params`` are the fewest recorded for a cell: a few recorded cells have nodes that
-    nothing reads, which the recorded number counts and the built network has not.
+    Perplexities are of the best epoch by validation up to the fidelity. Runs of the same cell, up
+    to isomorphism of the part that reaches the output, are averaged (in log-perplexity). Runs that
+    diverged or stopped early are left out, and so are cells without any other run. ``params`` is
+    the smallest number recorded for a cell: a few recorded cells have unused nodes, which the
+    recorded number includes and the built network does not have.
     """
 
     name = "nlp"
@@ -87,12 +87,12 @@ class NASBenchNLP(TableReader):
             path,
             enumerate(recipes),
             from_recipe,
-            "recepie maps a node's name to its op and its input, as NAS-Bench-NLP has it",
+            "recepie maps a node's name to its op and its input, as in NAS-Bench-NLP",
         )
         runs = _runs(path, columns)
         epochs = max(len(run.valid) for run in runs)
         whole = [row for row, run in enumerate(runs) if _finished(run, epochs)]
-        grouped = _grouped(cells, runs, whole)
+        grouped = _group_runs(cells, runs, whole)
         if not grouped:
             raise InputError(str(path), "runs without NaN", f"none of {len(runs)}")
         return self._table(grouped, len(runs), len(whole), epochs)
@@ -156,10 +156,10 @@ def _finished(run: _Run, epochs: int) -> bool:
     return len(run.valid) == epochs and all(np.isfinite(curve).all() for curve in curves)
 
 
-def _grouped(
+def _group_runs(
     cells: Sequence[Cell], runs: Sequence[_Run], rows: Sequence[int]
 ) -> dict[Architecture, list[_Run]]:
-    """Runs by cell, each cell in the spelling in which it came first."""
+    """Runs by cell, each cell in its first spelling."""
     spelled: dict[str, Architecture] = {}
     grouped: dict[Architecture, list[_Run]] = {}
     for row in rows:

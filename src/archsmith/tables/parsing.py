@@ -1,4 +1,4 @@
-"""Texts of benchmark files: JSON values and architectures, with the row in every complaint."""
+"""Parsing texts of benchmark files: JSON values and architectures, with the row in errors."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ R = TypeVar("R")
 def parsed(
     path: Path, rows: Iterable[tuple[int, T]], parse: Callable[[T], R], hint: str
 ) -> list[R]:
-    """What ``parse`` makes of each numbered row.
+    """The result of ``parse`` for each numbered row.
 
     Raises:
-        InputError: for a :class:`SpaceError` of one of them, with the file and the row.
+        InputError: ``parse`` raised :class:`SpaceError`; with the file and the row.
     """
-    found = []
+    results = []
     for row, value in rows:
         try:
-            found.append(parse(value))
+            results.append(parse(value))
         except SpaceError as error:
             where = f"{path}, row {row}, {error.where}"
             raise InputError(where, error.expected, error.got, hint) from None
-    return found
+    return results
 
 
 def json_values(path: Path, column: str, texts: Iterable[Any], kind: type[T]) -> list[T]:
-    """The column's texts read as JSON, all of one kind (``list`` or ``dict``).
+    """The column's texts parsed as JSON, all of one kind (``list`` or ``dict``).
 
     Raises:
-        InputError: one of them is something else, with its row.
+        InputError: a value is of another kind; with its row.
     """
-    found = []
+    values = []
     for row, text in enumerate(texts):
         try:
             value = json.loads(text)
         except (TypeError, ValueError):
             value = None
         if not isinstance(value, kind):
-            told = repr(text)
+            shown = repr(text)
             raise InputError(
                 f"{path}, column {column}, row {row}",
                 f"a JSON {kind.__name__}",
-                told if len(told) < 80 else f"{told[:77]}...",
+                shown if len(shown) < 80 else f"{shown[:77]}...",
             )
-        found.append(value)
-    return found
+        values.append(value)
+    return values

@@ -1,4 +1,4 @@
-"""The rows of a file that make up one table, checked and told by their places in the file."""
+"""The rows of a file that make up one table, checked, with row numbers of the file in errors."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Rows:
     Args:
         path: of the file, for errors.
         columns: all of its columns.
-        equal: what the rows hold in these columns.
+        equal: the value of the rows in each of these columns.
 
     Raises:
-        InputError: such a column is missing, or no row is so.
+        InputError: such a column is missing, or no row matches.
     """
 
     def __init__(self, path: Path, columns: Columns, **equal: str) -> None:
@@ -38,11 +38,11 @@ class Rows:
         self.path, self.columns = path, columns
         chosen = np.ones(_length(columns), dtype=bool)
         for name, value in equal.items():
-            found = columns[name].astype(str)
-            if not (chosen & (found == value)).any():
-                got = ", ".join(dict.fromkeys(found[chosen].tolist())) or "no rows at all"
+            texts = columns[name].astype(str)
+            if not (chosen & (texts == value)).any():
+                got = ", ".join(dict.fromkeys(texts[chosen].tolist())) or "no rows at all"
                 raise InputError(f"{path}, column {name}", f"rows with {value}", got[:200])
-            chosen &= found == value
+            chosen &= texts == value
         self.places: NDArray[Any] = np.flatnonzero(chosen)
 
     def texts(self, name: str) -> list[str]:
@@ -51,14 +51,14 @@ class Rows:
         return [str(text) for text in self.columns[name][self.places]]
 
     def distinct(self, name: str) -> list[str]:
-        """The values of a column, in the order in which they come up."""
+        """The distinct values of a column, in order of first occurrence."""
         return list(dict.fromkeys(self.texts(name)))
 
     def numbers(self, name: str) -> Values:
         """A column as finite float64.
 
         Raises:
-            InputError: it is missing, not of numbers, or has NaN in one of these rows.
+            InputError: the column is missing, not numeric, or not finite in one of these rows.
         """
         need(self.path, self.columns, [name])
         column: NDArray[Any] = np.zeros(len(self.columns[name]), dtype=object)
@@ -67,29 +67,29 @@ class Rows:
         return chosen
 
     def others(self, taken: Iterable[str], ending: str = "") -> dict[str, Values]:
-        """Further columns of finite numbers, by a name that objectives can use.
+        """Other columns of finite numbers, by a name that objectives can use.
 
         Args:
             taken: names of columns to leave out.
-            ending: of names to leave out.
+            ending: suffix of names to leave out.
         """
-        chosen = self._further(taken, ending)
+        chosen = self._other_columns(taken, ending)
         return {
             name: column[self.places].astype(np.float64)
             for name, column in chosen.items()
-            if not self._holes(column).size
+            if not self._non_finite(column).size
         }
 
     def left_out(self, taken: Iterable[str], ending: str = "") -> dict[str, str]:
-        """What :meth:`others` leaves out for numbers that are not finite, with the first row."""
-        found = {}
-        for name, column in self._further(taken, ending).items():
-            holes = self._holes(column)
+        """Columns that :meth:`others` leaves out for non-finite numbers, with the first row."""
+        problems = {}
+        for name, column in self._other_columns(taken, ending).items():
+            holes = self._non_finite(column)
             if holes.size:
-                found[name] = f"{column[holes[0]]} in row {holes[0]}"
-        return found
+                problems[name] = f"{column[holes[0]]} in row {holes[0]}"
+        return problems
 
-    def _further(self, taken: Iterable[str], ending: str) -> Columns:
+    def _other_columns(self, taken: Iterable[str], ending: str) -> Columns:
         skipped = set(taken)
         return {
             identifier(name): column
@@ -99,33 +99,33 @@ class Rows:
             and not (ending and name.endswith(ending))
         }
 
-    def _holes(self, column: NDArray[Any]) -> NDArray[Any]:
+    def _non_finite(self, column: NDArray[Any]) -> NDArray[Any]:
         holes: NDArray[Any] = self.places[~np.isfinite(column[self.places])]
         return holes
 
     def architectures(
         self, name: str, decode: Callable[[str], Architecture], notation: str
     ) -> list[Architecture]:
-        """The architectures that a column spells, each once.
+        """The architectures in a column, each once.
 
         Args:
-            decode: of one text; raises SpaceError.
-            notation: one line on how they are spelled, for errors.
+            decode: parses one text; raises SpaceError.
+            notation: one line about the notation, for errors.
 
         Raises:
-            InputError: a text that is none of the space's architectures, or one that comes twice.
+            InputError: a text that is not an architecture of the space, or a duplicate.
         """
-        found = []
+        architectures = []
         texts = self.texts(name)
         for place, text in zip(self.places, texts, strict=True):
             try:
-                found.append(decode(text))
+                architectures.append(decode(text))
             except SpaceError as error:
                 where = f"{self.path}, column {name}, row {place}"
                 got = text if error.got in (None, repr(text)) else f"{error.got} in {text}"
                 raise InputError(where, error.expected, got, notation) from None
         self._refuse_twice(name, texts)
-        return found
+        return architectures
 
     def _refuse_twice(self, name: str, texts: list[str]) -> None:
         first: dict[str, int] = {}
@@ -135,28 +135,28 @@ class Rows:
                     f"{self.path}, column {name}, row {place}",
                     "each architecture once",
                     f"{text} again, as in row {first[text]}",
-                    "leave one of the two out, or keep their mean in one row",
+                    "remove one of the two, or replace them by one row with their mean",
                 )
             first[text] = int(place)
 
 
 def whole_numbers(text: str) -> tuple[int, ...]:
-    """A tuple of whole numbers as Python writes it, ``(1, 0, 2)``.
+    """Parse a tuple of integers in Python notation, ``(1, 0, 2)``.
 
     Raises:
-        SpaceError: the text is something else.
+        SpaceError: the text has another form.
     """
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         value = None
     if not isinstance(value, tuple) or any(type(number) is not int for number in value):
-        raise SpaceError("arch", "whole numbers in brackets, as (1, 0, 2)", repr(text))
+        raise SpaceError("arch", "integers in parentheses, such as (1, 0, 2)", repr(text))
     return value
 
 
 def metrics(values: Iterable[str], *smaller: str) -> dict[str, Metric]:
-    """Metrics of these names without units, of which some are better when smaller."""
+    """Metrics with these names and no units; smaller is better for ``smaller``."""
     return {
         name: Metric(name, "", "minimize" if name in smaller else "maximize") for name in values
     }

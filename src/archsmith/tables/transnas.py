@@ -1,5 +1,5 @@
-"""TransNAS-Bench-101 (Duan et al. 2021, arXiv:2105.11871), of which a part is recorded with
-zero-cost proxies (Krishnakumar et al. 2022, arXiv:2210.03230)."""
+"""TransNAS-Bench-101 (Duan et al. 2021, arXiv:2105.11871): the part recorded with zero-cost proxies
+(Krishnakumar et al. 2022, arXiv:2210.03230)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .base import BenchmarkTable, TableReader, relative
 from .columns import pick, read_columns
 from .rows import Rows, metrics, whole_numbers
 
-#: Classes of the tasks that have any; of others the network is built for ten.
+#: Classes of the classification tasks; for others the network is built for ten.
 _CLASSES = {"class_scene": 63, "class_object": 100, "segmentsemantic": 17}
 #: Tasks whose ``val_accuracy`` is the structural similarity of images.
 _SSIM = ("autoencoder", "normal")
@@ -27,13 +27,13 @@ _TIMES = "_time_s"  # of the proxies' own measurement
 
 class _Transnas(TableReader):
     """Reads ``space``, ``dataset`` (the task), ``arch``, ``val_accuracy``, and ``params`` and
-    ``flops`` in millions; other columns of numbers, the proxies, are metrics."""
+    ``flops`` in millions; other numeric columns, the proxies, are metrics."""
 
     file = "tnb101_zc.parquet"
-    #: What ``space`` holds in its rows.
+    #: The value of ``space`` in its rows.
     kind: ClassVar[str]
     builder: ClassVar[Callable[..., Any]]
-    #: How many architectures there are, and how they are spelled.
+    #: How many architectures there are, and their notation.
     whole: ClassVar[int]
     notation: ClassVar[str]
 
@@ -99,7 +99,7 @@ class TransnasMacro(_Transnas):
     kind = "tnb101_macro"
     builder = staticmethod(transnas.transnas_macro)
     whole = 3256
-    notation = "arch has a digit from 1 to 4 for each of 4 to 6 modules, filled up with 0 to six"
+    notation = "arch has a digit from 1 to 4 for each of 4 to 6 modules, padded with 0 to six"
 
     def decode(self, text: str) -> Architecture:
         digits = list(whole_numbers(text))
@@ -110,11 +110,11 @@ class TransnasMacro(_Transnas):
 
 def _note(dataset: str, quality: str) -> str:
     parts = [
-        f"{quality} is the validation {quality}, and the one reported as well: none was recorded "
-        "for testing",
+        f"{quality} is the validation {quality}, which is also reported, since no test {quality} "
+        "was recorded",
         "flops are twice the recorded multiply-adds, which count normalisation too, on 256x256 "
         "pixels",
-        "simulated time goes by flops",
+        "simulated time is proportional to flops",
     ]
     if dataset not in ("class_scene", "class_object"):
         parts.append("params and flops include the task's decoder, which the space does not build")

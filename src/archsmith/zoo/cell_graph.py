@@ -1,4 +1,4 @@
-"""Graphs of recurrent cells: reading and writing NAS-Bench-NLP's recipes, and their canonical form.
+"""Graphs of recurrent cells: NAS-Bench-NLP's recipes, and their canonical form.
 
 A recipe (Klyuchnikov et al. 2020, arXiv:2006.07116) maps each node's name to its operation and its
 inputs, which are ``x``, ``h_prev_0``, … or other nodes; the nodes ``h_new_0``, … are the new hidden
@@ -15,7 +15,7 @@ from typing import Any
 
 from .._support.errors import SpaceError
 
-#: Operations with the numbers of inputs that they take.
+#: Operations with their allowed numbers of inputs.
 OPS: dict[str, tuple[int, ...]] = {
     "linear": (2, 3),
     "activation_tanh": (1,),
@@ -25,7 +25,7 @@ OPS: dict[str, tuple[int, ...]] = {
     "elementwise_prod": (2,),
     "blend": (3,),
 }
-#: Hidden states that a cell may carry.
+#: Maximum number of hidden states of a cell.
 MOST_STATES = 3
 _STATE, _NEW = "h_prev_", "h_new_"
 
@@ -35,9 +35,9 @@ class Cell:
     """A recurrent cell.
 
     Attributes:
-        nodes: operation and inputs of each node, inputs before those that read them. An input is
-            the name of a source, ``x`` or ``h_prev_0``, or the place of an earlier node.
-        states: for each hidden state the node that gives its new value; the first is the output.
+        nodes: operation and inputs of each node, in topological order. An input is the name of a
+            source, ``x`` or ``h_prev_0``, or the index of an earlier node.
+        states: for each hidden state the node with its new value; the first is the output.
     """
 
     nodes: tuple[tuple[str, tuple[str | int, ...]], ...]
@@ -45,34 +45,34 @@ class Cell:
 
     @cached_property
     def live(self) -> frozenset[int]:
-        """Nodes that reach the output, in this step or by way of a hidden state in a later one."""
-        found: set[int] = set()
+        """Nodes that reach the output, in this step or through a hidden state in a later one."""
+        live: set[int] = set()
         waiting = [self.states[0]]
         while waiting:
             node = waiting.pop()
-            if node in found:
+            if node in live:
                 continue
-            found.add(node)
+            live.add(node)
             for source in self.nodes[node][1]:
                 if isinstance(source, int):
                     waiting.append(source)
                 elif source.startswith(_STATE):
                     waiting.append(self.states[int(source.removeprefix(_STATE))])
-        return frozenset(found)
+        return frozenset(live)
 
     def canonical(self) -> str:
-        """The same string for cells whose live parts are isomorphic.
+        """A string that is the same for cells whose live parts are isomorphic.
 
-        Names and order of nodes, of the inputs of a sum, a product or a linear layer, and of the
-        hidden states but for the first, make no difference.
+        It does not depend on names and order of nodes, on the order of the inputs of a sum, a
+        product or a linear layer, or on the order of the hidden states after the first.
         """
         kinds, edges = self._graph()
-        colors = _ranked(kinds)
-        return _smallest(_refined(colors, edges), kinds, edges)
+        colors = _rank(kinds)
+        return _smallest_spelling(_refine_colors(colors, edges), kinds, edges)
 
     def features(self) -> dict[str, float]:
-        """Counts of live operations (``op:``), of pairs that read each other (``pair:``), and the
-        longest path (``depth:longest``)."""
+        """Counts of live operations (``op:``), of pairs in which the second reads the first
+        (``pair:``), and the longest path (``depth:longest``)."""
         counts: Counter[str] = Counter()
         depth: dict[int, int] = {}
         for node in sorted(self.live):
@@ -80,8 +80,8 @@ class Cell:
             counts[f"op:{op}"] += 1
             depth[node] = 1
             for source in sources:
-                told = self.nodes[source][0] if isinstance(source, int) else source
-                counts[f"pair:{told}>{op}"] += 1
+                source_op = self.nodes[source][0] if isinstance(source, int) else source
+                counts[f"pair:{source_op}>{op}"] += 1
                 if isinstance(source, int):
                     depth[node] = max(depth[node], depth[source] + 1)
         return {
@@ -90,38 +90,38 @@ class Cell:
         }
 
     def _graph(self) -> tuple[list[str], list[tuple[int, int, str]]]:
-        """Kinds of vertices (live nodes and what they read) and edges with what they mean."""
+        """Kinds of vertices (live nodes and their inputs), and edges with their roles."""
         places: dict[str | int, int] = {}
         kinds: list[str] = []
 
         def vertex(name: str | int) -> int:
             if name not in places:
                 places[name] = len(kinds)
-                kinds.append(self._kind(name))
+                kinds.append(self._vertex_kind(name))
             return places[name]
 
         edges = []
         for node in sorted(self.live):
             op, sources = self.nodes[node]
             for place, source in enumerate(sources):
-                # The inputs of a blend have parts of their own: gate, first, second.
+                # The inputs of a blend have distinct roles: gate, first, second.
                 edges.append((vertex(source), vertex(node), str(place) if op == "blend" else ""))
         for name in [name for name in places if isinstance(name, str) and name != "x"]:
             new = self.states[int(str(name).removeprefix(_STATE))]
             edges.append((vertex(new), vertex(name), "next"))
         return kinds, edges
 
-    def _kind(self, name: str | int) -> str:
+    def _vertex_kind(self, name: str | int) -> str:
         if isinstance(name, int):
             return self.nodes[name][0] + ("!" if name == self.states[0] else "")
         return name if name in ("x", f"{_STATE}0") else "state"
 
 
 def from_recipe(recipe: Mapping[str, Any]) -> Cell:
-    """Read a recipe. Inputs of sums, products and linear layers are put in order.
+    """Read a recipe. Inputs of sums, products and linear layers are sorted.
 
     Raises:
-        SpaceError: with the node and what is wrong about it.
+        SpaceError: an invalid recipe, with the node and the problem.
     """
     order: dict[str, int] = {}
     opened: list[str] = []
@@ -130,7 +130,7 @@ def from_recipe(recipe: Mapping[str, Any]) -> Cell:
         if name in order:
             return
         if name in opened:
-            raise SpaceError(f"recipe, {name}", "nodes that read earlier ones", "a circle")
+            raise SpaceError(f"recipe, {name}", "nodes that read earlier ones", "a cycle")
         opened.append(name)
         for source in _inputs(recipe, name, states):
             if source in recipe:
@@ -157,7 +157,7 @@ def from_recipe(recipe: Mapping[str, Any]) -> Cell:
 
 
 def to_recipe(cell: Cell) -> dict[str, dict[str, Any]]:
-    """The inverse of :func:`from_recipe`, with names of its own: ``node_0``, …, ``h_new_0``, …"""
+    """The inverse of :func:`from_recipe`, with new names: ``node_0``, …, ``h_new_0``, …"""
     new = {node: f"{_NEW}{state}" for state, node in enumerate(cell.states)}
     names = [new.get(node, f"node_{node}") for node in range(len(cell.nodes))]
     return {
@@ -167,9 +167,9 @@ def to_recipe(cell: Cell) -> dict[str, dict[str, Any]]:
 
 
 def source_names(op: str, states: int, nodes: int) -> list[str]:
-    """What a node may read, in order: the hidden states and the nodes before it.
+    """Possible inputs of a node, in order: the hidden states and the nodes before it.
 
-    Linear nodes may read the input ``x`` too, which comes first: it has a width of its own.
+    Linear nodes may also read the input ``x``, which comes first; its width differs from the rest.
     """
     names = [*(f"{_STATE}{k}" for k in range(states)), *(f"node{node}" for node in range(nodes))]
     return ["x", *names] if op == "linear" else names
@@ -192,49 +192,49 @@ def _inputs(recipe: Mapping[str, Any], name: str, states: int) -> Sequence[str]:
         raise SpaceError(where, f"op, one of {', '.join(OPS)}", repr(op))
     if not isinstance(sources, list) or len(sources) not in OPS[op]:
         raise SpaceError(where, f"{' or '.join(map(str, OPS[op]))} inputs of {op}", repr(sources))
-    known = {*recipe, *source_names("linear", states, 0)}
+    names = {*recipe, *source_names("linear", states, 0)}
     for source in sources:
-        if source not in known:
+        if source not in names:
             raise SpaceError(where, "inputs x, h_prev_0 … or other nodes", repr(source))
     if op != "linear" and "x" in sources:
         raise SpaceError(
-            where, "x as an input of linear nodes alone: it has a width of its own", repr(sources)
+            where, "x as an input of linear nodes only: it has a different width", repr(sources)
         )
     if op != "blend" and len(set(sources)) < len(sources):
-        raise SpaceError(where, f"inputs of {op} that differ", repr(sources))
+        raise SpaceError(where, f"distinct inputs of {op}", repr(sources))
     return list(sources)
 
 
-def _ranked(signatures: Sequence[Any]) -> list[int]:
+def _rank(signatures: Sequence[Any]) -> list[int]:
     ranks = {signature: rank for rank, signature in enumerate(sorted(set(signatures)))}
     return [ranks[signature] for signature in signatures]
 
 
-def _refined(colors: list[int], edges: list[tuple[int, int, str]]) -> list[int]:
-    """Colours told further apart by those of neighbours, until that tells nothing more."""
+def _refine_colors(colors: list[int], edges: list[tuple[int, int, str]]) -> list[int]:
+    """Colours refined by those of neighbours until they are stable."""
     while True:
         around: list[list[tuple[str, str, int]]] = [[] for _ in colors]
         for source, target, role in edges:
             around[target].append(("in", role, colors[source]))
             around[source].append(("out", role, colors[target]))
-        finer = _ranked(
-            [(color, tuple(sorted(a))) for color, a in zip(colors, around, strict=True)]
-        )
+        finer = _rank([(color, tuple(sorted(a))) for color, a in zip(colors, around, strict=True)])
         if max(finer) == max(colors):
             return finer
         colors = finer
 
 
-def _smallest(colors: list[int], kinds: list[str], edges: list[tuple[int, int, str]]) -> str:
-    """The least spelling over the ways to tell apart what refinement cannot."""
+def _smallest_spelling(
+    colors: list[int], kinds: list[str], edges: list[tuple[int, int, str]]
+) -> str:
+    """The smallest spelling over all ways to break ties that refinement leaves."""
     counts = Counter(colors)
     tied = [color for color in sorted(counts) if counts[color] > 1]
     if not tied:
-        told = [kind for _, kind in sorted(zip(colors, kinds, strict=True))]
+        ordered_kinds = [kind for _, kind in sorted(zip(colors, kinds, strict=True))]
         lines = sorted(f"{colors[s]}>{colors[t]}{role}" for s, t, role in edges)
-        return f"{' '.join(told)}|{' '.join(lines)}"
+        return f"{' '.join(ordered_kinds)}|{' '.join(lines)}"
     spellings = []
     for vertex in (v for v, color in enumerate(colors) if color == tied[0]):
-        split = _ranked([(c, v != vertex) for v, c in enumerate(colors)])
-        spellings.append(_smallest(_refined(split, edges), kinds, edges))
+        split = _rank([(c, v != vertex) for v, c in enumerate(colors)])
+        spellings.append(_smallest_spelling(_refine_colors(split, edges), kinds, edges))
     return min(spellings)

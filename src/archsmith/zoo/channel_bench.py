@@ -1,7 +1,7 @@
 """The ResNet space of Channel-Bench-Macro, published with GENIUS (Zheng et al. 2023,
 arXiv:2304.10970), and its notation.
 
-One network of five residual blocks, of which seven widths are chosen among four each: 4^7 = 16,384
+One network of five residual blocks with seven widths, each chosen among four: 4^7 = 16,384
 architectures.
 """
 
@@ -16,9 +16,9 @@ from ..space import choose
 from ..space.architecture import Answer, Architecture
 
 #: Decisions, in the order of the published digits: the widths of the two stages and, of each
-#: block, the width between its convolutions. The fourth block leads to the second stage.
+#: block, the width between its convolutions. The second stage begins after block 3.
 WIDTHS = ("stage1", "block1", "block2", "block3", "stage2", "block4", "block5")
-#: What one step of each width is, relative to ``width``; the published digit counts the steps.
+#: The step of each width, relative to ``width``; the published digit is the number of steps.
 _STEPS = (1, 1, 1, 2, 2, 2, 2)
 _DIGITS = (1, 2, 3, 4)
 
@@ -28,8 +28,8 @@ def channel_bench(channels: int, classes: int, width: int = 64) -> nn.Module:
 
     A 3x3 convolution of stride 2, two residual blocks, one that halves the height and width, two
     residual blocks more, global pooling and a linear layer. The stride and the batch norm of the
-    first convolution, which the published listing leaves out, are what the recorded parameters and
-    multiplications tell.
+    first convolution are missing in the published listing, and are inferred from the recorded
+    parameters and multiplications.
 
     Args:
         channels: of the images.
@@ -59,7 +59,7 @@ def channel_bench(channels: int, classes: int, width: int = 64) -> nn.Module:
 class Block(nn.Module):
     """Two 3x3 convolutions: (n, inside, h, w) to (n, outside, h/stride, w/stride).
 
-    It adds its input where the stride is 1.
+    It adds its input if the stride is 1.
     """
 
     def __init__(self, inside: int, between: int, outside: int, stride: int = 1) -> None:
@@ -105,7 +105,7 @@ def from_digits(text: str, width: int = 64) -> Architecture:
     """The inverse of :func:`to_digits`.
 
     Raises:
-        SpaceError: with what stands there.
+        SpaceError: invalid digits.
     """
     if len(text) != len(WIDTHS) or any(digit not in "1234" for digit in text):
         raise SpaceError("arch", f"{len(WIDTHS)} digits from 1 to 4", repr(text))

@@ -12,24 +12,27 @@ from ..space import choose, one_of, repeat, scope
 #: Widths of a stage, small enough for a trial to take seconds on one core.
 WIDTHS = (8, 16, 24, 32, 48, 64)
 _MOST_STAGES = 4
-_LARGE = 48  # larger images are brought below this by the stem
+_MAX_SIDE = 48  # the stem reduces larger images to this
 
 
 def convnet(channels: int, classes: int, height: int = 32, width: int = 32) -> nn.Module:
     """Images (n, channels, height, width) to logits (n, classes).
 
     A stem, then stages of blocks with half the height and width from one stage to the next, then
-    global pooling and a linear layer. There are as many stages to choose from as the images can be
-    halved. Each block is a plain convolution, a depthwise-separable one (Chollet 2017,
+    global pooling and a linear layer. The number of stages is limited by how often the images can
+    be halved. Each block is a plain convolution, a depthwise-separable one (Chollet 2017,
     arXiv:1610.02357) or an inverted bottleneck (Sandler et al. 2018, arXiv:1801.04381), with batch
-    norm, and with a shortcut where its stage is residual (He et al. 2016, arXiv:1512.03385).
+    norm, and with a shortcut if its stage is residual (He et al. 2016, arXiv:1512.03385).
 
-    The default is the plain baseline: two stages of one 3x3 convolution, 16 and 32 wide.
+    The default is a plain baseline: two stages of one 3x3 convolution, 16 and 32 wide.
 
     Args:
         channels: of the images.
         classes: outputs.
         height, width: of the images, in pixels.
+
+    Example:
+        >>> space = nas.Space(convnet, channels=1, classes=10, height=28, width=28)
     """
     activation: type[nn.Module] = choose(
         "activation", {"relu": nn.ReLU, "silu": nn.SiLU, "hardswish": nn.Hardswish}
@@ -39,7 +42,7 @@ def convnet(channels: int, classes: int, height: int = 32, width: int = 32) -> n
     stages: int = choose("stages", _stage_counts(min(height, width)))
     for number in range(1, stages + 1):
         if number > 1:
-            layers[f"down{number}"] = _halved(wide)
+            layers[f"down{number}"] = _downsample(wide)
         with scope(f"stage{number}"):
             layers[f"stage{number}"], wide = _stage(wide, 16 if number == 1 else 32, activation)
     layers["head"] = _head(wide, classes)
@@ -47,7 +50,7 @@ def convnet(channels: int, classes: int, height: int = 32, width: int = 32) -> n
 
 
 class Block(nn.Module):
-    """``activation(body(x) + shortcut(x))``, or without the shortcut where it is ``None``."""
+    """``activation(body(x) + shortcut(x))``, or without the shortcut if it is ``None``."""
 
     def __init__(
         self, body: nn.Module, shortcut: nn.Module | None, activation: type[nn.Module]
@@ -71,9 +74,9 @@ def _stage_counts(side: int) -> list[int]:
 
 def _stem(channels: int, side: int, activation: type[nn.Module]) -> tuple[nn.Module, int]:
     stride = 1
-    while side / stride > _LARGE:
+    while side / stride > _MAX_SIDE:
         stride *= 2
-    smallest = max(3, 2 * stride - 1)  # a kernel below the stride would leave pixels unseen
+    smallest = max(3, 2 * stride - 1)  # a kernel smaller than the stride would skip pixels
     with scope("stem"):
         width: int = choose("width", [8, 16, 24, 32], default=16)
         kernel: int = choose("kernel", [smallest, smallest + 2])
@@ -123,8 +126,8 @@ def _shortcut(inside: int, outside: int) -> nn.Module:
     return nn.Sequential(*_conv(inside, outside, 1))
 
 
-def _halved(width: int) -> nn.Module:
-    # Asked without a scope: one decision for the whole network. Odd sizes are rounded up.
+def _downsample(width: int) -> nn.Module:
+    # Asked outside any scope: one decision for the whole network. Odd sizes are rounded up.
     smaller: nn.Module = one_of(
         "downsample",
         {

@@ -1,4 +1,4 @@
-"""Networks that find objects in images, without anchors and at one stride."""
+"""Object detectors without anchors, at a single stride."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from ..space import choose, one_of, repeat, scope
 
-#: Logit of a centre before training: most cells are none (Zhou et al. 2019, arXiv:1904.07850).
+#: Initial logit of a centre: most cells are not centres (Zhou et al. 2019, arXiv:1904.07850).
 _PRIOR = -2.19
 
 
@@ -17,11 +17,11 @@ def detector(channels: int, classes: int) -> nn.Module:
     """Images (n, channels, height, width) to a mapping of two maps, an eighth as high and wide.
 
     ``heat`` (n, classes, h, w) are logits of being the centre of an object, ``sides`` (n, 4, h, w)
-    the logarithms of how many cells it is to the left, upper, right and lower side of its box.
+    the log distances, in cells, to the left, upper, right and lower side of its box.
 
-    A stem and three stages, each of which halves height and width; what the last one tells is
-    enlarged and added to what the one before does (Lin et al. 2017, arXiv:1612.03144), and the
-    head's convolutions follow. Widths, depths, kernels and the kind of convolution are to choose.
+    A stem and three stages, each of which halves height and width; the features of the last stage
+    are upsampled and added to those of the one before (Lin et al. 2017, arXiv:1612.03144), followed
+    by the convolutions of the head. Widths, depths, kernels and kinds of convolution are choices.
 
     Args:
         channels: of the images.
@@ -87,7 +87,7 @@ class Residual(nn.Module):
 
 
 def _stage(inside: int, usual: int, activation: type[nn.Module]) -> tuple[nn.Module, int]:
-    """Half the height and width, then further blocks."""
+    """A block that halves height and width, then further blocks."""
     width: int = choose("width", [16, 24, 32, 48, 64, 96], default=usual)
     kernel: int = choose("kernel", [3, 5])
     first = nn.Sequential(*_conv(inside, width, kernel, 2), activation())

@@ -15,13 +15,13 @@ from ..space import choose, one_of, repeat, scope
 def embedder(channels: int, height: int = 28, width: int = 28) -> nn.Module:
     """Images (n, channels, height, width) to embeddings (n, d), compared by squared distance.
 
-    Stages, each followed by a halving of height and width, then a head, which may do without the
-    last halving (``head.pool=map``), so that it tells where things are. The default is the Conv-4
+    Stages, each followed by halving height and width, then a head, which may omit the last halving
+    (``head.pool=map``) to keep spatial information. The default is the Conv-4
     of the papers on few-shot learning (Vinyals et al. 2016, arXiv:1606.04080; Snell et al. 2017,
     arXiv:1703.05175): four 3x3 convolutions of 64 channels with batch norm, ReLU and max pooling.
-    What else is a matter of choice in that field is one here: the size of the embedding, whether it
-    is compared by distance or by angle (``metric``), and a transform of the features before
-    (``transform``: power, as Hu et al. 2021, arXiv:2006.03806, or standardised).
+    Other choices are the size of the embedding, whether it is compared by distance or by angle
+    (``metric``), and a transform of the features before that (``transform``: power, as Hu et al.
+    2021, arXiv:2006.03806, or standardised).
 
     Args:
         channels: of the images.
@@ -55,15 +55,15 @@ class Residual(nn.Module):
 
 
 class SignedPower(nn.Module):
-    """sign(x) |x|^0.5: brings heavy tails of features nearer to a normal distribution."""
+    """sign(x) |x|^0.5: makes heavy-tailed features closer to a normal distribution."""
 
     def forward(self, x: Tensor) -> Tensor:
-        # The root alone has no finite slope at 0.
+        # The square root alone has an infinite gradient at 0.
         return x.sign() * ((x.abs() + 1e-4).sqrt() - 1e-2)
 
 
 class UnitLength(nn.Module):
-    """On a sphere, so that squared distance goes by the angle; its radius is learned."""
+    """Projects to a sphere, so that distance depends on the angle; its radius is learned."""
 
     def __init__(self, radius: float = 4.0) -> None:
         super().__init__()
@@ -100,14 +100,14 @@ def _head(wide: int, side: tuple[int, int], pool: type[nn.Module]) -> nn.Module:
     whole = wide * side[0] * side[1]
     with scope("head"):
         size: int = choose("embedding", {"as is": 0, "32": 32, "64": 64, "128": 128, "256": 256})
-        # A value, for outputs of different length cannot be mixed.
+        # A plain value, because outputs of different length cannot be mixed.
         kept: str = choose("pool", ["flatten", "average", "map"])
         layers: list[nn.Module] = [] if kept == "map" else [pool(2)]
         if kept == "average":
             layers.append(nn.AdaptiveAvgPool2d(1))
         many = {"flatten": halved, "average": wide, "map": whole}[kept]
         layers += [nn.Flatten(), nn.Linear(many, size) if size else nn.Identity()]
-        # Projections have names of their own: their inputs are not parts of one another.
+        # Projections have separate names, because their inputs are not nested.
         pooled = nn.Sequential(OrderedDict({kept: nn.Sequential(*layers)}))
         many = size or many
         transform: nn.Module = one_of(

@@ -1,4 +1,4 @@
-"""GPT-like decoders with widths of their own in every layer.
+"""GPT-like decoders with separate choices in every layer.
 
 The space of HW-GPT-Bench (Sukthanker et al. 2024, arXiv:2405.10299), in its three scales.
 """
@@ -24,7 +24,7 @@ SCALES: dict[str, dict[str, tuple[int, ...]]] = {
 VOCABULARY = 50254
 #: Ratios of an MLP's hidden width to the embedding's, in all scales.
 RATIOS = (2, 3, 4)
-_ROTATED = 0.5  # share of a head that rotary embedding turns
+_ROTATED = 0.5  # share of a head that rotary embedding rotates
 _BASE = 10_000.0
 
 
@@ -39,12 +39,12 @@ def gpt(
     tied: bool = False,
     causal: bool = True,
 ) -> nn.Module:
-    """Tokens int64 (n, length) to logits (n, length, vocabulary); each place sees earlier ones.
+    """Tokens int64 (n, length) to logits (n, length, vocabulary); each position sees earlier ones.
 
     As in the benchmark: rotary embedding on half of every head (Su et al. 2021, arXiv:2104.09864),
-    attention and MLP side by side, and a gated MLP of three matrices (Shazeer 2020,
-    arXiv:2002.05202), which the recorded parameters tell. All heads have one size whatever the
-    width. The number of heads and the MLP's ratio are asked in every layer, width and bias once.
+    attention and MLP in parallel, and a gated MLP of three matrices (Shazeer 2020,
+    arXiv:2002.05202), as the recorded parameters show. All heads have the same size at any width.
+    The number of heads and the MLP's ratio are asked in every layer, width and bias once.
 
     Args:
         vocabulary: number of tokens.
@@ -53,10 +53,10 @@ def gpt(
         heads: numbers of attention heads of a layer.
         ratios: of the MLP's hidden width to the embedding's.
         head_size: of an attention head, a multiple of 4.
-        dropout: share of each layer's output dropped in training.
-        tied: one matrix embeds tokens and gives logits. The benchmark trained such a network and
-            counts the matrix twice, so its parameters are those of ``tied=False``.
-        causal: without it each place sees all others, for masked prediction.
+        dropout: dropout rate of each layer's output.
+        tied: use one matrix for the embedding and the logits. The benchmark trained such a network
+            and counts the matrix twice, so its parameters are those of ``tied=False``.
+        causal: if false, each position sees all others, for masked prediction.
     """
     width: int = choose("embed", widths, default=widths[-1])
     bias: bool = choose("bias", [True, False])
@@ -71,8 +71,8 @@ def gpt(
 
 
 class Attention(nn.Module):
-    """Self-attention, to earlier places alone where it is causal; the heads together need not be
-    as wide as the embedding."""
+    """Self-attention, only to earlier positions if it is causal; the heads together may be narrower
+    or wider than the embedding."""
 
     def __init__(self, width: int, heads: int, size: int, bias: bool, causal: bool = True) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class GatedMLP(nn.Module):
 
 
 class Layer(nn.Module):
-    """``x + attention(norm(x)) + mlp(norm(x))``, with a norm of its own for each."""
+    """``x + attention(norm(x)) + mlp(norm(x))``, with a separate norm for each."""
 
     def __init__(self, width: int, attention: nn.Module, mlp: nn.Module, dropout: float) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class Decoder(nn.Module):
         if tied:
             self.logits.weight = self.embedding.weight
         for module in self.modules():
-            # On meta there is nothing to fill, and each call takes torch about a millisecond.
+            # On meta there is nothing to initialise, and each call takes about a millisecond.
             if isinstance(module, nn.Linear | nn.Embedding) and not module.weight.is_meta:
                 nn.init.normal_(module.weight, std=0.02)
                 if isinstance(module, nn.Linear) and module.bias is not None:
@@ -141,11 +141,11 @@ class Decoder(nn.Module):
 
 
 def rotate(x: Tensor, start: int = 0) -> Tensor:
-    """Rotary embedding: turns pairs of the first half of each head by angles of the place.
+    """Rotary embedding: rotates pairs in the first half of each head by position-dependent angles.
 
     Args:
         x: queries or keys (n, heads, length, size).
-        start: place of the first of them.
+        start: position of the first of them.
     """
     half = int(x.shape[-1] * _ROTATED) // 2
     steps = torch.arange(half, device=x.device, dtype=torch.float32)
@@ -160,7 +160,7 @@ def from_arch(arch: Sequence[Any], scale: str) -> Architecture:
     """An architecture from the benchmark's ``[embed, layers, heads, mlp ratios, bias]``.
 
     Raises:
-        SpaceError: it has another form, or a value that the scale does not have.
+        SpaceError: another format, or a value that the scale does not have.
     """
     shape = "[embed, layers, [heads of each layer], [MLP ratio of each layer], bias]"
     if len(arch) != 5 or not isinstance(arch[2], list) or not isinstance(arch[3], list):

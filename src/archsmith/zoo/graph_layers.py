@@ -1,7 +1,7 @@
 """Graph convolutions on dense adjacency, in plain torch.
 
-Each takes features (n, nodes, inside) and :class:`Edges`, and gives (n, nodes, outside). Dense
-products cost nodes^2, which is right for graphs of up to some thousand nodes.
+Each maps features (n, nodes, inside) and :class:`Edges` to (n, nodes, outside). Dense products cost
+nodes^2, which is fine for graphs of up to a few thousand nodes.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _SLOPE = 0.2  # of the leaky ReLU in graph attention, as in the paper
 
 
 class Edges:
-    """Which node hears of which, and the matrices that convolutions make of it.
+    """The edges of a graph, and the normalised matrices that convolutions use.
 
     Args:
-        adjacency: (n, nodes, nodes) or (nodes, nodes); an entry above 0 is an edge, by which the
-            node of the row hears of the node of the column.
+        adjacency: (n, nodes, nodes) or (nodes, nodes); an entry above 0 is an edge
+            from the node of the column to the node of the row.
     """
 
     def __init__(self, adjacency: Tensor) -> None:
@@ -30,12 +30,12 @@ class Edges:
 
     @cached_property
     def sum(self) -> Tensor:
-        """Adds up neighbours."""
+        """Sums over neighbours."""
         return self.there.to(self._dtype)
 
     @cached_property
     def mean(self) -> Tensor:
-        """Averages neighbours; zero where there are none."""
+        """Averages over neighbours; zero if there are none."""
         return self.sum / self.sum.sum(-1, keepdim=True).clamp(min=1)
 
     @cached_property
@@ -50,7 +50,7 @@ class Edges:
 
     @cached_property
     def with_self(self) -> Tensor:
-        """Edges and each node's to itself, as booleans."""
+        """Edges including self-loops, as booleans."""
         own = torch.eye(self.there.shape[-1], dtype=torch.bool, device=self.there.device)
         return self.there | own
 
@@ -74,7 +74,7 @@ class Gcn(nn.Module):
 
 
 class Gat(nn.Module):
-    """Graph attention (Veličković et al. 2018, arXiv:1710.10903), heads side by side."""
+    """Graph attention (Veličković et al. 2018, arXiv:1710.10903), with concatenated heads."""
 
     def __init__(self, inside: int, outside: int, heads: int = 2) -> None:
         super().__init__()
@@ -166,7 +166,7 @@ class KGnn(nn.Module):
 
 
 class Dense(nn.Module):
-    """A linear layer that looks at no edge."""
+    """A linear layer that ignores the edges."""
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ class Dense(nn.Module):
 
 
 class Skip(nn.Module):
-    """Passes its input on."""
+    """The identity."""
 
     def forward(self, x: Tensor, edges: Edges) -> Tensor:
         return x

@@ -1,7 +1,7 @@
-"""Networks that keep several resolutions side by side.
+"""Networks that keep several resolutions in parallel.
 
 The space of NAS-Bench-MR (Ding et al. 2021, arXiv:2103.13253) after HRNet (Wang et al. 2020,
-arXiv:1908.07919): four stages, of which stage k works at k resolutions.
+arXiv:1908.07919): four stages; stage k has k resolutions.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def hrnet(
     """Images (n, channels, height, width) to logits.
 
     Two convolutions of stride 2, then four stages. Stage k repeats a module of k branches, each at
-    half the resolution of the one before: branches exchange what they have with their neighbours,
-    then each runs its own residual blocks. The branches are brought to one size, joined, and go
-    through a last convolution.
+    half the resolution of the one before: branches exchange features with their neighbours, then
+    each runs its own residual blocks. At the end the branches are resized, concatenated, and passed
+    through a final convolution.
 
     Args:
         channels: of the images.
@@ -64,7 +64,7 @@ def hrnet(
 def _stage(
     before: list[int], branches: int, widths: Sequence[int], counts: Sequence[int]
 ) -> tuple[nn.Module, list[int]]:
-    # Asked in the order of the code, outside the modules: all modules of a stage are alike.
+    # Asked in the order of the code, once per stage: all modules of a stage are equal.
     places = range(1, branches + 1)
     middle = widths[len(widths) // 2]
     blocks: list[int] = [choose(f"blocks{place}", counts) for place in places]
@@ -93,9 +93,9 @@ class MultiResolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         branches: list[Tensor] = self.stages([self.stem(x)])
-        # A map of logits needs the finest resolution; one vector is as well read off the coarsest.
+        # A map of logits needs the finest resolution; for a single vector the coarsest is enough.
         size = branches[0 if self.dense else -1].shape[-2:]
-        joined = self.join(torch.cat([_resized(branch, size) for branch in branches], dim=1))
+        joined = self.join(torch.cat([_resize_to(branch, size) for branch in branches], dim=1))
         if not self.dense:
             joined = joined.mean(dim=(-2, -1), keepdim=True)
         logits: Tensor = self.classify(joined)
@@ -119,7 +119,7 @@ class Module(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Each branch becomes the sum of itself and its neighbours; a new one halves the last."""
+    """Adds its neighbours to each branch; a new branch is the last one at half resolution."""
 
     def __init__(self, before: list[int], widths: list[int]) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class Fusion(nn.Module):
             assert isinstance(paths, nn.ModuleList)
             arriving = [path(x[source]) for source, path in zip(sources, paths, strict=True)]
             size = x[to].shape[-2:]
-            fused.append(torch.relu(torch.stack([_resized(a, size) for a in arriving]).sum(0)))
+            fused.append(torch.relu(torch.stack([_resize_to(a, size) for a in arriving]).sum(0)))
         for layer in self.new:
             fused.append(layer(fused[-1]))
         return fused
@@ -176,7 +176,7 @@ def _conv(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Sequent
     )
 
 
-def _resized(x: Tensor, size: torch.Size) -> Tensor:
+def _resize_to(x: Tensor, size: torch.Size) -> Tensor:
     if x.shape[-2:] == size:
         return x
     return nn.functional.interpolate(x, size=size, mode="bilinear", align_corners=False)
@@ -200,10 +200,10 @@ def from_code(code: Sequence[int]) -> Architecture:
     branches, and their channels; channels of the head.
 
     Raises:
-        SpaceError: there are more or fewer numbers, or one of them is no option, with its place.
+        SpaceError: a wrong number of values, or one that is not an option, with its position.
     """
     if len(code) != CODE:
-        raise SpaceError("code", f"{CODE} whole numbers", f"{len(code)}")
+        raise SpaceError("code", f"{CODE} integers", f"{len(code)}")
     for place, (name, number) in enumerate(zip(code_names(), code, strict=True)):
         options = WIDTHS if "width" in name else COUNTS
         if type(number) is not int or number not in options:

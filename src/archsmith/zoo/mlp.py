@@ -15,14 +15,16 @@ WIDTHS = (16, 32, 64, 128, 256)
 def mlp(features: int, outputs: int) -> nn.Module:
     """Rows (n, features) to logits or values (n, outputs).
 
-    Hidden layers, each of a width and with a normalisation of its own, with one activation and one
-    dropout rate for all, with shortcuts or without (Gorishniy et al. 2021, arXiv:2106.11959, find
-    both kinds hard to beat on tables). The default is the plain baseline: two layers of 64 with
-    ReLU.
+    Hidden layers with a choice of width and normalisation each, one activation and one dropout rate
+    for all, with or without shortcuts (Gorishniy et al. 2021, arXiv:2106.11959, find both kinds
+    hard to beat on tables). The default is a plain baseline: two layers of 64 with ReLU.
 
     Args:
-        features: columns of the table as the model sees it.
-        outputs: classes, or values to predict.
+        features: number of input columns of the model.
+        outputs: number of classes, or of values to predict.
+
+    Example:
+        >>> space = nas.Space(mlp, features=4, outputs=3)
     """
     activation: type[nn.Module] = choose(
         "activation", {"relu": nn.ReLU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh}

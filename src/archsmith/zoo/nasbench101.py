@@ -1,9 +1,9 @@
 """The cell space of NAS-Bench-101 (Ying et al. 2019, arXiv:1902.09635).
 
 A cell is a directed acyclic graph of two to seven vertices and at most nine edges; its inner
-vertices carry one of three operations. As in the paper edges are chosen among those of seven
-vertices, and vertices on no way from input to output pruned: its 423,624 graphs are all there, most
-of them in many spellings.
+vertices carry one of three operations. As in the paper, edges are chosen among those of seven
+vertices, and vertices on no path from input to output are pruned: the space has all 423,624 graphs,
+most of them in many spellings.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def nasbench101(
     """The network of NAS-Bench-101: images (n, channels, height, width) to logits (n, classes).
 
     A 3x3 convolution, stacks of cells with half the height and width and twice the channels from
-    one to the next, and a linear layer on averaged features. All cells of the network are alike.
+    one to the next, and a linear layer on averaged features. All cells of the network are equal.
 
     Args:
         channels: of the images.
@@ -51,13 +51,13 @@ def nasbench101(
     labels = subset("edges", list(PAIRS), range(1, MOST_EDGES + 1), default=_DEFAULT)
     edges = pruned(PAIRS[label] for label in labels)
     for vertex in INNER:
-        # All are asked, whether pruned or not: what is asked never depends on the edges.
+        # All are asked, including pruned ones, so that questions never depend on the edges.
         choose(op_name(vertex), OPS)
     layers: list[nn.Module] = [ConvBNReLU(channels, width, 3)]
     inside = width
     for stack in range(stacks):
         if stack:
-            # Rounding up fits odd sizes; even ones are as in the paper.
+            # Rounding up handles odd sizes; even ones are as in the paper.
             layers.append(nn.MaxPool2d(2, ceil_mode=True))
             width *= 2
         for _ in range(cells):
@@ -69,8 +69,8 @@ def nasbench101(
 class Cell(nn.Module):
     """A pruned graph as a module: (n, inside, h, w) to (n, outside, h, w).
 
-    What comes from the input is projected by a 1x1 convolution; an inner vertex works on the sum of
-    what arrives; the output joins its vertices channel by channel, and adds the input's projection.
+    Edges from the input are 1x1 projections; an inner vertex processes the sum of its inputs; the
+    output concatenates its vertices along the channels, and adds the input's projection.
 
     Args:
         edges: pairs of vertices, source first, by target.
@@ -79,7 +79,7 @@ class Cell(nn.Module):
     def __init__(self, inside: int, outside: int, edges: Sequence[Edge]) -> None:
         super().__init__()
         self.wide = vertex_channels(outside, edges)
-        #: For each vertex, in order, the inner ones that lead to it.
+        #: For each vertex, in order, the inner vertices with an edge to it.
         self.sources = {v: [s for s, t in edges if t == v and s] for v in self.wide}
         self.projections = nn.ModuleDict(
             {str(t): ConvBNReLU(inside, self.wide[t], 1) for s, t in edges if not s}
@@ -93,14 +93,14 @@ class Cell(nn.Module):
         for vertex, sources in self.sources.items():
             if vertex == OUTPUT:
                 break
-            # Only where channels do not divide evenly has a source one more than is taken.
+            # A source has one channel more than needed only if channels do not divide evenly.
             terms = [values[source][:, : self.wide[vertex]] for source in sources]
             values[vertex] = self.ops[str(vertex)](self._with_input(vertex, x, terms))
         joined = [values[source] for source in self.sources[OUTPUT]]
         return self._with_input(OUTPUT, x, [torch.cat(joined, dim=1)] if joined else [])
 
     def _with_input(self, vertex: int, x: Tensor, terms: list[Tensor]) -> Tensor:
-        """The sum of the terms and, where an edge leads there, the input's projection."""
+        """The sum of the terms and, if there is an edge from the input, its projection."""
         if str(vertex) in self.projections:
             terms = [*terms, self.projections[str(vertex)](x)]
         total = terms[0]
@@ -123,12 +123,12 @@ class ConvBNReLU(nn.Sequential):
 def vertex_channels(outside: int, edges: Sequence[Edge]) -> dict[int, int]:
     """Channels of the inner vertices in order and of the output, by the paper's rule.
 
-    The output's channels are divided among the vertices that lead to it, the first of them taking
-    what is left over; another vertex has as many as the widest one that it leads to.
+    The output's channels are divided among the vertices with an edge to it, the first ones taking
+    the remainder; any other vertex has as many as the widest of its successors.
     """
-    last = [source for source, target in edges if target == OUTPUT and source]
-    share, over = divmod(outside, max(1, len(last)))
-    wide = {vertex: share + (place < over) for place, vertex in enumerate(last)}
+    into_output = [source for source, target in edges if target == OUTPUT and source]
+    share, remainder = divmod(outside, max(1, len(into_output)))
+    wide = {vertex: share + (place < remainder) for place, vertex in enumerate(into_output)}
     for vertex in sorted({source for source, _ in edges if source}, reverse=True):
         if vertex not in wide:
             wide[vertex] = max(wide[target] for source, target in edges if source == vertex)

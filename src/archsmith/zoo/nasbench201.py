@@ -1,8 +1,8 @@
 """The cell space of NAS-Bench-201 (Dong & Yang 2020, arXiv:2001.00326) and its notation.
 
 A cell has four nodes; each of its six edges carries one of five operations, and a node is the sum
-of its edges. All cells of the network are alike, so there are 5^6 = 15,625 architectures, among
-them 6,466 that differ as graphs.
+of its edges. All cells of the network are equal, so there are 5^6 = 15,625 architectures with
+6,466 distinct graphs.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def nasbench201(channels: int, classes: int, width: int = 16, cells: int = 5) ->
 
 
 class Cell(nn.Module):
-    """Four nodes in a row, every earlier one joined to every later one; keeps the shape."""
+    """Four nodes in order, each connected to every later one; keeps the shape."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class Reduction(nn.Module):
         self.body = nn.Sequential(
             ReLUConvBN(inside, outside, 3, stride=2), ReLUConvBN(outside, outside, 3)
         )
-        # Rounding up fits the convolutions for odd sizes; even ones are as in the paper.
+        # Rounding up matches the convolutions for odd sizes; even ones are as in the paper.
         self.shortcut = nn.Sequential(
             nn.AvgPool2d(2, ceil_mode=True), nn.Conv2d(inside, outside, 1, bias=False)
         )
@@ -140,7 +140,7 @@ def from_arch_str(text: str) -> Architecture:
     """The inverse of :func:`to_arch_str`.
 
     Raises:
-        SpaceError: with the node and what stands there.
+        SpaceError: an invalid text, with the node.
     """
     nodes = text.strip().split("+")
     if len(nodes) != _NODES - 1:
@@ -164,9 +164,9 @@ def from_arch_str(text: str) -> Architecture:
 def canonical(architecture: Mapping[str, Answer]) -> str:
     """A string that is the same for architectures with the same graph: 6,466 in the whole space.
 
-    As the paper counts them: ``skip_connect`` passes a node on, ``none`` and what only it feeds
-    are ``#``, and the terms of a sum have no order. The output's expression is given, the cell's
-    input being ``0``: ``((0)@nor_conv_3x3)@avg_pool_3x3+0``.
+    As in the paper: ``skip_connect`` is the identity, ``none`` and anything that depends only on it
+    is ``#``, and the terms of a sum are unordered. The string is the expression of the output, with
+    ``0`` as the cell's input: ``((0)@nor_conv_3x3)@avg_pool_3x3+0``.
 
     Raises:
         SpaceError: an edge is missing or holds no operation of the space.
@@ -182,24 +182,24 @@ def canonical(architecture: Mapping[str, Answer]) -> str:
 
 
 def features(architecture: Mapping[str, Answer]) -> dict[str, float]:
-    """What a surrogate may look at, the same for every spelling of a graph.
+    """Features for surrogates, the same for every spelling of a graph.
 
-    Its paths as :func:`~archsmith.zoo.paths.path_features` tells them, ``skip_connect`` left out,
-    and ``term:``, how many different results of each operation the output uses.
+    The :func:`~archsmith.zoo.paths.path_features` without ``skip_connect``, and ``term:``, how many
+    distinct results of each operation the output uses.
 
     Raises:
         SpaceError: an edge is missing or holds no operation of the space.
     """
-    told = path_features(_paths(architecture))
+    features = path_features(_paths(architecture))
     for term in set(_terms(canonical(architecture))):
         if "0" in term:  # reached by the input
             name = f"term:{term.rpartition('@')[2]}"
-            told[name] = told.get(name, 0.0) + 1.0
-    return told
+            features[name] = features.get(name, 0.0) + 1.0
+    return features
 
 
 def _paths(architecture: Mapping[str, Answer]) -> Counter[tuple[str, ...]]:
-    """The sequences of operations that lead to the output, and how often each does."""
+    """The sequences of operations on paths to the output, with their counts."""
     nodes: list[Counter[tuple[str, ...]]] = [Counter([()])]
     for target in range(1, _NODES):
         arriving: Counter[tuple[str, ...]] = Counter()
@@ -214,7 +214,7 @@ def _paths(architecture: Mapping[str, Answer]) -> Counter[tuple[str, ...]]:
 
 
 def _terms(expression: str) -> Iterator[str]:
-    """The operations in a canonical expression with what each is applied to: ``(0)@op``."""
+    """The operations in a canonical expression with their arguments: ``(0)@op``."""
     opened = []
     for place, letter in enumerate(expression):
         if letter == "(":

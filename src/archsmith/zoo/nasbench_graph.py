@@ -1,8 +1,8 @@
 """The space of NAS-Bench-Graph (Qin et al. 2022, arXiv:2206.09166): graph neural networks.
 
-Four nodes, each with one operation and one input: the features (0) or an earlier node. Nodes that
-nobody reads go to the output side by side. Nine links times 9^4 operations are 59,049 spellings of
-26,207 networks, of which the benchmark has all but the one that is made of skips alone.
+Four nodes, each with one operation and one input: the features (0) or an earlier node. The outputs
+of nodes that no node reads are concatenated. Nine links times 9^4 operations are 59,049 spellings
+of 26,207 networks, of which the benchmark has all except the one with only skips.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .._support.errors import InputError, SpaceError
 from ..space import Answer, Architecture, choose, graph_form, one_of
 from .graph_layers import Arma, Cheb, Dense, Edges, Gat, Gcn, Gin, KGnn, Sage, Skip
 
-#: Where each of the four nodes takes its input from, in the order of the published code.
+#: The input of each of the four nodes, in the order of the published code.
 LINKS = (
     "0-0-0-0",
     "0-0-0-1",
@@ -34,7 +34,7 @@ LINKS = (
 OPS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
 #: Decisions for the operations; the first one is ``"link"``.
 NODES = ("node1", "node2", "node3", "node4")
-#: Builder arguments per graph, by which the recorded parameters come out (see ``tables/graph.py``).
+#: Builder arguments per graph that give the recorded parameters (see ``tables/graph.py``).
 GRAPHS: dict[str, dict[str, int | bool]] = {
     "cora": {"features": 1433, "classes": 7, "width": 256, "post": True},
     "citeseer": {"features": 3703, "classes": 6, "width": 256, "post": True},
@@ -62,7 +62,7 @@ def nasbench_graph(
     input on. Graphs are dense: the input is one tensor (n, nodes, nodes + features), the adjacency
     in front of the features as :func:`pack` puts them, or the pair of features
     (n, nodes, features) and adjacency (n, nodes, nodes). Logits are (n, nodes, classes). An entry
-    above 0 in row i and column j is an edge by which node i hears of node j.
+    above 0 in row i and column j is an edge from node j to node i.
 
     Args:
         features: of a node.
@@ -108,7 +108,7 @@ class Node(nn.Module):
 
 
 class GraphNetwork(nn.Module):
-    """Layers on a tree: each has one input, and the ends are read side by side."""
+    """Layers on a tree: each has one input, and the outputs of the leaves are concatenated."""
 
     def __init__(
         self,
@@ -157,15 +157,15 @@ def pack(x: Tensor, adjacency: Tensor) -> Tensor:
 
 def _options(inside: int, width: int) -> Mapping[str, Callable[[], nn.Module]]:
     kinds = (Gat, Gcn, Gin, Cheb, Sage, Arma, KGnn, Dense)
-    made = {op: partial(kind, inside, width) for op, kind in zip(OPS[:-1], kinds, strict=True)}
-    return {**made, "skip": Skip}
+    options = {op: partial(kind, inside, width) for op, kind in zip(OPS[:-1], kinds, strict=True)}
+    return {**options, "skip": Skip}
 
 
 def from_row(link: str, ops: str) -> Architecture:
     """An architecture from the benchmark's notation: ``0-0-1-2`` and ``gat-gcn-fc-skip``.
 
     Raises:
-        SpaceError: with the node and what stands there.
+        SpaceError: an invalid link or operation, with the node.
     """
     if link not in LINKS:
         raise SpaceError("link", f"one of {', '.join(LINKS)}", repr(link))
@@ -185,12 +185,12 @@ def to_row(architecture: Mapping[str, Answer]) -> tuple[str, str]:
 
 
 def canonical(architecture: Mapping[str, Answer]) -> str:
-    """A string that is the same for architectures that are one network.
+    """A string that is the same for architectures that build the same network.
 
-    As the paper counts them: the tree of operations from the features on, branches in no order;
-    a ``skip`` that is read, or that is read by nobody and has no node beside it, is passed over; so
-    is one that would take raw features to the output. ``gcn(fc,skip)`` reads what ``gcn`` gives
-    twice, once through a linear layer.
+    As in the paper: the tree of operations from the features on, with unordered branches. A
+    ``skip`` is left out if another node reads it, if it is the only reader of its input, or if it
+    would take raw features to the output. ``gcn(fc,skip)`` outputs the result of ``gcn`` both
+    directly and through a linear layer.
 
     Raises:
         SpaceError: an answer is missing or unknown.
@@ -199,11 +199,11 @@ def canonical(architecture: Mapping[str, Answer]) -> str:
 
 
 def features_of(architecture: Mapping[str, Answer]) -> dict[str, float]:
-    """What a surrogate may look at, the same for equal graphs.
+    """Features for surrogates, the same for equal graphs.
 
     ``op:``, how often each operation occurs; ``pair:``, how often one reads another (``>gcn`` reads
-    the features); ``depth:``, the longest way and how many results go to the output. Whole paths
-    would be thousands of names, most of them of a few architectures.
+    the features); ``depth:``, the longest path and the number of results in the output. Whole paths
+    would be thousands of features, most of them of only a few architectures.
     """
     counts: Counter[str] = Counter()
 
@@ -219,29 +219,29 @@ def features_of(architecture: Mapping[str, Answer]) -> dict[str, float]:
     return {name: float(number) for name, number in counts.items()}
 
 
-#: An operation and what reads it.
+#: An operation and its readers.
 _Branch = tuple[str, list["_Branch"]]
 
 
 def _tree(architecture: Mapping[str, Answer]) -> list[_Branch]:
-    """What reads the features, without skips that change nothing, in order."""
+    """The readers of the features, without redundant skips, sorted."""
     sources, ops = _read(architecture)
     readers: list[list[int]] = [[] for _ in range(5)]
     for node, source in enumerate(sources, start=1):
         readers[source].append(node)
 
     def below(node: int) -> list[_Branch]:
-        found: list[_Branch] = []
+        branches: list[_Branch] = []
         for reader in readers[node]:
             op = ops[reader - 1]
             if op != "skip":
                 inner = below(reader)
-                found.append((op, [] if inner == [("skip", [])] else inner))
+                branches.append((op, [] if inner == [("skip", [])] else inner))
             elif readers[reader]:
-                found += below(reader)
+                branches += below(reader)
             else:
-                found.append(("skip", []))
-        return sorted(found, key=_spell)
+                branches.append(("skip", []))
+        return sorted(branches, key=_spell)
 
     return [branch for branch in below(0) if branch[0] != "skip"]
 

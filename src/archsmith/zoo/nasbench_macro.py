@@ -1,7 +1,7 @@
 """The space of NAS-Bench-Macro (Su et al. 2021, arXiv:2103.11922) and its notation.
 
 Eight layers in a row, each one of three blocks: 3^8 = 6,561 architectures. An identity that keeps
-its shape is no layer at all, so that 3,969 of them differ as graphs.
+the shape has no effect, so there are 3,969 distinct graphs.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def nasbench_macro(channels: int, classes: int, width: int = 32) -> nn.Module:
 
     A 3x3 convolution, eight layers that are an identity or an inverted bottleneck (Sandler et al.
     2018, arXiv:1801.04381) with expansion 3 and kernel 3, or 6 and 5; then a 1x1 convolution to
-    1280 channels, global pooling and a linear layer. An identity with other channels after it than
-    before is a 1x1 convolution of stride 2.
+    1280 channels, global pooling and a linear layer. An identity that changes the number of
+    channels is a 1x1 convolution of stride 2.
 
     Args:
         channels: of the images.
@@ -52,7 +52,7 @@ def nasbench_macro(channels: int, classes: int, width: int = 32) -> nn.Module:
 class InvertedBottleneck(nn.Module):
     """Widen, filter each channel, narrow: (n, inside, h, w) to (n, outside, h/stride, w/stride).
 
-    It adds its input where the shape stays.
+    It adds its input if the shape is unchanged.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ def from_digits(text: str) -> Architecture:
     """The inverse of :func:`to_digits`.
 
     Raises:
-        SpaceError: with what stands there.
+        SpaceError: invalid digits.
     """
     if len(text) != len(LAYERS) or any(digit not in "012" for digit in text):
         raise SpaceError("arch", f"{len(LAYERS)} digits from 0 to 2", repr(text))

@@ -1,4 +1,4 @@
-"""Paths of a graph as features that surrogates look at."""
+"""Paths of a graph as features for surrogates."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections import Counter
 
 
 def path_features(paths: Counter[tuple[str, ...]]) -> dict[str, float]:
-    """Named numbers of the paths that lead from a graph's input to its output.
+    """Features of the paths from a graph's input to its output.
 
-    - ``path:``: how often each sequence of operations leads there (the path encoding of White et
-      al. 2021, arXiv:1910.11858, with counts for bits);
-    - ``depth:``: the longest and the shortest path, the most convolutions on one, and how many
-      paths there are.
+    - ``path:``: how often each sequence of operations occurs (the path encoding of White et al.
+      2021, arXiv:1910.11858, with counts instead of bits);
+    - ``depth:``: the longest and the shortest path, the most convolutions on one, and the number
+      of paths.
 
     Args:
-        paths: each sequence of operations, and how often it leads there.
+        paths: the sequences of operations on paths, and how often each occurs.
     """
-    told = {f"path:{'>'.join(path) or 'skip'}": float(n) for path, n in paths.items()}
+    counts = {f"path:{'>'.join(path) or 'skip'}": float(n) for path, n in paths.items()}
     lengths = [len(path) for path in paths] or [0]
     convolutions = [sum("conv" in op for op in path) for path in paths] or [0]
-    return told | {
+    return counts | {
         "depth:longest": float(max(lengths)),
         "depth:shortest": float(min(lengths)),
         "depth:convolutions": float(max(convolutions)),

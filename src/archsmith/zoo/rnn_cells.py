@@ -1,7 +1,7 @@
 """Language models on recurrent cells that are graphs.
 
-The space of NAS-Bench-NLP (Klyuchnikov et al. 2020, arXiv:2006.07116): it holds the simple
-recurrent cell, LSTM and GRU beside cells that nobody has drawn.
+The space of NAS-Bench-NLP (Klyuchnikov et al. 2020, arXiv:2006.07116): it contains the simple
+recurrent cell, LSTM and GRU in addition to unknown cells.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ def rnn_cells(
     tied: bool = True,
     nodes: Sequence[int] = NODES,
 ) -> nn.Module:
-    """Tokens int64 (n, length) to logits (n, length, vocabulary); each place sees earlier ones.
+    """Tokens int64 (n, length) to logits (n, length, vocabulary); each position sees earlier ones.
 
-    One cell is drawn and used, with weights of its own, in every layer: how many hidden states it
-    carries, how many nodes it has, and for each node its operation and what it reads. Nodes that
-    never reach the output are not built. The default is the simple recurrent cell,
+    One cell is chosen and used, with separate weights, in every layer: its number of hidden states,
+    its number of nodes, and the operation and inputs of each node. Nodes that never reach the
+    output are not built. The default is the simple recurrent cell,
     ``tanh(linear(x, h))``.
 
     Args:
         vocabulary: number of tokens.
         embedding: width of a token's vector.
-        hidden: width of the hidden states; the last layer's is ``embedding`` where ``tied``.
+        hidden: width of the hidden states; that of the last layer is ``embedding`` if ``tied``.
         layers: recurrent layers.
-        dropout: share dropped of what goes into each layer and into the last linear one.
-        tied: one matrix embeds tokens and gives logits, as in the paper.
+        dropout: dropout rate of the input of each layer and of the final linear layer.
+        tied: use one matrix for the embedding and the logits, as in the paper.
         nodes: numbers of nodes to choose from, each at least 2.
     """
-    cell = _asked(nodes)
+    cell = _choose_cell(nodes)
     sizes = [embedding, *[hidden] * layers]
     if tied:
         sizes[-1] = embedding
@@ -55,42 +55,42 @@ def rnn_cells(
     return LanguageModel(vocabulary, embedding, stack, sizes[-1], dropout, tied)
 
 
-def _asked(counts: Sequence[int]) -> Cell:
+def _choose_cell(counts: Sequence[int]) -> Cell:
     states: int = choose("states", list(range(1, MOST_STATES + 1)))
-    # A state needs a node to give its new value, so the counts begin at the number of states.
+    # Each state needs a node for its new value, so there are at least as many nodes as states.
     fitting = [count for count in counts if count >= states]
     count: int = choose("nodes", fitting)
-    found = [_node(number, states) for number in range(count)]
-    left = list(reversed(range(count)))
-    # Counted from the last node among those that are left, so that any answer will do.
+    chosen_nodes = [_choose_node(number, states) for number in range(count)]
+    remaining = list(reversed(range(count)))
+    # Counted from the last of the remaining nodes, so that every answer is valid.
     places: list[int] = [choose(f"h_new_{k}", list(range(count - k))) for k in range(states)]
-    taken = [left.pop(place) for place in places]
-    return Cell(tuple(found), tuple(taken))
+    state_nodes = [remaining.pop(place) for place in places]
+    return Cell(tuple(chosen_nodes), tuple(state_nodes))
 
 
-def _node(number: int, states: int) -> tuple[str, tuple[str | int, ...]]:
-    read: tuple[str, ...]
-    there = len(source_names("blend", states, number))
-    # The inputs of a blend may be one and the same; those of others differ.
-    ops = [op for op in OPS if op in ("linear", "blend") or min(OPS[op]) <= there]
+def _choose_node(number: int, states: int) -> tuple[str, tuple[str | int, ...]]:
+    inputs: tuple[str, ...]
+    source_count = len(source_names("blend", states, number))
+    # The inputs of a blend may be equal; those of other operations are distinct.
+    ops = [op for op in OPS if op in ("linear", "blend") or min(OPS[op]) <= source_count]
     with scope(f"node{number}"):
         op: str = choose("op", ops, "activation_tanh" if number % 2 else "linear")
         sources = source_names(op, states, number)
         if op == "blend":
-            read = tuple(choose(part, sources, sources[-1]) for part in _BLEND)
+            inputs = tuple(choose(part, sources, sources[-1]) for part in _BLEND)
         else:
             sizes = [size for size in OPS[op] if size <= len(sources)]
             start = ["x", sources[-1]] if op == "linear" else sources[-sizes[0] :]
-            read = subset("inputs", sources, sizes, start)
-    return op, tuple(_place(source) for source in read)
+            inputs = subset("inputs", sources, sizes, start)
+    return op, tuple(_source(source) for source in inputs)
 
 
-def _place(source: str) -> str | int:
+def _source(source: str) -> str | int:
     return int(source.removeprefix("node")) if source.startswith("node") else source
 
 
 class Recurrent(nn.Module):
-    """One layer: (n, length, inside) to (n, length, outside), from hidden states of zeros."""
+    """One layer: (n, length, inside) to (n, length, outside); hidden states start at zero."""
 
     def __init__(self, cell: Cell, inside: int, outside: int) -> None:
         super().__init__()
@@ -150,7 +150,7 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Embedding(vocabulary, embedding)
         self.layers, self.dropout = nn.ModuleList(layers), nn.Dropout(dropout)
         self.logits = nn.Linear(last, vocabulary)
-        if not self.logits.weight.is_meta:  # there is nothing to fill there, and it takes time
+        if not self.logits.weight.is_meta:  # nothing to initialise there, and it takes time
             nn.init.uniform_(self.logits.weight, -0.1, 0.1)
             nn.init.zeros_(self.logits.bias)
             nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
@@ -166,7 +166,7 @@ class LanguageModel(nn.Module):
 
 
 def from_cell(cell: Cell) -> Architecture:
-    """The architecture that spells this cell, node for node."""
+    """The architecture of this cell, node for node."""
     states, count = len(cell.states), len(cell.nodes)
     answers: dict[str, Answer] = {"states": states, "nodes": count}
     for number, (op, read) in enumerate(cell.nodes):
@@ -177,10 +177,10 @@ def from_cell(cell: Cell) -> Architecture:
         else:
             order = source_names(op, states, number)
             answers[f"node{number}.inputs"] = tuple(name for name in order if name in names)
-    left = list(reversed(range(count)))
+    remaining = list(reversed(range(count)))
     for state, node in enumerate(cell.states):
-        answers[f"h_new_{state}"] = left.index(node)
-        left.remove(node)
+        answers[f"h_new_{state}"] = remaining.index(node)
+        remaining.remove(node)
     return Architecture(answers)
 
 
@@ -188,10 +188,10 @@ def cell_of(architecture: Mapping[str, Answer]) -> Cell:
     """The inverse of :func:`from_cell`.
 
     Raises:
-        SpaceError: an answer is missing or of another kind.
+        SpaceError: an answer is missing or has another type.
     """
-    count, states = (_whole(architecture, name) for name in ("nodes", "states"))
-    found = []
+    count, states = (_integer(architecture, name) for name in ("nodes", "states"))
+    nodes = []
     for number in range(count):
         op = architecture.get(f"node{number}.op")
         if op not in OPS:
@@ -200,17 +200,21 @@ def cell_of(architecture: Mapping[str, Answer]) -> Cell:
             read: Answer = tuple(architecture.get(f"node{number}.{part}") for part in _BLEND)
         else:
             read = architecture.get(f"node{number}.inputs")
-        known = source_names(str(op), states, number)
-        if not isinstance(read, tuple) or not all(source in known for source in read):
-            raise SpaceError(f"node{number}", f"inputs among {', '.join(known)}", repr(read))
-        found.append((str(op), tuple(_place(str(source)) for source in read)))
-    left = list(reversed(range(count)))
-    taken = [left.pop(_whole(architecture, f"h_new_{state}")) for state in range(states)]
-    return Cell(tuple(found), tuple(taken))
+        source_options = source_names(str(op), states, number)
+        if not isinstance(read, tuple) or not all(source in source_options for source in read):
+            raise SpaceError(
+                f"node{number}", f"inputs among {', '.join(source_options)}", repr(read)
+            )
+        nodes.append((str(op), tuple(_source(str(source)) for source in read)))
+    remaining = list(reversed(range(count)))
+    state_nodes = [
+        remaining.pop(_integer(architecture, f"h_new_{state}")) for state in range(states)
+    ]
+    return Cell(tuple(nodes), tuple(state_nodes))
 
 
-def _whole(architecture: Mapping[str, Answer], name: str) -> int:
+def _integer(architecture: Mapping[str, Answer], name: str) -> int:
     answer = architecture.get(name)
     if type(answer) is not int:
-        raise SpaceError(name, "a whole number", repr(answer))
+        raise SpaceError(name, "an integer", repr(answer))
     return answer

@@ -1,9 +1,9 @@
 """Encoder-decoder Transformers (Vaswani et al. 2017, arXiv:1706.03762) with searchable sizes.
 
-They differ from the paper in what is easier to train and to share weights over: norms stand before
-each sublayer (Xiong et al. 2020, arXiv:2002.04745), and places are told by rotating queries and
-keys (Su et al. 2021, arXiv:2104.09864). Rotation is a matter of a head, whose size is fixed;
-sinusoids would give a channel another meaning at each width.
+They differ from the paper where that eases training and weight sharing: normalisation comes before
+each sublayer (Xiong et al. 2020, arXiv:2002.04745), and positions are encoded by rotating queries
+and keys (Su et al. 2021, arXiv:2104.09864). Rotation acts within a head, whose size is fixed;
+sinusoids would give a channel a different meaning at each width.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ def seq2seq(
     padding: int = 0,
 ) -> nn.Module:
     """Tokens of both languages, int64 (n, source length) and (n, target length), to logits
-    (n, target length, vocabulary); each place of the target sees earlier ones and the whole source.
+    (n, target length, vocabulary); each target position sees earlier ones and the whole source.
 
-    The width is asked once, the number of layers for either side, and heads and the ratio of the
-    feed-forward width to the embedding's in every layer. One matrix embeds both languages and
-    gives the logits, as in the paper.
+    The width is asked once, the number of layers once per side, and the heads and the ratio of the
+    feed-forward width to the embedding's in every layer. One matrix is used for the embeddings of
+    both languages and the logits, as in the paper.
 
     Args:
         vocabulary: number of tokens, of both languages together.
         widths: of the embedding.
         encoder_depths, decoder_depths: numbers of layers.
-        heads: numbers of attention heads; a decoder layer has as many towards the source.
+        heads: numbers of attention heads; a decoder layer has as many for the source.
         ratios: of the feed-forward width to the embedding's.
         head_size: of an attention head, a multiple of 4.
-        dropout: share of each sublayer's output, and of the embeddings, dropped in training.
-        padding: the token that fills up shorter sentences, at their end; nothing sees it.
+        dropout: dropout rate of each sublayer's output and of the embeddings.
+        padding: the token that pads shorter sentences at the end; it is masked.
     """
     width: int = choose("width", widths, default=widths[-1])
 
@@ -61,15 +61,15 @@ def seq2seq(
 
 
 class Incremental(ABC):
-    """A model that can go on with a translation: each step costs as much as one token."""
+    """A model with incremental decoding: each step costs as much as one token."""
 
     @abstractmethod
     def begin(self, source: Tensor) -> Any:
-        """What is known before the first token: a tree, sources first in each tensor."""
+        """The state before the first token: a tree with the examples first in each tensor."""
 
     @abstractmethod
     def advance(self, state: Any, token: Tensor) -> tuple[Tensor, Any]:
-        """Logits (n, vocabulary) of what comes after a token (n,), and what is known then."""
+        """Logits (n, vocabulary) of the token after ``token`` (n,), and the new state."""
 
 
 class Seq2Seq(nn.Module, Incremental):
@@ -100,43 +100,43 @@ class Seq2Seq(nn.Module, Incremental):
             nn.init.normal_(self.embedding.weight, std=width**-0.5)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        memory, bias = self._encoded(source)
-        x = self._embedded(target)
+        memory, bias = self._encode(source)
+        x = self._embed(target)
         for layer in self.decoder.children():
             x = layer(x, bias, memory)
         logits: Tensor = self.logits(self.decoder_norm(x))
         return logits
 
     def begin(self, source: Tensor) -> Any:
-        memory, bias = self._encoded(source)
+        memory, bias = self._encode(source)
         return bias, tuple(layer.begin(memory) for layer in self.decoder.children())  # type: ignore[operator]
 
     def advance(self, state: Any, token: Tensor) -> tuple[Tensor, Any]:
         bias, caches = state
-        x, known = self._embedded(token[:, None]), []
+        x, new_caches = self._embed(token[:, None]), []
         for layer, cache in zip(self.decoder.children(), caches, strict=True):
             x, cache = layer.advance(x, bias, cache)  # type: ignore[operator]
-            known.append(cache)
-        return self.logits(self.decoder_norm(x))[:, 0], (bias, tuple(known))
+            new_caches.append(cache)
+        return self.logits(self.decoder_norm(x))[:, 0], (bias, tuple(new_caches))
 
-    def _encoded(self, source: Tensor) -> tuple[Tensor, Tensor]:
-        """The memory (n, length, width), and what is added to scores (n, 1, 1, length)."""
+    def _encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """The memory (n, length, width), and a bias for attention scores (n, 1, 1, length)."""
         hidden = (source == self.padding)[:, None, None]
         bias = torch.zeros(hidden.shape, dtype=self.embedding.weight.dtype, device=source.device)
-        # Finite: a row that sees nothing at all must not become NaN.
+        # Finite, because a fully masked row must not become NaN.
         bias = bias.masked_fill(hidden, torch.finfo(bias.dtype).min / 2)
-        memory = self._embedded(source)
+        memory = self._embed(source)
         for layer in self.encoder.children():
             memory = layer(memory, bias)
         return self.encoder_norm(memory), bias
 
-    def _embedded(self, tokens: Tensor) -> Tensor:
+    def _embed(self, tokens: Tensor) -> Tensor:
         embedded: Tensor = self.dropout(self.embedding(tokens) * self.width**0.5)
         return embedded
 
 
 class Layer(nn.Module):
-    """Attention to its own side, in a decoder attention to the source, and a feed-forward net."""
+    """Self-attention, in a decoder attention to the source, and a feed-forward network."""
 
     def __init__(
         self, width: int, heads: int, size: int, hidden: int, dropout: float, decodes: bool
@@ -153,31 +153,31 @@ class Layer(nn.Module):
         """
         Args:
             x: (n, length, width).
-            bias: (n, 1, 1, source length), added to scores of source places.
+            bias: (n, 1, 1, source length), added to the scores of source positions.
             memory: the encoded source, (n, source length, width), for a decoder.
         """
         normed = self.own_norm(x)
-        # Padding stands at the end of a target, where no earlier place sees it.
+        # Padding is at the end of a target, where no earlier position sees it.
         own = self.own.keys(normed, 0)
         x = x + self.dropout(self.own(normed, *own, None if self.decodes else bias, 0))
-        return self._rest(x, bias, self.source.keys(memory) if memory is not None else None)
+        return self._finish(x, bias, self.source.keys(memory) if memory is not None else None)
 
     def begin(self, memory: Tensor) -> Any:
-        """Keys and values of the source, and of no target yet."""
+        """Keys and values of the source, and empty ones of the target."""
         source = self.source.keys(memory)
-        return source, tuple(each[:, :, :0] for each in source)
+        return source, tuple(tensor[:, :, :0] for tensor in source)
 
     def advance(self, x: Tensor, bias: Tensor, cache: Any) -> tuple[Tensor, Any]:
-        """One place more, (n, 1, width)."""
-        source, before = cache
-        normed, start = self.own_norm(x), before[0].shape[2]
-        own = [torch.cat(pair, 2) for pair in zip(before, self.own.keys(normed, start))]
-        # The last place sees all there are, and none is padding.
-        nothing = torch.zeros_like(bias[..., :1])
-        x = x + self.dropout(self.own(normed, own[0], own[1], nothing, start))
-        return self._rest(x, bias, source), (source, tuple(own))
+        """One more position, (n, 1, width)."""
+        source, cached = cache
+        normed, start = self.own_norm(x), cached[0].shape[2]
+        own = [torch.cat(pair, 2) for pair in zip(cached, self.own.keys(normed, start))]
+        # The last position sees all earlier ones, and none of them is padding.
+        no_bias = torch.zeros_like(bias[..., :1])
+        x = x + self.dropout(self.own(normed, own[0], own[1], no_bias, start))
+        return self._finish(x, bias, source), (source, tuple(own))
 
-    def _rest(self, x: Tensor, bias: Tensor, source: tuple[Tensor, Tensor] | None) -> Tensor:
+    def _finish(self, x: Tensor, bias: Tensor, source: tuple[Tensor, Tensor] | None) -> Tensor:
         if source is not None:
             x = x + self.dropout(self.source(self.source_norm(x), *source, bias))
         inner = F.relu(self.inner(self.inner_norm(x)))
@@ -196,10 +196,10 @@ class Attention(nn.Module):
         self.output = nn.Linear(heads * size, width)
 
     def keys(self, seen: Tensor, start: int | None = None) -> tuple[Tensor, Tensor]:
-        """Keys and values, (n, heads, places, size), of what is looked at, (n, places, width).
+        """Keys and values, (n, heads, length, size), of a sequence (n, length, width).
 
         Args:
-            start: place of the first, where places are told by rotation.
+            start: position of the first element, for rotary encoding.
         """
         key = self._split(self.key(seen))
         return key if start is None else rotate(key, start), self._split(self.value(seen))
@@ -214,9 +214,9 @@ class Attention(nn.Module):
     ) -> Tensor:
         """
         Args:
-            x: who looks, (n, length, width).
-            key, value: of what is looked at, see :meth:`keys`.
-            bias: (n, 1, 1, places or 1), added to scores; without it no place sees later ones.
+            x: the queries, (n, length, width).
+            key, value: of the attended sequence, see :meth:`keys`.
+            bias: (n, 1, 1, length or 1), added to scores; without it attention is causal.
             start: as for :meth:`keys`.
         """
         query = self._split(self.query(x))

@@ -2,8 +2,8 @@
 
 *Micro*: a cell of four nodes whose six edges carry one of four operations, 4^6 = 4,096 cells.
 *Macro*: four to six modules of residual blocks, each of which may halve the height and width, or
-double the channels, or both; 3,256 networks. The benchmark has heads for seven tasks of vision;
-here is the one for classification.
+double the channels, or both; 3,256 networks. The benchmark has heads for seven vision tasks; only
+the one for classification is implemented here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def transnas_micro(channels: int, classes: int, width: int = 64) -> nn.Module:
 
     Two convolutions of stride 2, five modules of two cells each, of which the first, third and
     fifth halve the height and width and double the channels, and a linear layer on averaged
-    features. All cells of the network are alike.
+    features. All cells of the network are equal.
 
     Args:
         channels: of the images.
@@ -74,7 +74,7 @@ def transnas_macro(channels: int, classes: int, width: int = 64) -> nn.Module:
 
 
 class Cell(nn.Module):
-    """Four nodes in a row, every earlier one joined to every later one.
+    """Four nodes in order, each connected to every later one.
 
     (n, inside, h, w) to (n, outside, h/stride, w/stride), rounded up; the edges out of the first
     node change the shape.
@@ -165,7 +165,7 @@ def from_micro(digits: Sequence[int]) -> Architecture:
     The paper writes them ``64-41414-3_02_301``.
 
     Raises:
-        SpaceError: other digits.
+        SpaceError: invalid digits.
     """
     if len(digits) != len(EDGES) or any(digit not in range(len(OPS)) for digit in digits):
         raise SpaceError("arch", f"{len(EDGES)} digits from 0 to 3", repr(tuple(digits)))
@@ -188,7 +188,7 @@ def from_macro(digits: Sequence[int]) -> Architecture:
     1 is a plain module, 2 doubles the channels, 3 halves the height and width, 4 does both.
 
     Raises:
-        SpaceError: other digits, or a network that the space does not have.
+        SpaceError: invalid digits, or a network that the space does not have.
     """
     if not 4 <= len(digits) <= 6 or any(digit not in (1, 2, 3, 4) for digit in digits):
         raise SpaceError("arch", "four to six digits from 1 to 4", repr(tuple(digits)))
@@ -216,34 +216,34 @@ def to_macro(architecture: Mapping[str, Answer]) -> tuple[int, ...]:
 def canonical(architecture: Mapping[str, Answer]) -> str:
     """A string that is the same for micro architectures with the same graph.
 
-    As :func:`archsmith.zoo.nasbench201.canonical`, the output's expression of the input ``0``, with
-    the terms of a sum in no order, what ``none`` cuts off left out, and skips past the first node
-    passed through; those from it are operations, as they change the shape in every second cell.
-    Behind it stand all operations: two nodes may share one, or have their own.
+    As :func:`archsmith.zoo.nasbench201.canonical`, the expression of the output with ``0`` as the
+    input: terms of a sum are sorted, terms that ``none`` disconnects are left out, and skips are
+    the identity, except those from the first node, which change the shape in every second cell. A
+    list of all used operations follows, because two nodes may share one or have one each.
 
     Raises:
         SpaceError: an edge is missing or holds no operation of the space.
     """
     ops = {e: _op(architecture, name) for e, name in zip(EDGES, edge_names(), strict=True)}
     nodes: list[list[str]] = [["0"], [], [], []]
-    made: dict[tuple[int, int], str] = {}
+    terms: dict[tuple[int, int], str] = {}
     for (source, target), op in ops.items():
         if op == "skip_connect" and source:
             nodes[target] += nodes[source]
         elif op != "none" and nodes[source]:
-            made[source, target] = f"({'+'.join(sorted(nodes[source]))})@{op}"
-            nodes[target].append(made[source, target])
+            terms[source, target] = f"({'+'.join(sorted(nodes[source]))})@{op}"
+            nodes[target].append(terms[source, target])
     needed = {_NODES - 1}
     for source, target in reversed(EDGES):
         if target in needed and ops[source, target] != "none":
             needed.add(source)
-    used = sorted(term for (_, target), term in made.items() if target in needed)
+    used = sorted(term for (_, target), term in terms.items() if target in needed)
     return f"{'+'.join(sorted(nodes[-1])) or '#'} of {', '.join(used)}"
 
 
 def features(architecture: Mapping[str, Answer]) -> dict[str, float]:
-    """What a surrogate may look at in a micro cell, the same for equal graphs: its paths, as
-    :func:`~archsmith.zoo.paths.path_features` tells them.
+    """Features of a micro cell for surrogates, the same for equal graphs: the
+    :func:`~archsmith.zoo.paths.path_features`.
 
     Raises:
         SpaceError: an edge is missing or holds no operation of the space.

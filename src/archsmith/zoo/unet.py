@@ -15,7 +15,7 @@ from ..space import choose, one_of, repeat, scope
 #: Channels of a level, small enough for a trial to take a minute on one core.
 WIDTHS = (8, 16, 24, 32, 48, 64)
 _MOST_LEVELS = 4
-_LARGE = 96  # larger images are brought below this by the stem
+_MAX_SIDE = 96  # the stem reduces larger images to this
 
 
 def unet(
@@ -28,24 +28,25 @@ def unet(
 ) -> nn.Module:
     """Images (n, channels, height, width) to logits (n, classes, height, width).
 
-    A stem, then levels of blocks, each at half the resolution of the one above; then the way up:
-    each level takes what comes from below, enlarged, and what it had on the way down where its
-    skip connection is on. Logits of a stem that halves the image are enlarged bilinearly.
+    A stem, then levels of blocks, each at half the resolution of the one above (the encoder); then
+    the decoder: each level combines the upsampled features from below with its own encoder
+    features, if its skip connection is on. If the stem reduces the image, logits are upsampled
+    bilinearly.
 
     A block is a 3x3 or 5x5 convolution, a depthwise-separable one (Chollet 2017, arXiv:1610.02357)
-    or a residual pair (He et al. 2016, arXiv:1512.03385), each with batch norm. The default is the
-    paper's: two plain convolutions a level, twice as wide from level to level, all skips on; only
-    that it pads and is small.
+    or a residual pair (He et al. 2016, arXiv:1512.03385), each with batch norm. The default is that
+    of the paper, but padded and small: two plain convolutions per level, width doubled from level
+    to level, all skips on.
 
     Args:
         channels: of the images.
-        classes: outputs a pixel.
+        classes: outputs per pixel.
         height, width: of the images, in pixels; they decide how often they can be halved.
         widths: channels of a level to choose from.
-        depths: numbers of blocks of a level to choose from, on the way down.
+        depths: numbers of blocks of an encoder level to choose from.
     """
     stride = 1
-    while max(height, width) / stride > _LARGE:
+    while max(height, width) / stride > _MAX_SIDE:
         stride *= 2
     with scope("stem"):
         wide: int = choose("width", widths, default=_nearest(widths, 16))
@@ -72,9 +73,9 @@ def unet(
 
 
 class UNet(nn.Module):
-    """The stem, the levels on the way down, those on the way up, and the head.
+    """The stem, the encoder levels, the decoder levels, and the head.
 
-    ``up`` has one level less than ``down``: the lowest is where the way turns.
+    ``up`` has one level less than ``down``, because the lowest level belongs to both.
     """
 
     def __init__(
@@ -94,20 +95,20 @@ class UNet(nn.Module):
         for number in reversed(range(len(self.up))):
             x = self.up[number](x, passed[number])
         logits: Tensor = self.head(x)
-        return _resized(logits, images)
+        return _resize_like(logits, images)
 
 
 class Merge(nn.Module):
-    """What comes from below, enlarged, and what comes across, in one.
+    """Combines upsampled features from below with those of the skip connection.
 
-    A convolution of the two, concatenated, is the sum of a convolution of each. Written as the sum
-    each has weights of its own, so that with shared weights the channels of one do not shift when
-    the other becomes wider.
+    A convolution of the concatenated features is the sum of a convolution of each. As a sum, each
+    has separate weights, so that with shared weights the channels of one do not shift when the
+    other becomes wider.
 
     Args:
-        below: channels that come from below.
+        below: channels of the features from below.
         across: channels of the skip connection; ``None`` without one.
-        outside: channels that it gives.
+        outside: output channels.
     """
 
     def __init__(self, below: int, across: int | None, outside: int) -> None:
@@ -119,7 +120,7 @@ class Merge(nn.Module):
         self.norm, self.activation = nn.BatchNorm2d(outside), nn.ReLU()
 
     def forward(self, below: Tensor, across: Tensor) -> Tensor:
-        x = self.below(_resized(below, across))
+        x = self.below(_resize_like(below, across))
         if self.across is not None:
             x = x + self.across(across)
         activated: Tensor = self.activation(self.norm(x))
@@ -127,7 +128,7 @@ class Merge(nn.Module):
 
 
 class Up(nn.Module):
-    """A level on the way up: the merge, then blocks."""
+    """A decoder level: the merge, then blocks."""
 
     def __init__(self, merge: nn.Module, blocks: nn.Module) -> None:
         super().__init__()
@@ -156,12 +157,12 @@ class Residual(nn.Module):
 
 
 def _block(before: int, width: int) -> Callable[[int], nn.Module]:
-    """Blocks of a level by their number; the first of them changes the channels."""
+    """Builds the blocks of a level by number; the first one changes the channels."""
 
     def block(number: int) -> nn.Module:
         inside = width if number else before
         kernel: int = choose("kernel", [3, 5])
-        made: nn.Module = one_of(
+        module: nn.Module = one_of(
             "op",
             {
                 "conv": lambda: nn.Sequential(*_conv(inside, width, kernel), nn.ReLU()),
@@ -174,7 +175,7 @@ def _block(before: int, width: int) -> Callable[[int], nn.Module]:
                 "residual": lambda: Residual(inside, width, kernel),
             },
         )
-        return made
+        return module
 
     return block
 
@@ -185,11 +186,11 @@ def _level_counts(side: int) -> list[int]:
     return list(range(min(2, most), most + 1))
 
 
-def _nearest(options: Sequence[int], wanted: int) -> int:
-    return min(options, key=lambda option: abs(option - wanted))
+def _nearest(options: Sequence[int], value: int) -> int:
+    return min(options, key=lambda option: abs(option - value))
 
 
-def _resized(x: Tensor, like: Tensor) -> Tensor:
+def _resize_like(x: Tensor, like: Tensor) -> Tensor:
     if x.shape[-2:] == like.shape[-2:]:
         return x
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
