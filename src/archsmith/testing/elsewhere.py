@@ -1,4 +1,4 @@
-"""The walks of a strategy in a fresh Python process, whose strings hash differently."""
+"""Runs the walks of a strategy in a fresh Python process, in which strings hash differently."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from typing import Any
 
 
 def told_elsewhere(suite: type, builders: Sequence[str], seconds: float = 240) -> Any:
-    """What ``suite().told(builder)`` gives for each of the builders, in a process of its own.
+    """The results of ``suite().told(builder)`` for each of the builders, in a process of its own.
 
-    It imports the test module of ``suite`` by its name from the same places as this process, or
-    from its file where pytest has given it another name.
+    That process imports the test module of ``suite`` by name from the same paths as this one, or
+    from its file if pytest has given it another name.
 
     Raises:
         AssertionError: the class is not at the top of its module, or the process failed.
@@ -35,7 +35,7 @@ def told_elsewhere(suite: type, builders: Sequence[str], seconds: float = 240) -
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
         "PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1",
     }
-    # -P: the working directory counts where it counts in this process, not first.
+    # -P: do not put the working directory first; PYTHONPATH has this process's order.
     done = subprocess.run(
         [sys.executable, "-P", "-m", __name__],
         input=json.dumps(order),
@@ -50,12 +50,12 @@ def told_elsewhere(suite: type, builders: Sequence[str], seconds: float = 240) -
 
 def _module(name: str, file: str | None) -> ModuleType:
     try:
-        found = importlib.import_module(name)
+        imported = importlib.import_module(name)
     except ModuleNotFoundError:
-        found = None
-    if file is None or (found and os.path.samefile(found.__file__ or os.devnull, file)):
-        assert found, f"cannot import {name}"
-        return found
+        imported = None
+    if file is None or (imported and os.path.samefile(imported.__file__ or os.devnull, file)):
+        assert imported, f"cannot import {name}"
+        return imported
     spec = importlib.util.spec_from_file_location(name, file)
     assert spec, f"cannot import {file}"
     assert spec.loader, f"cannot import {file}"
@@ -67,8 +67,8 @@ def _module(name: str, file: str | None) -> ModuleType:
 def _main() -> None:
     order = json.load(sys.stdin)
     suite = reduce(getattr, order["name"].split("."), _module(order["module"], order["file"]))
-    told = [suite().told(builder) for builder in order["builders"]]  # type: ignore[operator]
-    print(json.dumps(told))
+    walks = [suite().told(builder) for builder in order["builders"]]  # type: ignore[operator]
+    print(json.dumps(walks))
 
 
 if __name__ == "__main__":
