@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .bench import BenchmarkResult, benchmark, compare, picture, read_table
     from .data.dataset import DatasetSplit
     from .data.episodes import Episodes, one_drawer_each
-    from .data.given import split_data
+    from .data.objects import split_data
     from .data.splits import Split, TensorSplit
     from .evaluate import Evaluator, Trainer, TrialFailed, TrialPruned, Watch
     from .hardware.options import LatencyOptions
@@ -139,7 +139,7 @@ _PLACES = {
     "Trainer": "evaluate",
     "Trained": "train",
     "DatasetSplit": "data.dataset",
-    "split_data": "data.given",
+    "split_data": "data.objects",
     "Split": "data.splits",
     "TensorSplit": "data.splits",
     "Episodes": "data.episodes",

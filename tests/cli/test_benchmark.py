@@ -138,7 +138,7 @@ REFUSED = [
     (["nb201", "--strategy", "random", "--repeats", "0"], "1 or more"),
     (["nb201", "--strategy", "random", "--queries", "many"], "--queries"),
     (["nb201", "--strategy", "random", "--picture", "p.png"], ".svg"),
-    (["nb201", "--strategy", "random", "--picture", "nowhere/at/all.svg"], "a folder that is"),
+    (["nb201", "--strategy", "random", "--picture", "nowhere/at/all.svg"], "an existing folder"),
     (["nb201", "--file", "missing.npz"], "missing.npz"),
 ]
 

@@ -87,7 +87,7 @@ def test_json_is_one_document_alone(folder):
         (["sound_net.py:space", "--data", "iris", "--limit", "params"], "METRIC<=VALUE"),
         (
             ["sound_net.py:space", "--data", "iris", "--to", "no/page.html"],
-            "a folder that is there",
+            "an existing folder",
         ),
         (["sound_net.py:space", "--data", "iris", "--to", "."], "expected a file"),
     ],

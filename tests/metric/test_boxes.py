@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from archsmith.metric.boxes import boxes_of, bumps, detection_loss, found, generalised_overlap
+from archsmith.metric.boxes import (
+    boxes_of,
+    bumps,
+    decode_boxes,
+    detection_loss,
+    generalised_overlap,
+)
 from archsmith.metric.boxes import overlap as overlap_of
 
 
@@ -34,7 +40,7 @@ BOXES = torch.tensor([[0.1, 0.15, 0.45, 0.5], [0.5, 0.55, 0.9, 0.7]])
 
 
 def test_what_is_right_is_found_again() -> None:
-    boxes, scores, classes = found(**maps(BOXES, [1, 0]), most=64)
+    boxes, scores, classes = decode_boxes(**maps(BOXES, [1, 0]), most=64)
     assert boxes.shape == (1, 64, 4)
     right = scores[0] > 0.5
     torch.testing.assert_close(boxes[0, right], BOXES)
@@ -44,13 +50,13 @@ def test_what_is_right_is_found_again() -> None:
 def test_places_that_are_not_used_come_last() -> None:
     heat = torch.arange(32.0).view(1, 2, 4, 4) / 8 - 2
     heat[0, 1, 0, 1], sides = 5.0, torch.rand(1, 4, 4, 4)
-    boxes, scores, classes = found(heat, sides, most=6)
+    boxes, scores, classes = decode_boxes(heat, sides, most=6)
     # One peak by hand in the first line, and the rising values' last one.
     assert scores[0].tolist() == pytest.approx([0.9933, 0.8670, 0, 0, 0, 0], abs=1e-4)
     assert classes[0].tolist() == [1, 1, 0, 0, 0, 0]
     torch.testing.assert_close(boxes[0, :2], boxes_of(sides)[0, [0, 3], [1, 3]].clamp(0, 1))
     assert not boxes[0, 2:].any()
-    assert found(heat, sides, most=1)[1].tolist() == [[pytest.approx(0.9933, abs=1e-4)]]
+    assert decode_boxes(heat, sides, most=1)[1].tolist() == [[pytest.approx(0.9933, abs=1e-4)]]
 
 
 def test_bumps_are_one_at_the_centre_and_wider_for_wider_boxes() -> None:

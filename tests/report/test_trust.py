@@ -71,11 +71,11 @@ def test_unmeasured_the_section_gives_the_command() -> None:
         check(page)
         said = text_of(page)
         assert "Nobody has measured" in said
-        assert "This measures it: archsmith trust &#39;runs/a b&#39; --sample 20" in said
+        assert "To measure it: archsmith trust &#39;runs/a b&#39; --sample 20" in said
         assert "not known" in said
         assert "Kendall" not in said
     few = render(shared(trust(8)))
-    assert "This judges a larger sample: archsmith trust" in text_of(few)
+    assert "To measure a larger sample: archsmith trust" in text_of(few)
     assert "--sample 20" in few
     assert measuring(shared(Trust.of(ACCURACY, [Judged("a", 1.0, 1.0)] * 40))).endswith("80")
     assert measuring(shared(trust(200, 0.1))) == ""

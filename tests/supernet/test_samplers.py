@@ -13,11 +13,11 @@ from archsmith._support.errors import InputError
 from archsmith.space.architecture import Architecture
 from archsmith.supernet.attentive import Attentive, AttentiveNAS
 from archsmith.supernet.fair import Fair, FairNAS
-from archsmith.supernet.known import Survey
 from archsmith.supernet.method import Moment, SampledPath, Sampler
 from archsmith.supernet.progressive import OFA, PAPER, Progressive, downwards, resize
 from archsmith.supernet.sandwich import BigNAS, Sandwich
 from archsmith.supernet.supernet import Supernet
+from archsmith.supernet.survey_records import Survey
 from archsmith.supernet.uniform import SPOS, Uniform
 from archsmith.train import schedule
 

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 import archsmith as nas
 from archsmith.data.splits import TensorSplit
 from archsmith.space.architecture import Architecture
-from archsmith.supernet.known import Survey
 from archsmith.supernet.method import Moment, SampledMethod, SampledPath, Sampler
 from archsmith.supernet.session import Session, start
 from archsmith.supernet.supernet import Supernet
+from archsmith.supernet.survey_records import Survey
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions, Recipe
 

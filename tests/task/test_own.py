@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 import archsmith as nas
 from archsmith._support.errors import InputError, RunFolderError
 from archsmith._support.trees import leaves
-from archsmith.data.given import parts_of
+from archsmith.data.objects import parts_of
 from archsmith.data.splits import Batch
 from archsmith.task.own import OwnTask
 

@@ -383,7 +383,7 @@ def test_trust_in_a_search_that_was_stopped_says_how_to_go_on(archsmith, tmp_pat
     done = archsmith("trust", run, "--sample", 2)
     assert done.status == 2
     assert "stopped before" in done.err
-    assert "archsmith search digits goes on" in done.err
+    assert "archsmith search digits continues it" in done.err
 
 
 def test_a_file_without_its_table_is_refused(archsmith, tmp_path):

@@ -8,7 +8,7 @@ import inspect
 import pytest
 
 import archsmith as nas
-from archsmith._support.plans import told_call
+from archsmith._support.plans import call_text
 from archsmith.cli.options import options_of, plan_of
 from archsmith.profiling.plan import ProfilePlan
 from archsmith.task.base import ReadOptions
@@ -48,7 +48,7 @@ def test_the_call_is_told_as_it_was_given():
     plan = SearchPlan("convnet", trials=3, limits={"params": 5}, listener=nas.Listener())
     assert plan.call() == "nas.search(space='convnet', limits={'params': 5}, trials=3)"
     assert SearchPlan(command="archsmith search").call() == "archsmith search"
-    assert told_call("search", SearchPlan(len)) == "nas.search(space=len)"
+    assert call_text("search", SearchPlan(len)) == "nas.search(space=len)"
 
 
 def test_options_of_the_command_line_are_those_of_the_plan():

@@ -7,7 +7,7 @@ import pytest
 from archsmith.history.trial import Fidelity, State, Trial
 from archsmith.space import Architecture
 from archsmith.study.record import Record, SessionRecord
-from archsmith.workflow.standing import progress_of
+from archsmith.workflow.figures import progress_of
 
 ALL = "all 10 architectures were seen"
 

@@ -49,7 +49,7 @@ def parse(cls: type[T], text: str, what: str) -> T:
     return cls(**values)
 
 
-def told(options: object) -> str:
+def format_options(options: object) -> str:
     """The inverse of :func:`parse`: the fields that differ from their defaults, as text."""
     texts = []
     for field in fields(options):  # type: ignore[arg-type]

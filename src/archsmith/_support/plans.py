@@ -60,7 +60,7 @@ def flat(
     return decorate
 
 
-def told_call(name: str, plan: Any, without: tuple[str, ...] = ()) -> str:
+def call_text(name: str, plan: Any, without: tuple[str, ...] = ()) -> str:
     """The Python call that makes a plan, with the fields that differ from their defaults; objects
     are shown as their type."""
     parts = []

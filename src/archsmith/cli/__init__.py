@@ -1,4 +1,4 @@
-"""The command line. Its door imports next to nothing, so that Ctrl-C may come at any time."""
+"""The command line. This module imports next to nothing, so that Ctrl-C works at any time."""
 
 from __future__ import annotations
 

@@ -18,45 +18,52 @@ if TYPE_CHECKING:
 _Json = Annotated[
     bool,
     typer.Option(
-        "--json", help='One JSON document alone; {"results": [...]} of several strategies.'
+        "--json",
+        help='Print one JSON document and nothing else; {"results": [...]} for several strategies.',
     ),
 ]
 
 
 def benchmark(
-    table: Annotated[str, typer.Argument(metavar="TABLE", help="See archsmith list tables.")],
+    table: Annotated[
+        str, typer.Argument(metavar="TABLE", help="Benchmark table (archsmith list tables).")
+    ],
     file: Annotated[
         Path | None,
-        typer.Option(help="The table's file; in the folder ARCHSMITH_DATA if left out."),
+        typer.Option(help="The table's file; default: looked up in the folder ARCHSMITH_DATA."),
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="One of the file's; the first if left out.")
+        str | None, typer.Option(help="Data set of the file; default: the first.")
     ] = None,
     strategy: Annotated[
-        list[str] | None, typer.Option(help="Search strategy; several are compared.")
+        list[str] | None, typer.Option(help="Search strategy; repeat it to compare several.")
     ] = None,
-    queries: Annotated[int, typer.Option(help="Full evaluations of a run.")] = 100,
-    repeats: Annotated[int, typer.Option(help="Runs, each with another seed.")] = 20,
+    queries: Annotated[int, typer.Option(help="Full evaluations per run.")] = 100,
+    repeats: Annotated[int, typer.Option(help="Number of runs, each with its own seed.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the first run.")] = 0,
-    workers: Annotated[int, typer.Option(help="Simulated workers side by side.")] = 1,
-    maximize: Annotated[list[str] | None, typer.Option(help="One more metric to maximise.")] = None,
-    minimize: Annotated[list[str] | None, typer.Option(help="One more metric to minimise.")] = None,
+    workers: Annotated[int, typer.Option(help="Number of simulated parallel workers.")] = 1,
+    maximize: Annotated[
+        list[str] | None, typer.Option(help="Additional metric to maximise.")
+    ] = None,
+    minimize: Annotated[
+        list[str] | None, typer.Option(help="Additional metric to minimise.")
+    ] = None,
     limit: Annotated[
-        list[str] | None, typer.Option(help="Hard limit, such as 'params_M<=0.5'.")
+        list[str] | None, typer.Option(help="Hard limit, such as 'params_M<=0.5'; may be repeated.")
     ] = None,
     processes: Annotated[
-        int | None, typer.Option(help="Runs at once; as many as pays if left out.")
+        int | None, typer.Option(help="Parallel runs; default: as many as are worthwhile.")
     ] = None,
     picture: Annotated[
-        Path | None, typer.Option(help="SVG file for regret and share over queries.")
+        Path | None, typer.Option(help="SVG file with curves over the queries.")
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Run strategies on a benchmark table, again and again, and say how near the best they come."""
+    """Run strategies repeatedly on a benchmark table and report how close to the best they get."""
     names = list(dict.fromkeys(strategy or ["auto"]))
     _check_picture(picture)
     with (
-        interruptible("a benchmark keeps nothing of runs that were not all done"),
+        interruptible("a benchmark keeps no results before all runs are done"),
         only_json(as_json),
     ):
         from ..bench import compare, read_table
@@ -80,8 +87,8 @@ def benchmark(
     if picture is not None:
         _write(picture, results)
     if as_json:
-        found = [result.to_json() for result in results]
-        print_json(found[0] if len(found) == 1 else {"results": found})
+        documents = [result.to_json() for result in results]
+        print_json(documents[0] if len(documents) == 1 else {"results": documents})
         return
     _print(results)
     if picture is not None:
@@ -89,7 +96,7 @@ def benchmark(
 
 
 def list_tables() -> None:
-    """Names of the benchmark tables, what they are, and the data sets of those at hand."""
+    """List the benchmark tables, what they are, and the data sets of those found locally."""
     import os
 
     from ..tables import tables
@@ -103,10 +110,10 @@ def list_tables() -> None:
         path = Path(folder) / reader.file if folder else None
         if path is not None and path.is_file():
             try:
-                found = f"data sets: {', '.join(reader.datasets(path))}"
+                status = f"data sets: {', '.join(reader.datasets(path))}"
             except InputError as error:
-                found = f"cannot be read: {error.got}"
-            say(f"{'':<{width}}  {found}")
+                status = f"cannot be read: {error.got}"
+            say(f"{'':<{width}}  {status}")
 
 
 def _check_picture(path: Path | None) -> None:
@@ -115,7 +122,7 @@ def _check_picture(path: Path | None) -> None:
     if path.suffix != ".svg":
         raise InputError("--picture", "a file that ends in .svg", str(path))
     if not path.parent.is_dir():
-        raise InputError("--picture", "a file in a folder that is there", str(path))
+        raise InputError("--picture", "a file in an existing folder", str(path))
 
 
 def _write(path: Path, results: Sequence[BenchmarkResult]) -> None:

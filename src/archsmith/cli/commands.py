@@ -1,4 +1,4 @@
-"""The command line: short functions of the public Python names."""
+"""The command line: thin wrappers around the public Python functions."""
 
 from __future__ import annotations
 
@@ -43,24 +43,22 @@ app = typer.Typer(
 )
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder of a search.")]
-Number = Annotated[
-    int | None, typer.Option("--trial", help="Trial number; the winner if left out.")
-]
+Number = Annotated[int | None, typer.Option("--trial", help="Trial number; default: the winner.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 SpaceName = Annotated[
     str | None,
-    typer.Option("--space", help="Ready space, module:function or file.py:function."),
+    typer.Option("--space", help="Ready space by name, module:function or file.py:function."),
 ]
 
 
 DataName = Annotated[
     str | None,
-    typer.Option("--data", help="Where the study's data is now, if not where the record says."),
+    typer.Option("--data", help="Where the study's data is now, if it has moved."),
 ]
 
 
 def _config(context: typer.Context, path: Path | None) -> Path | None:
-    """Take defaults of options from a TOML file; what the command line says goes before them."""
+    """Take option defaults from a TOML file; options on the command line take precedence."""
     if path is None:
         return None
     try:
@@ -69,16 +67,18 @@ def _config(context: typer.Context, path: Path | None) -> Path | None:
         raise InputError(str(path), "a TOML file", error.strerror) from None
     except (ValueError, RecursionError) as error:  # not TOML, or not UTF-8
         raise InputError(str(path), "TOML", str(error)) from None
-    known = {param.name: param for param in context.command.params}
+    parameters = {param.name: param for param in context.command.params}
     for name in values:
-        if name not in known or name == "config":
+        if name not in parameters or name == "config":
             from .._support.errors import unknown
 
-            raise unknown(f"option in {path.name}", name, [n for n in known if n and n != "config"])
+            raise unknown(
+                f"option in {path.name}", name, [n for n in parameters if n and n != "config"]
+            )
     for name, value in values.items():
         if value == "":
-            raise InputError(f"{name} in {path.name}", "a value", "an empty text", "leave it out")
-        if getattr(known[name], "multiple", False) and isinstance(value, str):
+            raise InputError(f"{name} in {path.name}", "a value", "an empty string", "leave it out")
+        if getattr(parameters[name], "multiple", False) and isinstance(value, str):
             values[name] = [value]
     context.default_map = {**(context.default_map or {}), **values}
     return path
@@ -89,23 +89,28 @@ def _config(context: typer.Context, path: Path | None) -> Path | None:
 def search(
     data: Annotated[
         str,
-        typer.Argument(help="A name (digits, fashion-mnist), an image folder, .npz, or .csv."),
+        typer.Argument(
+            help="Data set by name (digits, fashion-mnist), image folder, .npz, .csv or .parquet."
+        ),
     ] = "digits",
     config: Annotated[
         Path | None,
-        typer.Option(help="TOML file with these options.", callback=_config, is_eager=True),
+        typer.Option(help="TOML file that sets these options.", callback=_config, is_eager=True),
     ] = None,
     as_json: Json = False,
     **options: Any,
 ) -> None:
-    """Search for the best architecture, train it, compare it with the default, write a report."""
+    """Search for the best architecture, train it, compare it with the default and write a report.
+
+    Running the same command on the same run folder continues an interrupted search.
+    """
     from ..workflow.search import run_plan
     from .screen import Screen
 
     options["run"] = folder = options["run"] or _default_folder(data, options["space"])
     with interruptible(goes_on(folder)), only_json(as_json), Screen() as screen:
-        told = {"command": _command(), "listener": screen.listener(folder)}
-        plan = plan_of(SearchPlan, options, data=data, **told)
+        arguments = {"command": _command(), "listener": screen.listener(folder)}
+        plan = plan_of(SearchPlan, options, data=data, **arguments)
         result = run_plan(plan)
     show_result(result, folder, as_json)
     if result.interrupted:
@@ -127,14 +132,16 @@ def show(run: RunFolder, as_json: Json = False) -> None:
 @app.command()
 def report(
     run: RunFolder,
-    to: Annotated[Path | None, typer.Option(help="File; report.html in RUN if left out.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(help="Output file; default: report.html in RUN.")
+    ] = None,
     space: SpaceName = None,
     data: DataName = None,
 ) -> None:
     """Write one self-contained HTML page about a study."""
     opened = _open(run, space, data)
     if space is not None or data is not None:
-        # What is wrong with these is no matter of a page with less on it.
+        # A wrong --space or --data is an error; it must not merely shorten the page.
         _ = opened.outline if data is None else opened.problem
     say(opened.report(to))
     for line in opened.left_out:
@@ -146,13 +153,14 @@ def train(
     run: RunFolder,
     trial: Number = None,
     test: Annotated[
-        bool, typer.Option("--test", help="Score another trial than the winner on the test part.")
+        bool,
+        typer.Option("--test", help="Also score a trial other than the winner on the test part."),
     ] = False,
     space: SpaceName = None,
     data: DataName = None,
     as_json: Json = False,
 ) -> None:
-    """Train a found architecture to the end; the winner is scored on the test part as well."""
+    """Train an architecture to the end; the winner is scored on the test part as well."""
     from .screen import Screen
 
     with interruptible(goes_on(run)), only_json(as_json), Screen() as screen:
@@ -173,20 +181,21 @@ def train(
 @app.command()
 def trust(
     run: RunFolder,
-    sample: Annotated[int, typer.Option(help="Random architectures to compare on.")] = 20,
+    sample: Annotated[int, typer.Option(help="Number of random architectures to compare.")] = 20,
     epochs: Annotated[
-        int | None, typer.Option(help="Epochs of each training; the recipe's if left out.")
+        int | None, typer.Option(help="Epochs of each training; default: the recipe's.")
     ] = None,
     table: Annotated[
-        str | None, typer.Option(help="Read stand-alone values from this benchmark table.")
+        str | None,
+        typer.Option(help="Read stand-alone values from this table instead of training."),
     ] = None,
     file: Annotated[Path | None, typer.Option(help="The table's file.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="One of the table's data sets.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Data set of the table.")] = None,
     space: SpaceName = None,
     data: DataName = None,
     as_json: Json = False,
 ) -> None:
-    """Measure whether shared weights rank architectures as training alone does."""
+    """Measure whether shared weights rank architectures as stand-alone training does."""
     from ..bench import read_table
     from ..workflow.trust import measure_trust
     from .screen import Screen
@@ -196,13 +205,15 @@ def trust(
             raise InputError(option, "the table that it belongs to", "none", "--table NAME")
     with interruptible(goes_on(run)), only_json(as_json), Screen() as screen:
         opened = _open(run, space, data)
-        known = read_table(table, file, dataset) if table else None
-        found = measure_trust(opened, sample, epochs=epochs, table=known, on_judged=screen.judged)
+        reference = read_table(table, file, dataset) if table else None
+        measured = measure_trust(
+            opened, sample, epochs=epochs, table=reference, on_judged=screen.judged
+        )
         page, why = opened.try_report()
     if as_json:
-        print_json(found.to_json())
+        print_json(measured.to_json())
         return
-    for sentence in found.verdict.sentences:
+    for sentence in measured.verdict.sentences:
         say(sentence)
     say(why or f"report: {page}", error=page is None)
 
@@ -210,16 +221,19 @@ def trust(
 @app.command()
 def export(
     run: RunFolder,
-    to: Annotated[Path, typer.Option(help="Folder that the files go to.")],
+    to: Annotated[Path, typer.Option(help="Folder to write the files to.")],
     trial: Number = None,
     onnx: Annotated[
         bool | None,
-        typer.Option("--onnx/--no-onnx", help="Must, or must not, write ONNX; else if it can."),
+        typer.Option(
+            "--onnx/--no-onnx", help="Require or skip ONNX; default: write it if possible."
+        ),
     ] = None,
     format_: Annotated[
         list[str] | None,
         typer.Option(
-            "--format", help="Program to write (archsmith list formats); all if left out."
+            "--format",
+            help="Format to write (archsmith list formats), may be repeated; default: all.",
         ),
     ] = None,
     space: SpaceName = None,
@@ -241,30 +255,34 @@ def export(
 
 @app.command()
 def predict(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What export wrote.")],
-    input: Annotated[Path, typer.Argument(metavar="INPUT", help="An image, a table, ...")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that export wrote.")],
+    input: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="An image, a table, ... as in training.")
+    ],
     support: Annotated[
-        Path | None, typer.Option(help="Folder of class folders: examples of new classes.")
+        Path | None, typer.Option(help="Folder with a folder of examples for each new class.")
     ] = None,
     learner: Annotated[
         str | None,
-        typer.Option(help="How new classes are learned from them; prototypical if left out."),
+        typer.Option(
+            help="Few-shot learner (archsmith list learners) for --support; default: prototypical."
+        ),
     ] = None,
     space: SpaceName = None,
 ) -> None:
-    """Predict with an exported model; one JSON document."""
+    """Predict with an exported model and print one JSON document."""
     from ..export import predict as run_predict
     from ..export import predict_from_support
 
     if learner is not None and support is None:
-        wanted = "the examples that it learns from"
-        raise InputError("--learner", wanted, "none", "--support FOLDER")
+        expected = "the examples that it learns from"
+        raise InputError("--learner", expected, "none", "--support FOLDER")
     live = _exported_space(folder, space) if space else None
     if support is None:
         print_json(run_predict(folder, input, space=live))
     else:
-        found = predict_from_support(folder, support, input, learner or "prototypical", live)
-        print_json(found)
+        answers = predict_from_support(folder, support, input, learner or "prototypical", live)
+        print_json(answers)
 
 
 app.command()(benchmark)

@@ -1,4 +1,4 @@
-"""From the arguments to an exit status: what is the user's to mend is told in a sentence."""
+"""Runs a command: errors that the user can fix become one sentence and an exit status."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .._support.errors import ArchsmithError, InputError
 from .commands import app
 from .output import say
 
-#: What a disk or a machine does to us; all else that a system refuses is about the path given.
+#: Failures of the disk or the machine; any other OSError is about the path that was given.
 _OURS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
@@ -35,16 +35,16 @@ def run() -> None:
             raise
         where = os.fsdecode(error.filename) if not isinstance(error.filename, int) else "a file"
         say(
-            f"archsmith: {where}: expected a path that can be used, got {error.strerror}",
+            f"archsmith: {where}: expected a usable path, got {error.strerror}",
             error=True,
         )
         sys.exit(1 if error.errno in _OURS else 2)
 
 
 def _check(arguments: Sequence[str]) -> None:
-    """Refuse an empty text where a value is wanted: as a path it would be the folder here."""
+    """Refuse empty values: as a path, one would mean the current folder."""
     for before, argument in zip(["", *arguments], arguments):
         name, equals, value = argument.partition("=")
         if not argument or (name.startswith("--") and equals and not value):
             where = name or (before if before.startswith("--") else "an argument")
-            raise InputError(where, "a value", "an empty text", "leave it out, or say what")
+            raise InputError(where, "a value", "an empty string", "leave it out, or give a value")

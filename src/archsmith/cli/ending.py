@@ -1,4 +1,4 @@
-"""What the terminal shows when a search has ended."""
+"""What the terminal shows at the end of a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
-    """Show what a search came to, or that it was interrupted."""
+    """Show the result of a search, or that it was interrupted."""
     from ..workflow.run import Run
 
     if as_json:
@@ -20,7 +20,10 @@ def show_result(result: SearchResult, folder: Path, as_json: bool) -> None:
         return
     if result.interrupted:
         done = len(result.history.finished)
-        say(f"interrupted: {done} finished trials are kept in {folder}; the same command goes on")
+        say(
+            f"interrupted: {done} finished trials are kept in {folder}; "
+            "run the same command again to continue"
+        )
         _say_report(result)
         return
     print_summary(Run(folder, result.problem.space))

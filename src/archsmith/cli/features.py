@@ -1,4 +1,4 @@
-"""The command ``archsmith features``: what a layer of an exported model says of data."""
+"""The command ``archsmith features``: deep features of data from an exported model."""
 
 from __future__ import annotations
 
@@ -18,49 +18,52 @@ if TYPE_CHECKING:
     from ..space import Space
     from ..task.base import Data, ReadOptions, Task
 
-#: Parts of the data, in the order in which they stand in a file of features.
+#: Parts of the data, in the order in which a file of features holds them.
 PARTS = ("train", "validation", "test")
 
 
 def features(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="What export wrote.")],
-    data: Annotated[str, typer.Argument(help="A name, a folder or a file, as for search.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that export wrote.")],
+    data: Annotated[str, typer.Argument(help="Data set by name, folder or file, as for search.")],
     to: Annotated[
         Path | None, typer.Option(help="File for the features: .npz or .parquet.")
     ] = None,
     layer: Annotated[
-        str | None, typer.Option(help="Layer to read; the one before the classifier if left out.")
+        str | None, typer.Option(help="Layer to read; default: the one before the classifier.")
     ] = None,
     pool: Annotated[
-        str, typer.Option(help="mean, max, mean+max, first, last, hidden or flatten.")
+        str, typer.Option(help="Pooling: mean, max, mean+max, first, last, hidden or flatten.")
     ] = "auto",
-    normalise: Annotated[str | None, typer.Option(help="l2, power or standard.")] = None,
+    normalise: Annotated[
+        str | None, typer.Option(help="Normalisation: l2, power or standard.")
+    ] = None,
     layers: Annotated[bool, typer.Option("--layers", help="List the layers.")] = False,
-    map: Annotated[Path | None, typer.Option(help="SVG file for a map in two dimensions.")] = None,
-    method: Annotated[str, typer.Option(help="Of the map: pca, tsne or umap.")] = "pca",
+    map: Annotated[Path | None, typer.Option(help="SVG file for a two-dimensional map.")] = None,
+    method: Annotated[str, typer.Option(help="Method of the map: pca, tsne or umap.")] = "pca",
     probe: Annotated[
-        bool, typer.Option("--probe", help="Fit probes on the training part, score on the test.")
+        bool,
+        typer.Option(
+            "--probe", help="Fit probes on the training and validation parts, score on the test."
+        ),
     ] = False,
-    cache: Annotated[Path | None, typer.Option(help="Folder where features are kept.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ...")] = "auto",
-    split_seed: Annotated[int, typer.Option(help="Seed of the split of the data.")] = 0,
+    cache: Annotated[Path | None, typer.Option(help="Folder to cache features in.")] = None,
+    device: Annotated[str, typer.Option(help="Device: auto, cpu, cuda, cuda:1, ...")] = "auto",
+    split_seed: Annotated[int, typer.Option(help="Seed of the data split.")] = 0,
     target: Annotated[str | None, typer.Option(help="Column of labels (tables).")] = None,
     decimal: Annotated[
         Literal["point", "comma"] | None,
-        typer.Option(help="Decimal sign of numbers like 1,288 that read in two ways (tables)."),
+        typer.Option(help="Decimal sign of ambiguous numbers such as 1,288 (tables)."),
     ] = None,
     channels: Annotated[
         Literal["first", "last"] | None,
-        typer.Option(help="Where channels stand, if sizes do not tell (.npz of images)."),
+        typer.Option(help="Position of the channel axis, if ambiguous (.npz of images)."),
     ] = None,
-    space: Annotated[
-        str | None, typer.Option(help="The model's space, where it is your own.")
-    ] = None,
+    space: Annotated[str | None, typer.Option(help="The model's space, if it is your own.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document and nothing else.")
     ] = False,
 ) -> None:
-    """Deep features of data by an exported model: saved, probed, drawn."""
+    """Extract deep features of data with an exported model; save, probe or map them."""
     from ..export import load_model
     from ..export.predict import fitting
     from ..export.record import read_record
@@ -74,7 +77,7 @@ def features(
         raise InputError(
             "features",
             "something to do with them",
-            "none of it",
+            "nothing",
             "give --to FILE, --map FILE, --probe or --layers",
         )
     if pool == "none":
@@ -91,7 +94,7 @@ def features(
             normalise=normalise,
             device=pick_device(device),
             cache=cache,
-            prepare=lambda inputs: _prepared(folder, task, inputs, facts),
+            prepare=lambda inputs: _prepare(folder, task, inputs, facts),
         )
         options = ReadOptions(seed=split_seed, target=target, decimal=decimal, channels=channels)
         with fitting(folder):
@@ -101,27 +104,27 @@ def features(
         if normalise == "standard":
             reader.fit(read.inputs[read.index("train")])
         count = len(read.inputs)
-        found = reader(read.inputs, progress=lambda n, _: screen.step(f"features {n} of {count}"))
+        vectors = reader(read.inputs, progress=lambda n, _: screen.step(f"features {n} of {count}"))
         document: dict[str, Any] = {
             "data": read.name,
             "layer": reader.layer,
             "pool": pool,
             "normalise": normalise,
             "examples": count,
-            "features": found.shape[1],
+            "features": vectors.shape[1],
         }
         if to is not None:
-            save_features(to, found, read.labels, read.names, parts=read.parts)
+            save_features(to, vectors, read.labels, read.names, parts=read.parts)
             document["file"] = str(to)
         if map is not None:
             screen.step(f"map by {method}")
-            _draw(found, read, method, map)
+            _draw(vectors, read, method, map)
             document["map"] = str(map)
         if probe:
             screen.step("probes")
-            document["probes"] = _probes(found, read)
+            document["probes"] = _probes(vectors, read)
         if layers:
-            document["layers"] = [asdict(each) for each in reader.layers(read.inputs)]
+            document["layers"] = [asdict(row) for row in reader.layers(read.inputs)]
     if as_json:
         print_json(document)
     else:
@@ -130,10 +133,10 @@ def features(
 
 @dataclass(frozen=True)
 class _Read:
-    """Data as the model takes it: raw inputs of all parts, one after the other.
+    """Data as the model takes it: the raw inputs of all parts, concatenated.
 
     Attributes:
-        labels: classes (n,), ``None`` where there are none.
+        labels: classes (n,), ``None`` if there are none.
         parts: the part of each example, ``None`` for inputs that have no parts.
     """
 
@@ -144,43 +147,43 @@ class _Read:
     parts: list[str] | None = None
 
     def index(self, *parts: str) -> list[int]:
-        """Places of the examples of these parts; of all where there are no parts."""
+        """Indices of the examples of these parts; of all examples if there are no parts."""
         own = self.parts or [parts[0]] * len(self.inputs)
         return [i for i, part in enumerate(own) if part in parts]
 
 
 def _read(task: Task, facts: Mapping[str, Any], source: str, options: ReadOptions) -> _Read:
-    """Labelled data as for a search, else inputs as for a prediction."""
+    """Read labelled data as a search does, or inputs as a prediction does."""
     import torch
 
     from ..data import datasets
     from ..task.contracts import Unlabelled, deployment_of
     from ..task.reading import expect_used
 
-    # Pairs of views, or parts without a class in common, are a matter of training alone.
+    # Pairs of views, or parts without a common class, only matter during training.
     task = task.labelled() if isinstance(task, Unlabelled) else task
     if source not in datasets.names() and Path(source).exists() and not task.suits(source, options):
         return _Read(Path(source).stem, deployment_of(task).load_input(Path(source), facts))
     expect_used(task, source, options)
     if facts.get("height") == facts.get("width"):
-        # Images of a folder are brought to the size that the model was trained on.
+        # Images of a folder are resized to the size that the model was trained on.
         options = replace(options, image_size=facts.get("height"))
     data = task.read(source, options)
     _check_like(task, facts, data)
-    given = {part: getattr(data, part) for part in PARTS}
-    targets = torch.cat([part.targets for part in given.values()])
-    # A class for each pixel or character says nothing of an example as a whole.
+    splits = {part: getattr(data, part) for part in PARTS}
+    targets = torch.cat([part.targets for part in splits.values()])
+    # A class for each pixel or character does not label the example as a whole.
     classes = targets.dim() == 1 and not targets.is_floating_point()
     return _Read(
         data.name,
-        torch.cat([part.inputs for part in given.values()]),
+        torch.cat([part.inputs for part in splits.values()]),
         targets if classes else None,
         data.facts.get("class_names") if classes else None,
-        [name for name, part in given.items() for _ in range(len(part))],
+        [name for name, part in splits.items() for _ in range(len(part))],
     )
 
 
-def _prepared(folder: Path, task: Task, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
+def _prepare(folder: Path, task: Task, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
     from ..export.predict import fitting
 
     with fitting(folder):
@@ -189,16 +192,16 @@ def _prepared(folder: Path, task: Task, inputs: Tensor, facts: Mapping[str, Any]
 
 
 def _check_like(task: Task, facts: Mapping[str, Any], data: Data) -> None:
-    """Refuse data that the model does not take."""
-    wanted, got = (tuple(task.example(f).shape[1:]) for f in (facts, data.facts))
-    if wanted != got:
-        raise DataError(data.name, f"inputs of shape {wanted}, as the model takes them", str(got))
+    """Refuse data that the model cannot take."""
+    expected, got = (tuple(task.example(f).shape[1:]) for f in (facts, data.facts))
+    if expected != got:
+        raise DataError(data.name, f"inputs of shape {expected}, as the model takes them", str(got))
     if facts.get("columns") != data.facts.get("columns"):
         names = ", ".join(column["name"] for column in facts["columns"][:6])
         raise DataError(
             data.name,
             f"the columns and categories that the model was trained on ({names}, ...)",
-            "others",
+            "different ones",
         )
 
 
@@ -207,13 +210,13 @@ def _check_probe(read: _Read) -> None:
         raise InputError("--probe", "data with classes", f"{read.name} has none")
 
 
-def _probes(found: Tensor, read: _Read) -> list[dict[str, Any]]:
-    """Fitted on the training and validation parts, scored on the test part."""
+def _probes(vectors: Tensor, read: _Read) -> list[dict[str, Any]]:
+    """Scores of probes that are fitted on the training and validation parts."""
     from ..transfer.features import probe
 
     assert read.labels is not None
     one, two = read.index("train", "validation"), read.index("test")
-    scores = probe(found[one], read.labels[one], found[two], read.labels[two])
+    scores = probe(vectors[one], read.labels[one], vectors[two], read.labels[two])
     names = read.names or []
     return [
         {
@@ -226,16 +229,16 @@ def _probes(found: Tensor, read: _Read) -> list[dict[str, Any]]:
     ]
 
 
-def _draw(found: Tensor, read: _Read, method: str, path: Path) -> None:
+def _draw(vectors: Tensor, read: _Read, method: str, path: Path) -> None:
     from ..report.plane import map_picture
     from ..transfer.features import feature_map
 
-    made = feature_map(found, read.labels, method, names=read.names)
-    map_picture(made, f"Features of {read.name}", path)
+    picture = feature_map(vectors, read.labels, method, names=read.names)
+    map_picture(picture, f"Features of {read.name}", path)
 
 
 def _check_files(to: Path | None, map: Path | None, method: str) -> None:
-    """Refuse files that could not be written after the work."""
+    """Refuse output files that could not be written once the work is done."""
     from .._support.errors import unknown
     from ..transfer.features.files import check_path
     from ..transfer.features.maps import METHODS, require_umap
@@ -246,7 +249,7 @@ def _check_files(to: Path | None, map: Path | None, method: str) -> None:
         raise unknown("--method", method, METHODS)
     if map is not None:
         if map.suffix != ".svg" or not map.resolve().parent.is_dir():
-            raise InputError("--map", "an .svg file in a folder that is there", str(map))
+            raise InputError("--map", "an .svg file in an existing folder", str(map))
         if method == "umap":
             require_umap()
 

@@ -1,10 +1,12 @@
-"""``archsmith list``: what is there by name, plug-ins included."""
+"""The command ``archsmith list``: what is available by name, plug-ins included."""
 
 from __future__ import annotations
 
 import inspect
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from .benchmark import list_tables
 from .output import say
@@ -30,8 +32,8 @@ class Kind(StrEnum):
     tables = "tables"
 
 
-def list_(kind: Kind) -> None:
-    """List what is there by name, plug-ins included."""
+def list_(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
+    """List what is available by name, plug-ins included."""
     if kind is Kind.tables:
         list_tables()
         return

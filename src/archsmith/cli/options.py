@@ -1,4 +1,4 @@
-"""Options of commands, made from the fields of plans: each stands in one place, with its help."""
+"""Command options made from the fields of plans, so that each is defined once, with its help."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 
 from ..task.options import ReadOptions
 
-#: What a field is typed as on the command line, where it is more in Python.
+#: Command-line types of fields that accept more in Python.
 _TYPED: dict[str, Any] = {
     "space": str | None,
     "strategy": str,
@@ -25,7 +25,7 @@ _TYPED: dict[str, Any] = {
     "trial_time": str | None,
     "run": Path | None,
 }
-#: The other types of fields.
+#: Command-line types of the other fields, by their annotation.
 _KINDS: dict[str, Any] = {
     "bool": bool,
     "int": int,
@@ -35,22 +35,22 @@ _KINDS: dict[str, Any] = {
     "str": str,
     "str | None": str | None,
 }
-#: What can be given several times.
+#: Fields whose options may be repeated.
 _LISTS = ("maximize", "minimize", "limits")
 
 
 def takes(*parameters: inspect.Parameter) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command these options beside those that its own signature has."""
+    """Give a command these options in addition to those of its own signature."""
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
-        def call(**given: Any) -> None:
-            command(**given)
+        def call(**options: Any) -> None:
+            command(**options)
 
         own = inspect.signature(command, eval_str=True).parameters.values()
-        kept = [p for p in own if p.kind is not p.VAR_KEYWORD]
-        first = [p for p in (*kept, *parameters) if p.default is p.empty]
-        rest = [p for p in (*kept, *parameters) if p.default is not p.empty]
+        named = [p for p in own if p.kind is not p.VAR_KEYWORD]
+        first = [p for p in (*named, *parameters) if p.default is p.empty]
+        rest = [p for p in (*named, *parameters) if p.default is not p.empty]
         keyword = [p.replace(kind=p.KEYWORD_ONLY) for p in (*first, *rest)]
         call.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
         call.__annotations__ = {p.name: p.annotation for p in keyword}
@@ -60,38 +60,40 @@ def takes(*parameters: inspect.Parameter) -> Callable[[Callable[..., None]], Cal
 
 
 def options_of(plan: type, *, without: Sequence[str] = ()) -> list[inspect.Parameter]:
-    """The options of a plan's fields, and those of how its data is read.
+    """The options for a plan's fields and for how its data is read.
 
     Args:
-        without: fields that the command has in another form.
+        without: fields that the command offers in another form.
     """
-    found = [_parameter(plan, f) for f in fields(plan) if _offered(f) and f.name not in without]
-    return found + [
+    parameters = [
+        _parameter(plan, f) for f in fields(plan) if _has_option(f) and f.name not in without
+    ]
+    return parameters + [
         _parameter(ReadOptions, f)
         for f in fields(ReadOptions)
-        if _offered(f) and f.name not in without
+        if _has_option(f) and f.name not in without
     ]
 
 
-def plan_of(plan: Callable[..., Any], given: Mapping[str, Any], **more: Any) -> Any:
-    """The plan that the options of a command mean; what was left out has its default."""
-    known = {_name(f): f for f in fields(plan) if _offered(f)}  # type: ignore[arg-type]
-    reading = {_name(f): f for f in fields(ReadOptions) if _offered(f)}
-    said = {f.name: given[n] for n, f in known.items() if given.get(n) is not None}
-    read = {f.name: given[n] for n, f in reading.items() if given.get(n) is not None}
-    return plan(**said, read=ReadOptions(**read), **more)
+def plan_of(plan: Callable[..., Any], options: Mapping[str, Any], **more: Any) -> Any:
+    """Make the plan from a command's options; those left out keep their defaults."""
+    own = {_name(f): f for f in fields(plan) if _has_option(f)}  # type: ignore[arg-type]
+    reading = {_name(f): f for f in fields(ReadOptions) if _has_option(f)}
+    values = {f.name: options[n] for n, f in own.items() if options.get(n) is not None}
+    reading_values = {f.name: options[n] for n, f in reading.items() if options.get(n) is not None}
+    return plan(**values, read=ReadOptions(**reading_values), **more)
 
 
-def _parameter(plan: type, found: Field[Any]) -> inspect.Parameter:
-    kind = list[str] | None if found.name in _LISTS else _TYPED.get(found.name)
-    kind = kind or _KINDS.get(str(found.type)) or get_type_hints(plan)[found.name]
-    told = typer.Option(f"--{_flag(found)}", help=found.metadata["help"])
-    default = None if found.name in _LISTS else found.default
+def _parameter(plan: type, field: Field[Any]) -> inspect.Parameter:
+    kind = list[str] | None if field.name in _LISTS else _TYPED.get(field.name)
+    kind = kind or _KINDS.get(str(field.type)) or get_type_hints(plan)[field.name]
+    option = typer.Option(f"--{_flag(field)}", help=field.metadata["help"])
+    default = None if field.name in _LISTS else field.default
     return inspect.Parameter(
-        _name(found),
+        _name(field),
         inspect.Parameter.KEYWORD_ONLY,
         default=str(default) if _is_text(kind) and default is not None else default,
-        annotation=Annotated[kind, told],
+        annotation=Annotated[kind, option],
     )
 
 
@@ -99,13 +101,13 @@ def _is_text(kind: Any) -> bool:
     return str in (kind, *get_args(kind)) and get_origin(kind) is not Literal
 
 
-def _offered(found: Field[Any]) -> bool:
-    return "help" in found.metadata
+def _has_option(field: Field[Any]) -> bool:
+    return "help" in field.metadata
 
 
-def _flag(found: Field[Any]) -> str:
-    return found.metadata["flag"] or found.name.replace("_", "-")
+def _flag(field: Field[Any]) -> str:
+    return field.metadata["flag"] or field.name.replace("_", "-")
 
 
-def _name(found: Field[Any]) -> str:
-    return _flag(found).replace("-", "_")
+def _name(field: Field[Any]) -> str:
+    return _flag(field).replace("-", "_")

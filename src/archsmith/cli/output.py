@@ -1,4 +1,4 @@
-"""What commands print: a JSON document alone, a summary, a line where they are interrupted."""
+"""What commands print: a JSON document, a summary, or one line when they are interrupted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def say(text: object = "", *, error: bool = False) -> None:
 
 
 def results_console(width: int) -> PlainConsole:
-    """For tables on standard output; a file or a pipe has no edge at which lines would break."""
+    """The console for tables on standard output; lines are not wrapped in files and pipes."""
     from .._support.console import PlainConsole
 
     return PlainConsole() if sys.stdout.isatty() else PlainConsole(width=width)
@@ -33,7 +33,7 @@ def results_console(width: int) -> PlainConsole:
 
 @contextlib.contextmanager
 def interruptible(after: str) -> Iterator[None]:
-    """Ctrl-C wherever it falls: one line, of what is left ``after`` that, and status 130."""
+    """Turn Ctrl-C into one line, which ends with ``after``, and exit status 130."""
     from typer import Exit
 
     try:
@@ -42,36 +42,36 @@ def interruptible(after: str) -> Iterator[None]:
         say(f"interrupted: {after}", error=True)
         raise Exit(130) from None
     except SystemExit as error:
-        # Commands end by Exit. This one comes out of code of the user's that no trial guards; its
-        # status would say that all is done.
+        # Commands end with typer.Exit, so this comes from user code that runs outside a trial.
+        # Passing its status on could report success.
         raise WorkError(
             "the command",
             "builders and models that return",
             f"SystemExit: {error.code}",
-            "take sys.exit out of them",
+            "remove sys.exit from them",
         ) from error
 
 
 def goes_on(folder: Path) -> str:
-    """What is left after a search was interrupted."""
-    return f"the same command goes on with {folder}"
+    """How to continue an interrupted search."""
+    return f"run the same command again to continue with {folder}"
 
 
 @contextlib.contextmanager
 def only_json(wanted: bool) -> Iterator[None]:
-    """Keep standard output for the document: what builders and workers print goes to stderr."""
+    """Reserve standard output for the document; builders and workers print to standard error."""
     if not wanted:
         yield
         return
     sys.stdout.flush()
-    kept = os.dup(1)
+    saved = os.dup(1)
     os.dup2(2, 1)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
     finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 def print_json(document: Any) -> None:

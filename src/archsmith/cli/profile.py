@@ -1,4 +1,4 @@
-"""The command ``archsmith profile``: what can be known of a space before a search."""
+"""The command ``archsmith profile``: what can be learned about a space before a search."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .output import interruptible, only_json, print_json, results_console, say
 if TYPE_CHECKING:
     from ..profiling.result import Profile
 
-#: Of a space in which something does not build or run: a search would refuse it as wrong input.
+#: Exit status for a space in which something does not build or run: a search would refuse it too.
 _BROKEN = 2
 
 
@@ -23,9 +23,13 @@ _BROKEN = 2
 def profile(
     space: Annotated[
         str,
-        typer.Argument(metavar="SPACE", help="Ready space, module:function or file.py:function."),
+        typer.Argument(
+            metavar="SPACE", help="Ready space by name, module:function or file.py:function."
+        ),
     ],
-    data: Annotated[str, typer.Option(help="What a search would be on.")] = "digits",
+    data: Annotated[
+        str, typer.Option(help="Data set by name, folder or file, as for search.")
+    ] = "digits",
     seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
     to: Annotated[Path | None, typer.Option(help="HTML page to write.")] = None,
     as_json: Annotated[
@@ -33,39 +37,43 @@ def profile(
     ] = False,
     **options: Any,
 ) -> None:
-    """Before paying: size, costs, limits, faults, doubles, times and what to do next.
+    """Examine a space before a search: size, costs, limits, faults, duplicates, times, next steps.
 
-    Exit status 2 where something in the space does not build or run, as for other wrong input.
+    Exits with status 2 if something in the space does not build or run, as for other wrong input.
     """
     from ..profiling.run import run_plan
     from .screen import Screen
 
     _check_page(to)
-    with interruptible("a profile keeps nothing"), only_json(as_json), Screen() as screen:
-        told = {"space": space, "data": data, "seed": seed, "on_step": screen.step}
-        found = run_plan(plan_of(ProfilePlan, options, **told))
+    with (
+        interruptible("a profile saves nothing before it is done"),
+        only_json(as_json),
+        Screen() as screen,
+    ):
+        arguments = {"space": space, "data": data, "seed": seed, "on_step": screen.step}
+        result = run_plan(plan_of(ProfilePlan, options, **arguments))
     if to is not None:
-        found.write(to)
+        result.write(to)
     if as_json:
-        print_json(found.to_json())
+        print_json(result.to_json())
     else:
-        _print(found)
+        _print(result)
         if to is not None:
             say(f"page: {to}")
-    if not found.sound:
+    if not result.sound:
         raise typer.Exit(_BROKEN)
 
 
 def _check_page(path: Path | None) -> None:
     if path is not None and not path.resolve().parent.is_dir():
-        raise InputError("--to", "a file in a folder that is there", str(path))
+        raise InputError("--to", "a file in an existing folder", str(path))
     if path is not None and path.is_dir():
         raise InputError("--to", "a file", f"the folder {path}", f"--to {path / 'profile.html'}")
 
 
-def _print(found: Profile) -> None:
+def _print(result: Profile) -> None:
     from ..profiling.text import profile_text
 
-    results_console(140).print(profile_text(found))
-    if found.advice.command:
-        say(f"\n{found.advice.command}")
+    results_console(140).print(profile_text(result))
+    if result.advice.command:
+        say(f"\n{result.advice.command}")

@@ -34,7 +34,7 @@ class Screen:
         self._search: SearchProgress | None = None
         self._opened = False
         self._status = self.console.status("")
-        self._said = 0.0
+        self._last_line = 0.0
         self._epochs: int | None = None
         self._began: dict[str, float] = {}
 
@@ -51,55 +51,61 @@ class Screen:
         self._status.stop()
 
     def listener(self, folder: Path) -> Listener:
-        """What a search tells, shown here."""
+        """A listener that shows the progress of a search."""
         from ..workflow.listener import Listener
 
         def ready(problem: Problem, study: Study) -> None:
             self._introduce(problem, study, folder)
 
         return Listener(
-            ready, self._event, self.shared, self.final, self.scored, self._measured, self._print
+            ready,
+            self._event,
+            self.shared,
+            self.final,
+            self.scored,
+            self._show_measured,
+            self._print,
         )
 
     def shared(self, metrics: Mapping[str, float], epochs: int) -> None:
         """Show an epoch of a supernet."""
-        self._told("training the shared weights", metrics, epochs)
+        self._show_epoch("training the shared weights", metrics, epochs)
 
     def training(self, label: str, epochs: int | None = None) -> Callable[..., None]:
         """A listener for one training to the end."""
 
-        def told(metrics: Mapping[str, float]) -> None:
+        def show(metrics: Mapping[str, float]) -> None:
             self.final(label, metrics, epochs)
 
-        return told
+        return show
 
     def final(self, label: str, metrics: Mapping[str, float], epochs: int | None = None) -> None:
         """Show an epoch of a training to the end."""
         self._close_search()
-        self._told(f"training {label} to the end", metrics, epochs or self._epochs)
+        self._show_epoch(f"training {label} to the end", metrics, epochs or self._epochs)
 
     def scored(self, done: int, total: int) -> None:
-        """Show how far the scores of a proxy are, where that takes long."""
+        """Show how many architectures a proxy has scored, if that takes long."""
         now = time.monotonic()
         began = self._began.setdefault("proxy", now) if done > 1 else now
         if done == 1:
-            self._began["proxy"] = self._said = now
-        elif now - self._said > _EVERY:
-            self._said = now
+            self._began["proxy"] = self._last_line = now
+        elif now - self._last_line > _EVERY:
+            self._last_line = now
             left = duration((now - began) / (done - 1) * (total - done))
             self._print(f"untrained architectures scored: {done}/{total}  eta {left}")
 
     def judged(self, done: int, total: int, line: str) -> None:
-        """Show how far the sample of a trust page is."""
+        """Show how many architectures of a trust sample are done."""
         began = self._began.setdefault("sample", time.monotonic())
         left = ""
         if done > 1:
-            each = (time.monotonic() - began) / (done - 1)
-            left = f"  eta {duration(each * (total - done))}"
+            pace = (time.monotonic() - began) / (done - 1)
+            left = f"  eta {duration(pace * (total - done))}"
         self._print(f"sample {done}/{total}  {line}{left}")
 
-    def _measured(self, done: int, total: int) -> None:
-        """Show how far the sample behind a latency predictor is."""
+    def _show_measured(self, done: int, total: int) -> None:
+        """Show how many measurements for a latency predictor are done."""
         text = f"measuring latency for a predictor: {done} of {total}"
         if self.console.is_terminal:
             self._status.update(Text(visible(text)))
@@ -108,18 +114,18 @@ class Screen:
             self._print(text)
 
     def step(self, text: str) -> None:
-        """Show what is done now, in one line that changes; nothing where there is no terminal."""
+        """Show the current step in one line that is updated; shows nothing without a terminal."""
         if self.console.is_terminal and text:
             self._status.update(Text(visible(text)))
             self._status.start()
 
-    def _told(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
+    def _show_epoch(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
         began = self._began.setdefault(label, time.monotonic())
         epoch = int(metrics["epoch"])
         left = ""
         if epochs and epoch > 1:
-            each = (time.monotonic() - began) / (epoch - 1)
-            left = f"  eta {duration(each * (epochs - epoch))}"
+            pace = (time.monotonic() - began) / (epoch - 1)
+            left = f"  eta {duration(pace * (epochs - epoch))}"
         quality = next(
             (n for n in metrics if n not in ("epoch", "train_loss", "lr", "seconds")), ""
         )
@@ -129,8 +135,8 @@ class Screen:
         if self.console.is_terminal:
             self._status.update(Text(visible(text)))
             self._status.start()
-        elif time.monotonic() - self._said > _EVERY or epoch == epochs:
-            self._said = time.monotonic()
+        elif time.monotonic() - self._last_line > _EVERY or epoch == epochs:
+            self._last_line = time.monotonic()
             self._print(text)
 
     def _introduce(self, problem: Problem, study: Study, folder: Path) -> None:
@@ -153,7 +159,7 @@ class Screen:
         )
         record = study.store.record()
         if record.ended:
-            self._print(f"resumed: {len(record.ended)} trials had ended before")
+            self._print(f"resumed: {len(record.ended)} trials had already ended")
         self._search = SearchProgress(
             study.objectives,
             study.trials,

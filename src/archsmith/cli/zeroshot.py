@@ -1,4 +1,4 @@
-"""The command ``archsmith zeroshot``: classifiers on features and their standard split."""
+"""The command ``archsmith zeroshot``: classifiers on features with their standard split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .output import only_json, print_json, results_console, say
 if TYPE_CHECKING:
     from ..transfer.zeroshot import ZeroShotData, ZeroShotResult
 
-#: What runs without ``--method``: the closed forms, seconds each.
+#: What runs without ``--method``: closed forms, which take seconds each.
 _CLOSED = ("eszsl", "sae", "sae-s2f", "ridge")
 
 
@@ -27,15 +27,17 @@ def zeroshot(
     ],
     method: Annotated[
         list[str] | None,
-        typer.Option(help="Classifier, such as eszsl; may be given often. 'all' for every one."),
+        typer.Option(
+            help="Classifier (archsmith list zero-shot), may be repeated; 'all' for every one."
+        ),
     ] = None,
-    confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    confidence: Annotated[float, typer.Option(help="Confidence level of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of validation and of training.")] = 0,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document and nothing else.")
     ] = False,
 ) -> None:
-    """Classify unseen classes by their attributes: accuracy alone, and beside seen classes."""
+    """Classify unseen classes by their attributes, alone and together with seen classes."""
     from ..transfer.zeroshot import evaluate_zero_shot, read_zero_shot, zero_shot
 
     if not 0 < confidence < 1:
@@ -44,7 +46,7 @@ def zeroshot(
         raise InputError("--seed", "0 or more", str(seed))
     names = list(dict.fromkeys(method or _CLOSED))
     if "all" in names:
-        # The names of classes lie in no common space with features of images.
+        # It needs class names and inputs in one space; names and image features have none.
         names = [name for name in zero_shot.names() if name != "nearest"]
     makers = {name: zero_shot.get(name) for name in names}
     with only_json(as_json):
@@ -86,18 +88,23 @@ def _print(problem: ZeroShotData, results: list[ZeroShotResult]) -> None:
     table.add_column("method")
     for title in ("T1 unseen", "u", "s", "H", "cal. u", "cal. s", "cal. H", "AUSUC", "seconds"):
         table.add_column(title, justify="right")
-    for each in results:
-        table.add_row(each.method, str(each.accuracy), *_generalised(each), f"{each.seconds:.1f}")
+    for result in results:
+        table.add_row(
+            result.method,
+            str(result.accuracy),
+            *_generalised_cells(result),
+            f"{result.seconds:.1f}",
+        )
     results_console(140).print(table)
     say(f"class-averaged accuracy in %, with its interval; chance {100 * results[0].chance:.1f}")
-    for each in results:
-        for note in each.notes:
-            say(f"{each.method}: {note}")
+    for result in results:
+        for note in result.notes:
+            say(f"{result.method}: {note}")
 
 
-def _generalised(result: ZeroShotResult) -> list[str]:
-    found = []
-    for each in (result.generalised, result.calibrated):
-        values = (each.unseen, each.seen, each.harmonic) if each else None
-        found += [f"{100 * v.value:.1f}" for v in values] if values else ["–"] * 3
-    return [*found, "–" if result.ausuc is None else f"{result.ausuc:.3f}"]
+def _generalised_cells(result: ZeroShotResult) -> list[str]:
+    cells = []
+    for scores in (result.generalised, result.calibrated):
+        values = (scores.unseen, scores.seen, scores.harmonic) if scores else None
+        cells += [f"{100 * v.value:.1f}" for v in values] if values else ["–"] * 3
+    return [*cells, "–" if result.ausuc is None else f"{result.ausuc:.3f}"]

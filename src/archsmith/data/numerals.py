@@ -270,7 +270,7 @@ def _ambiguity_error(
     return DataError(where, "numbers that can be read in one way", got, hint)
 
 
-def told(
+def notation_notes(
     decided: Mapping[str, Notation | None],
     columns: Mapping[str, Sequence[str]],
     delimiter: str | None,

@@ -213,7 +213,7 @@ def read_table(
     if not columns:
         raise DataError(str(path), "at least one column to predict from", "; ".join(notes) or None)
     used = [*(column.name for column in columns), name]
-    notation_notes = numerals.told(
+    notation_notes = numerals.notation_notes(
         {n: sheet.notation[n] for n in used},
         dict(zip(rows.header, rows.columns, strict=True)),
         rows.delimiter,

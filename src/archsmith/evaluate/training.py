@@ -120,7 +120,9 @@ class TrainingEvaluator(Evaluator, Trainer):
         except Diverged as error:
             raise TrialFailed(f"diverged: {error.reason}") from error
         except torch.OutOfMemoryError as error:
-            raise TrialFailed(f"out of memory on {self.device}: {said(architecture)}") from error
+            raise TrialFailed(
+                f"out of memory on {self.device}: {describe_architecture(architecture)}"
+            ) from error
         watch.keep(trained.best_state)
         return {name: trained.metrics[name] for name in self.provides}
 
@@ -178,11 +180,11 @@ class TrainingEvaluator(Evaluator, Trainer):
             # The builder is the user's code and may raise anything.
             reason = f"{type(error).__name__}: {error}"
             raise TrialFailed(
-                f"cannot build or run the model ({said(architecture)}): {reason}"
+                f"cannot build or run the model ({describe_architecture(architecture)}): {reason}"
             ) from error
         return model
 
 
-def said(architecture: Architecture) -> str:
+def describe_architecture(architecture: Architecture) -> str:
     """The decisions of an architecture in one line."""
     return ", ".join(f"{name}={answer!r}" for name, answer in architecture.items())

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["export", "read_record"]
 
-#: What every export holds.
+#: Files of every export.
 _ALWAYS = ("README.md", "architecture.json", "model.safetensors", "parity.json")
 _EXAMPLES = 64  # of the validation part, for the checks
 
@@ -54,39 +54,42 @@ def export(
 ) -> Parity:
     """Write a model as files that load without archsmith, and check each against the live model.
 
-    ``model.safetensors`` (weights), ``architecture.json`` (what they belong to), ``model.pt2`` and
-    ``model.onnx`` (programs with a dynamic batch, pre- and post-processing inside),
-    ``parity.json`` and a ``README.md``. A program that torch cannot make of the model is absent,
-    and ``parity.json`` says why. Each model file is read back and compared on examples of
+    The files are ``model.safetensors`` (weights), ``architecture.json`` (what they belong to),
+    ``model.pt2`` and ``model.onnx`` (programs with a dynamic batch, pre- and post-processing
+    inside), ``parity.json`` and a ``README.md``. A program that torch cannot make from the model is
+    absent, and ``parity.json`` says why. Each model file is read back and compared on examples of
     the validation part, in several batch sizes. The folder appears whole or not at all; an earlier
     export there is replaced.
 
     Args:
-        model: the trained plain module; a second build of it is filled with its state dict.
+        model: the trained plain module; its state dict is loaded into a second build of it.
         task, data: what it was trained for and on.
         space, architecture: what it was built from.
-        folder: where the files go.
+        folder: where to write the files.
         metrics: of this model, for the card and ``architecture.json``; those that are NaN or
             infinite are left out.
         name: title of the card; the data's name and the space's if not given.
-        onnx: ``True`` must, ``False`` must not, ``"auto"`` writes ``model.onnx`` where the
+        onnx: ``True`` requires and ``False`` skips ``model.onnx``; ``"auto"`` writes it if the
             ``export`` extra is installed and torch can convert the model.
-        formats: names of the programs that must be written (``archsmith list formats``); without,
-            all that can be.
+        formats: names of the programs that must be written (``archsmith list formats``); by
+            default, all that can be.
+
+    Returns:
+        The checks of the written files, and the reasons for those that are absent.
 
     Raises:
-        InputError: ``folder`` holds something that is no export, or other files beside one.
+        InputError: ``folder`` holds something other than an export, or other files next to one.
         MissingExtraError: ``onnx=True`` without the extra.
-        WorkError: the weights do not fit what the space builds or could not be written, ONNX could
-            not although it must, or a file did not agree. The other files are there then,
-            ``parity.json`` says what was wrong, and the file in question is not left behind.
+        WorkError: the weights do not fit what the space builds or could not be written, a required
+            ONNX file could not be written, or a file did not agree. The other files remain,
+            ``parity.json`` says what was wrong, and the file in question is removed.
     """
     from .weights import own_copy
 
     target = Path(os.path.abspath(folder))
     _check_target(target)
-    wanted = _wanted(onnx, formats)
-    for format_, must in wanted:
+    requested = _requested_formats(onnx, formats)
+    for format_, must in requested:
         if must:
             format_.expect()
     plain = own_copy(model, space, architecture)
@@ -94,7 +97,7 @@ def export(
     with _workplace(target) as work:
         writer = _Writer(work, plain, task, data, space, architecture, signature)
         writer.safetensors()
-        for format_, must in wanted:
+        for format_, must in requested:
             if reason := format_.missing():
                 writer.absent[format_.file] = reason
             else:
@@ -115,31 +118,31 @@ def export(
     return parity
 
 
-def _wanted(
+def _requested_formats(
     onnx: bool | Literal["auto"], names: Sequence[str] | None
 ) -> list[tuple[ExportFormat, bool]]:
-    """The formats to write, each with whether it must be there."""
-    found = [(each, names is not None) for each in formats_of(names)]
+    """The formats to write, each with whether it is required."""
+    requested = [(format_, names is not None) for format_ in formats_of(names)]
     if onnx is False:
-        return [(each, must) for each, must in found if each.name != "onnx"]
+        return [(format_, must) for format_, must in requested if format_.name != "onnx"]
     if onnx is True:
-        found = [(each, must or each.name == "onnx") for each, must in found]
-    return found
+        requested = [(format_, must or format_.name == "onnx") for format_, must in requested]
+    return requested
 
 
-def _files() -> frozenset[str]:
-    """All that an export writes; a folder that holds anything else is not replaced."""
-    own = [name for each in formats_of() for name in (each.file, *each.beside)]
+def _export_files() -> frozenset[str]:
+    """The files that an export may write; a folder that holds others is not replaced."""
+    own = [name for format_ in formats_of() for name in (format_.file, *format_.beside)]
     return frozenset((*_ALWAYS, *own))
 
 
-def _own() -> re.Pattern[str]:
-    """The same, and what was half written."""
-    return re.compile(rf"({'|'.join(map(re.escape, sorted(_files())))})(\.\d+\.tmp)?")
+def _own_pattern() -> re.Pattern[str]:
+    """Matches those files and their half-written versions."""
+    return re.compile(rf"({'|'.join(map(re.escape, sorted(_export_files())))})(\.\d+\.tmp)?")
 
 
 class _Writer:
-    """Writes model files into a folder, reads them back and keeps what came of it."""
+    """Writes model files into a folder, reads them back and collects the checks."""
 
     def __init__(
         self,
@@ -165,7 +168,7 @@ class _Writer:
         self.failures: list[str] = []
 
     def safetensors(self) -> None:
-        """The weights, read back into a module that the space builds anew."""
+        """The weights, read back into a fresh build of the module."""
         from .programs import live
         from .weights import read_safetensors, write_safetensors
 
@@ -185,8 +188,10 @@ class _Writer:
         read: Callable[[Path], Callable[[Tree], Tree]],
         must: bool,
     ) -> None:
-        """Write one file, read it back, compare; without ``must`` one that cannot be made is no
-        failure."""
+        """Write one file, read it back and compare it.
+
+        A file that cannot be made is a failure only if it ``must`` be there.
+        """
         path = self.folder / file
         try:
             write(self.deployable, self.signature, path)
@@ -235,7 +240,7 @@ def _record(
         },
         "params": sum(p.numel() for p in model.parameters()),
         "metrics": {n: v for n, v in (metrics or {}).items() if math.isfinite(v)},
-        "signature": _told(signature),
+        "signature": _signature_json(signature),
         "facts": data.facts,
         "computes": outputs_of(model, task, data.facts),
         "data": {"name": data.name, "summary": list(data.summary)},
@@ -247,20 +252,20 @@ def _record(
     }
 
 
-def _told(signature: Signature) -> dict[str, Any]:
+def _signature_json(signature: Signature) -> dict[str, Any]:
     import torch
 
     example = signature.example
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "input_name": signature.input_name,
         "output_name": signature.output_name,
         "description": signature.description,
         "inputs": spec_to_json(spec_of(example)),
     }
-    if isinstance(example, torch.Tensor):  # as in records from before models had several inputs
-        told["shape"] = ["batch", *example.shape[1:]]
-        told["dtype"] = told["inputs"]["dtype"]
-    return told
+    if isinstance(example, torch.Tensor):  # as in records of older versions
+        values["shape"] = ["batch", *example.shape[1:]]
+        values["dtype"] = values["inputs"]["dtype"]
+    return values
 
 
 def _write_json(path: Path, value: Any) -> None:
@@ -269,7 +274,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 @contextlib.contextmanager
 def _workplace(target: Path) -> Iterator[Path]:
-    """A new folder beside the target, where files are made; what killed exports left there goes.
+    """A new folder next to the target to write files in; removes those of killed exports.
 
     Raises:
         WorkError: something in it cannot be written.
@@ -280,10 +285,10 @@ def _workplace(target: Path) -> Iterator[Path]:
         _clear_leftovers(target)
         work.mkdir()
         try:
-            with held(work):  # others see that this one is no leftover
+            with held(work):  # other processes see that this one is in use
                 yield work
         finally:
-            remove_folder(work, _own())
+            remove_folder(work, _own_pattern())
     except OSError as error:
         raise WorkError(str(target), "to be written", str(error)) from error
 
@@ -297,7 +302,7 @@ def _clear_leftovers(target: Path) -> None:
             if free and path.suffix == ".old" and not target.exists():
                 path.rename(target)  # killed just before the new export took its place
             elif free:
-                remove_folder(path, _own())
+                remove_folder(path, _own_pattern())
 
 
 def _check_target(target: Path) -> None:
@@ -315,8 +320,8 @@ def _check_target(target: Path) -> None:
         raise InputError(str(target), "a folder to export to", str(error.strerror)) from None
     if not target.is_dir():
         raise InputError(str(target), "a folder to export to", "a file")
-    entries, known = sorted(target.iterdir()), _files()
-    others = [path.name for path in entries if path.name not in known or not path.is_file()]
+    entries, own = sorted(target.iterdir()), _export_files()
+    others = [path.name for path in entries if path.name not in own or not path.is_file()]
     try:
         if entries and not others:
             read_record(target)
@@ -333,7 +338,7 @@ def _check_target(target: Path) -> None:
 
 
 def _publish(work: Path, target: Path) -> None:
-    """Put ``work`` in the place of ``target``; an earlier export there goes when it is done."""
+    """Move ``work`` to ``target``; an earlier export there is removed afterwards."""
     if not target.exists():
         work.rename(target)
         return
@@ -344,4 +349,4 @@ def _publish(work: Path, target: Path) -> None:
     except OSError:
         old.rename(target)
         raise
-    remove_folder(old, _own())
+    remove_folder(old, _own_pattern())

@@ -1,4 +1,4 @@
-"""The README of an exported model: what it is, how good, and how to load it."""
+"""The README of an exported model: what it is, how good it is, and how to load it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def card(record: Mapping[str, Any], metrics: tuple[Metric, ...], parity: Parity)
 
     Args:
         record: what ``architecture.json`` holds.
-        metrics: of the task, for the units.
-        parity: what was written, and how it compared.
+        metrics: of the task, for their units.
+        parity: what was written, and how it compares with the model.
     """
     data, signature, versions = record["data"], record["signature"], record["versions"]
     kind = record["task"].partition(":")[0].replace("-", " ")
@@ -36,14 +36,14 @@ def card(record: Mapping[str, Any], metrics: tuple[Metric, ...], parity: Parity)
         f"{versions['archsmith']} in the space `{record['space']['name']}` "
         f"(architecture `{record['id']}`). Plain PyTorch: nothing below needs archsmith.",
         "",
-        f"- **Takes and gives:** {signature['description']}",
-        f"- **Learned from:** {data['name']}",
+        f"- **Inputs and outputs:** {signature['description']}",
+        f"- **Trained on:** {data['name']}",
         *(f"  - {line}" for line in data["summary"]),
         f"- **Parameters:** {record['params']:,}",
-        f"- **Made with:** torch {versions['torch']}, Python {versions['python']}",
+        f"- **Exported with:** torch {versions['torch']}, Python {versions['python']}",
         "",
         *_metrics(record["metrics"], metrics),
-        "## Load it",
+        "## How to load it",
         "",
         *_loading(record, {check.file for check in parity.checks if check.ok}),
         *_agreement(parity),
@@ -56,16 +56,16 @@ def card(record: Mapping[str, Any], metrics: tuple[Metric, ...], parity: Parity)
         "## Licence",
         "",
         "None is stated here. The weights were learned from the data named above: its licence and "
-        "the choice of whoever trained the model decide how they may be used.",
+        "whoever trained the model decide how they may be used.",
         "",
     ]
     return "\n".join(lines)
 
 
-def _metrics(values: Mapping[str, float], known: tuple[Metric, ...]) -> list[str]:
+def _metrics(values: Mapping[str, float], task_metrics: tuple[Metric, ...]) -> list[str]:
     if not values:
         return []
-    units = {metric.name: metric.unit for metric in (*COSTS.values(), *known)}
+    units = {metric.name: metric.unit for metric in (*COSTS.values(), *task_metrics)}
     lines = ["## Metrics", "", "| metric | value |", "|---|---|"]
     for name, value in values.items():
         unit = units.get(name, "")
@@ -75,41 +75,41 @@ def _metrics(values: Mapping[str, float], known: tuple[Metric, ...]) -> list[str
 
 def _loading(record: Mapping[str, Any], files: set[str]) -> list[str]:
     signature = record["signature"]
-    taken = spec_from_json(signature["inputs"])
-    flat = list(specs(taken))
-    numpy = ", ".join(f'numpy.zeros({each.shape}, dtype="{each.dtype}")' for each in flat)
+    inputs = spec_from_json(signature["inputs"])
+    flat = list(specs(inputs))
+    numpy = ", ".join(f'numpy.zeros({spec.shape}, dtype="{spec.dtype}")' for spec in flat)
     names = "(taken.name for taken in session.get_inputs())"
     words = {
-        "torch": _zeros(taken),
-        "call": "**" if isinstance(taken, Mapping) else "*" * isinstance(taken, tuple),
+        "torch": _zeros(inputs),
+        "call": "**" if isinstance(inputs, Mapping) else "*" * isinstance(inputs, tuple),
         "one": "[0]" if isinstance(signature["output_name"], str) else "",
-        "numpy": numpy if isinstance(taken, TensorSpec) else f"[{numpy}]",
+        "numpy": numpy if isinstance(inputs, TensorSpec) else f"[{numpy}]",
         "fed": f'{{"{signature["input_name"]}": inputs}}'
-        if isinstance(taken, TensorSpec)
+        if isinstance(inputs, TensorSpec)
         else f"dict(zip({names}, inputs))",
     }
-    lines = [each.loading(words) for each in formats_of() if each.file in files]
+    lines = [format_.loading(words) for format_ in formats_of() if format_.file in files]
     lines += [
-        "`model.safetensors` holds the weights by name, without any code, and "
-        "`architecture.json` what they belong to:",
+        "`model.safetensors` holds the weights by name, without any code; `architecture.json` "
+        "describes the architecture that they belong to:",
         "",
         _WEIGHTS,
     ]
     return lines
 
 
-def _zeros(taken: Spec) -> str:
-    """Code that makes inputs."""
-    if isinstance(taken, TensorSpec):
-        return f"torch.zeros({taken.shape}, dtype=torch.{taken.dtype})"
-    if isinstance(taken, Mapping):
-        return f"dict({', '.join(f'{name}={_zeros(each)}' for name, each in taken.items())})"
-    return f"({', '.join(map(_zeros, taken))},)"
+def _zeros(inputs: Spec) -> str:
+    """Python code that makes inputs of zeros."""
+    if isinstance(inputs, TensorSpec):
+        return f"torch.zeros({inputs.shape}, dtype=torch.{inputs.dtype})"
+    if isinstance(inputs, Mapping):
+        return f"dict({', '.join(f'{name}={_zeros(spec)}' for name, spec in inputs.items())})"
+    return f"({', '.join(map(_zeros, inputs))},)"
 
 
 def _agreement(parity: Parity) -> list[str]:
     lines = [
-        "## Checked against the live model",
+        "## Agreement with the live model",
         "",
         "| file | examples | largest difference | same top-1 |",
         "|---|---|---|---|",

@@ -16,28 +16,30 @@ if TYPE_CHECKING:
 
 
 class ExportFormat(ABC):
-    """A file that runs a deployed model: raw inputs in, answers out. Adding one takes one file,
-    its registration and its test."""
+    """A file that runs a deployed model: raw inputs in, answers out.
+
+    Adding a format takes one file, its registration and its test.
+    """
 
     #: Name on the command line, and of the file that it writes.
     name: ClassVar[str]
     file: ClassVar[str]
-    #: What it may write beside :attr:`file`.
+    #: Files that it may write in addition to :attr:`file`.
     beside: ClassVar[tuple[str, ...]] = ()
 
     def missing(self) -> str:
-        """Why it cannot be written on this machine; empty where it can."""
+        """Why it cannot be written on this machine; empty if it can."""
         return ""
 
     def expect(self) -> None:  # noqa: B027
-        """Raises MissingExtraError where :meth:`missing` says something."""
+        """Raises MissingExtraError if :meth:`missing` gives a reason."""
 
     @abstractmethod
     def write(self, deployable: nn.Module, signature: Signature, path: Path) -> None:
-        """Write the file, its batch (the first size of each tensor) dynamic.
+        """Write the file with a dynamic batch (the first dimension of each tensor).
 
         Raises:
-            Exception: whatever stands in the way; the file is left out then.
+            Exception: any reason why it cannot be written; the file is left out then.
         """
 
     @abstractmethod
@@ -48,7 +50,8 @@ class ExportFormat(ABC):
         """How to load it, for the model card, as Markdown.
 
         Args:
-            words: ``torch`` and ``numpy`` make raw inputs, ``call`` passes them to a module,
-                ``fed`` by name to a session; ``one`` takes the only output of several.
+            words: code fragments by name: ``torch`` and ``numpy`` make raw inputs, ``call`` is the
+                prefix that passes them to a module, ``fed`` passes them to a session by name;
+                ``one`` selects the only output.
         """
         return ""

@@ -1,4 +1,4 @@
-"""Graphs that ONNX runtimes read."""
+"""The ONNX format, which ONNX runtimes read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ print(session.run(None, {fed}){one})
 
 
 class ONNX(ExportFormat):
-    """A graph by torch's dynamo exporter."""
+    """A graph made by torch's dynamo exporter."""
 
     name = "onnx"
     file = "model.onnx"
@@ -48,7 +48,7 @@ class ONNX(ExportFormat):
         runtimes.require_onnx()
         by_position, by_keyword = arguments(signature.example)
         single, names = isinstance(signature.example, Tensor), signature.output_name
-        given = list(names) if isinstance(names, tuple) else [names] if single else None
+        output_names = list(names) if isinstance(names, tuple) else [names] if single else None
         with quiet():
             program: Any = torch.onnx.export(
                 traced(deployable, signature),
@@ -56,7 +56,7 @@ class ONNX(ExportFormat):
                 kwargs=by_keyword,
                 dynamo=True,
                 input_names=[signature.input_name] if single else None,
-                output_names=given,
+                output_names=output_names,
                 dynamic_shapes=dynamic(signature),
                 opset_version=OPSET,
                 verbose=False,
@@ -77,8 +77,8 @@ class ONNX(ExportFormat):
         def run(inputs: Tree) -> Tree:
             arrays = [tensor.numpy() for tensor in leaves(inputs)]
             outputs = session.run(None, dict(zip(names, arrays, strict=True)))
-            given = tuple(torch.from_numpy(array) for array in outputs)
-            return given[0] if len(given) == 1 else given
+            tensors = tuple(torch.from_numpy(array) for array in outputs)
+            return tensors[0] if len(tensors) == 1 else tensors
 
         return run
 

@@ -13,7 +13,7 @@ from .._support.trees import Tree, count_examples, leaves
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Largest difference that passes, relative to the scale of the outputs (:attr:`Check.scale`).
+#: Largest difference that is accepted, relative to the scale of the outputs (:attr:`Check.scale`).
 TOLERANCE = 1e-4
 
 
@@ -24,12 +24,12 @@ class Check:
     Attributes:
         file: its name in the folder.
         examples: how many were compared, over all batches.
-        batches: the batch sizes that they were run in.
-        max_abs_difference: largest absolute difference of a value; of several outputs, of that
-            which differs most beside its scale.
+        batches: the batch sizes that were run.
+        max_abs_difference: largest absolute difference of a value; of several outputs, that of the
+            one that differs most relative to its scale.
         scale: of that output: 1 for probabilities (at least 0, rows that sum to 1), otherwise the
-            largest absolute live value.
-        same_top1: share of examples with the same largest output; ``None`` where outputs are not
+            largest absolute value of the live model.
+        same_top1: share of examples with the same largest output; ``None`` if no output has shape
             (n, k) with k of 2 or more.
     """
 
@@ -42,7 +42,7 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Within tolerance; a NaN is not."""
+        """Whether the difference is within tolerance; NaN is not."""
         return self.max_abs_difference <= TOLERANCE * self.scale
 
     def to_json(self) -> dict[str, Any]:
@@ -60,12 +60,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What :func:`archsmith.export.export` wrote and how it compared.
+    """What :func:`archsmith.export.export` wrote and how it compares with the live model.
 
     Attributes:
         folder: where the files are.
         checks: one for each file that was reloaded.
-        absent: file to the reason why it is not there.
+        absent: the reason for each file that is missing, by its name.
     """
 
     folder: Path
@@ -98,40 +98,40 @@ def compare(
     loaded: Callable[[Tree], Tree],
     batches: Sequence[Tree],
 ) -> Check:
-    """Run both on the same raw batches.
+    """Run the live model and a reloaded file on the same raw batches.
 
     Args:
         file: name for the check.
-        live, loaded: raw inputs to outputs, examples first.
+        live, loaded: functions from raw inputs to outputs, examples first.
         batches: raw inputs, of different sizes.
     """
-    seen: list[_Seen] = []
+    records: list[_OutputRecord] = []
     same, ranked = 0, 0
     for inputs in batches:
         outputs, reloaded = (list(leaves(run(inputs))) for run in (live, loaded))
-        seen += [_Seen() for _ in range(max(1, len(outputs)) - len(seen))]
+        records += [_OutputRecord() for _ in range(max(1, len(outputs)) - len(records))]
         if len(outputs) != len(reloaded) or not outputs:
-            seen[0].differences.append(math.inf)
+            records[0].differences.append(math.inf)
             continue
-        for place, expected, got in zip(seen, outputs, reloaded, strict=True):
-            place.outputs.append(expected)
+        for record, expected, got in zip(records, outputs, reloaded, strict=True):
+            record.outputs.append(expected)
             if expected.shape != got.shape:
-                place.differences.append(math.inf)
+                record.differences.append(math.inf)
                 continue
             difference = float((expected.double() - got.double()).abs().max())
-            place.differences.append(difference)
+            record.differences.append(difference)
             if expected.dim() == 2 and expected.shape[1] > 1:
                 same += int((expected.argmax(1) == got.argmax(1)).sum())
                 ranked += len(expected)
     sizes = tuple(count_examples(inputs) for inputs in batches)
-    worst = max(seen, key=lambda place: place.share)
+    worst = max(records, key=lambda record: record.share)
     top1 = same / ranked if ranked else None
     return Check(file, sum(sizes), sizes, worst.difference, worst.scale, top1)
 
 
 @dataclass(slots=True)
-class _Seen:
-    """One of the outputs, over all batches: boxes in pixels say nothing about scores."""
+class _OutputRecord:
+    """One output over all batches; each has its own scale (boxes in pixels, scores up to 1)."""
 
     outputs: list[Tensor] = field(default_factory=list)
     differences: list[float] = field(default_factory=list)
@@ -147,19 +147,19 @@ class _Seen:
 
     @property
     def scale(self) -> float:
-        if all(map(_probabilities, self.outputs)):
+        if all(map(_are_probabilities, self.outputs)):
             return 1.0
         return max(float(output.abs().max()) for output in self.outputs)
 
     @property
     def share(self) -> float:
-        """Of the scale that the difference is; a NaN is the worst."""
+        """The difference relative to the scale; NaN is the worst."""
         if math.isnan(self.difference) or (self.difference and not self.scale):
             return math.inf
         return self.difference / self.scale if self.difference else 0.0
 
 
-def _probabilities(outputs: Tensor) -> bool:
+def _are_probabilities(outputs: Tensor) -> bool:
     """Whether every row (n, k, ...) is a distribution over k of 2 or more."""
     if outputs.dim() < 2 or outputs.shape[1] < 2:
         return False

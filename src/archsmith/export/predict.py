@@ -20,33 +20,35 @@ if TYPE_CHECKING:
     from ..task.contracts import Deployment
 
 
-#: What to do about an export that is damaged.
-_ANEW = "export the model anew"
-_WHOLE = "a record and weights as archsmith export writes them"
+#: Hint and expectation for an export that is damaged.
+_EXPORT_AGAIN = "export the model again"
+_UNDAMAGED = "a record and weights as archsmith export writes them"
 
 
 def predict(
     folder: str | Path, input_path: str | Path, *, space: Space | None = None
 ) -> list[dict[str, Any]]:
-    """What an exported model says about a file.
+    """The predictions of an exported model for a file::
 
-    No file of the folder is trusted to run code. The model is built from its space and filled from
-    ``model.safetensors``; where the space is not registered and not given, ``model.onnx`` runs.
-    ``model.pt2`` is left alone, because loading one can run what is in it, and so is the
+        answers = predict("digits-model", "digit.png")
+
+    No file of the folder is trusted to run code. The model is built from its space and loaded from
+    ``model.safetensors``; if the space is neither registered nor given, ``model.onnx`` is run.
+    ``model.pt2`` is not used, because loading one can run code that is in it, and neither is the
     ``module:function`` that ``architecture.json`` names.
 
     Args:
         folder: what :func:`archsmith.export.export` wrote.
         input_path: an input of the task (an image, a table, ...).
-        space: the space that the model came from; needed where it is the user's own and there is
-            no ``model.onnx``.
+        space: the space that the model came from; needed if it is the user's own and there is no
+            ``model.onnx``.
 
     Returns:
-        One mapping of JSON values for each example of the input, as the task describes them; of a
-        folder's, with the name of the file as ``input``.
+        One mapping of JSON values for each example of the input, as the task describes them; for
+        the files of a folder, with the name of the file as ``input``.
 
     Raises:
-        InputError: the folder is no export, or its space cannot be had.
+        InputError: the folder is no export, or its space is not available.
         DataError: the input cannot be read.
     """
     record, task, run = opened(folder, space)
@@ -58,16 +60,16 @@ def predict(
 
 
 def fitting(folder: str | Path) -> AbstractContextManager[None]:
-    """Around work with inputs and what a record says of them: anybody may have changed it.
+    """A context for work with inputs and a record, which anybody may have changed.
 
     Raises:
-        DamagedError: in place of what Python and torch say of values that do not fit.
+        DamagedError: replaces the errors of Python and torch about values that do not fit.
     """
-    return undamaged(str(folder), "a record that fits its model and the input", _ANEW)
+    return undamaged(str(folder), "a record that fits its model and the input", _EXPORT_AGAIN)
 
 
 def named(task: Deployment, path: Path, answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The answers with the files that they are about, where there are several."""
+    """The answers with the names of their files, if the input is a folder of several."""
     names = task.names_in(path)
     if names is None:
         return answers
@@ -80,7 +82,7 @@ def opened(
     """The record of an export, its task, and the deployed model as a function of raw inputs.
 
     Raises:
-        InputError: the folder is no export, or its space cannot be had.
+        InputError: the folder is no export, or its space is not available.
     """
     from ..task import task as find_task
     from ..task.contracts import deployment_of
@@ -88,17 +90,17 @@ def opened(
     place = Path(folder)
     record = read_record(place)
     task = find_task(record["task"])
-    with undamaged(str(place), _WHOLE, _ANEW):
+    with undamaged(str(place), _UNDAMAGED, _EXPORT_AGAIN):
         return record, deployment_of(task), _runner(place, record, task, space)
 
 
 def _runner(
     folder: Path, record: Mapping[str, Any], task: Task, space: Space | None
 ) -> Callable[[Tree], Tree]:
-    space = space or _registered(record)
+    space = space or _registered_space(record)
     if space is not None:
         _check_space(folder, record, space)
-        return _built(folder, record, task, space)
+        return _build_function(folder, record, task, space)
     if (folder / "model.onnx").exists():
         from .onnx import ONNX
 
@@ -112,40 +114,42 @@ def _runner(
     )
 
 
-def _built(
+def _build_function(
     folder: Path, record: Mapping[str, Any], task: Task, space: Space
 ) -> Callable[[Tree], Tree]:
     from ..task.contracts import deployment_of
     from .programs import live
 
-    return live(deployment_of(task).deployable(_filled(folder, record, space), record["facts"]))
+    return live(
+        deployment_of(task).deployable(_load_weights(folder, record, space), record["facts"])
+    )
 
 
 def load_model(folder: str | Path, *, space: Space | None = None) -> nn.Module:
     """The live module of an exported folder, in evaluation mode, as :func:`predict` builds it.
 
     Args:
-        space: the space that the model came from; needed where it is the user's own.
+        space: the space that the model came from; needed if it is the user's own.
 
     Raises:
-        InputError: the folder is no export, its space is not registered and not given, or it is
-            another one.
+        InputError: the folder is no export, its space is neither registered nor given, or the
+            given one is not the model's.
     """
     place = Path(folder)
     record = read_record(place)
-    with undamaged(str(place), _WHOLE, _ANEW):
-        space = space or _registered(record)
+    with undamaged(str(place), _UNDAMAGED, _EXPORT_AGAIN):
+        space = space or _registered_space(record)
     if space is None:
         reference = record["space"]["reference"]
         raise InputError(
             f"space {reference}",
             "a registered space: the module is rebuilt from it, and an ONNX file has none",
-            "a space of its author's own",
+            "a space that is not registered here",
             f"give the space: --space {reference}",
         )
-    with undamaged(str(place), _WHOLE, _ANEW):
+    with undamaged(str(place), _UNDAMAGED, _EXPORT_AGAIN):
         _check_space(place, record, space)
-        return _filled(place, record, space)
+        return _load_weights(place, record, space)
 
 
 def _check_space(folder: Path, record: Mapping[str, Any], space: Space) -> None:
@@ -157,7 +161,7 @@ def _check_space(folder: Path, record: Mapping[str, Any], space: Space) -> None:
         )
 
 
-def _filled(folder: Path, record: Mapping[str, Any], space: Space) -> nn.Module:
+def _load_weights(folder: Path, record: Mapping[str, Any], space: Space) -> nn.Module:
     """The module with the weights of ``model.safetensors``."""
     from ..space.architecture import Architecture
     from ..space.ordinary import ordinary
@@ -179,8 +183,8 @@ def _filled(folder: Path, record: Mapping[str, Any], space: Space) -> nn.Module:
     return model
 
 
-def _registered(record: Mapping[str, Any]) -> Space | None:
-    """The space, if it is one that is registered here under its name."""
+def _registered_space(record: Mapping[str, Any]) -> Space | None:
+    """The space, if it is registered here under its name."""
     from ..space import Space
     from ..zoo import spaces
 

@@ -13,7 +13,7 @@ from ..task.base import Signature
 
 
 def live(deployable: nn.Module) -> Callable[[Tree], Tree]:
-    """The model itself, as a function like those that formats give."""
+    """The model itself as a function, like those that export formats read."""
     return inferring(deployable.eval())
 
 
@@ -26,14 +26,14 @@ def traced(deployable: nn.Module, signature: Signature) -> torch.export.Exported
 
 
 def dynamic(signature: Signature) -> Any:
-    """The batch is dynamic in each tensor."""
+    """Dynamic shapes with the batch as the dynamic dimension of each tensor."""
     batch = torch.export.Dim("batch")
     by_position, by_keyword = arguments(signature.example)
     return map_tensors(lambda _: {0: batch}, by_keyword or by_position)
 
 
 def inferring(module: Any) -> Callable[[Tree], Tree]:
-    """A module as a function of inputs that it may change."""
+    """A module as a function that leaves its inputs unchanged."""
 
     def run(inputs: Tree) -> Tree:
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Programs of torch.export."""
+"""The pt2 format: programs of torch.export."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PT2(ExportFormat):
     def read(self, path: Path) -> Callable[[Tree], Tree]:
         """The exported program as a function of raw inputs, examples first.
 
-        Only for files of one's own. Read in torch 2.13: ``torch.export.load`` unpickles sample
+        Only for files of one's own. As read in torch 2.13, ``torch.export.load`` unpickles sample
         inputs with ``weights_only=True`` but tries again without it when that fails, unpickles any
         weight or constant that the archive marks as pickled, and reads size expressions with sympy,
         which evaluates them. A stranger's archive can run code.

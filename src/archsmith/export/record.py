@@ -1,4 +1,4 @@
-"""What ``architecture.json`` of an export says, read with care: anybody may have changed it."""
+"""Reads ``architecture.json`` of an export with care, since anybody may have changed it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 #: Version of the folder's layout, in ``architecture.json``.
 FORMAT = 1
-#: Characters of a reason.
+#: Largest number of characters in a reason.
 _LONG = 300
-#: What every record holds, and what the value must be; prediction reads these.
+#: Required keys of a record and the types of their values; prediction reads these.
 _REQUIRED: dict[str, type] = {
     "task": str,
     "architecture": dict,
@@ -33,10 +33,11 @@ _REQUIRED: dict[str, type] = {
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """What ``architecture.json`` of an exported folder holds.
+    """The content of ``architecture.json`` in an exported folder.
 
     Raises:
-        InputError: the folder is no export, one of a newer archsmith, or its record lacks a key.
+        InputError: the folder is no export, was written by a newer archsmith, or its record lacks a
+            key.
     """
     path = folder / "architecture.json"
     try:
@@ -66,14 +67,13 @@ def _check_keys(path: Path, record: dict[str, Any]) -> None:
         for key in name.split("."):
             value = value.get(key)
         if not isinstance(value, kind):
-            what = "an object" if kind is dict else "a text"
+            expected = "an object" if kind is dict else "a string"
             got = "no such key" if value is None else type(value).__name__
-            raise InputError(str(path), f"{what} under {name!r}", got)
+            raise InputError(str(path), f"{expected} under {name!r}", got)
 
 
 def outputs_of(model: nn.Module, task: Task, facts: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Numbers of what a model gives for an input that is always the same; ``None`` where it cannot
-    be run on one."""
+    """Numbers that describe a model's output for a fixed input; ``None`` if it cannot be run."""
     from ..space.sketch import computed, inputs_like
 
     try:
@@ -82,43 +82,43 @@ def outputs_of(model: nn.Module, task: Task, facts: Mapping[str, Any]) -> dict[s
         return None
 
 
-def check_outputs(where: str, known: Mapping[str, Any], now: Mapping[str, Any] | None) -> None:
-    """Refuse a model that gives something else than :func:`outputs_of` kept of the exported one.
+def check_outputs(where: str, recorded: Mapping[str, Any], now: Mapping[str, Any] | None) -> None:
+    """Refuse a model whose outputs differ from those that :func:`outputs_of` recorded at export.
 
     Raises:
-        InputError: it does, or what was kept is damaged.
+        InputError: they differ, or the recorded ones are damaged.
     """
     from ..space.sketch import difference
 
     try:
-        if now is None or None in (known["within"], now["within"]):
+        if now is None or None in (recorded["within"], now["within"]):
             return
-        by = difference(known["outputs"], now["outputs"])
-        same = by <= max(known["within"], now["within"])
+        by = difference(recorded["outputs"], now["outputs"])
+        same = by <= max(recorded["within"], now["within"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(where, "outputs to compare with", f"damaged ones ({error!r})") from None
     if not same:
         raise InputError(
             where,
-            "a space that builds the model which was exported",
+            "a space that builds the model that was exported",
             f"one whose outputs at the same weights differ by {by:.2g} of their size",
-            "give the builder as it was when the model was exported",
+            "use the builder as it was when the model was exported",
         )
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message as plain text; torch's are coloured, and have pages.
+    """The first line of an error's message as plain text; torch's are coloured and pages long.
 
-    Of a chain of errors it is that of the first one; a line that ends with a colon goes on.
+    Of a chain of errors, it is that of the first one; a line that ends with a colon continues.
     """
     while isinstance(error.__cause__, Exception):
         error = error.__cause__
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", str(error))
-    found = ""
+    message = ""
     for line in text.splitlines():
         plain = "".join(c if c.isprintable() else " " for c in line)
-        found = " ".join([found, *plain.split()]).strip()
-        if found and not found.endswith(":"):
+        message = " ".join([message, *plain.split()]).strip()
+        if message and not message.endswith(":"):
             break
-    found = found or "no message"
-    return found if len(found) <= _LONG else f"{found[:_LONG]} ..."
+    message = message or "no message"
+    return message if len(message) <= _LONG else f"{message[:_LONG]} ..."

@@ -10,7 +10,7 @@ from .._support.registry import Registry
 if TYPE_CHECKING:
     from .format import ExportFormat
 
-#: Programs that an export writes beside the weights. Plug-ins register in the entry-point group
+#: Programs that an export writes next to the weights. Plug-ins register in the entry-point group
 #: ``archsmith.export_formats``.
 formats = Registry(
     "export format",
@@ -23,10 +23,10 @@ formats = Registry(
 
 
 def formats_of(names: Sequence[str] | None = None) -> list[ExportFormat]:
-    """The formats of these names; all that there are without.
+    """The formats with these names; all formats if none are given.
 
     Raises:
-        UnknownNameError: with the nearest name.
+        UnknownNameError: no such format; the message has the nearest name.
     """
     return [
         formats.get(name)()

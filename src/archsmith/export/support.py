@@ -1,4 +1,4 @@
-"""New classes for an exported embedding: learned from a folder of a few images each."""
+"""New classes for an exported embedding, learned from a folder of a few images each."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def predict_from_support(
     """Predict classes that the model was never trained on, from a few examples of each.
 
     Args:
-        folder: an export of a model that gives embeddings, as those for ``few-shot`` do.
+        folder: an export of a model that gives embeddings, such as those for ``few-shot``.
         support: a folder with a folder of examples for each class.
         input_path: what to classify, as for :func:`archsmith.export.predict`.
-        learner: how classes are learned, see ``archsmith list learners``. One with weights that
-            are trained over episodes has none here and is refused.
+        learner: how classes are learned, see ``archsmith list learners``. Learners whose weights
+            have to be trained over episodes are refused.
         space: as for :func:`archsmith.export.predict`.
 
     Returns:
-        For each example of the input its ``class``, ``probability`` and all ``probabilities``; of a
-        folder's, with the name of the file as ``input``.
+        For each example of the input its ``class``, ``probability`` and all ``probabilities``; for
+        the files of a folder, with the name of the file as ``input``.
 
     Raises:
         InputError: no such export, one whose model gives no embeddings, or a learner that needs
@@ -66,7 +66,7 @@ def predict_from_support(
     with fitting(folder):
         examples = _examples(Path(support), task, record["facts"])
         labels = [name for name, images in examples.items() for _ in images]
-        fitted = kind().fit(run(_joined(list(examples.values()))), labels)
+        fitted = kind().fit(run(_concatenate(list(examples.values()))), labels)
         inputs = task.load_input(Path(input_path), record["facts"])
         chances = fitted.probabilities(run(inputs)).double().tolist()
     answers = []
@@ -81,7 +81,7 @@ def _needs_training(kind: Any) -> bool:
     return bool(kind.sized or kind.adapts)
 
 
-def _joined(parts: list[Tensor]) -> Tensor:
+def _concatenate(parts: list[Tensor]) -> Tensor:
     import torch
 
     return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""The weights of a model as safetensors, and a copy of it that is built anew."""
+"""The weights of a model as safetensors, and a freshly built copy of the model."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 
 def write_safetensors(model: nn.Module, path: Path) -> None:
-    """Parameters and buffers by name; tensors that are tied are written once."""
+    """Write parameters and buffers by name; tied tensors are written once."""
     state = model.state_dict()
     first: dict[tuple[Any, ...], str] = {}
-    for name, key in sorted(_places(state).items()):
+    for name, key in sorted(_storage_keys(state).items()):
         first.setdefault(key, name)
-    kept = {name: value for name, value in state.items() if name not in _places(state)}
-    write(path, kept | {name: state[name] for name in first.values()}, {"format": "pt"})
+    untied = {name: value for name, value in state.items() if name not in _storage_keys(state)}
+    write(path, untied | {name: state[name] for name in first.values()}, {"format": "pt"})
 
 
 def read_safetensors(model: nn.Module, path: Path) -> nn.Module:
-    """Fill ``model`` from the file and return it.
+    """Load the file's weights into ``model`` and return it.
 
     Raises:
         RuntimeError: names or shapes differ.
     """
     state, _ = read(path)
-    places = _places(model.state_dict())
+    places = _storage_keys(model.state_dict())
     written = {places[name]: value for name, value in state.items() if name in places}
     tied = {name: written[key] for name, key in places.items() if key in written}
     model.load_state_dict(tied | state)
@@ -42,13 +42,13 @@ def read_safetensors(model: nn.Module, path: Path) -> nn.Module:
 
 
 def own_copy(model: nn.Module, space: Space, architecture: Architecture) -> nn.Module:
-    """A copy on the CPU in evaluation mode, built anew; the caller's model stays as it is.
+    """A freshly built copy on the CPU in evaluation mode; the caller's model is not changed.
 
-    Many modules cannot be copied in any other way: they hold a lock, a file, a tensor that is
-    computed from a parameter.
+    Many modules cannot be copied in any other way, because they hold a lock, a file, or a tensor
+    that is computed from a parameter.
 
     Raises:
-        WorkError: the space builds another model.
+        WorkError: the space builds a different model.
     """
     fresh = space.build(architecture, seed=0)
     try:
@@ -63,8 +63,8 @@ def own_copy(model: nn.Module, space: Space, architecture: Architecture) -> nn.M
     return fresh.eval()
 
 
-def _places(state: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    """Where the tensors of a state dict lie: the same for those that are tied."""
+def _storage_keys(state: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """A key for the storage of each tensor of a state dict, which tied tensors share."""
     return {
         name: (t.untyped_storage().data_ptr(), t.storage_offset(), t.shape, t.stride())
         for name, t in state.items()

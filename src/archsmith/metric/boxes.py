@@ -115,7 +115,7 @@ def _focal(logits: Tensor, target: Tensor) -> Tensor:
     return -torch.where(centre, hit, miss).sum() / centre.sum().clamp(min=1)
 
 
-def found(heat: Tensor, sides: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+def decode_boxes(heat: Tensor, sides: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """Detections: boxes (n, k, 4), scores (n, k) and classes (n, k), with k the smaller of ``most``
     and the number of cells.
 

@@ -45,14 +45,14 @@ class Validation:
     def sentence(self) -> str:
         """A readable line with the rank correlation and whether the predictor is trusted."""
         verdict = "" if self.believed else ": not clearly above 0, so it is not believed"
-        return f"{self.predictor}: cross-validated tau {told(self.tau)}{verdict}"
+        return f"{self.predictor}: cross-validated tau {interval_text(self.tau)}{verdict}"
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self) | {"believed": self.believed}
 
 
-def told(coefficient: Coefficient) -> str:
+def interval_text(coefficient: Coefficient) -> str:
     """A coefficient with its interval: ``0.62 (0.41 to 0.77)``."""
     if coefficient.value is None:
         return "unknown"

@@ -1,1 +1,1 @@
-"""What a study looks like: pictures, the self-contained HTML page, and text for the terminal."""
+"""How a study is shown: pictures, the self-contained HTML page, and text for the terminal."""

@@ -27,7 +27,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """The pixel of a value; values beyond the ends stop there."""
+        """The pixel of a value; values beyond the ends are clipped to them."""
         value = min(max(value, self.low), self.high)
         if self.log:
             share = math.log(value / self.low) / math.log(self.high / self.low)
@@ -103,7 +103,7 @@ def span(values: Sequence[float], log: bool, margin: float = 0.06) -> tuple[floa
         return low / factor, high * factor
     extra = (high - low) * margin or abs(high) * 0.1 or 1.0
     bottom = low - extra
-    # A quantity that is never negative should not seem to be.
+    # The axis of a quantity that is never negative should not go below 0.
     return (0.0 if low >= 0 > bottom else bottom), high + extra
 
 
@@ -197,7 +197,7 @@ class Frame:
         return joined(parts)
 
     def svg(self, *inside: Markup, title: str) -> Markup:
-        """The whole chart with what is drawn on the axes."""
+        """The whole chart, with the given marks on the axes."""
         box = f"0 0 {px(self.size.width)} {px(self.size.height)}"
         return tag(
             "svg",

@@ -19,8 +19,8 @@ _STRIP = 22.0  # below the curve, for trials without a value
 
 
 def best_so_far(content: ReportContent, objective: Objective) -> list[tuple[int, float]]:
-    """(trial number, best value until then) wherever a finished trial that keeps the limits
-    improved on all before it."""
+    """(trial number, best value so far) of each finished trial that keeps the limits and improved
+    on all before it."""
     steps: list[tuple[int, float]] = []
     lowest = math.inf
     for trial in content.trials:
@@ -64,9 +64,9 @@ def search_figure(content: ReportContent, objective: Objective) -> Figure | None
             text = tip(content, trial, named) if hover else None
             marks.append(mark(kinds[trial.number], frame.x(trial.number), at, trial.number, text))
         line = _steps(frame, best_so_far(content, objective), last)
-        drawn = tag("g", *marks, class_="dots" + crowd(ended))
+        dots = tag("g", *marks, class_="dots" + crowd(ended))
         return frame.svg(
-            line, drawn, _best(content, objective, frame), title=f"{name} of each trial"
+            line, dots, _best(content, objective, frame), title=f"{name} of each trial"
         )
 
     legend = (("line", "best so far"), *((kind, WORDS[kind]) for kind in used))
@@ -84,7 +84,7 @@ def _steps(frame: Frame, steps: Sequence[tuple[int, float]], last: int) -> Marku
 
 
 def _best(content: ReportContent, objective: Objective, frame: Frame) -> Markup:
-    """A circle around the best trial with its value beside it."""
+    """A circle around the best trial with its value next to it."""
     best = content.best_trial
     value = finite(best, objective.metric) if best else None
     if best is None or value is None:

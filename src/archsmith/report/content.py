@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 
 
 _MEASURED_WITH = ("latency_batch", "latency_threads", "latency_error")
-#: Costs that follow from others, shown where they are aimed at or limited.
+#: Costs that follow from others, shown only if they are objectives or limited.
 _DERIVED = ("weights_mb", "peak_mb")
 
-#: Said where there are shared weights and nobody compared them with stand-alone training.
 #: The word for each level of a verdict on shared weights.
 LEVELS = {"good": "good", "fair": "fair", "poor": "poor", "unknown": "not known"}
 _SAMPLE = 20  # architectures that the suggested command judges
@@ -33,7 +32,7 @@ _SAMPLE = 20  # architectures that the suggested command judges
 class DecisionRow:
     """A decision of the best architecture: its name, the answer, and the default answer.
 
-    ``default`` is ``None`` where the default architecture does not ask this decision.
+    ``default`` is ``None`` if the default architecture does not have this decision.
     """
 
     name: str
@@ -48,7 +47,7 @@ class DecisionRow:
 def decision_rows(
     architecture: Mapping[str, Answer], default: Mapping[str, Answer]
 ) -> tuple[DecisionRow, ...]:
-    """The decisions of an architecture beside those of the default one, in the order asked."""
+    """The decisions of an architecture next to those of the default one, in their order."""
     return tuple(
         DecisionRow(
             name, answer_text(value), answer_text(default[name]) if name in default else None
@@ -64,10 +63,10 @@ class FinalistRow:
     Attributes:
         name: ``"best of the search"``, ``"default"``.
         validation, test: metrics on these parts, by name.
-        costs: ``params``, ``flops``, ``latency_ms``, ``memory_mb`` as far as known.
+        costs: ``params``, ``flops``, ``latency_ms``, ``memory_mb`` as far as they are known.
         seconds: of its training.
         curve: per-epoch metrics with ``epoch``, ``train_loss`` and the validation metrics.
-        repeats: the metrics on the test part of each training, where there were several.
+        repeats: the test metrics of each training, if there were several.
     """
 
     name: str
@@ -93,11 +92,11 @@ class SupernetFacts:
 
     Attributes:
         method: name of the one-shot method: ``spos``, ``darts``.
-        epochs: trained.
-        seconds: of training, ``None`` where unknown.
-        parameters: numbers in the store of shared weights.
-        curve: per-epoch values with ``epoch``: ``train_loss``, validation metrics, and what the
-            method tells besides (entropy, share of parameter-free operations).
+        epochs: number of epochs trained.
+        seconds: of training, ``None`` if unknown.
+        parameters: number of parameters in the store of shared weights.
+        curve: per-epoch values with ``epoch``: ``train_loss``, validation metrics, and what else
+            the method reports (entropy, share of parameter-free operations).
         stopped: why training ended before its budget, if it did.
     """
 
@@ -111,32 +110,32 @@ class SupernetFacts:
 
 @dataclass(frozen=True, slots=True)
 class ReportContent:
-    """A study as the report shows it; an unfinished one has its later parts empty.
+    """A study as the report shows it; the later parts of an unfinished one are empty.
 
     Attributes:
         title: such as ``convnet on digits``.
         objectives: at least one; the first decides which trial is best.
-        summary: what the reader of the data understood, line by line.
+        summary: how the data was read, line by line.
         command: the command line that repeats the study.
-        trials: all, in order of their numbers.
+        trials: all trials, by number.
         best: number of the best trial, ``None`` while there is none.
         front: numbers of the Pareto front.
         finalists: the winner first, then the default architecture.
         comparison: of these two on the test examples.
         graph: data flow of the best architecture.
         decisions: its decisions.
-        predictions: PNG bytes of what predictions look like.
+        predictions: a picture of predictions, as PNG bytes.
         environment: names and values: versions, device, threads.
-        state: whether the search goes on, is done, or was stopped before its budget.
+        state: whether the search is running, finished, or was stopped before its budget.
         progress: in words: ``23 of 50 trials, stopped: time is up``.
         planned: trials in the budget.
         warnings: what went wrong, line by line.
         metrics: units and directions of the task's metrics.
-        seconds: worked so far.
-        created: when the report was written, as people read it.
-        folder: of the run, for commands that are suggested.
+        seconds: of work so far.
+        created: when the report was written, for display.
+        folder: of the run, for suggested commands.
         supernet: how shared weights were trained, in runs that have some.
-        trust: whether they can be believed, as far as it was measured.
+        trust: whether they can be trusted, as far as it was measured.
     """
 
     title: str
@@ -172,14 +171,14 @@ class ReportContent:
 
     @property
     def spreads(self) -> list[str]:
-        """What several trainings of each finalist gave on the test part, a line each."""
+        """A line for each finalist about the test metrics of its trainings, if several."""
         names = {name for f in self.finalists for name in f.test}
         goal = self.objectives[0].metric
         name = (
             goal if goal in names else next((m.name for m in self.metrics if m.name in names), "")
         )
-        told = [(f.name, f.spread(name)) for f in self.finalists]
-        return [f"{who}: {name} {spread}" for who, spread in told if spread]
+        texts = [(f.name, f.spread(name)) for f in self.finalists]
+        return [f"{who}: {name} {spread}" for who, spread in texts if spread]
 
     @property
     def surroundings(self) -> dict[str, str]:
@@ -187,9 +186,9 @@ class ReportContent:
         batches, threads, errors = (self._values(name) for name in _MEASURED_WITH)
         if not batches or not threads:
             return dict(self.environment)
-        said = [", ".join(f"{value:g}" for value in found) for found in (batches, threads)]
+        listed = [", ".join(f"{value:g}" for value in values) for values in (batches, threads)]
         plural = "" if threads == [1.0] else "s"
-        how = f"batch {said[0]}, {said[1]} thread{plural}"
+        how = f"batch {listed[0]}, {listed[1]} thread{plural}"
         if errors:
             how += f", predicted ({errors[0]:.0%} off on average where it was checked)"
         return {**self.environment, "latency of a trial": how}
@@ -205,47 +204,49 @@ class ReportContent:
 
     @property
     def counts(self) -> dict[State, int]:
-        """How many trials stand in each state, those that occur, in the order of the states."""
-        found = Counter(trial.state for trial in self.trials)
-        return {state: found[state] for state in State if found[state]}
+        """The number of trials in each state that occurs, in the order of the states."""
+        counts = Counter(trial.state for trial in self.trials)
+        return {state: counts[state] for state in State if counts[state]}
 
     def feasible(self, trial: Trial) -> bool:
         """Whether a trial keeps all limits."""
         return violation(trial.metrics, self.limits) == 0.0
 
     def direction(self, metric: str) -> str | None:
-        """``maximize`` or ``minimize``, ``None`` where nobody said which way is better."""
+        """``maximize`` or ``minimize``; ``None`` if it is unknown which way is better."""
         for objective in self.objectives:
             if objective.metric == metric:
                 return objective.direction
-        found = self.known.get(metric)
-        return found.direction if found else None
+        known = self.known.get(metric)
+        return known.direction if known else None
 
     def columns(self) -> list[str]:
         """Metrics that trials have: objectives, then costs, then the rest by name.
 
-        What latency was measured with is left out where it is the same in all trials.
+        The settings of latency measurements are left out if they are the same in all trials.
         """
         present = {name for trial in self.trials for name in trial.metrics}
         goals = list(dict.fromkeys(objective.metric for objective in self.objectives))
-        wanted = {limit.metric for limit in self.limits}
+        limited = {limit.metric for limit in self.limits}
         costs = [
             name
             for name in COSTS
-            if name in present and name not in goals and (name not in _DERIVED or name in wanted)
+            if name in present and name not in goals and (name not in _DERIVED or name in limited)
         ]
         same = {name for name in _MEASURED_WITH if len(self._values(name)) == 1}
         rest = sorted(present - set(goals) - set(COSTS) - same - {"epoch"})
         return goals + costs + rest
 
     def _values(self, metric: str) -> list[float]:
-        """The different values of a metric among the trials, rising."""
+        """The distinct values of a metric among the trials, in ascending order."""
         return sorted({t.metrics[metric] for t in self.trials if metric in t.metrics})
 
 
 def measuring(content: ReportContent) -> str:
-    """The command that measures how far to trust shared weights, or measures it on a larger
-    sample; ``""`` where a verdict stands."""
+    """The command that measures how far to trust shared weights, or does so on a larger sample.
+
+    ``""`` if there already is a verdict.
+    """
     trust = content.trust
     if trust is not None and trust.verdict.level != "unknown":
         return ""

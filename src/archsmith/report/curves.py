@@ -1,4 +1,4 @@
-"""Training curves: metric by epoch, one line a model, and tiny ones for the table."""
+"""Training curves: metric by epoch, one line per model, and tiny ones for the table."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ def training_figures(content: ReportContent) -> list[Figure]:
     """Training loss and the first objective (or validation loss) by epoch, for the finalists."""
     keys = {key for finalist in content.finalists for row in finalist.curve for key in row}
     goals = [o.metric for o in content.objectives if o.metric in keys]
-    known = [m.name for m in content.metrics if m.name in keys]
-    wanted = [("train_loss", "training loss")]
-    wanted += [(name, f"validation {metric_name(name)}") for name in [*goals, *known, "loss"][:1]]
-    figures = [_curve_figure(content, key, title) for key, title in wanted if key in keys]
+    available = [m.name for m in content.metrics if m.name in keys]
+    titles = [("train_loss", "training loss")]
+    titles += [
+        (name, f"validation {metric_name(name)}") for name in [*goals, *available, "loss"][:1]
+    ]
+    figures = [_curve_figure(content, key, title) for key, title in titles if key in keys]
     return [figure for figure in figures if figure]
 
 
 def by_epoch(rows: Sequence[Mapping[str, float]], key: str) -> list[tuple[float, float]]:
-    """(epoch, value) wherever the value is there and finite."""
+    """(epoch, value) pairs of the rows that have a finite value."""
     pairs = [(row.get("epoch", i + 1.0), row.get(key, math.nan)) for i, row in enumerate(rows)]
     return [(epoch, value) for epoch, value in pairs if math.isfinite(value)]
 
@@ -53,11 +55,11 @@ def _curve_figure(content: ReportContent, key: str, title: str) -> Figure | None
             Axis(1.0 if last > 1 else 0.0, max(last, 1.0), "epoch", whole=True),
             Axis(*span([low, high], log), label, log),
         )
-        drawn = [
+        curves = [
             series(frame, points, style, epoch_texts(content, f.name, key, points) if hover else ())
             for style, (f, points) in zip(LINES, lines, strict=False)
         ]
-        return frame.svg(*reversed(drawn), title=title)
+        return frame.svg(*reversed(curves), title=title)
 
     legend = tuple((f"line {LINES[i]}", f.name) for i, (f, _) in enumerate(lines))
     return Figure(capital(title), "", chart(LOW, True), chart(NARROW, False), legend)
@@ -66,12 +68,12 @@ def _curve_figure(content: ReportContent, key: str, title: str) -> Figure | None
 def series(
     frame: Frame, points: Sequence[tuple[float, float]], style: str, texts: Sequence[str] = ()
 ) -> Markup:
-    """A line with a wide invisible dot at each point, which says its text on hovering.
+    """A line with a wide invisible dot at each point, which shows its text on hovering.
 
     Args:
         points: values along both axes.
         style: CSS class, one of :data:`LINES`.
-        texts: one for each point, or none; lines of more than 200 points go without.
+        texts: one for each point, or none; left out for lines of more than 200 points.
     """
     places = [(frame.x(across), frame.y(value)) for across, value in points]
     path = "M" + "L".join(f"{px(x)} {px(y)}" for x, y in places)
@@ -91,7 +93,7 @@ def series(
 def epoch_texts(
     content: ReportContent, name: str, key: str, points: Sequence[tuple[float, float]]
 ) -> list[str]:
-    """What hovering over each epoch of a line says."""
+    """The text that hovering over each epoch of a line shows."""
     return [
         f"{name}, epoch {epoch:g}\n{metric_name(key)} {with_unit(key, value, content.known)}"
         for epoch, value in points
@@ -99,21 +101,21 @@ def epoch_texts(
 
 
 def sparkline(trial: Trial, metrics: Sequence[str], points: int = 24) -> Markup:
-    """A trial's validation curve as a small picture; empty where it has fewer than two epochs.
+    """A trial's validation curve as a small picture; empty if it has fewer than two epochs.
 
     Args:
-        metrics: names to look for in the curve; the first that is there is drawn.
+        metrics: names to look for in the curve; the first one present is drawn.
         points: longer curves are thinned to this many.
     """
     key = next((name for name in metrics if any(name in row for row in trial.curve)), None)
-    found = by_epoch(trial.curve, key) if key else []
-    if len(found) < 2:
+    curve = by_epoch(trial.curve, key) if key else []
+    if len(curve) < 2:
         return Markup("")
-    if len(found) > points:
-        last = len(found) - 1
-        found = [found[round(i * last / (points - 1))] for i in range(points)]
-    low, high = min(v for _, v in found), max(v for _, v in found)
-    across = Scale(found[0][0], found[-1][0], 2.0, 138.0)
+    if len(curve) > points:
+        last = len(curve) - 1
+        curve = [curve[round(i * last / (points - 1))] for i in range(points)]
+    low, high = min(v for _, v in curve), max(v for _, v in curve)
+    across = Scale(curve[0][0], curve[-1][0], 2.0, 138.0)
     up = Scale(low, high if high > low else low + max(1.0, abs(low)), 34.0, 4.0)
-    path = "M" + "L".join(f"{round(across(epoch))} {round(up(v))}" for epoch, v in found)
+    path = "M" + "L".join(f"{round(across(epoch))} {round(up(v))}" for epoch, v in curve)
     return tag("svg", tag("path", d=path), viewBox="0 0 140 38", class_="spark")

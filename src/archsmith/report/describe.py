@@ -10,7 +10,7 @@ from torch import nn
 
 from .graph import Kind
 
-#: Functions that are drawn although they join nothing, with what they are.
+#: Functions that are drawn although they join nothing, with their family and text.
 FUNCTIONS: dict[str, tuple[Kind, str]] = {
     "relu": ("activation", "ReLU"),
     "relu_": ("activation", "ReLU"),
@@ -82,7 +82,7 @@ def _sizes(value: object, dimensions: int = 1) -> str:
 
 
 def _stride(value: object) -> str:
-    """A stride as ``, /2``; nothing where it is one."""
+    """A stride as ``, /2``; empty if it is one."""
     sizes = list(value) if isinstance(value, Sequence) else [value]
     if all(size == 1 for size in sizes):
         return ""

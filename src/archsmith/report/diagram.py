@@ -29,7 +29,7 @@ _CONTAINERS = (
 
 
 def trace_graph(model: nn.Module, example: Tree) -> Graph:
-    """The data flow of ``model`` for one input, by running a copy of it on ``meta``.
+    """The data flow of ``model`` for one input, found by running a copy of it on ``meta``.
 
     Where a model does not run on ``meta`` the copy runs on the example's device; where it does not
     run at all, or where nothing can be followed, the graph holds the module tree and a note.
@@ -45,7 +45,7 @@ def trace_graph(model: nn.Module, example: Tree) -> Graph:
             follower = _Follower(_on_meta(model) if device else copy.deepcopy(model))
             nodes, edges = follower.run(move(example, device) if device else example)
             return Graph(nodes, edges, tree, params, follower.note)
-        except Exception:  # a stranger's forward may raise anything; the report must not
+        except Exception:  # the user's forward may raise anything; the report must not fail
             continue
     note = "The data flow could not be followed, so these are the model's modules."
     return Graph((), (), tree, params, note)
@@ -67,7 +67,7 @@ def module_tree(model: nn.Module) -> Iterator[TreeLine]:
 
 
 def _is_leaf(module: nn.Module) -> bool:
-    """Whether it is drawn as one box: nothing inside, or one of torch's own compound layers."""
+    """Whether it is drawn as one box: it has no children, or is a compound layer of torch."""
     if isinstance(module, _CONTAINERS):
         return False
     return type(module).__module__.startswith("torch.nn.") or not any(module.children())
@@ -90,7 +90,7 @@ def _shape(value: object) -> tuple[int, ...] | None:
 
 
 class _Follower(TorchFunctionMode):
-    """Remembers for each tensor which node it came from."""
+    """Records for each tensor which node it came from."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class _Follower(TorchFunctionMode):
         self.note = ""
         self.nodes: list[Node] = []
         self.edges: dict[tuple[int, int], None] = {}
-        # The tensor is kept beside its node: an id is only unique while its owner lives.
+        # The tensor is kept with its node: an id is only unique while its owner lives.
         self.origin: dict[int, tuple[Tensor, int]] = {}
         self.scope: list[str] = []
         self.runs: dict[str, int] = {}
@@ -205,8 +205,8 @@ class _Follower(TorchFunctionMode):
 
     def _sources(self, value: object) -> list[int]:
         """The nodes that the tensors in a value came from, each once."""
-        found = (self.origin.get(id(tensor)) for tensor in leaves(value))
-        return list(dict.fromkeys(origin[1] for origin in found if origin is not None))
+        numbers = (self.origin.get(id(tensor)) for tensor in leaves(value))
+        return list(dict.fromkeys(origin[1] for origin in numbers if origin is not None))
 
     def _mark(self, value: object, node: int) -> None:
         for tensor in leaves(value):

@@ -36,7 +36,7 @@ class Node:
         text: compact description (``Conv 3×3, 16→32, /2``).
         path: dotted path of the module in the model, ``""`` for functions and for the root.
         scope: the modules it ran inside, outermost first; a module's second run ends in ``@2``.
-        shape: of its output without the batch dimension, ``None`` where it has no single tensor.
+        shape: of its output without the batch dimension, ``None`` if that is no single tensor.
         params: its own parameters, counted at its first execution only.
     """
 
@@ -62,7 +62,7 @@ class TreeLine:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A model's data flow, and its module tree for where the flow could not be followed.
+    """A model's data flow, and its module tree in case the flow could not be followed.
 
     Attributes:
         nodes: in order of execution; empty when tracing failed.
@@ -92,5 +92,5 @@ def neighbours(
 
 
 def shape_text(shape: tuple[int, ...] | None) -> str:
-    """``(16, 32, 32)`` as ``16×32×32``; empty where there is none."""
+    """``(16, 32, 32)`` as ``16×32×32``; empty if there is none."""
     return "×".join(map(str, shape)) if shape else ""

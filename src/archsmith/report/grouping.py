@@ -1,4 +1,4 @@
-"""From every layer to what a reader wants to see: equal blocks in a row are drawn once."""
+"""Simplifies the graph of a model for drawing: equal blocks in a row are drawn once."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _fold(items: dict[int, Item], names: dict[str, str]) -> Picture:
 
 @dataclass(slots=True)
 class _Part:
-    """What becomes one item of a picture: its nodes, and those of all equal copies."""
+    """The nodes that become one item of a picture, and those of all its equal copies."""
 
     first: list[int]
     everything: set[int]
@@ -87,24 +87,23 @@ def _parts(
 def _follows(
     items: dict[int, Item], consumers: dict[int, list[int]], a: list[int], b: list[int]
 ) -> bool:
-    """Whether block ``b`` equals block ``a`` and takes all it takes from it, and ``a`` gives
-    to nothing else."""
+    """Whether ``b`` equals ``a``, takes inputs from ``a`` alone, and nothing else uses ``a``."""
     if len(a) != len(b) or _signature(items, a) != _signature(items, b):
         return False
     outside_a = {s for n in a for s in items[n].sources if s not in a}
     outside_b = {s for n in b for s in items[n].sources if s not in b}
-    given = {(n, user) for n in a for user in consumers[n] if user not in a}
-    exits = {n for n, _ in given}
+    edges = {(n, user) for n in a for user in consumers[n] if user not in a}
+    exits = {n for n, _ in edges}
     return (
         len(outside_a) == 1
         and outside_b == exits
         and len(exits) == 1
-        and ({user for _, user in given} <= set(b))
+        and ({user for _, user in edges} <= set(b))
     )
 
 
 def _signature(items: dict[int, Item], numbers: Sequence[int]) -> tuple[object, ...]:
-    """What a block looks like, whatever its position."""
+    """The structure of a block, independent of its position."""
     place = {number: index for index, number in enumerate(numbers)}
     return tuple(
         (
@@ -118,13 +117,13 @@ def _signature(items: dict[int, Item], numbers: Sequence[int]) -> tuple[object, 
 def _picture(parts: list[_Part], items: dict[int, Item], names: dict[str, str]) -> Picture:
     """Boxes and blocks of the parts, with the edges between them."""
     owner = {number: index for index, part in enumerate(parts) for number in part.everything}
-    drawn = [_drawn(part, items, names) for part in parts]
+    boxes = [_box_or_block(part, items, names) for part in parts]
     pairs = _pairs(items, owner)
     edges = [(a, b) for a, b in pairs if a is not None and b is not None and a != b]
     entries = [b for a, b in pairs if a is None and b is not None]
     gives = {a for a, b in pairs if a is not None and b is None}
     return Picture(
-        tuple(drawn),
+        tuple(boxes),
         tuple(dict.fromkeys(edges)),
         tuple(dict.fromkeys(entries)),
         tuple(sorted(gives)),
@@ -142,7 +141,7 @@ def _pairs(
     ]
 
 
-def _drawn(part: _Part, items: dict[int, Item], names: dict[str, str]) -> Box | Block:
+def _box_or_block(part: _Part, items: dict[int, Item], names: dict[str, str]) -> Box | Block:
     if len(part.first) == 1:
         box = items[part.first[0]].box
         paths = tuple(p for number in sorted(part.everything) for p in items[number].box.paths)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _ROOM = 620.0  # for all cells of a row
 _LARGEST, _SMALLEST = 52.0, 12.0  # side of a cell
-_WRITTEN = 26.0  # cells from this side on hold their value
+_WRITTEN = 26.0  # cells of at least this side show their value
 _LONGEST = 170.0  # of a layer's name
 _BAR = 14.0  # width of the scale
 #: From 0 to 1, light to dark; lightness falls evenly, so it reads in grey as well.
@@ -35,10 +35,10 @@ def similarity_picture(
     """A matrix of similarities as the text of an SVG file.
 
     Args:
-        found: what :func:`archsmith.similarity` gave.
+        found: what :func:`archsmith.similarity` returned.
         title: of the picture.
         path: file to write the text to.
-        names: of the two models, where they are two.
+        names: of the two models, if there are two.
     """
     wide = max(len(found.columns), len(found.rows))
     cell = float(int(max(_SMALLEST, min(_LARGEST, _ROOM / wide))))  # whole pixels have no seams
@@ -70,19 +70,19 @@ def similarity_picture(
             )
         )
     parts.append(_scale(right + 24, top, min(bottom - top, 220.0)))
-    said = f"linear CKA over {found.examples:,} examples; 1: alike up to rotation and scale"
+    caption = f"linear CKA over {found.examples:,} examples; 1: equal up to rotation and scale"
     if not found.own:
-        said += f"; down: {names[0]}, across: {names[1]}"
+        caption += f"; down: {names[0]}, across: {names[1]}"
     # Turned names of the first columns reach further left than their cells.
-    width = max(right + 24 + _BAR + 40, MARGIN * 2 + text_width(said, 12))
-    text = sheet(width, bottom + below + 8, title or "Similarity of layers", said, *parts)
+    width = max(right + 24 + _BAR + 40, MARGIN * 2 + text_width(caption, 12))
+    text = sheet(width, bottom + below + 8, title or "Similarity of layers", caption, *parts)
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
     return text
 
 
 def shade(value: float) -> str:
-    """The colour of a similarity; below 0 as 0, and grey for none."""
+    """The colour of a similarity; values below 0 count as 0, NaN is grey."""
     if value != value:
         return _ABSENT
     at = min(max(value, 0.0), 1.0) * (len(_SHADES) - 1)
@@ -93,16 +93,16 @@ def shade(value: float) -> str:
     return "#" + "".join(f"{part:02x}" for part in mixed)
 
 
-def _cells(found: Similarity, left: float, top: float, cell: float) -> Markup:
+def _cells(similarity: Similarity, left: float, top: float, cell: float) -> Markup:
     parts = []
     gap = 1.0 if cell >= _WRITTEN else 0.0
-    for i, row in enumerate(found.rows):
-        for j, column in enumerate(found.columns):
-            value = float(found.values[i, j])
+    for i, row in enumerate(similarity.rows):
+        for j, column in enumerate(similarity.columns):
+            value = float(similarity.values[i, j])
             x, y = left + j * cell, top + i * cell
-            told = tag("title", f"{row or '(model)'} and {column or '(model)'}: {fixed(value, 3)}")
+            title = tag("title", f"{row or '(model)'} and {column or '(model)'}: {fixed(value, 3)}")
             square = tag(
-                "rect", told, x=x, y=y, width=cell - gap, height=cell - gap, fill=shade(value)
+                "rect", title, x=x, y=y, width=cell - gap, height=cell - gap, fill=shade(value)
             )
             parts.append(square)
             if cell >= _WRITTEN:

@@ -2,7 +2,7 @@
 
 Layers by longest path, order by barycentres, positions by least squares with minimum distances
 (isotonic regression, pool adjacent violators). The longest path runs straight down as a spine,
-with branches beside it. Knows nothing of what is drawn.
+with branches next to it. This module knows nothing about what is drawn.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def layered(extents: Sequence[Extent], edges: Sequence[tuple[int, int]]) -> Layo
         edges: pairs of item positions (source, target).
 
     Raises:
-        ValueError: the edges hold a cycle, or are so many that nobody could read the drawing.
+        ValueError: the edges hold a cycle, or are too many for a readable drawing.
     """
     if not extents:
         return Layout((), (), 0.0, 0.0)
@@ -101,7 +101,7 @@ def layered(extents: Sequence[Extent], edges: Sequence[tuple[int, int]]) -> Layo
 
 
 def _longest_paths(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
-    """Layer of each item: edges on the longest path that leads to it."""
+    """Layer of each item: the number of edges on the longest path that leads to it."""
     layers = [0] * count
     waiting = [0] * count
     below: list[list[int]] = [[] for _ in range(count)]
@@ -215,7 +215,7 @@ def _straighten(
 ) -> None:
     """Move each passing edge out to its own outermost place, where it can run straight down.
 
-    A fixed number of rounds, since two lanes that cross would push each other out for ever.
+    The number of rounds is fixed, since two lanes that cross would push each other out for ever.
     """
     for _ in range(3):
         targets = {}

@@ -41,7 +41,7 @@ class Figure:
 
 
 def tip(content: ReportContent, trial: Trial, names: Sequence[str]) -> str:
-    """What hovering over a trial says: its number, and the named metrics that it has."""
+    """The text that hovering over a trial shows: its number and those of the metrics it has."""
     state = "" if trial.state is State.FINISHED else f", {trial.state}"
     lines = [f"Trial {trial.number}{state}"]
     lines += [
@@ -91,13 +91,13 @@ def beyond(value: float | None, low: float, high: float) -> str | None:
 
 
 def finite(trial: Trial, metric: str) -> float | None:
-    """A trial's metric, ``None`` where it is missing, NaN or infinite."""
+    """A trial's metric, ``None`` if it is missing, NaN or infinite."""
     value = trial.metrics.get(metric, math.nan)
     return value if math.isfinite(value) else None
 
 
 def best_mark(frame: Frame, x: float, y: float, text: str) -> Markup:
-    """A circle around the best trial with a label beside it, on the side where there is room."""
+    """A circle around the best trial with a label next to it, on the side that has room."""
     circle = tag("circle", cx=x, cy=y, r="6.5", class_="best")
     half = text_width(text, 11.5, bold=True) / 2
     below = y + (-12.0 if y - frame.top > 8 else 22.0)

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no network: styles, script and pictures are inside."""
+"""The report as one HTML page that needs no network: it contains styles, script and pictures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from .tradeoff import tradeoff_figures
 from .trust_section import trust_section
 
 _MOST_BOXES = 150  # in the diagram
-_MOST_COLUMNS = 7  # metrics in the table of trials; the rest stands in the opened row
+_MOST_COLUMNS = 7  # metrics in the table of trials; the others are shown in the opened row
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def search_figures(content: ReportContent) -> list[Figure]:
 
 
 def lead(content: ReportContent) -> Stat | None:
-    """The one number the reader came for: the first objective of the winner."""
+    """The headline: the first objective of the winner."""
     goal = content.objectives[0]
     name, known = goal.metric, content.known
     if content.finalists and name in content.finalists[0].test:
@@ -102,9 +102,9 @@ def lead(content: ReportContent) -> Stat | None:
             # A difference smaller than what is shown would read as +0.
             delta = change(winner - other)
             remark = f"{delta} against the default architecture ({with_unit(name, other, known)})"
-            told = content.comparison
-            if told is not None and told.metric == name and not told.clear:
-                remark += f", no clear difference on {told.examples:,} test examples"
+            comparison = content.comparison
+            if comparison is not None and comparison.metric == name and not comparison.clear:
+                remark += f", no clear difference on {comparison.examples:,} test examples"
         return Stat(f"test {metric_name(name)}", with_unit(name, winner, known), remark)
     best = content.best_trial
     if best is None or name not in best.metrics:
@@ -114,32 +114,32 @@ def lead(content: ReportContent) -> Stat | None:
 
 
 def stats(content: ReportContent) -> list[Stat]:
-    """Smaller figures beside the lead: what the winner costs, how many trials, how long."""
+    """Smaller figures next to the headline: costs of the winner, number of trials, time."""
     best = content.best_trial
     costs: Mapping[str, float] = dict(best.metrics) if best else {}
     default: Mapping[str, float] = {}
     if content.finalists:
         costs = {**costs, **content.finalists[0].costs}
         default = content.finalists[1].costs if len(content.finalists) > 1 else {}
-    found = []
+    figures = []
     for name in ("params", "latency_ms", "flops"):
         if name in costs:
             remark = f"default {with_unit(name, default[name])}" if name in default else ""
-            found.append(Stat(metric_name(name), with_unit(name, costs[name]), remark))
+            figures.append(Stat(metric_name(name), with_unit(name, costs[name]), remark))
     counts = content.counts
     ended = sum(count for state, count in counts.items() if state.ended)
     remarks = [f"of {content.planned:,}"] if content.planned and content.planned != ended else []
     shown = (State.FAILED, State.PRUNED, State.RUNNING)
     remarks += [f"{counts[s]:,} {s}" for s in shown if s in counts]
-    found.append(Stat("trials", f"{ended:,}", ", ".join(remarks)))
+    figures.append(Stat("trials", f"{ended:,}", ", ".join(remarks)))
     if content.seconds:
-        each = f"{duration(content.seconds / ended)} a trial" if ended else ""
-        found.append(Stat("time", duration(content.seconds), each))
-    return found
+        pace = f"{duration(content.seconds / ended)} a trial" if ended else ""
+        figures.append(Stat("time", duration(content.seconds), pace))
+    return figures
 
 
 def architecture(content: ReportContent) -> dict[str, Any] | None:
-    """The diagram, or the module tree where there is no data flow."""
+    """The diagram, or the module tree if there is no data flow."""
     graph = content.graph
     if graph is None:
         return None

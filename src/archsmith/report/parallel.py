@@ -1,4 +1,4 @@
-"""Parallel coordinates: many objectives side by side, one line a trial (Inselberg 1985)."""
+"""Parallel coordinates: many objectives side by side, one line per trial (Inselberg 1985)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .content import ReportContent
 from .marks import Figure, finite, tip
 from .svg import px, tag
 
-_MOST = 400  # lines behind the front; more only blacken the picture
+_MOST = 400  # lines behind the front; more would only darken the picture
 
 
 def parallel_figure(content: ReportContent) -> Figure | None:

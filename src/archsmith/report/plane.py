@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _SIDE = 600.0  # of the square that the points are in
 _ROW = 19.0  # of the legend
 _ROWS = 30  # of a column of the legend
-_NAMED = 24  # with more classes than this the map itself names none
+_NAMED = 24  # with more classes than this, the map itself names none
 _LEGEND = 60  # classes that the legend names at most
 _LAYERS = 6  # classes take turns, so that the last one does not lie over all others
 _LONGEST = 150.0  # of a name in the legend
@@ -32,11 +32,11 @@ _SHAPES = ("circle", "triangle", "square", "diamond", "cross")
 def map_picture(made: FeatureMap, title: str = "", path: str | Path | None = None) -> str:
     """A map as the text of an SVG file.
 
-    Each class has a colour, beyond twelve a shape as well; where there are few enough its name
-    stands at the middle of its points.
+    Each class has a colour, beyond twelve classes also a shape; if there are few enough, its name
+    is written at the middle of its points.
 
     Args:
-        made: what :func:`archsmith.feature_map` gave.
+        made: what :func:`archsmith.feature_map` returned.
         title: of the picture.
         path: file to write the text to.
     """
@@ -45,10 +45,10 @@ def map_picture(made: FeatureMap, title: str = "", path: str | Path | None = Non
     there = np.unique(labels)
     pixels = _pixels(made.points)
     radius = min(4.0, max(1.6, 80 / count**0.5))
-    drawn = _points(pixels, labels, there, radius)
+    points = _points(pixels, labels, there, radius)
     named = made.labels is not None
     inside = [tag("rect", x=MARGIN, y=HEAD, width=_SIDE, height=_SIDE, rx="6", class_="frame")]
-    inside += [drawn, _axes(made)]
+    inside += [points, _axes(made)]
     width = MARGIN + _SIDE + MARGIN
     if named and len(there) <= _NAMED:
         inside.append(_names(pixels, labels, there, made.names))
@@ -58,15 +58,15 @@ def map_picture(made: FeatureMap, title: str = "", path: str | Path | None = Non
         width += wide + MARGIN
     method = _METHODS[made.method]
     classes = f" of {len(there)} classes" if named else ""
-    said = f"{method} of {count:,} examples{classes}"
-    text = sheet(width, HEAD + _SIDE + 34, title or "Map of features", said, *inside)
+    caption = f"{method} of {count:,} examples{classes}"
+    text = sheet(width, HEAD + _SIDE + 34, title or "Map of features", caption, *inside)
     if path is not None:
         Path(path).write_text(text, encoding="utf-8")
     return text
 
 
 def _pixels(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Places in the square, one scale for both axes, the second one upwards."""
+    """Positions in the square, with one scale for both axes and the second one upwards."""
     low, high = points.min(axis=0), points.max(axis=0)
     room = _SIDE - 36
     scale = room / max(float((high - low).max()), 1e-12)
@@ -111,13 +111,13 @@ def _mark(label: int, places: NDArray[np.float64], radius: float) -> Markup:
     return tag("path", d="".join(f"M{px(x)} {px(y)}{form}" for x, y in places), fill=hue)
 
 
-def _axes(made: FeatureMap) -> Markup:
-    """What the axes are, for PCA; those of other methods mean nothing."""
+def _axes(features: FeatureMap) -> Markup:
+    """A caption for the axes: shares of variance for PCA; other axes have no meaning."""
     y = HEAD + _SIDE + 20
-    if not made.explained:
-        text = "axes have no unit; only who is near to whom means something"
+    if not features.explained:
+        text = "axes have no unit; only the distances between near points have a meaning"
         return tag("text", text, x=MARGIN, y=y, class_="small")
-    first, second = (f"{100 * share:.0f}%" for share in made.explained)
+    first, second = (f"{100 * share:.0f}%" for share in features.explained)
     text = f"across: {first} of the variance; upwards: {second}"
     return tag("text", text, x=MARGIN, y=y, class_="small")
 
@@ -128,7 +128,7 @@ def _names(
     there: NDArray[np.int64],
     names: tuple[str, ...],
 ) -> Markup:
-    """Names at the middles of their classes, moved apart where they would meet."""
+    """Names at the middles of their classes, moved apart if they would overlap."""
     boxes = []
     for label in there:
         text = shortened(names[label], _LONGEST)
@@ -150,7 +150,7 @@ def _names(
 def _legend(
     labels: NDArray[np.int64], there: NDArray[np.int64], names: tuple[str, ...], left: float
 ) -> tuple[Markup, float]:
-    """Marks, names and numbers of examples in columns; and how wide it is."""
+    """Marks, names and numbers of examples in columns; and the width of the legend."""
     shown = there[:_LEGEND]
     texts = [shortened(names[label], _LONGEST) for label in shown]
     counts = [short(float((labels == label).sum())) for label in shown]
@@ -160,10 +160,10 @@ def _legend(
         column, row = divmod(place, _ROWS)
         x, y = left + column * wide, HEAD + 8 + row * _ROW
         mark = _mark(int(label), np.array([[x + 7, y + 4]]), 4.0)
-        said = tag(
+        label_text = tag(
             "text", tag("tspan", text, class_="ink"), tag("tspan", number, dx=6), x=x + 20, y=y + 8
         )
-        parts.append(tag("g", mark, said))
+        parts.append(tag("g", mark, label_text))
     columns = math.ceil(len(shown) / _ROWS)
     if len(there) > len(shown):
         more = f"and {len(there) - len(shown)} more"
@@ -173,7 +173,7 @@ def _legend(
 
 
 def shortened(text: str, width: float, size: float = 12.0) -> str:
-    """A text that is cut at its start where it is too wide: ends of names tell them apart."""
+    """A text cut at its start if it is too wide, since the ends of names tell them apart."""
     if text_width(text, size) <= width:
         return text
     while text and text_width("…" + text, size) > width:

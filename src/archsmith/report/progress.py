@@ -20,7 +20,7 @@ from ..history.trial import History, State, Trial
 
 
 class Event(Protocol):
-    """What a study tells when something happens to one of its trials."""
+    """An event of a study: something happened to one of its trials."""
 
     @property
     def kind(self) -> Literal["started", "epoch", "ended", "returned"]: ...
@@ -39,19 +39,19 @@ class Event(Protocol):
 class SearchProgress:
     """Shows a search while it runs; a context manager.
 
-    On a terminal one bar stays at the bottom: trials done, best so far, time left, the last
-    error. Elsewhere each ended trial gives one line::
+    On a terminal, one bar stays at the bottom: trials done, best so far, time left, the last
+    error. Elsewhere, each ended trial gives one line::
 
         trial 12/50  accuracy 0.981  best 0.987 (trial 7)  eta 1m20s
 
     Args:
-        objectives: the first is what lines show.
-        total: trials in the budget, ``None`` where only time limits.
+        objectives: lines show the first one.
+        total: trials in the budget, ``None`` if only time is limited.
         limits: a trial that breaks one is never the best.
         metrics: units of the task's metrics.
         console: where to write; standard error by default, so that ``--json`` stays alone on
             standard output.
-        done: trials that had ended before, when a study is resumed.
+        done: trials that had already ended when a study is resumed.
         best: the best of those.
     """
 
@@ -108,7 +108,7 @@ class SearchProgress:
             self._bar = None
 
     def listen(self, event: Event) -> None:
-        """Take in what a study tells. Its own counts, best and estimate replace those kept here."""
+        """Handle an event. The study's own counts, best and estimate replace those kept here."""
         self.left = event.left
         if event.kind == "started":
             self.trial_started(event.trial)
@@ -168,7 +168,7 @@ class SearchProgress:
             self._say(text)
 
     def line(self, trial: Trial) -> str:
-        """What is said about an ended trial where there is no terminal."""
+        """The line about an ended trial, printed if there is no terminal."""
         done = _count(self.done)
         parts = [f"trial {done}/{self.total}" if self.total else f"trial {done}"]
         if trial.state is State.FINISHED:
@@ -191,8 +191,8 @@ class SearchProgress:
         ended = self.done - self._before
         if not self.total or not ended:
             return None
-        each = (time.monotonic() - self._began) / ended
-        return each * max(0, self.total - self.done)
+        pace = (time.monotonic() - self._began) / ended
+        return pace * max(0, self.total - self.done)
 
     def _better(self, trial: Trial) -> bool:
         if self._history.violation(trial.metrics) > 0:
@@ -228,10 +228,10 @@ class SearchProgress:
             parts.append(f"[dim]{escape(running[-1])}{more}[/]")
         if self.last_error:
             parts.append(f"[red]last error: {escape(one_line(self.last_error)[:60])}[/]")
-        said = "  ".join(parts)
-        self._bar.update(self._task, completed=self.done, counts=self._counts(), said=said)
+        line = "  ".join(parts)
+        self._bar.update(self._task, completed=self.done, counts=self._counts(), said=line)
 
 
 def _count(done: float) -> str:
-    """Trials done; those at fewer epochs are parts of one."""
+    """Trials done; those with fewer epochs count as fractions of one."""
     return f"{done:.1f}" if done % 1 > 1e-6 else f"{done:.0f}"

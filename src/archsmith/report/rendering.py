@@ -1,4 +1,4 @@
-"""Pages from templates: styles inside, everything that is filled in escaped."""
+"""Pages from templates, with styles inside and every value escaped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def text_of(name: str) -> str:
 
 
 def rendered(template: str, **values: Any) -> str:
-    """A page as text; write it as UTF-8. Plain text among the values is escaped."""
+    """A page as text, to be written as UTF-8. Plain text among the values is escaped."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(

@@ -1,4 +1,4 @@
-"""A chart as an SVG file of its own: page, heading, colours."""
+"""A chart as an SVG file of its own, with page, heading and colours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .svg import px, tag
 MARGIN = 18.0
 #: Height of title and subtitle.
 HEAD = 56.0
-#: The house's colours first; no two neighbours are alike in hue and in lightness.
+#: archsmith's own colours first; no two neighbours are alike in both hue and lightness.
 HUES = (
     "#2458c5",
     "#c2410c",
@@ -38,9 +38,9 @@ text { fill: var(--soft); font-size: 12px; } .small { font-size: 11px; } .cell {
 
 
 def sheet(
-    width: float, height: float, title: str, said: str, *inside: Markup, style: str = ""
+    width: float, height: float, title: str, caption: str, *inside: Markup, style: str = ""
 ) -> str:
-    """The text of an SVG file with a heading over what is drawn; ``style`` adds to the house's."""
+    """The text of an SVG file with a heading above the drawing; ``style`` adds to the styles."""
     return str(
         tag(
             "svg",
@@ -48,7 +48,7 @@ def sheet(
             tag("style", Markup(_STYLE + style)),
             tag("rect", width=width, height=height, class_="paper"),
             tag("text", title, x=MARGIN, y=24.0, class_="title"),
-            tag("text", said, x=MARGIN, y=42.0),
+            tag("text", caption, x=MARGIN, y=42.0),
             *inside,
             xmlns="http://www.w3.org/2000/svg",
             viewBox=f"0 0 {px(width)} {px(height)}",

@@ -9,14 +9,14 @@ from .picture import Box
 
 #: Families that are mentioned in the box of the layer before them.
 _TAILS = frozenset({"norm", "activation", "dropout", "reshape"})
-#: Families that never take a tail in.
+#: Families that small layers never join.
 _ENDS = frozenset({"input", "output"})
 _WORDS = {"conv": "Conv", "linear": "Linear", "join": "Join", "pool": "Pool"}
 
 
 @dataclass(slots=True)
 class Item:
-    """A box on its way: which nodes feed it, and which modules it is inside of."""
+    """A box under construction: which nodes feed it, and which modules it is inside."""
 
     box: Box
     scope: tuple[str, ...]
@@ -29,7 +29,7 @@ def simplify(graph: Graph, outward: bool) -> dict[int, Item]:
     """Items by node number, in order of execution.
 
     ``outward`` lets a small layer that runs outside a module join the module's last box. That
-    makes fewer boxes, and may make the last of several equal blocks unlike the others.
+    makes fewer boxes, but the last of several equal blocks may then differ from the others.
     """
     return chains(joined(live(graph)), outward)
 
@@ -37,23 +37,23 @@ def simplify(graph: Graph, outward: bool) -> dict[int, Item]:
 def live(graph: Graph) -> dict[int, Item]:
     """Nodes that the output depends on, identities replaced by plain edges."""
     sources, _ = neighbours([node.number for node in graph.nodes], graph.edges)
-    wanted: set[int] = set()
+    needed: set[int] = set()
     stack = [node.number for node in graph.nodes if node.kind == "output"]
     while stack:
         number = stack.pop()
-        if number not in wanted:
-            wanted.add(number)
+        if number not in needed:
+            needed.add(number)
             stack += sources[number]
     items: dict[int, Item] = {}
     stands_for: dict[int, int] = {}
     for node in graph.nodes:
-        if node.number not in wanted:
+        if node.number not in needed:
             continue
-        found = list(dict.fromkeys(stands_for.get(s, s) for s in sources[node.number]))
-        if node.kind == "identity" and len(found) == 1:
-            stands_for[node.number] = found[0]
+        producers = list(dict.fromkeys(stands_for.get(s, s) for s in sources[node.number]))
+        if node.kind == "identity" and len(producers) == 1:
+            stands_for[node.number] = producers[0]
         else:
-            items[node.number] = Item(_box(node), node.scope, found)
+            items[node.number] = Item(_box(node), node.scope, producers)
     return items
 
 
@@ -81,13 +81,13 @@ def joined(items: dict[int, Item]) -> dict[int, Item]:
             user.sources = list(dict.fromkeys(merged))
             del items[number]
             for source in item.sources:
-                known = [users[0] if u == number else u for u in consumers[source]]
-                consumers[source] = list(dict.fromkeys(known))
+                remaining = [users[0] if u == number else u for u in consumers[source]]
+                consumers[source] = list(dict.fromkeys(remaining))
     return items
 
 
 def _related(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
-    """Whether one scope holds the other. Layers of sibling blocks stay apart."""
+    """Whether one scope contains the other. Layers of sibling blocks stay separate."""
     shorter = min(len(a), len(b))
     return a[:shorter] == b[:shorter]
 
@@ -108,7 +108,7 @@ def chains(items: dict[int, Item], outward: bool) -> dict[int, Item]:
 def _join_before(
     items: dict[int, Item], consumers: dict[int, list[int]], number: int, outward: bool
 ) -> None:
-    """Put a small layer into the box of its only source, where nothing else uses that."""
+    """Put a small layer into the box of its only source, if nothing else uses that source."""
     item = items[number]
     if item.box.kind not in _TAILS or len(item.sources) != 1:
         return
@@ -154,7 +154,7 @@ def _absorb(keep: Item, lost: Item, shape: tuple[int, ...] | None) -> None:
 
 
 def collapse(items: dict[int, Item], names: dict[str, str]) -> dict[int, Item]:
-    """The deepest modules become one box each, where that leaves no cycle."""
+    """Make one box of each of the deepest modules, unless that would create a cycle."""
     depth = max(len(item.scope) for item in items.values())
     groups: dict[tuple[str, ...], list[int]] = {}
     for number, item in items.items():

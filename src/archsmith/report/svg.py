@@ -33,12 +33,12 @@ def tag(name: str, /, *children: object, **attributes: object) -> Markup:
 
 
 def joined(parts: Iterable[Markup]) -> Markup:
-    """Markup after markup."""
+    """The concatenation of several pieces of markup."""
     return Markup("").join(parts)
 
 
 def text_width(text: str, size: float, bold: bool = False) -> float:
-    """About how wide a text is in pixels at a font size in pixels; rather too wide than not.
+    """The approximate width of a text in pixels at a font size in pixels, rather too wide.
 
     System fonts differ; this follows DejaVu Sans, the widest of the common ones.
     """

@@ -20,14 +20,14 @@ _COLOURS = {"good": "bold green", "fair": "bold yellow", "poor": "bold red", "un
 
 
 def summary(content: ReportContent, width: int = 80) -> RenderableType:
-    """What matters about a study, as something rich can print.
+    """A summary of a study that rich can print.
 
-    The state, the best trial with its decisions, the Pareto front where there are several
+    It has the state, the best trial with its decisions, the Pareto front if there are several
     objectives, whether shared weights can be trusted, what went wrong, and what to do next.
 
     Args:
         content: the study, finished or not.
-        width: columns of the terminal; decisions are left out of the front where it is narrow.
+        width: columns of the terminal; a narrow one gets fewer columns of the front.
     """
     from rich.console import Group
     from rich.text import Text
@@ -148,13 +148,13 @@ def _shared_weights(content: ReportContent) -> RenderableType:
     """The verdict on shared weights, with the figure it rests on or how to measure it."""
     from rich.text import Text
 
-    said = content.trust.verdict if content.trust is not None else None
-    level = said.level if said else "unknown"
+    verdict = content.trust.verdict if content.trust is not None else None
+    level = verdict.level if verdict else "unknown"
     line = Text("Shared weights: ", style="bold")
     line.append(LEVELS[level], style=_COLOURS[level])
-    line.append(f"\n{said.headline if said else UNMEASURED}", style="not bold")
-    if said and content.trust is not None and content.trust.after is not None:
-        line.append(f"\n{said.reasons[0]}", style="not bold dim")
+    line.append(f"\n{verdict.headline if verdict else UNMEASURED}", style="not bold")
+    if verdict and content.trust is not None and content.trust.after is not None:
+        line.append(f"\n{verdict.reasons[0]}", style="not bold dim")
     command = measuring(content)
     if command:
         line.append(f"\nTo measure it: {command}", style="not bold dim")

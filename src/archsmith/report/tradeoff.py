@@ -20,8 +20,10 @@ from .svg import px, tag
 
 
 def tradeoff_figures(content: ReportContent) -> list[Figure]:
-    """Charts of one objective against another, for each pair; with one objective, of it against
-    the first cost that trials have. Four and more objectives give parallel coordinates instead."""
+    """Charts of each pair of objectives; a single objective is drawn against the first cost.
+
+    Four and more objectives give parallel coordinates instead.
+    """
     goals = list(content.objectives)
     if len(goals) > 3:
         figure = parallel_figure(content)
@@ -33,7 +35,7 @@ def tradeoff_figures(content: ReportContent) -> list[Figure]:
         if cost is None:
             return []
         goals.append(Objective(cost.name, cost.direction))
-    made = []
+    figures = []
     for down, across in combinations(goals, 2):
         shown = [
             t
@@ -41,20 +43,22 @@ def tradeoff_figures(content: ReportContent) -> list[Figure]:
             if finite(t, across.metric) is not None and finite(t, down.metric) is not None
         ]
         if shown:
-            made.append(_Scatter(content, shown, down, across).figure())
-    return made
+            figures.append(_Scatter(content, shown, down, across).figure())
+    return figures
 
 
 def front_of(
     content: ReportContent, shown: Sequence[Trial], down: Objective, across: Objective
 ) -> list[Trial]:
-    """Trials of ``shown`` that keep the limits and that no other beats in both metrics, in order
-    of the horizontal one. O(n log n)."""
-    kept = [t for t in shown if t.state is State.FINISHED and content.feasible(t)]
-    kept.sort(key=lambda t: (across.loss(t.metrics), down.loss(t.metrics)))
+    """Trials of ``shown`` that keep the limits and that no other beats in both metrics.
+
+    They are in order of the horizontal metric. O(n log n).
+    """
+    feasible = [t for t in shown if t.state is State.FINISHED and content.feasible(t)]
+    feasible.sort(key=lambda t: (across.loss(t.metrics), down.loss(t.metrics)))
     front: list[Trial] = []
     lowest = math.inf
-    for trial in kept:
+    for trial in feasible:
         if down.loss(trial.metrics) < lowest:
             lowest = down.loss(trial.metrics)
             front.append(trial)
@@ -126,8 +130,8 @@ class _Scatter:
         named = content.columns()[:5]
         for t in self.shown:
             text = tip(content, t, named) if hover else None
-            made = mark(kinds[t.number], *places[t.number], t.number, text)
-            (chosen if t.number in members else plain).append(made)
+            shape = mark(kinds[t.number], *places[t.number], t.number, text)
+            (chosen if t.number in members else plain).append(shape)
         best = content.best_trial
         ring = Markup("")
         if best is not None and best.number in places:

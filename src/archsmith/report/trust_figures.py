@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _BARS = (132.0, 30.0)  # size of a picture of visits
 _MOST_CURVES = 4
 _MOST_HOVERS = 400
-_SMALL = 150  # from so many points on, dots are small
+_SMALL = 150  # with more points than this, dots are small
 _SKIPPED = frozenset({"epoch", "step", "steps", "seconds", "lr", "rate"})
 
 
 def agreement_figure(content: ReportContent) -> Figure | None:
-    """The sample by shared and by stand-alone value, the top fifth and what was found marked.
+    """The sample by shared and stand-alone value, with marks for the top fifth and the result.
 
-    ``None`` where nothing was measured, or nothing finite.
+    ``None`` if no finite values were measured.
     """
     trust = content.trust
     if trust is None:
@@ -37,15 +37,15 @@ def agreement_figure(content: ReportContent) -> Figure | None:
     shown = [j for j in trust.sample if math.isfinite(j.shared) and math.isfinite(j.alone)]
     if not shown:
         return None
-    drawn = _Scatter(content, trust, shown)
+    scatter = _Scatter(content, trust, shown)
     name = metric_name(trust.objective.metric)
     truth = f"Stand-alone values: {trust.truth}." if trust.truth else ""
     return Figure(
         f"{capital(name)} with shared weights and alone",
         truth,
-        drawn.chart(WIDE),
-        drawn.chart(NARROW),
-        drawn.legend(),
+        scatter.chart(WIDE),
+        scatter.chart(NARROW),
+        scatter.legend(),
     )
 
 
@@ -55,8 +55,8 @@ class _Scatter:
     def __init__(self, content: ReportContent, trust: Trust, shown: Sequence[Judged]) -> None:
         self.content, self.trust, self.shown = content, trust, shown
         chosen = trust.chosen
-        known = chosen is not None and math.isfinite(chosen.shared) and math.isfinite(chosen.alone)
-        self.chosen = chosen if known else None
+        finite = chosen is not None and math.isfinite(chosen.shared) and math.isfinite(chosen.alone)
+        self.chosen = chosen if finite else None
         # Two architectures of the sample may be equal in every value: identity tells them apart.
         self.top = {id(judged) for judged in trust.top}
         marked = [*shown, *([self.chosen] if self.chosen else [])]
@@ -94,8 +94,8 @@ class _Scatter:
         top: list[Markup] = []
         rest: list[Markup] = []
         for judged, kind in zip(self.shown, self.kinds, strict=True):
-            made = self._mark(frame, judged, kind, hover)
-            (top if id(judged) in self.top else rest).append(made)
+            shape = self._mark(frame, judged, kind, hover)
+            (top if id(judged) in self.top else rest).append(shape)
         ring = Markup("")
         if self.chosen is not None:
             at = frame.x(self.chosen.shared), frame.y(self.chosen.alone)
@@ -129,25 +129,25 @@ class _Scatter:
 
 
 def supernet_figures(content: ReportContent) -> list[Figure]:
-    """How training the shared weights went: loss, the metrics, then what the method tells.
+    """Training of the shared weights: loss, metrics, then what else the method reports.
 
-    Values that stay within [0, 1], such as entropies and shares, stand together, three to a chart.
+    Values within [0, 1], such as entropies and shares, are drawn together, three to a chart.
     """
     facts = content.supernet
     if facts is None:
         return []
     keys = list(dict.fromkeys(key for row in facts.curve for key in row))
     keys = [key for key in keys if key not in _SKIPPED and by_epoch(facts.curve, key)]
-    known = {*content.known, content.objectives[0].metric}
-    metrics = [k for k in keys if k in known and "loss" not in k]
+    metric_names = {*content.known, content.objectives[0].metric}
+    metrics = [k for k in keys if k in metric_names and "loss" not in k]
     losses = [k for k in keys if "loss" in k]
     rest = [k for k in keys if k not in metrics and k not in losses]
     shares = [k for k in rest if all(0 <= v <= 1 for _, v in by_epoch(facts.curve, k))]
     groups = [losses, metrics[:1]] if losses or metrics else []
     groups += [shares[i : i + len(LINES)] for i in range(0, len(shares), len(LINES))]
     groups += [[k] for k in rest if k not in shares]
-    made = [_curves(content, facts, group[: len(LINES)]) for group in groups if group]
-    return made[:_MOST_CURVES]
+    figures = [_curves(content, facts, group[: len(LINES)]) for group in groups if group]
+    return figures[:_MOST_CURVES]
 
 
 def _curves(content: ReportContent, facts: SupernetFacts, keys: Sequence[str]) -> Figure:
@@ -166,11 +166,11 @@ def _curves(content: ReportContent, facts: SupernetFacts, keys: Sequence[str]) -
             Axis(1.0 if last > 1 else 0.0, max(last, 1.0), "epoch", whole=True),
             Axis(*span(values, log), label if len(names) == 1 else "value", log),
         )
-        drawn = []
+        curves = []
         for style, (key, points) in zip(LINES, lines.items(), strict=False):
             texts = epoch_texts(content, facts.method, key, points) if hover else ()
-            drawn.append(series(frame, points, style, texts))
-        return frame.svg(*reversed(drawn), title=title)
+            curves.append(series(frame, points, style, texts))
+        return frame.svg(*reversed(curves), title=title)
 
     legend = tuple((f"line {LINES[i]}", name) for i, name in enumerate(names))
     return Figure(
@@ -179,8 +179,10 @@ def _curves(content: ReportContent, facts: SupernetFacts, keys: Sequence[str]) -
 
 
 def visit_bars(counts: Mapping[str, int]) -> Markup:
-    """One bar for each option of a decision, as high as it was often trained; a line where all
-    would be if training were even."""
+    """A bar for each option of a decision, its height the number of times it was trained.
+
+    A line marks the height that all would have if they were trained equally often.
+    """
     width, height = _BARS
     most = max(counts.values()) or 1
     step = width / len(counts)

@@ -1,4 +1,4 @@
-"""What the page says about shared weights: the verdict, the figures behind it, the visits."""
+"""The page's section on shared weights: the verdict, the figures behind it, the visits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class CoefficientRow:
 
 @dataclass(frozen=True, slots=True)
 class VisitRow:
-    """A decision with its bars and what is to be said of them."""
+    """A decision with the bars of its options and a text about them."""
 
     decision: str
     bars: Markup
@@ -46,9 +46,10 @@ class TrustSection:
     """The section ``Can the shared weights be trusted?``.
 
     Attributes:
-        level: CSS class; ``word`` is what people read.
-        command: measures agreement, or more of it; ``""`` where a verdict stands.
-        searches: (name, value, how) of one-shot and of random search.
+        level: CSS class; ``word`` is its text.
+        command: measures the agreement on a sample, or on a larger one; ``""`` if there already is
+            a verdict.
+        searches: (name, value, how) of one-shot and random search.
         visits: those shown at once, then those behind a click.
     """
 
@@ -71,14 +72,14 @@ def trust_section(content: ReportContent) -> TrustSection | None:
     trust = content.trust
     if trust is None and content.supernet is None:
         return None
-    said = trust.verdict if trust is not None else None
-    level = said.level if said else "unknown"
+    verdict = trust.verdict if trust is not None else None
+    level = verdict.level if verdict else "unknown"
     visits = _visits(trust) if trust else []
     return TrustSection(
         level=level,
         word=LEVELS[level],
-        headline=said.headline if said else UNMEASURED,
-        reasons=said.reasons if said else (),
+        headline=verdict.headline if verdict else UNMEASURED,
+        reasons=verdict.reasons if verdict else (),
         command=measuring(content),
         scatter=agreement_figure(content),
         rows=_rows(trust) if trust else (),
@@ -102,24 +103,24 @@ def _rows(trust: Trust) -> list[CoefficientRow]:
     ]
 
 
-def _values(found: Agreement) -> list[tuple[str, tuple[str, str]]]:
-    every, top = f"all {found.count:,}", f"top fifth, {found.top:,}"
+def _values(agreement: Agreement) -> list[tuple[str, tuple[str, str]]]:
+    every, top = f"all {agreement.count:,}", f"top fifth, {agreement.top:,}"
     return [
-        (f"Kendall τ, {every}", _interval(found.tau)),
-        (f"Kendall τ, {top}", _interval(found.top_tau)),
-        (f"Spearman ρ, {every}", _interval(found.rho)),
-        (f"Spearman ρ, {top}", _interval(found.top_rho)),
+        (f"Kendall τ, {every}", _interval(agreement.tau)),
+        (f"Kendall τ, {top}", _interval(agreement.top_tau)),
+        (f"Spearman ρ, {every}", _interval(agreement.rho)),
+        (f"Spearman ρ, {top}", _interval(agreement.top_rho)),
     ]
 
 
-def _interval(found: Coefficient) -> tuple[str, str]:
-    if found.low is None or found.high is None:
-        return fixed(found.value), ""
-    return fixed(found.value), f"{fixed(found.low)} to {fixed(found.high)}"
+def _interval(coefficient: Coefficient) -> tuple[str, str]:
+    if coefficient.low is None or coefficient.high is None:
+        return fixed(coefficient.value), ""
+    return fixed(coefficient.value), f"{fixed(coefficient.low)} to {fixed(coefficient.high)}"
 
 
 def _facts(content: ReportContent, trust: Trust) -> list[tuple[str, str]]:
-    found = []
+    facts = []
     unit = metric_unit(trust.objective.metric, content.known)
     after = trust.after
     if after is not None and after.picks is not None and after.count > 1:
@@ -129,14 +130,14 @@ def _facts(content: ReportContent, trust: Trust) -> list[tuple[str, str]]:
             return "the best" if regret == 0 else f"{short(regret, 2)} {unit}".strip() + " behind"
 
         place = f"number {picks.rank} of {after.count:,}, " if picks.regret else ""
-        found = [
+        facts = [
             ("their favourite", place + behind(picks.regret)),
             (f"best of their top 5 % ({picks.five})", behind(picks.regret_five)),
             (f"best of their top 10 % ({picks.ten})", behind(picks.regret_ten)),
             ("one drawn at random, on average", behind(picks.regret_random)),
         ]
     if trust.beaten is not None:
-        found.append(("what the search found", f"beats {trust.beaten:,} of {len(trust.sample):,}"))
+        facts.append(("what the search found", f"beats {trust.beaten:,} of {len(trust.sample):,}"))
     effect = trust.recalibration
     if effect is not None:
         changes = (
@@ -145,8 +146,8 @@ def _facts(content: ReportContent, trust: Trust) -> list[tuple[str, str]]:
         if effect.shared is not None:
             name = f"{metric_name(trust.objective.metric)} {change(effect.shared)} {unit}"
             changes.insert(0, name.strip())
-        found.append(("recalibrating BatchNorm", ", ".join(changes) or "—"))
-    return found
+        facts.append(("recalibrating BatchNorm", ", ".join(changes) or "—"))
+    return facts
 
 
 def _searches(content: ReportContent, trust: Trust) -> list[tuple[str, str, str]]:
@@ -176,13 +177,13 @@ def _supernet(content: ReportContent) -> list[tuple[str, str]]:
     facts = content.supernet
     if facts is None:
         return []
-    found = [("method", facts.method)]
+    rows = [("method", facts.method)]
     if facts.epochs:
-        found.append(("epochs", f"{facts.epochs:,}"))
+        rows.append(("epochs", f"{facts.epochs:,}"))
     if facts.seconds is not None:
-        found.append(("training", duration(facts.seconds)))
+        rows.append(("training", duration(facts.seconds)))
     if facts.parameters is not None:
-        found.append(("shared parameters", short(facts.parameters)))
+        rows.append(("shared parameters", short(facts.parameters)))
     if facts.stopped:
-        found.append(("stopped early", facts.stopped))
-    return found
+        rows.append(("stopped early", facts.stopped))
+    return rows

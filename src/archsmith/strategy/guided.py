@@ -15,7 +15,7 @@ from ..history.objective import Limit
 from ..history.trial import History, Proposal, Trial
 from ..predictor.base import FEWEST, Prediction, Predictor
 from ..predictor.fitting import predictor_of
-from ..predictor.validation import told
+from ..predictor.validation import interval_text
 from ..space.architecture import Architecture
 from .acquisition import chebyshev, expected_improvement, probability_below
 from .base import HistoryCache, Strategy, sample_unseen
@@ -153,7 +153,7 @@ class _Guide:
         ]
         least = min(fits, key=lambda one: -1.0 if one.tau.low is None else one.tau.low)
         self.believed = least.believed
-        tau = f"{least.predictor}, cross-validated tau {told(least.tau)}"
+        tau = f"{least.predictor}, cross-validated tau {interval_text(least.tau)}"
         self.says = tau if least.believed else f"{tau} is not clearly above 0"
         # The best so far by prediction, not by measurement, which may owe its rank to luck.
         self._top = np.stack([p.predict(architectures).mean for p in self._predictors], axis=1)

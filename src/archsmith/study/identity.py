@@ -140,7 +140,7 @@ def _sketches(space: Space) -> list[dict[str, Any]]:
 
 
 def _more_architectures(space: Space, default: Architecture) -> list[Architecture]:
-    from ..supernet.steady import cover
+    from ..supernet.determinism import cover
 
     rng, samples = random.Random(0), []
     for _ in range(_SAMPLES):

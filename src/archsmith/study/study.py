@@ -28,11 +28,11 @@ from .progress import Progress
 from .proposing import propose
 from .reach import known_costs
 from .record import ALL_FAILED, Record, as_history
+from .reporting import tell
 from .result import INTERRUPTED, PREPARED, StudyResult
 from .seeds import seed_of as seed_of
 from .stopping import Pruner
 from .store import MemoryStore, Store
-from .telling import tell
 
 if TYPE_CHECKING:
     from ..space import Space

@@ -7,7 +7,7 @@ from bisect import bisect_left
 
 from .._support.errors import InputError
 from ..space.architecture import Architecture
-from .method import Moment, SampledMethod, accepted
+from .method import Moment, SampledMethod, draw_accepted
 from .sandwich import Sandwich
 
 #: Random architectures whose costs are known at a time, and steps that they serve.
@@ -64,7 +64,7 @@ class Attentive(Sandwich):
             architecture = now.space.sample(rng)
             return now.cost(architecture), architecture
 
-        entries = [accepted(drawn) for _ in range(_POOL)]
+        entries = [draw_accepted(drawn) for _ in range(_POOL)]
         self._pool = sorted(entries, key=lambda entry: entry[0])
         self._period = period
 

@@ -14,8 +14,8 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.overrides import TorchFunctionMode
 
 from .._support.trees import Tree, call, leaves
+from .concatenation import Run, Runs
 from .fused import MOVES
-from .joined import Run, Runs
 from .lending import Place, distinct
 
 _CATS = {torch.cat, torch.concat, torch.concatenate}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .known import Seen, Survey
 from .shifting import refuse_shift
+from .survey_records import Seen, Survey
 
 _WEIGHT = {"value": 0, "kernel": 1, "width": 2, "depth": 3, "operation": 4}
 

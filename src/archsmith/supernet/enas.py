@@ -11,7 +11,7 @@ from ..history.objective import violation
 from ..space.architecture import Architecture
 from ..strategy.controller import LSTMPolicy
 from ..strategy.reinforce import Learner
-from .method import Batch, Moment, SampledMethod, SampledPath, Sampler, accepted
+from .method import Batch, Moment, SampledMethod, SampledPath, Sampler, draw_accepted
 from .session import Session
 
 #: Architectures drawn from the controller to pick the best from, and attempts at new ones.
@@ -27,7 +27,7 @@ class Drawn(Sampler):
     def paths(self, now: Moment) -> list[SampledPath]:
         learner = self.learner
         assert learner is not None, "begin comes first"
-        return [SampledPath(accepted(lambda: learner.draw(now.rng)))]
+        return [SampledPath(draw_accepted(lambda: learner.draw(now.rng)))]
 
 
 class ENAS(SampledMethod):
@@ -99,7 +99,7 @@ class ENAS(SampledMethod):
         rng = session.rng("controller")
         total = 0.0
         for _ in range(self.controller_steps):
-            architecture, reward = accepted(lambda: self._try(session, rng))
+            architecture, reward = draw_accepted(lambda: self._try(session, rng))
             self._teach(architecture, reward)
             total += reward
         return {"reward": total / self.controller_steps, "baseline": self.learner.average}
@@ -138,7 +138,9 @@ class ENAS(SampledMethod):
         self.learner.teach(architecture, reward)
 
     def _distinct_draws(self, rng: random.Random, draws: int) -> list[Architecture]:
-        return list(dict.fromkeys(accepted(lambda: self.learner.draw(rng)) for _ in range(draws)))
+        return list(
+            dict.fromkeys(draw_accepted(lambda: self.learner.draw(rng)) for _ in range(draws))
+        )
 
     def _score(self, session: Session, architecture: Architecture, batches: list[Batch]) -> float:
         rewards = [reward_of(session, session.judge(architecture, batch)) for batch in batches]

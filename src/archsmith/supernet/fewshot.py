@@ -13,7 +13,7 @@ from ..history.objective import Limit, Objective
 from ..space import Space
 from ..space.architecture import Answer
 from ..space.decision import Decision
-from .method import Batch, Moment, SampledMethod, SampledPath, Sampler, accepted
+from .method import Batch, Moment, SampledMethod, SampledPath, Sampler, draw_accepted
 from .session import Session
 
 #: Random architectures that are inspected for decisions common to all.
@@ -102,7 +102,7 @@ def splitting(space: Space, name: str | None = None) -> Decision:
     always = {d.name: d for d in space.decisions(space.default())}
     rng = random.Random(0)
     for _ in range(_LOOKED_AT):
-        asked = {d.name: d for d in space.decisions(accepted(lambda: space.sample(rng)))}
+        asked = {d.name: d for d in space.decisions(draw_accepted(lambda: space.sample(rng)))}
         always = {n: d for n, d in always.items() if asked.get(n) == d}
     fit = {n: d for n, d in always.items() if d.listed and (d.cardinality or 0) > 1}
     if name is not None and name not in fit:

@@ -11,7 +11,7 @@ from torch import nn
 
 from .._support.errors import SpaceError
 from ..space.reading import Reading
-from .made import Line, Lines, Made
+from .origins import Line, Lines, Made
 
 
 class Seat(NamedTuple):

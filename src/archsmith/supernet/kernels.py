@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.modules.conv import _ConvNd
 
-from .known import Survey
 from .slicing import Layout, SlicingRule, take
+from .survey_records import Survey
 
 #: Stands between the key of a weight and the size of the kernel that a matrix makes.
 MARK = "~"

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from ..space import Space
     from ..space.reading import Policy
-    from .known import Survey
     from .supernet import Supernet
+    from .survey_records import Survey
 
 T = TypeVar("T")
 
@@ -148,8 +148,8 @@ class Moment:
     def draw(self, policy: Policy | None = None) -> Architecture:
         """An architecture that the builder accepts, drawn by a policy; uniformly without one."""
         if policy is None:
-            return accepted(lambda: self.space.sample(self.rng))
-        return accepted(lambda: self.space.walk(policy))
+            return draw_accepted(lambda: self.space.sample(self.rng))
+        return draw_accepted(lambda: self.space.walk(policy))
 
 
 class Sampler(ABC):
@@ -282,7 +282,7 @@ class SampledMethod(Method):
         )
 
 
-def accepted(draw: Callable[[], T]) -> T:
+def draw_accepted(draw: Callable[[], T]) -> T:
     """The first result of ``draw`` for which no builder raises.
 
     Raises:
@@ -329,5 +329,5 @@ __all__ = [
     "SampledPath",
     "Sampler",
     "Session",
-    "accepted",
+    "draw_accepted",
 ]

@@ -19,7 +19,7 @@ from .sorting import sort_channels
 
 if TYPE_CHECKING:
     from ..space import Space
-    from .known import Survey
+    from .survey_records import Survey
 
 #: The effects that are freed, in this order. Other decisions are free once the largest is trained.
 ORDER = ("kernel", "depth", "width")

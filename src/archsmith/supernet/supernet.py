@@ -16,14 +16,14 @@ from .._support.trees import Tree
 from ..space.architecture import Answer, Architecture
 from ..space.building import architecture_policy, parameter_keys, refuse_extra
 from ..space.reading import Reading
-from .first import first_values
 from .header import FORMAT, check_header
+from .initial_values import first_values
 from .kernels import Sizes, elastic_kernels, matrices, name_of, shrink
-from .known import Stored, Survey
 from .lending import Place, distinct, lend, uninitialised
 from .slicing import SlicingRule, fits_layout
 from .store import WeightStore, beyond, filled
 from .survey import Surveyor
+from .survey_records import Stored, Survey
 
 if TYPE_CHECKING:
     from ..space import Space

@@ -21,15 +21,15 @@ from ..space.decision import Decision
 from ..space.reading import Reading
 from ..space.typical import typical_answers
 from .alignment import Kernel, alignment, kernel_of, unclear
+from .concatenation import Joined
+from .determinism import cover, random_buffers, refuse_unsteady
 from .effects import note_effects
 from .identity import Naming, identities
-from .joined import Joined
-from .known import Seen, Stored, Survey
 from .lending import Place, distinct, uninitialised
-from .made import Made, watched
+from .origins import Made, watched
 from .shifting import rows_of
 from .slicing import SlicingRule, flaw, take
-from .steady import cover, random_buffers, refuse_unsteady
+from .survey_records import Seen, Stored, Survey
 from .tracing import Tracing
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from .._support.trees import Tree
 from ..space.architecture import Architecture
 from ..space.building import parameter_keys, tell
 from .channels import joined_runs
+from .concatenation import Joined, Runs, join
+from .determinism import cover
 from .fused import fused_parts
-from .joined import Joined, Runs, join
-from .known import Survey
-from .steady import cover
+from .survey_records import Survey
 
 if TYPE_CHECKING:
     from ..space import Space

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..data.boxes import Boxed
 from ..data.splits import Batch
-from ..metric.boxes import area, detection_loss, found
+from ..metric.boxes import area, decode_boxes, detection_loss
 from ..metric.precision import OVERLAPS, Seen, average_precision
 from .values import Meter
 
@@ -29,7 +29,7 @@ class Deployed(nn.Module):
 
     def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         outputs = self.model(self.normalise(images))
-        boxes, scores, classes = found(outputs["heat"], outputs["sides"], self.most)
+        boxes, scores, classes = decode_boxes(outputs["heat"], outputs["sides"], self.most)
         return boxes * sizes.repeat(1, 2)[:, None].float(), scores, classes
 
 
@@ -51,7 +51,7 @@ class DetectionMeter(Meter):
     def update(self, outputs: Any, targets: Any) -> None:
         heat, sides = outputs["heat"], outputs["sides"]
         self.loss += float(detection_loss(heat, sides, targets)) * len(heat)
-        predictions = [tensor.cpu().numpy() for tensor in found(heat, sides, self.most)]
+        predictions = [tensor.cpu().numpy() for tensor in decode_boxes(heat, sides, self.most)]
         true = [targets[name].cpu().numpy() for name in ("boxes", "classes", "count")]
         for boxes, scores, classes, true_boxes, true_classes, n in zip(
             *predictions, *true, strict=True

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from .._support.errors import DataError, InputError
-from .._support.options import parse, told
+from .._support.options import format_options, parse
 from .._support.trees import call, take
 from ..data import folder
 from ..data.boxes import Boxed, holds_boxes, load_image, read_boxes
@@ -84,7 +84,7 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(DetectionOptions, options, "detection")
-        chosen = told(self.options)
+        chosen = format_options(self.options)
         self.name = "detection" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._support.errors import DataError, InputError
-from .._support.options import parse, told
+from .._support.options import format_options, parse
 from ..data.batches import balanced
 from ..data.episodes import Episodes
 from ..data.partition import drawn_parts
@@ -100,7 +100,7 @@ class FewShotImages(EmbeddingImages, BatchSampling, LearnedLoss):
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(FewShotOptions, options, "few-shot")
-        chosen = told(self.options)
+        chosen = format_options(self.options)
         self.name = "few-shot" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
         self.dim = self.options.dim
         self._kind = loss_class(self.options.loss)

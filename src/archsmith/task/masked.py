@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._support.errors import DataError, InputError
-from .._support.options import parse, told
+from .._support.options import format_options, parse
 from ..data.source import locate
 from ..data.splits import TensorSplit
 from ..data.text import SUFFIXES, UNKNOWN, coded, read_text
@@ -79,7 +79,7 @@ class MaskedPrediction(TensorTask, Deployment, Pictures):
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(MaskedOptions, options, "masked-prediction")
-        chosen = told(self.options)
+        chosen = format_options(self.options)
         self.name = "masked-prediction" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:

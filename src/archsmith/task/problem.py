@@ -190,12 +190,12 @@ def read_data(
     from .own import OwnTask
 
     if isinstance(task, OwnTask):
-        from ..data.given import parts_of
+        from ..data.objects import parts_of
 
         return task, task.data_of(parts_of(source, options.validation, options.test, options.seed))
     if isinstance(source, str | Path):
         return _read(str(source), task, options, recorded)
-    from ..data.given import as_file
+    from ..data.objects import as_file
 
     with as_file(source) as path:
         opened_task, data = _read(str(path), task, options, recorded)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._support.errors import DataError
-from .._support.options import parse, told
+from .._support.options import format_options, parse
 from .._support.trees import call
 from ..data import masks
 from ..data.masks import UNLABELLED, MaskedImages
@@ -76,7 +76,7 @@ class Segmentation(TensorTask, Deployment, Pictures):
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(SegmentationOptions, options, "segmentation")
-        chosen = told(self.options)
+        chosen = format_options(self.options)
         self.name = "segmentation" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
         #: Images are handled as in classification; only the targets and answers differ.
         self._images = ImageClassification()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .._support.errors import InputError, unknown
-from .._support.options import parse, told
+from .._support.options import format_options, parse
 from ..data.batches import shuffled
 from ..data.source import image_options
 from ..data.splits import Split, TensorSplit
@@ -84,7 +84,7 @@ class SelfSupervisedImages(EmbeddingImages, BatchSampling):
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(SelfSupervisedOptions, options, "self-supervised")
-        chosen = told(self.options)
+        chosen = format_options(self.options)
         self.name = "self-supervised" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
         self.dim = self.options.dim
 

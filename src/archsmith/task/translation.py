@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._support.errors import DataError, InputError
-from .._support.options import parse, told
+from .._support.options import format_options, parse
 from .._support.trees import call
 from ..data.batches import shuffled
 from ..data.sentences import read_pairs
@@ -102,7 +102,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(TranslationOptions, options, "translation")
-        chosen = told(self.options)
+        chosen = format_options(self.options)
         self.name = "translation" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 
-def told_elsewhere(suite: type, builders: Sequence[str], seconds: float = 240) -> Any:
+def walks_elsewhere(suite: type, builders: Sequence[str], seconds: float = 240) -> Any:
     """What ``suite().told(builder)`` gives for each of the builders, in another process.
 
     It imports the test module of ``suite`` by its name from the same places as this process, or

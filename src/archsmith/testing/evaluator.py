@@ -1,6 +1,6 @@
-"""The contract suite of an evaluator: what the study counts on.
+"""The contract suite of an evaluator: what the study relies on.
 
-Test an evaluator of one's own in one line::
+Test your own evaluator in one line::
 
     class TestMine(EvaluatorContract):
         space, evaluator = my_space, MyEvaluator(my_space)
@@ -25,10 +25,10 @@ class EvaluatorContract:
     """Subclass it, name the subclass ``Test…`` and set ``space`` and ``evaluator``.
 
     Attributes:
-        space: gives the architectures.
-        evaluator: what is tested.
-        fidelity: what one evaluation spends.
-        samples: random architectures that are evaluated beside the default.
+        space: the space of the architectures.
+        evaluator: the evaluator to test.
+        fidelity: of each evaluation.
+        samples: number of random architectures to evaluate in addition to the default.
         repeatable: whether the same seed must give the same metrics (measured times do not).
     """
 

@@ -1,6 +1,6 @@
-"""The contract suite of an export format: what an export counts on.
+"""The contract suite of an export format: what an export relies on.
 
-Test a format of one's own in one line::
+Test your own format in one line::
 
     class TestMine(ExportFormatContract):
         make = staticmethod(lambda: MyFormat())
@@ -34,7 +34,7 @@ class Two(nn.Module):
 
 
 class ExportFormatContract:
-    """Tests of an export format. They skip, with its reason, where it cannot be written here."""
+    """Tests of an export format. They are skipped, with its reason, if it cannot be written."""
 
     @staticmethod
     def make() -> ExportFormat:
@@ -43,36 +43,36 @@ class ExportFormatContract:
 
     @pytest.fixture
     def format(self) -> ExportFormat:
-        made = self.make()
-        if reason := made.missing():
+        format_ = self.make()
+        if reason := format_.missing():
             pytest.skip(reason)
-        return made
+        return format_
 
-    def agree(self, made: ExportFormat, model: nn.Module, inputs: Tree, folder: Path) -> None:
-        """What is read back gives what the model gives, for several sizes of a batch."""
-        path = folder / made.file
+    def agree(self, format_: ExportFormat, model: nn.Module, inputs: Tree, folder: Path) -> None:
+        """Assert that the file read back computes what the model does, in all batch sizes."""
+        path = folder / format_.file
         model.eval()
         example = take(inputs, slice(2))
-        made.write(model, Signature(example, "inputs", "outputs", "for a test"), path)
+        format_.write(model, Signature(example, "inputs", "outputs", "for a test"), path)
         assert path.is_file()
         written = {entry.name for entry in folder.iterdir()}
-        assert written <= {made.file, *made.beside}
+        assert written <= {format_.file, *format_.beside}
         sizes = [inputs, take(inputs, slice(3)), take(inputs, slice(1))]
-        assert compare(made.file, live(model), made.read(path), sizes).ok
+        assert compare(format_.file, live(model), format_.read(path), sizes).ok
 
     def test_it_has_a_name_and_a_file(self) -> None:
-        made = self.make()
-        assert made.name.isidentifier()
-        assert Path(made.file).name == made.file
-        assert type(made).__doc__
+        format_ = self.make()
+        assert format_.name.isidentifier()
+        assert Path(format_.file).name == format_.file
+        assert type(format_).__doc__
 
     def test_what_stands_in_the_way_is_told_before_any_work(self) -> None:
-        made = self.make()
-        if made.missing():
+        format_ = self.make()
+        if format_.missing():
             with pytest.raises(Exception, match=r"."):
-                made.expect()
+                format_.expect()
         else:
-            made.expect()
+            format_.expect()
 
     def test_one_input_and_one_output(self, format: ExportFormat, tmp_path: Path) -> None:
         torch.manual_seed(0)
@@ -90,10 +90,10 @@ class ExportFormatContract:
         self.agree(format, model, torch.randint(10, (7, 5)), tmp_path)
 
     def test_the_card_says_how_to_load_it(self) -> None:
-        made = self.make()
+        format_ = self.make()
         words = {"torch": "TORCH", "numpy": "NUMPY", "call": "", "fed": "FED", "one": ""}
-        said = made.loading(words)
-        assert not said or made.file in said
+        text = format_.loading(words)
+        assert not text or format_.file in text
 
     def test_reading_changes_no_input(self, format: ExportFormat, tmp_path: Path) -> None:
         model, inputs = nn.ReLU(inplace=True), torch.randn(4, 3)

@@ -1,6 +1,6 @@
-"""The contract suite of a few-shot learner: what episodes, searches and deployment count on.
+"""The contract suite of a few-shot learner: what episodes, searches and deployment rely on.
 
-Test a learner of one's own in one line::
+Test your own learner in one line::
 
     class TestMine(FewShotContract):
         make = staticmethod(lambda: MyLearner(dim=8))
@@ -29,7 +29,7 @@ WIDTH = 8
 
 
 def clouds(classes: int = 60, each: int = 12, seed: int = 0) -> tuple[Tensor, NDArray[Any]]:
-    """Clouds of points that hardly overlap: (classes * each, 8), and their labels."""
+    """Clouds of points that hardly overlap, (classes * each, 8), and their labels."""
     generator = torch.Generator().manual_seed(seed)
     centres = 2 * torch.randn(classes, WIDTH, generator=generator)
     labels = np.repeat(np.arange(classes), each)
@@ -41,9 +41,9 @@ class FewShotContract:
     """Subclass it, name the subclass ``Test…`` and set ``make``.
 
     Attributes:
-        make: a fresh learner for inputs of 8 features and up to 3 classes; always the same one.
-        steps: of training on episodes before it is judged, where it has something to train.
-        symmetric: whether it treats all classes alike (the outputs of a trained head are not).
+        make: gives a fresh learner for inputs of 8 features and up to 3 classes, always the same.
+        steps: training steps on episodes before it is evaluated, if it has weights to train.
+        symmetric: whether it treats all classes alike (outputs of a trained head do not).
     """
 
     make: ClassVar[Callable[[], FewShotLearner]]
@@ -54,8 +54,8 @@ class FewShotContract:
         """Inputs and labels of three classes of 1, 2 and 3 examples; 9 queries."""
         points, _ = clouds(3, 6, seed=1)
         rows = [0, 6, 7, 12, 13, 14]
-        asked = [3, 4, 5, 9, 10, 11, 15, 16, 17]
-        return points[rows], ["cat", "dog", "dog", "eel", "eel", "eel"], points[asked]
+        queries = [3, 4, 5, 9, 10, 11, 15, 16, 17]
+        return points[rows], ["cat", "dog", "dog", "eel", "eel", "eel"], points[queries]
 
     def members(self) -> Tensor:
         """Classes of :meth:`support`, one-hot."""
@@ -168,7 +168,7 @@ class FewShotContract:
         logits = learner(support[None], self.members()[None], query[None])
         target = torch.tensor([0, 1, 2]).repeat_interleave(3)
         F.cross_entropy(logits[0], target).backward()  # type: ignore[no-untyped-call]
-        # First-order learners take what the support did to them as given.
+        # First-order learners treat the effect of the support on them as constant.
         for slope in (query.grad,) if learner.adapts else (query.grad, support.grad):
             assert slope is not None
             assert torch.isfinite(slope).all()

@@ -1,4 +1,4 @@
-"""An enumerable space with a known optimum, searches of it, and the sign test between two."""
+"""An enumerable space with a known optimum, searches on it, and a sign test to compare two."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..space.architecture import Architecture
 from ..strategy.base import Strategy
 from ..strategy.random import RandomSearch
 
-#: The answers of the optimum: neither the first nor the last option throughout.
+#: The answers of the optimum, a mix of first, middle and last options.
 OPTIMUM = (2, 0, 3, 1, 2, 0)
-#: Numbers of epochs that an evaluation may be asked for; the last is a full one.
+#: Numbers of epochs that an evaluation may have; the last is a full evaluation.
 EPOCHS = (1, 3, 9, 27)
-#: Deviation of the noise of an evaluation of hardly any epochs; heights deviate by 0.14.
+#: Standard deviation of the noise of the shortest evaluations; that of heights is 0.14.
 BLUR = 0.1
 
 
 def hills() -> Any:
-    """4,096 architectures: six decisions of four answers."""
+    """4,096 architectures: six decisions with four answers each."""
     from torch import nn
 
     for i in range(len(OPTIMUM)):
@@ -33,10 +33,10 @@ def hills() -> Any:
 
 
 def height(architecture: Architecture) -> float:
-    """1.0 at :data:`OPTIMUM` alone, less elsewhere and at least 0.
+    """The value of an architecture: 1.0 at :data:`OPTIMUM` alone, between 0 and 1 elsewhere.
 
-    Each answer counts the more the nearer it is, and neighbouring answers by the product of both,
-    so that it is not a plain sum.
+    Each answer counts more the nearer it is to the optimum's, and neighbouring answers count by
+    their product, so that the height is not a plain sum.
     """
     answers = [int(str(answer)) for answer in architecture.values()]
     near = [1 - abs(a - best) / 3 for a, best in zip(answers, OPTIMUM, strict=True)]
@@ -45,7 +45,7 @@ def height(architecture: Architecture) -> float:
 
 
 def look(architecture: Architecture, epochs: int) -> float:
-    """The height as so many epochs show it: blurred the more the fewer, the same every time."""
+    """The height after so many epochs: the fewer, the noisier, and always the same."""
     noise = random.Random(f"{architecture.id}/{epochs}").gauss(0, 1)
     return height(architecture) + BLUR * (1 - epochs / EPOCHS[-1]) * noise
 
@@ -55,8 +55,8 @@ def search(
 ) -> History:
     """A search on one worker that may cost as much as ``budget`` full evaluations.
 
-    A trial costs its epochs; a strategy that asks for no number of epochs gets full evaluations.
-    The metric ``accuracy`` is what the trial's epochs show.
+    A trial costs its epochs; a strategy that proposes no number of epochs gets full evaluations.
+    The metric ``accuracy`` is :func:`look` at the trial's epochs.
     """
     space = space or Space(hills)
     left = round(budget * EPOCHS[-1])
@@ -84,18 +84,18 @@ def search(
 
 
 def reached(history: History) -> float:
-    """The greatest height among the full evaluations; 0.0 where there is none."""
+    """The greatest height among the full evaluations; 0.0 if there are none."""
     full = [t for t in history.finished if t.fidelity.epochs == EPOCHS[-1]]
     return max((height(t.architecture) for t in full), default=0.0)
 
 
 @cache
 def reached_by_random(seed: int, budget: float) -> float:
-    """What random search reaches, with random numbers of its own."""
+    """The height that random search reaches, with random numbers of its own."""
     return reached(search(RandomSearch(), f"random {seed}", budget))
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """Chance of so many wins or more between equals; ties are left out (one-sided)."""
+    """Probability of at least so many wins between equals, ties left out (one-sided)."""
     games = wins + losses
     return sum(math.comb(games, k) for k in range(wins, games + 1)) / 2.0**games

@@ -1,6 +1,6 @@
-"""The contract suite of a zero-cost proxy: what evaluators and strategies count on.
+"""The contract suite of a zero-cost proxy: what evaluators and strategies rely on.
 
-Test a proxy of one's own in one line::
+Test your own proxy in one line::
 
     class TestMine(ProxyContract):
         proxy = MyProxy()
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from .._support.errors import InputError
 from ..proxy import Batch, CannotScore, Proxy, score_proxies
 
-#: Run beside the proxy under test, so that passes are shared.
+#: Proxies to run together with the one under test, so that they share passes.
 _COMPANY = ("grad_norm", "snip", "fisher", "jacov", "naswot", "swap")
 
 
@@ -28,14 +28,14 @@ class ProxyContract:
     """Subclass it, name the subclass ``Test…`` and set ``proxy``.
 
     Attributes:
-        proxy: what is tested.
+        proxy: the proxy to test.
     """
 
     proxy: ClassVar[Proxy]
 
     def model(self) -> nn.Sequential:
-        """A network that the proxy scores: convolutions, BatchNorm in both modes, dropout, writing
-        in place, and a frozen bias."""
+        """A network for the proxy to score, with convolutions, BatchNorm in both modes, dropout,
+        an in-place operation and a frozen bias."""
         with torch.random.fork_rng():
             torch.manual_seed(0)
             layers: list[nn.Module] = []
@@ -49,7 +49,7 @@ class ProxyContract:
         return model
 
     def batch(self, count: int = 12) -> Batch:
-        """What :meth:`model` reads."""
+        """Inputs and targets for :meth:`model`."""
         generator = torch.Generator().manual_seed(1)
         inputs = torch.randn(count, 3, 8, 8, generator=generator)
         return Batch(inputs, torch.arange(count) % 4, F.cross_entropy)
@@ -94,12 +94,12 @@ class ProxyContract:
 
     def test_the_global_generator_does_not_matter(self) -> None:
         model, batch = self.model(), self.batch()
-        found = []
+        scores = []
         with torch.random.fork_rng():
             for seed in (1, 2):
                 torch.manual_seed(seed)
-                found.append(self.proxy.score(model, batch))
-        assert found[0] == found[1]
+                scores.append(self.proxy.score(model, batch))
+        assert scores[0] == scores[1]
 
     def test_the_mode_of_the_model_does_not_matter(self) -> None:
         batch = self.batch()

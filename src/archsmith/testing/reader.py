@@ -1,6 +1,6 @@
 """The contract suite of a reader: what a task reads from a source.
 
-Test a reader of one's own, of files that the test writes::
+Test your own reader on files that the test writes::
 
     class TestMine(ReaderContract):
         task = MyTask()
@@ -30,8 +30,8 @@ class ReaderContract:
     """Subclass it, name the subclass ``Test…``, set ``task`` and write a source.
 
     Attributes:
-        task: reads the source.
-        options: how.
+        task: the task that reads the source.
+        options: how to read it.
     """
 
     task: ClassVar[Task]
@@ -58,8 +58,8 @@ class ReaderContract:
             assert len(part) > 0, name
 
     def test_examples_are_of_one_kind(self, data: Data) -> None:
-        seen = {shapes(part.head(1).inputs) for part in self.parts(data).values()}
-        assert len(seen) == 1
+        kinds = {shapes(part.head(1).inputs) for part in self.parts(data).values()}
+        assert len(kinds) == 1
 
     def test_inputs_and_targets_belong_together(self, data: Data) -> None:
         for part in self.parts(data).values():

@@ -1,6 +1,6 @@
-"""The contract suite of a space: what every strategy and evaluator counts on.
+"""The contract suite of a space: what every strategy and evaluator relies on.
 
-Test a space of one's own in one line::
+Test your own space in one line::
 
     class TestMine(SpaceContract):
         space, shape = Space(my_net, channels=3, classes=10), (1, 3, 32, 32)
@@ -35,11 +35,11 @@ class SpaceContract:
     """Subclass it, name the subclass ``Test…`` and set ``space`` and ``shape``.
 
     Attributes:
-        space: what is tested.
-        shape: of one model input, the batch first; of several their
-            :class:`~archsmith._support.trees.TensorSpec`, in the tree that the model takes.
-        dtype: name of the input's torch type, where ``shape`` is that of one.
-        samples: random architectures that each test looks at.
+        space: the space to test.
+        shape: of the model's input, the batch first; for several inputs, the tree that the model
+            takes of their :class:`~archsmith._support.trees.TensorSpec`.
+        dtype: name of the input's torch type, if ``shape`` is that of a single input.
+        samples: number of random architectures in each test.
     """
 
     space: ClassVar[Space]
@@ -61,7 +61,7 @@ class SpaceContract:
             self.space.validate(architecture)
 
     def test_what_is_drawn_is_what_the_builder_asks(self) -> None:
-        # Early draws count most: the tree of decisions has seen little by then.
+        # Early draws matter most: the tree of decisions is still small then.
         for seed in range(4):
             fresh: Space = pickle.loads(pickle.dumps(self.space))
             rng = random.Random(seed)
@@ -121,10 +121,10 @@ class SpaceContract:
             self.space.validate(architecture)
 
     def test_encodings_have_one_length_and_tell_architectures_apart(self) -> None:
-        drawn = set(self.drawn())
-        codes = [self.space.encode(architecture) for architecture in drawn]
+        architectures = set(self.drawn())
+        codes = [self.space.encode(architecture) for architecture in architectures]
         assert {code.shape for code in codes} == {(len(self.space.columns()),)}
-        assert len({code.tobytes() for code in codes}) == len(drawn)
+        assert len({code.tobytes() for code in codes}) == len(architectures)
 
     def test_the_space_pickles(self) -> None:
         back = pickle.loads(pickle.dumps(self.space))
@@ -151,7 +151,7 @@ class SpaceContract:
             model = self.space.build(architecture, seed=0).eval()
             with torch.no_grad():
                 together, alone = (
-                    list(leaves(call(model, given))) for given in (inputs, take(inputs, slice(1)))
+                    list(leaves(call(model, part))) for part in (inputs, take(inputs, slice(1)))
                 )
             for one, two in zip(together, alone, strict=True):
                 assert torch.allclose(one[:1], two, atol=1e-4)

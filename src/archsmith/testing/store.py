@@ -1,4 +1,4 @@
-"""What every store must do. Subclass :class:`StoreContract` in a test module:
+"""The contract suite of a store. Subclass :class:`StoreContract` in a test module:
 
 class TestMyStore(StoreContract):
     make = staticmethod(lambda folder: MyStore(folder))
@@ -19,7 +19,7 @@ from ..space.architecture import Architecture
 from ..study.record import Event
 from ..study.store import Store
 
-#: A description as :func:`archsmith.study.meta.describe` gives one.
+#: A description of a study like those of :func:`archsmith.study.meta.describe`.
 META: dict[str, Any] = {
     "space": "toy",
     "arguments": {"width": 3},
@@ -34,15 +34,15 @@ META: dict[str, Any] = {
 
 
 def trial(number: int, **answers: Any) -> Trial:
-    """A new trial with all fields away from their defaults."""
+    """A new trial with no field at its default."""
     architecture = Architecture({"width": number, "op": "conv3", "pads": (0, (1, 2)), **answers})
     return Trial(number, architecture, Fidelity(3, 0.5), 1000 + number, f"note {number}")
 
 
 class StoreContract:
-    """Tests of a store. ``make`` opens the store of a folder, and opens it again after a close."""
+    """Tests of a store. ``make`` opens the store of a folder, also after it was closed."""
 
-    #: Whether what was written is still there when the store is opened again.
+    #: Whether everything written is still there when the store is opened again.
     durable: ClassVar[bool] = True
 
     @staticmethod
@@ -57,7 +57,7 @@ class StoreContract:
         store.close()
 
     def again(self, store: Store, tmp_path: Path) -> Store:
-        """The store as the next process finds it."""
+        """The store as the next process opens it."""
         if not self.durable:
             return store
         store.close()
@@ -109,13 +109,13 @@ class StoreContract:
         store.epoch(live, {"epoch": 2.0, "loss": 1.5})
         store.finish(live, State.FINISHED, {"accuracy": 0.75, "params": 12.0})
         store = self.again(store, tmp_path)
-        read = store.record().trials[0]
-        assert read == live
-        assert read.state is State.FINISHED
-        assert read.architecture["pads"] == (0, (1, 2))
-        assert read.curve == [{"epoch": 1.0, "loss": 2.5}, {"epoch": 2.0, "loss": 1.5}]
-        assert (read.attempts, read.worker) == (1, "main")
-        assert read.ended >= read.started > 0
+        stored = store.record().trials[0]
+        assert stored == live
+        assert stored.state is State.FINISHED
+        assert stored.architecture["pads"] == (0, (1, 2))
+        assert stored.curve == [{"epoch": 1.0, "loss": 2.5}, {"epoch": 2.0, "loss": 1.5}]
+        assert (stored.attempts, stored.worker) == (1, "main")
+        assert stored.ended >= stored.started > 0
         store.close()
 
     def test_proposal_and_start_in_one_go(self, store: Store) -> None:
@@ -132,8 +132,12 @@ class StoreContract:
         live = trial(0)
         store.propose(live, "main")
         store.finish(live, state, {"params": 5.0}, "what happened")
-        read = store.record().trials[0]
-        assert (read.state, read.reason, read.metrics) == (state, "what happened", {"params": 5.0})
+        stored = store.record().trials[0]
+        assert (stored.state, stored.reason, stored.metrics) == (
+            state,
+            "what happened",
+            {"params": 5.0},
+        )
         assert store.history().finished == []
         assert store.history().running == {}
 
@@ -166,8 +170,8 @@ class StoreContract:
     def test_finished_are_in_order_of_finishing(self, store: Store) -> None:
         store.begin(META)
         trials = [trial(n) for n in range(4)]
-        for each in trials:
-            store.propose(each, f"worker-{each.number}")
+        for live in trials:
+            store.propose(live, f"worker-{live.number}")
         for number in (2, 0, 3):
             store.finish(trials[number], State.FINISHED, {"accuracy": number / 10})
         history = store.history()
@@ -182,9 +186,9 @@ class StoreContract:
         metrics = {"loss": float("nan"), "gap": float("inf")}
         store.finish(live, State.FAILED, metrics, "loss is NaN")
         store = self.again(store, tmp_path)
-        read = store.record().trials[0].metrics
-        assert read["loss"] != read["loss"]
-        assert read["gap"] == float("inf")
+        stored = store.record().trials[0].metrics
+        assert stored["loss"] != stored["loss"]
+        assert stored["gap"] == float("inf")
         store.close()
 
     def test_notes_keep_the_last_value(self, store: Store, tmp_path: Path) -> None:
@@ -234,13 +238,13 @@ class StoreContract:
         store.begin(META)
         rng = random.Random(0)
         trials = [trial(n) for n in range(200)]
-        for each in trials:
-            store.propose(each, "main")
-            store.finish(each, State.FINISHED, {"accuracy": rng.random(), "params": 10.0})
+        for live in trials:
+            store.propose(live, "main")
+            store.finish(live, State.FINISHED, {"accuracy": rng.random(), "params": 10.0})
         store = self.again(store, tmp_path)
         assert store.record().trials == trials
         best = max(trials, key=lambda t: t.metrics["accuracy"])
-        found = store.history().best()
-        assert found is not None
-        assert found.number == best.number
+        stored = store.history().best()
+        assert stored is not None
+        assert stored.number == best.number
         store.close()

@@ -1,4 +1,4 @@
-"""What every strategy must do. Subclass :class:`StrategyContract` in a test module:
+"""The contract suite of a strategy. Subclass :class:`StrategyContract` in a test module:
 
 class TestMyStrategy(StrategyContract):
     make = staticmethod(lambda: MyStrategy())
@@ -17,7 +17,7 @@ from ..history.trial import State, as_json
 from ..space import Space
 from ..space.architecture import Architecture
 from ..strategy.base import Strategy
-from .elsewhere import told_elsewhere
+from .elsewhere import walks_elsewhere
 from .landscape import reached, reached_by_random, search, sign_test
 from .walk import BUILDERS, Walk, continuous, flat, generated, nested, single, tiny
 
@@ -33,20 +33,20 @@ __all__ = [
     "tiny",
 ]
 
-#: A space without conditions, one with them, and one whose questions have no end.
+#: A space without conditions, one with them, and one whose decisions have no end.
 _KINDS = [flat, nested, generated]
 
 
 class StrategyContract:
     """Tests of a strategy. ``make`` gives a new one."""
 
-    #: Proposals of a walk. A strategy with a start-up phase sets it longer than that phase.
+    #: Proposals of a walk. A strategy with a start-up phase sets more than that phase has.
     steps: ClassVar[int] = 60
-    #: Whether proposals depend on the seed at all; a grid's do not.
+    #: Whether proposals depend on the seed; a grid's do not.
     seeded: ClassVar[bool] = True
     #: Whether it claims to be better than random search.
     better: ClassVar[bool] = True
-    #: Searches by which it has to show that, and the full evaluations that each may cost.
+    #: Number of searches to test that claim, and the full evaluations that each may cost.
     seeds: ClassVar[int] = 30
     budget: ClassVar[float] = 60
 
@@ -59,7 +59,7 @@ class StrategyContract:
         return Walk(self.make(), Space(builder), **options)
 
     def told(self, builder: str) -> list[list[Any]]:
-        """The trials of a walk over the space of this builder, as JSON has them."""
+        """The trials of a walk over the space of this builder, as JSON values."""
         walk = self.walk(next(b for b in BUILDERS if b.__name__ == builder))
         walk.go(self.steps)
         return walk.told
@@ -70,9 +70,9 @@ class StrategyContract:
     @pytest.mark.parametrize("builder", BUILDERS, ids=lambda b: b.__name__)
     def test_proposals_belong_to_the_space(self, builder: Callable[..., Any]) -> None:
         walk = self.walk(builder)
-        found = walk.go(self.steps)
-        assert found, "nothing was proposed"
-        for architecture in found:
+        architectures = walk.go(self.steps)
+        assert architectures, "nothing was proposed"
+        for architecture in architectures:
             walk.space.validate(architecture)
             again = Architecture.from_json(json.loads(json.dumps(architecture.to_json())))
             assert again == architecture
@@ -82,10 +82,10 @@ class StrategyContract:
         assert self.told(builder.__name__) == self.told(builder.__name__)
 
     def test_another_process_gives_the_same_run(self) -> None:
-        """One in which strings hash differently, so that sets come in another order."""
+        """Strings hash differently there, so that sets have another order."""
         names = [builder.__name__ for builder in _KINDS]
-        for name, told in zip(names, told_elsewhere(type(self), names), strict=True):
-            assert told == self.told(name), f"another process goes another way through {name}"
+        for name, trials in zip(names, walks_elsewhere(type(self), names), strict=True):
+            assert trials == self.told(name), f"another process proposes other trials for {name}"
 
     @pytest.mark.parametrize("builder", _KINDS, ids=lambda b: b.__name__)
     def test_a_new_instance_goes_on_from_the_history(self, builder: Callable[..., Any]) -> None:
@@ -93,8 +93,8 @@ class StrategyContract:
         expected = through.go(self.steps)
         resumed = self.walk(builder)
         for position in range(self.steps):
-            # As after a kill at every single trial. A new space has to be learned, which takes
-            # longer than most proposals; the old one knows more than a new one would.
+            # As if the search were killed after each trial. A new space has to be explored again,
+            # which takes longer than most proposals, so it is only replaced now and then.
             resumed.strategy = self.make()
             if position % 5 == 0:
                 resumed.space = Space(builder)
@@ -129,19 +129,19 @@ class StrategyContract:
 
     def test_the_seed_matters(self) -> None:
         walk = self.walk()
-        drawn = set()
+        architectures = set()
         for seed in range(20):
             proposal = walk.strategy.propose(walk.space, walk.history, random.Random(seed))
             assert proposal is not None
-            drawn.add(proposal.architecture)
-        assert len(drawn) > 1 or not self.seeded
+            architectures.add(proposal.architecture)
+        assert len(architectures) > 1 or not self.seeded
 
     @pytest.mark.parametrize("lag", [1, 3, 8])
     def test_trials_may_be_running(self, lag: int) -> None:
         walk = self.walk(lag=lag)
-        found = walk.go(self.steps)
-        assert len(found) > lag
-        for architecture in found:
+        architectures = walk.go(self.steps)
+        assert len(architectures) > lag
+        for architecture in architectures:
             walk.space.validate(architecture)
 
     @pytest.mark.parametrize("state", [State.FAILED, State.PRUNED])
@@ -162,22 +162,22 @@ class StrategyContract:
         strategy = self.make()
         if not strategy.several_objectives:
             pytest.skip(f"{strategy.name} optimises one objective")
-        found = self.walk(objectives=2).go(self.steps)
-        assert len(found) > 1
+        architectures = self.walk(objectives=2).go(self.steps)
+        assert len(architectures) > 1
 
     def test_a_small_space_comes_to_an_end_or_repeats(self) -> None:
         walk = self.walk(tiny)
-        found = walk.go(40)
-        assert len(found) >= 2
-        assert len(set(found)) <= 4
+        architectures = walk.go(40)
+        assert len(architectures) >= 2
+        assert len(set(architectures)) <= 4
 
     def test_better_than_random(self) -> None:
         """Against random search at equal cost on a landscape of 4,096 with a known optimum.
 
-        Each seed is a search by both; the one with the greater height among its full evaluations
-        wins, and ties count for nobody. What a strategy spends on short evaluations, which are a
-        noisy view of the full one, counts by their epochs. The error rate is below 1%: a strategy
-        that is only as good as random search passes this sign test with that probability.
+        For each seed both search; the one with the greater height among its full evaluations wins,
+        and ties are left out. Short evaluations, which are a noisy view of full ones, cost their
+        epochs. The error rate is below 1%: a strategy that is only as good as random search passes
+        this sign test with that probability.
         """
         if not self.better:
             pytest.skip(f"{self.make().name} does not claim it")

@@ -1,6 +1,6 @@
-"""The contract suite of shared weights: what every method counts on, for a space of one's own.
+"""The contract suite of weight sharing: what every one-shot method relies on in a space.
 
-Test a space of one's own in one line::
+Test your own space in one line::
 
     class TestMine(SupernetContract):
         space, shape = Space(my_net, channels=3, classes=10), (1, 3, 32, 32)
@@ -24,7 +24,7 @@ from ..space import Space
 from ..space.architecture import Architecture
 from ..supernet.supernet import Supernet
 
-#: Calls a model and gives a tensor that the loss is made of.
+#: Calls a model and gives the tensor that the loss is computed from.
 Call = Callable[[nn.Module], Tensor]
 
 
@@ -32,15 +32,15 @@ class SupernetContract:
     """Subclass it, name the subclass ``Test…`` and set ``space`` and ``shape``.
 
     Attributes:
-        space: what is tested.
-        shape: of one model input, the batch first; of several their
-            :class:`~archsmith._support.trees.TensorSpec`, in the tree that the model takes.
-        dtype: name of the input's torch type, where ``shape`` is that of one.
-        samples: random architectures that each test looks at.
+        space: the space to test.
+        shape: of the model's input, the batch first; for several inputs, the tree that the model
+            takes of their :class:`~archsmith._support.trees.TensorSpec`.
+        dtype: name of the input's torch type, if ``shape`` is that of a single input.
+        samples: number of random architectures in each test.
         batch: examples in an input.
-        tolerance: of outputs, relative; 0 wants them the same to the bit. Gradients may differ by
-            rounding: torch sums those of a part of a matrix in another order than of a whole one.
-        pickles: whether the models do, as long as no archsmith is involved.
+        tolerance: relative tolerance of outputs; 0 requires bitwise equality. Gradients may differ
+            by rounding: torch sums those of a part of a matrix in another order than of a whole.
+        pickles: whether plain builds of the models can be pickled.
     """
 
     space: ClassVar[Space]
@@ -57,7 +57,7 @@ class SupernetContract:
         return as_one(call(model, example_of(as_spec(self.shape, self.dtype), self.batch)))
 
     def net(self) -> Supernet:
-        """The supernet, as it was made."""
+        """A fresh copy of the supernet."""
         if "_made" not in type(self).__dict__:
             type(self)._made = Supernet(self.space)
         return copy.deepcopy(self._made)
@@ -101,9 +101,9 @@ class SupernetContract:
 
 #: Share of a tensor's largest value that gradients may differ by.
 _ROUNDING = 1e-5
-#: Below it all values count as this large: a bias in front of a norm has a gradient of rounding.
+#: Smaller values count as this large: a bias before a norm has a gradient of rounding errors.
 _SMALL = 1e-2
-#: What moves weights by more than their gradient.
+#: Optimisers that move weights by more than their gradient.
 OPTIMIZERS: list[Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = [
     lambda p: torch.optim.SGD(p, 0.05, momentum=0.9, weight_decay=0.1, nesterov=True),
     lambda p: torch.optim.AdamW(p, 0.01, weight_decay=0.1),
@@ -111,8 +111,8 @@ OPTIMIZERS: list[Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = [
 
 
 def as_one(outputs: Tree) -> Tensor:
-    """Outputs as one tensor: a mapping's side by side, of a tuple (a recurrent layer's outputs and
-    its state) the first."""
+    """Outputs as one tensor: those of a mapping are concatenated, of a tuple (a recurrent layer's
+    outputs and state) it is the first."""
     if isinstance(outputs, Mapping):
         return torch.cat([tensor.flatten(1) for tensor in leaves(outputs)], dim=1)
     one = first_tensor(outputs)
@@ -121,7 +121,7 @@ def as_one(outputs: Tree) -> Tensor:
 
 
 def output(model: nn.Module, run: Call) -> Tensor:
-    """What a model gives, its dropout the same each time."""
+    """A model's output, with the same dropout each time."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return run(model)
@@ -130,7 +130,7 @@ def output(model: nn.Module, run: Call) -> Tensor:
 def same_outputs_and_gradients(
     net: Supernet, architecture: Architecture, run: Call, train: bool, tolerance: float = 0.0
 ) -> None:
-    """Assert that subnet and extracted model agree: outputs, gradients, buffers afterwards."""
+    """Assert that subnet and extracted model agree in outputs, gradients and buffers afterwards."""
     net.zero_grad()
     own, lent = net.extract(architecture).train(train), net.subnet(architecture).train(train)
     trained = {name: p for name, p in lent.named_parameters() if p.requires_grad}
@@ -159,7 +159,7 @@ def same_outputs_and_gradients(
 
 
 def gradients_inside(net: Supernet, architecture: Architecture, run: Call) -> None:
-    """Assert that stored tensors off the path have no gradient, and zeros outside the slice."""
+    """Assert that stored tensors off the path have no gradient, and used ones only in the slice."""
     net.zero_grad()
     torch.autograd.backward(output(net.subnet(architecture).train(), run).float().square().mean())
     stored = {key: t for key, t in net.stored() if t.requires_grad}
@@ -178,7 +178,7 @@ def train_some(
     run: Call,
     make: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
 ) -> torch.optim.Optimizer:
-    """A step on each architecture; the optimiser, with its momentum."""
+    """Train a step on each architecture; returns the optimiser, with its momentum."""
     optimizer = make(list(net.parameters()))
     for architecture in architectures:
         step(net, architecture, run, optimizer)
@@ -202,9 +202,9 @@ def only_the_path_moves(
     run: Call,
     make: Callable[[list[nn.Parameter]], torch.optim.Optimizer],
 ) -> None:
-    """Assert that a step moves what its path uses alone, though all has momentum by then."""
+    """Assert that a step moves only what its path uses, although everything has momentum."""
     for architecture in architectures:
-        net.subnet(architecture)  # what the survey has not met comes in now
+        net.subnet(architecture)  # adds what the survey has not met yet
     optimizer = train_some(net, [net.survey.largest, *architectures], run, make)
     for architecture in architectures:
         before = {key: tensor.detach().clone() for key, tensor in net.stored()}
@@ -229,7 +229,7 @@ def used_by(net: Supernet, architecture: Architecture) -> list[Tensor]:
 def plain(
     net: Supernet, architecture: Architecture, run: Call, tolerance: float, pickles: bool
 ) -> None:
-    """Assert that an extracted model is the user's own: its classes, its names, its weights."""
+    """Assert that an extracted model is a plain one, with the user's classes, names and weights."""
     model = net.extract(architecture).eval()
     for module in model.modules():
         assert not type(module).__module__.startswith(("archsmith.space", "archsmith.supernet"))
@@ -246,11 +246,11 @@ def plain(
 
 
 def assert_same(one: Tensor, two: Tensor, tolerance: float, what: str) -> None:
-    """Assert that two tensors are the same, to the bit or nearly."""
-    assert one.shape == two.shape, f"{what}: {tuple(one.shape)} beside {tuple(two.shape)}"
+    """Assert that two tensors are equal, bitwise or within a tolerance."""
+    assert one.shape == two.shape, f"{what}: {tuple(one.shape)} and {tuple(two.shape)}"
     one, two = one.detach(), two.detach()
     if torch.equal(one, two):
         return
     apart = float((one.float() - two.float()).abs().max())
     allowed = tolerance * max(float(one.float().abs().max()), _SMALL)
-    assert apart <= allowed, f"{what}: apart by {apart:.3g}, allowed {allowed:.3g}"
+    assert apart <= allowed, f"{what}: difference {apart:.3g}, allowed {allowed:.3g}"

@@ -1,6 +1,6 @@
-"""The contract suite of a task: what the engine counts on.
+"""The contract suite of a task: what training, search and export rely on.
 
-Test a task of one's own, with a small source and a small builder::
+Test your own task with a small source and a small builder::
 
     class TestMine(TaskContract):
         task = MyTask()
@@ -39,8 +39,8 @@ class TaskContract(ReaderContract):
     """Subclass it, name the subclass ``Test…``, set ``task``, write a source, and give a builder.
 
     Attributes:
-        builder: builds small models for the task; its default space if not given.
-        steps: of training in which the loss has to go down.
+        builder: a space of small models for the task; its default space if not given.
+        steps: training steps in which the loss has to go down.
     """
 
     builder: ClassVar[SpaceLike | None] = None
@@ -142,9 +142,9 @@ class TaskContract(ReaderContract):
 
     def test_the_meter_gives_its_metrics(self, problem: Problem) -> None:
         data = problem.data
-        found = score(self.model(problem), self.task, data.validation, data.facts)
-        assert {metric.name for metric in self.task.metrics} <= found.keys()
-        assert math.isfinite(found["loss"])
+        metrics = score(self.model(problem), self.task, data.validation, data.facts)
+        assert {metric.name for metric in self.task.metrics} <= metrics.keys()
+        assert math.isfinite(metrics["loss"])
 
     def test_metrics_do_not_depend_on_the_size_of_batches(self, problem: Problem) -> None:
         if isinstance(self.task, BatchSampling):
@@ -185,12 +185,12 @@ class TaskContract(ReaderContract):
         batch = data.validation.head(len(data.validation))
         with torch.no_grad():
             outputs = call(model, self.task.prepare(clone(batch.inputs), data.facts))
-        found = self.task.parts(outputs, batch.targets, data.facts)
-        for values in found.values():
+        parts = self.task.parts(outputs, batch.targets, data.facts)
+        for values in parts.values():
             assert values.shape == (len(data.validation),)
 
     def deployed(self, problem: Problem) -> tuple[Deployment, Any, Any]:
-        """The task, raw inputs and what the deployed model makes of them."""
+        """The task, raw inputs and the deployed model's outputs for them."""
         if not isinstance(self.task, Deployment):
             pytest.skip("its models are not exported")
         data = problem.data

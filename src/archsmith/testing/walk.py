@@ -38,9 +38,9 @@ def nested() -> Any:
 
 
 def generated() -> Any:
-    """Questions that come up as the search goes; there is no last one, so it cannot be counted.
+    """Decisions that arise while the search runs; there is no last one, so it cannot be counted.
 
-    Each step asks whether there is another, and offers what the steps before have left.
+    Each step decides whether there is another one, and offers the names of the steps before.
     """
     integer("width", 1, 4)
     names = ["in", *subset("inputs", ["left", "right", "far"], (1, 2))]
@@ -83,9 +83,9 @@ def score(architecture: Architecture) -> float:
 
 
 class Walk:
-    """Lets a strategy propose and ends its trials, as a study would.
+    """Lets a strategy propose trials and ends them, as a study would.
 
-    ``lag`` trials are left running, as with that many more workers.
+    ``lag`` trials are left running, as with that many additional workers.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Walk:
         )
 
     def step(self, state: State = State.FINISHED) -> Proposal | None:
-        """One proposal, and the end of the oldest trial that is over."""
+        """One proposal; also ends the oldest running trial if more than ``lag`` are running."""
         number = len(self.history)
         proposal = self.strategy.propose(self.space, self.history, random.Random(number))
         if proposal is None:
@@ -124,13 +124,13 @@ class Walk:
         return proposal
 
     def go(self, steps: int, state: State = State.FINISHED) -> list[Architecture]:
-        """What is proposed in so many steps."""
+        """The architectures that are proposed in so many steps."""
         proposals = [self.step(state) for _ in range(steps)]
         return [p.architecture for p in proposals if p is not None]
 
     @property
     def told(self) -> list[list[Any]]:
-        """Of each trial the architecture's id and the fidelity, as JSON has it."""
+        """The architecture's id and the fidelity of each trial, as JSON values."""
         return [
             [t.architecture.id, t.fidelity.epochs, t.fidelity.share] for t in self.history.trials
         ]

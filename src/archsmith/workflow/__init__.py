@@ -1,1 +1,1 @@
-"""The main job, from a plan to a trained and reported result."""
+"""The search workflow, from a plan to a trained and reported result."""

@@ -1,4 +1,4 @@
-"""Zero-cost proxies as advice for a search: each architecture is scored once, and remembered."""
+"""Zero-cost proxies as advice for a search: each architecture is scored once and cached."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from ..space.architecture import Architecture
 if TYPE_CHECKING:
     from ..task.problem import Problem
 
-#: Called with how many architectures are scored, and how many there are.
+#: Called with the number of architectures scored so far and the total.
 OnScored = Callable[[int, int], None]
 
-#: Examples of the batch that proxies look at.
+#: Examples in the batch that proxies score on.
 EXAMPLES = 32
-#: File of a run folder that remembers scores.
+#: File of a run folder that caches the scores.
 FILE = "proxies.jsonl"
 
 
 class ProxyAdvice:
-    """Scores of architectures by a proxy, larger is better, for
+    """Scores of architectures by a proxy, larger being better, for
     :class:`~archsmith.strategy.advised.Advised`.
 
-    A proxy that combines ranks needs a set: ranks are taken among the architectures that are asked
-    for together with those of the first call, which is the pool of the warm start.
+    A proxy that combines ranks needs a set to rank: the requested architectures together with those
+    of the first call, which is the pool of the warm start.
 
     Args:
         problem: space, task and data.
         proxy: a name, or a proxy with settings of its own.
-        folder: of the run, where scores are kept for the next session; ``None`` keeps none.
-        seed: of initial weights, of the batch and of what proxies draw.
-        on_scored: called with how many of how many architectures of a call are scored.
+        folder: run folder, where scores are kept for the next session; ``None`` keeps none.
+        seed: of initial weights, of the batch and of the proxies' random draws.
+        on_scored: called with the number of architectures scored so far in a call and the total.
 
     Raises:
         UnknownNameError: no such proxy.
@@ -73,7 +73,7 @@ class ProxyAdvice:
         self._file = folder / FILE if folder is not None else None
         self._known: dict[str, dict[str, float]] = self._read()
         self._pool: list[Architecture] = []
-        # A proxy that cannot serve is told of before any work.
+        # A proxy that cannot be used is reported before any work.
         for value in self.evaluator.scores(problem.space.default()).values():
             if isinstance(value, CannotScore):
                 raise value
@@ -83,13 +83,13 @@ class ProxyAdvice:
         self._pool = self._pool or list(architectures)
         if self.vote is None:
             return [scores[self.name] for scores in self._all(architectures)]
-        given = set(architectures)
-        together = [*architectures, *(a for a in self._pool if a not in given)]
+        requested = set(architectures)
+        together = [*architectures, *(a for a in self._pool if a not in requested)]
         scores = self._all(together)
         table = {name: [score[name] for score in scores] for name in self.vote.members}
-        # Where a member says the same of all, there are no ranks to combine, and no advice.
-        found = self.vote.combine(table) if _differ(table) else [0.0] * len(together)
-        return [float(value) for value in found[: len(architectures)]]
+        # If a member scores all alike, there are no ranks to combine, and so no advice.
+        combined = self.vote.combine(table) if _differ(table) else [0.0] * len(together)
+        return [float(value) for value in combined[: len(architectures)]]
 
     def scores(self, architecture: Architecture) -> dict[str, float]:
         """The scores of the members, by name."""
@@ -100,12 +100,12 @@ class ProxyAdvice:
         return self._known[key]
 
     def _all(self, architectures: Sequence[Architecture]) -> list[dict[str, float]]:
-        found = []
+        scored = []
         for architecture in architectures:
-            found.append(self.scores(architecture))
+            scored.append(self.scores(architecture))
             if self.on_scored is not None:
-                self.on_scored(len(found), len(architectures))
-        return found
+                self.on_scored(len(scored), len(architectures))
+        return scored
 
     def _score(self, architecture: Architecture) -> dict[str, float]:
         from ..proxy import CannotScore
@@ -116,20 +116,20 @@ class ProxyAdvice:
         }
 
     def _read(self) -> dict[str, dict[str, float]]:
-        known: dict[str, dict[str, float]] = {}
+        by_graph: dict[str, dict[str, float]] = {}
         if self._file is None or not self._file.exists():
-            return known
+            return by_graph
         for line in self._file.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError, KeyError, TypeError):  # a line that was cut off
                 entry = json.loads(line)
                 if entry["seed"] == self.seed:
-                    scores = known.setdefault(entry["graph"], {})
+                    scores = by_graph.setdefault(entry["graph"], {})
                     scores |= {
                         name: -math.inf if value is None else float(value)
                         for name, value in entry["scores"].items()
                     }
         names = {proxy.name for proxy in self.evaluator.proxies}
-        return {graph: scores for graph, scores in known.items() if names <= scores.keys()}
+        return {graph: scores for graph, scores in by_graph.items() if names <= scores.keys()}
 
     def _keep(self, key: str) -> None:
         if self._file is None:

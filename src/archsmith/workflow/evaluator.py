@@ -1,4 +1,4 @@
-"""What a search goes by, and how its architectures are evaluated for it."""
+"""The objectives of a search, and the evaluator that measures them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def build_evaluator(
     evaluator: Evaluator | None = None,
     latency: Evaluator | None = None,
 ) -> Stages:
-    """Costs; proxies, latency and energy where they are asked for; and training: one evaluator.
+    """One evaluator of costs; proxies, latency and energy if they are needed; and training.
 
     Args:
-        evaluator: in place of training.
-        latency: tells the latency, where it is asked for.
+        evaluator: replaces training.
+        latency: gives the latency, if it is needed.
     """
     from .._support.trees import spec_of
     from ..evaluate import Stages
@@ -36,8 +36,8 @@ def build_evaluator(
 
     inputs = spec_of(problem.example())
     parts: list[Evaluator] = [CostEvaluator(problem.space, inputs)]
-    wanted = named_in(objectives, limits)
-    if scored := proxies_named(wanted):
+    metrics = named_in(objectives, limits)
+    if scored := proxies_named(metrics):
         parts.append(
             ProxyEvaluator(
                 problem.space,
@@ -51,7 +51,7 @@ def build_evaluator(
         )
     if latency is not None:
         parts.append(latency)
-    if "energy_mj" in wanted:
+    if "energy_mj" in metrics:
         from ..evaluate.energy import EnergyEvaluator
 
         parts.append(
@@ -61,27 +61,27 @@ def build_evaluator(
     return Stages(parts, limits)
 
 
-def named_evaluator(given: str | Evaluator | None, problem: Problem) -> Evaluator | None:
-    """The evaluator of a name (or ``module:Class``) for a problem; one that is given as it is.
+def named_evaluator(evaluator: str | Evaluator | None, problem: Problem) -> Evaluator | None:
+    """The evaluator of a name (or ``module:Class``) for a problem; an object is returned as it is.
 
     Raises:
         UnknownNameError: no such name.
-        InputError: it cannot be made of a problem alone.
+        InputError: it cannot be made from a problem alone.
     """
     from ..evaluate import Evaluator, evaluators
 
-    if not isinstance(given, str):
-        return given
-    kind = load_from(given) if ":" in given else evaluators.get(given)
+    if not isinstance(evaluator, str):
+        return evaluator
+    kind = load_from(evaluator) if ":" in evaluator else evaluators.get(evaluator)
     if not (isinstance(kind, type) and issubclass(kind, Evaluator)):
-        raise InputError(f"evaluator {given}", "a subclass of nas.Evaluator", repr(kind))
+        raise InputError(f"evaluator {evaluator}", "a subclass of nas.Evaluator", repr(kind))
     return kind.for_problem(problem)
 
 
 def objectives_for(
     problem: Problem, maximize: str | Sequence[str], minimize: str | Sequence[str], limits: Limits
 ) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
-    """What is searched for: the task's metrics, costs, and scores of proxies may be named."""
+    """Objectives and limits, which may name the task's metrics, costs and proxy scores."""
     from ..evaluate.proxy import metrics_of_proxies
 
     scores = metrics_of_proxies()
@@ -90,5 +90,5 @@ def objectives_for(
 
 
 def named_in(objectives: Sequence[Objective], limits: Sequence[Limit]) -> set[str]:
-    """The metrics that are aimed at or limited."""
+    """Names of the metrics that are objectives or limited."""
     return {goal.metric for goal in objectives} | {limit.metric for limit in limits}

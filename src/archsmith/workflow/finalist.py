@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Finalist:
-    """An architecture trained to the end: its figures, its weights, its model and its export.
+    """An architecture trained to the end: its figures, weights, model and export.
 
     Attributes:
-        number: of its trial, -1 for the default architecture where no trial had it.
-        validation, test: metrics; ``test`` is empty until the test part was looked at.
+        number: of its trial, -1 for the default architecture if no trial evaluated it.
+        validation, test: metrics; ``test`` is empty until it was scored on the test part.
         costs: params, flops, memory_mb, latency_ms (measured with the trained weights).
         measured: how the latency was measured (device, batch, threads, quantiles).
         curve: per-epoch metrics.
         seconds: of training.
         weights: state dict of the best epoch, on the CPU.
-        checksum: of the file that keeps them; empty in notes of an older archsmith.
-        parts: what each test example has in a metric, see :meth:`archsmith.task.base.Task.parts`.
+        checksum: of the file that keeps them; empty in notes of older versions of archsmith.
+        parts: each test example's part of a metric, see :meth:`archsmith.task.base.Task.parts`.
         parts_checksum: of their file.
-        repeat: which training of the architecture it is, with a seed of its own.
-        problem: what it was trained for; ``None`` for what notes alone tell.
+        repeat: index of this training of the architecture; each has its own seed.
+        problem: what it was trained for; ``None`` if only the notes of a study were read.
     """
 
     number: int
@@ -61,12 +61,12 @@ class Finalist:
 
     @property
     def key(self) -> str:
-        """What notes and files call it."""
+        """Its name in notes and files."""
         return key_of(self.architecture, self.repeat)
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Validation metrics and costs, which objectives and limits are held against."""
+        """Validation metrics and costs, to which objectives and limits apply."""
         return self.validation | self.costs
 
     @property
@@ -75,7 +75,7 @@ class Finalist:
         """A fresh copy of the trained plain module, on the CPU and in evaluation mode.
 
         Raises:
-            InputError: the weights are not at hand.
+            InputError: the weights are not loaded.
         """
         return model_of(self._known_problem(), self)
 
@@ -83,7 +83,12 @@ class Finalist:
     def export(
         self, folder: str | Path, onnx: Any = "auto", formats: Sequence[str] | None = None
     ) -> Parity:
-        """Write it as files that load without archsmith; see :func:`archsmith.export.export`."""
+        """Export it as files that load without archsmith; see :func:`archsmith.export.export`.
+
+        Raises:
+            InputError: the weights are not loaded, or the folder holds other files.
+            WorkError: a file could not be written, or differs from the model.
+        """
         from ..export import export
 
         problem = self._known_problem()
@@ -102,9 +107,9 @@ class Finalist:
 
     def _known_problem(self) -> Problem:
         if self.problem is None or not self.weights:
-            wanted = "a finalist with its weights"
+            expected = "a finalist with its weights"
             hint = "nas.Run(folder).train(number) gives one"
-            raise InputError(f"trial {self.number}", wanted, "its figures alone", hint)
+            raise InputError(f"trial {self.number}", expected, "its figures alone", hint)
         return self.problem
 
     def to_json(self) -> dict[str, Any]:
@@ -135,8 +140,8 @@ def train_to_end(
 
     Args:
         goal: which epoch counts, as in :func:`archsmith.train.train`.
-        start: gives the state dict to begin with.
-        trainer: in place of the problem's own training.
+        start: gives the initial state dict of an architecture.
+        trainer: replaces the problem's own training.
 
     Raises:
         WorkError: the training diverged.
@@ -171,8 +176,11 @@ def train_to_end(
 
 
 def measure(problem: Problem, model: nn.Module) -> tuple[dict[str, float], dict[str, Any]]:
-    """Costs of a model, and how its latency was measured: the slowest of three measurements, so
-    that a limit which it keeps is kept again."""
+    """Costs of a model, and how its latency was measured.
+
+    The latency is the slowest of three measurements, so that a limit that it keeps now will be
+    kept again.
+    """
     from ..hardware.clock import confirmed
     from ..hardware.cost import cost
     from ..hardware.latency import Probe
@@ -192,26 +200,26 @@ def measure(problem: Problem, model: nn.Module) -> tuple[dict[str, float], dict[
 
 
 def noise(history: History, winner: Finalist | None) -> list[str]:
-    """What to say where a latency stayed noisy although it was measured again."""
-    said = []
+    """Warnings about latencies that stayed noisy although they were measured again."""
+    notes = []
     trials = [t.number for t in history.trials if noisy(t.metrics)]
     if trials:
         shown = ", ".join(map(str, trials[:5])) + (", …" if len(trials) > 5 else "")
-        said.append(
+        notes.append(
             f"noisy clock: the latency of {len(trials)} trial{'s' if len(trials) > 1 else ''} "
-            f"({shown}) varied by more than half of itself, measured twice; something else had "
-            "the processor"
+            f"({shown}) varied by more than half of its value in both measurements; another "
+            "process was using the processor"
         )
     measured = winner.measured if winner else {}
     if measured and measured["p90"] - measured["p10"] > WIDE * measured["median"]:
-        said.append("noisy clock: the winner's latency varied by more than half of itself")
-    return said
+        notes.append("noisy clock: the winner's latency varied by more than half of its value")
+    return notes
 
 
 def look_at_test(problem: Problem, final: Finalist) -> None:
-    """Score on the test part, once; a second call changes nothing.
+    """Score on the test part once; a second call changes nothing.
 
-    What each example has in the metrics is had again where it is no longer there.
+    The examples' parts of the metrics are computed again if they are missing.
     """
     from ..train import parts, score
 
@@ -232,7 +240,7 @@ def model_of(problem: Problem, final: Finalist) -> nn.Module:
 
 
 def fill(model: nn.Module, state: Mapping[str, Any], where: str) -> None:
-    """Give a model that was built anew the weights of another build.
+    """Load the weights of one build of a model into another build.
 
     Raises:
         WorkError: they do not fit.
@@ -244,7 +252,7 @@ def fill(model: nn.Module, state: Mapping[str, Any], where: str) -> None:
             where,
             "weights that fit a second build of the model",
             " ".join(str(error).split()),
-            "the builder has to give the same model each time, and forward must not register "
+            "the builder must give the same model each time, and forward must not register "
             "parameters or buffers",
         ) from error
 
@@ -252,10 +260,10 @@ def fill(model: nn.Module, state: Mapping[str, Any], where: str) -> None:
 def compared(
     one: Finalist, other: Finalist, goal: Objective, metrics: Sequence[Metric]
 ) -> Comparison | None:
-    """One final against another on the test examples; ``None`` where they are the same, or where
-    the task tells no parts of examples.
+    """One finalist against another on the test examples; ``None`` if they are the same
+    architecture, or if the task gives no metrics of single examples.
 
-    The goal's metric is compared if its parts are known, else the first of the task's that is.
+    The goal's metric is compared if its parts are known, otherwise the task's first one that is.
     """
     from ..history.paired import compare
 
@@ -268,12 +276,12 @@ def compared(
 
 
 def key_of(architecture: Architecture, repeat: int = 0) -> str:
-    """What notes and files call a training of an architecture."""
+    """The name of a training of an architecture in notes and files."""
     return f"{architecture.id}.{repeat}" if repeat else architecture.id
 
 
 def parts_path(folder: Path, key: str) -> Path:
-    """Where a run folder keeps what the test examples have in the metrics."""
+    """Where a run folder keeps the test examples' parts of the metrics."""
     return folder / "final" / f"{key}.test.safetensors"
 
 

@@ -30,25 +30,24 @@ from .reopening import keep_examples
 if TYPE_CHECKING:
     from ..evaluate import Remeasured, Trainer
 
-#: Gives the weights that the training of an architecture starts from.
+#: Gives the initial weights for training an architecture.
 Start = Callable[[Architecture], Mapping[str, Any]]
-#: Called with what is trained (``"trial 7"``) and an epoch's metrics.
+#: Called with a label of what is trained (``"trial 7"``) and an epoch's metrics.
 OnFinal = Callable[[str, Mapping[str, float]], None]
-#: Trials that may take the turn of finalists that fail.
+#: Trials that may replace finalists that fail.
 SPARE = 3
-#: Trials whose latency is measured again at most.
+#: Largest number of trials whose latency is measured again.
 _MEASURED = 50
 
 
 class Finalists:
-    """Trains architectures to the end under one recipe and the same seeds, each once.
+    """Trains architectures to the end with one recipe and the same seeds, each once.
 
-    ``start`` gives weights to begin with, those of a supernet; else each begins with new ones. A
-    ``trainer`` trains in place of the problem's own training; ``clock`` measures anew what limits
-    are about.
-    With ``seeds`` each is trained so often; the training that is best on the validation part is
-    the one that is used, and finalists are compared by the mean of theirs. With a store that has a
-    folder, figures are notes of the study and weights are files, so what was trained before an
+    ``start`` gives initial weights, such as those of a supernet; otherwise they are new. A
+    ``trainer`` replaces the problem's own training; ``clock`` measures limited latencies again.
+    Each architecture is trained ``seeds`` times; the training that is best on the validation part
+    is used, and finalists are compared by the mean of their trainings. If the store has a folder,
+    figures are notes of the study and weights are files, so what was trained before an
     interruption is not trained again.
     """
 
@@ -68,20 +67,20 @@ class Finalists:
         self.start = start
         self.notes: dict[str, Any] = store.record().notes
         self.problems: list[str] = []
-        #: Of the winner with the default, once both were looked at.
+        #: Of the winner with the default, once both were scored on the test part.
         self.comparison: Comparison | None = None
-        #: Weights that were kept and are damaged or gone, by their keys, in words.
+        #: By key, what is wrong with saved weights that are damaged or missing.
         self.damaged: dict[str, str] = {}
         self._live: dict[str, Finalist] = {}
 
     def known(self, architecture: Architecture) -> Finalist | None:
         """The architecture's final figures and weights, if it was trained to the end.
 
-        Of several trainings the one that is best on the validation part. Where its weights are no
-        longer what training left, :attr:`damaged` says so.
+        Of several trainings, it is the one that is best on the validation part. If its saved
+        weights were changed since, :attr:`damaged` says so.
         """
-        kept = self.repeats(architecture)
-        return self._load(min(kept, key=self._validated)) if kept else None
+        trainings = self.repeats(architecture)
+        return self._load(min(trainings, key=self._validated)) if trainings else None
 
     def repeats(self, architecture: Architecture) -> list[Finalist]:
         """All trainings of an architecture so far, without weights."""
@@ -93,13 +92,13 @@ class Finalists:
         number: int,
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     ) -> Finalist:
-        """The architecture trained to the end, from the record where it was before."""
+        """Train the architecture to the end, or take it from the record if that was done before."""
         for repeat in range(self.seeds):
-            kept = self.repeats(architecture)[repeat : repeat + 1]
-            if not kept or self._load(kept[0]) is None:
+            earlier = self.repeats(architecture)[repeat : repeat + 1]
+            if not earlier or self._load(earlier[0]) is None:
                 self._train(architecture, number, repeat, on_epoch)
         final = self.known(architecture)
-        if final is None:  # one of an earlier session with more seeds, which is damaged
+        if final is None:  # the best is a damaged one, from an earlier session with more seeds
             best = min(self.repeats(architecture), key=self._validated)
             final = self._train(architecture, number, best.repeat, on_epoch)
         return final
@@ -111,7 +110,7 @@ class Finalists:
         repeat: int,
         on_epoch: Callable[[Mapping[str, float]], None] | None,
     ) -> Finalist:
-        # The same seeds for all, so that winner and default differ in nothing but the architecture.
+        # The same seeds for all, so that winner and default differ in the architecture alone.
         final = train_to_end(
             self.problem,
             architecture,
@@ -130,7 +129,7 @@ class Finalists:
         return final
 
     def _load(self, final: Finalist) -> Finalist | None:
-        """The same with its weights; ``None`` where they are damaged or were never kept."""
+        """The same with its weights; ``None`` if they are damaged or were never saved."""
         folder, key = self.store.folder, final.key
         if key in self._live or folder is None:
             return self._live.get(key)
@@ -139,7 +138,7 @@ class Finalists:
         except InputError as error:
             self.damaged[key] = f"{error.where}: expected {error.expected}, got {error.got}"
             return None
-        with contextlib.suppress(InputError):  # it is looked at again
+        with contextlib.suppress(InputError):  # the test part is scored again
             final.parts, _ = read(parts_path(folder, key), final.parts_checksum)
         final.problem = self.problem
         self._live[key] = final
@@ -150,23 +149,23 @@ class Finalists:
         return goal, final.metrics.get("loss", 0.0)
 
     def _order(self, history: History) -> Callable[[Finalist], tuple[float, ...]]:
-        """Which finalist is better: by limits, then by objectives on the mean of its trainings."""
+        """The sort key of finalists: limits, then objectives on the mean of their trainings."""
 
         def key(final: Finalist) -> tuple[float, ...]:
             mean = mean_of([repeat.metrics for repeat in self.repeats(final.architecture)])
             losses = (objective.loss(mean) for objective in history.objectives)
-            # Ties go to the lower loss, as they do in a history.
+            # Ties go to the lower loss, as in a history.
             return (violation(final.metrics, history.limits), *losses, mean.get("loss", 0.0))
 
         return key
 
     def test(self, final: Finalist) -> Finalist:
-        """Look at the test part, once, and keep what was seen."""
-        seen = bool(final.test)
-        if seen and final.parts:
+        """Score on the test part once, and save the result."""
+        tested = bool(final.test)
+        if tested and final.parts:
             return final
         look_at_test(self.problem, final)
-        if seen and not final.parts:  # a task that tells none
+        if tested and not final.parts:  # the task has none
             return final
         if self.store.folder is not None and final.parts:
             path = parts_path(self.store.folder, final.key)
@@ -181,34 +180,34 @@ class Finalists:
         on_final: OnFinal | None = None,
         first: Sequence[Architecture] = (),
     ) -> tuple[Finalist | None, Finalist | None]:
-        """Train the best ``count`` trials and the default to the end; the winner and the default.
+        """Train the best ``count`` trials and the default to the end; return winner and default.
 
         The winner is the finalist that keeps the limits and is best on the validation part by the
-        first objective. Then winner and default, nobody else, are scored on the test part. Where a
-        finalist fails, or none keeps the limits any more, the next best trials take their turn.
-        Latency is measured anew before a finalist is trained: one that breaks its limit now gives
-        its turn away, and where none of 50 keeps it, the nearest is trained all the same. What
-        went wrong stands in :attr:`problems`. Trials of the architectures in ``first`` are
-        finalists before the others, whatever their figures.
+        first objective. Only winner and default are then scored on the test part. If a finalist
+        fails, or none keeps the limits any more, the next best trials replace it. Latency is
+        measured again before a finalist is trained: one that now breaks its limit is replaced, and
+        if none of 50 keeps it, the nearest is trained all the same. :attr:`problems` lists what
+        went wrong. Trials of the architectures in ``first`` become finalists before the others,
+        whatever their figures.
         """
         default = self.problem.space.default()
         done: list[Finalist] = []
         for tried, trial in enumerate(self._candidates(history, count, first)):
-            kept = any(self._keeps(final, history) for final in done)
-            if (len(done) >= count and kept) or tried >= count + SPARE:
+            within_limits = any(self._keeps(final, history) for final in done)
+            if (len(done) >= count and within_limits) or tried >= count + SPARE:
                 break
             label = f"trial {trial.number}"
             final = self._try(trial.architecture, trial.number, label, on_final)
             done += [final] if final else []
         numbers = {t.architecture: t.number for t in history.trials}
         baseline = self._try(default, numbers.get(default, -1), "the default", on_final)
-        # The default has been trained as well: where nothing beats it, it stays the best.
+        # The default has been trained as well: if nothing beats it, it is the best.
         trained = [*done, baseline] if done and baseline is not None else done
         winner = min(trained, key=self._order(history), default=None)
         if winner is not None and not self._keeps(winner, history):
             broken = [limit for limit in history.limits if limit.violation(winner.metrics) > 0]
-            told = ", ".join(f"{lim} ({winner.metrics[lim.metric]:g})" for lim in broken)
-            self.problems.append(f"trained to the end, no finalist keeps {told}")
+            exceeded = ", ".join(f"{lim} ({winner.metrics[lim.metric]:g})" for lim in broken)
+            self.problems.append(f"no finalist keeps {exceeded} after training to the end")
         for name, final in (("winner", winner), ("default", baseline)):
             if final is not None:
                 for repeat in map(self._load, self.repeats(final.architecture)):
@@ -233,13 +232,13 @@ class Finalists:
             return
         nearest: tuple[float, Trial] | None = None
         front = best_trials(history, _MEASURED, first)
-        # Of several objectives the front alone may have nobody who keeps the limit.
+        # With several objectives, no trial of the front alone may keep the limit.
         within = [t for t in history.full if history.violation(t.metrics) == 0]
         order: dict[Architecture, Trial] = {}
         for trial in [*front, *history.ranked(within)]:
             order.setdefault(trial.architecture, trial)
         for trial in [*order.values()][:_MEASURED]:
-            measured = self._measured(trial, clocked)
+            measured = self._remeasure(trial, clocked)
             if measured is None:
                 continue
             over = violation(measured, clocked)
@@ -251,12 +250,12 @@ class Finalists:
         if nearest is not None and nearest[0] > 0:
             yield nearest[1]
 
-    def _measured(self, trial: Trial, limits: Sequence[Limit]) -> Mapping[str, float] | None:
-        """The clocked metrics of a trial, measured now; ``None`` where that fails."""
-        known, clock = self.known(trial.architecture), self.clock
+    def _remeasure(self, trial: Trial, limits: Sequence[Limit]) -> Mapping[str, float] | None:
+        """The clocked metrics of a trial, measured again; ``None`` if that fails."""
+        earlier, clock = self.known(trial.architecture), self.clock
         try:
-            if known is not None and all(limit.metric in known.costs for limit in limits):
-                measured: Mapping[str, float] = known.costs
+            if earlier is not None and all(limit.metric in earlier.costs for limit in limits):
+                measured: Mapping[str, float] = earlier.costs
             else:
                 assert clock is not None
                 measured = clock.remeasure(trial.architecture)
@@ -274,12 +273,12 @@ class Finalists:
     def _try(
         self, architecture: Architecture, number: int, label: str, on_final: OnFinal | None
     ) -> Finalist | None:
-        def told(metrics: Mapping[str, float]) -> None:
+        def on_epoch(metrics: Mapping[str, float]) -> None:
             if on_final is not None:
                 on_final(label, metrics)
 
         try:
-            return self.train(architecture, number, told)
+            return self.train(architecture, number, on_epoch)
         except StoreError:
             raise
         except Exception as error:
@@ -308,12 +307,12 @@ class Finalists:
 def best_trials(history: History, count: int, first: Sequence[Architecture] = ()) -> list[Trial]:
     """The trials worth training to the end, best first; each architecture once.
 
-    Those of ``first`` that finished and keep the limits come before the others.
+    Trials of ``first`` that finished and keep the limits come before the others.
     """
     best = history.front()
     if len(history.objectives) == 1:
-        kept = [t for t in history.full if history.violation(t.metrics) == 0]
-        best = history.ranked(kept)
+        feasible = [t for t in history.full if history.violation(t.metrics) == 0]
+        best = history.ranked(feasible)
     unique = {trial.architecture: trial for trial in reversed(best)}
     ordered = sorted(unique.values(), key=best.index)
     done = [t for t in history.full if history.violation(t.metrics) == 0]
@@ -322,12 +321,14 @@ def best_trials(history: History, count: int, first: Sequence[Architecture] = ()
 
 
 def repeats_of(notes: Mapping[str, Any], architecture: Architecture) -> list[Finalist]:
-    """The trainings of an architecture that notes tell of, without weights."""
-    found: list[Finalist] = []
-    while note := notes.get(f"final.{key_of(architecture, len(found))}"):
-        with undamaged(f"note {len(found)} of {architecture.id}", "a training to the end", RESTORE):
-            found.append(Finalist.from_json(note))
-    return found
+    """The trainings of an architecture in the notes of a study, without weights."""
+    trainings: list[Finalist] = []
+    while note := notes.get(f"final.{key_of(architecture, len(trainings))}"):
+        with undamaged(
+            f"note {len(trainings)} of {architecture.id}", "a training to the end", RESTORE
+        ):
+            trainings.append(Finalist.from_json(note))
+    return trainings
 
 
 def mean_of(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How a study knows latency: measured trial by trial, or by a predictor that is kept with it."""
+"""The latency of trials: measured one by one, or predicted by a predictor kept with the study."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from ..evaluate.latency import LatencyEvaluator
     from ..hardware.predictor import LatencyPredictor
 
-#: Architectures behind a predictor that nobody asked for.
+#: Architectures to measure for a predictor if no number was requested.
 _SAMPLES = 60
 #: The store's note that keeps the predictor of a study.
 _NOTE = "latency"
 
-#: Called with a number of measurements done, and of how many.
+#: Called with the number of measurements done and the total.
 OnMeasured = Callable[[int, int], None]
 
 
 def measured_latency(problem: Problem) -> LatencyEvaluator:
-    """Measures architectures as the problem says.
+    """An evaluator that measures architectures with the problem's latency options.
 
     Raises:
-        InputError: the device is not there, or has no such runtime.
+        InputError: the device is missing, or has no such runtime.
     """
     from .._support.trees import spec_of
     from ..evaluate.latency import LatencyEvaluator
@@ -44,24 +44,24 @@ def measured_latency(problem: Problem) -> LatencyEvaluator:
 def latency_evaluator(
     problem: Problem, folder: Path | None, many: bool, on_measured: OnMeasured | None = None
 ) -> Evaluator:
-    """Tells the latency of a study's trials.
+    """The evaluator of the latency of a study's trials.
 
-    A predictor is taken from the study in the folder, or made here and now, where the options ask
-    for one; or where they leave it open and ``many`` architectures are going to be asked for, more
-    than a clock has time for.
+    A predictor is used if the options ask for one, or if they leave it open and ``many``
+    architectures will be evaluated, more than there is time to measure. It is read from the study
+    in the folder, or made now.
 
     Raises:
-        InputError: the space has too few architectures for a predictor that was asked for, or the
-            one in the folder was made for another device.
+        InputError: the space has too few architectures for a requested predictor, or the one in the
+            folder was made for another device.
     """
     from ..evaluate.predicted_latency import PredictedLatencyEvaluator
     from ..hardware.sampling import distinct
 
     measured = measured_latency(problem)
-    wanted = problem.latency.samples
-    samples = (_SAMPLES if many else 0) if wanted is None else wanted
+    requested = problem.latency.samples
+    samples = (_SAMPLES if many else 0) if requested is None else requested
     few = samples and len(distinct(problem.space, FEWEST_SAMPLES)) < FEWEST_SAMPLES
-    if few and wanted is not None:
+    if few and requested is not None:
         raise InputError(
             "latency, samples",
             f"a space of {FEWEST_SAMPLES} architectures or more",
@@ -75,7 +75,7 @@ def latency_evaluator(
 
 
 def save_predictor(study: Study) -> None:
-    """Keep a new predictor with its study, so that the study goes on with it later."""
+    """Keep a new predictor with its study, so that later sessions use the same one."""
     from ..evaluate import Stages
     from ..evaluate.predicted_latency import PredictedLatencyEvaluator
 
@@ -98,10 +98,10 @@ def _predictor(
     options = replace(problem.latency, samples=samples)
     if folder is not None and (folder / "study.db").is_file():
         with SqliteStore(folder, read=True) as store:
-            known = store.record().notes.get(_NOTE)
-        if known is not None:
+            note = store.record().notes.get(_NOTE)
+        if note is not None:
             held = holds_for(problem.space, inputs, problem.device, options)
-            return LatencyPredictor.from_json(problem.space, known, held)
+            return LatencyPredictor.from_json(problem.space, note, held)
     return LatencyPredictor.measure(
         problem.space, inputs, device=problem.device, options=options, on_done=on_measured
     )

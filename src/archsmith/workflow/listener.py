@@ -1,4 +1,4 @@
-"""Who is told what a search does."""
+"""Callbacks that follow a search."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ OnShared = Callable[[Mapping[str, float], int], None]
 
 @dataclass
 class Listener:
-    """What a search tells while it works; any part may be left out.
+    """Callbacks that a search calls while it works; any of them may be left out.
 
     Attributes:
-        ready: once, when everything is checked and the search begins.
-        event: at each step of the study.
-        shared: after each epoch of a supernet.
-        scored: after each architecture that a proxy has scored, with how many of how many.
-        final: after each epoch of a training to the end.
-        measured: how many measurements of a latency predictor are done, and of how many.
-        doubt: why limits may be out of reach, before the search begins; a warning by default.
+        ready: called once, when everything is checked and the search begins.
+        event: called at each step of the study.
+        shared: called after each epoch of a supernet.
+        scored: called after each architecture that a proxy has scored, with the number done and
+            the total.
+        final: called after each epoch of a training to the end.
+        measured: called after each measurement for a latency predictor, with the number done and
+            the total.
+        doubt: called before the search begins with the reason why limits may be out of reach;
+            warns by default.
     """
 
     ready: Callable[[Problem, Study], None] | None = None

@@ -1,4 +1,4 @@
-"""Searching with shared weights: a supernet is trained once, then trials are judged by it."""
+"""Searching with shared weights: a supernet is trained once, then it evaluates the trials."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
     from ..task.problem import Problem
     from .plan import SearchPlan
 
-#: Trials on shared weights where no number is given: each costs a pass over the validation part.
+#: Trials on shared weights if no number is given: each costs a pass over the validation part.
 TRIALS = 100
 #: Architectures that a method derives by itself.
 DERIVED = 10
-#: Share of a time budget that goes into the supernet.
+#: Share of a time budget that is spent on training the supernet.
 TRAINING = 0.75
-#: Epochs of a supernet, in those of one network: its weights are shared by many.
+#: Epochs of a supernet relative to those of one network, since many share its weights.
 _LONGER = 2
-#: Steps that a supernet has at least, on little data too.
+#: Least number of steps of a supernet, also on little data.
 _STEPS = 4000
-#: Upper bound of the epochs where time decides.
+#: Upper bound of the epochs if time is limited, as a multiple of the usual number.
 _MOST = 100
 
 
 @dataclass(frozen=True)
 class OneShot:
-    """What a search on shared weights is to be, before its problem is known.
+    """The plan of a search on shared weights, before its problem is known.
 
     Attributes:
         method: trains the supernet.
-        then: searches on it.
+        then: the strategy that searches on it.
     """
 
     method: Method
@@ -62,12 +62,12 @@ class OneShot:
 
 
 class OnSharedWeights(Strategy):
-    """What a one-shot method derives comes first; then a strategy searches on its weights.
+    """Proposes what a one-shot method derives; then a strategy searches on its weights.
 
     Args:
         method: trains the supernet.
-        then: searches on it.
-        evaluator: judges by the weights.
+        then: the strategy that searches on it.
+        evaluator: evaluates trials with the shared weights.
     """
 
     def __init__(self, method: Method, then: Strategy, evaluator: SharedWeightsEvaluator) -> None:
@@ -85,7 +85,7 @@ class OnSharedWeights(Strategy):
 
     def describe(self, space: Space, history: History) -> str:
         then = self.then.describe(space, history)
-        return f"{self.method.name} trains shared weights; on them {then}"
+        return f"{self.method.name} trains shared weights; search on them: {then}"
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         for place, architecture in enumerate(self.derived):
@@ -95,12 +95,13 @@ class OnSharedWeights(Strategy):
 
 
 def one_shot(strategy: str | Strategy | Method) -> OneShot | None:
-    """What a strategy's name or value means, where it is a one-shot method; ``None`` where not.
+    """The one-shot search that a strategy's name or value stands for; ``None`` if it is no method.
 
-    ``"spos"`` is the method with the default strategy on its weights, ``"spos+nsga2"`` another.
+    ``"spos"`` is the method with the default strategy on its weights, ``"spos+nsga2"`` the method
+    with another one.
 
     Raises:
-        UnknownNameError: a name that is neither, or one on either side of the ``+``.
+        UnknownNameError: an unknown name, also on either side of the ``+``.
     """
     if isinstance(strategy, Strategy):
         return None
@@ -114,10 +115,10 @@ def one_shot(strategy: str | Strategy | Method) -> OneShot | None:
     return OneShot(strategy, named("auto")())
 
 
-def epochs_of(problem: Problem, given: int | None, timed: bool) -> int:
-    """Epochs of the supernet: as given, or longer than one network's, or as time allows."""
-    if given is not None:
-        return given
+def epochs_of(problem: Problem, epochs: int | None, timed: bool) -> int:
+    """Epochs of the supernet: as given; otherwise more than one network's, or as time allows."""
+    if epochs is not None:
+        return epochs
     recipe = problem.recipe
     steps = max(1, len(problem.data.train) // recipe.batch_size)
     usual = max(_LONGER * recipe.epochs, math.ceil(_STEPS / steps))
@@ -125,21 +126,21 @@ def epochs_of(problem: Problem, given: int | None, timed: bool) -> int:
 
 
 def trials_of(method: Method, trials: int | None, timed: bool) -> int | None:
-    """Trials on shared weights: as given; else some, or as many as time allows."""
+    """Trials on shared weights: as given; otherwise a default, or as many as time allows."""
     if trials is not None or timed:
         return trials
     return DERIVED + 1 if derives(method) else TRIALS
 
 
 def derives(method: Method) -> bool:
-    """Whether a method finds architectures by itself."""
+    """Whether a method derives architectures by itself."""
     from ..supernet.method import Method as Base
 
     return type(method).derive is not Base.derive
 
 
 def evaluator_of(problem: Problem, folder: Path | None) -> SharedWeightsEvaluator:
-    """Judges by the supernet of a run folder."""
+    """The evaluator that uses the supernet of a run folder."""
     from ..evaluate.shared import SharedWeightsEvaluator
 
     return SharedWeightsEvaluator(
@@ -159,13 +160,14 @@ def weights_path(folder: Path) -> Path:
 
 
 def check_weights(evaluator: SharedWeightsEvaluator, whole: bool = True) -> None:
-    """Refuse shared weights that are damaged, gone, or not those of the space.
+    """Refuse shared weights that are damaged, missing, or of another space.
 
     Args:
-        whole: read them, which the evaluator needs before its first trial; else the header alone.
+        whole: read all weights, which the evaluator needs before its first trial; otherwise only
+            the header.
 
     Raises:
-        InputError: what is wrong with the file, and how to have it made again.
+        InputError: what is wrong with the file, and how to make it again.
     """
     from ..supernet.supernet import Supernet
 
@@ -178,16 +180,16 @@ def check_weights(evaluator: SharedWeightsEvaluator, whole: bool = True) -> None
             error.where,
             error.expected,
             error.got,
-            "delete the file if it is there and give the search's command again, which trains "
-            "the shared weights anew",
+            "delete the file if it exists and run the search's command again, which trains "
+            "the shared weights again",
         ) from None
 
 
 def check_inherit(store: Store, inherit: bool) -> None:
-    """Refuse to go on where finalists have been trained from other weights than are wanted now.
+    """Refuse to continue if earlier finalists started from other weights than requested now.
 
     Raises:
-        RunFolderError: each is trained once, so it would not be done again.
+        RunFolderError: they did; each finalist is trained only once.
     """
     before = store.meta().get("inherit", inherit)
     if before != inherit and any(name.startswith("final.") for name in store.record().notes):
@@ -200,8 +202,8 @@ def check_inherit(store: Store, inherit: bool) -> None:
         )
 
 
-def _forget_checkpoints(folder: Path) -> None:
-    """Delete the checkpoints of a training whose end is kept."""
+def _remove_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a supernet training whose result is saved."""
     from ..supernet.checkpoint import remove
 
     remove(folder / "supernet")
@@ -219,7 +221,7 @@ class Sharing:
     _known: dict[Architecture, Mapping[str, float]] = field(default_factory=dict)
 
     def prepare(self) -> None:
-        """Train, or take what an earlier session trained; then the study can begin.
+        """Train the shared weights, or use those of an earlier session; the study can then begin.
 
         Raises:
             WorkError: the training diverged.
@@ -227,15 +229,15 @@ class Sharing:
         """
         self.study.check_store()
         record, folder = self.study.store.record(), self.study.store.folder
-        known = record.notes.get("supernet")
-        if known and folder and weights_path(folder).exists():
-            _forget_checkpoints(folder)
-            wanted = self.study.trials
-            check_weights(self.strategy.evaluator, wanted is None or len(record.ended) < wanted)
-            found = [Architecture.from_json(values) for values in known["derived"]]
-            self.strategy.begin_with(found)
+        note = record.notes.get("supernet")
+        if note and folder and weights_path(folder).exists():
+            _remove_checkpoints(folder)
+            trials = self.study.trials
+            check_weights(self.strategy.evaluator, trials is None or len(record.ended) < trials)
+            derived = [Architecture.from_json(values) for values in note["derived"]]
+            self.strategy.begin_with(derived)
             return
-        net = self._supernet()  # what is refused here leaves the folder free for another study
+        net = self._supernet()  # a refusal here leaves the folder free for another study
         self.study.prepare(lambda: self._train(net))
 
     def _supernet(self) -> Supernet:
@@ -286,33 +288,33 @@ class Sharing:
             net.save(weights_path(folder))
         study.store.note("supernet", self._facts(session, net) | {"problem": refusal})
         if folder:
-            _forget_checkpoints(folder)
+            _remove_checkpoints(folder)
 
     def _derive(self, session: Session) -> str:
-        """Take what the method derives; why it derives nothing, if so."""
+        """Propose what the method derives first; returns why it derives nothing, if so."""
         try:
             self.strategy.begin_with(self.strategy.method.derive(session, DERIVED))
         except WorkError as error:
-            # The strategy that follows keeps limits as well.
+            # The strategy that follows keeps the limits as well, so the search can go on.
             return f"{self.strategy.method.name} derives nothing: {error.expected}, got {error.got}"
         return ""
 
     def _costs(self, architecture: Architecture) -> Mapping[str, float]:
-        """What an architecture costs, by the study's evaluators that need no training."""
+        """Costs of an architecture by the study's evaluators that need no training."""
         from ..evaluate.base import Price, Stages, Watch
 
         if architecture not in self._known:
             whole = self.study.evaluator
             parts = whole.evaluators if isinstance(whole, Stages) else [whole]
-            found: dict[str, float] = {}
+            costs: dict[str, float] = {}
             for part in parts:
                 if part.price < Price.TRAINED:
-                    found |= part.evaluate(architecture, Fidelity(), 0, Watch())
-            self._known[architecture] = found
+                    costs |= part.evaluate(architecture, Fidelity(), 0, Watch())
+            self._known[architecture] = costs
         return self._known[architecture]
 
     def _known_costs(self) -> KnownCosts:
-        """What the study's evaluators that need no training say, and a clock where it matters."""
+        """Costs by evaluators that need no training, and by a clock if latency is limited."""
         from ..evaluate.base import Stages
         from ..supernet.session import KnownCosts
 
@@ -328,7 +330,7 @@ class Sharing:
             try:
                 return timed.remeasure(architecture)
             except Exception:
-                # It was told by a predictor, but does not run.
+                # A predictor gave its latency, but it does not run.
                 return dict.fromkeys(timed.clocked, math.inf)
 
         return KnownCosts(self._costs, confirm=confirm)
@@ -352,7 +354,7 @@ class Sharing:
 def inherited(
     evaluator: SharedWeightsEvaluator,
 ) -> Callable[[Architecture], Mapping[str, Tensor]]:
-    """Gives the state dict that an architecture has in the supernet."""
+    """A function that gives an architecture's state dict in the supernet."""
     return lambda architecture: evaluator.supernet.extract(architecture).state_dict()
 
 
@@ -360,7 +362,7 @@ def check_options(plan: SearchPlan, pruner: Pruner | None) -> None:
     """Refuse options that make no sense with shared weights.
 
     Raises:
-        InputError: which, and what to do instead.
+        InputError: which option, and what to do instead.
     """
     if plan.workers > 1 and plan.run is None:
         raise InputError(
@@ -377,9 +379,9 @@ def check_options(plan: SearchPlan, pruner: Pruner | None) -> None:
             "epochs or time shorten the training",
         )
     if plan.evaluator is not None:
-        given = plan.evaluator if isinstance(plan.evaluator, str) else plan.evaluator.name
-        wanted = "none beside a one-shot method, which brings its own"
-        raise InputError("evaluator", wanted, given)
+        name = plan.evaluator if isinstance(plan.evaluator, str) else plan.evaluator.name
+        expected = "none with a one-shot method, which brings its own"
+        raise InputError("evaluator", expected, name)
     if pruner is not None:
         raise InputError(
             "stop",

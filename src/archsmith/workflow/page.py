@@ -1,4 +1,4 @@
-"""What the page of a study shows."""
+"""The content of a study's report."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from .._support.errors import InputError
 from ..history.objective import Metric
 from ..report.content import FinalistRow, ReportContent, SupernetFacts, decision_rows
 from ..space import Architecture
+from .figures import environment_of, failures_in, graph_of, predictions_of, progress_of
 from .finalist import Finalist, noise
 from .recorded import Recorded
-from .standing import environment_of, failures_in, graph_of, predictions_of, progress_of
 
-#: Of the note about a supernet, what the report shows.
+#: Entries of the note about a supernet that the report shows.
 SHOWN = ("method", "epochs", "seconds", "parameters", "curve", "stopped")
 
 
 def content_of(run: Recorded, pictures: bool = True) -> tuple[ReportContent, list[str]]:
-    """What the report shows, and what it had to leave out, in words.
+    """What the report shows, and messages about what had to be left out.
 
     Args:
         pictures: open the data and the space, for the diagram and the predictions.
@@ -74,7 +74,7 @@ def content_of(run: Recorded, pictures: bool = True) -> tuple[ReportContent, lis
 
 def _rows(run: Recorded) -> list[FinalistRow]:
     roles = {"winner": "best of the search", "default": "default"}
-    found = [(role, run.noted(role)) for role in roles]
+    finalists = [(role, run.noted(role)) for role in roles]
     return [
         FinalistRow(
             roles[role],
@@ -85,7 +85,7 @@ def _rows(run: Recorded) -> list[FinalistRow]:
             final.curve,
             [one.test for one in run.repeats(role)],
         )
-        for role, final in found
+        for role, final in finalists
         if final is not None
     ]
 
@@ -94,7 +94,7 @@ def _picture(name: str, draw: Callable[[], Any], left_out: list[str]) -> Any:
     try:
         return draw()
     except Exception as error:
-        # A page without its pictures is worth more than no page.
+        # A page without pictures is better than no page.
         why = str(error) if isinstance(error, InputError) else repr(error)
         left_out.append(f"no {name}: {why}")
     return None
@@ -103,6 +103,6 @@ def _picture(name: str, draw: Callable[[], Any], left_out: list[str]) -> Any:
 def _predictions(run: Recorded, winner: Finalist | None) -> bytes | None:
     if winner is None:
         return None
-    problem = run.problem  # says of space and data what is missing, before the outline does
+    problem = run.problem  # reports a missing space or data before the outline does
     final = run.trained(winner.architecture)
     return predictions_of(problem, final) if final else None

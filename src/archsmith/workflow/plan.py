@@ -1,7 +1,7 @@
-"""What somebody wants, as one frozen value: what is learned, what is aimed at, what may be spent.
+"""What the user asks for, as one frozen value: what to learn, what to aim at, what to spend.
 
 Python calls, the command line, TOML files, profiles and the record of a run folder share it. A
-field that the command line offers carries the help of its option.
+field that is also a command-line option carries the help text of that option.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .._support.plans import option, told_call
+from .._support.plans import call_text, option
 from ..hardware.options import LatencyOptions
 from ..task.options import ReadOptions, Recipe
 
@@ -34,7 +34,7 @@ FINALISTS = 2
 
 @dataclass(frozen=True)
 class Plan:
-    """What is learned and aimed at.
+    """What to learn and what to aim at.
 
     Attributes:
         space: a ready space by name, a builder, ``"module:function"``, or a :class:`Space`; the
@@ -42,39 +42,44 @@ class Plan:
         data: a name (``digits``, ``fashion-mnist``), a folder of class folders, an ``.npz``, a CSV;
             with ``loss`` the data itself: a torch ``Dataset``, a pair of inputs and targets, or
             three of these (training, validation, test).
-        task: by name, with its own options behind a colon (``few-shot:ways=5``); found from the
+        task: by name, with its own options after a colon (``few-shot:ways=5``); inferred from the
             data if not given.
-        loss, metrics: what data given as objects is learned and judged by, see
-            :class:`~archsmith.task.own.OwnTask`. A study goes on when it is given the same again.
+        loss, metrics: the loss and metrics for data given as objects, see
+            :class:`~archsmith.task.own.OwnTask`. To continue a study, give the same ones again.
         maximize, minimize: objectives; the task's own metric if none is named.
         limits: ``{"params": 200_000}``, or ``["params<=200k", "accuracy>=0.9"]``.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``.
-        latency: how it is found: :class:`~archsmith.hardware.options.LatencyOptions`, or text such
-            as ``"runtime=onnx,batch=8,threads=2"``.
+        latency: how it is determined: :class:`~archsmith.hardware.options.LatencyOptions`, or text
+            such as ``"runtime=onnx,batch=8,threads=2"``.
         seed: of the search and of training.
         read: how data is read and split.
-        arguments: of the builder, in place of what the data offers.
+        arguments: arguments for the builder that replace those derived from the data.
     """
 
     space: SpaceLike | None = field(
-        default=None, metadata=option("Ready space, module:function or file.py:function.")
+        default=None, metadata=option("Ready space by name, module:function or file.py:function.")
     )
     data: Any = "digits"
     _: KW_ONLY
     task: str | None = field(
-        default=None, metadata=option("Task; found from the data if left out.")
+        default=None,
+        metadata=option("Task (archsmith list tasks); default: inferred from the data."),
     )
     loss: Measure | None = None
     metrics: Measures | None = None
-    maximize: str | Sequence[str] = field(default=(), metadata=option("Metric to maximise."))
-    minimize: str | Sequence[str] = field(default=(), metadata=option("Metric to minimise."))
-    limits: Limits = field(
-        default=(), metadata=option("Hard limit, such as 'params<=200k'.", "limit")
+    maximize: str | Sequence[str] = field(
+        default=(), metadata=option("Metric to maximise; may be repeated.")
     )
-    device: str = field(default="auto", metadata=option("auto, cpu, cuda, cuda:1, ..."))
+    minimize: str | Sequence[str] = field(
+        default=(), metadata=option("Metric to minimise; may be repeated.")
+    )
+    limits: Limits = field(
+        default=(), metadata=option("Hard limit, such as 'params<=200k'; may be repeated.", "limit")
+    )
+    device: str = field(default="auto", metadata=option("Device: auto, cpu, cuda, cuda:1, ..."))
     latency: LatencyOptions | str | None = field(
         default=None,
-        metadata=option("How latency is found, such as runtime=onnx,batch=8,threads=2."),
+        metadata=option("How latency is determined, such as runtime=onnx,batch=8,threads=2."),
     )
     seed: int = field(default=0, metadata=option("Seed of the search and of training."))
     read: ReadOptions | None = None
@@ -84,7 +89,7 @@ class Plan:
         """Open data, task and space.
 
         Args:
-            trained: how trials and finalists are trained, see
+            trained: recipe and fidelity of trials and finalists, see
                 :func:`~archsmith.task.problem.open_problem`.
 
         Raises:
@@ -106,7 +111,11 @@ class Plan:
         )
 
     def goals(self, problem: Problem) -> tuple[tuple[Objective, ...], tuple[Limit, ...]]:
-        """Objectives and limits. Raises InputError for a metric that nothing gives."""
+        """Objectives and limits.
+
+        Raises:
+            InputError: a metric that nothing measures.
+        """
         from .evaluator import objectives_for
 
         return objectives_for(problem, self.maximize, self.minimize, self.limits)
@@ -121,36 +130,39 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchPlan(Plan):
-    """How a search goes, what it may spend and how it ends.
+    """How to search, what the search may spend, and how it ends.
 
     Attributes:
         strategy: a name, or a :class:`Strategy`. The name of a one-shot method (``spos``, ``enas``,
-            ``darts``, …) or a :class:`Method` trains shared weights first and judges trials by
-            them; ``"spos+nsga2"`` says which strategy searches on them.
+            ``darts``, …) or a :class:`Method` trains shared weights first and evaluates trials with
+            them; ``"spos+nsga2"`` also names the strategy that searches on them.
         proxy: a zero-cost proxy (``naswot``, ``az-nas``, ``vote``, …) whose scores of untrained
             architectures pick the first trials.
-        evaluator: in place of training, by name or as it is; costs are measured beside it. One that
-            is a :class:`Trainer` too trains the finalists.
+        evaluator: replaces training, by name or as an object; costs are measured in addition. One
+            that is also a :class:`Trainer` trains the finalists.
         trials, time: the budget; 24 trials if neither is given, 100 on shared weights. Time is
             seconds or ``"10m"``; three quarters of it go into a supernet.
-        trial_time: that one trial may take; it fails then. Without, one that takes ten times as
-            long as the slowest that finished, and a minute at least, is stopped and tried again,
-            and fails the third time.
-        workers: processes that evaluate; 1 evaluates here. With several GPUs each has its own.
-        executor: where trials run, by name or as it is.
-        run: a folder that keeps the study; the same call on it resumes. Nothing is kept without.
-        epochs, share: fidelity of a trial in place of the task's; of a one-shot method ``epochs``
-            are those of the supernet, twice the recipe's or 4,000 steps if not given.
+        trial_time: time limit of one trial, which fails when it is exceeded. Without a limit, a
+            trial that takes ten times as long as the slowest that finished, and at least a minute,
+            is stopped and tried again, and fails the third time.
+        workers: processes that evaluate trials; 1 evaluates in this process. With several GPUs,
+            each worker has its own.
+        executor: where trials run, by name or as an object.
+        run: a folder that keeps the study; the same call on it resumes. Without one, nothing is
+            kept.
+        epochs, share: fidelity of a trial, in place of the task's. For a one-shot method,
+            ``epochs`` are those of the supernet: twice the recipe's or 4,000 steps if not given.
         recipe: of the training to the end; a trial uses it at its fidelity.
         final_epochs: epochs of the training to the end, in place of the recipe's.
         finalists: how many of the best trials are trained to the end; 0 stops after the search.
-        final_seeds: how often each of them and the default is trained, each time with another seed:
-            mean and spread are told, and the one that is best on the validation part is kept.
-        inherit: start their training from the shared weights instead of new ones.
+        final_seeds: how often each finalist and the default is trained, each time with a different
+            seed: mean and spread are reported, and the training that is best on the validation
+            part is kept.
+        inherit: finalists start from the shared weights instead of new ones.
         stop: stops hopeless trials while they train: ``"median"``, ``"curve"`` or a
-            :class:`~archsmith.study.Pruner`. The epochs that they trained count.
+            :class:`~archsmith.study.Pruner`. The epochs that they trained count towards the budget.
         command: what to show as the command that repeats the search.
-        listener: what is told while it works.
+        listener: callbacks that are called while the search works.
     """
 
     strategy: str | Strategy | Method = field(
@@ -161,41 +173,47 @@ class SearchPlan(Plan):
     )
     evaluator: str | Evaluator | None = field(
         default=None,
-        metadata=option("What judges a trial, in place of training (archsmith list evaluators)."),
+        metadata=option(
+            "Evaluates trials in place of training: a name (archsmith list evaluators), "
+            "module:Class or file.py:Class."
+        ),
     )
     trials: int | None = field(
-        default=None, metadata=option("Trials; 24 without --time, 100 on shared weights.")
+        default=None,
+        metadata=option("Number of trials; default: 24 without --time, 100 on shared weights."),
     )
     time: float | str | None = field(
-        default=None, metadata=option("Time for the search, such as 10m.")
+        default=None, metadata=option("Time budget of the search, such as 10m.")
     )
     trial_time: float | str | None = field(
         default=None,
-        metadata=option("Time after which a trial fails; by what others took if not given."),
+        metadata=option("Time limit of a trial; default: derived from the time that others took."),
     )
-    workers: int = field(default=1, metadata=option("Processes that evaluate."))
+    workers: int = field(default=1, metadata=option("Number of processes that evaluate trials."))
     executor: str | Executor = field(
         default="local", metadata=option("Where trials run (archsmith list executors).")
     )
     run: str | Path | None = field(
-        default=None, metadata=option("Run folder; the same command on it resumes.")
+        default=None, metadata=option("Run folder; the same command on it resumes the search.")
     )
     epochs: int | None = field(
-        default=None, metadata=option("Epochs of a trial, or of a supernet.")
+        default=None, metadata=option("Epochs of a trial, or of the supernet.")
     )
     share: float | None = field(
-        default=None, metadata=option("Share of the training data a trial uses.")
+        default=None, metadata=option("Share of the training data that a trial uses.")
     )
     recipe: Recipe | None = None
     final_epochs: int | None = field(
         default=None, metadata=option("Epochs of a training to the end.")
     )
-    finalists: int = field(default=FINALISTS, metadata=option("Best trials trained to the end."))
+    finalists: int = field(
+        default=FINALISTS, metadata=option("Number of best trials to train to the end.")
+    )
     final_seeds: int = field(
-        default=1, metadata=option("Seeds that each of them and the default is trained with.")
+        default=1, metadata=option("Number of seeds to train each finalist and the default with.")
     )
     inherit: bool = field(
-        default=False, metadata=option("Finalists start from the shared weights.")
+        default=False, metadata=option("Start finalists from the shared weights.")
     )
     stop: str | Pruner | None = field(
         default=None, metadata=option("Stop hopeless trials early: median or curve.")
@@ -210,4 +228,4 @@ class SearchPlan(Plan):
 
     def call(self) -> str:
         """The command that repeats the search, or the Python call."""
-        return self.command or told_call("search", self, ("command", "listener"))
+        return self.command or call_text("search", self, ("command", "listener"))

@@ -1,4 +1,4 @@
-"""A run folder as it is read: what a study was begun with, and what came of it."""
+"""A run folder opened for reading: the settings of a study and its results."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 class Recorded:
     """A study on disk, which anybody may have written. Opening it only reads.
 
-    What its record names is imported and opened only where it is registered, where the record
-    carries this user's signature, or where it is given here.
+    A space or data set that the record names is imported and opened only if it is registered, if
+    the record carries this user's signature, or if it is given here.
 
     Args:
         folder: the run folder.
-        space: in place of what the record names: where its builder cannot be imported, has moved,
-            or is named by a record that a stranger may have written.
+        space: replaces the one that the record names: for a builder that cannot be imported, has
+            moved, or is named by a record that a stranger may have written.
         data: likewise.
-        problem: what the study works on, where it is open already.
-        evaluator: that the search was given, where it trains finalists in its own way.
+        problem: the study's problem, if it is open already.
+        evaluator: the one that the search was given, if it trains the finalists itself.
 
     Raises:
         RunFolderError: there is no study in the folder.
@@ -73,7 +73,7 @@ class Recorded:
                 "its trials: archsmith.study.SqliteStore(folder, read=True).history()",
             )
         check_kept(str(folder), self.meta)
-        with self.undamaged():  # told now, not in the middle of a command
+        with self.undamaged():  # fail now, not in the middle of a command
             kept_values(self.meta)
         self._space, self._data, self.evaluator = space, data, evaluator
         if problem is not None:
@@ -111,17 +111,19 @@ class Recorded:
 
     @cached_property
     def outline(self) -> Problem:
-        """Task and space with what the folder keeps of the data, which is not opened for it; with
-        the data where it is given, or where the folder keeps nothing."""
+        """The problem with the few examples that the folder keeps, without opening the data.
+
+        The data is opened if it was given here, or if the folder keeps no examples.
+        """
         if self._data is not None or "facts" not in self.meta:
             return self.problem
         return outline(self.meta, self.folder, self._space)
 
     def trial(self, number: int | None) -> Trial:
-        """A trial by number; the best one without.
+        """A trial by number; the best one if ``number`` is ``None``.
 
         Raises:
-            InputError: no such trial, or none that finished.
+            InputError: no such trial, or none has finished.
         """
         if number is None:
             best = self.history.best()
@@ -135,7 +137,7 @@ class Recorded:
 
     @property
     def trust(self) -> Trust | None:
-        """How far shared weights can be believed; without a sample until that was measured."""
+        """How far shared weights can be trusted; without a sample until that was measured."""
         from ..history.trust import Trust
 
         notes = self.record.notes
@@ -146,7 +148,7 @@ class Recorded:
 
     @property
     def comparison(self) -> Comparison | None:
-        """The winner against the default on the test examples, where both were looked at."""
+        """The winner against the default on the test examples, if both were scored on them."""
         noted = self.record.notes.get("comparison")
         try:
             return Comparison.from_json(noted) if noted else None
@@ -154,7 +156,7 @@ class Recorded:
             return None
 
     def repeats(self, role: str) -> list[Finalist]:
-        """All trainings of the ``winner`` or the ``default``, without weights."""
+        """All trainings of the ``"winner"`` or the ``"default"``, without weights."""
         final = self.noted(role)
         return repeats_of(self.record.notes, final.architecture) if final else []
 
@@ -177,7 +179,7 @@ class Recorded:
             return Finalist.from_json(note) if note else None
 
     def undamaged(self) -> AbstractContextManager[None]:
-        """Around what reads values of the record: what does not fit is told as damage."""
+        """A context for reading values of the record: those that do not fit raise DamagedError."""
         return undamaged(str(self.folder), "a record as archsmith writes it", RESTORE)
 
     def trained(self, architecture: Architecture) -> Finalist | None:

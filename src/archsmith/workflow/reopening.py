@@ -1,7 +1,7 @@
-"""A recorded study opened again: of what its record names, only what may be.
+"""Opens a recorded study again, but only what is safe to open.
 
-A run folder may come from anybody. What is registered here is opened by its name; a file or a
-module only where the record carries the user's own signature, or where the caller names it.
+A run folder may come from anybody. Registered spaces and data sets are opened by name; a file or
+a module only if the record carries the user's own signature, or if the caller names it.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from ..zoo import spaces
 if TYPE_CHECKING:
     from ..data.splits import TensorSplit
 
-#: Numbers of an input, at most, where a record alone says so.
+#: Largest number of values in an input whose size comes from a record alone.
 _MOST = 1 << 28
-#: Of the validation part, kept with a study.
+#: Examples of the validation part that are kept with a study.
 EXAMPLES = 64
 
-#: What a record may have imported, opened or called.
+#: Entries of a record that decide what is imported, opened or called.
 _SIGNED = (
     "reference",
     "arguments",
@@ -61,12 +61,12 @@ _SIGNED = (
 
 
 def signature_of(meta: Mapping[str, Any]) -> str:
-    """A signature of all that opening a record again depends on; empty where none can be made."""
+    """A signature of all that reopening a record depends on; empty if none can be made."""
     return sign({name: meta.get(name) for name in _SIGNED})
 
 
 def is_own(meta: Mapping[str, Any]) -> bool:
-    """Whether this user's key signed the record, as it stands."""
+    """Whether this user's key signed the record in its present state."""
     return signed({name: meta.get(name) for name in _SIGNED}, meta.get("signature"))
 
 
@@ -76,42 +76,43 @@ def reopen(
     data: Any = None,
     where: str = "run folder",
 ) -> Problem:
-    """The problem of a recorded study, on its device if that is here, else on what is.
+    """The problem of a recorded study, on its device if that is available, else on another one.
 
     Args:
-        space: in place of what the record names.
+        space: replaces the one that the record names.
         data: likewise.
         where: the folder, for messages.
 
     Raises:
         InputError: the record names something that is neither registered nor signed, or that is
-            gone; the data is not what the study was begun on; and whatever is wrong with what is
-            opened.
-        RunFolderError: the space asks for other decisions than the study's, or builds other models.
+            missing; the data is not what the study was begun on; or space or data cannot be opened.
+        RunFolderError: the space has other decisions than the study's, or builds other models.
     """
     _check_named(meta, space, data, where, ("space", "data"))
     source = data if data is not None else meta["data"]
     options = ReadOptions(**meta["read"])
-    _, found = read_data(source, meta["task"], options, recorded=True)
-    now = {"digest": found.digest(), "facts": found.facts, "summary": found.summary}
+    _, opened = read_data(source, meta["task"], options, recorded=True)
+    now = {"digest": opened.digest(), "facts": opened.facts, "summary": opened.summary}
     if change := data_change(meta, now):
         raise InputError(
             f"data {source}" if isinstance(source, str | Path) else "data",
             f"what the study in {where} was begun on",
             f"other data: {change}",
-            "bring it back to what it was, or say where that is now: --data PATH; new data is a "
-            "new search, in another run folder",
+            "restore it, or say where the original data is now: --data PATH; new data needs a "
+            "new search in another run folder",
         )
-    return _opened(meta, space, replace(found, facts=meta.get("facts", found.facts)), where)
+    return _build_problem(
+        meta, space, replace(opened, facts=meta.get("facts", opened.facts)), where
+    )
 
 
 def outline(meta: Mapping[str, Any], folder: Path, space: SpaceLike | None = None) -> Problem:
-    """The problem without its data, of what a run folder keeps of that.
+    """The problem with the examples that a run folder keeps, without opening the data.
 
-    Each part is the examples that :func:`keep_examples` kept, and empty where they are gone.
+    Each part holds the examples that :func:`keep_examples` kept, or is empty if they are missing.
 
     Raises:
-        InputError: as :func:`reopen`, of the space; or facts that the task cannot work with.
+        InputError: as :func:`reopen`, about the space; or facts that the task cannot work with.
     """
     import torch
 
@@ -119,19 +120,19 @@ def outline(meta: Mapping[str, Any], folder: Path, space: SpaceLike | None = Non
 
     _check_named(meta, space, None, str(folder), ("space",))
     facts = checked_facts(meta, str(folder))
-    part = _kept_examples(folder, find_task(meta["task"]), facts)
+    part = _load_examples(folder, find_task(meta["task"]), facts)
     part = part or TensorSplit(torch.empty(0), torch.empty(0))
     name, source, task, summary = meta["name"], meta["data"], meta["task"], tuple(meta["summary"])
-    return _opened(
+    return _build_problem(
         meta, space, Data(name, source, task, part, part, part, facts, summary), str(folder)
     )
 
 
 def checked_facts(meta: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """What a record says of its data, where a task can work with it.
+    """The facts of a record's data, checked for the task.
 
     Raises:
-        InputError: it cannot; anybody may have written it.
+        InputError: the task cannot work with them; anybody may have written the record.
     """
     import torch
 
@@ -159,22 +160,24 @@ def checked_facts(meta: Mapping[str, Any], where: str) -> dict[str, Any]:
 def kept_values(
     meta: Mapping[str, Any],
 ) -> tuple[ReadOptions, Recipe, Fidelity, LatencyOptions]:
-    """The options of a recorded study. Raises what Python does where they are no such thing."""
+    """The options of a recorded study. Malformed ones raise Python's own errors."""
     recipe, fidelity = Recipe(**meta["recipe"]), Fidelity(**meta["fidelity"])
     return ReadOptions(**meta["read"]), recipe, fidelity, LatencyOptions(**meta.get("latency", {}))
 
 
-def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where: str) -> Problem:
+def _build_problem(
+    meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where: str
+) -> Problem:
     try:
         device = pick_device(meta.get("device", "auto"))
     except InputError:
         device = pick_device("auto")
     options, recipe, fidelity, latency = kept_values(meta)
     task = find_task(meta["task"])
-    wanted = space if space is not None else meta["reference"]
-    # A live space has its own.
-    given = None if isinstance(wanted, Space) else meta["arguments"]
-    opened = open_space(wanted, task.arguments(data.facts), given)
+    reference = space if space is not None else meta["reference"]
+    # A Space has its own arguments.
+    arguments = None if isinstance(reference, Space) else meta["arguments"]
+    opened = open_space(reference, task.arguments(data.facts), arguments)
     opened.builder.expect(task.example(data.facts, 2))
     problem = Problem(
         data.source,
@@ -182,7 +185,7 @@ def _opened(meta: Mapping[str, Any], space: SpaceLike | None, data: Data, where:
         task,
         data,
         opened,
-        absolute(wanted) if isinstance(wanted, str) else opened.reference,
+        absolute(reference) if isinstance(reference, str) else opened.reference,
         recipe,
         fidelity,
         device,
@@ -206,19 +209,19 @@ def _check_named(
     if "data" not in needed:
         data = ""
     own = is_own(meta)
-    wanted = []
+    untrusted = []
     if space is None and not own and reference not in spaces.names():
-        wanted.append(("space", f"the space {reference!r}"))
+        untrusted.append(("space", f"the space {reference!r}"))
     if data is None and not own and source not in datasets.names():
-        wanted.append(("data", f"the data {source!r}"))
-    if wanted:
-        flags = " ".join(f"--{name} {name.upper()}" for name, _ in wanted)
-        python = ", ".join(f"{name}=..." for name, _ in wanted)
+        untrusted.append(("data", f"the data {source!r}"))
+    if untrusted:
+        flags = " ".join(f"--{name} {name.upper()}" for name, _ in untrusted)
+        python = ", ".join(f"{name}=..." for name, _ in untrusted)
         raise InputError(
             where,
             "registered names, or a record that carries your own signature",
-            f"{' and '.join(named for _, named in wanted)}, which a stranger may have written",
-            f"look at it, and name what you trust yourself: {flags} (in Python: "
+            f"{' and '.join(named for _, named in untrusted)}, which a stranger may have written",
+            f"check it, and name what you trust yourself: {flags} (in Python: "
             f"nas.Run(folder, {python})); the study's own search command on the folder signs it",
         )
     if not own and not isinstance(space, Space):
@@ -228,7 +231,7 @@ def _check_named(
             where,
             "the data that the study was begun on, which was given as objects",
             "none",
-            "give the same search again, which goes on; or nas.Run(folder, data=...)",
+            "give the same search again to continue it; or nas.Run(folder, data=...)",
         )
     if data is None and source not in datasets.names() and not Path(source).exists():
         raise InputError(
@@ -248,23 +251,23 @@ def _check_named(
 
 
 def keep_examples(folder: Path, data: Data) -> None:
-    """Keep what an export is checked on, so that it can do without the data; once.
+    """Keep the examples that an export is checked on, so that it does not need the data; once.
 
-    Data that was given as objects is not kept: a study goes on when it is given again.
+    Nothing is kept of data given as objects: it is given again when a study is continued.
     """
     path = _examples_path(folder)
     if data.source and not path.exists():
-        told = data.validation.head(EXAMPLES)._asdict()
+        parts = data.validation.head(EXAMPLES)._asdict()
         named = {}
-        for part, tree in told.items():
+        for part, tree in parts.items():
             for n, tensor in enumerate(leaves(tree)):
-                # A single tensor is called as in folders from before there were others.
+                # A single tensor keeps the name that older run folders gave it.
                 named[part if tensor is tree else f"{part}.{n:03}"] = tensor
-        write(path, named, {"like": json.dumps(spec_to_json(spec_of(told)))})
+        write(path, named, {"like": json.dumps(spec_to_json(spec_of(parts)))})
 
 
-def _kept_examples(folder: Path, task: Task, facts: Mapping[str, Any]) -> TensorSplit | None:
-    """What :func:`keep_examples` kept; ``None`` where it is not there or not such as it was."""
+def _load_examples(folder: Path, task: Task, facts: Mapping[str, Any]) -> TensorSplit | None:
+    """What :func:`keep_examples` kept; ``None`` if it is missing or does not fit the task."""
     import torch
 
     from ..data.splits import TensorSplit
@@ -274,13 +277,13 @@ def _kept_examples(folder: Path, task: Task, facts: Mapping[str, Any]) -> Tensor
         like = spec_from_json(json.loads(meta["like"])) if "like" in meta else spec_of(tensors)
         part = TensorSplit(**filled(like, (tensors[name] for name in sorted(tensors))))
         with torch.device("meta"):
-            wanted = _shapes(task.example(facts))
+            expected = _shapes(task.example(facts))
         shapes = _shapes(task.prepare(take(part.inputs, slice(2)), facts))
         counts = {len(tensor) for tensor in leaves((part.inputs, part.targets))}
     except Exception:
-        # Anybody may have written the file; the data itself takes its place.
+        # Anybody may have written the file; the data itself is used instead.
         return None
-    return part if counts == {len(part)} and len(part) > 1 and shapes == wanted else None
+    return part if counts == {len(part)} and len(part) > 1 and shapes == expected else None
 
 
 def _shapes(tree: Tree) -> list[tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""What a search gives and tells: the winner, the whole result, and who listens."""
+"""The result of a search."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass
 class SearchResult:
-    """What a search came to.
+    """The result of a search.
 
     Attributes:
-        best: the winner trained to the end; ``None`` where the search was interrupted, where no
-            trial kept the limits, or where ``finalists=0``.
-        default: the space's default architecture under the same recipe and seed.
-        comparison: of both on the test examples; ``None`` where they are the same architecture, or
-            where the task's metrics are no means over examples.
+        best: the winner trained to the end; ``None`` if the search was interrupted, if no trial
+            kept the limits, or with ``finalists=0``.
+        default: the space's default architecture, trained with the same recipe and seed.
+        comparison: of both on the test examples; ``None`` if they are the same architecture, or if
+            the task's metrics are not means over examples.
         front: trials on the Pareto front, at the search's fidelity.
         stopped: why the search ended; ``"interrupted"`` after Ctrl-C.
-        report: the page, where there is a run folder.
-        problems: what went wrong while finalists were trained, in words.
+        report: the HTML page, if there is a run folder.
+        problems: messages about what went wrong while finalists were trained.
     """
 
     history: History
@@ -47,7 +47,7 @@ class SearchResult:
 
     @property
     def setting(self) -> Problem:
-        """The problem, by its name of earlier versions."""
+        """The problem, under its name in earlier versions."""
         warn_renamed("SearchResult.setting", "SearchResult.problem")
         return self.problem
 

@@ -1,4 +1,4 @@
-"""A run folder opened again: shown, reported, trained further, exported."""
+"""A run folder opened again, to be shown, reported, trained further and exported."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 
 
 class Run(Recorded):
-    """A study on disk, trained further, reported and exported; opened as :class:`Recorded` says.
+    """A study on disk that can be trained further, reported and exported.
 
-    What is written goes beside what the search left: a training to the end, a page, an export.
+    It is opened as :class:`Recorded` says. Trainings and pages are written to the run folder::
+
+        run = nas.Run("runs/digits")
+        run.export("digits-model")
     """
 
     @ordinary()
@@ -35,12 +38,17 @@ class Run(Recorded):
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
         test: bool = False,
     ) -> Finalist:
-        """Train a trial's architecture to the end; what was trained before is not trained again.
+        """Train a trial's architecture to the end, unless that was done before.
 
         Args:
-            number: of the trial; the winner is trained, and tested, without one.
-            test: score another trial on the test part as well. Whoever chooses between trials by
-                that has no untouched data left to say how good the choice is.
+            number: of the trial; by default the winner is trained and scored on the test part.
+            on_epoch: called with the metrics of each epoch.
+            test: also score a trial other than the winner on the test part. If you choose between
+                trials by that score, no untouched data is left to say how good the choice is.
+
+        Raises:
+            InputError: no such trial, or space, data or evaluator are needed and missing.
+            WorkError: the training diverged.
         """
         with SqliteStore(self.folder) as store:
             goal, start = self.goals[0][0], self._start()
@@ -127,30 +135,30 @@ class Run(Recorded):
         return target
 
     def try_report(self) -> tuple[Path | None, str]:
-        """The page, or why there is none: a result that is there must not be lost over it."""
+        """The page, or why there is none: a failed report must not cost a finished result."""
         try:
             return self.report(), ""
         except Exception as error:
             why = f"{type(error).__name__}: {one_line(str(error))}"
-            return None, f"no report: {why}; archsmith report {self.folder} writes it anew"
+            return None, f"no report: {why}; archsmith report {self.folder} writes it again"
 
     def _trainer(self) -> Trainer | None:
-        """What trains this study's finalists, if it is not the task's recipe."""
+        """The trainer of this study's finalists; ``None`` for the task's recipe."""
         from ..evaluate import Trainer
 
         named = self.meta.get("trainer")
-        given = self.evaluator if isinstance(self.evaluator, Trainer) else None
-        if named and given is None:
+        trainer = self.evaluator if isinstance(self.evaluator, Trainer) else None
+        if named and trainer is None:
             raise InputError(
                 f"evaluator {named}",
                 "the one that trained the finalists of this study",
                 "none",
                 "nas.Run(folder, evaluator=...).train(number)",
             )
-        return given
+        return trainer
 
     def _start(self) -> Start | None:
-        """The weights that the training of this study's finalists begins with, if not new ones."""
+        """Gives the initial weights of this study's finalists; ``None`` for new ones."""
         if not self.meta.get("inherit"):
             return None
         from .oneshot import check_weights, evaluator_of, inherited

@@ -1,4 +1,4 @@
-"""The main job: a space, data and a budget in; a trained model out."""
+"""The search: from a space, data and a budget to a trained model."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ from .strategy import advised, first_of, refuse_inherit, refuse_proxy, strategy_
 if TYPE_CHECKING:
     from ..evaluate import Evaluator
 
-#: Trials of a search where neither their number nor a time is given.
+#: Trials of a search if neither their number nor a time is given.
 TRIALS = 24
 
 
@@ -68,16 +68,16 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     """Search for the best architecture, train it to the end and compare it with the default.
 
     Raises:
-        InputError: something given is wrong; nothing has been started.
+        InputError: an argument is wrong; nothing has been started.
         WorkError: every trial failed.
-        StoreError: the study could not be written; what was acknowledged is safe.
+        StoreError: the study could not be written; what was written before is safe.
     """
     tell = plan.listener or Listener()
     check_numbers(plan.finalists, plan.workers, plan.final_seeds)
     wish, pruner = strategy_of(plan.strategy), pruner_of(plan.stop)
     budget, most = seconds_of(plan.time), seconds_of(plan.trial_time, "trial time")
-    wanted = _checked_budget(plan, wish, pruner, budget, most)
-    problem, chosen, judge = _opened(plan, wish, budget)
+    trials = _checked_budget(plan, wish, pruner, budget, most)
+    problem, chosen, judge = _open(plan, wish, budget)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     objectives, bounds = plan.goals(problem)
     clock = None
@@ -91,7 +91,9 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         if doubt:
             tell.doubt(doubt)
     trainer = judge if isinstance(judge, Trainer) else None
-    _try_out(problem, plan.seed, plan.evaluator is None or (plan.finalists > 0 and trainer is None))
+    _check_default(
+        problem, plan.seed, plan.evaluator is None or (plan.finalists > 0 and trainer is None)
+    )
     with open_store(plan.folder) as store:
         check_inherit(store, plan.inherit)
         study = Study(
@@ -103,12 +105,12 @@ def run_plan(plan: SearchPlan) -> SearchResult:
             store=store,
             executor=make_executor(plan.executor, plan.workers, plan.device),
             seed=plan.seed,
-            trials=wanted,
+            trials=trials,
             seconds=budget,
             trial_time=most,
             fidelity=problem.fidelity,
             stop=pruner,
-            meta=_meta(plan, problem, store, chosen, wanted, budget)
+            meta=_meta(plan, problem, store, chosen, trials, budget)
             | {"trainer": judge.name if judge and trainer else ""},
             on_event=tell.event,
         )
@@ -134,22 +136,22 @@ def _checked_budget(
     seconds: float | None,
     trial_time: float | None,
 ) -> int | None:
-    """The number of trials, if there is one; nothing wrong may be asked for."""
-    wanted = TRIALS if plan.trials is None and seconds is None else plan.trials
+    """Check the options of the budget; returns the number of trials, if it is limited."""
+    trials = TRIALS if plan.trials is None and seconds is None else plan.trials
     if isinstance(wish, OneShot):
         refuse_proxy(plan.proxy, wish)
         check_options(plan, pruner)
-        wanted = trials_of(wish.method, plan.trials, seconds is not None)
+        trials = trials_of(wish.method, plan.trials, seconds is not None)
     elif plan.inherit:
         refuse_inherit(wish)
-    check_budget(wanted, seconds, trial_time)
-    return wanted
+    check_budget(trials, seconds, trial_time)
+    return trials
 
 
-def _opened(
+def _open(
     plan: SearchPlan, wish: Strategy | OneShot, seconds: float | None
 ) -> tuple[Problem, Strategy, Evaluator | None]:
-    """The problem, the strategy, and what judges trials where the problem's training does not."""
+    """The problem, the strategy, and the evaluator if trials are not simply trained."""
     problem = plan.open(
         recipe=plan.recipe,
         final_epochs=plan.final_epochs,
@@ -157,7 +159,7 @@ def _opened(
         share=plan.share,
     )
     if not isinstance(wish, OneShot):
-        problem = _as_begun(problem, plan)
+        problem = _keep_fidelity(problem, plan)
         return problem, wish, named_evaluator(plan.evaluator, problem)
     if isinstance(problem.task, LearnedLoss):
         problem.task.expect_shared()
@@ -167,32 +169,32 @@ def _opened(
     return problem, OnSharedWeights(wish.method, wish.then, judge), judge
 
 
-def _as_begun(problem: Problem, plan: SearchPlan) -> Problem:
-    """Have all trials learn from one part of the data, or go on as a study began.
+def _keep_fidelity(problem: Problem, plan: SearchPlan) -> Problem:
+    """Train all trials on the same subset of the data, or as the study in the folder began.
 
-    Those of an older archsmith had a part for each trial, and other defaults of a trial.
+    Studies of older versions had a subset for each trial, and other defaults for a trial.
     """
-    known: Mapping[str, Any] = {}
+    meta: Mapping[str, Any] = {}
     if plan.folder is not None:
-        # What is wrong with a folder is told when it is opened for the study.
+        # Errors of the folder are raised when it is opened for the study.
         with suppress(ArchsmithError), SqliteStore(plan.folder, read=True) as store:
-            known = store.meta()
-    if not known or known.get("subset") is not None:
+            meta = store.meta()
+    if not meta or meta.get("subset") is not None:
         return replace(problem, subset=plan.seed)
-    if "fidelity" not in known:
+    if "fidelity" not in meta:
         return problem
-    begun = Fidelity(**known["fidelity"])
+    begun = Fidelity(**meta["fidelity"])
     share = begun.share if plan.share is None else plan.share
     return replace(problem, fidelity=Fidelity(plan.epochs or begun.epochs, share))
 
 
 def _untrained(judge: Evaluator | None, sharing: OnSharedWeights | None, finalists: int) -> str:
-    """What to say where an evaluator of the user's own does not train the finalists."""
+    """A warning if the user's own evaluator does not train the finalists; else empty."""
     if judge is None or sharing is not None or isinstance(judge, Trainer) or not finalists:
         return ""
     return (
-        f"evaluator {judge.name} does not train finalists: they are trained by the task's recipe. "
-        "Make it a nas.Trainer, or give finalists=0"
+        f"evaluator {judge.name} does not train finalists: they are trained with the task's "
+        "recipe. Make it a nas.Trainer, or give finalists=0"
     )
 
 
@@ -215,10 +217,10 @@ def _meta(
     trials: int | None,
     seconds: float | None,
 ) -> dict[str, Any]:
-    """What is kept with a study beside what it is."""
-    told = problem.to_json()
-    named = told | {"arguments": problem.space.plain_arguments()}
-    return told | {
+    """Facts that are kept with a study in addition to those that identify it."""
+    values = problem.to_json()
+    named = values | {"arguments": problem.space.plain_arguments()}
+    return values | {
         "signature": signature_of(named) if plan.run is not None else "",
         "models": models_of(problem.space, store.meta(), str(store.folder)),
         "strategy": chosen.name,
@@ -231,7 +233,7 @@ def _meta(
     }
 
 
-def _try_out(problem: Problem, seed: int, trained: bool) -> None:
+def _check_default(problem: Problem, seed: int, trained: bool) -> None:
     """Refuse a builder whose models do not run, or whose default cannot be trained and copied."""
     check_shapes(problem.space, problem.forward_on_meta, seed)
     if trained:
@@ -259,7 +261,7 @@ def _work(
     budget: float | None,
     on_shared: OnShared | None,
 ) -> StudyResult:
-    """Train shared weights where there are to be some, then run the study."""
+    """Train shared weights if the strategy needs them, then run the study."""
     if sharing is not None:
         try:
             Sharing(problem, sharing, study, budget, on_shared).prepare()
@@ -276,7 +278,7 @@ def _train_finalists(
     trainer: Trainer | None,
     clock: Remeasured | None,
 ) -> None:
-    """Fill in winner, default and problems; an interruption keeps what the search found."""
+    """Fill in winner, default and problems; after an interruption they stay empty."""
     start = inherited(sharing.evaluator) if sharing and plan.inherit else None
     goal, first = result.history.objectives[0], sharing.derived[:1] if sharing else []
     finals = Finalists(
@@ -284,9 +286,9 @@ def _train_finalists(
     )
     on_final = plan.listener.final if plan.listener else None
     try:
-        found = finals.decide(result.history, plan.finalists, on_final, first)
+        outcome = finals.decide(result.history, plan.finalists, on_final, first)
     except KeyboardInterrupt:
         result.stopped = INTERRUPTED
         return
-    result.best, result.default = found
+    result.best, result.default = outcome
     result.comparison, result.problems = finals.comparison, finals.problems

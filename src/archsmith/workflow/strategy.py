@@ -1,4 +1,4 @@
-"""The strategy of a search: by name or as it is, advised, within limits, from a first one."""
+"""The strategy of a search: by name or as an object, with proxies, limits and a start."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 def first_of(problem: Problem, reach: Reach) -> list[Architecture]:
-    """What a search starts from: the default, and where that breaks a limit, one that keeps all."""
+    """What a search starts from: the default and, if that breaks a limit, one that keeps all."""
     default = problem.space.default()
-    kept = reach.kept
-    return [default] if kept is None or kept == default else [default, kept]
+    feasible = reach.kept
+    return [default] if feasible is None or feasible == default else [default, feasible]
 
 
 def within(chosen: Strategy, reach: Reach) -> Strategy:
-    """The strategy, kept from proposing what breaks a limit, unless nothing is known to keep it."""
+    """The strategy, restricted to proposals that keep the limits, if any are known to do so."""
     if not reach.limits or reach.doubt:
         return chosen
     return KeepLimits(chosen)
 
 
 def strategy_of(strategy: str | Strategy | Method) -> Strategy | OneShot:
-    """What a name or a value means."""
+    """The strategy or one-shot search that a name or a value stands for."""
     sharing = one_shot(strategy)
     if sharing is not None:
         return sharing
@@ -44,8 +44,8 @@ def strategy_of(strategy: str | Strategy | Method) -> Strategy | OneShot:
 
 
 def refuse_inherit(chosen: Strategy | OneShot) -> None:
-    wanted = "a one-shot method, whose weights can be inherited"
-    raise InputError("inherit", wanted, chosen.name)
+    expected = "a one-shot method, whose weights can be inherited"
+    raise InputError("inherit", expected, chosen.name)
 
 
 def refuse_proxy(proxy: str | None, chosen: Strategy | OneShot) -> None:

@@ -1,4 +1,4 @@
-"""Measuring how far shared weights can be believed: a sample is judged by them and by itself."""
+"""Measures how far shared weights can be trusted: a sample is also trained stand-alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..space.ordinary import ordinary
 from ..study import SqliteStore
 from ..study.seeds import seed_of
 from ..supernet import methods
-from ..supernet.method import accepted
+from ..supernet.method import draw_accepted
 from .oneshot import check_weights, evaluator_of
 from .run import Run
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from ..study import Store
     from ..tables.base import BenchmarkTable
 
-#: Called with how many of the sample are done, how many there are, and a line about the last one.
+#: Called with the number of architectures done, the total, and a line about the last one.
 OnJudged = Callable[[int, int, str], None]
-#: Draws of architectures for each one wanted, before a small space counts as used up.
+#: Draws for each requested architecture before a small space counts as exhausted.
 _DRAWS = 50
 _PERCENT = 1.5
 
@@ -46,27 +46,29 @@ def measure_trust(
     Random architectures and the one that the search found are trained with the study's recipe, each
     with the same seed; what was trained before an interruption is not trained again. Random search
     with the same total budget is the best of as many of the sample as the one-shot search's time
-    would have trained. The result is kept with the run and shown by its report.
+    would have trained. The result is kept with the run and shown in its report.
 
     Args:
-        sample: how many random architectures.
+        run: a run folder of a search with shared weights.
+        sample: number of random architectures.
         epochs: of each training; the recipe's if not given.
-        table: where stand-alone values are read instead, such as a benchmark's.
+        table: a benchmark table to read stand-alone values from, instead of training.
+        on_judged: called after each architecture of the sample.
 
     Raises:
         InputError: the run has no supernet, or the table knows other architectures.
     """
     if sample < 2:
         raise InputError("sample", "2 architectures or more", str(sample))
-    known = run.record.notes.get("supernet")
-    if known is None and run.meta["strategy"].partition("+")[0] in methods.names():
+    supernet = run.record.notes.get("supernet")
+    if supernet is None and run.meta["strategy"].partition("+")[0] in methods.names():
         raise InputError(
             str(run.folder),
             "shared weights that were trained to the end",
             "a search that was stopped before",
-            f"{run.meta['command']} goes on",
+            f"{run.meta['command']} continues it",
         )
-    if known is None:
+    if supernet is None:
         raise InputError(
             str(run.folder),
             "a run with shared weights",
@@ -83,24 +85,24 @@ def measure_trust(
             goal.metric,
         )
     best = run.trial(None)
-    drawn = _drawn(run, sample, judge.supernet.builds)
+    architectures = _sample_architectures(run, sample, judge.supernet.builds)
     with SqliteStore(run.folder) as store:
         judging = _Judging(run, judge, store, goal.metric, epochs, table)
         judged = []
-        for number, architecture in enumerate(drawn):
+        for number, architecture in enumerate(architectures):
             judged.append(judging.judge(architecture))
             if on_judged is not None:
                 line = f"shared {judged[-1].shared:.4g}, alone {judged[-1].alone:.4g}"
-                on_judged(number + 1, len(drawn), line)
+                on_judged(number + 1, len(architectures), line)
         chosen = judging.judge(best.architecture)
-        found, other = judging.outcomes(drawn, judged, chosen)
+        one_shot, other = judging.outcomes(architectures, judged, chosen)
         trust = Trust.of(
             goal,
             judged,
             judging.truth,
-            visits=known["visits"],
+            visits=supernet["visits"],
             chosen=chosen,
-            found=found,
+            found=one_shot,
             random=other,
             seed=run.meta["seed"],
         )
@@ -109,23 +111,25 @@ def measure_trust(
     return trust
 
 
-def _drawn(run: Run, count: int, builds: Callable[[Architecture], bool]) -> list[Architecture]:
-    """Random architectures that build, each graph once, the same for the same study."""
+def _sample_architectures(
+    run: Run, count: int, builds: Callable[[Architecture], bool]
+) -> list[Architecture]:
+    """Random architectures that build; each graph once, and the same ones for the same study."""
     space = run.problem.space
     rng = random.Random(seed_of(run.meta["seed"], 0, "trust"))
-    found: dict[str, Architecture] = {}
+    architectures: dict[str, Architecture] = {}
     for _ in range(_DRAWS * count):
-        architecture = accepted(lambda: space.sample(rng))
+        architecture = draw_accepted(lambda: space.sample(rng))
         form = space.canonical(architecture)
-        if form not in found and builds(architecture):
-            found[form] = architecture
-        if len(found) == count:
+        if form not in architectures and builds(architecture):
+            architectures[form] = architecture
+        if len(architectures) == count:
             break
-    return list(found.values())
+    return list(architectures.values())
 
 
 class _Judging:
-    """Judges architectures twice and keeps what was measured with the study."""
+    """Evaluates architectures with shared weights and alone; keeps the values in the study."""
 
     def __init__(
         self,
@@ -152,10 +156,10 @@ class _Judging:
     def judge(self, architecture: Architecture) -> Judged:
         after = self.shared.judge(architecture, self.shared.calibration)[self.metric]
         before = self.shared.judge(architecture, 0)[self.metric]
-        return Judged(architecture.id, after, self._alone(architecture), before)
+        return Judged(architecture.id, after, self._stand_alone(architecture), before)
 
     def outcomes(
-        self, drawn: list[Architecture], judged: list[Judged], chosen: Judged
+        self, architectures: list[Architecture], judged: list[Judged], chosen: Judged
     ) -> tuple[Outcome | None, Outcome | None]:
         """What the one-shot search found, and random search in the same time."""
         if self.table is not None:
@@ -163,28 +167,28 @@ class _Judging:
         run = self.run
         best = run.trial(None).architecture
         budget = run.record.seconds + self.seconds[best]
-        found = Outcome(chosen.alone, 1, budget, chosen.name)
+        one_shot = Outcome(chosen.alone, 1, budget, chosen.name)
         spent, tried = 0.0, []
-        for architecture, one in zip(drawn, judged, strict=True):
+        for architecture, one in zip(architectures, judged, strict=True):
             spent += self.seconds[architecture]
             tried.append(one)
             if spent >= budget:
                 break
         goal = run.goals[0][0]
-        # A training that diverged has no value, and counts as the worst.
+        # A training that diverged has no value and counts as the worst.
         top = min(tried, key=lambda one: goal.loss({goal.metric: one.alone}))
-        return found, Outcome(top.alone, len(tried), spent, top.name)
+        return one_shot, Outcome(top.alone, len(tried), spent, top.name)
 
-    def _alone(self, architecture: Architecture) -> float:
+    def _stand_alone(self, architecture: Architecture) -> float:
         if self.table is not None:
             return self._read(architecture)
         name = f"alone.{architecture.id}.{self.recipe.epochs}"
-        kept: Mapping[str, Any] | None = self.run.record.notes.get(name)
-        if kept is None:
-            kept = self._train(architecture)
-            self.store.note(name, kept)
-        self.seconds[architecture] = kept["seconds"]
-        return float(kept[self.metric])
+        values: Mapping[str, Any] | None = self.run.record.notes.get(name)
+        if values is None:
+            values = self._train(architecture)
+            self.store.note(name, values)
+        self.seconds[architecture] = values["seconds"]
+        return float(values[self.metric])
 
     def _read(self, architecture: Architecture) -> float:
         table = self.table

@@ -1,4 +1,4 @@
-"""How a study stands: what pages and terminals say of it beside its trials."""
+"""The state of a study: what reports and terminals show of it besides its trials."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def graph_of(problem: Problem, architecture: Architecture) -> Any:
 
     try:
         model = problem.space.build(architecture, device="meta")
-    except SpaceError:  # constructors that read values cannot run there
+    except SpaceError:  # constructors that read values cannot run on meta
         model = problem.space.build(architecture)
     return trace_graph(model, problem.example())
 
 
 def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
-    """A picture of predictions on the validation part, where the task has one; else nothing."""
+    """A PNG of predictions on the validation part; ``None`` if the task draws none."""
     import torch
 
     task, data = problem.task, problem.data
@@ -49,34 +49,38 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
 
 
 def environment_of(meta: Mapping[str, Any], winner: Finalist | None) -> dict[str, str]:
-    """What the study ran on and with, by name, for people."""
+    """Versions, device and settings of the study by name, for display."""
     fidelity, recipe = meta["fidelity"], meta["recipe"]
-    found = {name: str(value) for name, value in meta["versions"].items()}
-    found |= {"platform": meta["platform"], "device": meta["device"], "strategy": meta["strategy"]}
-    found["a trial"] = (
+    environment = {name: str(value) for name, value in meta["versions"].items()}
+    environment |= {
+        "platform": meta["platform"],
+        "device": meta["device"],
+        "strategy": meta["strategy"],
+    }
+    environment["a trial"] = (
         f"{fidelity['epochs']} epochs on {fidelity['share']:.0%} of the training part"
     )
-    found["training to the end"] = f"{recipe['epochs']} epochs"
+    environment["training to the end"] = f"{recipe['epochs']} epochs"
     if winner and winner.measured:
-        found["latency"] = described(winner.measured)
-    return {name: value for name, value in found.items() if value}
+        environment["latency"] = described(winner.measured)
+    return {name: value for name, value in environment.items() if value}
 
 
 def progress_of(record: Record, meta: Mapping[str, Any]) -> tuple[Any, str]:
-    """Whether a study runs, was stopped or is finished, and how far it came, in words."""
+    """Whether a study is running, stopped or finished, and its progress in words."""
     full = meta["fidelity"].get("epochs")
     offers = (full,) if full else ()
     parts = [part for trial in record.ended if (part := worth(trial, offers))]
     done, whole = len(parts) - record.forgiven, sum(parts) - record.forgiven
-    wanted: int | None = meta.get("trials")
-    text = f"{done} of {wanted} trials" if wanted else f"{done} trials"
+    total: int | None = meta.get("trials")
+    text = f"{done} of {total} trials" if total else f"{done} trials"
     if any(one < 1 for one in parts):
-        text = f"{done} trials, worth {whole:.3g} " + (f"of {wanted} " if wanted else "")
-        text += f"full one{'' if (wanted or whole) == 1 else 's'}"
+        text = f"{done} trials, worth {whole:.3g} " + (f"of {total} " if total else "")
+        text += f"full one{'' if (total or whole) == 1 else 's'}"
     closed = record.sessions[-1].closed if record.sessions else ""
-    spent = wanted is not None and whole >= wanted - _SLACK
+    spent = total is not None and whole >= total - _SLACK
     if record.notes.get("winner"):
-        short = f", since {closed}" if wanted and closed and not spent else ""
+        short = f", since {closed}" if total and closed and not spent else ""
         return "finished", text + short
     if spent:
         missing = "" if not meta.get("finalists") else ", nothing trained to the end yet"
@@ -87,6 +91,6 @@ def progress_of(record: Record, meta: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def failures_in(history: History) -> list[str]:
-    """The first failed trials, with why."""
+    """The first failed trials, with their reasons."""
     failed = [t for t in history.trials if t.state is State.FAILED]
     return [f"trial {t.number} failed: {t.reason}" for t in failed[:20]]

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ..space.architecture import Architecture
 from ..space.building import parameter_keys
-from .known import Survey
 from .lending import distinct
 from .store import filled
+from .survey_records import Survey
 
 if TYPE_CHECKING:
     from ..space import Space

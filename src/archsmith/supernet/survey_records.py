@@ -12,7 +12,7 @@ from torch.nn.modules.conv import _ConvNd
 from ..space.architecture import Architecture
 from ..space.decision import Decision
 from .alignment import Align
-from .joined import Joined
+from .concatenation import Joined
 from .lending import Place, distinct
 from .shifting import Row
 from .slicing import Layout, SlicingRule, aligned_by_default, enlarge, rule_of, rule_of_groups
