@@ -207,6 +207,7 @@ def test_losses_and_metrics_are_means_over_examples() -> None:
         ({"loss": 3}, r"a function of \(outputs, targets\)"),
         ({"loss": lambda outputs: 0}, "needs 1 arguments"),
         ({"loss": elbo, "metrics": {"goodness": accuracy}}, "which way is better"),
+        ({"loss": elbo, "metrics": {"loss": accuracy}}, "another name"),
         ({"loss": elbo, "task": "image-classification"}, "a loss or a task by name, not both"),
         ({"metrics": {"accuracy": accuracy}}, "a loss together with them"),
         ({}, "nas.search"),

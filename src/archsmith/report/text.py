@@ -169,6 +169,9 @@ def next_step(content: ReportContent) -> str:
         return f"To go on: {content.command}"
     if content.best is None:
         return "Nothing to export: see the failed trials above, or loosen the limits."
+    if content.command.startswith("nas.search("):
+        # Data and functions that were given as objects are out of the command line's reach.
+        return "Next: result.best.export(DIR) in Python"
     if not content.finalists:
         return f"Next: archsmith train {content.folder}"
     return f"Next: archsmith export {content.folder} --to DIR"

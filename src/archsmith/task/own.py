@@ -76,6 +76,8 @@ class OwnTask(Task, OutputLoss, Distillation, ExampleMetrics, Deployment):
         self._measures: dict[str, Measure] = {}
         known_metrics: list[Metric] = []
         for name, given in (metrics or {}).items():
+            if name == "loss":
+                raise InputError("metric loss", "another name", "that of the loss itself")
             measure, direction = given if isinstance(given, tuple) else (given, _BETTER.get(name))
             if direction not in ("maximize", "minimize"):
                 raise InputError(
