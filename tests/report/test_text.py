@@ -9,6 +9,7 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
+from archsmith.history.numbers import capital
 from archsmith.history.objective import Limit
 from archsmith.history.trial import State, Trial
 from archsmith.report.content import ReportContent
@@ -131,3 +132,9 @@ def test_without_a_budget_of_trials_there_is_no_estimate() -> None:
     progress.trial_ended(ended(0, accuracy=0.5))
     assert progress.eta() is None
     assert progress.line(ended(0, accuracy=0.5)) == "trial 1  accuracy 0.5  best 0.5 (trial 0)"
+
+
+def test_headings_begin_with_a_capital_but_for_names_that_have_their_own():
+    assert capital("accuracy of each trial") == "Accuracy of each trial"
+    assert capital("mAP of each trial") == "mAP of each trial"
+    assert capital("FLOPs") == "FLOPs"

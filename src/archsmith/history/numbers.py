@@ -124,7 +124,8 @@ def metric_name(name: str) -> str:
 
 def capital(text: str) -> str:
     """The text with its first letter capitalised and the others unchanged."""
-    return text[:1].upper() + text[1:]
+    word = text.partition(" ")[0]
+    return text if word[1:] != word[1:].lower() else text[:1].upper() + text[1:]
 
 
 def metric_unit(name: str, known: Mapping[str, Metric] | None = None) -> str:
