@@ -35,9 +35,13 @@ CONTRACTS = {
     "test_another_process_gives_the_same_run": "processes",
     "test_better_than_random": "statistical",
     "test_it_can_be_opened_again": "processes",
+    "test_global_random_state_is_left_alone": "slow",
     "test_proposals_belong_to_the_space": "slow",
     "test_same_history_and_seed_same_proposal": "slow",
+    "test_several_objectives": "slow",
     "test_the_loss_goes_down": "slow",
+    "test_the_space_pickles": "slow",
+    "test_trials_may_be_running": "slow",
     "test_what_is_drawn_is_what_the_builder_asks": "slow",
 }
 

@@ -132,6 +132,7 @@ def test_report_goes_where_it_is_told(archsmith, finished_run, tmp_path):
     assert "page.html" in done.err
 
 
+@pytest.mark.slow
 def test_a_space_of_ones_own_from_a_file(archsmith, model, tmp_path):
     done = archsmith(
         "search",
@@ -149,6 +150,7 @@ def test_a_space_of_ones_own_from_a_file(archsmith, model, tmp_path):
     assert len(nas.Run(tmp_path / "run").history.trials) == 2
 
 
+@pytest.mark.slow
 def test_a_proxy_advises_a_search(archsmith, model, tmp_path):
     run = tmp_path / "run"
     options = ["--proxy", "params", "--space", f"{model}:good", "--run", run]
@@ -161,6 +163,7 @@ def test_a_proxy_advises_a_search(archsmith, model, tmp_path):
     assert "did you mean 'params'" in done.err
 
 
+@pytest.mark.slow
 def test_a_search_ends_when_the_space_is_used_up(archsmith, model, tmp_path):
     run = tmp_path / "run"
     done = archsmith("search", "digits", *QUICK, "--space", f"{model}:good", "--run", run)

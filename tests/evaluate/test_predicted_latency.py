@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import archsmith as nas
 from archsmith._support.trees import TensorSpec
 from archsmith.evaluate import Price, Stages, evaluators
@@ -32,6 +34,7 @@ class TestPredictedLatencyEvaluator(EvaluatorContract):
     space, evaluator = SPACE, PredictedLatencyEvaluator(made())
 
 
+@pytest.mark.slow
 def test_a_trial_says_how_far_its_latency_can_be_believed():
     evaluator = PredictedLatencyEvaluator(made())
     found = evaluator.evaluate(SPACE.default(), nas.Fidelity(), 0, nas.Watch())
@@ -45,6 +48,7 @@ def test_it_is_registered_and_static():
     assert PredictedLatencyEvaluator.price is Price.STATIC
 
 
+@pytest.mark.slow
 def test_a_search_starts_from_an_architecture_that_keeps_a_predicted_limit():
     evaluator = PredictedLatencyEvaluator(made())
     default = float(evaluator.predictor.predict([SPACE.default()])[0])

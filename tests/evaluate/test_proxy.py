@@ -66,6 +66,7 @@ def test_the_seed_draws_another_batch():
     assert not torch.equal(evaluator(seed=1).batch.inputs, evaluator(seed=2).batch.inputs)
 
 
+@pytest.mark.slow
 def test_a_vote_stands_for_its_members_and_is_made_of_their_scores():
     judge = evaluator(proxies=[Vote(["params", "l2_norm"]), SWAP(samples=32), "az-nas"])
     assert set(judge.provides) >= {"params", "l2_norm", "swap", "expressivity", "trainability"}

@@ -32,6 +32,7 @@ def planted():
     return profiled(spaces.planted)
 
 
+@pytest.mark.slow
 def test_a_small_space_is_counted_and_looked_at_whole(known):
     assert (known.size.count, known.size.exact) == (36, True)
     assert (known.drawn, known.samples, known.broken) == ("all", 36, 0)
@@ -49,6 +50,7 @@ def test_decisions_come_in_order_with_what_they_depend_on(known):
     assert abs(facts["deep.width"].asked - 2 / 3) < 0.1
 
 
+@pytest.mark.slow
 def test_a_name_that_is_asked_again_and_again_is_told():
     told = " ".join(profiled(spaces.repeated, samples=4).advice.reasons)
     assert "act is asked 3 times and answered once" in told
@@ -91,6 +93,7 @@ def test_shares_of_limits_are_those_of_an_enumeration(known):
     assert "params<=200 and flops>=4000" in known.advice.reasons[0]
 
 
+@pytest.mark.slow
 def test_a_limit_that_nothing_keeps_has_the_nearest_value():
     found = profiled(spaces.known, limits={"params": 60}).limits[0]
     assert found.kept is False

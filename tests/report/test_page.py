@@ -177,6 +177,7 @@ def long_chain(count: int) -> nn.Module:
     return nn.Sequential(*[nn.Linear(2 + i, 3 + i) for i in range(count)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "line"), [(Dense(60), "Linear 120→2"), (long_chain(160), "Linear 161→162")]
 )

@@ -65,6 +65,7 @@ def test_the_section_says_the_verdict_first_and_shows_all_of_it() -> None:
     assert "archsmith trust" not in said  # a verdict stands
 
 
+@pytest.mark.slow
 def test_unmeasured_the_section_gives_the_command() -> None:
     for content in (shared(None, supernet()), shared(Trust.of(ACCURACY, visits=trust().visits))):
         page = render(content)
@@ -131,6 +132,7 @@ def test_the_top_fifth_of_a_loss_is_the_lowest() -> None:
     assert marked(figure.wide, "front") == ["a0", "a1"]
 
 
+@pytest.mark.slow
 def test_the_training_of_shared_weights_is_drawn() -> None:
     content = shared(None, supernet("darts"))
     loss, shares = supernet_figures(content)

@@ -184,6 +184,7 @@ def test_a_child_is_near_both():
     assert two.cross(listing[0], listing[1], rng) in listing[:2]
 
 
+@pytest.mark.slow
 def test_it_pickles(case):
     space, listing = case
     again = pickle.loads(pickle.dumps(space))

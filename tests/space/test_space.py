@@ -38,6 +38,7 @@ def test_size_is_exact(builder, count):
     assert nas.Space(builder).size() == nas.Size(count, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("builder", "count"), [pair for pair in KNOWN if pair[1] < 20_000])
 def test_enumerate_gives_each_architecture_once(builder, count):
     space = nas.Space(builder)

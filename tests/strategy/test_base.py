@@ -191,6 +191,7 @@ def test_fresh_lists_what_is_hardly_ever_drawn():
     assert number == 31
 
 
+@pytest.mark.slow
 def test_fresh_passes_over_what_the_builder_refuses():
     def picky() -> nn.Module:
         a = nas.choose("a", [0, 1, 2, 3])

@@ -83,6 +83,7 @@ def after_start(history):
     return [trial for trial in history.trials if trial.note != "random"]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("looks", [48, 2000])
 def test_a_limit_with_a_jagged_boundary_is_kept(looks):
     kept = after_start(run(Counted(looks=looks).known, 17, limits=(LIMIT,)))
@@ -106,6 +107,7 @@ def test_a_lower_bound_is_kept_as_well():
     assert all(trial.metrics["params"] == 13.0 for trial in after_start(history))
 
 
+@pytest.mark.slow
 def test_two_objectives_reach_the_front():
     """At each cost the best accuracy: a process that guesses the cost looks in the wrong places."""
     corner = accuracy(Space(grid).complete(dict.fromkeys("abcd", 5)))
@@ -127,6 +129,7 @@ def test_looks_of_a_proposal_are_bounded(objectives):
         assert 0 < len(counted.looked) <= 20
 
 
+@pytest.mark.slow
 def test_looks_are_bounded_in_a_space_that_is_climbed():
     def large():
         from torch import nn
@@ -156,6 +159,7 @@ def test_nothing_is_looked_at_that_nobody_asks_for():
     assert not counted.looked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objectives", [(ACCURACY,), BOTH])
 def test_a_resumed_study_goes_on_the_same(objectives):
     space = Space(grid)
@@ -170,6 +174,7 @@ def test_a_resumed_study_goes_on_the_same(objectives):
     assert [t.architecture for t in again.trials] == [t.architecture for t in whole.trials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objectives", [(ACCURACY,), BOTH])
 def test_without_a_cost_that_can_be_known_it_is_learned(objectives):
     """What a process believes is all there is, as without known costs."""

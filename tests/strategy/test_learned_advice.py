@@ -45,6 +45,7 @@ def pool_of(space, count, seed=0):
     return [space.sample(rng) for _ in range(count)]
 
 
+@pytest.mark.slow
 def test_described_adds_features_and_leaves_the_rest():
     space = nas.Space(widths)
     told = nas.described(space, lambda a: {"advice:total": total(a)})
@@ -61,6 +62,7 @@ def test_described_adds_features_and_leaves_the_rest():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listed", [True, False])
 def test_the_trend_is_standard_over_the_space(listed):
     space = nas.Space(widths) if listed else nas.Space(many)

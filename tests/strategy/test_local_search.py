@@ -163,6 +163,7 @@ def test_wrong_arguments(wrong):
         LocalSearch(**wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("ARCHSMITH_DATA" not in os.environ, reason="ARCHSMITH_DATA is not set")
 def test_nas_bench_201():
     """White et al. 2020 need 127 queries on average; 40 runs hold the optimum after 200."""
@@ -193,6 +194,7 @@ def test_nas_bench_201():
     assert sum(n <= 200 for n in queries) >= 36
 
 
+@pytest.mark.slow
 def test_neighbours_that_the_builder_refuses_are_passed_over():
     def picky():
         a, b = (nas.choose(name, list(range(6))) for name in "ab")

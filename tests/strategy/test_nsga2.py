@@ -36,6 +36,7 @@ def volume(history: History) -> float:
     return hypervolume([history.losses(t) for t in history.finished], (0.0, 50.0))
 
 
+@pytest.mark.slow
 def test_better_trade_offs_than_random_search(space):
     assert against_random(NSGA2, space, 100, reached=volume, measure=sized, objectives=BOTH) < 0.01
 

@@ -114,6 +114,7 @@ def space() -> nas.Space:
     return nas.Space(chain, edges=6)
 
 
+@pytest.mark.slow
 def test_genetic_samplers_go_on_through_generations(space):
     """Without their generations told, all draws would be random: those average 12."""
     strategy = OptunaSampler("NSGAIISampler", {"population_size": 10})

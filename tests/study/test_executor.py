@@ -145,6 +145,7 @@ def test_an_evaluator_that_cannot_be_pickled() -> None:
     assert workers_of(os.getpid()) == []
 
 
+@pytest.mark.processes
 def test_an_evaluator_that_cannot_be_unpickled() -> None:
     code = """
 from archsmith.study import Processes, Study
@@ -159,6 +160,7 @@ Study(toys.space(), toys.Climb(), Mine(), toys.ACCURACY, trials=3, executor=Proc
     assert "Mine" in done.stderr
 
 
+@pytest.mark.processes
 def test_a_script_without_a_main_guard(tmp_path: Path) -> None:
     path = tmp_path / "unguarded.py"
     path.write_text("""
@@ -271,6 +273,7 @@ def check_acknowledged(folder: Path, log: Path) -> None:
         assert (trial.architecture.id, str(trial.metrics["accuracy"])) == (content, accuracy)
 
 
+@pytest.mark.processes
 def test_workers_end_with_a_parent_that_is_killed_while_they_start(tmp_path: Path) -> None:
     with script(tmp_path, workers=2, trials=ENDLESS) as process:
         workers = both_workers_of(process)

@@ -139,6 +139,7 @@ def test_a_narrow_band_is_found_for_every_seed(seed: int) -> None:
     assert (again.kept, again.looked) == (reach.kept, reach.looked)
 
 
+@pytest.mark.slow
 def test_a_limit_that_only_a_descent_meets_passes() -> None:
     space = Space(stack)
     rng = random.Random(0)
@@ -154,6 +155,7 @@ def test_a_limit_that_only_a_descent_meets_passes() -> None:
     assert params.evaluate(reach.kept, Fidelity(), 0, Watch())["params"] == SMALLEST
 
 
+@pytest.mark.slow
 def test_what_keeps_the_limits_is_the_same_each_time() -> None:
     found = [check("params<=400") for _ in range(2)]
     assert found[0].kept is not None

@@ -169,6 +169,7 @@ def test_no_database_at_all(tmp_path: Path) -> None:
     SqliteStore(tmp_path).close()  # the refused one let go of the lock
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [1, 24, 1000, 4095, 4096 + 24, 20_000])
 def test_a_torn_log_loses_its_tail_alone(tmp_path: Path, cut: int) -> None:
     store = filled(tmp_path / "live", 20)

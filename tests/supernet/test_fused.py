@@ -84,6 +84,7 @@ def test_gates_convolutions_and_what_is_not_cut():
     assert {name.partition(".")[0]: count for name, count in found.items()} == expected
 
 
+@pytest.mark.slow
 def test_a_narrow_model_takes_its_part_of_queries_keys_and_values(tmp_path):
     tokens = torch.arange(8)[None]
     net = Supernet(families.GPT, example=tokens)

@@ -159,6 +159,7 @@ def test_one_that_has_ended_is_read_alone(tmp_path: Path) -> None:
     assert again.derive(read, 2) == method.derive(done, 2)
 
 
+@pytest.mark.slow
 def test_files_of_a_checkpoint_are_safetensors_and_json(tmp_path: Path) -> None:
     session = go(folder=tmp_path)
     found = latest(tmp_path)

@@ -75,6 +75,7 @@ def test_counts_and_the_best_are_those_of_the_file(table):
     assert {"params", "flops", "synflow"} < set(table.metrics)
 
 
+@pytest.mark.slow
 def test_params_are_exactly_those_of_the_networks_and_flops_nearly(table):
     # Equal parameters prove how matrices and operations are read. The file's multiply-adds count
     # normalisation and pooling too, which archsmith does not.

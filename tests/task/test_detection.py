@@ -113,6 +113,7 @@ def test_preparing_without_noise_changes_no_box(detection: Detection, data: Data
     assert shape == other.inputs.shape == ready.inputs.shape
 
 
+@pytest.mark.slow
 def test_a_detector_learns(detection: Detection, data: Data) -> None:
     space = open_space("detector", detection.arguments(data.facts))
     model = space.build(space.default(), seed=0)
@@ -144,6 +145,7 @@ def test_the_meter_does_not_depend_on_batches(detection: Detection, data: Data) 
     assert {*together.result()} == {"map", "map50", "loss"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "spos"])
 def test_a_search_its_export_and_an_answer(source: Path, tmp_path: Path, strategy: str) -> None:
     result = nas.search(
@@ -281,6 +283,7 @@ def test_bad_files_end_with_status_2(
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(DATA is None, reason="ARCHSMITH_DATA names no folder of data")
 def test_real_images_are_read() -> None:
     source = f"{DATA}/bccd_detection.npz"

@@ -169,6 +169,7 @@ def test_a_loss_may_call_the_model_itself(strategy: str) -> None:
     assert 0 <= found.best.test["accuracy"] <= 1
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_with_the_same_objects_and_with_no_others(tmp_path: Path) -> None:
     run, own = tmp_path / "run", {"loss": F.cross_entropy, "metrics": {"accuracy": accuracy}}
     nas.search(halves, PAIR, run=run, trials=1, epochs=1, finalists=0, **own)

@@ -288,6 +288,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: object) -> object:
     return ended.value.code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "spos"])
 def test_a_search_its_export_and_an_answer(
     source: Path, tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch

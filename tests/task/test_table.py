@@ -88,6 +88,7 @@ def test_a_mean_has_no_r2(regression: Data) -> None:
     assert meter.result()["r2"] == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["iris", "diabetes"])
 def test_the_deployed_form_takes_raw_rows_and_any_batch(name: str) -> None:
     task = task_for(name)

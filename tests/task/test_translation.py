@@ -149,6 +149,7 @@ class Wrapped(nn.Module):
         return self.model(source, target)
 
 
+@pytest.mark.slow
 def test_all_ways_to_decode_say_the_same() -> None:
     space = open_space("seq2seq", {"vocabulary": 12} | TINY)
     for seed in range(3):
@@ -178,6 +179,7 @@ def test_batches_hold_each_pair_once_and_sentences_of_like_length(
     assert sum(float(w.std()) for w in widths) / len(widths) < 0.5 * float(whole)
 
 
+@pytest.mark.slow
 def test_a_language_is_learned(pairs: Translation, data: Data) -> None:
     small = {"widths": (48,), "encoder_depths": (1,), "decoder_depths": (1,), "dropout": 0.0}
     space = open_space("seq2seq", pairs.arguments(data.facts) | small)
@@ -187,6 +189,7 @@ def test_a_language_is_learned(pairs: Translation, data: Data) -> None:
     assert score(model, pairs, data.test, data.facts)["bleu"] > 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["random", "spos"])
 def test_a_search_its_export_and_an_answer(table: Path, tmp_path: Path, strategy: str) -> None:
     result = nas.search(

@@ -179,6 +179,7 @@ def test_the_fuzzer_sees_a_fault(seeds):
     assert issubclass(DamagedError, ArchsmithError)
 
 
+@pytest.mark.slow
 def test_a_failing_report_costs_no_result(tmp_path, monkeypatch):
     def fails(self, path=None):
         raise UnicodeEncodeError("utf-8", "\udce4", 0, 1, "surrogates not allowed")

@@ -162,6 +162,7 @@ def test_facts_that_no_task_can_use_are_refused(name, value, begun, tmp_path):
         run.export(tmp_path / "out", onnx=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["gone", "bytes", "shape"])
 def test_examples_that_are_damaged_are_not_used(damage, begun, tmp_path):
     from archsmith._support.weights import write as write_tensors

@@ -83,6 +83,7 @@ def test_the_default_stays_the_best_where_nothing_beats_it(monkeypatch):
     assert result.best.architecture == result.default.architecture
 
 
+@pytest.mark.slow
 def test_a_winner_that_breaks_a_limit_is_told(monkeypatch, tmp_path):
     def slow(problem, architecture, number, seed, *more) -> Finalist:
         final = train_to_end(problem, architecture, number, seed, *more)

@@ -424,6 +424,7 @@ def test_random_search_did_not_find_what_diverged(tmp_path, monkeypatch):
     assert found.random.value == 0.75
 
 
+@pytest.mark.slow
 def test_a_method_that_derives_nothing_says_so_in_the_report(monkeypatch, tmp_path):
     def nothing(self: nas.Method, session: object, count: int) -> list[nas.Architecture]:
         raise WorkError("darts", "an architecture that keeps the limits", "none")

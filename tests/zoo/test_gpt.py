@@ -41,6 +41,7 @@ def test_recorded_architectures_there_and_back(table):
         assert to_arch(from_arch(json.loads(text), scale)) == json.loads(text)
 
 
+@pytest.mark.slow
 def test_params_and_macs_are_exactly_the_recorded_ones(table):
     tokens = {"s": 8 * 1024, "m": 4 * 1024, "l": 1024}
     for row in random.Random(0).sample(range(len(table)), 10):
@@ -84,6 +85,7 @@ def test_a_tied_matrix_is_counted_once():
     assert free - shared == 11 * 16
 
 
+@pytest.mark.slow
 def test_it_learns_to_repeat():
     torch.manual_seed(0)
     model = SMALL.build(SMALL.complete({"layers": 2}), seed=0)

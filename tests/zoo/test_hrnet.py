@@ -114,6 +114,7 @@ def test_branches_hear_of_their_neighbours_alone():
     assert len(model.stages[3][0].fusion.new) == 1
 
 
+@pytest.mark.slow
 def test_it_learns():
     torch.manual_seed(0)
     images = torch.randn(16, 3, 32, 32)

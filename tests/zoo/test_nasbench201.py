@@ -45,6 +45,7 @@ def table():
         return {name: data[name] for name in data}
 
 
+@pytest.mark.slow
 def test_there_are_5_to_the_6th_architectures():
     assert SMALL.size().count == 5**6
     assert SMALL.size().exact

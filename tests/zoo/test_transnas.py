@@ -37,6 +37,7 @@ class TestMacro(SpaceContract):
     space, shape = MACRO, (1, 2, 64, 64)
 
 
+@pytest.mark.slow
 def test_there_are_4096_cells_and_3256_networks():
     cells, networks = set(MICRO.enumerate()), set(MACRO.enumerate())
     assert MICRO.size().count == len(cells) == 4096

@@ -27,6 +27,7 @@ def test_the_default_is_a_plain_unet():
     assert not any(m.groups > 1 for m in model.modules() if isinstance(m, nn.Conv2d))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("height", "width", "levels"),
     [(120, 160, [2, 3, 4]), (33, 50, [2, 3, 4]), (16, 24, [2, 3]), (8, 8, [2]), (3, 5, [1])],

@@ -164,6 +164,7 @@ def test_options_that_were_not_drawn_do_not_move() -> None:
             assert moved == ((f"op{place}", label) in drawn)
 
 
+@pytest.mark.slow
 def test_first_order_darts_learns_alphas_from_held_out_data_alone() -> None:
     method = DARTS()
     session = session_of(operations, holdout=0.5)

@@ -84,6 +84,7 @@ def test_a_search_that_wants_to_stop_is_over(tmp_path: Path) -> None:
     assert "eigenvalue" not in told  # three steps an epoch: it would cost more than they do
 
 
+@pytest.mark.slow
 def test_a_search_that_was_over_is_read_with_all_that_it_learned(tmp_path: Path) -> None:
     session, method = go("darts", sized, tmp_path)
     again_session, again = go("darts", sized, tmp_path)

@@ -30,6 +30,7 @@ def parts(model: nn.Module, kind: type) -> int:
     return sum(isinstance(module, kind) for module in model.modules())
 
 
+@pytest.mark.slow
 def test_the_choices_are_those_that_matter(space):
     found = list(space.enumerate())
     # head and dropout: 6. All frozen: 2 norm modes. 3 other freezes: plainly 3 modes, or one of 2
