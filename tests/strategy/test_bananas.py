@@ -189,7 +189,7 @@ class TestFeedForward:
             bias += rng.normal(size=bias.shape)
 
         def error() -> float:
-            return float(np.abs(net._layers(rows)[-1][..., 0] - targets).mean(axis=1).sum())
+            return float(np.abs(net._activations(rows)[-1][..., 0] - targets).mean(axis=1).sum())
 
         exact = net._gradients(rows, targets)
         for value, gradient in zip([*net._weights, *net._biases], exact, strict=True):

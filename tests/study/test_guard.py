@@ -181,7 +181,7 @@ def test_a_builder_that_leaves_is_refused_with_its_answers(what: str, reason: st
 def test_a_builder_that_hangs_is_refused_with_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     space = Space(builder)
     with monkeypatch.context() as hasty:
-        hasty.setattr("archsmith.space.building._RETURNS", (0.2, 0.2))
+        hasty.setattr("archsmith.space.building._TIME_LIMITS", (0.2, 0.2))
         for device in ("meta", "cpu"):
             with pytest.raises(SpaceError, match=r"still runs after 0.2 s(.|\n)*what='hang'"):
                 space.build(Architecture({"what": "hang"}), device=device)

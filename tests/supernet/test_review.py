@@ -334,7 +334,7 @@ def test_files_of_another_format_or_half_a_file_are_refused(tmp_path: Path) -> N
         Supernet.check(path, space_of(operations))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="a whole safetensors file"):
+    with pytest.raises(InputError, match="a complete safetensors file"):
         Supernet.check(path, space)
 
 

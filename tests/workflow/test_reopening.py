@@ -91,7 +91,7 @@ def test_a_strangers_reference_is_not_called(door, status, plain, tmp_path, arch
     if door != "show":
         assert "'os:system'" in done.err
         assert "--space" in done.err
-        assert "hint: look at it" in done.err
+        assert "hint: check it" in done.err
     if door == "report":
         page = (gift / "report.html").read_text()
         assert "no diagram" in page
