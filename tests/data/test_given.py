@@ -121,3 +121,19 @@ def test_own_data_is_split_by_groups_and_times():
     del validation
     # What comes of it is data for a search without a loss too.
     assert read_data(parts, None, nas.ReadOptions())[0].name == "tabular-classification"
+
+
+@pytest.mark.parametrize("column", ["label", "class", "y", "price"])
+def test_a_frames_own_column_is_never_taken_for_the_targets_beside_it(column):
+    inputs, targets = rows()
+    frame = pd.DataFrame(inputs, columns=["a", "b", column])
+    _, data = read_data((frame, pd.Series(targets, name="price")), None, nas.ReadOptions())
+    assert [entry["name"] for entry in data.facts["columns"]] == ["a", "b", column]
+    assert data.facts["class_names"] == ["0", "1"]
+
+
+def test_a_frame_with_a_column_target_beside_its_targets_is_refused():
+    inputs, targets = rows()
+    frame = pd.DataFrame(inputs, columns=["a", "b", "Target"])
+    with pytest.raises(InputError, match="target"):
+        read_data((frame, targets), None, nas.ReadOptions())

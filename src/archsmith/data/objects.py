@@ -135,8 +135,15 @@ def _write(data: Any, path: Path) -> Path:
         and hasattr(parts[0][0], "to_parquet")
     ):
         inputs, targets = parts[0]
-        name = getattr(targets, "name", None) or "target"
-        return _write(inputs.assign(**{str(name): np.asarray(targets)}), path)
+        # The reader looks for this name first, so no column of the inputs is taken for the targets.
+        if any(str(column).lower() == "target" for column in inputs.columns):
+            raise InputError(
+                "inputs",
+                "no column called 'target' beside the targets",
+                "one",
+                "rename or drop that column, or pass the whole frame",
+            )
+        return _write(inputs.assign(target=np.asarray(targets)), path)
     ends = ("",) if len(parts) == 1 else ("_train", "_val", "_test")
     arrays: dict[str, Any] = {}
     for end, part in zip(ends, parts, strict=True):

@@ -37,7 +37,8 @@ class Finalist:
         seconds: of training.
         weights: state dict of the best epoch, on the CPU.
         checksum: of the file that keeps them; empty in notes of older versions of archsmith.
-        parts: each test example's part of a metric, see :meth:`archsmith.task.base.Task.parts`.
+        parts: each test example's part of a metric, see
+            :meth:`archsmith.task.contracts.ExampleMetrics.parts`.
         parts_checksum: of their file.
         repeat: index of this training of the architecture; each has its own seed.
         problem: what it was trained for; ``None`` if only the notes of a study were read.

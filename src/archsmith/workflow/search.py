@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .._support.errors import ArchsmithError
 from .._support.plans import flat
@@ -55,9 +55,6 @@ from .reopening import signature_of
 from .result import SearchResult
 from .run import Run
 from .strategy import advised, first_of, refuse_inherit, refuse_proxy, strategy_of, within
-
-if TYPE_CHECKING:
-    from ..evaluate import Evaluator
 
 #: Trials of a search if neither their number nor a time is given.
 TRIALS = 24
