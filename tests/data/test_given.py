@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import archsmith as nas
-from archsmith._support.errors import DataError, InputError
+from archsmith._support.errors import DataError, InputError, MissingExtraError
 from archsmith.task.problem import open_problem, read_data
 
 pd = pytest.importorskip("pandas")
@@ -55,6 +55,15 @@ def test_frames_keep_their_columns_and_texts():
     assert data.facts["class_names"] == ["no", "yes"]
     pair = (frame.drop(columns="target"), frame["target"])
     assert read_data(pair, None, nas.ReadOptions())[1].digest() == data.digest()
+
+
+def test_a_frame_without_pyarrow_names_the_extra(monkeypatch):
+    def absent(*args, **kwargs):
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", absent)
+    with pytest.raises(MissingExtraError, match=r"pip install 'archsmith\[data\]'"):
+        read_data(pd.DataFrame({"a": [1.0, 2.0], "y": [0, 1]}), None, nas.ReadOptions())
 
 
 @pytest.mark.parametrize(

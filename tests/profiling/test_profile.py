@@ -285,3 +285,14 @@ def test_the_page_shows_limits_and_escapes_names(known, planted):
     assert "http://" not in page
     assert "https://" not in page
     assert "inner.norm=&#39;group&#39;" in render_profile(planted)
+
+
+def test_the_advised_command_reads_the_data_as_the_profile_did(tmp_path):
+    file = tmp_path / "sales.csv"
+    rows = [f"{n},{n % 7},{n % 3}\n" for n in range(60)]
+    file.write_text("day,shop,y\n" + "".join(rows))
+    read = nas.ReadOptions(seed=3, order="day", unreadable="skip")
+    told = nas.profile(data=str(file), read=read, samples=2, time=5).advice.command
+    for words in ("--split-seed 3", "--order day", "--unreadable skip"):
+        assert words in told
+    assert "--target" not in told

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from .._support.errors import DataError, InputError
+from .._support.errors import DataError, InputError, MissingExtraError
 from .._support.trees import Tree, leaves, take
 from .dataset import DatasetSplit
 from .numerals import narrowed
@@ -118,7 +118,15 @@ def as_file(data: Any) -> Iterator[Path]:
 
 def _write(data: Any, path: Path) -> Path:
     if hasattr(data, "to_parquet"):
-        data.to_parquet(path.with_suffix(".parquet"), index=False)
+        try:
+            data.to_parquet(path.with_suffix(".parquet"), index=False)
+        except ImportError:
+            raise MissingExtraError(
+                "data",
+                "pyarrow, which frames are passed on with",
+                None,
+                "pip install 'archsmith[data]'",
+            ) from None
         return path.with_suffix(".parquet")
     parts = [data] if _is_pair(data) else list(data) if isinstance(data, tuple | list) else []
     if len(parts) not in (1, 3) or not all(map(_is_pair, parts)):

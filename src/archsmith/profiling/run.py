@@ -16,6 +16,7 @@ from ..space.ordinary import ordinary
 from ..study.faults import Visit
 from ..task.goals import limits_of, objectives_of, seconds_of
 from ..task.problem import Problem
+from ..task.reading import flags
 from .advice import advise
 from .decisions import decision_facts, walked
 from .facts import Likeness, LimitFacts, Sharing, Spread, Times
@@ -71,11 +72,11 @@ def _search(plan: ProfilePlan, problem: Problem) -> list[str]:
     # As it was typed: an absolute path would only be harder to read.
     space_name = plan.space if isinstance(plan.space, str) else problem.reference
     words = ["archsmith", "search", str(plan.data), "--space", space_name]
-    flags: dict[str, object] = {"--task": plan.task}
+    given: dict[str, object] = {"--task": plan.task} if plan.task is not None else {}
     if plan.read is not None:
-        flags |= {"--target": plan.read.target, "--image-size": plan.read.image_size}
-    for name, value in flags.items():
-        words += [name, str(value)] if value is not None else []
+        given |= flags(plan.read)
+    for name, value in given.items():
+        words += [name, str(value)]
     return words
 
 

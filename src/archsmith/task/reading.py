@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import TYPE_CHECKING
 
 from .._support.errors import InputError
@@ -11,7 +11,18 @@ if TYPE_CHECKING:
     from .base import Data, ReadOptions, Task
 
 _SPLIT = ("seed", "validation", "test")
-_FLAGS = {"seed": "--split-seed", "image_size": "--image-size"}
+
+
+def flags(options: ReadOptions) -> dict[str, object]:
+    """Command-line options with their values, for the fields that differ from their defaults and
+    have such an option."""
+    chosen = [f for f in fields(options) if f.name in _non_defaults(options) and f.metadata]
+    return {_flag(f): getattr(options, f.name) for f in chosen}
+
+
+def _flag(field: Field[object]) -> str:
+    name = field.metadata.get("flag") or field.name
+    return f"--{name.replace('_', '-')}"
 
 
 def expect_used(task: Task, source: str, options: ReadOptions) -> None:
@@ -44,6 +55,6 @@ def _non_defaults(options: ReadOptions) -> list[str]:
 
 
 def _unused_option(name: str, options: ReadOptions, expected: str) -> InputError:
-    flag = _FLAGS.get(name, f"--{name}")
+    flag = next(_flag(field) for field in fields(options) if field.name == name)
     got = f"{getattr(options, name)!r}, which would have no effect"
     return InputError(f"reading {name.replace('_', ' ')}", expected, got, f"leave {flag} out")
