@@ -2,12 +2,13 @@
 
 from .loop import Diverged, Trained, TrainingCallback, parts, score, train
 from .optimising import is_norm, norms_in, optimizer_of, precision, schedule
-from .timing import paces
+from .timing import epochs_within, paces
 
 __all__ = [
     "Diverged",
     "Trained",
     "TrainingCallback",
+    "epochs_within",
     "is_norm",
     "norms_in",
     "optimizer_of",
