@@ -11,7 +11,6 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +162,7 @@ def _read(path: Path) -> Any:
 
 def identity(session: Session, method: Method) -> dict[str, Any]:
     """The settings that must be equal for a training to continue, as JSON values."""
-    recipe = asdict(session.recipe)
+    recipe = session.recipe.to_json()
     del recipe["epochs"], recipe["patience"]  # irrelevant here: the first may be replaced
     return {
         "space": session.supernet.space.fingerprint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from .._support.errors import InputError
@@ -19,6 +19,10 @@ def _demand(owner: object, what: str, rules: Mapping[str, tuple[bool, str]]) -> 
             raise InputError(place, expected, repr(getattr(owner, name)))
 
 
+#: Fields of a recipe that older versions did not have.
+_ADDED_LATER = ("schedule", "ema")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a model is trained fully. A search trains with the same recipe at a lower fidelity.
@@ -27,15 +31,22 @@ class Recipe:
         epochs: passes over the training part.
         batch_size: examples per step.
         optimizer: ``"adamw"`` or ``"sgd"`` (Nesterov momentum 0.9).
-        lr: peak learning rate, reached after ``warmup`` and followed by cosine decay towards zero.
+        lr: peak learning rate, reached after ``warmup``.
         weight_decay: applies only to weights of two or more dimensions (not to norms or biases).
-        warmup: share of all steps over which the learning rate rises linearly.
+        warmup: share of all steps over which the learning rate rises linearly; with ``"wsd"`` of
+            the steps of the whole recipe, and at most 50.
         label_smoothing: in [0, 1), for classification.
         clip: largest norm of the gradient; 0 turns clipping off.
         augment: whether the task's augmentation is used.
         patience: epochs without a better validation score before training stops; ``None`` never
             stops early.
         amp: whether to train in mixed precision if the device is a GPU.
+        schedule: of the learning rate after warm-up. ``"cosine"`` decays from the peak towards
+            zero. ``"wsd"`` (warm-up, stable, decay) stays at the peak and decays over the last
+            fifth of the steps, so that a training can be continued from where its decay began.
+            Shared weights are always trained with ``"cosine"``.
+        ema: largest decay of an exponential moving average of the weights, which is what is
+            evaluated and kept then; 0 turns it off. It does not apply to shared weights.
 
     Raises:
         InputError: a field outside its range.
@@ -52,6 +63,8 @@ class Recipe:
     augment: bool = False
     patience: int | None = None
     amp: bool = True
+    schedule: Literal["cosine", "wsd"] = "cosine"
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         rules = {
@@ -68,8 +81,17 @@ class Recipe:
             ),
             "clip": (self.clip >= 0, "0 (off) or more"),
             "patience": (self.patience is None or self.patience >= 1, "None or 1 or more"),
+            "schedule": (self.schedule in ("cosine", "wsd"), "'cosine' or 'wsd'"),
+            "ema": (0 <= self.ema < 1, "0 (off), or a decay below 1"),
         }
         _demand(self, "recipe", rules)
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as stored; fields added in later versions are left out at their default, so
+        that what an older version stored is still equal."""
+        kept = asdict(self)
+        defaults = {f.name: f.default for f in fields(self) if f.name in _ADDED_LATER}
+        return {n: v for n, v in kept.items() if n not in defaults or v != defaults[n]}
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ class Problem:
             "read": self.options.to_json(),
             "task": self.task.name,
             "reference": self.reference,
-            "recipe": asdict(self.recipe),
+            "recipe": self.recipe.to_json(),
             "fidelity": asdict(self.fidelity),
             "subset": self.subset,
             "device": self.device,

@@ -1,11 +1,12 @@
 """Training: the loop, the parts of its steps (rates, optimiser, precision), and their timing."""
 
 from .loop import Diverged, Trained, TrainingCallback, parts, score, train
-from .optimising import is_norm, norms_in, optimizer_of, precision, schedule
+from .optimising import Pace, is_norm, norms_in, optimizer_of, precision, schedule
 from .timing import epochs_within, paces
 
 __all__ = [
     "Diverged",
+    "Pace",
     "Trained",
     "TrainingCallback",
     "epochs_within",

@@ -22,7 +22,8 @@ from ..history.trial import Fidelity
 from ..task.base import Data, Meter, Recipe, Task
 from ..task.contracts import ExampleMetrics, LearnedLoss
 from ..task.sampling import draw
-from .optimising import norms_in, optimizer_of, precision, schedule
+from .averaging import Average
+from .optimising import Pace, norms_in, optimizer_of, precision
 
 
 class Diverged(Exception):
@@ -83,8 +84,10 @@ def train(
     """Train ``model`` in place; it ends on ``device`` with the weights of its best epoch.
 
     The best epoch is the one with the best value of ``goal`` on the validation part; ties go to the
-    lower loss. The same seed gives the same curve on a CPU with the same number of threads. The
-    global random state is restored.
+    lower loss. With the schedule ``"wsd"`` only epochs that end while the learning rate decays
+    count, also for ``patience``. With ``ema`` the averaged weights are evaluated and kept. The same
+    seed gives the same curve on a CPU with the same number of threads. The global random state is
+    restored.
 
     >>> trained = train(model, task, data, task.recipe(data), seed=0)
     >>> trained.metrics["accuracy"], trained.best_epoch
@@ -122,19 +125,22 @@ def train(
         for epoch in range(1, run.epochs + 1):
             start = time.perf_counter()
             train_loss = run.epoch(epoch)
-            metrics = score(model, task, data.validation, data.facts, device=device)
+            with run.average.applied():
+                metrics = score(model, task, data.validation, data.facts, device=device)
             if not math.isfinite(metrics["loss"]):
                 raise Diverged(f"validation loss {metrics['loss']:g} in epoch {epoch}", epoch)
             row = {"epoch": epoch, "train_loss": train_loss, **metrics, "lr": run.rate}
             row["seconds"] = time.perf_counter() - start
             trained.curve.append(row)
             rank = (run.quality.loss(metrics), metrics["loss"])
-            if rank < best:
+            if rank < best and run.counts(epoch):
                 best, trained.best_epoch, trained.metrics = rank, epoch, metrics
-                trained.best_state = snapshot(model)
+                with run.average.applied():
+                    trained.best_state = snapshot(model)
             if on_epoch is not None:
                 on_epoch(row)
-            if recipe.patience is not None and epoch - trained.best_epoch >= recipe.patience:
+            waited = epoch - trained.best_epoch if trained.best_epoch else 0
+            if recipe.patience is not None and waited >= recipe.patience:
                 break
     model.load_state_dict(trained.best_state)
     release_memory()
@@ -252,9 +258,15 @@ class Steps:
                 f"{fidelity.share:g} of {len(data.train)}",
                 "choose a larger share",
             )
-        self.steps = self.epochs * batches
+        self.pace = Pace.of(recipe, self.epochs, batches)
         self.step, self.rate = 0, 0.0
+        self.average = Average(model, recipe.ema)
         self.noise = torch.Generator(device).manual_seed(seed)
+
+    def counts(self, epoch: int) -> bool:
+        """Whether the weights may be the result: with ``"wsd"`` once the learning rate decays."""
+        trunk = self.pace.trunk
+        return trunk is None or self.step > trunk or epoch == self.epochs
 
     def epoch(self, number: int) -> float:
         """Train on every example once and return the mean loss, without the guide's penalty."""
@@ -278,7 +290,7 @@ class Steps:
     def learn(self, batch: Batch) -> Tensor:
         """Take one step on a raw batch and return its loss, detached."""
         recipe, facts = self.recipe, self.facts
-        self.rate = recipe.lr * schedule(self.step, self.steps, recipe.warmup)
+        self.rate = recipe.lr * self.pace(self.step)
         self.step += 1
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate * group["scale"]
@@ -297,6 +309,7 @@ class Steps:
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip)
         self.optimizer.step()
+        self.average.update(self.step)
         return loss.detach()
 
 

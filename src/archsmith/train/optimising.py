@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -23,6 +24,60 @@ def schedule(step: int, steps: int, warmup: float) -> float:
     if step < rising:
         return (step + 1) / (rising + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
+
+
+#: Share of the steps of a ``"wsd"`` training over which the learning rate decays (a fifth is enough
+#: by arXiv:2405.18392).
+COOL_DOWN = 0.2
+#: Most steps of its warm-up, which must not depend on how long a training becomes.
+WARM_UP = 50
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The learning rate of each step of a training, as a share of its peak.
+
+    Attributes:
+        steps: of the whole training.
+        warmup: share of the steps, for ``cosine``.
+        rising: steps of the warm-up, for ``wsd``.
+        trunk: the step, from 0, at which the decay of ``wsd`` begins; ``None`` for ``cosine``.
+    """
+
+    steps: int
+    warmup: float
+    rising: int = 0
+    trunk: int | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe, epochs: int, batches: int, done: int = 0) -> Pace:
+        """The recipe's, for a training of that many epochs.
+
+        Args:
+            batches: steps of an epoch.
+            done: steps that an earlier training took; a decay begins after them.
+        """
+        steps = epochs * batches
+        if recipe.schedule == "cosine":
+            return cls(steps, recipe.warmup)
+        rising = min(int(recipe.warmup * recipe.epochs * batches), WARM_UP)
+        trunk = steps - max(1, round(COOL_DOWN * steps))
+        return cls(steps, recipe.warmup, rising, max(trunk, min(done, steps - 1)))
+
+    def __call__(self, step: int) -> float:
+        """The share at ``step``, which counts from 0; it is never 0, so that every step learns.
+
+        ``wsd``: a linear warm-up, a constant rate, and a decay of the form 1 - sqrt (Hägele et al.
+        2024, arXiv:2405.18392).
+        """
+        if self.trunk is None:
+            return schedule(step, self.steps, self.warmup)
+        risen = (step + 1) / (self.rising + 1) if step < self.rising else 1.0
+        if step < self.trunk:
+            return risen
+        last = self.steps - 1  # a task whose epochs vary in length may take a few steps more
+        fallen = 1 - math.sqrt((min(step, last) - self.trunk) / (self.steps - self.trunk))
+        return min(risen, fallen)
 
 
 def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
