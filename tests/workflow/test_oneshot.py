@@ -62,7 +62,7 @@ def test_a_training_that_takes_all_the_time_is_not_for_nothing():
     """The epoch ends when its share of the time does; a late end leaves one trial, not none."""
     result = nas.search(SPACE, "digits", strategy="spos", time=0.05, finalists=0)
     assert [trial.state for trial in result.history.trials] == [State.FINISHED]
-    assert result.stopped == "0.05 seconds are over"
+    assert result.stopped.endswith("seconds are over")
 
 
 def test_names_say_what_searches_on_the_weights():

@@ -98,8 +98,8 @@ def test_a_study_of_an_older_archsmith_goes_on_as_it_began(
     ("fidelity", "examples", "epochs", "share"),
     [
         (Fidelity(8, 1.0), 48_000, 8, 1.0),  # 6,000 steps
-        (Fidelity(2, 0.02), 50_000, 2, 64 * 64 / 50_000),  # large pictures: 31 steps
-        (Fidelity(2, 1.0), 640, 13, 1.0),  # ten steps an epoch
+        (Fidelity(2, 0.02), 50_000, 2, 250 * 64 / 50_000),  # large pictures: 31 steps
+        (Fidelity(2, 1.0), 1280, 25, 1.0),  # twenty steps an epoch
         (Fidelity(2, 1.0), 64, 40, 1.0),  # no more than the recipe trains
         (Fidelity(None, 1.0), 64, 40, 1.0),
     ],

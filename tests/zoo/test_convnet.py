@@ -22,12 +22,14 @@ class TestConvnetForColourImages(SpaceContract):
     space, shape = Space(convnet, channels=3, classes=7, height=32, width=24), (1, 3, 32, 24)
 
 
-def test_the_default_is_a_plain_baseline():
-    model = DIGITS.build(DIGITS.default())
+@pytest.mark.parametrize(("side", "widths"), [(8, [16, 32, 64]), (32, [16, 32, 64, 128, 128])])
+def test_the_default_is_a_small_residual_network(side, widths):
+    space = Space(convnet, channels=3, classes=10, height=side, width=side)
+    model = space.build(space.default())
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
-    assert [c.kernel_size for c in convolutions] == [(3, 3)] * 3
-    assert [c.out_channels for c in convolutions] == [16, 16, 32]
-    assert all(b.shortcut is None for b in model.modules() if isinstance(b, Block))
+    assert [c.out_channels for c in convolutions if c.kernel_size == (3, 3)] == widths
+    shortcuts = [b.shortcut is not None for b in model.modules() if isinstance(b, Block)]
+    assert shortcuts == [False] + [True] * (len(widths) - 2)
 
 
 def test_the_space_is_large():
@@ -90,7 +92,7 @@ def test_residual_blocks_add_their_input():
 
 def test_weights_have_the_same_names_with_and_without_shortcut():
     plain, residual = (
-        DIGITS.build(DIGITS.complete({"stage1.residual": flag}), device="meta")
+        DIGITS.build(DIGITS.complete({"stage1.residual": flag, "stage1.width": 16}), device="meta")
         for flag in (False, True)
     )
     assert plain.state_dict().keys() == residual.state_dict().keys()

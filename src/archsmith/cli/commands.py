@@ -115,7 +115,7 @@ def search(
     show_result(result, folder, as_json)
     if result.interrupted:
         raise typer.Exit(130)
-    if plan.finalists and result.best is None:
+    if plan.final_count and result.best is None:
         raise typer.Exit(1)
 
 

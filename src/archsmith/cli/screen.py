@@ -65,6 +65,7 @@ class Screen:
             self.scored,
             self._show_measured,
             self._print,
+            lambda times: self._print(times.describe()),
         )
 
     def shared(self, metrics: Mapping[str, float], epochs: int) -> None:
@@ -150,13 +151,14 @@ class Screen:
         self._print(f"strategy {study.says}")
         share = f"{fidelity.share:.0%} of the training part"
         trial = f"a trial trains {fidelity.epochs} epochs on {share}"
+        finalist = f"a finalist trains {problem.recipe.epochs} epochs"
+        if problem.round:
+            trial = f"a trial trains for {duration(problem.round * (fidelity.epochs or 0))}"
+            finalist = "the winner for the time that is left"
         shared = "shared-weights" in name_of(study.evaluator)
         if shared:
             trial = f"shared weights train {fidelity.epochs} epochs at most, and judge each trial"
-        self._print(
-            f"{goals}{limits}; {trial}, a finalist trains {problem.recipe.epochs} epochs; "
-            f"run folder {folder}"
-        )
+        self._print(f"{goals}{limits}; {trial}, {finalist}; run folder {folder}")
         record = study.store.record()
         if record.ended:
             self._print(f"resumed: {len(record.ended)} trials had already ended")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, default_collate
 
 from .._support.errors import DataError, InputError
 from .._support.trees import count_examples, leaves
@@ -87,6 +87,15 @@ class DatasetSplit(Split):
         self._order.batches = [index.tolist() for index in order]
         for inputs, targets in self._loader:
             yield Batch(inputs, targets)
+
+    def joined(self, other: Split) -> Split | None:
+        if not isinstance(other, DatasetSplit):
+            return None
+        labels = None
+        if self._labels is not None and other._labels is not None:
+            labels = torch.cat((self._labels, other._labels))
+        both: Dataset[Any] = ConcatDataset([self.dataset, other.dataset])
+        return DatasetSplit(both, self.collate, self.workers, labels)
 
     def take(self, index: Tensor) -> Batch:
         # A single batch is read in this process: workers may be in the middle of an epoch.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._support.trees import Tree, leaves, move, take
+from .._support.trees import Tree, join, leaves, move, take
 from .partition import strata
 
 if TYPE_CHECKING:
@@ -63,6 +63,11 @@ class Split(ABC):
         """All examples in their order, ``size`` at a time."""
         return self.batches(torch.split(torch.arange(len(self)), size))
 
+    def joined(self, other: Split) -> Split | None:
+        """The examples of this split and of another one of its kind, in this order; ``None`` if
+        they cannot be joined."""
+        return None
+
     def strata(self) -> NDArray[np.int64]:
         """Strata (n,) for stratified subsets."""
         if self.labels is None:
@@ -101,6 +106,12 @@ class TensorSplit(Split):
             array = tensor.detach().cpu().contiguous().numpy()
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(array.reshape(-1).view("uint8").data)
+
+    def joined(self, other: Split) -> Split | None:
+        if not isinstance(other, TensorSplit):
+            return None
+        inputs, targets = (self.inputs, other.inputs), (self.targets, other.targets)
+        return TensorSplit(join(inputs), join(targets))
 
     def to(self, device: str | torch.device) -> TensorSplit:
         """The examples themselves on a device."""

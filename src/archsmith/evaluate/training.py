@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,7 +15,8 @@ from ..history.trial import Fidelity
 from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
-from ..train import Diverged, Trained, train
+from ..task.contracts import BatchSampling
+from ..train import Diverged, Rounds, Trained, steps_within, train
 from .base import Evaluator, Price, Trainer, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 
@@ -44,6 +46,8 @@ class TrainingEvaluator(Evaluator, Trainer):
         subset: seed of the subset of the data that all trials share; if not given, each trial
             draws its own.
         least: lowest number of epochs of a trial.
+        round: seconds of what counts as an epoch: for each architecture as many steps as fit, so
+            that all train for equal time. 0.0 for passes over the data.
     """
 
     name = "training"
@@ -62,11 +66,14 @@ class TrainingEvaluator(Evaluator, Trainer):
         goal: Objective | None = None,
         subset: int | None = None,
         least: int = 1,
+        round: float = 0.0,
     ) -> None:
         self.space, self.source, self.options = space, source, options
         self.task, self.recipe, self.device, self.threads = task, recipe, device, threads
         self.goal, self._data, self._digest = goal, data, ""
-        self.subset, self.least = subset, least
+        self.subset, self.least, self.round = subset, least, round
+        self._until: float | None = None
+        self._whole: Data | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -94,7 +101,21 @@ class TrainingEvaluator(Evaluator, Trainer):
             goal=goal,
             subset=problem.subset,
             least=problem.least_epochs,
+            round=problem.round,
         )
+
+    def ending(self, until: float | None, whole: bool) -> TrainingEvaluator:
+        """The same for the last training of an architecture.
+
+        Args:
+            until: the moment, by ``time.monotonic()``, at which it ends, if not after its epochs.
+            whole: train on the training and the validation part together, if the task's examples
+                can be joined; then no epoch is scored.
+        """
+        other = copy.copy(self)
+        other._until = until
+        other._whole = joined(self.data, find_task(self.task)) if whole else None
+        return other
 
     def on(self, device: str) -> TrainingEvaluator:
         other = copy.copy(self)
@@ -116,7 +137,7 @@ class TrainingEvaluator(Evaluator, Trainer):
             torch.set_num_threads(self.threads)
         model = self._build_checked(architecture, seed)
         try:
-            trained = self._train(model, seed, fidelity, watch.epoch)
+            trained = self._train(model, architecture, seed, fidelity, watch.epoch)
         except Diverged as error:
             raise TrialFailed(f"diverged: {error.reason}") from error
         except torch.OutOfMemoryError as error:
@@ -137,11 +158,12 @@ class TrainingEvaluator(Evaluator, Trainer):
         model = self.space.build(architecture, seed=seed)
         if start is not None:
             model.load_state_dict(start(architecture))
-        return self._train(model, seed, fidelity, on_epoch)
+        return self._train(model, architecture, seed, fidelity, on_epoch)
 
     def _train(
         self,
         model: nn.Module,
+        architecture: Architecture,
         seed: int,
         fidelity: Fidelity | None,
         on_epoch: Callable[[Mapping[str, float]], None] | None,
@@ -149,7 +171,7 @@ class TrainingEvaluator(Evaluator, Trainer):
         return train(
             model,
             find_task(self.task),
-            self.data,
+            self._whole or self.data,
             self.recipe,
             fidelity,
             seed=seed,
@@ -157,6 +179,22 @@ class TrainingEvaluator(Evaluator, Trainer):
             device=self.device,
             goal=self.goal,
             on_epoch=on_epoch,
+            rounds=Rounds(self._steps(architecture, seed), self._until),
+            scored=self._whole is None,
+        )
+
+    def _steps(self, architecture: Architecture, seed: int) -> int | None:
+        """Steps of a round by the architecture's measured pace; ``None`` for whole epochs."""
+        if not self.round:
+            return None
+        return steps_within(
+            self.space.build(architecture, seed=seed),
+            find_task(self.task),
+            self.data,
+            self.recipe,
+            self.round,
+            seed=seed,
+            device=self.device,
         )
 
     @property
@@ -183,6 +221,15 @@ class TrainingEvaluator(Evaluator, Trainer):
                 f"cannot build or run the model ({describe_architecture(architecture)}): {reason}"
             ) from error
         return model
+
+
+def joined(data: Data, task: Task) -> Data | None:
+    """The data with the validation part added to the training part; ``None`` if the task draws its
+    own batches, or if the parts are of kinds that cannot be joined."""
+    if isinstance(task, BatchSampling):
+        return None
+    train = data.train.joined(data.validation)
+    return replace(data, train=train) if train is not None else None
 
 
 def describe_architecture(architecture: Architecture) -> str:

@@ -10,6 +10,8 @@ from .state import StudyState
 PRUNED = 50
 #: It stops earlier if this many were pruned before any finished; later with only a time budget.
 PRUNED_FIRST, PRUNED_IN_TIME = 400, 2000
+#: A trial may start if this part of the time that it is expected to take is left.
+LATE = 0.75
 #: Fractions of evaluations do not add up to whole numbers exactly.
 _SLACK = 1e-9
 
@@ -22,7 +24,10 @@ def over(study: StudyState, waiting: bool) -> str:
     # If preparation took all the time, it would be wasted without at least one trial.
     owed = study.prepared and not study.history.trials
     if study.budget is not None and study.spent >= study.budget and not owed:
-        return f"{study.budget:g} seconds are over"
+        return f"{study.budget:.4g} seconds are over"
+    late = study.budget is not None and study.spent + LATE * study.expected >= study.budget
+    if late and study.history.trials and not waiting:
+        return f"no time for another trial in {study.budget:.4g} seconds"
     if waiting:
         return ""
     if study.trials is not None and study.counted + study.running_parts >= study.trials - _SLACK:

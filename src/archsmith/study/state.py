@@ -20,6 +20,7 @@ class StudyState(Protocol):
     counted: float
     trials: int | None
     budget: float | None
+    expected: float
     prepared: bool
     last_error: str
     on_event: Callable[[Progress], None] | None

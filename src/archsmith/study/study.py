@@ -58,13 +58,13 @@ class Study:
             pruned before training do not count.
         seconds: no trial starts after this many seconds of work, over all sessions. One that is
             running then may take up to twice as long as the slowest finished trial (the first one
-            as long as the budget, or half a minute); otherwise it is stopped, and starts again
-            when the study is resumed with more time.
-            Neither budget counts sessions that ended because every trial had failed.
+            as long as the budget, or half a minute); otherwise it is stopped, and starts again when
+            the study is resumed with more time. Neither budget counts sessions in which all failed.
         trial_time: seconds after which a trial fails. Without it, a trial that takes ten times as
             long as the slowest finished one, and at least a minute, is stopped and tried again,
             and fails the third time.
         fidelity: what a trial spends if its strategy does not choose.
+        expected: seconds that a trial takes; none but the first starts without time to end.
         stop: stops hopeless trials while they train.
         meta: more to store with the study, see :func:`~archsmith.study.meta.describe`.
         on_event: called with a :class:`~archsmith.study.progress.Progress` at each step.
@@ -90,6 +90,7 @@ class Study:
         seconds: float | None = None,
         trial_time: float | None = None,
         fidelity: Fidelity | None = None,
+        expected: float = 0.0,
         stop: Pruner | None = None,
         meta: Mapping[str, Any] | None = None,
         on_event: Callable[[Progress], None] | None = None,
@@ -102,7 +103,7 @@ class Study:
         self.executor = executor if executor is not None else Inline()
         self.seed, self.trials, self.budget = seed, trials, seconds
         self._costs = known_costs(space, evaluator)
-        self._trial_time = trial_time
+        self._trial_time, self.expected = trial_time, expected
         #: Whether :meth:`prepare` has done its work in this session.
         self.prepared = False
         self.fidelity = fidelity or Fidelity()

@@ -8,9 +8,11 @@ from dataclasses import replace
 from ..history.trial import Fidelity
 from .base import Recipe
 
-#: Fewest optimiser steps of a trial, by default and on the lowest rung of successive halving.
-#: Measured by ``benchmarks/short_trials.py``; the figures are in ``docs/decisions.md``.
+#: Fewest optimiser steps on the lowest rung of successive halving. Measured by
+#: ``benchmarks/short_trials.py``; the figures are in ``docs/decisions.md``.
 LEAST_STEPS = 128
+#: Fewest optimiser steps of a whole trial, unless the recipe's training is shorter.
+TRIAL_STEPS = 500
 
 
 def steps_of(examples: int, batch: int) -> int:
@@ -25,12 +27,12 @@ def enough(fidelity: Fidelity, examples: int, recipe: Recipe) -> Fidelity:
     Never more epochs than the recipe has.
     """
     epochs = fidelity.epochs or recipe.epochs
-    steps = math.ceil(LEAST_STEPS / epochs)  # steps needed in each epoch
+    steps = math.ceil(TRIAL_STEPS / epochs)  # steps needed in each epoch
     share = max(fidelity.share, min(1.0, steps * recipe.batch_size / examples))
-    enough_epochs = min(recipe.epochs, least_epochs(share, examples, recipe))
+    enough_epochs = min(recipe.epochs, least_epochs(share, examples, recipe, TRIAL_STEPS))
     return replace(fidelity, epochs=max(epochs, enough_epochs), share=share)
 
 
-def least_epochs(share: float, examples: int, recipe: Recipe) -> int:
-    """The fewest epochs on a share of the examples that are enough steps."""
-    return math.ceil(LEAST_STEPS / steps_of(round(share * examples), recipe.batch_size))
+def least_epochs(share: float, examples: int, recipe: Recipe, steps: int = LEAST_STEPS) -> int:
+    """The fewest epochs on a share of the examples that are so many steps."""
+    return math.ceil(steps / steps_of(round(share * examples), recipe.batch_size))

@@ -121,11 +121,11 @@ def listed(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
 
 
-def check_numbers(finalists: int, workers: int, final_seeds: int) -> None:
+def check_numbers(finalists: int | None, workers: int, final_seeds: int) -> None:
     """Raise InputError for an impossible number of finalists, workers or seeds."""
     if final_seeds < 1:
         raise InputError("final seeds", "1 or more", str(final_seeds))
-    if finalists < 0:
+    if finalists is not None and finalists < 0:
         raise InputError("finalists", "0 or more", str(finalists))
     if workers < 1:
         raise InputError("workers", "1 or more", str(workers))

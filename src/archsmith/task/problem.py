@@ -45,6 +45,8 @@ class Problem:
             trial draws its own, as in studies that older versions of archsmith started.
         device: torch device.
         latency: how latency is measured or predicted.
+        round: seconds of what counts as an epoch, if trainings are compared after equal time; 0.0
+            if an epoch is a pass over the data.
     """
 
     source: str
@@ -58,6 +60,7 @@ class Problem:
     device: str
     latency: LatencyOptions = field(default_factory=LatencyOptions)
     subset: int | None = None
+    round: float = 0.0
 
     @property
     def least_epochs(self) -> int:
@@ -65,7 +68,7 @@ class Problem:
 
         It is below the full number of epochs where possible, even if the steps are then too few.
         """
-        if self.subset is None:
+        if self.subset is None or self.round:
             return 1
         full = self.fidelity.epochs or self.recipe.epochs
         least = least_epochs(self.fidelity.share, len(self.data.train), self.recipe)
@@ -117,7 +120,7 @@ class Problem:
             "summary": list(self.data.summary),
             "default": self.space.default().to_json(),
             "metrics": [asdict(metric) for metric in self.task.metrics],
-        }
+        } | ({"round": self.round} if self.round else {})
 
 
 def open_problem(

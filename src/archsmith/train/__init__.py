@@ -2,11 +2,13 @@
 
 from .loop import Diverged, Trained, TrainingCallback, parts, score, train
 from .optimising import Pace, is_norm, norms_in, optimizer_of, precision, schedule
-from .timing import epochs_within, paces
+from .rounds import Rounds
+from .timing import epochs_within, paces, steps_within
 
 __all__ = [
     "Diverged",
     "Pace",
+    "Rounds",
     "Trained",
     "TrainingCallback",
     "epochs_within",
@@ -18,5 +20,6 @@ __all__ = [
     "precision",
     "schedule",
     "score",
+    "steps_within",
     "train",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from ..task.contracts import ExampleMetrics, LearnedLoss
 from ..task.sampling import draw
 from .averaging import Average
 from .optimising import Pace, norms_in, optimizer_of, precision
+from .rounds import Countdown, Rounds, Stream
 
 
 class Diverged(Exception):
@@ -80,6 +81,8 @@ def train(
     goal: Objective | None = None,
     on_epoch: Callable[[Mapping[str, float]], None] | None = None,
     guide: TrainingCallback | None = None,
+    rounds: Rounds | None = None,
+    scored: bool = True,
 ) -> Trained:
     """Train ``model`` in place; it ends on ``device`` with the weights of its best epoch.
 
@@ -100,6 +103,10 @@ def train(
             metric of the task (a cost is the same in every epoch).
         on_epoch: called with each entry of the curve; an exception that it raises ends training.
         guide: learning rates, freezing between epochs and a penalty, for fine-tuning.
+        rounds: replaces passes over the data by rounds of so many steps, and the number of epochs
+            by a moment at which the training ends.
+        scored: whether epochs are scored on the validation part; if not, because it is trained on
+            as well, the last epoch counts, and its metrics are empty.
 
     Raises:
         Diverged: the loss became NaN or infinite.
@@ -121,18 +128,21 @@ def train(
             goal,
             guide,
             subset_seed,
+            rounds,
         )
-        for epoch in range(1, run.epochs + 1):
+        for epoch in run.numbers():
             start = time.perf_counter()
             train_loss = run.epoch(epoch)
-            with run.average.applied():
-                metrics = score(model, task, data.validation, data.facts, device=device)
-            if not math.isfinite(metrics["loss"]):
+            metrics = {}
+            if scored:
+                with run.average.applied():
+                    metrics = score(model, task, data.validation, data.facts, device=device)
+            if not math.isfinite(metrics.get("loss", 0.0)):
                 raise Diverged(f"validation loss {metrics['loss']:g} in epoch {epoch}", epoch)
             row = {"epoch": epoch, "train_loss": train_loss, **metrics, "lr": run.rate}
             row["seconds"] = time.perf_counter() - start
             trained.curve.append(row)
-            rank = (run.quality.loss(metrics), metrics["loss"])
+            rank = (run.quality.loss(metrics), metrics["loss"]) if scored else (-epoch, 0.0)
             if rank < best and run.counts(epoch):
                 best, trained.best_epoch, trained.metrics = rank, epoch, metrics
                 with run.average.applied():
@@ -142,6 +152,10 @@ def train(
             waited = epoch - trained.best_epoch if trained.best_epoch else 0
             if recipe.patience is not None and waited >= recipe.patience:
                 break
+        if not trained.best_state:  # the time was over before the learning rate decayed
+            trained.best_epoch, trained.metrics = epoch, metrics
+            with run.average.applied():
+                trained.best_state = snapshot(model)
     model.load_state_dict(trained.best_state)
     release_memory()
     return trained
@@ -224,8 +238,10 @@ class Steps:
         goal: Objective | None = None,
         guide: TrainingCallback | None = None,
         subset_seed: int | None = None,
+        rounds: Rounds | None = None,
     ) -> None:
         self.model, self.task, self.recipe, self.data = model, task, recipe, data
+        self.rounds = rounds or Rounds()
         self.facts, self.device = data.facts, device
         self.epochs = recipe.epochs if fidelity.epochs is None else fidelity.epochs
         if self.epochs < 1 or not 0 < fidelity.share <= 1:
@@ -250,6 +266,7 @@ class Steps:
         drawing_seed = seed if subset_seed is None else subset_seed
         self.kept = torch.from_numpy(subset(data.train.strata(), fidelity.share, drawing_seed))
         self.order = torch.Generator().manual_seed(seed)
+        self.stream = Stream(lambda: self.order_of(self.order))
         batches = len(self.order_of(torch.Generator()))
         if not batches:
             raise InputError(
@@ -258,10 +275,24 @@ class Steps:
                 f"{fidelity.share:g} of {len(data.train)}",
                 "choose a larger share",
             )
-        self.pace = Pace.of(recipe, self.epochs, batches)
+        self.batches = self.rounds.steps or batches
+        self.pace = Pace.of(recipe, self.epochs, self.batches)
         self.step, self.rate = 0, 0.0
         self.average = Average(model, recipe.ema)
         self.noise = torch.Generator(device).manual_seed(seed)
+
+    def numbers(self) -> Iterator[int]:
+        """The numbers of the epochs, from 1; how many there are may be revised after each."""
+        until = self.rounds.until
+        countdown = Countdown(until, self.rounds.clock) if until is not None else None
+        epoch = 1
+        while epoch <= self.epochs:
+            yield epoch
+            if countdown is not None:
+                countdown.ended()
+                self.epochs = epoch + (countdown.rounds_left() or 0)
+                self.pace = self.pace.revised(self.epochs * self.batches, self.step)
+            epoch += 1
 
     def counts(self, epoch: int) -> bool:
         """Whether the weights may be the result: with ``"wsd"`` once the learning rate decays."""
@@ -269,10 +300,14 @@ class Steps:
         return trunk is None or self.step > trunk or epoch == self.epochs
 
     def epoch(self, number: int) -> float:
-        """Train on every example once and return the mean loss, without the guide's penalty."""
+        """Train on every example once, or for the steps of a round.
+
+        Returns:
+            The mean loss, without the guide's penalty.
+        """
         self.guide.before(number)
         self.model.train()
-        chunks = self.order_of(self.order)
+        chunks = self.stream.take(self.rounds.steps)
         total = torch.zeros((), device=self.device)
         for position, batch in enumerate(self.train.batches(chunks), start=1):
             total += self.learn(batch)

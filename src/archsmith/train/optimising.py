@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -63,6 +63,15 @@ class Pace:
         rising = min(int(recipe.warmup * recipe.epochs * batches), WARM_UP)
         trunk = steps - max(1, round(COOL_DOWN * steps))
         return cls(steps, recipe.warmup, rising, max(trunk, min(done, steps - 1)))
+
+    def revised(self, steps: int, step: int) -> Pace:
+        """The same for another number of steps in all, decided at ``step``: a decay that has not
+        begun begins later or earlier; one that has begun ends later or earlier."""
+        if self.trunk is None:
+            return replace(self, steps=steps)
+        begun = step > self.trunk
+        trunk = self.trunk if begun else max(step, steps - max(1, round(COOL_DOWN * steps)))
+        return replace(self, steps=steps, trunk=min(trunk, steps - 1))
 
     def __call__(self, step: int) -> float:
         """The share at ``step``, which counts from 0; it is never 0, so that every step learns.

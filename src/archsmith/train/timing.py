@@ -86,12 +86,53 @@ def epochs_within(
     if not 0 < seconds < math.inf:
         raise InputError("seconds", "a positive number", f"{seconds:g}")
     allowed = max(1.0, seconds / 200)
-    timed = paces(model, task, data, recipe, seed=seed, device=device, seconds=allowed, steps=32)
-    step, example = map(median, timed)
+    step, example = _medians(model, task, data, recipe, allowed, seed, device)
     index, generator = torch.arange(len(data.train)), torch.Generator().manual_seed(seed)
     steps = len(draw(task, index, data.train, recipe.batch_size, generator, data.facts))
     epoch = steps * step + len(data.validation) * example
     return max(1, int(seconds / epoch))
+
+
+def steps_within(
+    model: nn.Module,
+    task: Task,
+    data: Data,
+    recipe: Recipe,
+    seconds: float,
+    *,
+    seed: int,
+    device: str = "cpu",
+) -> int:
+    """How many steps, followed by scoring the validation part once, fit into ``seconds``.
+
+    Timing takes a tenth of ``seconds``, and at most two seconds.
+
+    Args:
+        model: as for :func:`epochs_within`.
+
+    Returns:
+        At least 1, even if one step takes longer.
+
+    Raises:
+        Exception: whatever the model raises.
+    """
+    allowed = min(1.0, seconds / 20)
+    step, example = _medians(model, task, data, recipe, allowed, seed, device)
+    return max(1, round((seconds - example * len(data.validation)) / step))
+
+
+def _medians(
+    model: nn.Module,
+    task: Task,
+    data: Data,
+    recipe: Recipe,
+    allowed: float,
+    seed: int,
+    device: str,
+) -> tuple[float, float]:
+    """Median seconds of a step and of scoring an example."""
+    timed = paces(model, task, data, recipe, seed=seed, device=device, seconds=allowed, steps=32)
+    return median(timed[0]), median(timed[1])
 
 
 @torch.no_grad()

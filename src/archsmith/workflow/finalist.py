@@ -41,6 +41,8 @@ class Finalist:
             :meth:`archsmith.task.contracts.ExampleMetrics.parts`.
         parts_checksum: of their file.
         repeat: index of this training of the architecture; each has its own seed.
+        whole: whether it was trained on the validation part as well; ``validation`` is then what
+            its trial had.
         problem: what it was trained for; ``None`` if only the notes of a study were read.
     """
 
@@ -58,6 +60,7 @@ class Finalist:
     parts: dict[str, Tensor] = field(default_factory=dict, repr=False)
     parts_checksum: str = field(default="", repr=False)
     repeat: int = 0
+    whole: bool = False
     problem: Problem | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -136,6 +139,8 @@ def train_to_end(
     goal: Objective | None = None,
     start: Callable[[Architecture], Mapping[str, Tensor]] | None = None,
     trainer: Trainer | None = None,
+    until: float | None = None,
+    known: Mapping[str, float] | None = None,
 ) -> Finalist:
     """Train an architecture with the whole recipe and measure its costs.
 
@@ -143,6 +148,9 @@ def train_to_end(
         goal: which epoch counts, as in :func:`archsmith.train.train`.
         start: gives the initial state dict of an architecture.
         trainer: replaces the problem's own training.
+        until: the moment, by ``time.monotonic()``, at which the problem's own training ends.
+        known: validation metrics of its trial. If they are given, the problem's own training takes
+            in the validation part where it can.
 
     Raises:
         WorkError: the training diverged.
@@ -151,7 +159,8 @@ def train_to_end(
     from ..train import Diverged
 
     began = time.perf_counter()
-    trainer = trainer or TrainingEvaluator.for_problem(problem, goal)
+    if trainer is None:
+        trainer = TrainingEvaluator.for_problem(problem, goal).ending(until, known is not None)
     try:
         trained = trainer.train(architecture, seed, None, on_epoch, start)
     except Diverged as error:
@@ -166,12 +175,13 @@ def train_to_end(
         number,
         architecture,
         seed,
-        trained.metrics,
+        trained.metrics or dict(known or {}),
         costs,
         measured,
         trained.curve,
         seconds,
         weights=trained.best_state,
+        whole=not trained.metrics,
         problem=problem,
     )
 

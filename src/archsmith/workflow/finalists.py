@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ Start = Callable[[Architecture], Mapping[str, Any]]
 OnFinal = Callable[[str, Mapping[str, float]], None]
 #: Trials that may replace finalists that fail.
 SPARE = 3
+#: A finalist of an earlier session is trained again if it had less than this part of the time.
+LONG_ENOUGH = 0.7
 #: Largest number of trials whose latency is measured again.
 _MEASURED = 50
 
@@ -45,6 +48,8 @@ class Finalists:
 
     ``start`` gives initial weights, such as those of a supernet; otherwise they are new. A
     ``trainer`` replaces the problem's own training; ``clock`` measures limited latencies again.
+    ``until`` is the moment (``time.monotonic()``) at which all is to be trained: then the default
+    is not trained beside the winner, and a single finalist is trained on the validation part too.
     Each architecture is trained ``seeds`` times; the training that is best on the validation part
     is used, and finalists are compared by the mean of their trainings. If the store has a folder,
     figures are notes of the study and weights are files, so what was trained before an
@@ -61,7 +66,9 @@ class Finalists:
         seeds: int = 1,
         trainer: Trainer | None = None,
         clock: Remeasured | None = None,
+        until: float | None = None,
     ) -> None:
+        self.until, self._left = until, 0
         self.seeds, self.trainer, self.clock = seeds, trainer, clock
         self.problem, self.store, self.seed, self.goal = problem, store, seed, goal
         self.start = start
@@ -72,6 +79,8 @@ class Finalists:
         #: By key, what is wrong with saved weights that are damaged or missing.
         self.damaged: dict[str, str] = {}
         self._live: dict[str, Finalist] = {}
+        #: By architecture, the validation metrics of trials whose last training has no others.
+        self._trials: dict[Architecture, Mapping[str, float]] = {}
 
     def known(self, architecture: Architecture) -> Finalist | None:
         """The architecture's final figures and weights, if it was trained to the end.
@@ -95,7 +104,7 @@ class Finalists:
         """Train the architecture to the end, or take it from the record if that was done before."""
         for repeat in range(self.seeds):
             earlier = self.repeats(architecture)[repeat : repeat + 1]
-            if not earlier or self._load(earlier[0]) is None:
+            if not earlier or self._load(earlier[0]) is None or self._shorter(earlier[0]):
                 self._train(architecture, number, repeat, on_epoch)
         final = self.known(architecture)
         if final is None:  # the best is a damaged one, from an earlier session with more seeds
@@ -111,6 +120,10 @@ class Finalists:
         on_epoch: Callable[[Mapping[str, float]], None] | None,
     ) -> Finalist:
         # The same seeds for all, so that winner and default differ in the architecture alone.
+        self._left = max(1, self._left)
+        until, now = self.until, time.monotonic()
+        if until is not None:
+            until, self._left = now + (until - now) / self._left, self._left - 1
         final = train_to_end(
             self.problem,
             architecture,
@@ -120,6 +133,8 @@ class Finalists:
             self.goal,
             self.start,
             self.trainer,
+            until,
+            self._trials.get(architecture),
         )
         final.repeat = repeat
         self._keep(final)
@@ -144,7 +159,16 @@ class Finalists:
         self._live[key] = final
         return final
 
+    def _shorter(self, earlier: Finalist) -> bool:
+        """Whether it was trained in an earlier session for much less time than there is now."""
+        if self.until is None or self.trainer is not None:
+            return False
+        share = (self.until - time.monotonic()) / max(1, self._left)
+        return earlier.seconds < LONG_ENOUGH * share
+
     def _validated(self, final: Finalist) -> tuple[float, float]:
+        if final.whole:  # nothing tells its trainings apart
+            return 0.0, final.repeat
         goal = self.goal.loss(final.metrics) if self.goal else 0.0
         return goal, final.metrics.get("loss", 0.0)
 
@@ -192,15 +216,24 @@ class Finalists:
         """
         default = self.problem.space.default()
         done: list[Finalist] = []
+        self._left = count * self.seeds
+        names = {metric.name for metric in self.problem.task.metrics}
         for tried, trial in enumerate(self._candidates(history, count, first)):
             within_limits = any(self._keeps(final, history) for final in done)
             if (len(done) >= count and within_limits) or tried >= count + SPARE:
                 break
             label = f"trial {trial.number}"
+            if self.until is not None and count == 1:
+                metrics = {name: v for name, v in trial.metrics.items() if name in names}
+                self._trials[trial.architecture] = metrics
             final = self._try(trial.architecture, trial.number, label, on_final)
             done += [final] if final else []
         numbers = {t.architecture: t.number for t in history.trials}
-        baseline = self._try(default, numbers.get(default, -1), "the default", on_final)
+        baseline = None
+        if self.until is None:
+            baseline = self._try(default, numbers.get(default, -1), "the default", on_final)
+        elif done and done[0].architecture == default:
+            baseline = done[0]
         # The default has been trained as well: if nothing beats it, it is the best.
         trained = [*done, baseline] if done and baseline is not None else done
         winner = min(trained, key=self._order(history), default=None)

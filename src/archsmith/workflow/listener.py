@@ -11,6 +11,7 @@ from ..task.problem import Problem
 from .advice import OnScored
 from .finalists import OnFinal
 from .latency import OnMeasured
+from .timeplan import TimePlan
 
 #: Called with each row of the supernet's curve and the planned number of epochs.
 OnShared = Callable[[Mapping[str, float], int], None]
@@ -31,6 +32,7 @@ class Listener:
             the total.
         doubt: called before the search begins with the reason why limits may be out of reach;
             warns by default.
+        planned: called with how a time budget is divided, before the search begins.
     """
 
     ready: Callable[[Problem, Study], None] | None = None
@@ -40,3 +42,4 @@ class Listener:
     scored: OnScored | None = None
     measured: OnMeasured | None = None
     doubt: Callable[[str], None] = warnings.warn
+    planned: Callable[[TimePlan], None] | None = None

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from ..task.problem import Problem, SpaceLike
     from .listener import Listener
 
-#: Trials that are trained to the end.
-FINALISTS = 2
+#: Trials that are trained to the end, without a time budget and with one: then each would have half
+#: of the time, and the last training takes in the validation part, so that there is one winner.
+FINALISTS, FINALISTS_IN_TIME = 2, 1
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ class SearchPlan(Plan):
         evaluator: replaces training, by name or as an object; costs are measured in addition. One
             that is also a :class:`Trainer` trains the finalists.
         trials, time: the budget; 24 trials if neither is given, 100 on shared weights. Time is
-            seconds or ``"10m"``; three quarters of it go into a supernet.
+            seconds or ``"10m"`` for everything: reading the data, trials of equal time, the last
+            training of the winner on training and validation part together, test and report.
         trial_time: time limit of one trial, which fails when it is exceeded. Without a limit, a
             trial that takes ten times as long as the slowest that finished, and at least a minute,
             is stopped and tried again, and fails the third time.
@@ -154,7 +156,8 @@ class SearchPlan(Plan):
             ``epochs`` are those of the supernet: twice the recipe's or 4,000 steps if not given.
         recipe: of the training to the end; a trial uses it at its fidelity.
         final_epochs: epochs of the training to the end, in place of the recipe's.
-        finalists: how many of the best trials are trained to the end; 0 stops after the search.
+        finalists: how many of the best trials are trained to the end (2, with a time 1); 0 stops
+            after the search.
         final_seeds: how often each finalist and the default is trained, each time with a different
             seed: mean and spread are reported, and the training that is best on the validation
             part is kept.
@@ -163,6 +166,8 @@ class SearchPlan(Plan):
             :class:`~archsmith.study.Pruner`. The epochs that they trained count towards the budget.
         command: what to show as the command that repeats the search.
         listener: callbacks that are called while the search works.
+        began: the moment that ``time`` counts from, by ``time.monotonic()``; the call itself if not
+            given.
     """
 
     strategy: str | Strategy | Method = field(
@@ -183,7 +188,7 @@ class SearchPlan(Plan):
         metadata=option("Number of trials; default: 24 without --time, 100 on shared weights."),
     )
     time: float | str | None = field(
-        default=None, metadata=option("Time budget of the search, such as 10m.")
+        default=None, metadata=option("Time for everything, last training included, such as 10m.")
     )
     trial_time: float | str | None = field(
         default=None,
@@ -206,8 +211,9 @@ class SearchPlan(Plan):
     final_epochs: int | None = field(
         default=None, metadata=option("Epochs of a training to the end.")
     )
-    finalists: int = field(
-        default=FINALISTS, metadata=option("Number of best trials to train to the end.")
+    finalists: int | None = field(
+        default=None,
+        metadata=option("Number of best trials to train to the end; default: 2, with --time 1."),
     )
     final_seeds: int = field(
         default=1, metadata=option("Number of seeds to train each finalist and the default with.")
@@ -220,6 +226,14 @@ class SearchPlan(Plan):
     )
     command: str = ""
     listener: Listener | None = field(default=None, compare=False)
+    began: float | None = field(default=None, compare=False)
+
+    @property
+    def final_count(self) -> int:
+        """How many trials are trained to the end."""
+        if self.finalists is not None:
+            return self.finalists
+        return FINALISTS if self.time is None else FINALISTS_IN_TIME
 
     @property
     def folder(self) -> Path | None:
@@ -228,4 +242,4 @@ class SearchPlan(Plan):
 
     def call(self) -> str:
         """The command that repeats the search, or the Python call."""
-        return self.command or call_text("search", self, ("command", "listener"))
+        return self.command or call_text("search", self, ("command", "listener", "began"))

@@ -191,6 +191,7 @@ def _build_problem(
         device,
         latency,
         meta.get("subset"),
+        float(meta.get("round", 0.0)),
     )
     if "fingerprint" in meta:
         same_decisions(where, meta, problem.space.fingerprint)

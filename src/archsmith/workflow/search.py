@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -10,10 +11,11 @@ from typing import Any
 
 from .._support.errors import ArchsmithError
 from .._support.plans import flat
-from ..evaluate import Evaluator, Remeasured, Trainer
+from ..evaluate import Evaluator, Trainer
 from ..hardware.clock import METRICS
 from ..history.objective import Limit, Objective
 from ..history.trial import Fidelity, History
+from ..space import Architecture
 from ..space.ordinary import ordinary
 from ..strategy import Strategy
 from ..strategy.start import StartFrom
@@ -55,6 +57,7 @@ from .reopening import signature_of
 from .result import SearchResult
 from .run import Run
 from .strategy import advised, first_of, refuse_inherit, refuse_proxy, strategy_of, within
+from .timeplan import TimePlan, in_rounds, plan_time
 
 #: Trials of a search if neither their number nor a time is given.
 TRIALS = 24
@@ -69,13 +72,21 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         WorkError: every trial failed.
         StoreError: the study could not be written; what was written before is safe.
     """
-    tell = plan.listener or Listener()
+    tell, began = plan.listener or Listener(), plan.began or time.monotonic()
     check_numbers(plan.finalists, plan.workers, plan.final_seeds)
     wish, pruner = strategy_of(plan.strategy), pruner_of(plan.stop)
     budget, most = seconds_of(plan.time), seconds_of(plan.trial_time, "trial time")
     trials = _checked_budget(plan, wish, pruner, budget, most)
     problem, chosen, judge = _open(plan, wish, budget)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
+    trainer = judge if isinstance(judge, Trainer) else None
+    _check_default(
+        problem, plan.seed, plan.evaluator is None or (plan.final_count > 0 and trainer is None)
+    )
+    times = None
+    if budget is not None:
+        times = plan_time(plan, budget, problem, began, judge)
+        problem = in_rounds(problem, times) if times.rounds else problem
     objectives, bounds = plan.goals(problem)
     clock = None
     if named_in(objectives, bounds) & set(METRICS):
@@ -84,13 +95,9 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     _check(problem, chosen, pruner, objectives, bounds, whole)
     chosen = advised(chosen, plan.proxy, problem, plan.folder, plan.seed, tell)
     reach = check_limits(problem.space, whole, bounds, plan.seed)
-    for doubt in (reach.doubt, _untrained(judge, sharing, plan.finalists)):
+    for doubt in (reach.doubt, _untrained(judge, sharing, plan.final_count)):
         if doubt:
             tell.doubt(doubt)
-    trainer = judge if isinstance(judge, Trainer) else None
-    _check_default(
-        problem, plan.seed, plan.evaluator is None or (plan.finalists > 0 and trainer is None)
-    )
     with open_store(plan.folder) as store:
         check_inherit(store, plan.inherit)
         study = Study(
@@ -103,21 +110,37 @@ def run_plan(plan: SearchPlan) -> SearchResult:
             executor=make_executor(plan.executor, plan.workers, plan.device),
             seed=plan.seed,
             trials=trials,
-            seconds=budget,
+            seconds=times.search if times else None,
             trial_time=most,
             fidelity=problem.fidelity,
+            expected=times.trial if times else 0.0,
             stop=pruner,
-            meta=_meta(plan, problem, store, chosen, trials, budget)
+            meta=_meta(plan, problem, store, chosen, trials, times)
             | {"trainer": judge.name if judge and trainer else ""},
             on_event=tell.event,
         )
         save_predictor(study)
         if tell.ready:
             tell.ready(problem, study)
-        ended = _work(study, problem, sharing, budget, tell.shared)
+        if tell.planned and times:
+            tell.planned(times)
+        ended = _work(study, problem, sharing, times.search if times else None, tell.shared)
         result = _result(ended, problem, plan.folder)
-        if not result.interrupted and plan.finalists and ended.best is not None:
-            _train_finalists(plan, result, store, sharing, trainer, whole.remeasured)
+        if not result.interrupted and plan.final_count and ended.best is not None:
+            last = in_rounds(problem, times) if times else problem
+            until = times.until(ended.seconds, study.elapsed_now) if times else None
+            finals = Finalists(
+                last,
+                store,
+                plan.seed,
+                objectives[0],
+                inherited(sharing.evaluator) if sharing and plan.inherit else None,
+                plan.final_seeds,
+                trainer,
+                whole.remeasured,
+                until,
+            )
+            _train_finalists(plan, result, finals, sharing.derived[:1] if sharing else [])
     if plan.folder is not None:
         _report(result, Run(plan.folder, problem=problem))
     return result
@@ -212,7 +235,7 @@ def _meta(
     store: Store,
     chosen: Strategy,
     trials: int | None,
-    seconds: float | None,
+    times: TimePlan | None,
 ) -> dict[str, Any]:
     """Facts that are kept with a study in addition to those that identify it."""
     values = problem.to_json()
@@ -223,8 +246,9 @@ def _meta(
         "strategy": chosen.name,
         "command": plan.call(),
         "trials": trials,
-        "time": seconds,
-        "finalists": plan.finalists,
+        "time": times.total if times else None,
+        "plan": times.to_json() if times else None,
+        "finalists": plan.final_count,
         "final_seeds": plan.final_seeds,
         "inherit": plan.inherit,
     }
@@ -268,22 +292,12 @@ def _work(
 
 
 def _train_finalists(
-    plan: SearchPlan,
-    result: SearchResult,
-    store: Store,
-    sharing: OnSharedWeights | None,
-    trainer: Trainer | None,
-    clock: Remeasured | None,
+    plan: SearchPlan, result: SearchResult, finals: Finalists, first: Sequence[Architecture]
 ) -> None:
     """Fill in winner, default and problems; after an interruption they stay empty."""
-    start = inherited(sharing.evaluator) if sharing and plan.inherit else None
-    goal, first = result.history.objectives[0], sharing.derived[:1] if sharing else []
-    finals = Finalists(
-        result.problem, store, plan.seed, goal, start, plan.final_seeds, trainer, clock
-    )
     on_final = plan.listener.final if plan.listener else None
     try:
-        outcome = finals.decide(result.history, plan.finalists, on_final, first)
+        outcome = finals.decide(result.history, plan.final_count, on_final, first)
     except KeyboardInterrupt:
         result.stopped = INTERRUPTED
         return

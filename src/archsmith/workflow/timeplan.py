@@ -1,0 +1,198 @@
+"""How the time of a search is divided: looking, trials, the last training, the report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from .._support.errors import ArchsmithError
+from ..evaluate import Evaluator, Trainer
+from ..history.numbers import duration
+from ..history.trial import Fidelity
+from ..study import SqliteStore
+from ..task.fidelity import TRIAL_STEPS, steps_of
+from ..task.problem import Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .plan import SearchPlan
+
+#: Share of the time that trials get; the rest is the last training. A winner that is trained for
+#: a fraction of the time loses more than a longer search finds.
+SEARCH = 0.4
+#: Share of the time that is kept for the test part and the report, and its bounds in seconds.
+RESERVE, LEAST_RESERVE, MOST_RESERVE = 0.03, 2.0, 120.0
+#: A trial takes this part of the last training's time, unless fewer trials than ``TRIALS`` would
+#: fit into the search then, or the trial would have fewer than ``TRIAL_STEPS`` steps.
+PART = 1 / 8
+TRIALS = 24
+#: Even where a trial cannot have enough steps, this many fit into the search.
+LEAST_TRIALS = 4
+#: Rounds of a trial: how often it is scored while it trains.
+ROUNDS = 4
+#: Rounds of the last training where trials are not trained in rounds.
+LAST_ROUNDS = 32
+#: The last training takes at most as long as this many of the recipe's trainings of the default.
+LONGEST = 8
+
+
+@dataclass(frozen=True)
+class TimePlan:
+    """How so many seconds are spent.
+
+    Trials train for equal time instead of an equal number of epochs: what counts in the end is how
+    good an architecture is after the time that is left for its last training, in which a slower one
+    takes fewer steps.
+
+    Attributes:
+        total: seconds that the user gives.
+        looked: that data, space and checks took, before the plan was made.
+        search: for trials (and shared weights).
+        last: for the last training.
+        reserve: for the test part and the report.
+        round: of one round of a training; 0.0 if none is trained in rounds.
+        rounds: of a trial; 0 if trials are not trained in rounds.
+        last_rounds: of the last training.
+        step: seconds of a step of the default architecture.
+        fixed: whether the user chose the length of the last training.
+        began: ``time.monotonic()`` at the beginning of the session.
+    """
+
+    total: float
+    looked: float
+    search: float
+    last: float
+    reserve: float
+    round: float = 0.0
+    rounds: int = 0
+    last_rounds: int = 0
+    step: float = 0.0
+    fixed: bool = False
+    began: float = field(default=0.0, compare=False)
+
+    @property
+    def trial(self) -> float:
+        """Seconds of a trial, 0.0 if unknown."""
+        return self.round * self.rounds
+
+    def until(self, worked: float, session: float) -> float | None:
+        """The moment at which the last training ends, by ``time.monotonic()``; ``None`` if its
+        length is fixed.
+
+        Args:
+            worked: seconds of the study, over all sessions.
+            session: those of this session.
+        """
+        if self.fixed:
+            return None
+        now = time.monotonic()
+        spent = worked - session + (now - self.began)
+        # After many interruptions little may be left, but a winner is worth a part of its training.
+        return now + max(self.total - self.reserve - spent, self.last / 4)
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the moment of its beginning, as JSON values."""
+        values = asdict(self)
+        del values["began"]
+        return values
+
+    def describe(self) -> str:
+        """The plan in one line."""
+        parts = [f"{duration(self.looked)} for data and checks"] if self.looked >= 1 else []
+        trials = ""
+        if self.trial:
+            count = max(1, round(self.search / self.trial))
+            steps = round(self.trial / self.step) if self.step else 0
+            trials = f" (about {count} trials of {duration(self.trial)}, {steps:,} steps of the "
+            trials += "default architecture)"
+        parts.append(f"{duration(self.search)} search{trials}")
+        if self.last:
+            parts.append(f"{duration(self.last)} last training")
+        parts.append(f"{duration(self.reserve)} test and report")
+        return f"plan for {duration(self.total)}: " + ", ".join(parts)
+
+
+def plan_time(
+    plan: SearchPlan, total: float, problem: Problem, began: float, judge: Evaluator | None
+) -> TimePlan:
+    """Divide the time, by the measured pace of the default architecture, or as the study in the run
+    folder did.
+
+    Args:
+        total: seconds since ``began`` (``time.monotonic()``) in which everything is to be done.
+        judge: replaces training in the search.
+    """
+    step, epoch = _pace(problem, plan.seed, total)
+    looked = time.monotonic() - began
+    reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
+    left = max(total - looked - reserve, total / 4)
+    given = plan.recipe is not None or plan.final_epochs is not None
+    if plan.final_count == 0 or isinstance(judge, Trainer):
+        # How long trainers of the user's own take is not known.
+        last = 0.0 if plan.final_count == 0 else (1 - SEARCH) * left
+    elif given:
+        trainings = (plan.final_count + 1) * plan.final_seeds
+        last = min(trainings * problem.recipe.epochs * epoch, (1 - SEARCH / 2) * left)
+    else:
+        last = min((1 - SEARCH) * left, LONGEST * problem.recipe.epochs * epoch)
+    fixed = given or isinstance(judge, Trainer)
+    made = TimePlan(total, looked, left - last, last, reserve, step=step, fixed=fixed, began=began)
+    if fixed or not last:
+        return made
+    if judge is not None or plan.epochs is not None or plan.share is not None:
+        return replace(made, round=last / LAST_ROUNDS, last_rounds=LAST_ROUNDS)
+    return _as_begun(_for_trials(made), plan.folder)
+
+
+def _for_trials(plan: TimePlan) -> TimePlan:
+    trial = max(TRIAL_STEPS * plan.step, min(PART * plan.last, plan.search / TRIALS))
+    trial = min(trial, plan.search / LEAST_TRIALS, plan.last)
+    length = trial / ROUNDS
+    last = max(ROUNDS, round(plan.last / length))
+    return replace(plan, round=length, rounds=ROUNDS, last_rounds=last)
+
+
+def _as_begun(plan: TimePlan, folder: Path | None) -> TimePlan:
+    """The plan with the trials of the study in the folder, so that new ones compare with them."""
+    begun: Mapping[str, Any] | None = None
+    if folder is not None:
+        # Errors of the folder are raised when it is opened for the study.
+        with suppress(ArchsmithError), SqliteStore(folder, read=True) as store:
+            begun = store.meta().get("plan")
+    if not begun or not begun["round"]:
+        return plan
+    kept = {name: begun[name] for name in ("round", "rounds", "last_rounds")}
+    return replace(plan, **kept)
+
+
+def in_rounds(problem: Problem, plan: TimePlan) -> Problem:
+    """The problem whose trials and last training are counted in rounds of equal time."""
+    if not plan.round:
+        return problem
+    recipe = replace(problem.recipe, epochs=plan.last_rounds, schedule="wsd")
+    fidelity = Fidelity(plan.rounds) if plan.rounds else problem.fidelity
+    return replace(problem, recipe=recipe, fidelity=fidelity, round=plan.round)
+
+
+def _pace(problem: Problem, seed: int, total: float) -> tuple[float, float]:
+    """Seconds of a step and of an epoch, with its validation, of the default architecture."""
+    from ..train import paces
+
+    model = problem.space.build(problem.space.default(), seed=seed)
+    steps, examples = paces(
+        model,
+        problem.task,
+        problem.data,
+        problem.recipe,
+        seed=seed,
+        device=problem.device,
+        seconds=min(1.0, total / 50),
+    )
+    step, data = median(steps), problem.data
+    epoch = step * steps_of(len(data.train), problem.recipe.batch_size)
+    return step, epoch + median(examples) * len(data.validation)

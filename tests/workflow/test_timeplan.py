@@ -1,0 +1,125 @@
+"""A time budget means everything: how it is divided, and that trials and winner follow it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from torch import nn
+
+import archsmith as nas
+from archsmith.history.trial import State
+from archsmith.task.fidelity import TRIAL_STEPS
+from archsmith.task.problem import open_problem
+from archsmith.workflow import timeplan
+from archsmith.workflow.listener import Listener
+from archsmith.workflow.plan import SearchPlan
+from archsmith.workflow.timeplan import TimePlan, in_rounds, plan_time
+
+
+def net(features: int, classes: int) -> nn.Module:
+    width = nas.choose("width", [4, 8, 16, 32])
+    return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, classes))
+
+
+PROBLEM = open_problem(net, "iris")
+
+
+def planned(
+    monkeypatch: pytest.MonkeyPatch, total: float, step: float, epoch: float, **options: Any
+) -> TimePlan:
+    monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, epoch))
+    plan = SearchPlan(net, "iris", time=total, **options)
+    return plan_time(plan, total, PROBLEM, time.monotonic(), options.get("evaluator"))
+
+
+@pytest.mark.parametrize("total", [60, 1200, 36_000])
+def test_the_parts_add_up(monkeypatch, total):
+    made = planned(monkeypatch, total, step=0.01, epoch=10.0)
+    assert made.looked + made.search + made.last + made.reserve == pytest.approx(total, rel=0.01)
+    assert made.trial * made.last_rounds / made.rounds == pytest.approx(made.last, rel=0.3)
+
+
+def test_a_trial_has_its_least_steps_where_four_fit(monkeypatch):
+    short = planned(monkeypatch, 1200, step=0.15, epoch=30.0)
+    assert short.trial == pytest.approx(TRIAL_STEPS * 0.15, rel=0.01)
+    shorter = planned(monkeypatch, 60, step=0.15, epoch=30.0)
+    assert shorter.trial == pytest.approx(shorter.search / 4)
+
+
+def test_with_more_time_there_are_longer_trials_and_more_of_them(monkeypatch):
+    plans = [planned(monkeypatch, hours * 3600, step=0.1, epoch=60.0) for hours in (1, 4)]
+    assert plans[0].trial < plans[1].trial
+    assert plans[1].search / plans[1].trial >= 24
+
+
+def test_the_last_training_is_bounded_by_the_recipe(monkeypatch):
+    made = planned(monkeypatch, 36_000, step=0.01, epoch=1.0)
+    assert made.last == pytest.approx(8 * PROBLEM.recipe.epochs)
+    assert made.search > 30_000
+
+
+def test_trainings_that_the_user_fixed_stay(monkeypatch):
+    made = planned(monkeypatch, 600, step=0.01, epoch=0.5, final_epochs=5, finalists=2)
+    assert made.fixed
+    assert made.last == pytest.approx(3 * PROBLEM.recipe.epochs * 0.5)
+    assert in_rounds(PROBLEM, made) is PROBLEM
+    assert made.until(10.0, 10.0) is None
+
+
+def test_whatever_was_spent_shortens_the_last_training(monkeypatch):
+    made = planned(monkeypatch, 600, step=0.01, epoch=60.0)
+    now = time.monotonic()
+    assert made.until(200.0, 0.0) - now == pytest.approx(600 - made.reserve - 200, abs=1)
+    assert made.until(5000.0, 0.0) - now == pytest.approx(made.last / 4, abs=1)
+
+
+def test_the_words_name_every_part(monkeypatch):
+    text = planned(monkeypatch, 1200, step=0.1, epoch=30.0).describe()
+    assert text.startswith("plan for 20m")
+    for words in ("search", "trials of", "steps of the default", "last training", "report"):
+        assert words in text
+
+
+def test_a_search_in_time_trains_one_winner_on_all_but_the_test_part(tmp_path):
+    told: list[TimePlan] = []
+    began = time.monotonic()
+    result = nas.search(
+        net, "iris", time=8, run=tmp_path / "run", listener=Listener(planned=told.append)
+    )
+    took = time.monotonic() - began
+    best = result.best
+    assert best is not None
+    assert best.whole
+    trial = result.history.trials[best.number]
+    assert best.validation == {n: trial.metrics[n] for n in best.validation}
+    assert {"accuracy", "loss"} <= set(best.test)
+    assert len(told) == 1
+    assert took < 3 * told[0].total  # a loaded machine is slower; benchmarks measure the rest
+    run = nas.Run(tmp_path / "run")
+    assert run.problem.round == told[0].round
+    assert run.noted("winner").whole
+    finished = [t for t in result.history.trials if t.state is State.FINISHED]
+    assert all(t.fidelity.epochs == told[0].rounds for t in finished)
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_resumed_search_keeps_the_rounds_of_its_trials(tmp_path):
+    told: list[TimePlan] = []
+    listener = Listener(planned=told.append)
+    folder = tmp_path / "run"
+    nas.search(net, "iris", time=6, run=folder, listener=listener)
+    again = nas.search(net, "iris", time=20, run=folder, listener=listener)
+    assert told[1].round == told[0].round
+    assert told[1].search > told[0].search
+    assert {t.fidelity.epochs for t in again.history.trials} == {told[0].rounds}
+    assert again.best is not None
+    assert len(again.best.curve) > told[0].last_rounds  # with more time, it was trained for longer
+
+
+def test_two_finalists_share_the_time_and_are_compared_on_the_validation_part():
+    result = nas.search(net, "iris", time=8, finalists=2)
+    assert result.best is not None
+    assert not result.best.whole
+    assert "accuracy" in result.best.validation
