@@ -67,6 +67,7 @@ class FinalistRow:
         seconds: of its training.
         curve: per-epoch metrics with ``epoch``, ``train_loss`` and the validation metrics.
         repeats: the test metrics of each training, if there were several.
+        whole: whether it was trained on the validation part as well.
     """
 
     name: str
@@ -76,6 +77,7 @@ class FinalistRow:
     seconds: float | None = None
     curve: Sequence[Mapping[str, float]] = ()
     repeats: Sequence[Mapping[str, float]] = ()
+    whole: bool = False
 
     def spread(self, metric: str) -> str:
         """Mean and standard deviation of a metric over its trainings, in words; empty for one."""
@@ -134,6 +136,7 @@ class ReportContent:
         seconds: of work so far.
         created: when the report was written, for display.
         folder: of the run, for suggested commands.
+        times: how a time budget was divided and spent, in words.
         supernet: how shared weights were trained, in runs that have some.
         trust: whether they can be trusted, as far as it was measured.
     """
@@ -161,6 +164,7 @@ class ReportContent:
     seconds: float = 0.0
     created: str = ""
     folder: str = "RUN"
+    times: str = ""
     supernet: SupernetFacts | None = None
     trust: Trust | None = None
 
@@ -170,15 +174,22 @@ class ReportContent:
         return COSTS | {metric.name: metric for metric in self.metrics}
 
     @property
-    def spreads(self) -> list[str]:
-        """A line for each finalist about the test metrics of its trainings, if several."""
+    def remarks(self) -> list[str]:
+        """Lines about the finalists: metrics of several trainings, and what they trained on."""
         names = {name for f in self.finalists for name in f.test}
         goal = self.objectives[0].metric
         name = (
             goal if goal in names else next((m.name for m in self.metrics if m.name in names), "")
         )
         texts = [(f.name, f.spread(name)) for f in self.finalists]
-        return [f"{who}: {name} {spread}" for who, spread in texts if spread]
+        lines = [f"{who}: {name} {spread}" for who, spread in texts if spread]
+        lines += [
+            f"{f.name}: trained on training and validation part together; validation figures are "
+            "those of its trial"
+            for f in self.finalists
+            if f.whole
+        ]
+        return [*lines, self.times] if self.times else lines
 
     @property
     def surroundings(self) -> dict[str, str]:

@@ -45,7 +45,7 @@ def summary(content: ReportContent, width: int = 80) -> RenderableType:
     if content.comparison is not None:
         style = "" if content.comparison.clear else "yellow"
         parts.append(Text(f"best of the search: {content.comparison.words}", style=style))
-    parts += [Text(line, style="dim") for line in content.spreads]
+    parts += [Text(line, style="dim") for line in content.remarks]
     if content.trust is not None or content.supernet is not None:
         parts += [Text(""), _shared_weights(content)]
     for warning in content.warnings[:5]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._support.errors import InputError
+from ..history.numbers import duration
 from ..history.objective import Metric
 from ..report.content import FinalistRow, ReportContent, SupernetFacts, decision_rows
 from ..space import Architecture
 from .figures import environment_of, failures_in, graph_of, predictions_of, progress_of
 from .finalist import Finalist, noise
 from .recorded import Recorded
+from .timeplan import TimePlan
 
 #: Entries of the note about a supernet that the report shows.
 SHOWN = ("method", "epochs", "seconds", "parameters", "curve", "stopped")
@@ -68,6 +70,7 @@ def content_of(run: Recorded, pictures: bool = True) -> tuple[ReportContent, lis
         seconds=run.record.seconds,
         created=time.strftime("%Y-%m-%d %H:%M"),
         folder=str(run.folder),
+        times=_times(meta, run.record.seconds, winner),
     )
     return content, left_out
 
@@ -84,10 +87,20 @@ def _rows(run: Recorded) -> list[FinalistRow]:
             final.seconds,
             final.curve,
             [one.test for one in run.repeats(role)],
+            final.whole,
         )
         for role, final in finalists
         if final is not None
     ]
+
+
+def _times(meta: Mapping[str, Any], searched: float, winner: Finalist | None) -> str:
+    """How a time budget was divided, and what the search and the last training took."""
+    if not meta.get("plan"):
+        return ""
+    trained = f", {duration(winner.seconds)} last training" if winner else ""
+    planned = TimePlan.from_json(meta["plan"]).describe()
+    return f"{planned}; it took {duration(searched)} search{trained}"
 
 
 def _picture(name: str, draw: Callable[[], Any], left_out: list[str]) -> Any:

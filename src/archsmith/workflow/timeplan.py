@@ -101,6 +101,11 @@ class TimePlan:
         del values["began"]
         return values
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TimePlan:
+        """The inverse of :meth:`to_json`."""
+        return cls(**values)
+
     def describe(self) -> str:
         """The plan in one line."""
         parts = [f"{duration(self.looked)} for data and checks"] if self.looked >= 1 else []
