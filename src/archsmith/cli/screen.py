@@ -153,7 +153,7 @@ class Screen:
         trial = f"a trial trains {fidelity.epochs} epochs on {share}"
         finalist = f"a finalist trains {problem.recipe.epochs} epochs"
         if problem.round:
-            trial = f"a trial trains for {duration(problem.round * (fidelity.epochs or 0))}"
+            trial = "all trials train for the same time"
             finalist = "the winner for the time that is left"
         shared = "shared-weights" in name_of(study.evaluator)
         if shared:

@@ -16,12 +16,16 @@ _MEASURED = "measured on the tables of docs/benchmarks.md"
 #: Number of trials up to which a surrogate is worth its proposals (tens of milliseconds each);
 #: pruned trials do not count, as in a budget.
 _SURROGATE_TRIALS = 1000
+#: With fewer trials than this a surrogate learns nothing: they go to neighbours of the best one,
+#: beginning with the default architecture, which is better than most random ones.
+_FEW_TRIALS = 12
 
 
 class Auto(Strategy):
     """Chooses a strategy by the number of trials done and the number of objectives.
 
-    A Gaussian process proposes as long as its proposals, which take longer with more trials, are
+    With a handful of trials, neighbours of the best one are tried. Otherwise a Gaussian process
+    proposes as long as its proposals, which take longer with more trials, are
     cheap compared with what they save, even if the budget covers the space: then the order still
     matters. After that an evolutionary strategy continues from the trials so far: ``genetic`` for
     one objective, ``nsga2`` for several. docs/benchmarks.md has the measurements.
@@ -41,7 +45,9 @@ class Auto(Strategy):
 
         name, _ = pick(space, history)
         if name not in self._strategies:
-            self._strategies[name] = strategies.get(name)()
+            kind = strategies.get(name)
+            # The first trial is the default architecture already.
+            self._strategies[name] = kind(initial=1) if name == "local-search" else kind()
         return self._strategies[name].propose(space, history, rng)
 
 
@@ -56,4 +62,6 @@ def pick(space: Space, history: History) -> tuple[str, str]:
     if len(history) - len(history.pruned) >= _SURROGATE_TRIALS:
         reason = f"{_SURROGATE_TRIALS:,} trials are done, and a surrogate is slow beyond that"
         return "nsga2" if count > 1 else "genetic", f"{reason}; {facts} ({_MEASURED})"
+    if budget is not None and budget < _FEW_TRIALS and count == 1 and not history.limits:
+        return "local-search", f"{facts}, which are too few for a surrogate"
     return "bayesian", f"{facts}, and it needed the fewest trials ({_MEASURED})"

@@ -16,6 +16,13 @@ LATE = 0.75
 _SLACK = 1e-9
 
 
+def planned_trials(trials: int | None, seconds: float | None, expected: float) -> int | None:
+    """The number of trials: as given, or as many of the expected length as fit into the time."""
+    if trials is not None or seconds is None or not expected:
+        return trials
+    return max(1, round(seconds / expected))
+
+
 def over(study: StudyState, waiting: bool) -> str:
     """Why no further trial may start; empty if one may.
 

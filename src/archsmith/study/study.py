@@ -15,7 +15,7 @@ from ..evaluate.base import Evaluator
 from ..history.objective import Limit, Objective
 from ..history.trial import Fidelity, History, State, Trial
 from ..strategy.base import Strategy
-from .budget import over
+from .budget import over, planned_trials
 from .checkpoints import remove_weights, sweep
 from .checks import all_failed, check_budget, check_metrics, flaw, last_reason, nothing_new
 from .executor import Ended, EpochDone, Executor, Inline, Job, Late, Lost, Report
@@ -224,7 +224,7 @@ class Study:
             self.limits,
             key=self.space.canonical,
             epochs=offered(self.evaluator, self.fidelity),
-            budget=self.trials,
+            budget=planned_trials(self.trials, self.budget, self.expected),
             workers=self.executor.workers,
             costs=self._costs,
         )

@@ -45,8 +45,8 @@ class Problem:
             trial draws its own, as in studies that older versions of archsmith started.
         device: torch device.
         latency: how latency is measured or predicted.
-        round: seconds of what counts as an epoch, if trainings are compared after equal time; 0.0
-            if an epoch is a pass over the data.
+        round: seconds of what counts as an epoch, if trainings are compared after equal time: of
+            processor time on a CPU. 0.0 if an epoch is a pass over the data.
     """
 
     source: str

@@ -3,7 +3,7 @@
 from .loop import Diverged, Trained, TrainingCallback, parts, score, train
 from .optimising import Pace, is_norm, norms_in, optimizer_of, precision, schedule
 from .rounds import Rounds
-from .timing import epochs_within, paces, steps_within
+from .timing import epochs_within, paces, steps_within, work_clock
 
 __all__ = [
     "Diverged",
@@ -22,4 +22,5 @@ __all__ = [
     "score",
     "steps_within",
     "train",
+    "work_clock",
 ]

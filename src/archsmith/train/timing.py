@@ -29,6 +29,7 @@ def paces(
     device: str = "cpu",
     seconds: float = 1.0,
     steps: int = 8,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[list[float], list[float]]:
     """Time some training steps and validation batches, just as training runs them.
 
@@ -36,6 +37,7 @@ def paces(
         seconds: about how long each of the two may take; at least one step and one batch are timed
             after one of each as warm-up. If time is short, the batches are smaller.
         steps: highest number of steps and batches that are timed.
+        clock: tells the seconds that are returned.
 
     Returns:
         Seconds of each step; seconds per example of each validation batch.
@@ -51,10 +53,10 @@ def paces(
         model.train()
         chunks = run.order_of(run.order)
         step_seconds = _time_calls(
-            lambda i: run.learn(run.train.take(chunks[i % len(chunks)])), steps, seconds, on
+            lambda i: run.learn(run.train.take(chunks[i % len(chunks)])), steps, seconds, on, clock
         )
         model.eval()
-        batch_seconds = _time_validation(model, task, data, seconds, steps, on)
+        batch_seconds = _time_validation(model, task, data, seconds, steps, on, clock)
     return step_seconds, batch_seconds
 
 
@@ -93,6 +95,12 @@ def epochs_within(
     return max(1, int(seconds / epoch))
 
 
+def work_clock(device: str) -> Callable[[], float]:
+    """What architectures are compared by: processor time on a CPU, where other processes would
+    slow one training and not the next; real time on other devices."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
 def steps_within(
     model: nn.Module,
     task: Task,
@@ -109,6 +117,7 @@ def steps_within(
 
     Args:
         model: as for :func:`epochs_within`.
+        seconds: by :func:`work_clock`.
 
     Returns:
         At least 1, even if one step takes longer.
@@ -117,7 +126,8 @@ def steps_within(
         Exception: whatever the model raises.
     """
     allowed = min(1.0, seconds / 20)
-    step, example = _medians(model, task, data, recipe, allowed, seed, device)
+    clock = work_clock(device)
+    step, example = _medians(model, task, data, recipe, allowed, seed, device, clock)
     return max(1, round((seconds - example * len(data.validation)) / step))
 
 
@@ -129,15 +139,24 @@ def _medians(
     allowed: float,
     seed: int,
     device: str,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[float, float]:
     """Median seconds of a step and of scoring an example."""
-    timed = paces(model, task, data, recipe, seed=seed, device=device, seconds=allowed, steps=32)
+    timed = paces(
+        model, task, data, recipe, seed=seed, device=device, seconds=allowed, steps=32, clock=clock
+    )
     return median(timed[0]), median(timed[1])
 
 
 @torch.no_grad()
 def _time_validation(
-    model: nn.Module, task: Task, data: Data, seconds: float, steps: int, device: torch.device
+    model: nn.Module,
+    task: Task,
+    data: Data,
+    seconds: float,
+    steps: int,
+    device: torch.device,
+    clock: Callable[[], float],
 ) -> list[float]:
     """Seconds per example of validation batches, without the meter's final computation."""
     part, meter = data.validation, task.meter(data.facts)
@@ -152,22 +171,27 @@ def _time_validation(
     if size * (time.perf_counter() - began) / few > seconds / 2:
         size = few
     return [
-        duration / size for duration in _time_calls(lambda _: work(size), steps, seconds, device)
+        duration / size
+        for duration in _time_calls(lambda _: work(size), steps, seconds, device, clock)
     ]
 
 
 def _time_calls(
-    work: Callable[[int], object], most: int, seconds: float, device: torch.device
+    work: Callable[[int], object],
+    most: int,
+    seconds: float,
+    device: torch.device,
+    clock: Callable[[], float],
 ) -> list[float]:
     """Seconds of each call, without the first."""
     times: list[float] = []
     began = time.perf_counter()
     for number in range(most + 1):
-        start = time.perf_counter()
+        start = clock()
         work(number)
         if device.type != "cpu":
             torch.accelerator.synchronize(device)
-        times.append(time.perf_counter() - start)
+        times.append(clock() - start)
         if number and time.perf_counter() - began > seconds:
             break
     return times[1:]

@@ -59,6 +59,7 @@ class TimePlan:
         rounds: of a trial; 0 if trials are not trained in rounds.
         last_rounds: of the last training.
         step: seconds of a step of the default architecture.
+        work: seconds of processor time in a second on a CPU, by which rounds are measured; else 1.
         fixed: whether the user chose the length of the last training.
         began: ``time.monotonic()`` at the beginning of the session.
     """
@@ -72,6 +73,7 @@ class TimePlan:
     rounds: int = 0
     last_rounds: int = 0
     step: float = 0.0
+    work: float = 1.0
     fixed: bool = False
     began: float = field(default=0.0, compare=False)
 
@@ -132,7 +134,7 @@ def plan_time(
         total: seconds since ``began`` (``time.monotonic()``) in which everything is to be done.
         judge: replaces training in the search.
     """
-    step, epoch = _pace(problem, plan.seed, total)
+    step, epoch, work = _pace(problem, plan.seed, total)
     looked = time.monotonic() - began
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
     left = max(total - looked - reserve, total / 4)
@@ -146,7 +148,9 @@ def plan_time(
     else:
         last = min((1 - SEARCH) * left, LONGEST * problem.recipe.epochs * epoch)
     fixed = given or isinstance(judge, Trainer)
-    made = TimePlan(total, looked, left - last, last, reserve, step=step, fixed=fixed, began=began)
+    made = TimePlan(
+        total, looked, left - last, last, reserve, step=step, work=work, fixed=fixed, began=began
+    )
     if fixed or not last:
         return made
     if judge is not None or plan.epochs is not None or plan.share is not None:
@@ -171,7 +175,7 @@ def _as_begun(plan: TimePlan, folder: Path | None) -> TimePlan:
             begun = store.meta().get("plan")
     if not begun or not begun["round"]:
         return plan
-    kept = {name: begun[name] for name in ("round", "rounds", "last_rounds")}
+    kept = {name: begun[name] for name in ("round", "rounds", "last_rounds", "work")}
     return replace(plan, **kept)
 
 
@@ -181,23 +185,22 @@ def in_rounds(problem: Problem, plan: TimePlan) -> Problem:
         return problem
     recipe = replace(problem.recipe, epochs=plan.last_rounds, schedule="wsd")
     fidelity = Fidelity(plan.rounds) if plan.rounds else problem.fidelity
-    return replace(problem, recipe=recipe, fidelity=fidelity, round=plan.round)
+    return replace(problem, recipe=recipe, fidelity=fidelity, round=plan.round * plan.work)
 
 
-def _pace(problem: Problem, seed: int, total: float) -> tuple[float, float]:
-    """Seconds of a step and of an epoch, with its validation, of the default architecture."""
-    from ..train import paces
+def _pace(problem: Problem, seed: int, total: float) -> tuple[float, float, float]:
+    """Seconds of a step and of an epoch, with its validation, of the default architecture, and the
+    work (see :func:`~archsmith.train.work_clock`) that is done in a second."""
+    from ..train import paces, work_clock
 
     model = problem.space.build(problem.space.default(), seed=seed)
+    task, data, recipe, device = problem.task, problem.data, problem.recipe, problem.device
+    clock = work_clock(device)
+    began, worked = time.perf_counter(), clock()
     steps, examples = paces(
-        model,
-        problem.task,
-        problem.data,
-        problem.recipe,
-        seed=seed,
-        device=problem.device,
-        seconds=min(1.0, total / 50),
+        model, task, data, recipe, seed=seed, device=device, seconds=min(1.0, total / 50)
     )
-    step, data = median(steps), problem.data
-    epoch = step * steps_of(len(data.train), problem.recipe.batch_size)
-    return step, epoch + median(examples) * len(data.validation)
+    work = (clock() - worked) / (time.perf_counter() - began)
+    step = median(steps)
+    epoch = step * steps_of(len(data.train), recipe.batch_size)
+    return step, epoch + median(examples) * len(data.validation), work

@@ -1,0 +1,184 @@
+"""A search against what a good engineer would have done by hand with the same time of one core.
+
+    python benchmarks/contenders.py [--data cifar10] [--seconds 1200] [--seeds 0 1 2 3 4]
+        [--contenders archsmith resnet-20 default random optuna] [--json FILE]
+
+Each contender has so many seconds for everything, one thread, the same training photos and the same
+test photos that it never sees:
+
+* ``archsmith``: ``archsmith search DATA --time SECONDS``, as a user types it;
+* ``resnet-20``, ``wrn-16-4``, ``resnet-18``, ``mobilenet-v3-small``: trained once with the task's
+  recipe for the whole time, on training and validation part together;
+* ``default``: the default architecture of the space, likewise;
+* ``random``: the same search with ``--strategy random``;
+* ``optuna``: TPE with median pruning over a hand-written space of the same choices, trained by
+  plain torch (SGD, cosine, flips, shifts) for 60 % of the time; the best is trained for the rest.
+
+``cifar10`` (12,000 training and 4,000 test photos in class folders) needs ``ARCHSMITH_DATA``;
+``fashion-mnist`` is the whole set. Rows are written one by one, and those that stand in the JSON
+file already are not run again, so the table can be completed in parts. Run two contenders at a time
+on two cores at most: the time is real time, and a busy machine takes it from all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REFERENCES = ("resnet-20", "wrn-16-4", "resnet-18", "mobilenet-v3-small")
+TRAIN, TEST = 12_000, 4_000
+
+
+def cifar10(folder: Path) -> str:
+    """Class folders of JPEG files under ``train`` and ``test``."""
+    with np.load(Path(os.environ["ARCHSMITH_DATA"]) / "cifar10_jpeg.npz") as packed:
+        names = [str(name) for name in packed["classes"]]
+        for part, count in (("train", TRAIN), ("test", TEST)):
+            raw, ends = packed[f"{part}_jpeg"], packed[f"{part}_offsets"][: count + 1]
+            labels = packed[f"{part}_label"][:count]
+            for number, (a, b) in enumerate(itertools.pairwise(ends)):
+                place = folder / part / names[labels[number]] / f"{number:05d}.jpg"
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.write_bytes(raw[a:b].tobytes())
+    return str(folder)
+
+
+def searched(data: str, seconds: float, seed: int, *more: str) -> dict[str, Any]:
+    """The command as a user types it; its result on the test part and what it took."""
+    with tempfile.TemporaryDirectory() as run:
+        command = [sys.executable, "-m", "archsmith.cli", "search", data, "--json"]
+        command += ["--time", f"{seconds}s", "--seed", str(seed), "--run", run, *more]
+        began, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        took = time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        result = json.loads(done.stdout)
+    processor = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
+    winner = result["winner"]
+    return {
+        "accuracy": winner["test"]["accuracy"],
+        "params": winner["costs"]["params"],
+        "seconds": took,
+        "processor": processor,
+        "trials": len(result["trials"]),
+        "architecture": winner["architecture"],
+    }
+
+
+def by_hand(data: str, name: str, seconds: float, seed: int) -> dict[str, Any]:
+    """A reference network, or the default of the space, trained for the whole time."""
+    import torch
+    from archsmith.workflow.baselines import Baselines
+
+    from archsmith.evaluate.training import TrainingEvaluator
+    from archsmith.history.objective import Objective
+    from archsmith.study import MemoryStore
+    from archsmith.task.contracts import references_of
+    from archsmith.task.problem import open_problem
+    from archsmith.train import score
+
+    began, used = time.perf_counter(), time.process_time()
+    problem = open_problem(None, data)
+    left = seconds - (time.perf_counter() - began)
+    goal = Objective("accuracy", "maximize")
+    if name == "default":
+        architecture = problem.space.default()
+        until = time.monotonic() + left
+        trainer = TrainingEvaluator.for_problem(problem, goal).ending(until, True)
+        model = problem.space.build(architecture, seed=seed)
+        model.load_state_dict(trainer.train(architecture, seed).best_state)
+        test = score(model, problem.task, problem.data.test, problem.data.facts)
+        params = sum(parameter.numel() for parameter in model.parameters())
+    else:
+        with tempfile.TemporaryDirectory() as cache, torch.random.fork_rng():
+            reference = next(r for r in references_of(problem.task) if r.name == name)
+            trained = Baselines(
+                problem, MemoryStore(), seed, goal, left, together=True, cache=Path(cache)
+            ).train(reference)
+        test, params = trained.test, int(trained.costs["params"])
+    return {
+        "accuracy": test["accuracy"],
+        "params": params,
+        "seconds": time.perf_counter() - began,
+        "processor": time.process_time() - used,
+    }
+
+
+def run(contender: str, data: str, seconds: float, seed: int) -> dict[str, Any]:
+    if contender == "archsmith":
+        return searched(data, seconds, seed)
+    if contender == "random":
+        return searched(data, seconds, seed, "--strategy", "random")
+    if contender == "optuna":
+        from contenders_optuna import tuned
+
+        return tuned(data, seconds, seed)
+    return by_hand(data, contender, seconds, seed)
+
+
+def table(rows: dict[str, Any]) -> str:
+    """Mean and spread of the test accuracy of each contender, and what it took."""
+    lines = [f"{'contender':20} {'seeds':>5} {'accuracy':>16} {'parameters':>11} {'seconds':>8}"]
+    names = dict.fromkeys(row["contender"] for row in rows.values())
+    for name in names:
+        mine = [row for row in rows.values() if row["contender"] == name]
+        scores = [100 * row["accuracy"] for row in mine]
+        spread = f" ± {statistics.stdev(scores):.2f}" if len(scores) > 1 else ""
+        lines.append(
+            f"{name:20} {len(mine):>5} {statistics.mean(scores):>8.2f}{spread:>8} "
+            f"{statistics.median(row['params'] for row in mine):>11,.0f} "
+            f"{statistics.mean(row['seconds'] for row in mine):>8.0f}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="cifar10", choices=["cifar10", "fashion-mnist"])
+    parser.add_argument("--seconds", type=float, default=1200)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument(
+        "--contenders",
+        nargs="+",
+        default=["archsmith", "resnet-20", "default", "random", "optuna"],
+        choices=["archsmith", "default", "random", "optuna", *REFERENCES],
+    )
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+    rows: dict[str, Any] = {}
+    if options.json and options.json.exists():
+        rows = json.loads(options.json.read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        data = cifar10(Path(folder)) if options.data == "cifar10" else options.data
+        for seed, contender in itertools.product(options.seeds, options.contenders):
+            key = f"{options.data} {options.seconds:g} {contender} {seed}"
+            if key in rows:
+                continue
+            row = run(contender, data, options.seconds, seed)
+            rows[key] = {"contender": contender, "seed": seed, "data": options.data, **row}
+            print(f"{key}: {row['accuracy']:.4f} in {row['seconds']:.0f} s", flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=2))
+    print(table({k: r for k, r in rows.items() if r["data"] == options.data}))
+
+
+if __name__ == "__main__":
+    main()
