@@ -15,7 +15,8 @@ from archsmith.task.problem import open_problem
 from archsmith.workflow import timeplan
 from archsmith.workflow.listener import Listener
 from archsmith.workflow.plan import SearchPlan
-from archsmith.workflow.timeplan import TimePlan, in_rounds, plan_time
+from archsmith.workflow.timeplan import in_rounds, plan_time
+from archsmith.workflow.times import TimePlan
 
 
 def net(features: int, classes: int) -> nn.Module:

@@ -11,7 +11,7 @@ from ..task.problem import Problem
 from .advice import OnScored
 from .finalists import OnFinal
 from .latency import OnMeasured
-from .timeplan import TimePlan
+from .times import TimePlan
 
 #: Called with each row of the supernet's curve and the planned number of epochs.
 OnShared = Callable[[Mapping[str, float], int], None]

@@ -14,7 +14,7 @@ from ..space import Architecture
 from .figures import environment_of, failures_in, graph_of, predictions_of, progress_of
 from .finalist import Finalist, noise
 from .recorded import Recorded
-from .timeplan import TimePlan
+from .times import TimePlan
 
 #: Entries of the note about a supernet that the report shows.
 SHOWN = ("method", "epochs", "seconds", "parameters", "curve", "stopped")

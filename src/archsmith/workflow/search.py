@@ -57,7 +57,8 @@ from .reopening import signature_of
 from .result import SearchResult
 from .run import Run
 from .strategy import advised, first_of, refuse_inherit, refuse_proxy, strategy_of, within
-from .timeplan import TimePlan, in_rounds, plan_time
+from .timeplan import in_rounds, plan_time
+from .times import TimePlan
 
 #: Trials of a search if neither their number nor a time is given.
 TRIALS = 24

@@ -1,0 +1,93 @@
+"""How the time of a search is divided, as a value."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..history.numbers import duration
+
+
+@dataclass(frozen=True)
+class TimePlan:
+    """How so many seconds are spent.
+
+    Trials train for equal time instead of an equal number of epochs: what counts in the end is how
+    good an architecture is after the time that is left for its last training, in which a slower one
+    takes fewer steps.
+
+    Attributes:
+        total: seconds that the user gives.
+        looked: that data, space and checks took, before the plan was made.
+        search: for trials (and shared weights).
+        last: for the last training.
+        reserve: for the test part and the report.
+        round: of one round of a training; 0.0 if none is trained in rounds.
+        rounds: of a trial; 0 if trials are not trained in rounds.
+        last_rounds: of the last training.
+        step: seconds of a step of the default architecture.
+        work: seconds of processor time in a second on a CPU, by which rounds are measured; else 1.
+        fixed: whether the user chose the length of the last training.
+        began: ``time.monotonic()`` at the beginning of the session.
+    """
+
+    total: float
+    looked: float
+    search: float
+    last: float
+    reserve: float
+    round: float = 0.0
+    rounds: int = 0
+    last_rounds: int = 0
+    step: float = 0.0
+    work: float = 1.0
+    fixed: bool = False
+    began: float = field(default=0.0, compare=False)
+
+    @property
+    def trial(self) -> float:
+        """Seconds of a trial, 0.0 if unknown."""
+        return self.round * self.rounds
+
+    def until(self, worked: float, session: float) -> float | None:
+        """The moment at which the last training ends, by ``time.monotonic()``; ``None`` if its
+        length is fixed.
+
+        Args:
+            worked: seconds of the study, over all sessions.
+            session: those of this session.
+        """
+        if self.fixed:
+            return None
+        now = time.monotonic()
+        spent = worked - session + (now - self.began)
+        # After many interruptions little may be left, but a winner is worth a part of its training.
+        return now + max(self.total - self.reserve - spent, self.last / 4)
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the moment of its beginning, as JSON values."""
+        values = asdict(self)
+        del values["began"]
+        return values
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> TimePlan:
+        """The inverse of :meth:`to_json`."""
+        return cls(**values)
+
+    def describe(self) -> str:
+        """The plan in one line."""
+        parts = [f"{duration(self.looked)} for data and checks"] if self.looked >= 1 else []
+        trials = ""
+        if self.trial:
+            count = max(1, round(self.search / self.trial))
+            steps = round(self.trial / self.step) if self.step else 0
+            trials = f" (about {count} trials of {duration(self.trial)}, {steps:,} steps of the "
+            trials += "default architecture)"
+        parts.append(f"{duration(self.search)} search{trials}")
+        if self.last:
+            parts.append(f"{duration(self.last)} last training")
+        parts.append(f"{duration(self.reserve)} test and report")
+        return f"plan for {duration(self.total)}: " + ", ".join(parts)
