@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from .supernet.uniform import SPOS
     from .task.base import Data, ReadOptions, Recipe, Task
     from .task.problem import open_space
+    from .task.tune import RecipeSpace, recipe_of
     from .train import Trained
     from .transfer.features import (
         Features,
@@ -226,6 +227,8 @@ _PLACES = {
     "Data": "task.base",
     "ReadOptions": "task.base",
     "Recipe": "task.base",
+    "RecipeSpace": "task.tune",
+    "recipe_of": "task.tune",
     "Task": "task.base",
     "EpisodeResult": "transfer.fewshot",
     "FewShotLearner": "transfer.fewshot",

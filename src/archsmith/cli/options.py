@@ -20,6 +20,7 @@ _TYPED: dict[str, Any] = {
     "evaluator": str | None,
     "executor": str,
     "stop": str | None,
+    "tune": str | None,
     "latency": str | None,
     "time": str | None,
     "trial_time": str | None,

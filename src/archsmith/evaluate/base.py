@@ -65,6 +65,8 @@ class Evaluator(ABC):
 
     name: ClassVar[str]
     price: ClassVar[Price]
+    #: Whether it trains with the recipe of the architecture, see :func:`archsmith.recipe_of`.
+    reads_recipe: ClassVar[bool] = False
 
     @property
     @abstractmethod

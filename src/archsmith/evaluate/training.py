@@ -16,6 +16,7 @@ from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
 from ..task.contracts import BatchSampling
+from ..task.tune import recipe_of
 from ..train import Diverged, Rounds, Trained, steps_within, train
 from .base import Evaluator, Price, Trainer, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
@@ -52,6 +53,7 @@ class TrainingEvaluator(Evaluator, Trainer):
 
     name = "training"
     price = Price.TRAINED
+    reads_recipe = True
 
     def __init__(
         self,
@@ -172,7 +174,7 @@ class TrainingEvaluator(Evaluator, Trainer):
             model,
             find_task(self.task),
             self._whole or self.data,
-            self.recipe,
+            recipe_of(self.space, self.recipe, architecture),
             fidelity,
             seed=seed,
             subset_seed=self.subset if fidelity is not None else None,
@@ -191,7 +193,7 @@ class TrainingEvaluator(Evaluator, Trainer):
             self.space.build(architecture, seed=seed),
             find_task(self.task),
             self.data,
-            self.recipe,
+            recipe_of(self.space, self.recipe, architecture),
             self.round,
             seed=seed,
             device=self.device,

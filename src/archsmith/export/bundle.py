@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .._support.errors import InputError, WorkError
 from .._support.files import held, remove_folder, write_text
 from .._support.trees import Tree, spec_of, spec_to_json, take
+from ..space.beside import model_part, model_space
 from ..space.ordinary import ordinary
 from ..task.contracts import deployment_of
 from .card import card
@@ -92,6 +93,8 @@ def export(
     for format_, must in requested:
         if must:
             format_.expect()
+    trained_as = architecture
+    space, architecture = model_space(space), model_part(space, architecture)
     plain = own_copy(model, space, architecture)
     signature = deployment_of(task).signature(data)
     with _workplace(target) as work:
@@ -104,6 +107,8 @@ def export(
                 writer.program(format_.file, format_.write, format_.read, must)
         parity = Parity(target, tuple(writer.checks), writer.absent)
         record = _record(plain, task, data, space, architecture, signature, metrics, name)
+        searched = {n: a for n, a in trained_as.items() if n not in architecture}
+        record |= {"recipe": searched} if searched else {}
         _write_json(work / "architecture.json", record)
         _write_json(work / "parity.json", parity.to_json())
         write_text(work / "README.md", card(record, task.metrics, parity))

@@ -53,6 +53,7 @@ def card(record: Mapping[str, Any], metrics: tuple[Metric, ...], parity: Parity)
         "|---|---|",
         *(f"| `{name}` | {_plain(answer)} |" for name, answer in record["architecture"].items()),
         "",
+        *_recipe(record.get("recipe", {})),
         "## Licence",
         "",
         "None is stated here. The weights were learned from the data named above: its licence and "
@@ -60,6 +61,14 @@ def card(record: Mapping[str, Any], metrics: tuple[Metric, ...], parity: Parity)
         "",
     ]
     return "\n".join(lines)
+
+
+def _recipe(searched: Mapping[str, Any]) -> list[str]:
+    """The decisions about its training, where they were searched, too."""
+    if not searched:
+        return []
+    rows = (f"| `{name}` | {_plain(answer)} |" for name, answer in searched.items())
+    return ["## Training recipe", "", "| decision | answer |", "|---|---|", *rows, ""]
 
 
 def _metrics(values: Mapping[str, float], task_metrics: tuple[Metric, ...]) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from .._support.trees import Spec, as_spec, example_of
 from ..space import Space
 from ..space.architecture import Architecture
+from ..space.beside import model_part
 from .cost import weight_bytes
 from .latency import Probe
 from .options import LatencyOptions
@@ -24,12 +25,14 @@ def distinct(space: Space, count: int, seed: int = 0) -> list[Architecture]:
     They are drawn decision by decision, as strategies draw them.
     """
     rng = random.Random(f"{seed} latency")
-    architectures = {space.canonical(space.default()): space.default()}
+    default = space.default()
+    architectures = {space.canonical(model_part(space, default)): default}
     for _ in range(50 * count):
         if len(architectures) >= count:
             break
         architecture = space.sample(rng)
-        architectures.setdefault(space.canonical(architecture), architecture)
+        graph = space.canonical(model_part(space, architecture))
+        architectures.setdefault(graph, architecture)
     return list(architectures.values())
 
 

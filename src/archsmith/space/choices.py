@@ -10,13 +10,19 @@ from .._support.errors import SpaceError
 from .architecture import Answer
 from .decision import Categorical, Integer, Real, Subset, check_name
 from .plain import plain
-from .reading import current
+from .priors import Prior, shares
+from .reading import Reading, current
 
 if TYPE_CHECKING:
     from torch import nn
 
 
-def choose(name: str, options: Sequence[Any] | Mapping[str, Any], default: Any = None) -> Any:
+def choose(
+    name: str,
+    options: Sequence[Any] | Mapping[str, Any],
+    default: Any = None,
+    prior: Prior | None = None,
+) -> Any:
     """One of several plain values, such as a width or a kernel size.
 
     Args:
@@ -26,18 +32,23 @@ def choose(name: str, options: Sequence[Any] | Mapping[str, Any], default: Any =
             libraries (``np.linspace(...)``) are converted to Python's own types.
         default: the option (for a mapping, the label) of the default architecture; the first
             option if not given (so ``None`` is only the default if it comes first).
+        prior: how promising each option is believed to be: weights in the order of the options, by
+            option (or label), or a function of it. Random draws follow it, and other strategies
+            are led by it less and less as trials end. All options alike if not given.
 
     Raises:
-        SpaceError: no options, equal options, or an option that cannot be written as JSON.
+        SpaceError: no options, equal options, an option that cannot be written as JSON, or a prior
+            that is not a positive number for each option.
 
     Example:
         >>> width = nas.choose("width", [16, 32, 64])
         >>> activation = nas.choose("activation", {"relu": nn.ReLU, "gelu": nn.GELU})
+        >>> rate = nas.choose("rate", [0.001, 0.003, 0.01], default=0.003, prior=[1, 3, 1])
     """
     check_name(name)
     run = current()
     labels = _labels(name, list(options))
-    decision = Categorical(run.full_name(name), _default(name, default, labels), labels)
+    decision = _categorical(run, name, labels, default, prior)
     answer = run.ask(decision)
     if isinstance(options, Mapping):
         return dict(zip(labels, options.values(), strict=True))[answer]
@@ -110,7 +121,12 @@ def real(
     return answer
 
 
-def one_of(name: str, options: Mapping[str, Callable[[], Any]], default: str | None = None) -> Any:
+def one_of(
+    name: str,
+    options: Mapping[str, Callable[[], Any]],
+    default: str | None = None,
+    prior: Prior | None = None,
+) -> Any:
     """One of several modules; only the chosen one is built, without a wrapper around it.
 
     Decisions asked while an option is built are named ``name.label.…``.
@@ -120,10 +136,11 @@ def one_of(name: str, options: Mapping[str, Callable[[], Any]], default: str | N
         options: maps a label to something that builds the module when called without arguments
             (a lambda, or a class such as ``nn.Identity``).
         default: label of the default architecture; the first one if not given.
+        prior: as of :func:`choose`, by label.
 
     Raises:
-        SpaceError: no options, an option that is not callable or already a module, or an unknown
-            default.
+        SpaceError: no options, an option that is not callable or already a module, an unknown
+            default, or a prior that is not a positive number for each option.
 
     Example:
         >>> nas.one_of("op", {"conv": lambda: nn.Conv2d(8, 8, 3), "skip": nn.Identity})
@@ -132,8 +149,7 @@ def one_of(name: str, options: Mapping[str, Callable[[], Any]], default: str | N
     builders = _builders(name, options)
     run = current()
     labels = _labels(name, list(builders))
-    decision = Categorical(run.full_name(name), _default(name, default, labels), labels)
-    return run.one_of(decision, builders)
+    return run.one_of(_categorical(run, name, labels, default, prior), builders)
 
 
 def repeat(
@@ -141,6 +157,7 @@ def repeat(
     counts: Sequence[int],
     block: Callable[[int], nn.Module],
     default: int | None = None,
+    prior: Prior | None = None,
 ) -> nn.Sequential:
     """A chosen number of blocks in a row, as ``nn.Sequential``.
 
@@ -152,9 +169,11 @@ def repeat(
         counts: the allowed numbers of blocks.
         block: builds block ``i``.
         default: count of the default architecture; the first one if not given.
+        prior: as of :func:`choose`, by count.
 
     Raises:
-        SpaceError: a count that is no integer or below 0, or an unknown default.
+        SpaceError: a count that is no integer or below 0, an unknown default, or a prior that is
+            not a positive number for each count.
 
     Example:
         >>> nas.repeat("depth", [1, 2, 3], lambda i: nn.Linear(64, 64))
@@ -165,7 +184,7 @@ def repeat(
     for count in counts:
         if not isinstance(count, Integral) or isinstance(count, bool) or count < 0:
             raise SpaceError(name, "counts that are integers, 0 or more", repr(count))
-    count = choose(name, counts, default)
+    count = choose(name, counts, default, prior)
     run = current()
     blocks = []
     for i in range(count):
@@ -209,6 +228,13 @@ def subset(
     decision = Subset(run.full_name(name), start, labels, sizes)
     decision.check(decision.default)
     return run.ask(decision) if builders is None else run.subset(decision, builders)
+
+
+def _categorical(
+    run: Reading, name: str, labels: tuple[Answer, ...], default: Any, prior: Prior | None
+) -> Categorical:
+    start = _default(name, default, labels)
+    return Categorical(run.full_name(name), start, labels, shares(name, labels, prior))
 
 
 def _labels(name: str, options: list[Any]) -> tuple[Answer, ...]:

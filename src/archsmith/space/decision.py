@@ -66,6 +66,14 @@ class Decision(ABC):
     def draw(self, rng: random.Random) -> Answer:
         """A random answer, uniform on the decision's scale."""
 
+    def draw_likely(self, rng: random.Random) -> Answer:
+        """A random answer from the prior; uniform where there is none."""
+        return self.draw(rng)
+
+    def log_prior(self, answer: Answer) -> float:
+        """Logarithm of how much likelier than under uniform draws the prior makes an answer."""
+        return 0.0
+
     @abstractmethod
     def change(self, answer: Answer, rng: random.Random) -> Answer:
         """A random answer other than this one; only called if there is another."""
@@ -99,9 +107,14 @@ class Decision(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Categorical(Decision):
-    """One of a tuple of options. Used by ``choose``, ``one_of`` and ``repeat``."""
+    """One of a tuple of options. Used by ``choose``, ``one_of`` and ``repeat``.
+
+    Attributes:
+        prior: a probability for each option; ``None`` if all are alike.
+    """
 
     options: tuple[Answer, ...]
+    prior: tuple[float, ...] | None = None
     _index: Mapping[Answer, int] = field(init=False, repr=False, compare=False, hash=False)
 
     def __post_init__(self) -> None:
@@ -121,6 +134,22 @@ class Categorical(Decision):
 
     def draw(self, rng: random.Random) -> Answer:
         return self.options[int(rng.random() * len(self.options))]
+
+    def draw_likely(self, rng: random.Random) -> Answer:
+        if self.prior is None:
+            return self.draw(rng)
+        return rng.choices(self.options, self.prior)[0]
+
+    def log_prior(self, answer: Answer) -> float:
+        if self.prior is None:
+            return 0.0
+        return math.log(self.prior[self._index[answer]] * len(self.options))
+
+    def domain(self) -> dict[str, Any]:
+        domain = Decision.domain(self)  # super() needs the class before slots were made
+        if self.prior is None:
+            del domain["prior"]  # fingerprints of spaces without priors stay as they were
+        return domain
 
     def change(self, answer: Answer, rng: random.Random) -> Answer:
         place = int(rng.random() * (len(self.options) - 1))

@@ -79,6 +79,10 @@ class ListedSpace(Space):
             self._fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self._fingerprint
 
+    @property
+    def informed(self) -> bool:
+        return self._inner.informed
+
     def walk(self, policy: Policy) -> Architecture:
         return self._listed[self._trie.walk(policy)]
 
@@ -90,8 +94,8 @@ class ListedSpace(Space):
         """The listed architecture that is nearest to these answers, defaults filled in."""
         return self._listed[self._closest(self._inner.complete(answers))]
 
-    def sample(self, rng: random.Random, uniform: str = "architectures") -> Architecture:
-        """A listed architecture, uniformly at random; ``uniform`` is ignored."""
+    def sample(self, rng: random.Random, uniform: str | None = None) -> Architecture:
+        """A listed architecture, uniformly at random, whatever the priors of its decisions."""
         return self._listed[int(rng.random() * len(self._listed))]
 
     def decisions(self, architecture: Architecture) -> tuple[Decision, ...]:

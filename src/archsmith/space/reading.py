@@ -91,9 +91,8 @@ class Reading:
             if before != decision:
                 raise SpaceError(
                     name,
-                    f"{before.describe()}, default {before.default!r}, as asked at "
-                    f"{self.places[name]}",
-                    f"{decision.describe()}, default {decision.default!r}, at {_user_location()}",
+                    f"{_question(before)}, as asked at {self.places[name]}",
+                    f"{_question(decision)}, at {_user_location()}",
                     "one name is one shared decision: rename the second, or put it in a nas.scope",
                 )
             return self.answers[name]
@@ -191,6 +190,12 @@ def _representatives(module: Any, by_source: Mapping[int, list[Any]]) -> list[An
         return by_source[id(module)]
     parts = module.children() if isinstance(module, nn.Module) else ()
     return [there for part in parts for there in _representatives(part, by_source)]
+
+
+def _question(decision: Decision) -> str:
+    prior = decision.domain().get("prior")
+    believed = f", prior {tuple(round(share, 3) for share in prior)}" if prior else ""
+    return f"{decision.describe()}, default {decision.default!r}{believed}"
 
 
 _current: ContextVar[Reading | None] = ContextVar("archsmith_reading", default=None)

@@ -68,6 +68,7 @@ class Space:
         self._columns: dict[str, int] | None = None
         self._places: dict[Decision, list[int]] = {}
         self._fingerprint: str | None = None
+        self._informed = False  # set with the fingerprint
         self._size: tuple[int, Size] | None = (
             None  # with the version of the tree that it is valid for
         )
@@ -106,9 +107,15 @@ class Space:
         """
         if self._fingerprint is None:
             walks = [self._asked(None), *(self._asked(random.Random(i)) for i in range(_WALKS))]
+            self._informed = any("prior" in domain for walk in walks for domain in walk)
             text = json.dumps([self.name, self.plain_arguments(), walks], sort_keys=True)
             self._fingerprint = hashlib.sha256(text.encode()).hexdigest()[:16]
         return self._fingerprint
+
+    @property
+    def informed(self) -> bool:
+        """Whether a decision that the fingerprint covers has a prior."""
+        return bool(self.fingerprint) and self._informed
 
     @property
     def builder(self) -> Builder:
@@ -179,21 +186,22 @@ class Space:
         """The architecture with these answers where asked and valid, defaults elsewhere."""
         return Architecture(self._tree.walk(replay(answers)))
 
-    def sample(self, rng: random.Random, uniform: str = "decisions") -> Architecture:
-        """A random architecture.
+    def sample(self, rng: random.Random, uniform: str | None = None) -> Architecture:
+        """A random architecture: each decision is drawn as it is asked, by its prior if it has one.
 
         Args:
-            uniform: ``"decisions"`` draws each decision uniformly as it is asked;
-                ``"architectures"`` draws architectures uniformly, which needs a space that can be
-                counted.
+            uniform: ``"decisions"`` ignores priors; ``"architectures"`` draws architectures
+                uniformly, which needs a space that can be counted.
 
         Raises:
             SpaceError: ``uniform="architectures"`` and the space cannot be counted.
         """
+        if uniform is None:
+            return Architecture(self._tree.walk(lambda decision, _: decision.draw_likely(rng)))
         if uniform == "decisions":
             return Architecture(self._tree.walk(lambda decision, _: decision.draw(rng)))
         if uniform != "architectures":
-            raise SpaceError("uniform", "'decisions' or 'architectures'", repr(uniform))
+            raise SpaceError("uniform", "None, 'decisions' or 'architectures'", repr(uniform))
         try:
             return Architecture(self._counter.draw(rng))
         except NotCountable as error:
@@ -224,7 +232,7 @@ class Space:
                 if name == chosen:
                     return decision.change(architecture[name], rng)
                 return architecture[name]
-            return decision.draw(rng)
+            return decision.draw_likely(rng)
 
         return Architecture(self._tree.walk(policy))
 
@@ -235,7 +243,7 @@ class Space:
             name = decision.name
             offers = [p[name] for p in (a, b) if name in p and decision.accepts(p[name])]
             if not offers:
-                return decision.draw(rng)
+                return decision.draw_likely(rng)
             return offers[int(rng.random() * len(offers))]
 
         return Architecture(self._tree.walk(policy))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from ..history.trial import Fidelity, History, Proposal, Trial
 from ..space.architecture import Architecture
-from .base import HistoryCache, Strategy, sample_unseen
+from .base import HistoryCache, Strategy
+from .prior import draw_entrant
 from .rungs import (
     Rung,
     check_ladder,
@@ -68,8 +69,7 @@ class ASHA(Strategy):
 
     def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         """A new architecture for the lowest rung; ``None`` if there is none."""
-        architecture = sample_unseen(space, history, lambda: space.sample(rng))
-        return Proposal(architecture, note="random") if architecture else None
+        return draw_entrant(space, history, rng)
 
     def rungs(self, history: History) -> tuple[int, ...]:
         """Epochs of the rungs, ascending."""

@@ -4,7 +4,8 @@ al. 2018, arXiv:1802.07191, and Ru et al. 2021, arXiv:2006.07556)."""
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from .acquisition import (
 from .base import HistoryCache, Strategy, sample_unseen
 from .candidates import Pool, around
 from .exact import Exact, Values, kept
+from .prior import PriorFactors
 from .ranking import Ranking
 from .surrogate import Belief, Beliefs, Kernels, Target, limits, objectives
 
@@ -52,6 +54,8 @@ class BayesianOptimization(Strategy):
       kept or not, and an objective has its exact value. If evaluating all candidates would be
       expensive, only those are that look most promising under a process for the cost.
     - Running trials count as if they had ended as predicted.
+    - Priors of choices: all of this is multiplied by ``prior ** (10 / trials)`` (piBO, Hvarfner et
+      al. 2022, arXiv:2204.11051), so that they lead the search at first and less and less later.
 
     Args:
         start: number of random trials before the first model.
@@ -78,7 +82,8 @@ class BayesianOptimization(Strategy):
         draws = np.random.default_rng(rng.getrandbits(64))
         if not candidates:
             return _random(space, history, rng)
-        search = _Search(space, history, state.kernels(space), goals, bounds, draws)
+        factors = partial(state.prior.factors, space, trials=state.measured)
+        search = _Search(space, history, state.kernels(space), goals, bounds, draws, factors)
         if not (search.goals or bounds):
             return _random(space, history, rng)
         order = search.order(candidates, places)
@@ -97,6 +102,7 @@ class _State:
     def __init__(self, space: Space, history: History) -> None:
         self.measured = 0
         self.ranking = Ranking(space, history)
+        self.prior = PriorFactors()
         self._pool: Pool | None = None
         self._kernels: Kernels | None = None
 
@@ -126,7 +132,9 @@ class _Search:
         goals: Sequence[Target],
         bounds: Sequence[Target],
         draws: np.random.Generator,
+        factors: Callable[[Sequence[Architecture]], Array | None],
     ) -> None:
+        self.factors = factors
         self.blocks, self.history, self.kernels = blocks_of(space), history, kernels
         kept = goals and goals[0].keeps is not None and goals[0].keeps.any()
         self.goals = goals if kept else []
@@ -150,6 +158,7 @@ class _Search:
         predicted = [goal.predict() for goal in goals] if len(goals) > 1 else []
         seen = self._observed(goals, running) if predicted else np.zeros(0)
         keeps = {bound.name: beliefs.of(bound).feasible() for bound in self.bounds}
+        factors = self.factors(candidates)
 
         def score(some: Array, known: Values) -> Array:
             scores = gains[some]
@@ -167,7 +176,7 @@ class _Search:
                     probabilities[str(limit)] = kept(limit, known[limit.metric], believed)
             for probability in probabilities.values():
                 scores = scores * probability
-            return scores
+            return scores if factors is None else scores * factors[some]
 
         return self.exact.order(candidates, score(np.arange(len(candidates)), {}), score)
 

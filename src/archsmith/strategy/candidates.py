@@ -103,7 +103,9 @@ def drawn(space: Space, best: Sequence[Architecture], rng: random.Random) -> lis
         return space.cross(a, b, rng)
 
     random_count = _DRAWN if best else _DRAWN + _MUTATED
-    draws: list[Callable[[], Architecture]] = [lambda: space.sample(rng)] * random_count
+    # Where choices have priors, half of the draws ignore them.
+    ways = [None, "decisions"] * (random_count // 2)
+    draws: list[Callable[[], Architecture]] = [partial(space.sample, rng, way) for way in ways]
     if best:
         draws += [partial(mutant, best[i % len(best)]) for i in range(_MUTATED)]
     if len(best) > 1:

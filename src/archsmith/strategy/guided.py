@@ -20,6 +20,7 @@ from ..space.architecture import Architecture
 from .acquisition import chebyshev, expected_improvement, probability_below
 from .base import HistoryCache, Strategy, sample_unseen
 from .candidates import drawn, new
+from .prior import PriorFactors
 from .ranking import Ranking, normal_scores
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ class PredictorGuided(Strategy):
         candidates = new(history, drawn(space, best, rng))
         if not candidates:
             return _random(space, history, rng, "random")
-        return Proposal(guide.choose(candidates, rng), note=guide.says)
+        factors = guide.prior.factors(space, candidates, len(trials))
+        return Proposal(guide.choose(candidates, rng, factors), note=guide.says)
 
     def _unsure(
         self, space: Space, history: History, guide: _Guide, rng: random.Random
@@ -119,6 +121,7 @@ class _Guide:
 
     def __init__(self, space: Space, history: History, strategy: PredictorGuided) -> None:
         self.ranking = Ranking(space, history)
+        self.prior = PriorFactors()
         self._history = history
         #: One for each objective.
         self._predictors = [deepcopy(strategy._model) for _ in history.objectives]
@@ -171,8 +174,10 @@ class _Guide:
             kept = kept * probability_below(mean, std**2, bound)
         return kept
 
-    def choose(self, candidates: Sequence[Architecture], rng: random.Random) -> Architecture:
-        """The candidate with the largest expected improvement."""
+    def choose(
+        self, candidates: Sequence[Architecture], rng: random.Random, factors: Array | None = None
+    ) -> Architecture:
+        """The candidate with the largest expected improvement, times the factors (n,) if given."""
         predictions = [predictor.predict(candidates) for predictor in self._predictors]
         if len(predictions) == 1:
             improvement = expected_improvement(
@@ -180,7 +185,8 @@ class _Guide:
             )
         else:
             improvement = self._several(predictions, np.random.default_rng(rng.getrandbits(64)))
-        return candidates[int(np.argmax(improvement * self.keeps(candidates)))]
+        scores = improvement * self.keeps(candidates)
+        return candidates[int(np.argmax(scores if factors is None else scores * factors))]
 
     def _several(self, predictions: Sequence[Prediction], rng: np.random.Generator) -> Array:
         """Expected improvement of a random Chebyshev sum, (candidates,)."""

@@ -1,11 +1,12 @@
 """Densities of good and of bad architectures, for TPE and BOHB.
 
-A density is a mixture of one kernel for each observed architecture and a flat one, the prior. A
-kernel is a product over decisions, so it captures which answers go together (Falkner et al. 2018,
-BOHB, arXiv:1807.01774, have the same form; Bergstra et al. 2011, Algorithms for Hyper-Parameter
-Optimization, NeurIPS, multiply one mixture per decision instead). Each factor is relative to the
-uniform distribution over the decision's answers: a decision that an observation was never asked has
-the factor 1, so architectures with different decisions are comparable.
+A density is a mixture of one kernel for each observed architecture and the prior, which is flat for
+decisions without one of their own. A kernel is a product over decisions, so it captures which
+answers go together (Falkner et al. 2018, BOHB, arXiv:1807.01774, have the same form; Bergstra et
+al. 2011, Algorithms for Hyper-Parameter Optimization, NeurIPS, multiply one mixture per decision
+instead). Each factor is relative to the uniform distribution over the decision's answers: a
+decision that an observation was never asked has the factor 1, so architectures with different
+decisions are comparable.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from .._support.errors import SpaceError
 from ..space.architecture import Answer, Architecture
-from ..space.decision import Decision, Integer, Real, Subset
+from ..space.decision import Categorical, Decision, Integer, Real, Subset
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -142,7 +143,7 @@ class _Mixture:
             else:
                 centre = kernel.any(rng)
             if centre is None:
-                return decision.draw(rng)
+                return decision.draw_likely(rng)
             return kernel.draw(centre[0], rng, self.widening)
 
         return answer
@@ -153,13 +154,22 @@ class _Mixture:
             per_observation = np.zeros((count, len(self.observed) + 1))
             for decision, (places, answers) in asked.items():
                 per_observation[places, :-1] += self.kernel(decision).logs(answers)
+                per_observation[places, -1] += _priors(decision, answers)
             return _log_mean(per_observation)
         total = np.zeros(count)
         for decision, (places, answers) in asked.items():
             kernel = self.kernel(decision)
             per_observation = kernel.logs(answers)[:, kernel.asked]
-            total[places] += _log_mean(np.hstack([per_observation, np.zeros((len(places), 1))]))
+            prior = _priors(decision, answers)[:, None]
+            total[places] += _log_mean(np.hstack([per_observation, prior]))
         return total
+
+
+def _priors(decision: Decision, answers: Sequence[Answer]) -> Array:
+    """Log factors of each answer under the decision's prior, (k,)."""
+    if not isinstance(decision, Categorical) or decision.prior is None:
+        return np.zeros(len(answers))
+    return np.array([decision.log_prior(answer) for answer in answers])
 
 
 def _log_mean(logs: Array) -> Array:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 IDENTITY = (
     "space",
     "arguments",
+    "tune",
     "fingerprint",
     "strategy",
     "strategy_arguments",
@@ -208,11 +209,11 @@ def check_same(where: str, recorded: Mapping[str, Any], current: Mapping[str, An
         hint = "repeat the options of the first run, or choose another run folder"
         if key == "fingerprint":
             same_decisions(where, recorded, current.get(key))
+        was, now = (_shown(key, values.get(key)) for values in (recorded, current))
+        if was == now:
+            now = "other options or priors of these"
         raise RunFolderError(
-            where,
-            f"the study started there, with {key} {_shown(recorded.get(key))}",
-            f"{key} {_shown(current.get(key))}",
-            hint,
+            where, f"the study started there, with {key} {was}", f"{key} {now}", hint
         )
 
 
@@ -242,5 +243,7 @@ def renewed(recorded: Mapping[str, Any], newest: Mapping[str, Any]) -> dict[str,
     return {**recorded, **{key: value for key, value in newest.items() if key not in fixed}}
 
 
-def _shown(value: Any) -> str:
+def _shown(key: str, value: Any) -> str:
+    if key == "tune" and isinstance(value, Mapping):
+        return ",".join(map(str, value.get("choices", ())))
     return json.dumps(value)

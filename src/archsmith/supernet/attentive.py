@@ -61,7 +61,7 @@ class Attentive(Sandwich):
         rng = random.Random(f"{now.seed} pool {period}")
 
         def drawn() -> tuple[float, Architecture]:
-            architecture = now.space.sample(rng)
+            architecture = now.space.sample(rng, "decisions")
             return now.cost(architecture), architecture
 
         entries = [draw_accepted(drawn) for _ in range(_POOL)]

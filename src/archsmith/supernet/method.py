@@ -148,7 +148,7 @@ class Moment:
     def draw(self, policy: Policy | None = None) -> Architecture:
         """An architecture that the builder accepts, drawn by a policy; uniformly without one."""
         if policy is None:
-            return draw_accepted(lambda: self.space.sample(self.rng))
+            return draw_accepted(lambda: self.space.sample(self.rng, "decisions"))
         return draw_accepted(lambda: self.space.walk(policy))
 
 

@@ -20,6 +20,7 @@ from . import task_for
 from .base import Data, ReadOptions, Recipe, Task
 from .fidelity import enough, least_epochs
 from .reading import expect_drawn, expect_used
+from .tune import RecipeQuestions, RecipeSpace, tuned
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,6 +48,7 @@ class Problem:
         latency: how latency is measured or predicted.
         round: seconds of what counts as an epoch, if trainings are compared after equal time: of
             processor time on a CPU. 0.0 if an epoch is a pass over the data.
+        tune: the fields of the recipe that the space decides as well.
     """
 
     source: str
@@ -61,6 +63,7 @@ class Problem:
     latency: LatencyOptions = field(default_factory=LatencyOptions)
     subset: int | None = None
     round: float = 0.0
+    tune: RecipeQuestions | None = None
 
     @property
     def least_epochs(self) -> int:
@@ -102,6 +105,9 @@ class Problem:
 
     def to_json(self) -> dict[str, Any]:
         """What :func:`archsmith.workflow.reopening.reopen` needs."""
+        extra = ({"round": self.round} if self.round else {}) | (
+            {"tune": self.tune.to_json()} if self.tune else {}
+        )
         return {
             "data": self.source,
             "digest": self.data.digest(),
@@ -120,7 +126,7 @@ class Problem:
             "summary": list(self.data.summary),
             "default": self.space.default().to_json(),
             "metrics": [asdict(metric) for metric in self.task.metrics],
-        } | ({"round": self.round} if self.round else {})
+        } | extra
 
 
 def open_problem(
@@ -136,6 +142,7 @@ def open_problem(
     share: float | None = None,
     device: str = "auto",
     latency: LatencyOptions | None = None,
+    tune: RecipeSpace | None = None,
     recorded: bool = False,
 ) -> Problem:
     """Open data, task and space, and fill in defaults.
@@ -143,6 +150,7 @@ def open_problem(
     Args:
         source: a name, a path or the data itself; for an :class:`~archsmith.task.own.OwnTask`
             always the data itself.
+        tune: fields of the recipe that become decisions of the space.
         recorded: whether the options are those of a stored study; then options without effect are
             not refused.
 
@@ -164,6 +172,9 @@ def open_problem(
             raise InputError("final epochs", "1 or more", str(final_epochs))
         recipe = replace(recipe, epochs=final_epochs)
     opened_space = open_space(chosen_space, opened_task.arguments(data.facts), arguments)
+    questions = tune.around(recipe) if tune else None
+    if questions is not None:
+        opened_space = tuned(opened_space, questions)
     opened_space.builder.expect(opened_task.example(data.facts, 2))
     return Problem(
         data.source,
@@ -176,6 +187,7 @@ def open_problem(
         merge(enough(opened_task.search_fidelity(data), len(data.train), recipe), epochs, share),
         device,
         latency or LatencyOptions(),
+        tune=questions,
     )
 
 

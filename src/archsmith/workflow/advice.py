@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .._support.errors import StoreError
 from .._support.files import append_line
 from ..space.architecture import Architecture
+from ..space.beside import model_part
 
 if TYPE_CHECKING:
     from ..task.problem import Problem
@@ -93,7 +94,7 @@ class ProxyAdvice:
 
     def scores(self, architecture: Architecture) -> dict[str, float]:
         """The scores of the members, by name."""
-        key = self.space.canonical(architecture)
+        key = self.space.canonical(model_part(self.space, architecture))
         if key not in self._known:
             self._known[key] = self._score(architecture)
             self._keep(key)

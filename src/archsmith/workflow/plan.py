@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ..task.goals import Limits
     from ..task.own import Measure, Measures
     from ..task.problem import Problem, SpaceLike
+    from ..task.tune import RecipeSpace
     from .listener import Listener
 
 #: Trials that are trained to the end, without a time budget and with one: then each would have half
@@ -155,6 +156,8 @@ class SearchPlan(Plan):
         epochs, share: fidelity of a trial, in place of the task's. For a one-shot method,
             ``epochs`` are those of the supernet: twice the recipe's or 4,000 steps if not given.
         recipe: of the training to the end; a trial uses it at its fidelity.
+        tune: fields of the recipe that are searched together with the architecture:
+            ``"lr,weight_decay"``, or a :class:`~archsmith.task.tune.RecipeSpace`.
         final_epochs: epochs of the training to the end, in place of the recipe's.
         finalists: how many of the best trials are trained to the end (2, with a time 1); 0 stops
             after the search.
@@ -208,6 +211,10 @@ class SearchPlan(Plan):
         default=None, metadata=option("Share of the training data that a trial uses.")
     )
     recipe: Recipe | None = None
+    tune: str | Sequence[str] | RecipeSpace | None = field(
+        default=None,
+        metadata=option("Recipe fields to search as well, such as lr,weight_decay."),
+    )
     final_epochs: int | None = field(
         default=None, metadata=option("Epochs of a training to the end.")
     )

@@ -36,6 +36,7 @@ from ..study.sameness import data_change
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
 from ..task.problem import Problem, SpaceLike, open_space, pick_device, read_data
+from ..task.tune import RecipeQuestions, tuned
 from ..zoo import spaces
 
 if TYPE_CHECKING:
@@ -62,12 +63,18 @@ _SIGNED = (
 
 def signature_of(meta: Mapping[str, Any]) -> str:
     """A signature of all that reopening a record depends on; empty if none can be made."""
-    return sign({name: meta.get(name) for name in _SIGNED})
+    return sign(_signed_part(meta))
 
 
 def is_own(meta: Mapping[str, Any]) -> bool:
     """Whether this user's key signed the record in its present state."""
-    return signed({name: meta.get(name) for name in _SIGNED}, meta.get("signature"))
+    return signed(_signed_part(meta), meta.get("signature"))
+
+
+def _signed_part(meta: Mapping[str, Any]) -> dict[str, Any]:
+    # Records of older versions have no searched recipe, and were signed without it.
+    searched = {"tune": meta["tune"]} if meta.get("tune") else {}
+    return {name: meta.get(name) for name in _SIGNED} | searched
 
 
 def reopen(
@@ -161,6 +168,8 @@ def kept_values(
     meta: Mapping[str, Any],
 ) -> tuple[ReadOptions, Recipe, Fidelity, LatencyOptions]:
     """The options of a recorded study. Malformed ones raise Python's own errors."""
+    if meta.get("tune"):
+        RecipeQuestions.from_json(meta["tune"])
     recipe, fidelity = Recipe(**meta["recipe"]), Fidelity(**meta["fidelity"])
     return ReadOptions(**meta["read"]), recipe, fidelity, LatencyOptions(**meta.get("latency", {}))
 
@@ -178,6 +187,9 @@ def _build_problem(
     # A Space has its own arguments.
     arguments = None if isinstance(reference, Space) else meta["arguments"]
     opened = open_space(reference, task.arguments(data.facts), arguments)
+    tune = RecipeQuestions.from_json(meta["tune"]) if meta.get("tune") else None
+    if tune is not None:
+        opened = tuned(opened, tune)
     opened.builder.expect(task.example(data.facts, 2))
     problem = Problem(
         data.source,
@@ -192,6 +204,7 @@ def _build_problem(
         latency,
         meta.get("subset"),
         float(meta.get("round", 0.0)),
+        tune,
     )
     if "fingerprint" in meta:
         same_decisions(where, meta, problem.space.fingerprint)

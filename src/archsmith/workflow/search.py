@@ -36,6 +36,7 @@ from ..study.stopping import Pruner, pruner_of
 from ..task.contracts import LearnedLoss
 from ..task.goals import check_numbers, seconds_of
 from ..task.problem import Problem
+from ..task.tune import recipe_space
 from .evaluator import build_evaluator, named_evaluator, named_in
 from .finalists import Finalists
 from .latency import latency_evaluator, save_predictor
@@ -56,7 +57,16 @@ from .recorded import open_store
 from .reopening import signature_of
 from .result import SearchResult
 from .run import Run
-from .strategy import advised, first_of, refuse_inherit, refuse_proxy, strategy_of, within
+from .strategy import (
+    advised,
+    expect_recipe,
+    first_of,
+    refuse_inherit,
+    refuse_proxy,
+    refuse_tune,
+    strategy_of,
+    within,
+)
 from .timeplan import in_rounds, plan_time
 from .times import TimePlan
 
@@ -161,6 +171,7 @@ def _checked_budget(
     trials = TRIALS if plan.trials is None and seconds is None else plan.trials
     if isinstance(wish, OneShot):
         refuse_proxy(plan.proxy, wish)
+        refuse_tune(plan, wish)
         check_options(plan, pruner)
         trials = trials_of(wish.method, plan.trials, seconds is not None)
     elif plan.inherit:
@@ -178,10 +189,14 @@ def _open(
         final_epochs=plan.final_epochs,
         epochs=plan.epochs,
         share=plan.share,
+        tune=recipe_space(plan.tune),
     )
     if not isinstance(wish, OneShot):
         problem = _keep_fidelity(problem, plan)
-        return problem, wish, named_evaluator(plan.evaluator, problem)
+        judge = named_evaluator(plan.evaluator, problem)
+        if problem.tune is not None and judge is not None:
+            expect_recipe(judge)
+        return problem, wish, judge
     if isinstance(problem.task, LearnedLoss):
         problem.task.expect_shared()
     epochs = epochs_of(problem, plan.epochs, seconds is not None)

@@ -17,7 +17,9 @@ from .listener import Listener
 from .oneshot import OneShot, one_shot
 
 if TYPE_CHECKING:
+    from ..evaluate import Evaluator
     from ..supernet.method import Method
+    from .plan import SearchPlan
 
 
 def first_of(problem: Problem, reach: Reach) -> list[Architecture]:
@@ -55,6 +57,28 @@ def refuse_proxy(proxy: str | None, chosen: Strategy | OneShot) -> None:
         )
 
 
+def refuse_tune(plan: SearchPlan, chosen: OneShot) -> None:
+    if plan.tune is not None:
+        raise InputError(
+            "tune",
+            "a strategy whose trials are trained, each with a recipe of its own",
+            f"{chosen.name}, where one training with one recipe serves all architectures",
+            "leave tune out, or search with --strategy auto",
+        )
+
+
+def expect_recipe(evaluator: Evaluator) -> None:
+    """Refuse an evaluator that does not train with the recipe of the architecture."""
+    if not evaluator.reads_recipe:
+        raise InputError(
+            "tune",
+            "an evaluator that trains with the recipe of the architecture",
+            f"{evaluator.name}, which does not say that it does",
+            "leave evaluator or tune out; or train with nas.recipe_of(space, recipe, "
+            "architecture) and set reads_recipe = True",
+        )
+
+
 def advised(
     strategy: Strategy,
     proxy: str | None,
@@ -66,4 +90,10 @@ def advised(
     if proxy is None:
         return strategy
     advice = ProxyAdvice(problem, proxy, folder, seed, tell.scored)
+    if problem.tune is not None:
+        searched = ", ".join(problem.tune.choices)
+        tell.doubt(
+            f"proxy {advice.name} scores models, whatever their recipe: among equal models it says "
+            f"nothing about {searched}"
+        )
     return Advised(strategy, advice, says=advice.name)
