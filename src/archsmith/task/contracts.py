@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..data.splits import Split
     from .base import Task
+    from .references import Reference
     from .values import Data, Signature
 
 
@@ -148,6 +149,19 @@ class Unlabelled(ABC):
     @abstractmethod
     def labelled(self) -> Task:
         """The task that reads the same inputs with their labels, each example once."""
+
+
+class References(ABC):
+    """There are models that people would use by hand, which a search is held against."""
+
+    @abstractmethod
+    def references(self) -> tuple[Reference, ...]:
+        """These models, the usual one first: it is what ``baseline="auto"`` takes."""
+
+
+def references_of(task: Task) -> tuple[Reference, ...]:
+    """The reference models of a task; none if it names none."""
+    return task.references() if isinstance(task, References) else ()
 
 
 def deployment_of(task: Task) -> Deployment:
