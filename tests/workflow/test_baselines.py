@@ -213,10 +213,10 @@ def test_time_decides_on_the_length(
     monkeypatch.setattr(training, "steps_within", fits)
     clock = Clock()
     baseline = baselines(problem, tmp_path, seconds=32.0, clock=clock).train(RESNET, 0.25)
-    assert asked == [1.0]  # a round is a 32nd of the time
+    assert asked == [4.0]  # a round is an eighth of the time
     assert 30 <= baseline.seconds <= 36
     assert baseline.epochs == 0
-    assert len(baseline.curve) > 8
+    assert len(baseline.curve) >= 8
     rates = [row["lr"] for row in baseline.curve]
     assert max(rates) == problem.recipe.lr
     assert rates[-1] < 0.3 * max(rates)  # the rate decays before the time is over

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from ..task.problem import Problem
     from ..train import Rounds
 
+#: Rounds of a training in time that is scored on the validation part after each.
+SCORED_ROUNDS = 8
 #: Called with a label of what is trained, an epoch's metrics, and the number of epochs.
 OnBaseline = Callable[[str, Mapping[str, float], int], None]
 
@@ -267,16 +269,18 @@ class Baselines:
         problem = self.problem
         if self.seconds is None:
             return problem.recipe, None
+        # Scoring each of many rounds would take the time of a slow network's steps.
+        rounds = LAST_ROUNDS if self._whole else SCORED_ROUNDS
         steps = steps_within(
             network_of(problem, baseline),
             problem.task,
             problem.data,
             problem.recipe,
-            self.seconds / LAST_ROUNDS,
+            self.seconds / rounds,
             seed=self.seed,
             device=problem.device,
         )
-        recipe = replace(problem.recipe, epochs=LAST_ROUNDS, schedule="wsd", patience=None)
+        recipe = replace(problem.recipe, epochs=rounds, schedule="wsd", patience=None)
         return recipe, Rounds(steps, self.clock() + self.seconds, self.clock)
 
     @cached_property
