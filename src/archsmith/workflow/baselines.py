@@ -235,7 +235,8 @@ class Baselines:
 
         def on_epoch(row: Mapping[str, float]) -> None:
             if self.on_epoch is not None:
-                self.on_epoch(_named(reference, scale), row, recipe.epochs)
+                most = max(recipe.epochs, int(row["epoch"]))  # the time may allow more
+                self.on_epoch(_named(reference, scale), row, most)
 
         began = self.clock()
         try:
