@@ -82,7 +82,6 @@ def searched(data: str, seconds: float, seed: int, *more: str) -> dict[str, Any]
 def by_hand(data: str, name: str, seconds: float, seed: int) -> dict[str, Any]:
     """A reference network, or the default of the space, trained for the whole time."""
     import torch
-    from archsmith.workflow.baselines import Baselines
 
     from archsmith.evaluate.training import TrainingEvaluator
     from archsmith.history.objective import Objective
@@ -90,6 +89,7 @@ def by_hand(data: str, name: str, seconds: float, seed: int) -> dict[str, Any]:
     from archsmith.task.contracts import references_of
     from archsmith.task.problem import open_problem
     from archsmith.train import score
+    from archsmith.workflow.baselines import Baselines
 
     began, used = time.perf_counter(), time.process_time()
     problem = open_problem(None, data)

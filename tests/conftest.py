@@ -20,7 +20,9 @@ torch.set_num_threads(1)
 # The key that signs records is made in the user's folder of settings; the tests have one of their
 # own, and so has what they start.
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="archsmith-settings-")
-atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="archsmith-cache-")
+for _name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+    atexit.register(shutil.rmtree, os.environ[_name], ignore_errors=True)
 
 # How long an example takes says how loaded the machine is.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])

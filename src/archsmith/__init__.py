@@ -115,6 +115,7 @@ if TYPE_CHECKING:
     from .transfer.zeroshot.text import ZeroShotText, describe_classes
     from .transfer.zeroshot.towers import TwoTower
     from .transfer.zeroshot.words import WordTower
+    from .workflow.baseline import Baseline
     from .workflow.finalist import Finalist
     from .workflow.listener import Listener
     from .workflow.result import SearchResult
@@ -165,6 +166,7 @@ _PLACES = {
     "map_picture": "report.plane",
     "similarity_picture": "report.heat",
     "Run": "workflow.run",
+    "Baseline": "workflow.baseline",
     "Finalist": "workflow.finalist",
     "Listener": "workflow.listener",
     "SearchResult": "workflow.result",

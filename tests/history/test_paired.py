@@ -8,7 +8,7 @@ from scipy import stats
 from torch import nn
 
 import archsmith as nas
-from archsmith.history.paired import Comparison, bootstrap, compare, mcnemar
+from archsmith.history.paired import Comparison, bootstrap, bootstrap_pooled, compare, mcnemar
 
 
 @pytest.mark.parametrize(("won", "lost"), [(25, 12), (5, 5), (0, 6), (13, 1), (40, 21)])
@@ -49,6 +49,45 @@ def test_intervals_of_rmse_cover_the_truth_about_as_often_as_they_say(monkeypatc
         low, high = bootstrap("rmse", errors[0] ** 2, errors[1] ** 2)
         covered += low <= (1 + 0.09) ** 0.5 - (1 + 0.36) ** 0.5 <= high
     assert 180 <= covered <= 199
+
+
+def ratio(sums):
+    """A metric that is no mean over examples: a ratio of two sums."""
+    return sums[..., 0] / sums[..., 1]
+
+
+def test_pooled_parts_of_one_number_are_a_mean():
+    rng = np.random.default_rng(4)
+    one, other = rng.normal(1.0, 0.5, 300), rng.normal(1.1, 0.5, 300)
+    low, high = bootstrap_pooled(lambda s: s[..., 0] / 300, one[:, None], other[:, None])
+    assert (low, high) == pytest.approx(bootstrap("loss", one, other))
+    same = compare("miou", "maximize", one[:, None], one[:, None], pooled=lambda s: s[..., 0])
+    assert (same.low, same.high, same.better) == (0.0, 0.0, 0.0)
+
+
+def test_intervals_of_a_ratio_cover_the_truth_about_as_often_as_they_say(monkeypatch):
+    monkeypatch.setattr("archsmith.history.paired._RESAMPLES", 400)
+    rng, covered = np.random.default_rng(1), 0
+    for _ in range(200):
+        size = rng.integers(1, 100, 120)  # examples that weigh differently
+        hard = rng.beta(8, 2, 120)  # shared by both models
+        one, other = (
+            np.stack([rng.binomial(size, hard * skill), size], axis=1).astype(float)
+            for skill in (0.9, 0.8)
+        )
+        low, high = bootstrap_pooled(ratio, one, other)
+        covered += low <= 0.1 * 0.8 <= high
+    assert 180 <= covered <= 199
+
+
+def test_a_pooled_comparison_has_the_metric_of_all_examples():
+    one = np.array([[1.0, 2.0], [3.0, 3.0], [0.0, 5.0]])
+    other = np.array([[0.0, 2.0], [3.0, 3.0], [0.0, 5.0]])
+    found = compare("share", "maximize", one, other, against="resnet-20", pooled=ratio)
+    assert (found.value, found.other) == (0.4, 0.3)
+    assert found.words.startswith("no clear difference from resnet-20 on 3 test examples: better")
+    assert Comparison.from_json(found.to_json()) == found
+    assert "against" not in apart(1, 0, 9).to_json()
 
 
 def apart(won: int, lost: int, count: int) -> Comparison:

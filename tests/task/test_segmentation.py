@@ -218,6 +218,20 @@ def test_the_meter_agrees_with_the_definitions(seed: int) -> None:
         meter.update(outputs[:, :, :3], targets)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_sums_over_images_give_the_metrics_of_all(seed: int) -> None:
+    outputs, targets = drawn(seed)
+    parts = TASK.parts(outputs, targets, {"classes": 5})
+    expected = directly(outputs, targets)
+    for name, values in parts.items():
+        sums = values.double().numpy()
+        assert len(sums) == len(targets)
+        assert float(TASK.pooled(name, sums.sum(0))) == pytest.approx(expected[name], rel=1e-5)
+        both = np.stack([sums.sum(0), 2 * sums.sum(0)])  # one metric for each row
+        assert TASK.pooled(name, both) == pytest.approx([expected[name]] * 2, rel=1e-5)
+    assert set(parts) == {"miou", "pixel_accuracy"}
+
+
 def test_pixels_without_a_label_do_not_count() -> None:
     outputs, targets = drawn(0)
     outputs.requires_grad_()

@@ -125,6 +125,7 @@ def _study_json(run: Run) -> dict[str, Any]:
             for role in ("winner", "default")
         },
         "comparison": run.comparison.to_json() if run.comparison else None,
+        "baselines": [one.to_json() for one in run.baselines],
         "problems": notes.get("problems") or [],
         "supernet": notes.get("supernet"),
         "trust": run.trust.to_json() if run.trust else None,

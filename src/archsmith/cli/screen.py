@@ -66,6 +66,7 @@ class Screen:
             self._show_measured,
             self._print,
             lambda times: self._print(times.describe()),
+            self.final,
         )
 
     def shared(self, metrics: Mapping[str, float], epochs: int) -> None:

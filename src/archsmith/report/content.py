@@ -89,6 +89,26 @@ class FinalistRow:
 
 
 @dataclass(frozen=True, slots=True)
+class BaselineRow:
+    """A reference model beside the winner.
+
+    Attributes:
+        label: its name, and what it shares with the winner.
+        test, costs: metrics, by name.
+        seconds: of its training.
+        comparison: of the winner with it on the test examples, if they could be compared.
+        words: the same as a sentence without its subject.
+    """
+
+    label: str
+    test: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    comparison: Comparison | None = None
+    words: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SupernetFacts:
     """How shared weights were trained.
 
@@ -124,6 +144,7 @@ class ReportContent:
         front: numbers of the Pareto front.
         finalists: the winner first, then the default architecture.
         comparison: of these two on the test examples.
+        baselines: reference models that the winner was compared with.
         graph: data flow of the best architecture.
         decisions: its decisions.
         predictions: a picture of predictions, as PNG bytes.
@@ -151,6 +172,7 @@ class ReportContent:
     front: Sequence[int] = ()
     finalists: Sequence[FinalistRow] = ()
     comparison: Comparison | None = None
+    baselines: Sequence[BaselineRow] = ()
     graph: Graph | None = None
     decisions: Sequence[DecisionRow] = ()
     predictions: bytes | None = None

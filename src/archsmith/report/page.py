@@ -22,8 +22,9 @@ from ..history.numbers import (
 from ..history.objective import COSTS
 from ..history.trial import State, Trial
 from ..space.architecture import answer_text
+from .baselines import BaselineSection, baseline_section
 from .charts import search_figure
-from .content import ReportContent
+from .content import BaselineRow, ReportContent
 from .curves import sparkline, training_figures
 from .drawing import draw
 from .grouping import group
@@ -77,6 +78,7 @@ def render(content: ReportContent) -> str:
         training=training_figures(content),
         architecture=architecture(content),
         compared=compared(content),
+        baselines=_baselines(content),
         predictions=_data_uri(content.predictions),
         columns=[(name, axis_title(name, known), i >= 2) for i, name in enumerate(columns)],
         rows=[row(content, trial, columns) for trial in content.trials],
@@ -231,6 +233,14 @@ def row(content: ReportContent, trial: Trial, columns: Sequence[str]) -> dict[st
             24 if len(content.trials) <= 500 else 12,
         ),
     }
+
+
+def _baselines(content: ReportContent) -> BaselineSection | None:
+    winner = None
+    if content.finalists:
+        first = content.finalists[0]
+        winner = BaselineRow(first.name, first.test, first.costs, first.seconds or 0.0)
+    return baseline_section(content.baselines, winner, content.comparison, content.known)
 
 
 def _data_uri(png: bytes | None) -> str | None:

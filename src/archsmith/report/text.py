@@ -45,6 +45,9 @@ def summary(content: ReportContent, width: int = 80) -> RenderableType:
     if content.comparison is not None:
         style = "" if content.comparison.clear else "yellow"
         parts.append(Text(f"best of the search: {content.comparison.words}", style=style))
+    for baseline in content.baselines:
+        clear = baseline.comparison is not None and baseline.comparison.clear
+        parts.append(Text(f"best of the search: {baseline.words}", style="" if clear else "yellow"))
     parts += [Text(line, style="dim") for line in content.remarks]
     if content.trust is not None or content.supernet is not None:
         parts += [Text(""), _shared_weights(content)]

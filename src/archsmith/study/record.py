@@ -17,7 +17,7 @@ GONE = "the process that ran it is gone"
 #: Reason of a session's close if trials failed and none has ever finished.
 ALL_FAILED = "every trial failed"
 #: Notes that hold only for the trials so far; a later trial makes them stale.
-DECIDED = ("winner", "default", "comparison")
+DECIDED = ("winner", "default", "comparison", "baselines")
 
 
 class Event(NamedTuple):

@@ -11,11 +11,13 @@ from .._support.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from PIL import Image
     from torch import Tensor, nn
 
     from ..data.splits import Split
     from .base import Task
+    from .references import Reference
     from .values import Data, Signature
 
 
@@ -96,16 +98,23 @@ class BatchSampling(ABC):
 
 
 class ExampleMetrics(ABC):
-    """Some metrics are means over examples, so two models can be compared example by example."""
+    """Some metrics are means over examples, or functions of sums over them, so two models can be
+    compared example by example."""
 
     @abstractmethod
     def parts(self, outputs: Any, targets: Any, facts: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The value of each example (n,) for metrics that are means: 1 or 0 for ``accuracy``, the
-        squared error for ``rmse``.
+        """What each example gives to a metric: the value (n,) that a mean is made of (1 or 0 for
+        ``accuracy``, the squared error for ``rmse``), or numbers (n, k) whose sums :meth:`pooled`
+        makes a metric of.
 
         Args:
             targets: raw.
         """
+
+    def pooled(self, name: str, sums: NDArray[Any]) -> NDArray[Any]:
+        """A metric (...,) by the sums (..., k) of its parts over many examples; only for metrics
+        whose parts have two dimensions."""
+        raise NotImplementedError(f"{name} is a mean over examples")
 
 
 class Deployment(ABC):
@@ -148,6 +157,19 @@ class Unlabelled(ABC):
     @abstractmethod
     def labelled(self) -> Task:
         """The task that reads the same inputs with their labels, each example once."""
+
+
+class References(ABC):
+    """There are models that people would use by hand, which a search is held against."""
+
+    @abstractmethod
+    def references(self) -> tuple[Reference, ...]:
+        """These models, the usual one first: it is what ``baseline="auto"`` takes."""
+
+
+def references_of(task: Task) -> tuple[Reference, ...]:
+    """The reference models of a task; none if it names none."""
+    return task.references() if isinstance(task, References) else ()
 
 
 def deployment_of(task: Task) -> Deployment:

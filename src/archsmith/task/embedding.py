@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from .base import Data, ReadOptions, Signature, Task
 from .contracts import Unlabelled
 from .image import ImageClassification
+from .references import NetworkReference
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -53,6 +54,9 @@ class EmbeddingImages(ImageClassification, Unlabelled):
         self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         return {}  # an embedding alone has no score: metrics compare it with others
+
+    def references(self) -> tuple[NetworkReference, ...]:
+        return ()  # those of classification have logits
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return Embeddings(self.normalise(facts), model)

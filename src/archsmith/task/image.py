@@ -21,7 +21,8 @@ from ..data.splits import TensorSplit
 from ..history.trial import Fidelity
 from . import classify
 from .base import Data, Meter, ReadOptions, Recipe, Signature
-from .contracts import Deployment, ExampleMetrics, Pictures
+from .contracts import Deployment, ExampleMetrics, Pictures, References
+from .references import IMAGES, NetworkReference
 from .tensor import TensorTask
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures):
+class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, References):
     """The class of an image.
 
     Raw inputs are (n, channels, height, width), bytes, or floats if bytes would lose grey levels;
@@ -137,6 +138,9 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures):
         self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         return classify.class_parts(outputs, targets)
+
+    def references(self) -> tuple[NetworkReference, ...]:
+        return IMAGES
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return classify.Probabilities(self.normalise(facts), model)

@@ -24,7 +24,7 @@ from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .classify import expect_shape, two
-from .contracts import Deployment, Pictures
+from .contracts import Deployment, ExampleMetrics, Pictures
 from .image import ImageClassification, as_bytes, facts_of, sized
 from .tensor import TensorTask
 
@@ -50,7 +50,7 @@ class SegmentationOptions:
     ignore: int | None = None
 
 
-class Segmentation(TensorTask, Deployment, Pictures):
+class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
     """The class of each pixel.
 
     Raw inputs are images, (n, channels, height, width); targets are masks, uint8,
@@ -73,6 +73,7 @@ class Segmentation(TensorTask, Deployment, Pictures):
         Metric("loss", "", "minimize"),
     )
     default_space = "unet"
+    judged_at_once = _AT_ONCE
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(SegmentationOptions, options, "segmentation")
@@ -178,6 +179,29 @@ class Segmentation(TensorTask, Deployment, Pictures):
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return SegmentationMeter(facts["classes"])
+
+    def parts(
+        self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """For mIoU the correct pixels of each class, then those that are or were taken for it; for
+        the share of correct pixels their number, then that of all labelled ones."""
+        counts = []
+        for output, target in zip(outputs, targets, strict=True):
+            meter = SegmentationMeter(facts["classes"])
+            meter.update(output[None], target[None])
+            counts.append(meter.confusion.cpu())
+        confusion = torch.stack(counts)
+        right = confusion.diagonal(dim1=1, dim2=2)
+        union = confusion.sum(1) + confusion.sum(2) - right
+        pixels = torch.stack([right.sum(1), confusion.sum((1, 2))], dim=1)
+        return {"miou": torch.cat([right, union], 1), "pixel_accuracy": pixels}
+
+    def pooled(self, name: str, sums: NDArray[Any]) -> NDArray[Any]:
+        right, union = np.split(sums, 2, axis=-1)
+        shares = right / np.maximum(union, 1)
+        there = np.maximum((union > 0).sum(-1), 1)
+        pooled: NDArray[Any] = shares.sum(-1) / there
+        return pooled
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return PixelProbabilities(self._images.normalise(facts), model)

@@ -22,7 +22,8 @@ from ..history.objective import Metric
 from ..history.trial import Fidelity
 from . import classify, rows
 from .base import Data, Meter, ReadOptions, Recipe, Signature
-from .contracts import Deployment, ExampleMetrics, Pictures
+from .contracts import Deployment, ExampleMetrics, Pictures, References
+from .references import FittedReference
 from .tensor import TensorTask
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures):
+class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
     """Raw inputs are (n, columns), with categories as codes, which preparation makes one-hot;
     float32, or float64 if float32 cannot distinguish the values of a column."""
 
@@ -115,6 +116,11 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures):
     ) -> Tensor:
         """The inputs unchanged: no change of a row is certain to preserve its target."""
         return inputs
+
+    def references(self) -> tuple[FittedReference, ...]:
+        from .estimators import table_references
+
+        return table_references(classes=bool(self.metrics is classify.METRICS))
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
         return rows.load(path, facts)

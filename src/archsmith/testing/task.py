@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +26,7 @@ from .._support.errors import InputError
 from .._support.trees import call, clone, count_examples, leaves, move, shapes
 from ..data.splits import Batch
 from ..evaluate.training import TrainingEvaluator
+from ..history.paired import compare
 from ..history.trial import Fidelity
 from ..task import task as find_task
 from ..task.base import Data, Recipe
@@ -186,8 +188,14 @@ class TaskContract(ReaderContract):
         with torch.no_grad():
             outputs = call(model, self.task.prepare(clone(batch.inputs), data.facts))
         parts = self.task.parts(outputs, batch.targets, data.facts)
-        for values in parts.values():
-            assert values.shape == (len(data.validation),)
+        expected = score(model, self.task, data.validation, data.facts)
+        for name, tensor in parts.items():
+            assert len(tensor) == len(data.validation)
+            values = tensor.double().numpy()
+            pooled = partial(self.task.pooled, name) if values.ndim > 1 else None
+            same = compare(name, "maximize", values, values, pooled=pooled)
+            assert same.value == pytest.approx(expected[name], rel=1e-4, abs=1e-6)
+            assert (same.low, same.high) == (0.0, 0.0)
 
     def deployed(self, problem: Problem) -> tuple[Deployment, Any, Any]:
         """The task, raw inputs and the deployed model's outputs for them."""

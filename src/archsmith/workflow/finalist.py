@@ -5,15 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .._support.errors import InputError, WorkError
 from ..hardware.options import WIDE, noisy
-from ..history.objective import Metric, Objective
+from ..history.objective import Objective
 from ..history.trial import History
 from ..space import Architecture
 from ..space.ordinary import ordinary
+from ..task.contracts import ExampleMetrics
 from ..task.problem import Problem
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ..evaluate import Trainer
     from ..export.parity import Parity
     from ..history.paired import Comparison
+    from ..task.base import Task
 
 
 @dataclass
@@ -268,22 +271,35 @@ def fill(model: nn.Module, state: Mapping[str, Any], where: str) -> None:
         ) from error
 
 
-def compared(
-    one: Finalist, other: Finalist, goal: Objective, metrics: Sequence[Metric]
-) -> Comparison | None:
+def compared(one: Finalist, other: Finalist, goal: Objective, task: Task) -> Comparison | None:
     """One finalist against another on the test examples; ``None`` if they are the same
-    architecture, or if the task gives no metrics of single examples.
+    architecture, or if the task gives no metrics of single examples."""
+    if one.architecture == other.architecture:
+        return None
+    return compared_parts(one.parts, other.parts, goal, task)
+
+
+def compared_parts(
+    one: Mapping[str, Tensor],
+    other: Mapping[str, Tensor],
+    goal: Objective,
+    task: Task,
+    against: str = "the default",
+) -> Comparison | None:
+    """Two models compared by what each test example gives to their metrics; ``None`` if there is no
+    metric of single examples.
 
     The goal's metric is compared if its parts are known, otherwise the task's first one that is.
     """
     from ..history.paired import compare
 
-    ways = {goal.metric: goal.direction} | {m.name: m.direction for m in metrics}
-    names = [name for name in ways if name in one.parts and name in other.parts]
-    if one.architecture == other.architecture or not names:
+    ways = {goal.metric: goal.direction} | {m.name: m.direction for m in task.metrics}
+    name = next((name for name in ways if name in one and name in other), None)
+    if name is None or one[name].shape != other[name].shape or not isinstance(task, ExampleMetrics):
         return None
-    mine, others = (f.parts[names[0]].double().numpy() for f in (one, other))
-    return compare(names[0], ways[names[0]], mine, others) if len(mine) == len(others) else None
+    mine, others = (parts[name].double().numpy() for parts in (one, other))
+    pooled = partial(task.pooled, name) if mine.ndim > 1 else None
+    return compare(name, ways[name], mine, others, against=against, pooled=pooled)
 
 
 def key_of(architecture: Architecture, repeat: int = 0) -> str:

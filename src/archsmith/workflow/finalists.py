@@ -249,7 +249,7 @@ class Finalists:
                 self.store.note(name, final.key)
         if winner is not None and baseline is not None:
             goal = history.objectives[0]
-            self.comparison = compared(winner, baseline, goal, self.problem.task.metrics)
+            self.comparison = compared(winner, baseline, goal, self.problem.task)
         self.store.note("comparison", self.comparison.to_json() if self.comparison else None)
         self.store.note("problems", self.problems)
         return winner, baseline

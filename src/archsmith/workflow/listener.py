@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ..study import Progress, Study
 from ..task.problem import Problem
 from .advice import OnScored
+from .baselines import OnBaseline
 from .finalists import OnFinal
 from .latency import OnMeasured
 from .times import TimePlan
@@ -30,6 +31,8 @@ class Listener:
         final: called after each epoch of a training to the end.
         measured: called after each measurement for a latency predictor, with the number done and
             the total.
+        baseline: called after each epoch of a reference model, with its name, the metrics and the
+            number of epochs.
         doubt: called before the search begins with the reason why limits may be out of reach;
             warns by default.
         planned: called with how a time budget is divided, before the search begins.
@@ -43,3 +46,4 @@ class Listener:
     measured: OnMeasured | None = None
     doubt: Callable[[str], None] = warnings.warn
     planned: Callable[[TimePlan], None] | None = None
+    baseline: OnBaseline | None = None

@@ -9,7 +9,13 @@ from typing import Any
 from .._support.errors import InputError
 from ..history.numbers import duration
 from ..history.objective import Metric
-from ..report.content import FinalistRow, ReportContent, SupernetFacts, decision_rows
+from ..report.content import (
+    BaselineRow,
+    FinalistRow,
+    ReportContent,
+    SupernetFacts,
+    decision_rows,
+)
 from ..space import Architecture
 from .figures import environment_of, failures_in, graph_of, predictions_of, progress_of
 from .finalist import Finalist, noise
@@ -55,6 +61,17 @@ def content_of(run: Recorded, pictures: bool = True) -> tuple[ReportContent, lis
         front=[t.number for t in history.front()],
         finalists=finalists,
         comparison=run.comparison,
+        baselines=[
+            BaselineRow(
+                one.label,
+                one.test,
+                one.costs,
+                one.seconds,
+                one.comparison,
+                one.words,
+            )
+            for one in run.baselines
+        ],
         graph=graph,
         decisions=decision_rows(shown, default) if shown else (),
         predictions=predictions,

@@ -17,6 +17,7 @@ from ..study import SqliteStore, Store
 from ..study.meta import RESTORE, check_kept, objectives_in
 from ..study.record import as_history
 from ..task.problem import Problem, SpaceLike
+from .baseline import Baseline, noted_baselines
 from .finalist import Finalist
 from .finalists import Finalists, repeats_of
 from .reopening import kept_values, outline, reopen
@@ -154,6 +155,12 @@ class Recorded:
             return Comparison.from_json(noted) if noted else None
         except (KeyError, TypeError, ValueError):  # anybody may have written it
             return None
+
+    @property
+    def baselines(self) -> list[Baseline]:
+        """Reference models that the winner was compared with, without weights."""
+        with self.undamaged():
+            return noted_baselines(self.record.notes)
 
     def repeats(self, role: str) -> list[Finalist]:
         """All trainings of the ``"winner"`` or the ``"default"``, without weights."""

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .._support.renamed import warn_renamed
 from ..history.paired import Comparison
 from ..history.trial import History, Trial
 from ..study.result import INTERRUPTED
 from ..task.problem import Problem
+from .baseline import Baseline
 from .finalist import Finalist
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass
@@ -27,6 +24,7 @@ class SearchResult:
         default: the space's default architecture, trained with the same recipe and seed.
         comparison: of both on the test examples; ``None`` if they are the same architecture, or if
             the task's metrics are not means over examples.
+        baselines: reference models, each with its comparison with the winner.
         front: trials on the Pareto front, at the search's fidelity.
         stopped: why the search ended; ``"interrupted"`` after Ctrl-C.
         report: the HTML page, if there is a run folder.
@@ -41,6 +39,7 @@ class SearchResult:
     best: Finalist | None = None
     default: Finalist | None = None
     comparison: Comparison | None = None
+    baselines: list[Baseline] = field(default_factory=list)
     run: Path | None = None
     report: Path | None = None
     problems: list[str] = field(default_factory=list)

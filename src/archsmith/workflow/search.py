@@ -36,8 +36,11 @@ from ..study.stopping import Pruner, pruner_of
 from ..task.contracts import LearnedLoss
 from ..task.goals import check_numbers, seconds_of
 from ..task.problem import Problem
+from ..task.references import Reference
 from ..task.tune import recipe_space
+from .baselines import Baselines, chosen_references
 from .evaluator import build_evaluator, named_evaluator, named_in
+from .finalist import Finalist
 from .finalists import Finalists
 from .latency import latency_evaluator, save_predictor
 from .listener import Listener, OnShared
@@ -89,6 +92,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     budget, most = seconds_of(plan.time), seconds_of(plan.trial_time, "trial time")
     trials = _checked_budget(plan, wish, pruner, budget, most)
     problem, chosen, judge = _open(plan, wish, budget)
+    plain, references = problem, chosen_references(plan.baseline, problem.task, plan.final_count)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     trainer = judge if isinstance(judge, Trainer) else None
     _check_default(
@@ -152,12 +156,37 @@ def run_plan(plan: SearchPlan) -> SearchResult:
                 until,
             )
             _train_finalists(plan, result, finals, sharing.derived[:1] if sharing else [])
+        if references and result.best is not None:
+            baselines = Baselines(
+                plain,
+                store,
+                plan.seed,
+                objectives[0],
+                budget,
+                together=result.best.whole,
+                on_epoch=tell.baseline,
+            )
+            _hold_against(references, result, result.best, baselines)
     if plan.folder is not None:
         _report(result, Run(plan.folder, problem=problem))
     return result
 
 
 search = flat(SearchPlan, "search")(run_plan)
+
+
+def _hold_against(
+    references: Sequence[Reference], result: SearchResult, winner: Finalist, baselines: Baselines
+) -> None:
+    """Fill in the baselines; after an interruption they stay empty."""
+    named = named_in(result.history.objectives, result.history.limits)
+    try:
+        result.baselines = baselines.compare(references, winner, "latency_ms" in named)
+    except KeyboardInterrupt:
+        result.stopped = INTERRUPTED
+    if baselines.problems:
+        result.problems += baselines.problems
+        baselines.store.note("problems", result.problems)
 
 
 def _checked_budget(

@@ -1,0 +1,239 @@
+"""References for tables: gradient boosting and linear models of scikit-learn.
+
+They are fitted to the rows that networks are trained on, prepared in the same way, and give what a
+network would: logits, or standardised values.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .._support.trees import leaves
+from ..data.splits import Split
+from .references import Fitted, FittedReference
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .base import Task
+    from .values import Data
+
+#: Categories that a column may have for gradient boosting; rarer ones count as one.
+_MOST_CATEGORIES = 254
+#: Trees are added in portions, until several in a row did not help on the validation part.
+_PORTION, _PATIENCE, _MOST_TREES = 20, 3, 1000
+
+Settings = dict[str, float]
+
+
+class Estimator(nn.Module):
+    """A function of prepared rows (n, features) as a module, with the outputs of a network."""
+
+    def __init__(self, predict: Callable[[NDArray[Any]], NDArray[Any]]) -> None:
+        super().__init__()
+        self.predict = predict
+
+    def forward(self, rows: Tensor) -> Tensor:
+        outputs = self.predict(rows.detach().cpu().numpy())
+        return torch.from_numpy(np.ascontiguousarray(outputs)).float().to(rows.device)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Prepared rows as an estimator takes them, and which of its columns are categories."""
+
+    encode: Callable[[NDArray[Any]], NDArray[Any]]
+    categorical: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Estimated(FittedReference):
+    """Settings are tried in order; the one with the lowest loss on the validation part counts.
+
+    Attributes:
+        classes: whether targets are classes; else they are values.
+    """
+
+    classes: bool
+
+    #: What is tried, the usual settings first.
+    tried: ClassVar[Sequence[Settings]]
+
+    @abstractmethod
+    def _make(self, settings: Settings, columns: _Columns, seed: int) -> Any:
+        """An estimator that is not fitted yet."""
+
+    def _columns(self, facts: Mapping[str, Any], rows: NDArray[Any]) -> _Columns:
+        """How prepared rows are given to it, learned from training rows."""
+        return _Columns(lambda prepared: prepared, np.zeros(rows.shape[1], bool))
+
+    def fit(
+        self,
+        task: Task,
+        data: Data,
+        seed: int,
+        seconds: float | None = None,
+        last: Split | None = None,
+    ) -> Fitted:
+        began = time.perf_counter()
+        rows, targets = _prepared(task, data.train, data.facts)
+        columns = self._columns(data.facts, rows)
+        ready = columns.encode(rows)
+        tested, truth = _prepared(task, data.validation, data.facts)
+        tested = columns.encode(tested)
+
+        def judge(model: Any) -> float:
+            return self._loss(model, tested, truth)
+
+        best: tuple[float, Settings, Any] | None = None
+        for settings in self.tried:
+            settings = self._grown(settings, columns, seed, (ready, targets), judge)
+            model = _fitted(self._make(settings, columns, seed), ready, targets)
+            loss = judge(model)
+            if best is None or loss < best[0]:
+                best = loss, settings, model
+            if seconds is not None and time.perf_counter() - began > seconds:
+                break
+        assert best is not None
+        _, settings, model = best
+        if last is not None:
+            rows, targets = _prepared(task, last, data.facts)
+            model = _fitted(self._make(settings, columns, seed), columns.encode(rows), targets)
+        return Fitted(Estimator(lambda raw: self._outputs(model, columns.encode(raw))), settings)
+
+    def _grown(
+        self,
+        settings: Settings,
+        columns: _Columns,
+        seed: int,
+        train: tuple[NDArray[Any], NDArray[Any]],
+        judge: Callable[[Any], float],
+    ) -> Settings:
+        """Settings with what only fitting shows."""
+        return settings
+
+    def _outputs(self, fitted: Any, rows: NDArray[Any]) -> NDArray[Any]:
+        """Logits (n, classes), or standardised values (n, 1)."""
+        if self.classes:
+            logits: NDArray[Any] = np.log(np.asarray(fitted.predict_proba(rows)).clip(1e-12))
+            return logits
+        return np.asarray(fitted.predict(rows))[:, None]
+
+    def _loss(self, fitted: Any, rows: NDArray[Any], targets: NDArray[Any]) -> float:
+        """Cross entropy, or the mean squared error."""
+        outputs = self._outputs(fitted, rows)
+        if self.classes:
+            return float(-outputs[np.arange(len(targets)), targets].mean())
+        return float(np.square(outputs[:, 0] - targets).mean())
+
+
+@dataclass(frozen=True)
+class GradientBoosting(_Estimated):
+    """Histogram-based gradient boosting (Ke et al. 2017, LightGBM) of scikit-learn.
+
+    Categories are given as such, not one-hot. The number of trees, their leaves and the learning
+    rate are chosen on the validation part.
+    """
+
+    tried = tuple(
+        {"learning_rate": rate, "leaves": leaves}
+        for rate, leaves in ((0.1, 31), (0.05, 31), (0.1, 15), (0.05, 63))
+    )
+
+    def _columns(self, facts: Mapping[str, Any], rows: NDArray[Any]) -> _Columns:
+        return _folded(facts, rows)
+
+    def _make(self, settings: Settings, columns: _Columns, seed: int) -> Any:
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        kind = HistGradientBoostingClassifier if self.classes else HistGradientBoostingRegressor
+        return kind(
+            learning_rate=settings["learning_rate"],
+            max_leaf_nodes=int(settings["leaves"]),
+            max_iter=int(settings.get("trees", _PORTION)),
+            early_stopping=False,
+            categorical_features=columns.categorical,
+            random_state=seed,
+        )
+
+    def _grown(
+        self,
+        settings: Settings,
+        columns: _Columns,
+        seed: int,
+        train: tuple[NDArray[Any], NDArray[Any]],
+        judge: Callable[[Any], float],
+    ) -> Settings:
+        growing = self._make(settings, columns, seed).set_params(warm_start=True)
+        best, trees = float("inf"), _PORTION
+        for count in range(_PORTION, _MOST_TREES + 1, _PORTION):
+            growing.set_params(max_iter=count).fit(*train)
+            if (loss := judge(growing)) < best:
+                best, trees = loss, count
+            elif count - trees >= _PATIENCE * _PORTION:
+                break
+        return settings | {"trees": trees}
+
+
+@dataclass(frozen=True)
+class LinearModel(_Estimated):
+    """Logistic regression of classes, ridge regression of values; the strength of the penalty is
+    chosen on the validation part."""
+
+    tried = tuple({"penalty": penalty} for penalty in (1.0, 10.0, 0.1, 100.0, 0.01, 1000.0))
+
+    def _make(self, settings: Settings, columns: _Columns, seed: int) -> Any:
+        from sklearn.linear_model import LogisticRegression, Ridge
+
+        penalty = settings["penalty"]
+        return LogisticRegression(C=1 / penalty, max_iter=1000) if self.classes else Ridge(penalty)
+
+
+def table_references(classes: bool) -> tuple[FittedReference, ...]:
+    """The references of tables, whose targets are classes or values."""
+    linear = "logistic-regression" if classes else "ridge-regression"
+    return GradientBoosting("gradient-boosting", classes), LinearModel(linear, classes)
+
+
+def _fitted(model: Any, rows: NDArray[Any], targets: NDArray[Any]) -> Any:
+    with warnings.catch_warnings():
+        # A regression that has not converged is judged by its loss, as the others are.
+        warnings.simplefilter("ignore")
+        return model.fit(rows, targets)
+
+
+def _prepared(
+    task: Task, part: Split, facts: Mapping[str, Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Rows (n, features) and targets (n,) as a network is trained on them."""
+    batch = task.prepare_batch(part.head(len(part)), facts)
+    (rows,), (targets,) = leaves(batch.inputs), leaves(batch.targets)
+    return rows.numpy().astype(np.float64), targets.numpy()
+
+
+def _folded(facts: Mapping[str, Any], rows: NDArray[Any]) -> _Columns:
+    """Columns of the table from one-hot features, categories numbered by how frequent they are."""
+    column, code = (np.array(facts["expansion"][name]) for name in ("column", "code"))
+    features = [np.flatnonzero(column == index) for index in range(len(facts["columns"]))]
+    categorical = np.array([bool((code[of] >= 0).all()) for of in features])
+    ranks = [np.argsort(np.argsort(-rows[:, of].sum(0), kind="stable")) for of in features]
+
+    def encode(prepared: NDArray[Any]) -> NDArray[Any]:
+        columns = [
+            ranks[i][prepared[:, of].argmax(1)].clip(max=_MOST_CATEGORIES)
+            if categorical[i]
+            else prepared[:, of[0]]
+            for i, of in enumerate(features)
+        ]
+        return np.stack(columns, axis=1).astype(np.float64)
+
+    return _Columns(encode, categorical)
