@@ -18,7 +18,7 @@ from .._support.errors import InputError
 from ..history.trial import Fidelity, History, Proposal, State, Trial
 from ..predictor.blocks import blocks_of
 from ..space.architecture import Architecture
-from .acquisition import log_expected_improvement, option_rate
+from .acquisition import LUCKIEST, log_expected_improvement, option_rate
 from .base import HistoryCache, Strategy, sample_unseen
 from .candidates import Pool, around
 from .exact import Exact, Values, kept
@@ -36,7 +36,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 #: Results of a level from which it is modelled.
 _MODELLED = 2
 #: How many of the most promising looks are valued at once.
-_AT_ONCE = 128
+_AT_ONCE = 256
 #: Rounds of hill climbing in a space that is not listed, and starting points.
 _ROUNDS, _CLIMBERS = 2, 3
 
@@ -194,6 +194,39 @@ class _State:
         return [*self.tried.values(), *drawn], None
 
 
+class _Looks:
+    """Trainings of some architectures up to a level below the full one.
+
+    Attributes:
+        at: indices of the architectures, (n,).
+    """
+
+    def __init__(self, moment: _Moment, place: int, at: Array, spent: Array) -> None:
+        self.at, levels = at, moment.levels
+        self.means, self.variances = levels[-1].means[at], levels[-1].variances[at]
+        slope = float(np.prod([level.slope for level in levels[place + 1 :]]))
+        below, noise = levels[place].variances[at], levels[place].noise
+        self.learned = np.minimum((slope * below) ** 2 / (below + noise), self.variances)
+        rungs, each = moment.state.rungs, moment.each[at]
+        kept = rungs[place] if moment.state.spending.continuing else 0.0
+        self.look, self.rest = each * (rungs[place] - spent[at]), each * (rungs[-1] - kept)
+
+    def most(self, best: float) -> Array:
+        """Bounds, (n,), on the logarithm of what a look is worth a second: it can show no more than
+        everything, and no more than its luckiest result."""
+        gain = log_expected_improvement(self.means, self.variances, best)
+        lucky = self.means + LUCKIEST * np.sqrt(self.learned)
+        left = np.maximum(self.variances - self.learned, 1e-12 * self.variances)
+        luckiest = log_expected_improvement(lucky, left, best)
+        bound: Array = np.minimum(gain - np.log(self.look), luckiest - np.log(self.rest))
+        return bound
+
+    def rates(self, best: float, some: Array) -> Array:
+        """The logarithms, (n,), of what some of the looks are worth a second."""
+        means, variances, learned = self.means[some], self.variances[some], self.learned[some]
+        return option_rate(means, variances, best, learned, self.look[some], self.rest[some])
+
+
 class _Moment:
     """The beliefs about all architectures of a pool at one moment, and what to do next."""
 
@@ -214,8 +247,9 @@ class _Moment:
             (rung_of(t, state.rungs), self._at(t)) for t in history.running.values()
         ]
         self._surface = Surface(space, state.kernels, pool, places)
-        self._full, self._levels = self._believe()
-        self._each = self._seconds()
+        self.levels = self._believe()
+        self._full = self.levels[-1]
+        self.each = self._seconds()
         bounds = limits(history)
         self._log_keeps = np.zeros(len(pool))
         if bounds:
@@ -252,50 +286,30 @@ class _Moment:
     def _rates(self, done: Array) -> tuple[Array, Array]:
         """For each architecture the logarithm of its largest expected improvement a second, and the
         level that has it. Only the most promising are valued; the others are minus infinity."""
-        full, rungs = self._full, np.array(self.state.rungs, dtype=float)
-        top = len(rungs) - 1
-        gain = log_expected_improvement(full.means, full.variances, self._best())
-        gain = gain + self._log_keeps
-        spent = np.where(done < 0, 0.0, rungs[np.clip(done, 0, top)])
-        spent = spent if self.state.spending.continuing else np.zeros(len(done))
-        scores = np.where(done < top, gain - np.log(self._each * (rungs[top] - spent)), -np.inf)
-        place = np.full(len(done), top)
-        # A look can show no more than everything, for which one would pay the look alone.
-        most = np.stack(
-            [
-                np.where(done < k, gain - np.log(self._each * (rungs[k] - spent)), -np.inf)
-                for k in range(top)
-            ]
-        )
-        order = np.argsort(-most, axis=None, kind="stable")
+        full, best, rungs = self._full, self._best(), np.array(self.state.rungs, dtype=float)
+        top, goes_on = len(rungs) - 1, self.state.spending.continuing
+        spent = np.where((done >= 0) & goes_on, rungs[np.clip(done, 0, top)], 0.0)
+        gain = log_expected_improvement(full.means, full.variances, best)
+        scores = np.where(done < top, gain - np.log(self.each * (rungs[top] - spent)), -np.inf)
+        scores, place = scores + self._log_keeps, np.full(len(done), top)
+        looks = [_Looks(self, k, np.flatnonzero(done < k), spent) for k in range(top)]
+        # The most that looks may be worth is cheap to tell, what they are worth is not.
+        at = np.concatenate([look.at for look in looks])
+        levels = np.repeat(np.arange(top), [len(look.at) for look in looks])
+        most = np.concatenate([look.most(best) for look in looks]) + self._log_keeps[at]
+        order = np.argsort(-most, kind="stable")
         for start in range(0, len(order), _AT_ONCE):
-            levels, at = np.unravel_index(order[start : start + _AT_ONCE], most.shape)
-            if most[levels[0], at[0]] <= scores.max():
+            some = order[start : start + _AT_ONCE]
+            if most[some[0]] <= scores.max():
                 break
-            rates = self._looks(levels, at, spent[at])
-            for level, index, rate in zip(levels, at, rates):
-                if rate > scores[index] and np.isfinite(most[level, index]):
-                    scores[index], place[index] = rate, level
+            for k, look in enumerate(looks):
+                mine = some[levels[some] == k] - int((levels < k).sum())
+                rates, found = look.rates(best, mine) + self._log_keeps[look.at[mine]], look.at[mine]
+                better = rates > scores[found]
+                scores[found[better]], place[found[better]] = rates[better], k
         return scores, place
 
-    def _looks(self, levels: Array, at: Array, spent: Array) -> Array:
-        """The logarithms of what looks at some levels are worth a second."""
-        full, rungs = self._full, np.array(self.state.rungs, dtype=float)
-        learned = np.zeros(len(at))
-        for k in set(levels.tolist()):
-            mine = levels == k
-            slope = float(np.prod([level.slope for level in self._levels[k + 1 :]]))
-            variances = self._levels[k].variances[at[mine]]
-            learned[mine] = (slope * variances) ** 2 / (variances + self._levels[k].noise)
-        learned = np.minimum(learned, full.variances[at])
-        look = self._each[at] * (rungs[levels] - spent)
-        kept = rungs[levels] if self.state.spending.continuing else 0.0
-        rest = self._each[at] * (rungs[-1] - kept)
-        best = self._best()
-        rates = option_rate(full.means[at], full.variances[at], best, learned, look, rest)
-        return rates + self._log_keeps[at]
-
-    def _believe(self) -> tuple[Level, list[Level]]:
+    def _believe(self) -> list[Level]:
         levels: list[Level] = []
         lowest: Target | None = None
         for place, trials in enumerate(self.state.results):
@@ -308,7 +322,7 @@ class _Moment:
             at = [self._at(t) for t in trials]
             levels.append(self._surface.level(target, at, running, below, lowest))
             lowest = lowest or target
-        return levels[-1], levels
+        return levels
 
     def _best(self) -> float:
         """The incumbent's value; if none keeps the limits, that of the worst result."""
