@@ -1,4 +1,4 @@
-"""Simulated time until a search is within 0.1 points of the optimum, every single-objective strategy.
+"""Simulated time until a search is within 0.1 points of the optimum, for each strategy.
 
     python benchmarks/simulated_time.py [--tables NAME...] [--strategies NAME...] [--seeds 20]
         [--cap 300] [--continuing] [--json simulated_time.json]
@@ -138,9 +138,9 @@ def run(
     )
     history = study.run().history
     for trial in history.full:
-        if trial.fidelity.epochs == table.epochs[-1]:
-            if table.select.loss(trial.metrics) <= target(table):
-                return simulated.ended[trial.number] / mean, len(history)
+        whole = trial.fidelity.epochs == table.epochs[-1]
+        if whole and table.select.loss(trial.metrics) <= target(table):
+            return simulated.ended[trial.number] / mean, len(history)
     return math.inf, len(history)
 
 

@@ -91,8 +91,9 @@ def option_rate(
     return logarithm
 
 
-def noisy_expected_improvement(draws: Array, means: Array, variances: Array) -> Array:
-    """Expected improvement with noisy observations (Letham et al. 2019, arXiv:1706.07094).
+def log_noisy_expected_improvement(draws: Array, means: Array, variances: Array) -> Array:
+    """The logarithm of expected improvement with noisy observations (Letham et al. 2019,
+    arXiv:1706.07094).
 
     Args:
         draws: s draws of the noise-free values of the n observations that may be best, (n, s).
@@ -100,10 +101,12 @@ def noisy_expected_improvement(draws: Array, means: Array, variances: Array) -> 
         variances: of the candidates, (m,).
 
     Returns:
-        The improvement over each draw's own best, averaged over draws, (m,).
+        The logarithm of the improvement over each draw's own best, averaged over draws, (m,).
     """
-    improvement = expected_improvement(means, variances[:, None], draws.max(axis=0))
-    average: Array = improvement.mean(axis=1)
+    from scipy.special import logsumexp
+
+    improvement = log_expected_improvement(means, variances[:, None], draws.max(axis=0))
+    average: Array = logsumexp(improvement, axis=1) - np.log(draws.shape[1])
     return average
 
 

@@ -16,12 +16,13 @@ from ..space.architecture import Architecture
 from .acquisition import (
     chebyshev,
     hypervolume_improvement,
-    noisy_expected_improvement,
+    log_noisy_expected_improvement,
 )
 from .base import HistoryCache, Strategy, sample_unseen
 from .candidates import Pool, around
 from .exact import Exact, Values, kept
 from .ranking import Ranking
+from .spending import LogTarget, Spending
 from .surrogate import Belief, Beliefs, Kernels, Target, limits, objectives
 
 if TYPE_CHECKING:
@@ -52,9 +53,15 @@ class BayesianOptimization(Strategy):
       kept or not, and an objective has its exact value. If evaluating all candidates would be
       expensive, only those are that look most promising under a process for the cost.
     - Running trials count as if they had ended as predicted.
+    - Time: with ``per_second`` everything is divided by the seconds that a trial is expected to
+      take, a process over those that earlier ones took (Snoek et al. 2012, arXiv:1206.2944).
+
+    One objective's improvement is computed as a logarithm (Ament et al. 2023, arXiv:2310.20708), so
+    that candidates are told apart where all improvements are too small for a float.
 
     Args:
         start: number of random trials before the first model.
+        per_second: whether trials are chosen by what they promise for each second.
 
     Raises:
         InputError: ``start`` is below 2.
@@ -62,10 +69,10 @@ class BayesianOptimization(Strategy):
 
     name = "bayesian"
 
-    def __init__(self, start: int = 10) -> None:
+    def __init__(self, start: int = 10, per_second: bool = False) -> None:
         if start < 2:
             raise InputError("bayesian", "start >= 2", str(start))
-        self.start = start
+        self.start, self.per_second = start, per_second
         self._memo = HistoryCache(_State)
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
@@ -78,7 +85,8 @@ class BayesianOptimization(Strategy):
         draws = np.random.default_rng(rng.getrandbits(64))
         if not candidates:
             return _random(space, history, rng)
-        search = _Search(space, history, state.kernels(space), goals, bounds, draws)
+        seconds = state.spending.target() if self.per_second else None
+        search = _Search(space, history, state.kernels(space), goals, bounds, draws, seconds)
         if not (search.goals or bounds):
             return _random(space, history, rng)
         order = search.order(candidates, places)
@@ -97,6 +105,7 @@ class _State:
     def __init__(self, space: Space, history: History) -> None:
         self.measured = 0
         self.ranking = Ranking(space, history)
+        self.spending = Spending(space, history)
         self._pool: Pool | None = None
         self._kernels: Kernels | None = None
 
@@ -113,6 +122,7 @@ class _State:
     def take(self, trial: Trial) -> None:
         self.measured += bool(trial.metrics)
         self.ranking.take(trial)
+        self.spending.take(trial)
 
 
 class _Search:
@@ -126,7 +136,9 @@ class _Search:
         goals: Sequence[Target],
         bounds: Sequence[Target],
         draws: np.random.Generator,
+        seconds: LogTarget | None = None,
     ) -> None:
+        self.seconds = seconds
         self.blocks, self.history, self.kernels = blocks_of(space), history, kernels
         kept = goals and goals[0].keeps is not None and goals[0].keeps.any()
         self.goals = goals if kept else []
@@ -143,13 +155,17 @@ class _Search:
         """Indices of the candidates, the most promising first; ``places``: their positions in a
         listed space."""
         running = [t.architecture for t in self.history.running.values()]
-        targets = [*self.goals, *self.bounds]
+        timed = [self.seconds] if self.seconds else []
+        targets = [*self.goals, *self.bounds, *timed]
         beliefs = Beliefs(self.blocks, self.kernels, targets, running, candidates, places)
         goals = [beliefs.of(goal) for goal in self.goals]
         gains = self._single_objective(goals[0]) if len(goals) == 1 else np.ones(len(candidates))
         predicted = [goal.predict() for goal in goals] if len(goals) > 1 else []
         seen = self._observed(goals, running) if predicted else np.zeros(0)
         keeps = {bound.name: beliefs.of(bound).feasible() for bound in self.bounds}
+        rate = np.ones(len(candidates))
+        for target in timed:
+            rate = 1.0 / target.seconds(beliefs.of(target).predict()[0])
 
         def score(some: Array, known: Values) -> Array:
             scores = gains[some]
@@ -167,7 +183,7 @@ class _Search:
                     probabilities[str(limit)] = kept(limit, known[limit.metric], believed)
             for probability in probabilities.values():
                 scores = scores * probability
-            return scores
+            return scores * rate[some]
 
         return self.exact.order(candidates, score(np.arange(len(candidates)), {}), score)
 
@@ -182,7 +198,11 @@ class _Search:
     def _single_objective(self, goal: Belief) -> Array:
         normal = np.random.default_rng(self.seed).standard_normal((len(goal.values), _DRAWS))
         draws, means, variances = goal.draws(normal)
-        return noisy_expected_improvement(draws[goal.eligible], means, variances)
+        gains = log_noisy_expected_improvement(draws[goal.eligible], means, variances)
+        # Only the order counts, unless known values of the objective are put beside these.
+        known = self.history.objectives[0].metric in self.exact.names
+        scaled: Array = np.exp(gains - (0.0 if known else gains.max()))
+        return scaled
 
     def _observed(self, goals: Sequence[Belief], running: Sequence[Architecture]) -> Array:
         """Values of ended trials, and of running trials as predicted, (n, goals)."""

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 #: Prior variances, relative to that of a process, of its constant and of the slope of its trend.
-_CONSTANT, _SLOPE = 25.0, 9.0
+#: The prior mean of the slope is 1 between levels and 0 for advice. A flat prior ended searches:
+#: after two results in the wrong order no short training seemed to say anything.
+_CONSTANT, _SLOPE = 25.0, 1.0
 #: The prior on a process's variance: this many observations of that value.
 _PRIOR, _VARIANCE = 2.0, 0.5
 #: Variance of the noise, relative to that of the process, of all levels but the lowest: they have
@@ -91,12 +93,12 @@ class Surface:
             kernel = Kernel(kernel.lengths, _NOISE)
         kept = target.kept(SEEN)
         at, values = [observed[i] for i in kept], target.values[kept]
-        trend = self.trend if below is None else below.means
-        level = _conditioned(kernel, self._covariance(kernel, at), at, values, trend)
+        trend, rise = (self.trend, 0.0) if below is None else (below.means, 1.0)
+        level = _conditioned(kernel, self._covariance(kernel, at), at, values, trend, rise)
         if running:
             at = [*at, *running]
             values = np.concatenate([values, level.means[list(running)]])
-            level = _conditioned(kernel, self._covariance(kernel, at), at, values, trend)
+            level = _conditioned(kernel, self._covariance(kernel, at), at, values, trend, rise)
         if below is None:
             return replace(level, slope=0.0)
         return replace(level, variances=level.variances + level.slope**2 * below.variances)
@@ -111,7 +113,12 @@ class Surface:
 
 
 def _conditioned(
-    kernel: Kernel, covariance: Array, at: Sequence[int], values: Array, trend: Array
+    kernel: Kernel,
+    covariance: Array,
+    at: Sequence[int],
+    values: Array,
+    trend: Array,
+    rise: float,
 ) -> Level:
     """A process with an unknown constant and a rising trend, given some values.
 
@@ -121,6 +128,7 @@ def _conditioned(
         values: observed, (n,).
         trend: of all, (m,). Its slope is estimated, and is not negative: an architecture that is
             better after fewer epochs is not expected to be worse after more.
+        rise: prior mean of the slope.
     """
     from scipy.linalg import solve_triangular
 
@@ -136,7 +144,8 @@ def _conditioned(
         return found
 
     steep, wanted = solved(ahead), solved(values)
-    slope = max(float(steep @ wanted) / (float(steep @ steep) + 1 / _SLOPE), 0.0)
+    weight = float(steep @ steep) + 1 / _SLOPE
+    slope = max((float(steep @ wanted) + rise / _SLOPE) / weight, 0.0)
     rest, explained = wanted - slope * steep, solved(across)
     signal = (_PRIOR * _VARIANCE + float(rest @ rest)) / (_PRIOR + len(values))
     means = rest.astype(explained.dtype) @ explained

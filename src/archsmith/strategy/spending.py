@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,14 +33,15 @@ class LogTarget(Target):
     """Logarithms of costs; unlike scores they have no tail to be clipped."""
 
     def scaled(self, raw: Array) -> Array:
-        return (raw - self.middle) / self.spread
+        return (raw - self._centre) / self._spread
+
+    def seconds(self, means: Array) -> Array:
+        """Seconds from predicted values on the target's scale."""
+        seconds: Array = np.exp(means * self._spread + self._centre)
+        return seconds
 
     @property
-    def middle(self) -> float:
-        return float(self.raw.mean())
-
-    @property
-    def spread(self) -> float:
+    def _spread(self) -> float:
         return float(self.raw.std()) or 1.0
 
 
