@@ -53,7 +53,7 @@ class FreezeThaw(Strategy):
     name = "freeze-thaw"
     several_objectives = False
 
-    def __init__(self, eta: float = 10, min_epochs: int = 1, start: int = 10) -> None:
+    def __init__(self, eta: float = 10, min_epochs: int = 1, start: int = 20) -> None:
         check_ladder(self.name, eta, min_epochs)
         if start < 2:
             raise InputError(f"{self.name}: start", "2 or more", str(start))

@@ -105,7 +105,7 @@ class Moment:
         believed = np.exp(scores[good] - scores[good].max())
 
         def score(some: Array, known: Values) -> Array:
-            promised = believed[some]
+            promised: Array = believed[some]
             for limit in self.history.limits:
                 if limit.metric in known:
                     promised = promised * kept(limit, known[limit.metric], np.ones(len(some)))
