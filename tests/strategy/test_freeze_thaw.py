@@ -121,6 +121,13 @@ def test_recorded_seconds_lead_to_the_quick_ones():
     assert spent(with_seconds) < 0.3 * spent(run(80, value, stop=found))
 
 
+@pytest.mark.filterwarnings("error")
+def test_continued_trainings_may_cost_what_is_added():
+    history = run(40, lambda a, _: level(a), lambda a, e: (1 + level(a)) * (29 if e == 30 else 1))
+    assert sum(t.fidelity.epochs == 30 for t in history.finished) > 2
+    assert len({(t.architecture, t.fidelity.epochs) for t in history.trials}) == 40
+
+
 def test_limits_on_known_costs_are_kept():
     costs = KnownCosts(("params",), lambda a: {"params": 12 * level(a)}, looks=1000)
     history = run(40, lambda a, _: level(a), limits=(Limit("params", "<=", 7.0),), costs=costs)

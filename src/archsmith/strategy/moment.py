@@ -121,7 +121,8 @@ class Moment:
         top, goes_on = len(rungs) - 1, self.state.spending.continuing
         spent = np.where((done >= 0) & goes_on, rungs[np.clip(done, 0, top)], 0.0)
         gain = log_expected_improvement(full.means, full.variances, best)
-        scores = np.where(done < top, gain - np.log(self.each * (rungs[top] - spent)), -np.inf)
+        left = np.where(done < top, rungs[top] - spent, 1.0)  # of whole ones nothing is left
+        scores = np.where(done < top, gain - np.log(self.each * left), -np.inf)
         scores, place = scores + self._log_keeps, np.full(len(done), top)
         looks = [_Looks(self, k, np.flatnonzero(done < k), spent) for k in range(top)]
         # The most that looks may be worth is cheap to tell, what they are worth is not.
