@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .strategy.bohb import BOHB
     from .strategy.distinct import Distinct
     from .strategy.evolution import RegularizedEvolution
+    from .strategy.freeze_thaw import FreezeThaw
     from .strategy.genetic import GeneticAlgorithm
     from .strategy.grid import GridSearch
     from .strategy.guided import PredictorGuided
@@ -196,6 +197,7 @@ _PLACES = {
     "LinearThompson": "strategy.bananas",
     "BayesianOptimization": "strategy.bayesian",
     "Distinct": "strategy.distinct",
+    "FreezeThaw": "strategy.freeze_thaw",
     "GeneticAlgorithm": "strategy.genetic",
     "GridSearch": "strategy.grid",
     "Hyperband": "strategy.hyperband",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from archsmith.strategy.acquisition import (
     chebyshev,
     expected_improvement,
     hypervolume_improvement,
-    noisy_expected_improvement,
+    log_expected_improvement,
+    log_noisy_expected_improvement,
+    option_rate,
     probability_below,
 )
 
@@ -29,8 +32,63 @@ def test_expected_improvement_equals_the_average_over_draws():
 def test_noisy_improvement_is_on_the_best_of_each_draw():
     draws = np.array([[0.0, 2.0], [1.0, 0.0]])  # bests 1 and 2
     means = np.array([[3.0, 3.0], [1.0, 2.5]])
-    found = noisy_expected_improvement(draws, means, np.array([1e-12, 1e-12]))
-    np.testing.assert_allclose(found, [1.5, 0.25], atol=1e-6)
+    found = log_noisy_expected_improvement(draws, means, np.array([1e-12, 1e-12]))
+    np.testing.assert_allclose(np.exp(found), [1.5, 0.25], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "z", [9.0, 1.0, 0.0, -0.7, -1.0, -1.0001, -5.0, -37.0, -40.0, -199.9, -200.1, -1e3, -1e4]
+)
+@pytest.mark.parametrize("deviation", [1e-3, 1.0, 50.0])
+def test_log_expected_improvement_against_sixty_digits(z, deviation):
+    from mpmath import mp
+
+    with mp.workdps(60):
+        exact = mp.mpf(z)
+        # Far out ncdf needs the digits that cancel: it is erfc here, exact at any precision.
+        tail = mp.erfc(-exact / mp.sqrt(2)) / 2
+        improvement = mp.mpf(deviation) * (exact * tail + mp.npdf(exact))
+        expected = float(mp.log(improvement))
+    mean, variance = np.array([z * deviation]), np.array([deviation**2])
+    found = log_expected_improvement(mean, variance, 0.0)
+    assert found[0] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+def test_log_expected_improvement_tells_apart_what_is_zero_in_floats():
+    means = np.array([-60.0, -50.0, -40.0])
+    assert (expected_improvement(means, np.ones(3), 0.0) == 0.0).all()
+    assert (np.diff(log_expected_improvement(means, np.ones(3), 0.0)) > 100).all()
+
+
+def test_an_option_without_anything_to_learn_is_improvement_for_the_whole_cost():
+    means, variances = np.array([0.0, 1.0, -30.0]), np.array([1.0, 4.0, 1.0])
+    look, rest = np.array([0.1, 1.0, 0.2]), np.array([1.0, 2.0, 3.0])
+    found = option_rate(means, variances, 0.5, np.zeros(3), look, rest)
+    expected = log_expected_improvement(means, variances, 0.5) - np.log(look + rest)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8])
+def test_an_option_is_in_balance_over_draws(share):
+    """At the rate, what a look brings beyond what going on costs pays for the look."""
+    look, rest = np.array([0.1]), np.array([2.0])
+    found = option_rate(np.array([-0.5]), np.ones(1), 0.4, np.array([share]), look, rest)
+    draws = (np.arange(400_000) + 0.5) / 400_000  # evenly over the distribution
+    moved = -0.5 + np.sqrt(share) * ndtri(draws)
+    gains = expected_improvement(moved, np.full(len(moved), 1 - share), 0.4)
+    low, high = 0.0, 10.0
+    for _ in range(60):
+        rate = (low + high) / 2
+        pays = np.maximum(gains - rate * rest, 0.0).mean() > rate * look[0]
+        low, high = (rate, high) if pays else (low, rate)
+    assert np.exp(found[0]) == pytest.approx(rate, rel=0.01)
+
+
+def test_a_look_that_tells_more_is_worth_more():
+    learned = np.array([0.0, 0.2, 0.5, 0.9])
+    ones = np.ones(4)
+    rates = option_rate(-ones, ones, 0.5, learned, 0.05 * ones, ones)
+    assert (np.diff(rates) > 0).all()
 
 
 def test_probability_below():

@@ -309,3 +309,37 @@ def test_flat_space_to_its_end():
     history = run(Space(flat), lambda a: {"accuracy": float(sum(a.values()))}, 125)
     assert len(history.seen) == 125
     assert max(history.finished[:25], key=lambda t: t.metrics["accuracy"]).metrics["accuracy"] == 12
+
+
+def timed(space: Space, per_second: bool, seconds: Callable[[Architecture], float]) -> History:
+    history = History([Objective("accuracy", "maximize")], key=space.canonical)
+    strategy = BayesianOptimization(per_second=per_second)
+    for number in range(24):
+        proposal = strategy.propose(space, history, random.Random(number))
+        assert proposal is not None
+        trial = Trial(number, proposal.architecture, state=State.FINISHED)
+        trial.metrics = likeness(trial.architecture) | {"seconds": seconds(trial.architecture)}
+        history.add(trial)
+        history.close(trial)
+    return history
+
+
+@pytest.mark.slow
+def test_a_second_is_spent_on_quick_trials():
+    space = Space(chain)
+
+    def seconds(architecture: Architecture) -> float:
+        return likeness(architecture)["flops"]
+
+    def spent(history: History) -> float:
+        return sum(t.metrics["seconds"] for t in history.trials[10:])
+
+    assert spent(timed(space, True, seconds)) < 0.5 * spent(timed(space, False, seconds))
+
+
+@pytest.mark.slow
+def test_equal_seconds_change_nothing():
+    space = Space(chain)
+    runs = [timed(space, per_second, lambda _: 3.0) for per_second in (False, True)]
+    tried = [[t.architecture for t in history.trials] for history in runs]
+    assert tried[0] == tried[1]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 import random
 
+import numpy as np
 import pytest
 from torch import nn
 
 import archsmith as nas
 from archsmith.evaluate.base import Evaluator, Price
 from archsmith.history.objective import Objective
-from archsmith.history.trial import Proposal
+from archsmith.history.trial import Fidelity, Proposal
 from archsmith.space import Space
 from archsmith.strategy.random import RandomSearch
 from archsmith.study import Study
@@ -128,3 +129,26 @@ def test_a_study_can_run_again():
     made.run()
     assert len(made.history.ended) == 8
     assert len(simulated.ended) == 8
+
+
+@pytest.mark.parametrize(("continuing", "ends"), [(False, [2.0, 12.0, 15.0]), (True, [2, 10, 13])])
+def test_a_continued_training_takes_what_is_added(continuing, ends):
+    class Again(InOrder):
+        def propose(self, space, history, rng):
+            if len(history) == 3:
+                return None
+            n, epochs = [(0, 2), (0, 10), (1, 3)][len(history)]
+            return Proposal(space.complete({"n": n}), Fidelity(epochs=epochs))
+
+    class ByEpochs(Takes):
+        fidelities = (2, 3, 10)
+
+        def evaluate(self, architecture, fidelity, seed, watch):
+            return {"score": 1.0, "seconds": float(fidelity.epochs)}
+
+    simulated = Simulated(1, continuing)
+    goals = [Objective("score", "maximize")]
+    made = Study(Space(numbered), Again(), ByEpochs(None), goals, executor=simulated, trials=9)
+    history = made.run().history
+    assert list(simulated.ended.values()) == ends
+    assert np.cumsum([t.metrics["seconds"] for t in history.ended]).tolist() == ends

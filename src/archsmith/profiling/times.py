@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..task.problem import Problem
 
 #: Strategies that spend the same budget on many short trainings and a few long ones.
-_OVER_EPOCHS = ("asha", "abohb", "hyperband", "bohb", "successive-halving")
+_OVER_EPOCHS = ("asha", "abohb", "hyperband", "bohb", "freeze-thaw", "successive-halving")
 
 
 def measure_paces(problem: Problem, flops: Spread, seed: int, seconds: float) -> tuple[Pace, ...]:

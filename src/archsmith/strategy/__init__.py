@@ -19,6 +19,7 @@ strategies = Registry(
         "bayesian": "archsmith.strategy.bayesian:BayesianOptimization",
         "bohb": "archsmith.strategy.bohb:BOHB",
         "evolution": "archsmith.strategy.evolution:RegularizedEvolution",
+        "freeze-thaw": "archsmith.strategy.freeze_thaw:FreezeThaw",
         "genetic": "archsmith.strategy.genetic:GeneticAlgorithm",
         "grid": "archsmith.strategy.grid:GridSearch",
         "hyperband": "archsmith.strategy.hyperband:Hyperband",

@@ -8,7 +8,14 @@ import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-_ROOT_2PI = float(np.sqrt(2 * np.pi))
+_ROOT_2, _ROOT_2PI = float(np.sqrt(2)), float(np.sqrt(2 * np.pi))
+_ROOT_HALF_PI = float(np.sqrt(np.pi / 2))
+#: Distances in deviations where :func:`log_expected_improvement` changes its form.
+_NEAR, _FAR = -1.0, -200.0
+#: Points of the quadrature over what a look may show.
+#: Where going on stops paying there is a kink, so a close grid is better than Gauss's few points.
+LUCKIEST = 4.0
+_NODES = np.linspace(-LUCKIEST, LUCKIEST, 33)
 
 
 def expected_improvement(means: Array, variances: Array, best: Array | float) -> Array:
@@ -22,8 +29,74 @@ def expected_improvement(means: Array, variances: Array, best: Array | float) ->
     return positive
 
 
-def noisy_expected_improvement(draws: Array, means: Array, variances: Array) -> Array:
-    """Expected improvement with noisy observations (Letham et al. 2019, arXiv:1706.07094).
+def log_expected_improvement(means: Array, variances: Array, best: Array | float) -> Array:
+    """The logarithm of :func:`expected_improvement`, exact where that is too small for a float.
+
+    With z the distance in deviations, the improvement is the deviation times h(z) = z Φ(z) + φ(z).
+    For negative z, h(z) = φ(z) (1 - √(π/2) |z| erfcx(|z| / √2)); far out the bracket cancels, and
+    its expansion 1/z² - 3/z⁴ + 15/z⁶ takes its place (Ament et al. 2023, arXiv:2310.20708).
+    """
+    from scipy.special import erfcx, ndtr
+
+    deviation = np.sqrt(variances)
+    z = np.asarray((means - best) / deviation, dtype=np.float64)
+    near = np.maximum(z, _NEAR)
+    plain = np.log(near * ndtr(near) + np.exp(-0.5 * near**2) / _ROOT_2PI)
+    middle = np.clip(z, _FAR, _NEAR)
+    bracket = 1.0 + _ROOT_HALF_PI * middle * erfcx(-middle / _ROOT_2)
+    far = np.minimum(z, _FAR)
+    square = far**-2.0
+    expansion = square * (1.0 - square * (3.0 - square * (15.0 - 105.0 * square)))
+    tail = -0.5 * np.minimum(z, 0.0) ** 2 - np.log(_ROOT_2PI)
+    below = tail + np.log(np.where(z < _FAR, expansion, bracket))
+    logarithm: Array = np.log(deviation) + np.where(z > _NEAR, plain, below)
+    return logarithm
+
+
+def option_rate(
+    means: Array,
+    variances: Array,
+    best: float,
+    learned: Array,
+    look: Array,
+    rest: Array,
+) -> Array:
+    """The logarithm of what a look is worth for each unit of cost, as an option on going on.
+
+    A look at cost ``look`` moves the mean by a normal draw of variance ``learned``; after it one
+    may pay ``rest`` for the value itself. The rate r is where both are in balance: the mean over
+    draws of max(improvement - r rest, 0) equals r look. Without anything to learn it is the
+    expected improvement for each unit of the whole cost. It is the fair charge of Weitzman 1979
+    (Optimal Search for the Best Alternative), used for costs of evaluations by Xie et al. 2024,
+    arXiv:2406.20062.
+
+    Args:
+        means, variances: of the values that count, (m,).
+        best: what is to be improved on.
+        learned: the part of ``variances`` that the look would explain, (m,).
+        look, rest: costs, (m,), above 0.
+    """
+    moved = means[:, None] + np.sqrt(learned)[:, None] * _NODES
+    left = np.maximum(variances - learned, 1e-12 * variances)[:, None]
+    gains = log_expected_improvement(moved, left, best)
+    top = gains.max(axis=1, keepdims=True)
+    gains, weights = np.exp(gains - top), np.exp(-0.5 * _NODES**2)
+    weights /= weights.sum()
+    # Above every gain the option is worth nothing, so the rate lies between 0 and the mean gain for
+    # the cost of the look. The equation is piecewise linear in it: Newton from below is exact.
+    rate = np.zeros(len(means))
+    for _ in range(len(_NODES) + 1):
+        goes = (gains > (rate * rest)[:, None]) * weights
+        before, rate = rate, (goes * gains).sum(axis=1) / (look + rest * goes.sum(axis=1))
+        if (rate <= before).all():
+            break
+    logarithm: Array = np.log(np.maximum(rate, np.finfo(float).tiny)) + top[:, 0]
+    return logarithm
+
+
+def log_noisy_expected_improvement(draws: Array, means: Array, variances: Array) -> Array:
+    """The logarithm of expected improvement with noisy observations (Letham et al. 2019,
+    arXiv:1706.07094).
 
     Args:
         draws: s draws of the noise-free values of the n observations that may be best, (n, s).
@@ -31,10 +104,12 @@ def noisy_expected_improvement(draws: Array, means: Array, variances: Array) -> 
         variances: of the candidates, (m,).
 
     Returns:
-        The improvement over each draw's own best, averaged over draws, (m,).
+        The logarithm of the improvement over each draw's own best, averaged over draws, (m,).
     """
-    improvement = expected_improvement(means, variances[:, None], draws.max(axis=0))
-    average: Array = improvement.mean(axis=1)
+    from scipy.special import logsumexp
+
+    improvement = log_expected_improvement(means, variances[:, None], draws.max(axis=0))
+    average: Array = logsumexp(improvement, axis=1) - np.log(draws.shape[1])
     return average
 
 

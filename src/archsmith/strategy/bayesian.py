@@ -17,13 +17,14 @@ from ..space.architecture import Architecture
 from .acquisition import (
     chebyshev,
     hypervolume_improvement,
-    noisy_expected_improvement,
+    log_noisy_expected_improvement,
 )
 from .base import HistoryCache, Strategy, sample_unseen
 from .candidates import Pool, around
 from .exact import Exact, Values, kept
 from .prior import PriorFactors
 from .ranking import Ranking
+from .spending import LogTarget, Spending
 from .surrogate import Belief, Beliefs, Kernels, Target, limits, objectives
 
 if TYPE_CHECKING:
@@ -56,9 +57,15 @@ class BayesianOptimization(Strategy):
     - Running trials count as if they had ended as predicted.
     - Priors of choices: all of this is multiplied by ``prior ** (10 / trials)`` (piBO, Hvarfner et
       al. 2022, arXiv:2204.11051), so that they lead the search at first and less and less later.
+    - Time: with ``per_second`` everything is divided by the seconds that a trial is expected to
+      take, a process over those that earlier ones took (Snoek et al. 2012, arXiv:1206.2944).
+
+    One objective's improvement is computed as a logarithm (Ament et al. 2023, arXiv:2310.20708), so
+    that candidates are told apart where all improvements are too small for a float.
 
     Args:
         start: number of random trials before the first model.
+        per_second: whether trials are chosen by what they promise for each second.
 
     Raises:
         InputError: ``start`` is below 2.
@@ -66,10 +73,10 @@ class BayesianOptimization(Strategy):
 
     name = "bayesian"
 
-    def __init__(self, start: int = 10) -> None:
+    def __init__(self, start: int = 10, per_second: bool = False) -> None:
         if start < 2:
             raise InputError("bayesian", "start >= 2", str(start))
-        self.start = start
+        self.start, self.per_second = start, per_second
         self._memo = HistoryCache(_State)
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
@@ -82,8 +89,11 @@ class BayesianOptimization(Strategy):
         draws = np.random.default_rng(rng.getrandbits(64))
         if not candidates:
             return _random(space, history, rng)
+        seconds = state.spending.target() if self.per_second else None
         factors = partial(state.prior.factors, space, trials=state.measured)
-        search = _Search(space, history, state.kernels(space), goals, bounds, draws, factors)
+        search = _Search(
+            space, history, state.kernels(space), goals, bounds, draws, factors, seconds
+        )
         if not (search.goals or bounds):
             return _random(space, history, rng)
         order = search.order(candidates, places)
@@ -103,6 +113,7 @@ class _State:
         self.measured = 0
         self.ranking = Ranking(space, history)
         self.prior = PriorFactors()
+        self.spending = Spending(space, history)
         self._pool: Pool | None = None
         self._kernels: Kernels | None = None
 
@@ -119,6 +130,7 @@ class _State:
     def take(self, trial: Trial) -> None:
         self.measured += bool(trial.metrics)
         self.ranking.take(trial)
+        self.spending.take(trial)
 
 
 class _Search:
@@ -133,8 +145,9 @@ class _Search:
         bounds: Sequence[Target],
         draws: np.random.Generator,
         factors: Callable[[Sequence[Architecture]], Array | None],
+        seconds: LogTarget | None = None,
     ) -> None:
-        self.factors = factors
+        self.factors, self.seconds = factors, seconds
         self.blocks, self.history, self.kernels = blocks_of(space), history, kernels
         kept = goals and goals[0].keeps is not None and goals[0].keeps.any()
         self.goals = goals if kept else []
@@ -151,14 +164,19 @@ class _Search:
         """Indices of the candidates, the most promising first; ``places``: their positions in a
         listed space."""
         running = [t.architecture for t in self.history.running.values()]
-        targets = [*self.goals, *self.bounds]
+        timed = [self.seconds] if self.seconds else []
+        targets = [*self.goals, *self.bounds, *timed]
         beliefs = Beliefs(self.blocks, self.kernels, targets, running, candidates, places)
         goals = [beliefs.of(goal) for goal in self.goals]
         gains = self._single_objective(goals[0]) if len(goals) == 1 else np.ones(len(candidates))
         predicted = [goal.predict() for goal in goals] if len(goals) > 1 else []
         seen = self._observed(goals, running) if predicted else np.zeros(0)
         keeps = {bound.name: beliefs.of(bound).feasible() for bound in self.bounds}
-        factors = self.factors(candidates)
+        rate = np.ones(len(candidates))
+        for target in timed:
+            rate = 1.0 / target.seconds(beliefs.of(target).predict()[0])
+        if (factors := self.factors(candidates)) is not None:
+            rate = rate * factors
 
         def score(some: Array, known: Values) -> Array:
             scores = gains[some]
@@ -176,7 +194,7 @@ class _Search:
                     probabilities[str(limit)] = kept(limit, known[limit.metric], believed)
             for probability in probabilities.values():
                 scores = scores * probability
-            return scores if factors is None else scores * factors[some]
+            return scores * rate[some]
 
         return self.exact.order(candidates, score(np.arange(len(candidates)), {}), score)
 
@@ -191,7 +209,11 @@ class _Search:
     def _single_objective(self, goal: Belief) -> Array:
         normal = np.random.default_rng(self.seed).standard_normal((len(goal.values), _DRAWS))
         draws, means, variances = goal.draws(normal)
-        return noisy_expected_improvement(draws[goal.eligible], means, variances)
+        gains = log_noisy_expected_improvement(draws[goal.eligible], means, variances)
+        # Only the order counts, unless known values of the objective are put beside these.
+        known = self.history.objectives[0].metric in self.exact.names
+        scaled: Array = np.exp(gains - (0.0 if known else gains.max()))
+        return scaled
 
     def _observed(self, goals: Sequence[Belief], running: Sequence[Architecture]) -> Array:
         """Values of ended trials, and of running trials as predicted, (n, goals)."""

@@ -39,7 +39,7 @@ class Pool:
 
     def __init__(self, space: Space, history: History) -> None:
         self.listed = listing(space)
-        self._keys = [
+        self.keys = [
             history.key(a) for a in self.listed
         ]  # too expensive to compute for every proposal
 
@@ -50,7 +50,7 @@ class Pool:
         the list, if there is one."""
         if self.listed:
             seen = history.seen
-            places = [place for place, key in enumerate(self._keys) if key not in seen]
+            places = [place for place, key in enumerate(self.keys) if key not in seen]
             return [self.listed[place] for place in places], places
         best = [t.architecture for t in ranking.best(history.full, _BEST)]
         return new(history, drawn(space, best, rng)), None

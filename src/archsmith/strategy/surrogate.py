@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -89,7 +89,7 @@ class Target:
     def before(self, count: int) -> Target:
         """The target as it was when it had ``count`` trials."""
         keeps = None if self.keeps is None else self.keeps[:count]
-        return Target(self.name, self.trials[:count], self.raw[:count], self.floor, keeps)
+        return replace(self, trials=self.trials[:count], raw=self.raw[:count], keeps=keeps)
 
 
 def objectives(history: History) -> list[Target]:
