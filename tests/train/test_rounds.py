@@ -41,7 +41,7 @@ def mlp(seed: int = 0) -> nn.Module:
 
 def test_a_stream_gives_every_example_once_per_pass():
     passes = iter([[Tensor([1]), Tensor([2]), Tensor([3])], [Tensor([4]), Tensor([5])]])
-    stream = Stream(lambda: next(passes))
+    stream = Stream(lambda: next(passes), torch.Generator())
     taken = [[int(index) for index in stream.take(2)] for _ in range(2)]
     assert taken == [[1, 2], [3, 4]]
 

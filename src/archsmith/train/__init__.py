@@ -1,8 +1,10 @@
 """Training: the loop, the parts of its steps (rates, optimiser, precision), and their timing."""
 
-from .loop import Diverged, Trained, TrainingCallback, parts, score, train
+from .loop import Diverged, Trained, TrainingCallback, train
 from .optimising import Pace, is_norm, norms_in, optimizer_of, precision, schedule
 from .rounds import Rounds
+from .scoring import parts, score
+from .state import TrainingState
 from .timing import epochs_within, paces, steps_within, work_clock
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "Rounds",
     "Trained",
     "TrainingCallback",
+    "TrainingState",
     "epochs_within",
     "is_norm",
     "norms_in",

@@ -13,18 +13,26 @@ from torch import Tensor, nn
 
 from .._support.allocator import keep_memory, release_memory
 from .._support.errors import InputError
-from .._support.trees import Tree, call, move
+from .._support.trees import call
 from .._support.weights import make_dense, snapshot
 from ..data.partition import subset
-from ..data.splits import Batch, Split
+from ..data.splits import Batch
 from ..history.objective import Objective
 from ..history.trial import Fidelity
-from ..task.base import Data, Meter, Recipe, Task
-from ..task.contracts import ExampleMetrics, LearnedLoss
+from ..task.base import Data, Recipe, Task
 from ..task.sampling import draw
 from .averaging import Average
 from .optimising import Pace, norms_in, optimizer_of, precision
 from .rounds import Countdown, Rounds, Stream
+from .scoring import learned_loss, score
+from .state import (
+    TrainingState,
+    load_model,
+    load_moments,
+    load_random_states,
+    moments_of,
+    random_states,
+)
 
 
 class Diverged(Exception):
@@ -83,6 +91,8 @@ def train(
     guide: TrainingCallback | None = None,
     rounds: Rounds | None = None,
     scored: bool = True,
+    start: TrainingState | None = None,
+    keep: Callable[[TrainingState], None] | None = None,
 ) -> Trained:
     """Train ``model`` in place; it ends on ``device`` with the weights of its best epoch.
 
@@ -107,10 +117,18 @@ def train(
             by a moment at which the training ends.
         scored: whether epochs are scored on the validation part; if not, because it is trained on
             as well, the last epoch counts, and its metrics are empty.
+        start: continues an earlier training of this model, whose steps count: ``epochs`` are those
+            of both together. With the same data, recipe and ``epochs``, or with ``"wsd"`` and any
+            epochs, the steps equal those of one training. Its curve is then part of the curve,
+            with 0 ``seconds``, and ``on_epoch`` is called with it. On other data, such as a larger
+            part, steps are converted to epochs of that data.
+        keep: with ``"wsd"`` called once, before the first step of the decay, with the state that
+            the training can be continued from.
 
     Raises:
         Diverged: the loss became NaN or infinite.
-        InputError: all parameters are frozen, or a fidelity without an epoch or an example.
+        InputError: all parameters are frozen, a fidelity without an epoch or an example, or a
+            start that does not fit the model or has all steps behind it.
     """
     keep_memory()
     on = torch.device(device)
@@ -129,9 +147,16 @@ def train(
             guide,
             subset_seed,
             rounds,
+            start,
         )
+        for row in run.rows:
+            trained.curve.append(row)
+            if on_epoch is not None:
+                on_epoch(row)
+        if keep is not None:
+            run.on_trunk = lambda: keep(run.state(trained.curve))
         for epoch in run.numbers():
-            start = time.perf_counter()
+            began = time.perf_counter()
             train_loss = run.epoch(epoch)
             metrics = {}
             if scored:
@@ -140,7 +165,7 @@ def train(
             if not math.isfinite(metrics.get("loss", 0.0)):
                 raise Diverged(f"validation loss {metrics['loss']:g} in epoch {epoch}", epoch)
             row = {"epoch": epoch, "train_loss": train_loss, **metrics, "lr": run.rate}
-            row["seconds"] = time.perf_counter() - start
+            row["seconds"] = time.perf_counter() - began
             trained.curve.append(row)
             rank = (run.quality.loss(metrics), metrics["loss"]) if scored else (-epoch, 0.0)
             if rank < best and run.counts(epoch):
@@ -161,68 +186,6 @@ def train(
     return trained
 
 
-@torch.no_grad()  # not inference mode, under which a model cannot call autograd
-def score(
-    model: nn.Module,
-    task: Task,
-    part: Split,
-    facts: Mapping[str, Any],
-    batch_size: int | None = None,
-    device: str = "cpu",
-) -> dict[str, float]:
-    """The task's metrics of ``model`` on a part of the data; the model's mode is restored."""
-    mode = model.training
-    model.to(device).eval()
-    meter = task.meter(facts)
-    for inputs, targets in (
-        move(batch, device) for batch in part.chunks(batch_size or task.judged_at_once)
-    ):
-        judge(model, task, facts, meter, inputs, targets)
-    model.train(mode)
-    return meter.result()
-
-
-@torch.no_grad()  # as in score
-def parts(
-    model: nn.Module,
-    task: Task,
-    part: Split,
-    facts: Mapping[str, Any],
-    batch_size: int | None = None,
-    device: str = "cpu",
-) -> dict[str, Tensor]:
-    """The value of each example (n,) for the task's metrics, on the CPU, as
-    :meth:`~archsmith.task.contracts.ExampleMetrics.parts` returns them; empty for a task without
-    such metrics. The model's mode is restored."""
-    collected: dict[str, list[Tensor]] = {}
-    if not isinstance(task, ExampleMetrics):
-        return {}
-    mode = model.training
-    model.to(device).eval()
-    for inputs, targets in (
-        move(batch, device) for batch in part.chunks(batch_size or task.judged_at_once)
-    ):
-        outputs = call(model, task.prepare(inputs, facts))
-        for name, values in task.parts(outputs, targets, facts).items():
-            collected.setdefault(name, []).append(values.cpu())
-        if not collected:
-            break
-    model.train(mode)
-    return {name: torch.cat(values) for name, values in collected.items()}
-
-
-def judge(
-    model: nn.Module,
-    task: Task,
-    facts: Mapping[str, Any],
-    meter: Meter,
-    inputs: Tree,
-    targets: Tree,
-) -> None:
-    """Add a raw batch to the meter."""
-    meter.see(model, Batch(task.prepare(inputs, facts), targets))
-
-
 class Steps:
     """The state of one training: model, optimiser, examples and random generators."""
 
@@ -239,6 +202,7 @@ class Steps:
         guide: TrainingCallback | None = None,
         subset_seed: int | None = None,
         rounds: Rounds | None = None,
+        start: TrainingState | None = None,
     ) -> None:
         self.model, self.task, self.recipe, self.data = model, task, recipe, data
         self.rounds = rounds or Rounds()
@@ -250,7 +214,7 @@ class Steps:
         is_task_metric = goal is not None and goal.metric in names
         self.quality = goal if goal and is_task_metric else Objective(first.name, first.direction)
         self.guide = guide or TrainingCallback()
-        self.learned = _learned_loss(model, task, self.facts, device)
+        self.learned = learned_loss(model, task, self.facts, device)
         parameters = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if not parameters:
             raise InputError(
@@ -262,11 +226,14 @@ class Steps:
         if self.learned is not None:
             parameters += self.learned.named_parameters()
         self.optimizer = optimizer_of(parameters, recipe, norms_in(model), self.guide.scale)
+        learned = self.learned.named_parameters("loss") if self.learned is not None else ()
+        self.names = {id(p): name for name, p in (*parameters, *learned)}
         self.train = data.train.to(device)
-        drawing_seed = seed if subset_seed is None else subset_seed
+        self.seed = start.seed if start is not None else seed
+        drawing_seed = self.seed if subset_seed is None else subset_seed
         self.kept = torch.from_numpy(subset(data.train.strata(), fidelity.share, drawing_seed))
         self.order = torch.Generator().manual_seed(seed)
-        self.stream = Stream(lambda: self.order_of(self.order))
+        self.stream = Stream(lambda: self.order_of(self.order), self.order)
         batches = len(self.order_of(torch.Generator()))
         if not batches:
             raise InputError(
@@ -276,16 +243,25 @@ class Steps:
                 "choose a larger share",
             )
         self.batches = self.rounds.steps or batches
-        self.pace = Pace.of(recipe, self.epochs, self.batches)
         self.step, self.rate = 0, 0.0
         self.average = Average(model, recipe.ema)
         self.noise = torch.Generator(device).manual_seed(seed)
+        #: The next epoch; the steps of it that an earlier training took, those taken by now, and
+        #: those whose losses are unknown; and the sum of the other losses.
+        self.first, self.begun, self.position, self.unknown = 1, 0, 0, 0
+        self.total = torch.zeros((), device=device)
+        self.rows: list[dict[str, float]] = []
+        #: Called before the first step of the decay.
+        self.on_trunk: Callable[[], None] | None = None
+        if start is not None:
+            self._continue(start)
+        self.pace = Pace.of(recipe, self.epochs, self.batches, self.step)
 
     def numbers(self) -> Iterator[int]:
         """The numbers of the epochs, from 1; how many there are may be revised after each."""
         until = self.rounds.until
         countdown = Countdown(until, self.rounds.clock) if until is not None else None
-        epoch = 1
+        epoch = self.first
         while epoch <= self.epochs:
             yield epoch
             if countdown is not None:
@@ -307,15 +283,80 @@ class Steps:
         """
         self.guide.before(number)
         self.model.train()
-        chunks = self.stream.take(self.rounds.steps)
-        total = torch.zeros((), device=self.device)
-        for position, batch in enumerate(self.train.batches(chunks), start=1):
+        self.first, self.begun = number, self.position
+        done, total = self.position, self.total
+        steps = self.rounds.steps
+        chunks = self.stream.take(None if steps is None else steps - done)
+        last = done + len(chunks)
+        for position, batch in enumerate(self.train.batches(chunks), start=done + 1):
+            if self.on_trunk is not None and self.step == self.pace.trunk:
+                self.on_trunk()
             total += self.learn(batch)
+            self.position = position
             # Reading the loss makes a GPU wait, so it is not checked in every step; once the sum is
             # NaN, it stays NaN.
-            if (position % 16 == 0 or position == len(chunks)) and not math.isfinite(total):
+            if (position % 16 == 0 or position == last) and not math.isfinite(total):
                 raise Diverged(f"training loss {float(total):g} in epoch {number}", number)
-        return float(total) / len(chunks)
+        mean = float(total) / (last - self.unknown)
+        self.first, self.position, self.unknown = number + 1, 0, 0
+        self.total = torch.zeros_like(total)
+        return mean
+
+    def state(self, rows: Sequence[Mapping[str, float]]) -> TrainingState:
+        """The state before the next step; ``rows`` is the curve of the complete epochs."""
+        parts: dict[str, Mapping[str, Any]] = {
+            "model": snapshot(self.model),
+            "average": {n: t.to("cpu", copy=True) for n, t in self.average.values.items()},
+            "loss": snapshot(self.learned) if self.learned is not None else {},
+        }
+        tensors = {f"{part}.{n}": t for part, named in parts.items() for n, t in named.items()}
+        tensors |= moments_of(self.optimizer, self.names)
+        tensors |= random_states(self.device, order=self.order, noise=self.noise)
+        tensors["random.order"], skipped = self.stream.place
+        return TrainingState(
+            tensors,
+            self.step,
+            self.batches,
+            self.first - 1,
+            self.position,
+            skipped + self.position - self.begun,
+            float(self.total),
+            self.recipe.optimizer,
+            self.device.type,
+            self.seed,
+            [dict(row) for row in rows],
+        )
+
+    def _continue(self, start: TrainingState) -> None:
+        """Take up an earlier training."""
+        if self.rounds.until is None and start.step >= self.epochs * self.batches:
+            raise InputError(
+                "start",
+                f"fewer steps than the {self.epochs * self.batches} of {self.epochs} epochs",
+                str(start.step),
+                "choose more epochs",
+            )
+        load_model(self.model, start.part("model"), "model")
+        if self.learned is not None:
+            load_model(self.learned, start.part("loss"), "loss")
+        self.average.load(start.part("average"))
+        if start.optimizer == self.recipe.optimizer:
+            load_moments(self.optimizer, self.names, start.part("optimizer"))
+        if start.device == self.device.type:
+            load_random_states(
+                start.part("random"), self.device, order=self.order, noise=self.noise
+            )
+        self.step, skipped = start.step, start.skipped
+        if start.batches == self.batches:
+            self.first, self.position = start.epoch + 1, start.position
+            self.total += start.total
+            self.rows = [{**row, "seconds": 0.0} for row in start.rows]
+        else:
+            complete, self.position = divmod(start.step, self.batches)
+            self.first, self.unknown, skipped = complete + 1, self.position, self.position
+        self.stream.take(skipped)
+        if self.rounds.until is not None:  # revised after the first round
+            self.epochs = max(self.epochs, 2 * self.first)
 
     def order_of(self, generator: torch.Generator) -> Sequence[Tensor]:
         """The examples of each step of an epoch."""
@@ -346,19 +387,3 @@ class Steps:
         self.optimizer.step()
         self.average.update(self.step)
         return loss.detach()
-
-
-def _learned_loss(
-    model: nn.Module, task: Task, facts: Mapping[str, Any], device: torch.device
-) -> nn.Module | None:
-    """The task's loss with parameters of its own, or ``None`` if it has none."""
-
-    def dim() -> int:
-        mode = model.training
-        with torch.no_grad():
-            outputs: Tensor = call(model.eval(), move(task.example(facts, batch=2), device))
-        model.train(mode)
-        return outputs.shape[-1]
-
-    learned = task.learned_loss(facts, dim) if isinstance(task, LearnedLoss) else None
-    return learned.to(device) if learned is not None else None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from torch import Tensor
+from torch import Generator, Tensor
 
 #: How many rounds the estimate of the next ones follows.
 _RECENT = 5
@@ -34,19 +34,41 @@ class Rounds:
 
 
 class Stream:
-    """Batches of an endless sequence of shuffled passes over the data."""
+    """Batches of an endless sequence of shuffled passes over the data.
 
-    def __init__(self, draw: Callable[[], Sequence[Tensor]]) -> None:
-        self._draw, self._left = draw, list[Tensor]()
+    Args:
+        draw: the batches of a pass.
+        generator: that it draws with.
+
+    Attributes:
+        place: where the batches that were taken last begin: the generator's state before their
+            pass, and how many batches of that pass were taken before.
+    """
+
+    def __init__(self, draw: Callable[[], Sequence[Tensor]], generator: Generator) -> None:
+        self._draw, self._generator, self._left = draw, generator, list[Tensor]()
+        self.place = self._next = (generator.get_state(), 0)
 
     def take(self, steps: int | None) -> Sequence[Tensor]:
-        """The examples of the next ``steps`` batches, or of one whole pass."""
+        """The examples of the next ``steps`` batches, or of what is left of a pass."""
+        self._fill()
+        self.place = self._next
         if steps is None:
-            return self._draw()
-        while len(self._left) < steps:
-            self._left += self._draw()
-        taken, self._left = self._left[:steps], self._left[steps:]
+            steps = len(self._left)
+        taken: list[Tensor] = []
+        while len(taken) < steps:
+            self._fill()
+            part = self._left[: steps - len(taken)]
+            taken += part
+            self._left = self._left[len(part) :]
+            self._next = (self._next[0], self._next[1] + len(part))
         return taken
+
+    def _fill(self) -> None:
+        """Begin the next pass if the last one is over."""
+        if not self._left:
+            self._next = (self._generator.get_state(), 0)
+            self._left = list(self._draw())
 
 
 class Countdown:

@@ -16,7 +16,8 @@ from .._support.trees import move
 from ..history.trial import Fidelity
 from ..task.base import Data, Recipe, Task
 from ..task.sampling import draw
-from .loop import Steps, judge
+from .loop import Steps
+from .scoring import judge
 
 
 def paces(
