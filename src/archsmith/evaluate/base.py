@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..task.problem import Problem
-    from ..train import Trained
+    from ..train import Trained, TrainingState
 
 
 class TrialFailed(Exception):
@@ -44,6 +44,14 @@ class Watch:
 
     def keep(self, weights: Mapping[str, Tensor]) -> None:
         """The state dict of the best epoch, to be stored with the trial."""
+
+    def start(self) -> TrainingState | None:
+        """The state that the training is to begin with, of an earlier trial of the same
+        architecture with fewer epochs; ``None`` for a new training."""
+        return None
+
+    def trunk(self, state: TrainingState) -> None:
+        """The state that a later trial with more epochs can begin with, to be stored."""
 
 
 class Price(IntEnum):
@@ -108,6 +116,12 @@ class Evaluator(ABC):
         empty if it has only one fidelity."""
         return ()
 
+    @property
+    def continues(self) -> bool:
+        """Whether it begins with the state that :meth:`Watch.start` gives, and gives one to
+        :meth:`Watch.trunk`. The epochs of such a trial are those of both trainings together."""
+        return False
+
     @abstractmethod
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
@@ -134,6 +148,7 @@ class Trainer(ABC):
         fidelity: Fidelity | None = None,
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
         start: Callable[[Architecture], Mapping[str, Tensor]] | None = None,
+        state: TrainingState | None = None,
     ) -> Trained:
         """Train an architecture with a seed.
 
@@ -142,6 +157,8 @@ class Trainer(ABC):
             on_epoch: called with the metrics of each epoch; an exception that it raises ends
                 training.
             start: returns the state dict that training starts with.
+            state: of an earlier training that is continued; given only to an evaluator that
+                :attr:`~Evaluator.continues` trainings.
 
         Raises:
             Diverged: the loss became NaN or infinite.
@@ -187,6 +204,10 @@ class Stages(Evaluator):
     @property
     def fidelities(self) -> Sequence[int]:
         return next((e.fidelities for e in self.evaluators if e.fidelities), ())
+
+    @property
+    def continues(self) -> bool:
+        return any(evaluator.continues for evaluator in self.evaluators)
 
     def on(self, device: str) -> Evaluator:
         return Stages([evaluator.on(device) for evaluator in self.evaluators], self.limits)

@@ -17,7 +17,7 @@ from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
 from ..task.contracts import BatchSampling
 from ..task.tune import recipe_of
-from ..train import Diverged, Rounds, Trained, steps_within, train
+from ..train import Diverged, Rounds, Trained, TrainingState, steps_within, train
 from .base import Evaluator, Price, Trainer, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 
@@ -49,6 +49,7 @@ class TrainingEvaluator(Evaluator, Trainer):
         least: lowest number of epochs of a trial.
         round: seconds of what counts as an epoch: for each architecture as many steps as fit, so
             that all train for equal time. 0.0 for passes over the data.
+        anew: whether each trial trains from the start, even if an earlier one could be continued.
     """
 
     name = "training"
@@ -69,11 +70,12 @@ class TrainingEvaluator(Evaluator, Trainer):
         subset: int | None = None,
         least: int = 1,
         round: float = 0.0,
+        anew: bool = False,
     ) -> None:
         self.space, self.source, self.options = space, source, options
         self.task, self.recipe, self.device, self.threads = task, recipe, device, threads
         self.goal, self._data, self._digest = goal, data, ""
-        self.subset, self.least, self.round = subset, least, round
+        self.subset, self.least, self.round, self.anew = subset, least, round, anew
         self._until: float | None = None
         self._whole: Data | None = None
 
@@ -132,6 +134,12 @@ class TrainingEvaluator(Evaluator, Trainer):
     def fidelities(self) -> Sequence[int]:
         return range(self.least, self.recipe.epochs + 1)
 
+    @property
+    def continues(self) -> bool:
+        """With the schedule ``"wsd"``, on which a training does not depend on its length until
+        its end."""
+        return self.recipe.schedule == "wsd" and not self.anew
+
     def evaluate(
         self, architecture: Architecture, fidelity: Fidelity, seed: int, watch: Watch
     ) -> dict[str, float]:
@@ -139,7 +147,15 @@ class TrainingEvaluator(Evaluator, Trainer):
             torch.set_num_threads(self.threads)
         model = self._build_checked(architecture, seed)
         try:
-            trained = self._train(model, architecture, seed, fidelity, watch.epoch)
+            trained = self._train(
+                model,
+                architecture,
+                seed,
+                fidelity,
+                watch.epoch,
+                watch.start() if self.continues else None,
+                watch.trunk if self.continues else None,
+            )
         except Diverged as error:
             raise TrialFailed(f"diverged: {error.reason}") from error
         except torch.OutOfMemoryError as error:
@@ -156,11 +172,12 @@ class TrainingEvaluator(Evaluator, Trainer):
         fidelity: Fidelity | None = None,
         on_epoch: Callable[[Mapping[str, float]], None] | None = None,
         start: Callable[[Architecture], Mapping[str, Tensor]] | None = None,
+        state: TrainingState | None = None,
     ) -> Trained:
         model = self.space.build(architecture, seed=seed)
         if start is not None:
             model.load_state_dict(start(architecture))
-        return self._train(model, architecture, seed, fidelity, on_epoch)
+        return self._train(model, architecture, seed, fidelity, on_epoch, state)
 
     def _train(
         self,
@@ -169,6 +186,8 @@ class TrainingEvaluator(Evaluator, Trainer):
         seed: int,
         fidelity: Fidelity | None,
         on_epoch: Callable[[Mapping[str, float]], None] | None,
+        start: TrainingState | None = None,
+        keep: Callable[[TrainingState], None] | None = None,
     ) -> Trained:
         return train(
             model,
@@ -181,14 +200,21 @@ class TrainingEvaluator(Evaluator, Trainer):
             device=self.device,
             goal=self.goal,
             on_epoch=on_epoch,
-            rounds=Rounds(self._steps(architecture, seed), self._until),
+            rounds=Rounds(self._steps(architecture, seed, start), self._until),
             scored=self._whole is None,
+            start=start,
+            keep=keep,
         )
 
-    def _steps(self, architecture: Architecture, seed: int) -> int | None:
-        """Steps of a round by the architecture's measured pace; ``None`` for whole epochs."""
+    def _steps(
+        self, architecture: Architecture, seed: int, start: TrainingState | None
+    ) -> int | None:
+        """Steps of a round by the architecture's measured pace, or those of the training that is
+        continued; ``None`` for whole epochs."""
         if not self.round:
             return None
+        if start is not None:
+            return start.batches
         return steps_within(
             self.space.build(architecture, seed=seed),
             find_task(self.task),

@@ -65,6 +65,9 @@ class Trial:
         reason: why it failed or was pruned.
         attempts: how often it was started; more than one if a worker died while running it.
         started, ended: seconds since 1970, 0.0 before that.
+        continues: number of the trial whose training it continues; ``None`` for a new training.
+        trained: epochs that it trains itself; ``None`` for those of its fidelity.
+        kept: epochs after which its training can be continued; 0.0 if it cannot.
     """
 
     number: int
@@ -80,6 +83,9 @@ class Trial:
     attempts: int = 0
     started: float = 0.0
     ended: float = 0.0
+    continues: int | None = None
+    trained: float | None = None
+    kept: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -242,7 +248,7 @@ class History:
 
 def as_json(trial: Trial) -> dict[str, Any]:
     """The trial as plain JSON values, as ``--json`` shows it."""
-    return {
+    values: dict[str, Any] = {
         "number": trial.number,
         "state": trial.state.value,
         "id": trial.architecture.id,
@@ -255,3 +261,6 @@ def as_json(trial: Trial) -> dict[str, Any]:
         "seconds": round(trial.seconds, 3),
         "attempts": trial.attempts,
     }
+    if trial.continues is not None:
+        values |= {"continues": trial.continues, "trained": trial.trained}
+    return values

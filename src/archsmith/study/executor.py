@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .._support.errors import ArchsmithError, StoreError, Unwind
+from .._support.errors import ArchsmithError, InputError, StoreError, Unwind
 from .._support.weights import write
 from ..evaluate.base import Evaluator, TrialFailed, TrialPruned, Watch
 from ..history.trial import Fidelity, State, Trial
@@ -24,20 +24,36 @@ from .stopping import Rule
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..train import TrainingState
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What a worker needs to know about a trial; ``rule`` decides when to stop it early."""
+    """What a worker needs to know about a trial.
+
+    Attributes:
+        rule: decides when to stop it early.
+        start: file of the state that its training begins with; ``None`` for a new one.
+        trunk: where the state that can be continued is written; ``None`` for nowhere.
+    """
 
     number: int
     architecture: Architecture
     fidelity: Fidelity
     seed: int
     rule: Rule | None = None
+    start: Path | None = None
+    trunk: Path | None = None
 
     @classmethod
-    def of(cls, trial: Trial, rule: Rule | None = None) -> Job:
-        return cls(trial.number, trial.architecture, trial.fidelity, trial.seed, rule)
+    def of(
+        cls,
+        trial: Trial,
+        rule: Rule | None = None,
+        start: Path | None = None,
+        trunk: Path | None = None,
+    ) -> Job:
+        return cls(trial.number, trial.architecture, trial.fidelity, trial.seed, rule, start, trunk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +66,21 @@ class EpochDone:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A trial has ended; ``weights`` says whether a checkpoint was written."""
+    """A trial has ended.
+
+    Attributes:
+        weights: whether a checkpoint was written.
+        kept: epochs after which its training can be continued; 0.0 if no state was written.
+        anew: why it began anew although it was to continue another trial; empty if it did not.
+    """
 
     number: int
     state: State
     metrics: dict[str, float]
     reason: str = ""
     weights: bool = False
+    kept: float = 0.0
+    anew: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +204,15 @@ class Inline(Executor):
 
 
 class _Watch(Watch):
-    """Reports epochs, stops hopeless trials, and writes weights to the run folder."""
+    """Reports epochs, stops hopeless trials, and reads and writes files of the run folder."""
 
-    __slots__ = ("_curve", "_folder", "_job", "_pid", "_report", "weights")
+    __slots__ = ("_curve", "_folder", "_job", "_pid", "_report", "anew", "kept", "weights")
 
     def __init__(self, job: Job, folder: Path | None, report: Callable[[Report], None]) -> None:
         self._job, self._folder, self._report = job, folder, report
         self._curve: list[Mapping[str, float]] = []
         self._pid = os.getpid()
-        self.weights = False
+        self.weights, self.kept, self.anew = False, 0.0, ""
 
     def epoch(self, metrics: Mapping[str, float]) -> None:
         self._exit_if_forked()
@@ -206,6 +230,23 @@ class _Watch(Watch):
         if self._folder is not None:
             write(checkpoint_path(self._folder, self._job.number), weights)
             self.weights = True
+
+    def start(self) -> TrainingState | None:
+        if self._job.start is None:
+            return None
+        from ..train import TrainingState
+
+        try:
+            return TrainingState.read(self._job.start)
+        except (InputError, OSError) as error:
+            self.anew = " ".join(str(error).split())
+            return None
+
+    def trunk(self, state: TrainingState) -> None:
+        self._exit_if_forked()
+        if self._job.trunk is not None:
+            state.write(self._job.trunk)
+            self.kept = state.epochs
 
     def _exit_if_forked(self) -> None:
         """Exit in a process that the evaluator forked: it must not write to the record."""
@@ -239,7 +280,7 @@ def evaluate(
     except (Exception, KeyboardInterrupt) as error:
         # Ctrl-C is an Unwind here; the evaluator raised this one itself.
         state, reason = State.FAILED, one_line(error)
-    return Ended(job.number, state, metrics, reason, watch.weights)
+    return Ended(job.number, state, metrics, reason, watch.weights, watch.kept, watch.anew)
 
 
 def numbers(metrics: Mapping[str, float]) -> dict[str, float]:

@@ -31,11 +31,13 @@ def asked(requested: Fidelity | None, study: Fidelity, offers: Sequence[int]) ->
     return replace(requested, epochs=epochs, share=requested.share * study.share)
 
 
-def part(fidelity: Fidelity, offers: Sequence[int]) -> float:
-    """The fraction of a full evaluation, by epochs, that a trial counts in a budget."""
-    if fidelity.epochs is None or not offers:
-        return 1.0
-    return fidelity.epochs / offers[-1]
+def part(trial: Trial, offers: Sequence[int]) -> float:
+    """The fraction of a full evaluation, by epochs, that a trial counts in a budget.
+
+    One that continues an earlier trial counts the epochs that it trains itself.
+    """
+    epochs = trial.fidelity.epochs if trial.trained is None else trial.trained
+    return 1.0 if epochs is None or not offers else epochs / offers[-1]
 
 
 def worth(trial: Trial, offers: Sequence[int]) -> float:
@@ -44,9 +46,10 @@ def worth(trial: Trial, offers: Sequence[int]) -> float:
     One that was pruned for a limit has trained none and costs almost nothing.
     """
     if trial.state is not State.PRUNED:
-        return part(trial.fidelity, offers)
-    whole = offers[-1] if offers else trial.fidelity.epochs
-    return len(trial.curve) / whole if whole else 0.0
+        return part(trial, offers)
+    epochs, whole = trial.fidelity.epochs, offers[-1] if offers else trial.fidelity.epochs
+    before = 0.0 if epochs is None or trial.trained is None else epochs - trial.trained
+    return max(0.0, len(trial.curve) - before) / whole if whole else 0.0
 
 
 def counted(record: Record, offers: Sequence[int]) -> float:

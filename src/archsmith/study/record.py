@@ -134,6 +134,8 @@ def _proposed(number: int, data: Mapping[str, Any]) -> Trial:
         Fidelity(data["epochs"], data["share"]),
         data["seed"],
         data["note"],
+        continues=data.get("continues"),
+        trained=data.get("trained"),
     )
 
 
@@ -151,6 +153,8 @@ def _change(record: Record, trial: Trial, event: Event) -> None:
     elif event.kind == "ended":
         trial.state, trial.ended = State(data["state"]), event.time
         trial.metrics, trial.reason = _numbers(data["metrics"]), str(data["reason"])
+        trial.kept = float(data.get("kept", 0.0))
+        trial.trained = data.get("trained", trial.trained)
         record.ended.append(trial)
         record.deaths.clear()
     elif event.kind == "returned":

@@ -100,6 +100,7 @@ class Store(ABC):
                 "share": fidelity.share,
                 "seed": trial.seed,
                 "note": trial.note,
+                **_continuing(trial),
             },
         )
         if worker is None:
@@ -123,9 +124,13 @@ class Store(ABC):
     def finish(
         self, trial: Trial, state: State, metrics: Mapping[str, float], reason: str = ""
     ) -> None:
-        """End a trial as finished, failed or pruned."""
+        """End a trial as finished, failed or pruned; ``kept`` and ``trained`` are the trial's."""
         now = time.time()
-        data = {"state": state.value, "metrics": dict(metrics), "reason": reason}
+        data: dict[str, Any] = {"state": state.value, "metrics": dict(metrics), "reason": reason}
+        if trial.kept:
+            data["kept"] = trial.kept
+        if trial.continues is not None:
+            data["trained"] = trial.trained
         self.append(Event("ended", trial.number, now, data))
         trial.state, trial.metrics, trial.reason, trial.ended = state, dict(metrics), reason, now
 
@@ -176,6 +181,13 @@ class Store(ABC):
             )
         objectives, limits = objectives_in(meta)
         return as_history(self.record(), objectives, limits)
+
+
+def _continuing(trial: Trial) -> dict[str, Any]:
+    """What is recorded of a trial that continues another."""
+    if trial.continues is None:
+        return {}
+    return {"continues": trial.continues, "trained": trial.trained}
 
 
 def _lease(trial: Trial, worker: str, now: float) -> None:

@@ -18,7 +18,8 @@ from ..strategy.base import Strategy
 from .budget import over, planned_trials
 from .checkpoints import remove_weights, sweep
 from .checks import all_failed, check_budget, check_metrics, flaw, last_reason, nothing_new
-from .executor import Ended, EpochDone, Executor, Inline, Job, Late, Lost, Report
+from .continuing import States
+from .executor import Ended, EpochDone, Executor, Inline, Late, Lost, Report
 from .fidelity import asked, counted, offered, part, worth
 from .incumbent import Incumbents
 from .interrupts import Interrupts
@@ -53,9 +54,9 @@ class Study:
         limits: bounds that a result must keep.
         store: the record; in memory by default.
         executor: where evaluations run; in this process by default.
-        trials: budget of finished and failed trials, over all sessions. Those at fewer epochs
-            count as their part of a full evaluation, as do those stopped during training; those
-            pruned before training do not count.
+        trials: budget of finished and failed trials, over all sessions. Each counts the epochs
+            that it trained as a part of a full evaluation, also one that continues another or was
+            stopped during training; those pruned before training do not count.
         seconds: no trial starts after this many seconds of work, over all sessions. One that is
             running then may take up to twice as long as the slowest finished trial (the first one
             as long as the budget, or half a minute); otherwise it is stopped, and starts again when
@@ -216,7 +217,7 @@ class Study:
         return sum(map(self._part, self._running.values()))
 
     def _part(self, trial: Trial) -> float:
-        return part(trial.fidelity, self.history.epochs)
+        return part(trial, self.history.epochs)
 
     def _empty(self) -> History:
         return History(
@@ -254,8 +255,9 @@ class Study:
         self._given_up: Counter[int] = record.given_up
         self._process_deaths: Counter[int] = record.deaths
         self._failed_now = 0
+        self.states = States(self.history, self.store.folder, self.evaluator.continues)
         if self.store.folder is not None:
-            sweep(self.store.folder, self.incumbents.kept())
+            sweep(self.store.folder, self.incumbents.kept(), self.states.kept)
 
     def _leave(self) -> None:
         # When the disk is full this fails, too. Nothing is lost: the trials are returned when the
@@ -293,7 +295,7 @@ class Study:
             self._running[trial.number] = trial
             self._since[trial.number] = Since(time.monotonic(), self._part(trial))
             rule = self.stop.rule(self.history, trial) if self.stop else None
-            self.executor.submit(worker, Job.of(trial, rule))
+            self.executor.submit(worker, self.states.job(trial, rule))
             if self.on_event:
                 tell(self, "started", trial)
         return ""
@@ -310,7 +312,7 @@ class Study:
             return None
         fidelity = asked(proposal.fidelity, self.fidelity, self.history.epochs)
         seed = seed_of(self.seed, number, "trial")
-        trial = Trial(number, proposal.architecture, fidelity, seed, proposal.note)
+        trial = self.states.link(number, proposal, fidelity, seed)
         self.store.propose(trial, worker)
         self.history.add(trial)
         return trial
@@ -332,23 +334,21 @@ class Study:
         self._interrupts.open()
 
     def _end(self, trial: Trial, ended: Ended) -> None:
-        state, reason = ended.state, ended.reason
+        state, reason, remark = ended.state, ended.reason, self.states.ended(trial, ended)
         if state is State.FINISHED:
             reason = flaw(ended.metrics, self.objectives, self.limits)
             if reason:
                 state = State.FAILED
-        self.store.finish(trial, state, ended.metrics, reason)
+        self.store.finish(trial, state, ended.metrics, reason or remark)
         self._running.pop(trial.number, None)
         self.history.close(trial)
+        self.states.close(trial)
         if state is State.FINISHED:
             self._patience.saw(trial.seconds, self._part(trial))
         self.counts[state] += 1
         self.counted += worth(trial, self.history.epochs)
-        needless = self.incumbents.add(trial)
-        if self.store.folder is not None:
-            for other in needless:
-                if other is not trial or ended.weights:
-                    remove_weights(self.store.folder, other.number)
+        needless = [t.number for t in self.incumbents.add(trial) if t is not trial or ended.weights]
+        remove_weights(self.store.folder, needless)
         if state is State.FAILED:
             self.last_error = reason
             self._failed_now += 1
