@@ -174,6 +174,7 @@ class SearchProgress:
         if trial.state is State.FINISHED:
             value = self._value(trial.metrics.get(self.goal.metric))
             parts.append(f"{metric_name(self.goal.metric)} {value}")
+            parts += [one_line(trial.reason)] if trial.reason else []
         else:
             reason = one_line(trial.reason)
             parts.append(f"{trial.state.value}: {reason}" if reason else trial.state.value)

@@ -91,6 +91,12 @@ def progress_of(record: Record, meta: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def failures_in(history: History) -> list[str]:
-    """The first failed trials, with their reasons."""
+    """The first failed trials, with their reasons, and trials that could not be continued."""
     failed = [t for t in history.trials if t.state is State.FAILED]
-    return [f"trial {t.number} failed: {t.reason}" for t in failed[:20]]
+    return [f"trial {t.number} failed: {t.reason}" for t in failed[:20]] + begun_anew(history)
+
+
+def begun_anew(history: History) -> list[str]:
+    """The first trials that were to continue another, but trained from the start, and why."""
+    anew = [t for t in history.finished if t.continues is not None and t.reason]
+    return [f"trial {t.number} was {t.reason}" for t in anew[:20]]

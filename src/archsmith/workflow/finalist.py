@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..export.parity import Parity
     from ..history.paired import Comparison
     from ..task.base import Task
+    from ..train import TrainingState
 
 
 @dataclass
@@ -46,6 +47,7 @@ class Finalist:
         repeat: index of this training of the architecture; each has its own seed.
         whole: whether it was trained on the validation part as well; ``validation`` is then what
             its trial had.
+        continued: epochs that its training in the search had when this one began with them.
         problem: what it was trained for; ``None`` if only the notes of a study were read.
     """
 
@@ -64,6 +66,7 @@ class Finalist:
     parts_checksum: str = field(default="", repr=False)
     repeat: int = 0
     whole: bool = False
+    continued: float = 0.0
     problem: Problem | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -144,6 +147,7 @@ def train_to_end(
     trainer: Trainer | None = None,
     until: float | None = None,
     known: Mapping[str, float] | None = None,
+    state: TrainingState | None = None,
 ) -> Finalist:
     """Train an architecture with the whole recipe and measure its costs.
 
@@ -154,6 +158,7 @@ def train_to_end(
         until: the moment, by ``time.monotonic()``, at which the problem's own training ends.
         known: validation metrics of its trial. If they are given, the problem's own training takes
             in the validation part where it can.
+        state: of its training in the search, which is continued.
 
     Raises:
         WorkError: the training diverged.
@@ -165,7 +170,10 @@ def train_to_end(
     if trainer is None:
         trainer = TrainingEvaluator.for_problem(problem, goal).ending(until, known is not None)
     try:
-        trained = trainer.train(architecture, seed, None, on_epoch, start)
+        if state is None:  # a trainer that continues nothing may not take one
+            trained = trainer.train(architecture, seed, None, on_epoch, start)
+        else:
+            trained = trainer.train(architecture, seed, None, on_epoch, start, state)
     except Diverged as error:
         raise WorkError(
             f"trial {number}", "a training that converges", error.reason, "a lower learning rate"
@@ -185,6 +193,7 @@ def train_to_end(
         seconds,
         weights=trained.best_state,
         whole=not trained.metrics,
+        continued=state.epochs if state is not None else 0.0,
         problem=problem,
     )
 

@@ -14,6 +14,7 @@ from ..history.paired import Comparison
 from ..history.trial import History, Trial
 from ..space import Architecture
 from ..study import Store
+from ..study.continuing import States
 from ..study.meta import RESTORE
 from ..study.study import seed_of
 from ..task.problem import Problem
@@ -30,6 +31,7 @@ from .reopening import keep_examples
 
 if TYPE_CHECKING:
     from ..evaluate import Remeasured, Trainer
+    from ..train import TrainingState
 
 #: Gives the initial weights for training an architecture.
 Start = Callable[[Architecture], Mapping[str, Any]]
@@ -50,10 +52,11 @@ class Finalists:
     ``trainer`` replaces the problem's own training; ``clock`` measures limited latencies again.
     ``until`` is the moment (``time.monotonic()``) at which all is to be trained: then the default
     is not trained beside the winner, and a single finalist is trained on the validation part too.
-    Each architecture is trained ``seeds`` times; the training that is best on the validation part
-    is used, and finalists are compared by the mean of their trainings. If the store has a folder,
-    figures are notes of the study and weights are files, so what was trained before an
-    interruption is not trained again.
+    ``states`` has the state of an architecture's training in the search, which its first training
+    continues. Each architecture is trained ``seeds`` times; the training that is best on the
+    validation part is used, and finalists are compared by the mean of their trainings. If the store
+    has a folder, figures are notes of the study and weights are files, so what was trained before
+    an interruption is not trained again.
     """
 
     def __init__(
@@ -67,11 +70,12 @@ class Finalists:
         trainer: Trainer | None = None,
         clock: Remeasured | None = None,
         until: float | None = None,
+        states: States | None = None,
     ) -> None:
         self.until, self._left = until, 0
         self.seeds, self.trainer, self.clock = seeds, trainer, clock
         self.problem, self.store, self.seed, self.goal = problem, store, seed, goal
-        self.start = start
+        self.start, self.states = start, states
         self.notes: dict[str, Any] = store.record().notes
         self.problems: list[str] = []
         #: Of the winner with the default, once both were scored on the test part.
@@ -119,6 +123,8 @@ class Finalists:
         repeat: int,
         on_epoch: Callable[[Mapping[str, float]], None] | None,
     ) -> Finalist:
+        label = f"trial {number}" if number >= 0 else "the default"
+        state = self._state(architecture, label) if repeat == 0 else None
         # The same seeds for all, so that winner and default differ in the architecture alone.
         self._left = max(1, self._left)
         until, now = self.until, time.monotonic()
@@ -135,13 +141,23 @@ class Finalists:
             self.trainer,
             until,
             self._trials.get(architecture),
+            state,
         )
         final.repeat = repeat
         self._keep(final)
         if damage := self.damaged.pop(final.key, None):
-            label = f"trial {number}" if number >= 0 else "the default"
             self.problems.append(f"{label} was trained to the end again: {damage}")
         return final
+
+    def _state(self, architecture: Architecture, label: str) -> TrainingState | None:
+        """The state of a training in the search that has not had all epochs of the last one."""
+        if self.states is None or self.start is not None:
+            return None
+        state, why = self.states.load(architecture)
+        if why:
+            self.problems.append(f"{label} was trained to the end from the start: {why}")
+        more = self.until is not None or (state and state.epochs < self.problem.recipe.epochs)
+        return state if more else None
 
     def _load(self, final: Finalist) -> Finalist | None:
         """The same with its weights; ``None`` if they are damaged or were never saved."""

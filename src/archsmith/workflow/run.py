@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 from .._support.errors import InputError, WorkError
 from .._support.files import write_text
 from .._support.visible import one_line, visible
+from ..history.trial import History
 from ..space import Architecture
 from ..space.ordinary import ordinary
 from ..study import SqliteStore
+from ..study.continuing import States
+from ..study.fidelity import offered
+from ..study.record import as_history
 from .finalist import Finalist, model_of
 from .finalists import Finalists, Start
 from .recorded import Recorded
@@ -53,8 +57,16 @@ class Run(Recorded):
         with SqliteStore(self.folder) as store:
             goal, start = self.goals[0][0], self._start()
             seeds = self.meta.get("final_seeds") or 1
+            trainer = self._trainer()
             finals = Finalists(
-                self.problem, store, self.meta["seed"], goal, start, seeds, self._trainer()
+                self.problem,
+                store,
+                self.meta["seed"],
+                goal,
+                start,
+                seeds,
+                trainer,
+                states=self._states(trainer),
             )
             architecture, which = self.chosen(number)
             final = finals.train(architecture, which, on_epoch)
@@ -156,6 +168,18 @@ class Run(Recorded):
                 "nas.Run(folder, evaluator=...).train(number)",
             )
         return trainer
+
+    def _states(self, trainer: Trainer | None) -> States:
+        """What the search kept of its trainings."""
+        from ..evaluate import Evaluator
+        from ..evaluate.training import TrainingEvaluator
+
+        own = TrainingEvaluator.for_problem(self.problem)
+        evaluator = trainer if isinstance(trainer, Evaluator) else own
+        epochs = offered(evaluator, self.problem.fidelity)
+        empty = History(*self.goals, epochs=epochs)
+        history = as_history(self.record, *self.goals, empty=empty)
+        return States(history, self.folder, evaluator.continues)
 
     def _start(self) -> Start | None:
         """Gives the initial weights of this study's finalists; ``None`` for new ones."""

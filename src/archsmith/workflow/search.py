@@ -40,6 +40,7 @@ from ..task.references import Reference
 from ..task.tune import recipe_space
 from .baselines import Baselines, chosen_references
 from .evaluator import build_evaluator, named_evaluator, named_in
+from .figures import begun_anew
 from .finalist import Finalist
 from .finalists import Finalists
 from .latency import latency_evaluator, save_predictor
@@ -154,6 +155,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
                 trainer,
                 whole.remeasured,
                 until,
+                study.states if judge is None or trainer is not None else None,
             )
             _train_finalists(plan, result, finals, sharing.derived[:1] if sharing else [])
         if references and result.best is not None:
@@ -347,4 +349,5 @@ def _train_finalists(
         result.stopped = INTERRUPTED
         return
     result.best, result.default = outcome
-    result.comparison, result.problems = finals.comparison, finals.problems
+    result.comparison = finals.comparison
+    result.problems = begun_anew(result.history) + finals.problems
