@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,23 @@ def test_without_its_state_it_trains_from_the_start_and_says_so(tmp_path: Path) 
     final = run.train(best.number)
     assert final.continued == 0
     assert any(f"trial {best.number} was trained to the end from" in p for p in run.problems)
+
+
+@pytest.mark.slow
+def test_strategies_that_promote_continue_by_default_and_older_studies_go_on_as_they_began(
+    tmp_path: Path,
+) -> None:
+    few = {"epochs": 2, "final_epochs": 2, "share": 0.2, "finalists": 0, "trials": 1}
+    ways = {"asha": "wsd", "hyperband": "wsd", "random": "cosine"}
+    for strategy, schedule in ways.items():
+        result = nas.search(net, "digits", strategy=strategy, run=tmp_path / strategy, **few)
+        assert result.problem.recipe.schedule == schedule
+    older = replace(nas.Run(tmp_path / "asha").problem.recipe, schedule="cosine")
+    nas.search(net, "digits", strategy="asha", run=tmp_path / "older", recipe=older, **few)
+    more = few | {"trials": 2}
+    result = nas.search(net, "digits", strategy="asha", run=tmp_path / "older", **more)
+    assert result.problem.recipe.schedule == "cosine"
+    assert len(result.history) > 1
 
 
 @pytest.mark.slow

@@ -44,6 +44,7 @@ class ASHA(Strategy):
     """
 
     name = "asha"
+    promotes = True
 
     def __init__(self, eta: float = 3, min_epochs: int = 1) -> None:
         check_ladder(self.name, eta, min_epochs)

@@ -46,6 +46,8 @@ class Strategy(ABC):
     name: ClassVar[str]
     #: Whether it can trade several objectives off against each other.
     several_objectives: ClassVar[bool] = True
+    #: Whether it proposes architectures again with more epochs, so that it pays to continue trials.
+    promotes: ClassVar[bool] = False
 
     @abstractmethod
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:

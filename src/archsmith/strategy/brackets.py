@@ -40,6 +40,8 @@ class Synchronous(Strategy):
         InputError: ``eta`` or ``min_epochs`` is out of range.
     """
 
+    promotes = True
+
     def __init__(self, eta: float = 3, min_epochs: int = 1) -> None:
         check_ladder(self.name, eta, min_epochs)
         self.eta, self.min_epochs = eta, min_epochs

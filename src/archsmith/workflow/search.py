@@ -223,7 +223,7 @@ def _open(
         tune=recipe_space(plan.tune),
     )
     if not isinstance(wish, OneShot):
-        problem = _keep_fidelity(problem, plan)
+        problem = _as_begun(problem, plan, wish)
         judge = named_evaluator(plan.evaluator, problem)
         if problem.tune is not None and judge is not None:
             expect_recipe(judge)
@@ -236,8 +236,9 @@ def _open(
     return problem, OnSharedWeights(wish.method, wish.then, judge), judge
 
 
-def _keep_fidelity(problem: Problem, plan: SearchPlan) -> Problem:
-    """Train all trials on the same subset of the data, or as the study in the folder began.
+def _as_begun(problem: Problem, plan: SearchPlan, strategy: Strategy) -> Problem:
+    """Train all trials on the same subset of the data, and for a strategy that promotes trials on a
+    schedule that can be continued; or as the study in the folder began.
 
     Studies of older versions had a subset for each trial, and other defaults for a trial.
     """
@@ -246,6 +247,9 @@ def _keep_fidelity(problem: Problem, plan: SearchPlan) -> Problem:
         # Errors of the folder are raised when it is opened for the study.
         with suppress(ArchsmithError), SqliteStore(plan.folder, read=True) as store:
             meta = store.meta()
+    if strategy.promotes and plan.recipe is None and plan.evaluator is None:
+        schedule: Any = meta.get("recipe", {"schedule": "wsd"}).get("schedule", "cosine")
+        problem = replace(problem, recipe=replace(problem.recipe, schedule=schedule))
     if not meta or meta.get("subset") is not None:
         return replace(problem, subset=plan.seed)
     if "fidelity" not in meta:
