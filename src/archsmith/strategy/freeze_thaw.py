@@ -51,6 +51,7 @@ class FreezeThaw(Strategy):
     """
 
     name = "freeze-thaw"
+    promotes = True
     several_objectives = False
 
     def __init__(self, eta: float = 10, min_epochs: int = 1, start: int = 20) -> None:
