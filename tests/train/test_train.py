@@ -73,7 +73,8 @@ def test_digits_are_learnt_and_the_best_weights_are_kept(digits: Data) -> None:
     again = convnet(1)
     again.load_state_dict(trained.best_state)
     for kept in (model, again):
-        assert score(kept, IMAGES, digits.validation, digits.facts) == trained.metrics
+        scored = score(kept, IMAGES, digits.validation, digits.facts)
+        assert scored == pytest.approx(trained.metrics, rel=1e-5)  # trained in another layout
     assert 0 < trained.curve[-1]["lr"] < 1e-5
     assert trained.curve[-1]["train_loss"] < trained.curve[0]["train_loss"]
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import archsmith as nas
 from archsmith.history.trial import State
-from archsmith.task.fidelity import TRIAL_STEPS
+from archsmith.task.fidelity import TRIAL_STEPS, steps_of
 from archsmith.task.problem import open_problem
 from archsmith.workflow import timeplan
 from archsmith.workflow.listener import Listener
@@ -30,7 +30,8 @@ PROBLEM = open_problem(net, "iris")
 def planned(
     monkeypatch: pytest.MonkeyPatch, total: float, step: float, epoch: float, **options: Any
 ) -> TimePlan:
-    monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, epoch, 0.5))
+    score = epoch - step * steps_of(len(PROBLEM.data.train), PROBLEM.recipe.batch_size)
+    monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, score, 0.5))
     plan = SearchPlan(net, "iris", time=total, **options)
     return plan_time(plan, total, PROBLEM, time.monotonic(), options.get("evaluator"))
 
@@ -43,10 +44,16 @@ def test_the_parts_add_up(monkeypatch, total):
 
 
 def test_a_trial_has_its_least_steps_where_four_fit(monkeypatch):
-    short = planned(monkeypatch, 1200, step=0.15, epoch=30.0)
-    assert short.trial == pytest.approx(TRIAL_STEPS * 0.15, rel=0.01)
-    shorter = planned(monkeypatch, 60, step=0.15, epoch=30.0)
+    short = planned(monkeypatch, 1200, step=0.15, epoch=3.0)
+    assert short.trial == pytest.approx(TRIAL_STEPS * 0.15, rel=0.03)
+    shorter = planned(monkeypatch, 60, step=0.15, epoch=3.0)
     assert shorter.trial == pytest.approx(shorter.search / 4)
+
+
+def test_scoring_takes_a_small_part_of_a_trial(monkeypatch):
+    for epoch, rounds in ((0.2, 4), (20.0, 1)):
+        made = planned(monkeypatch, 1200, step=0.01, epoch=epoch)
+        assert made.rounds == rounds
 
 
 def test_with_more_time_there_are_longer_trials_and_more_of_them(monkeypatch):

@@ -24,6 +24,7 @@ from .output import (
     only_json,
     print_json,
     print_summary,
+    process_start,
     say,
     study_json,
 )
@@ -110,6 +111,7 @@ def search(
     options["run"] = folder = options["run"] or _default_folder(data, options["space"])
     with interruptible(goes_on(folder)), only_json(as_json), Screen() as screen:
         arguments = {"command": _command(), "listener": screen.listener(folder)}
+        arguments["began"] = process_start()
         plan = plan_of(SearchPlan, options, data=data, **arguments)
         result = run_plan(plan)
     show_result(result, folder, as_json)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,14 @@ def print_summary(run: Run) -> None:
     with run.undamaged():
         shown = summary(run.content(pictures=False), console.width)
     console.print(shown)
+
+
+def process_start() -> float:
+    """The moment at which this process began, by ``time.monotonic()``: loading torch takes seconds
+    that count in a time budget."""
+    import psutil
+
+    return time.monotonic() - max(0.0, time.time() - float(psutil.Process().create_time()))
 
 
 def study_json(run: Run) -> dict[str, Any]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ..study import Study
     from ..task.problem import Problem
     from ..workflow.listener import Listener
+    from ..workflow.times import TimePlan
 
 _EVERY = 10.0  # seconds between lines about a training, where there is no terminal
 
@@ -36,6 +37,7 @@ class Screen:
         self._status = self.console.status("")
         self._last_line = 0.0
         self._epochs: int | None = None
+        self._times: TimePlan | None = None
         self._began: dict[str, float] = {}
 
     def __enter__(self) -> Screen:
@@ -65,9 +67,13 @@ class Screen:
             self.scored,
             self._show_measured,
             self._print,
-            lambda times: self._print(times.describe()),
+            self._planned,
             self.final,
         )
+
+    def _planned(self, times: TimePlan) -> None:
+        self._times = times
+        self._print(times.describe())
 
     def shared(self, metrics: Mapping[str, float], epochs: int) -> None:
         """Show an epoch of a supernet."""
@@ -84,7 +90,11 @@ class Screen:
     def final(self, label: str, metrics: Mapping[str, float], epochs: int | None = None) -> None:
         """Show an epoch of a training to the end."""
         self._close_search()
-        self._show_epoch(f"training {label} to the end", metrics, epochs or self._epochs)
+        times, text = self._times, f"training {label} to the end"
+        if times is None or times.fixed:
+            self._show_epoch(text, metrics, epochs or self._epochs)
+        else:
+            self._show_epoch(text, metrics, None, times.began + times.total - times.reserve)
 
     def scored(self, done: int, total: int) -> None:
         """Show how many architectures a proxy has scored, if that takes long."""
@@ -121,10 +131,16 @@ class Screen:
             self._status.update(Text(visible(text)))
             self._status.start()
 
-    def _show_epoch(self, label: str, metrics: Mapping[str, float], epochs: int | None) -> None:
+    def _show_epoch(
+        self,
+        label: str,
+        metrics: Mapping[str, float],
+        epochs: int | None,
+        until: float | None = None,
+    ) -> None:
         began = self._began.setdefault(label, time.monotonic())
         epoch = int(metrics["epoch"])
-        left = ""
+        left = f"  eta {duration(max(0.0, until - time.monotonic()))}" if until else ""
         if epochs and epoch > 1:
             pace = (time.monotonic() - began) / (epoch - 1)
             left = f"  eta {duration(pace * (epochs - epoch))}"
@@ -133,7 +149,7 @@ class Screen:
         )
         value = f"  {metric_name(quality)} {short(metrics[quality], 4)}" if quality else ""
         of = f"/{epochs}" if epochs else ""
-        text = f"{label}  epoch {epoch}{of}{value}{left}"
+        text = f"{label}  {'round' if until else 'epoch'} {epoch}{of}{value}{left}"
         if self.console.is_terminal:
             self._status.update(Text(visible(text)))
             self._status.start()

@@ -13,6 +13,7 @@ from ..data.boxes import Boxed
 from ..data.splits import Batch
 from ..metric.boxes import area, decode_boxes, detection_loss
 from ..metric.precision import OVERLAPS, Seen, average_precision
+from .image import in_usual_layout
 from .values import Meter
 
 #: An object that augmentation moves across the image border stays a target if at least this share
@@ -110,7 +111,7 @@ def augmented(
         "classes": targets["classes"].gather(1, order),
         "count": present.sum(1),
     }
-    return Batch(shifted.permute(0, 3, 1, 2), remaining)
+    return Batch(in_usual_layout(shifted.permute(0, 3, 1, 2)), remaining)
 
 
 def padded(read: Boxed) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from ..metric.boxes import detection_loss
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 from .boxed import Deployed, DetectionMeter, augmented, padded
 from .contracts import Deployment, OutputLoss, Pictures
-from .image import Normalise, may_mirror
+from .image import Normalise, in_usual_layout, may_mirror
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -101,7 +101,8 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
             groups, read.parts, options.validation, options.test, options.seed, read.name
         )
         whole = padded(read)
-        inputs = {"images": torch.from_numpy(read.images), "sizes": torch.from_numpy(read.sizes)}
+        images = in_usual_layout(torch.from_numpy(read.images))
+        inputs = {"images": images, "sizes": torch.from_numpy(read.sizes)}
         parts = [TensorSplit(*take((inputs, whole), torch.from_numpy(i))) for i in indices]
         for name, part in zip(("training", "validation", "test"), parts, strict=True):
             if not int(part.targets["count"].sum()):

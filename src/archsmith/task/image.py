@@ -126,7 +126,7 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, Refe
             columns = torch.where(flip, columns.flip(1), columns)
         picked = torch.arange(count, device=device)[:, None, None]
         moved = inputs.permute(0, 2, 3, 1)[picked, rows[:, :, None], columns[:, None, :]]
-        return moved.permute(0, 3, 1, 2)
+        return in_usual_layout(moved.permute(0, 3, 1, 2))
 
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         return classify.class_loss(outputs, targets, smoothing)
@@ -259,7 +259,17 @@ def _shifted(count: int, size: int, generator: torch.Generator, device: torch.de
 
 def part_of(raw: Images, index: NDArray[np.int64]) -> TensorSplit:
     """The examples of these indices."""
-    return TensorSplit(torch.from_numpy(raw.images[index]), torch.from_numpy(raw.labels[index]))
+    images = in_usual_layout(torch.from_numpy(raw.images[index]))
+    return TensorSplit(images, torch.from_numpy(raw.labels[index]))
+
+
+def in_usual_layout(images: Tensor) -> Tensor:
+    """The images with the strides that torch gives to new ones.
+
+    With the channels last in memory, a convolution's output is laid out like that as well, and a
+    model that calls ``view`` on it fails. ``contiguous`` does not see this in grey images.
+    """
+    return images.clone(memory_format=torch.contiguous_format)
 
 
 def facts_of(raw: Images, train: NDArray[np.int64]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .classify import expect_shape, two
 from .contracts import Deployment, ExampleMetrics, Pictures
-from .image import ImageClassification, as_bytes, facts_of, sized
+from .image import ImageClassification, as_bytes, facts_of, in_usual_layout, sized
 from .tensor import TensorTask
 
 if TYPE_CHECKING:
@@ -366,7 +366,7 @@ def _cross_entropy(outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> 
 
 def _part_of(source: MaskedImages, index: NDArray[np.int64]) -> TensorSplit:
     images, drawn = (np.ascontiguousarray(a[index]) for a in (source.images.images, source.masks))
-    return TensorSplit(torch.from_numpy(images), torch.from_numpy(drawn))
+    return TensorSplit(in_usual_layout(torch.from_numpy(images)), torch.from_numpy(drawn))
 
 
 def _shares(

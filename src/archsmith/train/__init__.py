@@ -5,7 +5,7 @@ from .optimising import Pace, is_norm, norms_in, optimizer_of, precision, schedu
 from .rounds import Rounds
 from .scoring import parts, score
 from .state import TrainingState
-from .timing import epochs_within, paces, steps_within, work_clock
+from .timing import paces, steps_within, work_clock
 
 __all__ = [
     "Diverged",
@@ -14,7 +14,6 @@ __all__ = [
     "Trained",
     "TrainingCallback",
     "TrainingState",
-    "epochs_within",
     "is_norm",
     "norms_in",
     "optimizer_of",

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .._support.trees import Tree, call
 from .._support.weights import snapshot
 
 _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
+#: What may fail on a tensor that is laid out in another way.
+_BOUND = {Tensor.view, Tensor.view_as, Tensor.as_strided, torch.as_strided, Tensor.stride}
+
+
+class _Watch(TorchFunctionMode):
+    """Notes whether a forward pass depends on how its tensors are laid out."""
+
+    bound = False
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in _BOUND and args[0].dim() > 2:
+            self.bound = True
+        return func(*args, **(kwargs or {}))
 
 
 def channels_last(model: nn.Module, example: Tree) -> bool:
@@ -16,7 +32,7 @@ def channels_last(model: nn.Module, example: Tree) -> bool:
 
     Their outputs then have this layout as well, in which convolutions take about three quarters of
     the time on a CPU and on tensor cores. Values and shapes stay the same. A model that calls
-    ``view`` on such an output fails; it is left as it was.
+    ``view`` on an image would fail for some sizes of batches, so it is left as it was.
 
     Args:
         example: prepared inputs, on the model's device.
@@ -24,20 +40,22 @@ def channels_last(model: nn.Module, example: Tree) -> bool:
     Returns:
         Whether the layout was changed.
     """
-    if not any(isinstance(module, _CONVOLUTIONS) for module in model.modules()):
+    modules = list(model.modules())
+    if not any(isinstance(module, _CONVOLUTIONS) for module in modules):
         return False
+    if any(isinstance(module, torch.jit.ScriptModule) for module in modules):
+        return False  # its calls cannot be watched
     state, mode = snapshot(model), model.training
-    _lay_out(model, torch.channels_last)
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
     try:
-        with torch.no_grad(), torch.random.fork_rng(_devices(model)):
+        with torch.no_grad(), torch.random.fork_rng(list(devices)), _Watch() as watch:
             call(model.train(), example)
-    except RuntimeError:
-        contiguous(model)
-        return False
     finally:
         model.train(mode)
         model.load_state_dict(state)  # the pass has moved running statistics
-    return True
+    if not watch.bound:
+        _lay_out(model, torch.channels_last)
+    return not watch.bound
 
 
 def contiguous(model: nn.Module) -> None:
@@ -53,7 +71,3 @@ def _lay_out(model: nn.Module, layout: torch.memory_format) -> None:
             module.named_parameters(recurse=False)
         ):
             module.weight.data = module.weight.data.contiguous(memory_format=layout)
-
-
-def _devices(model: nn.Module) -> list[torch.device]:
-    return list({p.device for p in model.parameters() if p.device.type == "cuda"})

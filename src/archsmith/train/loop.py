@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .._support.allocator import keep_memory, release_memory
 from .._support.errors import InputError
-from .._support.trees import call
+from .._support.trees import call, move
 from .._support.weights import make_dense, snapshot
 from ..data.partition import subset
 from ..data.splits import Batch
@@ -22,6 +22,7 @@ from ..history.trial import Fidelity
 from ..task.base import Data, Recipe, Task
 from ..task.sampling import draw
 from .averaging import Average
+from .layout import channels_last, contiguous
 from .optimising import Pace, norms_in, optimizer_of, precision
 from .rounds import Countdown, Rounds, Stream
 from .scoring import learned_loss, score
@@ -181,6 +182,7 @@ def train(
             trained.best_epoch, trained.metrics = epoch, metrics
             with run.average.applied():
                 trained.best_state = snapshot(model)
+    contiguous(model)
     model.load_state_dict(trained.best_state)
     release_memory()
     return trained
@@ -214,6 +216,7 @@ class Steps:
         is_task_metric = goal is not None and goal.metric in names
         self.quality = goal if goal and is_task_metric else Objective(first.name, first.direction)
         self.guide = guide or TrainingCallback()
+        channels_last(model, move(task.example(data.facts, 2), device))
         self.learned = learned_loss(model, task, self.facts, device)
         parameters = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         if not parameters:

@@ -118,6 +118,10 @@ def load_moments(
     known = {i: by_name.get(names[id(p)]) for i, p in enumerate(parameters)}
     state = {i: values for i, values in known.items() if values is not None}
     optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+    for parameter, values in optimizer.state.items():  # fused optimisers expect one memory layout
+        for key, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                values[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def random_states(device: torch.device, **generators: torch.Generator) -> dict[str, Tensor]:

@@ -1,8 +1,7 @@
-"""Timing of training steps and validation batches, and how many epochs fit into a given time."""
+"""Timing of training steps and validation batches, and how many steps fit into a given time."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from statistics import median
@@ -11,11 +10,9 @@ import torch
 from torch import nn
 
 from .._support.allocator import keep_memory
-from .._support.errors import InputError
 from .._support.trees import move
 from ..history.trial import Fidelity
 from ..task.base import Data, Recipe, Task
-from ..task.sampling import draw
 from .loop import Steps
 from .scoring import judge
 
@@ -61,41 +58,6 @@ def paces(
     return step_seconds, batch_seconds
 
 
-def epochs_within(
-    model: nn.Module,
-    task: Task,
-    data: Data,
-    recipe: Recipe,
-    seconds: float,
-    *,
-    seed: int,
-    device: str = "cpu",
-) -> int:
-    """How many epochs of a training, validation scoring included, fit into ``seconds``.
-
-    The pace is the median of up to 32 timed steps and validation batches, see :func:`paces`. Timing
-    takes about two seconds, or a hundredth of ``seconds`` if that is more.
-
-    Args:
-        model: takes a few training steps, so it should be a build made for this purpose.
-
-    Returns:
-        At least 1, even if one epoch takes longer.
-
-    Raises:
-        InputError: ``seconds`` is not positive.
-        Exception: whatever the model raises.
-    """
-    if not 0 < seconds < math.inf:
-        raise InputError("seconds", "a positive number", f"{seconds:g}")
-    allowed = max(1.0, seconds / 200)
-    step, example = _medians(model, task, data, recipe, allowed, seed, device)
-    index, generator = torch.arange(len(data.train)), torch.Generator().manual_seed(seed)
-    steps = len(draw(task, index, data.train, recipe.batch_size, generator, data.facts))
-    epoch = steps * step + len(data.validation) * example
-    return max(1, int(seconds / epoch))
-
-
 def work_clock(device: str) -> Callable[[], float]:
     """What architectures are compared by: processor time on a CPU, where other processes would
     slow one training and not the next; real time on other devices."""
@@ -117,7 +79,7 @@ def steps_within(
     Timing takes a tenth of ``seconds``, and at most two seconds.
 
     Args:
-        model: as for :func:`epochs_within`.
+        model: takes a few training steps, so it should be a build made for this purpose.
         seconds: by :func:`work_clock`.
 
     Returns:

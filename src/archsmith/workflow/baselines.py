@@ -31,7 +31,7 @@ from .baseline import (
 )
 from .finalist import Finalist, compared_parts, measure
 from .scaling import nearest_scale
-from .timeplan import LAST_ROUNDS
+from .times import LAST_ROUNDS
 
 if TYPE_CHECKING:
     from ..task.base import Data, Recipe, Task

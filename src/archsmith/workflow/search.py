@@ -143,10 +143,8 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         ended = _work(study, problem, sharing, times.search if times else None, tell.shared)
         result = _result(ended, problem, plan.folder)
         if not result.interrupted and plan.final_count and ended.best is not None:
-            last = in_rounds(problem, times) if times else problem
-            until = times.until(ended.seconds, study.elapsed_now) if times else None
             finals = Finalists(
-                last,
+                in_rounds(problem, times) if times else problem,
                 store,
                 plan.seed,
                 objectives[0],
@@ -154,21 +152,12 @@ def run_plan(plan: SearchPlan) -> SearchResult:
                 plan.final_seeds,
                 trainer,
                 whole.remeasured,
-                until,
+                times.until(ended.seconds, study.elapsed_now) if times else None,
                 study.states if judge is None or trainer is not None else None,
             )
             _train_finalists(plan, result, finals, sharing.derived[:1] if sharing else [])
         if references and result.best is not None:
-            baselines = Baselines(
-                plain,
-                store,
-                plan.seed,
-                objectives[0],
-                budget,
-                together=result.best.whole,
-                on_epoch=tell.baseline,
-            )
-            _hold_against(references, result, result.best, baselines)
+            _hold_against(references, plan, result, result.best, store, plain, budget)
     if plan.folder is not None:
         _report(result, Run(plan.folder, problem=problem))
     return result
@@ -178,17 +167,33 @@ search = flat(SearchPlan, "search")(run_plan)
 
 
 def _hold_against(
-    references: Sequence[Reference], result: SearchResult, winner: Finalist, baselines: Baselines
+    references: Sequence[Reference],
+    plan: SearchPlan,
+    result: SearchResult,
+    winner: Finalist,
+    store: Store,
+    problem: Problem,
+    seconds: float | None,
 ) -> None:
-    """Fill in the baselines; after an interruption they stay empty."""
-    named = named_in(result.history.objectives, result.history.limits)
+    """Train the references and fill in the baselines; after an interruption they stay empty."""
+    goals, limits = result.history.objectives, result.history.limits
+    baselines = Baselines(
+        problem,
+        store,
+        plan.seed,
+        goals[0],
+        seconds,
+        together=winner.whole,
+        on_epoch=plan.listener.baseline if plan.listener else None,
+    )
     try:
-        result.baselines = baselines.compare(references, winner, "latency_ms" in named)
+        timed = "latency_ms" in named_in(goals, limits)
+        result.baselines = baselines.compare(references, winner, timed)
     except KeyboardInterrupt:
         result.stopped = INTERRUPTED
     if baselines.problems:
         result.problems += baselines.problems
-        baselines.store.note("problems", result.problems)
+        store.note("problems", result.problems)
 
 
 def _checked_budget(

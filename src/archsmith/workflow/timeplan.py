@@ -15,7 +15,7 @@ from ..history.trial import Fidelity
 from ..study import SqliteStore
 from ..task.fidelity import TRIAL_STEPS, steps_of
 from ..task.problem import Problem
-from .times import TimePlan
+from .times import LAST_ROUNDS, TimePlan
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,10 +33,9 @@ PART = 1 / 8
 TRIALS = 24
 #: Even where a trial cannot have enough steps, this many fit into the search.
 LEAST_TRIALS = 4
-#: Rounds of a trial: how often it is scored while it trains.
-ROUNDS = 4
-#: Rounds of the last training where trials are not trained in rounds.
-LAST_ROUNDS = 32
+#: Most rounds of a trial, each of which ends with scoring the validation part, and the part of a
+#: trial that scoring may take.
+ROUNDS, SCORING = 4, 0.1
 #: The last training takes at most as long as this many of the recipe's trainings of the default.
 LONGEST = 8
 
@@ -51,7 +50,8 @@ def plan_time(
         total: seconds since ``began`` (``time.monotonic()``) in which everything is to be done.
         judge: replaces training in the search.
     """
-    step, epoch, work = _pace(problem, plan.seed, total)
+    step, score, work = _pace(problem, plan.seed, total)
+    epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
     looked = time.monotonic() - began
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
     left = max(total - looked - reserve, total / 4)
@@ -72,15 +72,21 @@ def plan_time(
         return made
     if judge is not None or plan.epochs is not None or plan.share is not None:
         return replace(made, round=last / LAST_ROUNDS, last_rounds=LAST_ROUNDS)
-    return _as_begun(_for_trials(made), plan.folder)
+    return _as_begun(_for_trials(made, score), plan.folder)
 
 
-def _for_trials(plan: TimePlan) -> TimePlan:
-    trial = max(TRIAL_STEPS * plan.step, min(PART * plan.last, plan.search / TRIALS))
+def _for_trials(plan: TimePlan, score: float) -> TimePlan:
+    """The plan with the length of a trial.
+
+    Args:
+        score: seconds of scoring the validation part.
+    """
+    trial = max(TRIAL_STEPS * plan.step + score, min(PART * plan.last, plan.search / TRIALS))
     trial = min(trial, plan.search / LEAST_TRIALS, plan.last)
-    length = trial / ROUNDS
-    last = max(ROUNDS, round(plan.last / length))
-    return replace(plan, round=length, rounds=ROUNDS, last_rounds=last)
+    rounds = max(1, min(ROUNDS, int(SCORING * trial / score)))
+    length = trial / rounds
+    last = max(rounds, round(plan.last / length))
+    return replace(plan, round=length, rounds=rounds, last_rounds=last)
 
 
 def _as_begun(plan: TimePlan, folder: Path | None) -> TimePlan:
@@ -106,8 +112,8 @@ def in_rounds(problem: Problem, plan: TimePlan) -> Problem:
 
 
 def _pace(problem: Problem, seed: int, total: float) -> tuple[float, float, float]:
-    """Seconds of a step and of an epoch, with its validation, of the default architecture, and the
-    work (see :func:`~archsmith.train.work_clock`) that is done in a second."""
+    """Seconds of a step of the default architecture and of scoring it on the validation part, and
+    the work (see :func:`~archsmith.train.work_clock`) that is done in a second."""
     from ..train import paces, work_clock
 
     model = problem.space.build(problem.space.default(), seed=seed)
@@ -118,6 +124,4 @@ def _pace(problem: Problem, seed: int, total: float) -> tuple[float, float, floa
         model, task, data, recipe, seed=seed, device=device, seconds=min(1.0, total / 50)
     )
     work = (clock() - worked) / (time.perf_counter() - began)
-    step = median(steps)
-    epoch = step * steps_of(len(data.train), recipe.batch_size)
-    return step, epoch + median(examples) * len(data.validation), work
+    return median(steps), median(examples) * len(data.validation), work

@@ -9,6 +9,9 @@ from typing import Any
 
 from ..history.numbers import duration
 
+#: Rounds of the last training where trials are not trained in rounds.
+LAST_ROUNDS = 32
+
 
 @dataclass(frozen=True)
 class TimePlan:
