@@ -68,7 +68,7 @@ def test_features_are_those_of_the_model(archsmith, folder):
     assert done.status == 0, done.err
     told = json.loads(done.out)
     assert told["layer"] == "head.3:input"
-    assert (told["examples"], told["features"], told["file"]) == (1797, 32, "f.npz")
+    assert (told["examples"], told["features"], told["file"]) == (1797, 64, "f.npz")
     found = nas.load_features("f.npz")
     chosen = task("image-classification")
     data = chosen.read("digits", ReadOptions())
@@ -107,7 +107,7 @@ def test_a_map_probes_and_layers(archsmith, folder, tmp_path):
     done = archsmith(*command)
     assert done.status == 0, done.err
     for text in (
-        "1,797 examples, 64 features of stage2",
+        "1,797 examples, 128 features of stage2",
         "probe linear",
         "probe knn",
         "stage1.0.body.0",
@@ -141,7 +141,7 @@ def test_inputs_without_labels(archsmith, folder, tmp_path):
     done = archsmith("features", folder / "digits", images, "--to", "f.npz", "--map", "m.svg")
     assert done.status == 0, done.err
     found = nas.load_features("f.npz")
-    assert found.features.shape == (3, 32)
+    assert found.features.shape == (3, 64)
     assert found.labels is None
     assert found.parts is None
     done = archsmith("features", folder / "digits", images, "--probe")

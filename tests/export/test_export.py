@@ -110,7 +110,7 @@ def test_the_card_says_what_it_is(exported):
     assert text.startswith("# digits: convnet\n")
     assert "| latency_ms | 0.25 ms |" in text
     assert "| accuracy | 0.9 |" in text
-    assert "| `stage1.width` | 16 |" in text
+    assert "| `stage1.width` | 32 |" in text
     assert "## Licence" in text
     assert "model.onnx | 68 |" in text
 

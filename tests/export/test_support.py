@@ -36,7 +36,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         finalists=1,
         epochs=1,
         run=root / "run",
-        recipe=Recipe(epochs=4, batch_size=64, lr=3e-3),
+        recipe=Recipe(epochs=10, batch_size=64, lr=3e-3),
         read=ReadOptions(validation=0.2, test=0.3),
     )
     nas.Run(root / "run").export(root / "model", None, False)
@@ -45,7 +45,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for label in sorted(set(data.test.targets.tolist())):
         name = data.facts["class_names"][label]
         rows = np.flatnonzero(raw.labels == int(name))
-        for number, row in enumerate(rows[:2]):
+        for number, row in enumerate(rows[:5]):
             save(raw.images[row], root / "support" / f"digit {name}" / f"{number}.png")
         for number, row in enumerate(rows[10:16]):
             save(raw.images[row], root / "query" / f"{name}-{number}.png")
