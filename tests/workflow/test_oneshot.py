@@ -165,7 +165,7 @@ def test_trust_is_measured_and_reported(archsmith, tmp_path):
     # What was trained is kept: a larger sample goes on from it.
     record = Run(run).record.notes
     alone = [name for name in record if name.startswith("alone.")]
-    measure_trust(Run(run), 5, epochs=1)
+    measure_trust(Run(run), 7, epochs=1)
     more = [name for name in Run(run).record.notes if name.startswith("alone.")]
     assert set(alone) < set(more)
 
@@ -298,7 +298,7 @@ def test_time_is_shared_between_weights_and_search(tmp_path, monkeypatch):
     set_clock(monkeypatch, 0.01)
     result = nas.search(SPACE, "digits", strategy="spos", time=8, finalists=0, run=tmp_path / "run")
     seconds = Run(tmp_path / "run").record.notes["supernet"]["seconds"]
-    assert 5 < seconds < 12
+    assert 2 < seconds < 12  # of 8 s, less what data, checks and report take
     assert result.seconds < 20
     assert result.history.finished
 

@@ -368,12 +368,13 @@ def test_layers_are_listed_with_their_shapes():
     listed = {layer.name: layer for layer in features.layers(torch.zeros(1, 1, 12, 12))}
     assert listed["stem.0"].shape == (16, 12, 12)
     assert listed["stem.0"].kind == "Conv2d"
-    assert listed["stage2"].shape == (32, 6, 6)
+    assert listed["stage2"].shape == (64, 6, 6)
     assert listed["head.3"].shape == (10,)
     assert [name for name, layer in listed.items() if layer.weights] == [
         "stem.0",
         "stage1.0.body.0",
         "stage2.0.body.0",
+        "stage2.0.shortcut.0",
         "head.3",
     ]
     assert list(listed)[-1] == ""
@@ -396,7 +397,7 @@ def test_the_model_and_the_world_are_left_as_they_were(noise):
     assert torch.equal(torch.random.get_rng_state(), before)
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
     # Features can be trained on.
-    head = nn.Linear(32, 2)
+    head = nn.Linear(64, 2)
     head(found).sum().backward()
     assert head.weight.grad is not None
 

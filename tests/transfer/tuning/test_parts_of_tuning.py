@@ -67,7 +67,7 @@ def test_blocks_are_those_that_a_person_would_name():
     assert layers_in_order(network())[0].modules == ("0", "1")
     space = nas.Space(convnet, channels=1, classes=10, height=28, width=28)
     found = names(space.build(space.default(), seed=0))
-    assert found == ["stem", "stage1.0", "stage2.0", "head"]
+    assert found == ["stem", *(f"stage{n}.0" for n in (1, 2, 3, 4)), "head"]
     lite = backbone("efficientnet-lite0", weights=False).model
     assert names(lite)[:4] == ["stem", "stage1.0", "stage2.0", "stage2.1"]
     assert len(names(lite)) == 18  # sixteen blocks, stem and top
