@@ -116,6 +116,7 @@ def test_a_model_that_gives_classes_has_no_embeddings(place: Path, tmp_path: Pat
         predict_from_support(tmp_path / "model", place / "support", place / "query")
 
 
+@pytest.mark.slow
 def test_features_read_labelled_data_again(place: Path, tmp_path: Path, archsmith) -> None:
     """Neither episodes nor parts without a class in common are a matter of features."""
     done = archsmith(

@@ -292,7 +292,7 @@ def test_the_advised_command_reads_the_data_as_the_profile_did(tmp_path):
     rows = [f"{n},{n % 7},{n % 3}\n" for n in range(60)]
     file.write_text("day,shop,y\n" + "".join(rows))
     read = nas.ReadOptions(seed=3, order="day", unreadable="skip")
-    told = nas.profile(data=str(file), read=read, samples=2, time=5).advice.command
+    told = nas.profile(data=str(file), read=read, samples=2, time=0.5).advice.command
     for words in ("--split-seed 3", "--order day", "--unreadable skip"):
         assert words in told
     assert "--target" not in told

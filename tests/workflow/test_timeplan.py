@@ -46,8 +46,15 @@ def test_the_parts_add_up(monkeypatch, total):
 def test_a_trial_has_its_least_steps_where_four_fit(monkeypatch):
     short = planned(monkeypatch, 1200, step=0.15, epoch=3.0)
     assert short.trial == pytest.approx(TRIAL_STEPS * 0.15, rel=0.03)
-    shorter = planned(monkeypatch, 60, step=0.15, epoch=3.0)
+    shorter = planned(monkeypatch, 300, step=0.15, epoch=3.0)
     assert shorter.trial == pytest.approx(shorter.search / 4)
+
+
+def test_where_trials_would_be_noise_the_default_has_the_time(monkeypatch):
+    made = planned(monkeypatch, 100, step=0.2, epoch=3.0)
+    assert made.search == pytest.approx(made.trial)
+    assert made.last > 70
+    assert "too little time to compare" in made.describe()
 
 
 def test_scoring_takes_a_small_part_of_a_trial(monkeypatch):
@@ -90,6 +97,7 @@ def test_the_words_name_every_part(monkeypatch):
         assert words in text
 
 
+@pytest.mark.slow
 def test_a_search_in_time_trains_one_winner_on_all_but_the_test_part(tmp_path):
     told: list[TimePlan] = []
     began = time.monotonic()
@@ -113,6 +121,7 @@ def test_a_search_in_time_trains_one_winner_on_all_but_the_test_part(tmp_path):
     assert (tmp_path / "run" / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_a_resumed_search_keeps_the_rounds_of_its_trials(tmp_path):
     told: list[TimePlan] = []
     listener = Listener(planned=told.append)
@@ -127,6 +136,7 @@ def test_a_resumed_search_keeps_the_rounds_of_its_trials(tmp_path):
     assert again.best.seconds > first.best.seconds  # with more time, it was trained for longer
 
 
+@pytest.mark.slow
 def test_two_finalists_share_the_time_and_are_compared_on_the_validation_part():
     result = nas.search(net, "iris", time=8, finalists=2)
     assert result.best is not None

@@ -36,6 +36,9 @@ LEAST_TRIALS = 4
 #: Most rounds of a trial, each of which ends with scoring the validation part, and the part of a
 #: trial that scoring may take.
 ROUNDS, SCORING = 4, 0.1
+#: With fewer steps of the default a trial's score is noise, and searching by it only costs time:
+#: the default has the first trial, no other one follows, and the last training has the rest.
+FEW_STEPS = 150
 #: The last training takes at most as long as this many of the recipe's trainings of the default.
 LONGEST = 8
 
@@ -83,6 +86,8 @@ def _for_trials(plan: TimePlan, score: float) -> TimePlan:
     """
     trial = max(TRIAL_STEPS * plan.step + score, min(PART * plan.last, plan.search / TRIALS))
     trial = min(trial, plan.search / LEAST_TRIALS, plan.last)
+    if trial < FEW_STEPS * plan.step:
+        plan = replace(plan, search=trial, last=plan.last + plan.search - trial)
     rounds = max(1, min(ROUNDS, int(SCORING * trial / score)))
     length = trial / rounds
     last = max(rounds, round(plan.last / length))

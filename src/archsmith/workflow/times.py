@@ -89,6 +89,10 @@ class TimePlan:
             steps = round(self.trial / self.step) if self.step else 0
             trials = f" (about {count} trials of {duration(self.trial)}, {steps:,} steps of the "
             trials += "default architecture)"
+            if count == 1:
+                trials = (
+                    f" ({steps:,} steps of the default alone: too little time to compare others)"
+                )
         parts.append(f"{duration(self.search)} search{trials}")
         if self.last:
             parts.append(f"{duration(self.last)} last training")
