@@ -24,11 +24,11 @@ _FEW_TRIALS = 12
 class Auto(Strategy):
     """Chooses a strategy by the number of trials done and the number of objectives.
 
-    With a handful of trials, neighbours of the best one are tried. Otherwise a Gaussian process
-    proposes as long as its proposals, which take longer with more trials, are
-    cheap compared with what they save, even if the budget covers the space: then the order still
-    matters. After that an evolutionary strategy continues from the trials so far: ``genetic`` for
-    one objective, ``nsga2`` for several. docs/benchmarks.md has the measurements.
+    With a handful of trials, one objective and no limit, neighbours of the best trial are tried.
+    Otherwise a Gaussian process proposes as long as its proposals, which take longer with more
+    trials, are cheap compared with what they save, even if the budget covers the space: then the
+    order still matters. After that an evolutionary strategy continues from the trials so far:
+    ``genetic`` for one objective, ``nsga2`` for several. docs/benchmarks.md has the measurements.
     """
 
     name = "auto"

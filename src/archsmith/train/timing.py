@@ -90,25 +90,11 @@ def steps_within(
     """
     allowed = min(1.0, seconds / 20)
     clock = work_clock(device)
-    step, example = _medians(model, task, data, recipe, allowed, seed, device, clock)
-    return max(1, round((seconds - example * len(data.validation)) / step))
-
-
-def _medians(
-    model: nn.Module,
-    task: Task,
-    data: Data,
-    recipe: Recipe,
-    allowed: float,
-    seed: int,
-    device: str,
-    clock: Callable[[], float] = time.perf_counter,
-) -> tuple[float, float]:
-    """Median seconds of a step and of scoring an example."""
-    timed = paces(
+    steps, examples = paces(
         model, task, data, recipe, seed=seed, device=device, seconds=allowed, steps=32, clock=clock
     )
-    return median(timed[0]), median(timed[1])
+    scoring = median(examples) * len(data.validation)
+    return max(1, round((seconds - scoring) / median(steps)))
 
 
 @torch.no_grad()

@@ -69,9 +69,9 @@ class Baselines:
     """Trains references once, keeps them, and compares the winner with them.
 
     Each has the whole time of the search if that was limited, in rounds as the last training of the
-    winner, else the epochs of the recipe. What
-    was trained is kept in the run folder, and networks also in a cache of the user's, where another
-    run on the same data with the same recipe, device and budget finds them.
+    winner, else the epochs of the recipe. What was trained is kept in the run folder, and networks
+    also in a cache of the user's, where another run on the same data with the same recipe, device
+    and budget finds them.
 
     Args:
         problem: data, task, recipe and device.
