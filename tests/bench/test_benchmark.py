@@ -66,6 +66,7 @@ def test_the_random_curve_is_the_closed_form(table):
     assert (np.diff(result.valid, axis=1) >= 0).all()
 
 
+@pytest.mark.slow
 def test_what_is_reported_belongs_to_what_was_selected(table):
     result = benchmark(table, "evolution", queries=40, repeats=5, processes=1)
     rows = dict(zip(table.values["valid_acc_200"], table.values["test_acc_200"], strict=True))
@@ -116,6 +117,7 @@ def test_all_architectures_are_seen_and_it_ends(little):
     assert (result.regret[:, -1] == 0).all()
 
 
+@pytest.mark.slow
 def test_several_objectives_reach_the_whole_front(little):
     result = benchmark(little, "random", queries=60, repeats=2, objectives=[LOW_COST], processes=1)
     assert result.volume is not None
@@ -166,6 +168,7 @@ def test_few_that_keep_the_limits_still_span_a_volume(little, few):
     assert result.volume[0, -1] == pytest.approx(1.0)
 
 
+@pytest.mark.slow
 def test_limits_bound_the_optimum_and_what_is_held(table):
     flops = table.values["flops_M"]
     bound = float(np.median(flops))
@@ -220,6 +223,7 @@ def test_queries_at_few_epochs_count_as_their_share(early):
     assert result.clock[0][-1] > 0
 
 
+@pytest.mark.slow
 def test_short_evaluations_add_nothing_to_the_hypervolume(early):
     result = benchmark(early, Shorts, queries=7, repeats=2, minimize="flops_M", processes=1)
     assert result.volume is not None
@@ -389,6 +393,7 @@ def test_every_strategy_runs(early, name):
     } <= set(found)
 
 
+@pytest.mark.slow
 def test_what_a_run_holds_does_not_go_by_lucky_short_trainings(early):
     # The first full evaluation replaces whatever short ones promised.
     goal = Goal((early.select,), (), early.optimum)

@@ -72,6 +72,7 @@ def test_what_does_not_pickle_stays_in_this_process(little):
     assert benchmark(little, make, queries=3, repeats=2, processes=1).repeats == 2
 
 
+@pytest.mark.slow
 def test_samplers_of_optuna_go_by_their_name(little):
     pytest.importorskip("optuna")
     result = benchmark(little, nas.OptunaSampler("QMCSampler"), queries=3, repeats=1, processes=1)

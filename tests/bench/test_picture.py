@@ -85,11 +85,13 @@ def test_every_strategy_has_a_line_of_its_own_and_a_name_that_is_free(results, c
     assert len(curves) == 3 * count, "two panels and the legend"
 
 
+@pytest.mark.slow
 def test_the_best_comes_first_in_the_legend(results):
     worse = replace(results[0], strategy="worse", regret=results[0].regret + 1)
     assert list(legend(read(picture([worse, results[0]])))) == ["random", "worse"]
 
 
+@pytest.mark.slow
 def test_a_line_ends_where_its_numbers_say(results):
     share = 100 * float(results[0].optimum[:, -1].mean())
     root = read(picture(results[:1]))

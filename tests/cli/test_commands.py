@@ -260,6 +260,7 @@ def net(features, outputs):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "says"), REFUSED, ids=[" ".join(a) for a, _ in REFUSED])
 def test_wrong_input_is_told_with_status_2(archsmith, arguments, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -353,6 +354,7 @@ def test_a_folder_of_another_study_is_refused(archsmith, finished_run):
     assert "fidelity" in done.err
 
 
+@pytest.mark.slow
 def test_a_folder_of_a_newer_version_is_refused(archsmith, finished_run, tmp_path):
     import shutil
     import sqlite3

@@ -149,6 +149,7 @@ def test_inputs_without_labels(archsmith, folder, tmp_path):
     assert "data with classes" in done.err
 
 
+@pytest.mark.slow
 def test_tables_and_parquet(archsmith, folder):
     pytest.importorskip("pyarrow", reason="needs the extra 'data'")
     done = archsmith("features", folder / "iris", "iris", "--to", "f.parquet", "--normalise", "l2")
@@ -159,6 +160,7 @@ def test_tables_and_parquet(archsmith, folder):
     assert found.names == ("setosa", "versicolor", "virginica")
 
 
+@pytest.mark.slow
 def test_a_space_of_ones_own_is_asked_for(archsmith, folder, monkeypatch):
     done = archsmith("features", folder / "own", "digits", "--to", "f.npz")
     assert done.status == 2

@@ -73,6 +73,7 @@ def test_all_files_are_there_and_nothing_else(exported):
     assert parity.folder == folder
 
 
+@pytest.mark.slow
 def test_parity_was_measured_on_real_examples_in_several_batch_sizes(exported):
     folder, parity = exported
     said = json.loads((folder / "parity.json").read_text())
@@ -89,6 +90,7 @@ def test_parity_was_measured_on_real_examples_in_several_batch_sizes(exported):
         assert one["batches"] == [64, 3, 1]
 
 
+@pytest.mark.slow
 def test_the_record_says_what_it_is(exported, digits):
     _, data, space, model = digits
     record = read_record(exported[0])

@@ -15,6 +15,7 @@ class TestPT2(ExportFormatContract):
     make = staticmethod(PT2)
 
 
+@pytest.mark.slow
 class TestONNX(ExportFormatContract):
     make = staticmethod(ONNX)
 

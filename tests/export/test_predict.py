@@ -72,6 +72,7 @@ def test_a_batch_and_an_image(work):
     same(image, expected(work, "zoo", data.validation.inputs[:1]))
 
 
+@pytest.mark.slow
 def test_answers_about_a_folder_name_its_files(work, tmp_path):
     _, data, folder, _ = work
     for place, name in enumerate(["b.png", "a.png", "c.PNG"]):
@@ -82,6 +83,7 @@ def test_answers_about_a_folder_name_its_files(work, tmp_path):
     same(found, expected(work, "zoo", data.validation.inputs[[1, 0, 2]]))
 
 
+@pytest.mark.slow
 def test_a_space_of_ones_own_runs_by_onnx_or_when_given(work):
     pytest.importorskip("onnxruntime")
     _, data, folder, _ = work

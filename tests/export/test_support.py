@@ -135,6 +135,7 @@ def test_features_read_labelled_data_again(place: Path, tmp_path: Path, archsmit
     assert max(probe["accuracy"] for probe in document["probes"]) > 0.5
 
 
+@pytest.mark.slow
 def test_a_learner_without_examples_is_refused(place: Path, archsmith) -> None:
     query = next((place / "query").iterdir())
     done = archsmith("predict", str(place / "model"), str(query), "--learner", "ridge")

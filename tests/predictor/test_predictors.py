@@ -30,19 +30,23 @@ class TestLinear(PredictorContract):
     make = staticmethod(lambda: LinearEnsemble(0.1))
 
 
+@pytest.mark.slow
 class TestGaussian(PredictorContract):
     make = staticmethod(lambda: GaussianPredictor())
 
 
+@pytest.mark.slow
 class TestBoosted(PredictorContract):
     least_tau = 0.6
     make = staticmethod(lambda: BoostedTrees(members=2, trees=40))
 
 
+@pytest.mark.slow
 class TestMLP(PredictorContract):
     make = staticmethod(lambda: MLPEnsemble(members=2, hidden=(16,), steps=50))
 
 
+@pytest.mark.slow
 class TestGraph(PredictorContract):
     least_tau = 0.6
     make = staticmethod(lambda: GraphNetwork(members=2, hidden=16, steps=50))

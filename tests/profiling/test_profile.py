@@ -277,6 +277,7 @@ def test_the_document_is_json_with_the_names_of_the_attributes(known):
     assert found["sound"] is True
 
 
+@pytest.mark.slow
 def test_the_page_shows_limits_and_escapes_names(known, planted):
     page = render_profile(known)
     assert "≤ 200" in page

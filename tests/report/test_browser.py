@@ -77,6 +77,7 @@ def opened(page: str, folder: Path, width: int) -> str:
     return found[1] if found else ""
 
 
+@pytest.mark.slow
 def test_sorting_filtering_and_a_phone(tmp_path: Path) -> None:
     page = render(study(40))
     probed = re.sub(r"script-src '[^']*'", "script-src 'unsafe-inline'", page)
@@ -97,6 +98,7 @@ def test_sorting_filtering_and_a_phone(tmp_path: Path) -> None:
     assert (out["width"], out["overflow"]) == (390, 0)
 
 
+@pytest.mark.slow
 def test_the_policy_stops_a_script_that_got_in(tmp_path: Path) -> None:
     page = render(replace(study(5), title="a study"))
     alien = "<script>parent.document.title = 'ran'</script></body>"

@@ -226,6 +226,7 @@ parent.document.title = Object.values(out).join("|");
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="chromium is not installed")
 def test_it_fits_a_phone_and_its_marks_speak(tmp_path: Path) -> None:
     page = render(shared(trust(300, 0.3, decisions=30), supernet("darts")))

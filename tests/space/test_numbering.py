@@ -168,6 +168,7 @@ def test_flat_lists_are_what_the_builder_says(build):
         assert space.sample(rng, uniform="architectures") in everything
 
 
+@pytest.mark.slow
 def test_what_cannot_be_learned_is_asked_and_estimated_in_whole_numbers():
     depths = [1, 2, 3]
 

@@ -48,6 +48,7 @@ def test_enumerate_gives_each_architecture_once(builder, count):
         space.validate(architecture)
 
 
+@pytest.mark.slow
 def test_size_of_unbounded_and_continuous_spaces_says_what_it_is():
     unbounded = nas.Space(b.recursive).size()
     assert not unbounded.exact

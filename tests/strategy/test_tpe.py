@@ -69,6 +69,7 @@ def test_better_than_random_search_within_a_limit(space):
     )
 
 
+@pytest.mark.slow
 def test_learns_the_way_into_a_limit(space):
     limits = (Limit("cost", "<=", 3.0),)
     kept = {
@@ -132,6 +133,7 @@ def test_draws_that_the_builder_refuses_are_left_out():
         assert max(t.metrics["accuracy"] for t in history.finished) == -1.0
 
 
+@pytest.mark.slow
 def test_as_fast_after_6000_trials(space):
     """20 ms a proposal are allowed on an idle core."""
     assert milliseconds(TPE(), space, 6000) < 40

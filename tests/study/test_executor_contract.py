@@ -15,6 +15,7 @@ class TestInline(ExecutorContract):
     make = staticmethod(Inline)
 
 
+@pytest.mark.processes
 class TestProcesses(ExecutorContract):
     make = staticmethod(lambda: Processes(2))
 

@@ -19,10 +19,12 @@ from archsmith.zoo import spaces
 from . import families
 
 
+@pytest.mark.slow
 class TestResNet(SupernetContract):
     space, shape, samples = families.RESNET, (1, 2, 8, 8), 3
 
 
+@pytest.mark.slow
 class TestMobileNet(SupernetContract):
     space, shape, samples = families.MOBILENET, (1, 2, 8, 8), 2
 

@@ -294,6 +294,7 @@ def test_a_loss_that_is_no_number_is_divergence_with_its_epoch() -> None:
     assert error.value.epoch == 1
 
 
+@pytest.mark.slow
 def test_a_method_may_stop_early(tmp_path: Path) -> None:
     class Collapsing(SPOS):
         def end_epoch(self, session: Session, epoch: int) -> dict[str, float]:

@@ -123,6 +123,7 @@ def test_a_record_that_was_changed(archsmith, seeds, tmp_path, change):
     told(archsmith("train", tmp_path / "run", "--trial", 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["[" * 200_000, "{}", '{"format": 1}', "\x00"])
 def test_an_export_whose_record_is_damaged(archsmith, seeds, tmp_path, text):
     shutil.copytree(seeds.folder / "model", tmp_path / "model")
@@ -130,6 +131,7 @@ def test_an_export_whose_record_is_damaged(archsmith, seeds, tmp_path, text):
     told(archsmith("predict", tmp_path / "model", seeds.folder / "r.csv"))
 
 
+@pytest.mark.slow
 def test_an_export_without_what_prediction_needs(archsmith, seeds, tmp_path):
     shutil.copytree(seeds.folder / "model", tmp_path / "model")
     path = tmp_path / "model" / "architecture.json"

@@ -18,6 +18,7 @@ class TestConvnetForDigits(SpaceContract):
     space, shape = DIGITS, (1, 1, 8, 8)
 
 
+@pytest.mark.slow
 class TestConvnetForColourImages(SpaceContract):
     space, shape = Space(convnet, channels=3, classes=7, height=32, width=24), (1, 3, 32, 24)
 

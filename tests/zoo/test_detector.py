@@ -20,6 +20,7 @@ class TestDetector(SpaceContract):
     space, shape, samples = SMALL, (1, 3, 32, 48), 4
 
 
+@pytest.mark.slow
 class TestSharedDetector(SupernetContract):
     space, shape, samples = SMALL, (1, 3, 32, 32), 2
 

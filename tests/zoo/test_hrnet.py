@@ -50,6 +50,7 @@ WHOLE = Space(hrnet, channels=3, classes=4)
 SMALL = {"channels": 3, "classes": 4, "widths": (8, 16), "counts": (1, 2)}
 
 
+@pytest.mark.slow
 class TestHRNet(SpaceContract):
     space, shape, samples = Space(hrnet, **SMALL), (1, 3, 32, 32), 2
 

@@ -31,6 +31,7 @@ class TestSeq2Seq(SpaceContract):
     space, shape = TOKENS, SPEC
 
 
+@pytest.mark.slow
 class TestShared(SupernetContract):
     space, shape, samples = TOKENS, SPEC, 2
 

@@ -29,10 +29,12 @@ MICRO = Space(transnas_micro, channels=2, classes=4, width=4)
 MACRO = Space(transnas_macro, channels=2, classes=4, width=4)
 
 
+@pytest.mark.slow
 class TestMicro(SpaceContract):
     space, shape = MICRO, (1, 2, 64, 64)
 
 
+@pytest.mark.slow
 class TestMacro(SpaceContract):
     space, shape = MACRO, (1, 2, 64, 64)
 
@@ -46,6 +48,7 @@ def test_there_are_4096_cells_and_3256_networks():
     assert {from_macro(to_macro(a)) for a in networks} == networks
 
 
+@pytest.mark.slow
 def test_equal_graphs_have_equal_features_and_operations_count():
     classes = defaultdict(list)
     for architecture in MICRO.enumerate():
