@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,6 +18,9 @@ from hypothesis import HealthCheck, settings
 # Two processes of tests on two cores: a second thread of each, and of what they start, only waits.
 os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
+# A shell starts background jobs with SIGINT ignored: what interrupts itself there would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 # The key that signs records is made in the user's folder of settings; the tests have one of their
 # own, and so has what they start.
 os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="archsmith-settings-")
