@@ -152,6 +152,7 @@ def test_the_front_is_the_front(objectives):
     assert len(found) == len(known)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("few", [1, 2, 3])
 def test_few_that_keep_the_limits_still_span_a_volume(little, few):
     bound = float(np.sort(little.values["flops_M"])[few - 1])
@@ -262,6 +263,7 @@ class Greedy(RandomSearch):
         return Proposal(space.sample(rng), Fidelity(epochs=12))
 
 
+@pytest.mark.slow
 def test_no_more_is_evaluated_than_the_queries_pay(early):
     goal = goal_of(early, [], [])
     greedy = Greedy()

@@ -89,6 +89,7 @@ class Counted(RandomSearch):
         Counted.runs += 1
 
 
+@pytest.mark.slow
 def test_one_run_warms_up_before_those_that_count(little):
     told = []
     benchmark(

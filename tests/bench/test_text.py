@@ -42,6 +42,7 @@ def test_nothing_is_cut_off(table, width, count):
     assert max(map(len, shown.splitlines())) <= width
 
 
+@pytest.mark.slow
 def test_several_objectives_and_a_limit_that_is_not_kept_yet(table):
     least = float(table.values["flops_M"].min())
     results = compare(
@@ -59,6 +60,7 @@ def test_several_objectives_and_a_limit_that_is_not_kept_yet(table):
     assert "…" not in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [80, 240])
 def test_of_how_many_runs_a_mean_is(table, width):
     results = compare(
@@ -78,6 +80,7 @@ def test_of_how_many_runs_a_mean_is(table, width):
     assert "…" not in shown
 
 
+@pytest.mark.slow
 def test_one_run_has_no_error(table):
     shown = text(compare(table, ["random"], queries=5, repeats=1, processes=1), 100)
     assert "±" not in shown

@@ -213,6 +213,7 @@ def test_other_columns_are_refused(archsmith, folder, tmp_path):
     assert "sepal" in done.err
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_refused(archsmith, folder, tmp_path):
     shutil.copytree(folder / "digits", tmp_path / "bad")
     (tmp_path / "bad" / "model.safetensors").write_bytes(b"\0" * 64)

@@ -231,6 +231,7 @@ def test_a_record_of_something_else_is_not_replaced(digits, tmp_path):
     assert (tmp_path / "README.md").read_text() == "a house"
 
 
+@pytest.mark.slow
 def test_a_file_that_disagrees_is_removed_and_reported(digits, tmp_path, monkeypatch):
     chosen, data, space, model = digits
     true_read = PT2.read

@@ -111,6 +111,7 @@ def test_code_that_a_folder_names_is_never_run(work, tmp_path):
     assert not marker.exists()
 
 
+@pytest.mark.slow
 def test_pt2_is_not_needed(work, tmp_path):
     _, _, folder, _ = work
     shutil.copytree(folder / "zoo", tmp_path / "zoo")

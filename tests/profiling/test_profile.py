@@ -41,6 +41,7 @@ def test_a_small_space_is_counted_and_looked_at_whole(known):
     assert not known.cut
 
 
+@pytest.mark.slow
 def test_decisions_come_in_order_with_what_they_depend_on(known):
     facts = {d.name: d for d in known.decisions}
     assert list(facts) == ["label", "kind", "depth", "deep.width"]
@@ -288,6 +289,7 @@ def test_the_page_shows_limits_and_escapes_names(known, planted):
     assert "inner.norm=&#39;group&#39;" in render_profile(planted)
 
 
+@pytest.mark.slow
 def test_the_advised_command_reads_the_data_as_the_profile_did(tmp_path):
     file = tmp_path / "sales.csv"
     rows = [f"{n},{n % 7},{n % 3}\n" for n in range(60)]

@@ -39,6 +39,7 @@ def after(trials: int, space: nas.Space, objectives=ONE, **known) -> History:
     return history
 
 
+@pytest.mark.slow
 def test_a_budget_that_covers_the_space_is_spent_on_all_of_it_best_first():
     """Never in the grid's order: the optimum comes long before the end."""
     space, strategy = nas.Space(flat), Auto()

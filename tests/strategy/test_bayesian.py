@@ -305,6 +305,7 @@ def test_bad_arguments():
         BayesianOptimization(start=1)
 
 
+@pytest.mark.slow
 def test_flat_space_to_its_end():
     history = run(Space(flat), lambda a: {"accuracy": float(sum(a.values()))}, 125)
     assert len(history.seen) == 125

@@ -46,6 +46,7 @@ def test_the_optimum_is_found(space):
     assert sum(best(play(GeneticAlgorithm(), space, 300, seed)) == 1.0 for seed in range(5)) >= 4
 
 
+@pytest.mark.slow
 def test_several_objectives_beat_random_search(space):
     def volume(history: History) -> float:
         return hypervolume([history.losses(t) for t in history.finished], (0.0, 50.0))

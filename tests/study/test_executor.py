@@ -104,6 +104,7 @@ def test_epochs_and_weights_come_back(tmp_path: Path) -> None:
     assert len(list((tmp_path / "checkpoints").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_trials_of_killed_workers_are_tried_again(tmp_path: Path) -> None:
     result = run(evaluator=Deadly(tmp_path, times=1), strategy=Spread(), trials=6)
     assert len(result.history.finished) == 6

@@ -197,6 +197,7 @@ def test_measured_limits_are_in_doubt_where_they_are_far_away() -> None:
     assert clock.asked == 1, "the default is near enough; nothing else is measured"
 
 
+@pytest.mark.slow
 def test_the_smallest_sample_counts_where_the_default_is_slow() -> None:
     space = Space(stack)
     evaluator = Stages([Params(space), Clock(space)])

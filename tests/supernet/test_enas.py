@@ -52,6 +52,7 @@ def trained(epochs: int, **options: Any) -> tuple[Session, ENAS, list[dict[str, 
     return session, method, told
 
 
+@pytest.mark.slow
 def test_the_controller_goes_to_what_is_rewarded() -> None:
     session, method, told = trained(4, controller_steps=40, learning_rate=0.01)
     first = ENAS()
@@ -72,6 +73,7 @@ def test_the_controller_goes_to_what_is_rewarded() -> None:
     assert rewards["sees"] > rewards["blind"] + 0.2
 
 
+@pytest.mark.slow
 def test_weights_are_trained_on_what_the_controller_draws() -> None:
     session, method, _ = trained(4, controller_steps=40, learning_rate=0.01)
     before = method.visits()

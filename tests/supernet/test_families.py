@@ -29,6 +29,7 @@ class TestMobileNet(SupernetContract):
     space, shape, samples = families.MOBILENET, (1, 2, 8, 8), 2
 
 
+@pytest.mark.slow
 class TestGPT(SupernetContract):
     space, shape, dtype, samples = families.GPT, (1, 7), "int64", 3
 

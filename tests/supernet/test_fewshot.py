@@ -77,6 +77,7 @@ def test_training_one_sub_supernet_leaves_the_others() -> None:
     assert all(key.startswith("op1=conv3|") for key in changed)
 
 
+@pytest.mark.slow
 def test_all_parameters_after_the_split_are_trained() -> None:
     session = session_of(operations)
     method = FewShotNAS(whole=0.0)

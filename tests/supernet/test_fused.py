@@ -134,6 +134,7 @@ def test_a_rule_of_the_user_comes_first():
     assert torch.equal(narrow[2:4], stored[4:6])
 
 
+@pytest.mark.slow
 def test_an_example_that_does_not_fit_is_refused():
     with pytest.raises(nas.InputError, match="example: expected an input for all architectures"):
         Supernet(families.GPT, example=torch.zeros(1, 3))

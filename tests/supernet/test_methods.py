@@ -100,6 +100,7 @@ def test_what_is_off_the_path_does_not_move(optimizer: Any) -> None:
         assert torch.equal(tensor, before[key]) == (key not in used), key
 
 
+@pytest.mark.slow
 def test_the_same_path_twice_averages_to_one_and_adds_up_to_two() -> None:
     path = SampledPath(ops("conv3", "conv1", "skip"))
     one = gradients(session_of(), Trains(Fixed(path)))
@@ -111,6 +112,7 @@ def test_the_same_path_twice_averages_to_one_and_adds_up_to_two() -> None:
         assert torch.allclose(both[key], 2 * one[key], rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_soft_path_that_equals_its_teacher_learns_nothing() -> None:
     architecture = ops("conv3", "conv1", "skip")
     one = gradients(session_of(), Trains(Fixed(SampledPath(architecture))))
@@ -124,6 +126,7 @@ def test_a_soft_path_that_equals_its_teacher_learns_nothing() -> None:
     assert any(not torch.allclose(mixed[key], one[key] / 2, atol=1e-4) for key in one)
 
 
+@pytest.mark.slow
 def test_the_loss_that_is_told_is_that_on_the_targets() -> None:
     hard, soft = ops("conv3", "conv1", "skip"), ops("skip", "skip", "skip")
     losses = []

@@ -133,6 +133,7 @@ def trained(sort: bool, steps: int) -> tuple[Session, OFA]:
     return session, method
 
 
+@pytest.mark.slow
 def test_ofa_sorts_once_when_widths_are_freed_with_what_the_optimiser_keeps():
     edge = 13  # of 20 steps, 6 for the largest alone, half of the others for kernels
     (plain, _), (sorted_, method) = (trained(sort, edge) for sort in (False, True))

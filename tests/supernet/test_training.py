@@ -310,6 +310,7 @@ def test_a_method_may_stop_early(tmp_path: Path) -> None:
     assert again.stopped == "collapsed"
 
 
+@pytest.mark.slow
 def test_a_method_refuses_before_any_work() -> None:
     class Picky(SPOS):
         def check(self, space: Any, objectives: Any = (), limits: Any = ()) -> None:

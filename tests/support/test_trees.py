@@ -46,6 +46,7 @@ def test_each_tensor_is_changed_once_and_in_its_place(tree):
     assert count_examples(tree) == 6
 
 
+@pytest.mark.slow
 @given(TREES, st.permutations(range(6)))
 def test_parts_of_a_batch_join_to_the_whole(tree, order):
     index = torch.tensor(order)

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pytest
 from torch import nn
 
 import archsmith as nas
@@ -124,6 +125,7 @@ class TestSegmentation(TaskContract):
         return folder / "scenes.npz"
 
 
+@pytest.mark.slow
 class TestDetection(TaskContract):
     task = Detection("size=64,most=20")
 

@@ -119,6 +119,7 @@ def test_the_meter_counts_tokens_and_no_padding(data: Data, pairs: Translation) 
         meter.update(outputs[:, 0], targets)
 
 
+@pytest.mark.slow
 @settings(max_examples=12)
 @given(st.integers(0, 3), st.integers(0, 3), st.floats(0, 0.3))
 def test_padding_changes_no_loss(one: int, two: int, smoothing: float) -> None:

@@ -170,6 +170,7 @@ def test_a_last_batch_of_one_joins_the_one_before(digits: Data) -> None:
     train(model, IMAGES, replace(digits, train=few), RECIPE, Fidelity(1), seed=0)
 
 
+@pytest.mark.slow
 def test_a_guide_is_asked_for_rates_epochs_and_a_penalty(digits: Data) -> None:
     class Slow(TrainingCallback):
         def __init__(self) -> None:

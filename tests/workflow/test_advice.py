@@ -133,6 +133,7 @@ def test_wrong_names_and_kinds_are_refused_before_any_work(tmp_path):
         nas.search(plain, "digits", proxy="naswot", trials=2)
 
 
+@pytest.mark.slow
 def test_a_limit_on_a_proxy_filters_before_training(problem):
     """Half of the space is below the median score, and none of it is trained."""
     from archsmith.evaluate.proxy import ProxyEvaluator

@@ -149,6 +149,7 @@ def test_a_worker_that_reads_other_data_trains_on_none_of_it(tmp_path):
         worker.evaluate(default, Fidelity(1), 0, Watch())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [("features", 10**13), ("features", "many"), ("class_names", [1, 2]), ("classes", 7)],

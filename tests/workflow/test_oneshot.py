@@ -363,6 +363,7 @@ def test_weights_that_cannot_be_read_are_told_before_the_work(archsmith, tmp_pat
     assert all(t.state is State.FINISHED for t in Run(run).history.trials)
 
 
+@pytest.mark.slow
 def test_trust_in_a_search_that_was_stopped_says_how_to_go_on(archsmith, tmp_path):
     run = tmp_path / "run"
 

@@ -14,6 +14,7 @@ from archsmith.zoo.convnet import Block, convnet
 DIGITS = Space(convnet, channels=1, classes=10, height=8, width=8)
 
 
+@pytest.mark.slow
 class TestConvnetForDigits(SpaceContract):
     space, shape = DIGITS, (1, 1, 8, 8)
 

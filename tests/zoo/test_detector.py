@@ -16,6 +16,7 @@ from archsmith.zoo.detector import detector
 SMALL = Space(detector, channels=3, classes=4)
 
 
+@pytest.mark.slow
 class TestDetector(SpaceContract):
     space, shape, samples = SMALL, (1, 3, 32, 48), 4
 

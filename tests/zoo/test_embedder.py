@@ -16,6 +16,7 @@ from archsmith.zoo.embedder import SignedPower, UnitLength, embedder
 OMNIGLOT = Space(embedder, channels=1, height=28, width=28)
 
 
+@pytest.mark.slow
 class TestEmbedder(SpaceContract):
     space, shape = OMNIGLOT, (2, 1, 28, 28)
 

@@ -32,6 +32,7 @@ ALL_CONV = (
 SMALL = Space(nasbench201, channels=3, classes=4, width=4, cells=1)
 
 
+@pytest.mark.slow
 class TestNasBench201(SpaceContract):
     space, shape = SMALL, (1, 3, 8, 8)
 

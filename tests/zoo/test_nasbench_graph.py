@@ -46,6 +46,7 @@ def table():
     return pandas.read_parquet(Path(folder) / "nas_bench_graph.parquet")
 
 
+@pytest.mark.slow
 def test_59049_spellings_of_26207_networks():
     spellings = itertools.product(LINKS, *[OPS] * 4)
     forms = {canonical({"link": s[0], **dict(zip(NODES, s[1:]))}) for s in spellings}

@@ -20,6 +20,7 @@ from archsmith.zoo.nasbench_macro import (
 SMALL = Space(nasbench_macro, channels=2, classes=4, width=2)
 
 
+@pytest.mark.slow
 class TestNasBenchMacro(SpaceContract):
     space, shape = SMALL, (1, 2, 16, 16)
 

@@ -39,6 +39,7 @@ SMALL = Space(
 )
 
 
+@pytest.mark.slow
 class TestRNNCells(SpaceContract):
     space, shape, dtype = SMALL, (1, 5), "int64"
 

@@ -27,6 +27,7 @@ TOKENS = Space(seq2seq, vocabulary=11, padding=10, **TINY)
 SPEC = (TensorSpec((1, 7), "int64"), TensorSpec((1, 5), "int64"))
 
 
+@pytest.mark.slow
 class TestSeq2Seq(SpaceContract):
     space, shape = TOKENS, SPEC
 
@@ -36,6 +37,7 @@ class TestShared(SupernetContract):
     space, shape, samples = TOKENS, SPEC, 2
 
 
+@pytest.mark.slow
 def test_how_many_there_are():
     layers = 4 + 4**2  # two of heads and two ratios in each of one or two
     assert SMALL.size().count == 2 * layers * layers
@@ -59,6 +61,7 @@ def test_a_place_sees_earlier_ones_and_the_whole_source():
     assert not torch.allclose(model(source, target)[:, 0], before[:, 0], atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 4), st.integers(0, 4), st.integers(0))
 def test_nothing_sees_padding(source, target, more_source, more_target, seed):

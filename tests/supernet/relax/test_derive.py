@@ -60,6 +60,7 @@ def three(channels: int, classes: int) -> nn.Module:
     return nn.Identity()
 
 
+@pytest.mark.slow
 def test_no_graph_comes_twice() -> None:
     found = derive(SPACE, ranking, 60)
     assert len({SPACE.canonical(a) for a in found}) == len(found) == 60

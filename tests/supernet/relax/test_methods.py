@@ -545,6 +545,7 @@ def params(architecture: Any) -> dict[str, float]:
     return {"params": 10.0 + sum(weights[str(a)] for a in architecture.values())}
 
 
+@pytest.mark.slow
 def test_limits_are_kept_by_what_is_derived_and_told() -> None:
     limit = Limit.parse("params<=15")
     method = DARTS(costs=params, rate=0.05)

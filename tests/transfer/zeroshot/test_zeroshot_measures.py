@@ -98,6 +98,7 @@ def test_the_curve_and_its_area_by_hand():
     np.testing.assert_allclose(curve.harmonic_at(np.array([0.7, 1.5])), [0.75, 0.6])
 
 
+@pytest.mark.slow
 @given(st.integers(0, 10**6))
 @settings(max_examples=40, deadline=None)
 def test_stacking_is_monotone_and_the_curve_agrees_with_it(seed):
