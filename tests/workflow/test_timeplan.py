@@ -9,6 +9,7 @@ import pytest
 from torch import nn
 
 import archsmith as nas
+from archsmith.history.numbers import duration
 from archsmith.history.trial import State
 from archsmith.task.fidelity import TRIAL_STEPS, steps_of
 from archsmith.task.problem import open_problem
@@ -32,8 +33,9 @@ def planned(
 ) -> TimePlan:
     score = epoch - step * steps_of(len(PROBLEM.data.train), PROBLEM.recipe.batch_size)
     monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, score, 0.5))
+    rising = options.pop("rising", False)
     plan = SearchPlan(net, "iris", time=total, **options)
-    return plan_time(plan, total, PROBLEM, time.monotonic(), options.get("evaluator"))
+    return plan_time(plan, total, PROBLEM, time.monotonic(), options.get("evaluator"), rising)
 
 
 @pytest.mark.parametrize("total", [60, 1200, 36_000])
@@ -67,6 +69,17 @@ def test_with_more_time_there_are_longer_trials_and_more_of_them(monkeypatch):
     plans = [planned(monkeypatch, hours * 3600, step=0.1, epoch=60.0) for hours in (1, 4)]
     assert plans[0].trial < plans[1].trial
     assert plans[1].search / plans[1].trial >= 24
+
+
+def test_rungs_begin_above_the_noise_and_end_at_a_part_of_the_last_training(monkeypatch):
+    for hours, rises in ((0.5, 1), (2, 2), (8, 3)):
+        made = planned(monkeypatch, hours * 3600, step=0.1, epoch=10.0, rising=True)
+        assert (made.rises, made.rounds) == (rises, 3**rises)
+        assert made.trial == made.round >= 500 * 0.1
+        assert made.round * made.rounds == pytest.approx(made.last / 4)
+        assert f"continued for up to {duration(made.round * made.rounds)}" in made.describe()
+    short = planned(monkeypatch, 600, step=0.1, epoch=10.0, rising=True)
+    assert short.rises == 0
 
 
 def test_the_last_training_is_bounded_by_the_recipe(monkeypatch):

@@ -17,7 +17,17 @@ from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
 from ..task.contracts import BatchSampling
 from ..task.tune import recipe_of
-from ..train import Diverged, Rounds, Trained, TrainingState, steps_within, train
+from ..train import (
+    Diverged,
+    Early,
+    Rounds,
+    Trained,
+    TrainingState,
+    early,
+    shrunk,
+    steps_within,
+    train,
+)
 from .base import Evaluator, Price, Trainer, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 
@@ -50,6 +60,8 @@ class TrainingEvaluator(Evaluator, Trainer):
         round: seconds of what counts as an epoch: for each architecture as many steps as fit, so
             that all train for equal time. 0.0 for passes over the data.
         anew: whether each trial trains from the start, even if an earlier one could be continued.
+        side: factor of the side of the images that trials train on and are scored on, where the
+            task has images.
     """
 
     name = "training"
@@ -71,19 +83,23 @@ class TrainingEvaluator(Evaluator, Trainer):
         least: int = 1,
         round: float = 0.0,
         anew: bool = False,
+        side: float = 1.0,
     ) -> None:
         self.space, self.source, self.options = space, source, options
         self.task, self.recipe, self.device, self.threads = task, recipe, device, threads
         self.goal, self._data, self._digest = goal, data, ""
         self.subset, self.least, self.round, self.anew = subset, least, round, anew
+        self.side = side
         self._until: float | None = None
         self._whole: Data | None = None
+        self._smaller: Data | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {
             **self.__dict__,
             "_data": carried(self._data, self.source),
             "_digest": digest_of(self._data, self._digest),
+            "_smaller": None,
         }
 
     @classmethod
@@ -106,6 +122,7 @@ class TrainingEvaluator(Evaluator, Trainer):
             subset=problem.subset,
             least=problem.least_epochs,
             round=problem.round,
+            side=problem.side,
         )
 
     def ending(self, until: float | None, whole: bool) -> TrainingEvaluator:
@@ -155,6 +172,7 @@ class TrainingEvaluator(Evaluator, Trainer):
                 watch.epoch,
                 watch.start() if self.continues else None,
                 watch.trunk if self.continues else None,
+                self._seen,
             )
         except Diverged as error:
             raise TrialFailed(f"diverged: {error.reason}") from error
@@ -177,7 +195,11 @@ class TrainingEvaluator(Evaluator, Trainer):
         model = self.space.build(architecture, seed=seed)
         if start is not None:
             model.load_state_dict(start(architecture))
-        return self._train(model, architecture, seed, fidelity, on_epoch, state)
+        data = self._whole or self.data
+        first = early(find_task(self.task), data, model) if self._until is not None else None
+        return self._train(
+            model, architecture, seed, fidelity, on_epoch, state, data=data, first=first
+        )
 
     def _train(
         self,
@@ -188,11 +210,14 @@ class TrainingEvaluator(Evaluator, Trainer):
         on_epoch: Callable[[Mapping[str, float]], None] | None,
         start: TrainingState | None = None,
         keep: Callable[[TrainingState], None] | None = None,
+        data: Data | None = None,
+        first: Early | None = None,
     ) -> Trained:
+        data = data or self.data
         return train(
             model,
             find_task(self.task),
-            self._whole or self.data,
+            data,
             recipe_of(self.space, self.recipe, architecture),
             fidelity,
             seed=seed,
@@ -200,25 +225,27 @@ class TrainingEvaluator(Evaluator, Trainer):
             device=self.device,
             goal=self.goal,
             on_epoch=on_epoch,
-            rounds=Rounds(self._steps(architecture, seed, start), self._until),
+            rounds=Rounds(self._steps(architecture, seed, start, data), self._until),
             scored=self._whole is None,
             start=start,
             keep=keep,
+            early=first,
         )
 
     def _steps(
-        self, architecture: Architecture, seed: int, start: TrainingState | None
+        self, architecture: Architecture, seed: int, start: TrainingState | None, data: Data
     ) -> int | None:
         """Steps of a round by the architecture's measured pace, or those of the training that is
         continued; ``None`` for whole epochs."""
         if not self.round:
             return None
-        if start is not None:
+        other = self._until is not None and self.side != 1  # larger images than the trial's
+        if start is not None and not other:
             return start.batches
         return steps_within(
             self.space.build(architecture, seed=seed),
             find_task(self.task),
-            self.data,
+            data,
             recipe_of(self.space, self.recipe, architecture),
             self.round,
             seed=seed,
@@ -233,9 +260,19 @@ class TrainingEvaluator(Evaluator, Trainer):
             self._data = read_again(task, self.source, self.options, self._digest)
         return self._data
 
+    @property
+    def _seen(self) -> Data:
+        """The data that trials train on."""
+        if self.side == 1:
+            return self.data
+        if self._smaller is None:
+            self._smaller = shrunk(find_task(self.task), self.data, self.side)
+        assert self._smaller is not None
+        return self._smaller
+
     def _build_checked(self, architecture: Architecture, seed: int) -> nn.Module:
         """Build the model and run it on two examples, so that wrong shapes fail at once."""
-        data, task = self.data, find_task(self.task)
+        data, task = self._seen, find_task(self.task)
         try:
             model = self.space.build(architecture, seed=seed)
             inputs, targets = data.validation.head(2)

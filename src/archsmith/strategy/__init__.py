@@ -27,6 +27,7 @@ strategies = Registry(
         "local-search": "archsmith.strategy.local_search:LocalSearch",
         "nsga2": "archsmith.strategy.nsga2:NSGA2",
         "predictor": "archsmith.strategy.guided:PredictorGuided",
+        "race": "archsmith.strategy.race:Race",
         "random": "archsmith.strategy.random:RandomSearch",
         "reinforce": "archsmith.strategy.reinforce:Reinforce",
         "successive-halving": "archsmith.strategy.successive_halving:SuccessiveHalving",

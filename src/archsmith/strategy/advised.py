@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING
 
 from .._support.errors import InputError, SpaceError
-from ..history.trial import History, Proposal
+from ..history.trial import Fidelity, History, Proposal
 from ..space.architecture import Architecture
 from .base import Strategy, check_whole
 from .learned_advice import with_advice
@@ -73,6 +73,9 @@ class Advised(Strategy):
 
     def check(self, space: Space, history: History) -> None:
         self.strategy.check(space, history)
+
+    def entry(self, history: History) -> Fidelity | None:
+        return self.strategy.entry(history)
 
     def describe(self, space: Space, history: History) -> str:
         return f"{self.strategy.describe(space, history)}, advised by {self.says}"

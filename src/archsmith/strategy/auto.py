@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from ..history.trial import History, Proposal
+from ..history.trial import Fidelity, History, Proposal
 from .base import Strategy
+from .race import Race
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -24,26 +25,34 @@ _FEW_TRIALS = 12
 class Auto(Strategy):
     """Chooses a strategy by the number of trials done and the number of objectives.
 
-    With a handful of trials, one objective and no limit, neighbours of the best trial are tried.
+    Where a limited time was divided into rungs, mutants of the best race against it. With a handful
+    of trials, one objective and no limit, neighbours of the best trial are tried.
     Otherwise a Gaussian process proposes as long as its proposals, which take longer with more
     trials, are cheap compared with what they save, even if the budget covers the space: then the
     order still matters. After that an evolutionary strategy continues from the trials so far:
     ``genetic`` for one objective, ``nsga2`` for several. docs/benchmarks.md has the measurements.
+
+    Args:
+        rungs: whether trials are to rise on rungs, which a search does in a limited time.
     """
 
     name = "auto"
 
-    def __init__(self) -> None:
+    def __init__(self, rungs: bool = False) -> None:
+        self.promotes = rungs
         self._strategies: dict[str, Strategy] = {}
 
+    def entry(self, history: History) -> Fidelity | None:
+        return Race().entry(history) if self.promotes else None
+
     def describe(self, space: Space, history: History) -> str:
-        name, why = pick(space, history)
+        name, why = pick(space, history, self.promotes)
         return f"auto: {name}, because {why}"
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         from . import strategies
 
-        name, _ = pick(space, history)
+        name, _ = pick(space, history, self.promotes)
         if name not in self._strategies:
             kind = strategies.get(name)
             # The first trial is the default architecture already.
@@ -51,7 +60,7 @@ class Auto(Strategy):
         return self._strategies[name].propose(space, history, rng)
 
 
-def pick(space: Space, history: History) -> tuple[str, str]:
+def pick(space: Space, history: History, rungs: bool = False) -> tuple[str, str]:
     """The name of the strategy for the next proposal, and the reason: trials done, objectives,
     budget, size of the space, and the evidence behind the rule."""
     size, budget, count = space.size(), history.budget, len(history.objectives)
@@ -59,6 +68,8 @@ def pick(space: Space, history: History) -> tuple[str, str]:
     planned = "no number of trials is set" if budget is None else f"{budget:,} trials are planned"
     parallel = f", {history.workers} at a time" if history.workers > 1 else ""
     facts = f"{planned}{parallel} among {size} architectures, {goals}"
+    if rungs:
+        return "race", f"trials of equal time rise on rungs; {facts}"
     if len(history) - len(history.pruned) >= _SURROGATE_TRIALS:
         reason = f"{_SURROGATE_TRIALS:,} trials are done, and a surrogate is slow beyond that"
         return "nsga2" if count > 1 else "genetic", f"{reason}; {facts} ({_MEASURED})"

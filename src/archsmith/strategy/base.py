@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, Protocol, TypeVar
 from weakref import ref
 
 from .._support.errors import InputError, SpaceError
-from ..history.trial import History, Proposal, Trial
+from ..history.trial import Fidelity, History, Proposal, Trial
 from ..space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Strategy(ABC):
     #: Whether it can trade several objectives off against each other.
     several_objectives: ClassVar[bool] = True
     #: Whether it proposes architectures again with more epochs, so that it pays to continue trials.
-    promotes: ClassVar[bool] = False
+    promotes: bool = False
 
     @abstractmethod
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
@@ -73,6 +73,11 @@ class Strategy(ABC):
                 f"{len(history.objectives)} ({names})",
                 "use genetic, nsga2 or bayesian for several, or turn the others into limits",
             )
+
+    def entry(self, history: History) -> Fidelity | None:
+        """The fidelity of what a study starts from, such as the default architecture; ``None``, by
+        default, for the full one."""
+        return None
 
     def describe(self, space: Space, history: History) -> str:
         """What the strategy does in this study, as a text for users; by default its name."""

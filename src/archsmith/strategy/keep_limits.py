@@ -9,7 +9,7 @@ import random
 from typing import TYPE_CHECKING
 
 from .._support.errors import InputError, SpaceError
-from ..history.trial import History, Proposal
+from ..history.trial import Fidelity, History, Proposal
 from ..space.architecture import Architecture
 from .base import Costs, Strategy, check_whole
 from .seeking import seek
@@ -58,6 +58,9 @@ class KeepLimits(Strategy):
 
     def check(self, space: Space, history: History) -> None:
         self.strategy.check(space, history)
+
+    def entry(self, history: History) -> Fidelity | None:
+        return self.strategy.entry(history)
 
     def describe(self, space: Space, history: History) -> str:
         limits = ", ".join(map(str, history.limits))

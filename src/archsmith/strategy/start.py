@@ -39,5 +39,6 @@ class StartFrom(Strategy):
 
     def propose(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
         if len(history) < len(self.first):
-            return Proposal(self.first[len(history)], note=self.note)
+            entry = self.then.entry(history)
+            return Proposal(self.first[len(history)], entry, self.note)
         return self.then.propose(space, history, rng)

@@ -97,6 +97,19 @@ class BatchSampling(ABC):
         return holdout(train.strata(), share, seed)
 
 
+class Resolution(ABC):
+    """Examples can be made smaller, for models that take inputs of any size."""
+
+    @abstractmethod
+    def shrunk(self, data: Data, factor: float) -> Data | None:
+        """The same examples with a fraction of their side; ``None`` if they are not in memory, or
+        too small for it.
+
+        Args:
+            factor: of the side, below 1.
+        """
+
+
 class ExampleMetrics(ABC):
     """Some metrics are means over examples, or functions of sums over them, so two models can be
     compared example by example."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,16 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from .._support.errors import DataError
+from .._support.trees import leaves
 from ..data import arrays, folder, levels, pixels
 from ..data.names import shown
 from ..data.partition import drawn_parts, split
 from ..data.raw import ClassesBy, Images
 from ..data.source import image_options, kind_of, locate, read_images
-from ..data.splits import TensorSplit
+from ..data.splits import Split, TensorSplit
 from ..history.trial import Fidelity
 from . import classify
 from .base import Data, Meter, ReadOptions, Recipe, Signature
-from .contracts import Deployment, ExampleMetrics, Pictures, References
+from .contracts import Deployment, ExampleMetrics, Pictures, References, Resolution
 from .references import IMAGES, NetworkReference
 from .tensor import TensorTask
 
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, References):
+#: Smaller images than this are not trained on.
+_LEAST_SIDE = 12
+
+
+class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, References, Resolution):
     """The class of an image.
 
     Raw inputs are (n, channels, height, width), bytes, or floats if bytes would lose grey levels;
@@ -128,6 +134,14 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, Refe
         moved = inputs.permute(0, 2, 3, 1)[picked, rows[:, :, None], columns[:, None, :]]
         return in_usual_layout(moved.permute(0, 3, 1, 2))
 
+    def shrunk(self, data: Data, factor: float) -> Data | None:
+        sides = [round(factor * data.facts[name]) for name in ("height", "width")]
+        parts = (data.train, data.validation)
+        if min(sides) < _LEAST_SIDE or not all(isinstance(part, TensorSplit) for part in parts):
+            return None
+        train, validation = (_resized(part, sides) for part in parts)
+        return replace(data, train=train, validation=validation)
+
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         return classify.class_loss(outputs, targets, smoothing)
 
@@ -181,6 +195,20 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, Refe
         from .picture import image_grid
 
         return image_grid(as_bytes(inputs, facts), targets, outputs, facts["class_names"])
+
+
+def _resized(part: Split, sides: list[int]) -> Split:
+    assert isinstance(part, TensorSplit)
+    images, kind = part.inputs, next(leaves(part.inputs)).dtype
+    assert isinstance(images, Tensor)
+    made = [
+        nn.functional.interpolate(some.float(), size=sides, mode="bilinear", antialias=True)
+        for some in torch.split(images, 1024)
+    ]
+    small = torch.cat(made) if made else images.new_zeros((0, images.shape[1], *sides)).float()
+    if kind == torch.uint8:
+        small = small.round_().clamp_(0, 255)
+    return TensorSplit(small.to(kind), part.targets)
 
 
 def _images_in(place: Path) -> list[Path]:

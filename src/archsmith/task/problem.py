@@ -48,6 +48,7 @@ class Problem:
         latency: how latency is measured or predicted.
         round: seconds of what counts as an epoch, if trainings are compared after equal time: of
             processor time on a CPU. 0.0 if an epoch is a pass over the data.
+        side: factor of the side of the images of a trial, where the task has images.
         tune: the fields of the recipe that the space decides as well.
     """
 
@@ -63,6 +64,7 @@ class Problem:
     latency: LatencyOptions = field(default_factory=LatencyOptions)
     subset: int | None = None
     round: float = 0.0
+    side: float = 1.0
     tune: RecipeQuestions | None = None
 
     @property
@@ -105,9 +107,9 @@ class Problem:
 
     def to_json(self) -> dict[str, Any]:
         """What :func:`archsmith.workflow.reopening.reopen` needs."""
-        extra = ({"round": self.round} if self.round else {}) | (
-            {"tune": self.tune.to_json()} if self.tune else {}
-        )
+        extra: dict[str, Any] = {"round": self.round} if self.round else {}
+        extra |= {"side": self.side} if self.side != 1 else {}
+        extra |= {"tune": self.tune.to_json()} if self.tune else {}
         return {
             "data": self.source,
             "digest": self.data.digest(),

@@ -1,5 +1,6 @@
 """Training: the loop, the parts of its steps (rates, optimiser, precision), and their timing."""
 
+from .growing import Early, early, runs, shrunk
 from .loop import Diverged, Trained, TrainingCallback, train
 from .optimising import Pace, is_norm, norms_in, optimizer_of, precision, schedule
 from .rounds import Rounds
@@ -9,19 +10,23 @@ from .timing import paces, steps_within, work_clock
 
 __all__ = [
     "Diverged",
+    "Early",
     "Pace",
     "Rounds",
     "Trained",
     "TrainingCallback",
     "TrainingState",
+    "early",
     "is_norm",
     "norms_in",
     "optimizer_of",
     "paces",
     "parts",
     "precision",
+    "runs",
     "schedule",
     "score",
+    "shrunk",
     "steps_within",
     "train",
     "work_clock",

@@ -22,6 +22,7 @@ from ..history.trial import Fidelity
 from ..task.base import Data, Recipe, Task
 from ..task.sampling import draw
 from .averaging import Average
+from .growing import Early
 from .layout import channels_last, contiguous
 from .optimising import Pace, norms_in, optimizer_of, precision
 from .rounds import Countdown, Rounds, Stream
@@ -94,6 +95,7 @@ def train(
     scored: bool = True,
     start: TrainingState | None = None,
     keep: Callable[[TrainingState], None] | None = None,
+    early: Early | None = None,
 ) -> Trained:
     """Train ``model`` in place; it ends on ``device`` with the weights of its best epoch.
 
@@ -125,6 +127,8 @@ def train(
             part, steps are converted to epochs of that data.
         keep: with ``"wsd"`` called once, before the first step of the decay, with the state that
             the training can be continued from.
+        early: smaller examples, on which the training begins; their epochs are scored on smaller
+            ones, too.
 
     Raises:
         Diverged: the loss became NaN or infinite.
@@ -149,6 +153,7 @@ def train(
             subset_seed,
             rounds,
             start,
+            early,
         )
         for row in run.rows:
             trained.curve.append(row)
@@ -162,7 +167,7 @@ def train(
             metrics = {}
             if scored:
                 with run.average.applied():
-                    metrics = score(model, task, data.validation, data.facts, device=device)
+                    metrics = score(model, task, run.data.validation, data.facts, device=device)
             if not math.isfinite(metrics.get("loss", 0.0)):
                 raise Diverged(f"validation loss {metrics['loss']:g} in epoch {epoch}", epoch)
             row = {"epoch": epoch, "train_loss": train_loss, **metrics, "lr": run.rate}
@@ -205,8 +210,10 @@ class Steps:
         subset_seed: int | None = None,
         rounds: Rounds | None = None,
         start: TrainingState | None = None,
+        early: Early | None = None,
     ) -> None:
         self.model, self.task, self.recipe, self.data = model, task, recipe, data
+        self.full, self.early = data, early
         self.rounds = rounds or Rounds()
         self.facts, self.device = data.facts, device
         self.epochs = recipe.epochs if fidelity.epochs is None else fidelity.epochs
@@ -262,16 +269,32 @@ class Steps:
 
     def numbers(self) -> Iterator[int]:
         """The numbers of the epochs, from 1; how many there are may be revised after each."""
-        until = self.rounds.until
-        countdown = Countdown(until, self.rounds.clock) if until is not None else None
+        until, clock, began = self.rounds.until, self.rounds.clock, self.rounds.clock()
+        countdown = Countdown(until, clock) if until is not None else None
         epoch = self.first
         while epoch <= self.epochs:
+            if until is None:
+                share = (epoch - 1) / self.epochs
+            else:
+                share = (clock() - began) / max(until - began, 1e-9)
+            if self._see(share) and countdown is not None:
+                countdown.restart()
             yield epoch
             if countdown is not None:
                 countdown.ended()
                 self.epochs = epoch + (countdown.rounds_left() or 0)
                 self.pace = self.pace.revised(self.epochs * self.batches, self.step)
             epoch += 1
+
+    def _see(self, share: float) -> bool:
+        """Train on the examples for this share of the training; returns whether others had been
+        seen before."""
+        small = self.early is not None and share < self.early.share
+        seen = self.early.data if small and self.early else self.full
+        changed = seen is not self.data
+        if changed:
+            self.data, self.train = seen, seen.train.to(self.device)
+        return changed
 
     def counts(self, epoch: int) -> bool:
         """Whether the weights may be the result: with ``"wsd"`` once the learning rate decays."""

@@ -85,6 +85,10 @@ class Countdown:
             return max(0, round((self._until - now) / median(self._seconds)))
         return None
 
+    def restart(self) -> None:
+        """From now on rounds take another time."""
+        self._seconds.clear()
+
     def ended(self) -> None:
         """A round has ended."""
         now = self._clock()

@@ -226,7 +226,7 @@ class Baselines:
                 save(self.cache, baseline)
 
     def _network(self, reference: NetworkReference, scale: float, key: str) -> Baseline:
-        from ..train import Diverged, train
+        from ..train import Diverged, early, train
 
         problem, device = self.problem, self.problem.device
         baseline = Baseline(reference.name, key, scale, self.seed)
@@ -238,12 +238,13 @@ class Baselines:
                 most = max(recipe.epochs, int(row["epoch"]))  # the time may allow more
                 self.on_epoch(_named(reference, scale), row, most)
 
-        began = self.clock()
+        began, data = self.clock(), whole or problem.data
+        network = network_of(problem, baseline)
         try:
             trained = train(
-                network_of(problem, baseline),
+                network,
                 problem.task,
-                whole or problem.data,
+                data,
                 recipe,
                 seed=self.seed,
                 device=device,
@@ -251,6 +252,7 @@ class Baselines:
                 on_epoch=on_epoch,
                 rounds=rounds,
                 scored=whole is None,
+                early=early(problem.task, data, network) if rounds is not None else None,
             )
         except Diverged as error:
             raise WorkError(reference.name, "a training that converges", error.reason) from error

@@ -204,6 +204,7 @@ def _build_problem(
         latency,
         meta.get("subset"),
         float(meta.get("round", 0.0)),
+        float(meta.get("side", 1.0)),
         tune,
     )
     if "fingerprint" in meta:

@@ -18,6 +18,7 @@ from ..history.trial import Fidelity, History
 from ..space import Architecture
 from ..space.ordinary import ordinary
 from ..strategy import Strategy
+from ..strategy.auto import Auto
 from ..strategy.start import StartFrom
 from ..study import (
     SqliteStore,
@@ -101,7 +102,9 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     )
     times = None
     if budget is not None:
-        times = plan_time(plan, budget, problem, began, judge)
+        rising = isinstance(chosen, Auto) or chosen.promotes
+        times = plan_time(plan, budget, problem, began, judge, rising)
+        chosen = Auto(rungs=True) if times.rises and isinstance(chosen, Auto) else chosen
         problem = in_rounds(problem, times) if times.rounds else problem
     objectives, bounds = plan.goals(problem)
     clock = None

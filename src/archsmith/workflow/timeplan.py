@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import random
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,10 +11,11 @@ from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from .._support.errors import ArchsmithError
+from .._support.errors import ArchsmithError, SpaceError
 from ..evaluate import Evaluator, Trainer
 from ..history.trial import Fidelity
 from ..study import SqliteStore
+from ..task.base import Data
 from ..task.fidelity import TRIAL_STEPS, steps_of
 from ..task.problem import Problem
 from .times import LAST_ROUNDS, TimePlan
@@ -33,6 +36,11 @@ PART = 1 / 8
 TRIALS = 24
 #: Even where a trial cannot have enough steps, this many fit into the search.
 LEAST_TRIALS = 4
+#: Where trials rise on rungs, the highest takes this part of the last training's time, and each of
+#: the lower ones, as many as leave a trial its ``TRIAL_STEPS``, a third of the one above.
+TOP, ETA, MOST_RISES = 1 / 4, 3, 4
+#: Factor of the side of the images of a trial, and how many random architectures are tried on them.
+TRIAL_SIDE, _SAMPLED = 0.5, 8
 #: Most rounds of a trial, each of which ends with scoring the validation part, and the part of a
 #: trial that scoring may take.
 ROUNDS, SCORING = 4, 0.1
@@ -44,7 +52,12 @@ LONGEST = 8
 
 
 def plan_time(
-    plan: SearchPlan, total: float, problem: Problem, began: float, judge: Evaluator | None
+    plan: SearchPlan,
+    total: float,
+    problem: Problem,
+    began: float,
+    judge: Evaluator | None,
+    rising: bool = False,
 ) -> TimePlan:
     """Divide the time, by the measured pace of the default architecture, or as the study in the run
     folder did.
@@ -52,8 +65,9 @@ def plan_time(
     Args:
         total: seconds since ``began`` (``time.monotonic()``) in which everything is to be done.
         judge: replaces training in the search.
+        rising: whether trials rise on rungs where the time allows it.
     """
-    step, score, work = _pace(problem, plan.seed, total)
+    step, score, work = _pace(problem, problem.data, plan.seed, total)
     epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
     looked = time.monotonic() - began
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
@@ -75,7 +89,46 @@ def plan_time(
         return made
     if judge is not None or plan.epochs is not None or plan.share is not None:
         return replace(made, round=last / LAST_ROUNDS, last_rounds=LAST_ROUNDS)
-    return _as_begun(_for_trials(made, score), plan.folder)
+    side, smaller = _trial_side(problem, plan.seed) if rising else (1.0, None)
+    if smaller is not None:
+        step, score, _ = _pace(problem, smaller, plan.seed, total)
+        made = replace(made, step=step, side=side)
+    rises = _rises(made, score) if rising else 0
+    made = _on_rungs(made, score, rises) if rises else _for_trials(made, score)
+    return _as_begun(made, plan.folder)
+
+
+def _trial_side(problem: Problem, seed: int) -> tuple[float, Data | None]:
+    """The factor of the side of the images of a trial, and the data with such images; 1 and
+    ``None`` if not all architectures run on smaller ones, by the default and some random ones."""
+    from ..train import runs, shrunk
+
+    space, rng = problem.space, random.Random(seed)
+    smaller = shrunk(problem.task, problem.data, TRIAL_SIDE)
+    if smaller is None:
+        return 1.0, None
+    some = [space.default()]
+    for _ in range(_SAMPLED):
+        with suppress(SpaceError):  # the builder rejects it
+            some.append(space.sample(rng))
+    try:
+        fit = all(runs(space.build(a, seed=seed), problem.task, smaller) for a in some)
+    except Exception:  # the builder is the user's code; a trial will tell what is wrong
+        fit = False
+    return (TRIAL_SIDE, smaller) if fit else (1.0, None)
+
+
+def _rises(plan: TimePlan, score: float) -> int:
+    """How often a trial can rise, so that those on the lowest rung have their steps."""
+    least = TRIAL_STEPS * plan.step + score
+    return max(0, min(MOST_RISES, int(math.log(max(1.0, TOP * plan.last / least), ETA))))
+
+
+def _on_rungs(plan: TimePlan, score: float, rises: int) -> TimePlan:
+    """The plan with trials of one round on the lowest rung."""
+    length = TOP * plan.last / ETA**rises
+    last = max(ETA**rises + 1, round(plan.last / length))
+    return replace(plan, round=length, rounds=ETA**rises, rises=rises, last_rounds=last)
 
 
 def _for_trials(plan: TimePlan, score: float) -> TimePlan:
@@ -104,6 +157,7 @@ def _as_begun(plan: TimePlan, folder: Path | None) -> TimePlan:
     if not begun or not begun["round"]:
         return plan
     kept = {name: begun[name] for name in ("round", "rounds", "last_rounds", "work")}
+    kept |= {"rises": begun.get("rises", 0), "side": begun.get("side", 1.0)}
     return replace(plan, **kept)
 
 
@@ -113,16 +167,22 @@ def in_rounds(problem: Problem, plan: TimePlan) -> Problem:
         return problem
     recipe = replace(problem.recipe, epochs=plan.last_rounds, schedule="wsd")
     fidelity = Fidelity(plan.rounds) if plan.rounds else problem.fidelity
-    return replace(problem, recipe=recipe, fidelity=fidelity, round=plan.round * plan.work)
+    return replace(
+        problem, recipe=recipe, fidelity=fidelity, round=plan.round * plan.work, side=plan.side
+    )
 
 
-def _pace(problem: Problem, seed: int, total: float) -> tuple[float, float, float]:
+def _pace(problem: Problem, data: Data, seed: int, total: float) -> tuple[float, float, float]:
     """Seconds of a step of the default architecture and of scoring it on the validation part, and
-    the work (see :func:`~archsmith.train.work_clock`) that is done in a second."""
+    the work (see :func:`~archsmith.train.work_clock`) that is done in a second.
+
+    Args:
+        data: the problem's, or smaller.
+    """
     from ..train import paces, work_clock
 
     model = problem.space.build(problem.space.default(), seed=seed)
-    task, data, recipe, device = problem.task, problem.data, problem.recipe, problem.device
+    task, recipe, device = problem.task, problem.recipe, problem.device
     clock = work_clock(device)
     began, worked = time.perf_counter(), clock()
     steps, examples = paces(

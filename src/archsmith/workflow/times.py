@@ -29,8 +29,11 @@ class TimePlan:
         reserve: for the test part and the report.
         round: of one round of a training; 0.0 if none is trained in rounds.
         rounds: of a trial; 0 if trials are not trained in rounds.
+        rises: how often a trial can rise, to three times the rounds: then it begins with one, and
+            ``rounds`` are those of the highest rung.
+        side: factor of the side of the images of a trial.
         last_rounds: of the last training.
-        step: seconds of a step of the default architecture.
+        step: seconds of a step of the default architecture in a trial.
         work: seconds of processor time in a second on a CPU, by which rounds are measured; else 1.
         fixed: whether the user chose the length of the last training.
         began: ``time.monotonic()`` at the beginning of the session.
@@ -43,6 +46,8 @@ class TimePlan:
     reserve: float
     round: float = 0.0
     rounds: int = 0
+    rises: int = 0
+    side: float = 1.0
     last_rounds: int = 0
     step: float = 0.0
     work: float = 1.0
@@ -51,8 +56,8 @@ class TimePlan:
 
     @property
     def trial(self) -> float:
-        """Seconds of a trial, 0.0 if unknown."""
-        return self.round * self.rounds
+        """Seconds of a trial before it rises, 0.0 if unknown."""
+        return self.round * (1 if self.rises else self.rounds)
 
     def until(self, worked: float, session: float) -> float | None:
         """The moment at which the last training ends, by ``time.monotonic()``; ``None`` if its
@@ -85,14 +90,19 @@ class TimePlan:
         parts = [f"{duration(self.looked)} for data and checks"] if self.looked >= 1 else []
         trials = ""
         if self.trial:
-            count = max(1, round(self.search / self.trial))
+            # Each rung takes about two thirds of the time of the lowest one.
+            count = max(1, round(self.search / self.trial / (1 + 2 / 3 * self.rises)))
             steps = round(self.trial / self.step) if self.step else 0
-            trials = f" (about {count} trials of {duration(self.trial)}, {steps:,} steps of the "
-            trials += "default architecture)"
+            trials = f"about {count} trials of {duration(self.trial)}, {steps:,} steps of the "
+            trials += "default architecture"
+            if self.side != 1:
+                trials += f" on images of {self.side:g} of the side"
+            if self.rises:
+                longest = duration(self.round * self.rounds)
+                trials += f"; the best of them are continued for up to {longest}"
             if count == 1:
-                trials = (
-                    f" ({steps:,} steps of the default alone: too little time to compare others)"
-                )
+                trials = f"{steps:,} steps of the default alone: too little time to compare others"
+            trials = f" ({trials})"
         parts.append(f"{duration(self.search)} search{trials}")
         if self.last:
             parts.append(f"{duration(self.last)} last training")

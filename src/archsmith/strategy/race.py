@@ -1,0 +1,72 @@
+"""Asynchronous successive halving whose entrants are mutants of the best."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .._support.errors import SpaceError
+from ..history.trial import Fidelity, History, Proposal, Trial
+from ..space.architecture import Architecture
+from .asha import ASHA
+from .base import check_whole, sample_unseen
+from .rungs import finished
+
+if TYPE_CHECKING:
+    from ..space import Space
+
+
+class Race(ASHA):
+    """Races mutants of the best trials against them, on rising numbers of epochs.
+
+    The best trial of each rung, of the highest one half of the time, is mutated in one to ``most``
+    decisions; mutants enter below and rise as in ASHA. With a time for dozens of short trainings
+    and a sound default this finds more than random entrants: most of those are worse than what it
+    begins with, and there are too few trials for a model.
+
+    Args:
+        eta, min_epochs: as of :class:`~archsmith.strategy.asha.ASHA`.
+        most: largest number of decisions that a mutant changes.
+
+    Raises:
+        InputError: an argument is out of range.
+    """
+
+    name = "race"
+
+    def __init__(self, eta: float = 3, min_epochs: int = 1, most: int = 3) -> None:
+        super().__init__(eta, min_epochs)
+        check_whole(self.name, most=most)
+        self.most = max(1, most)
+
+    def entry(self, history: History) -> Fidelity | None:
+        return Fidelity(epochs=self.rungs(history)[0])
+
+    def entrant(self, space: Space, history: History, rng: random.Random) -> Proposal | None:
+        leaders = leading(history)
+        if not leaders:
+            return super().entrant(space, history, rng)
+        parent = leaders[0] if rng.random() < 0.5 else rng.choice(leaders)
+        changes = rng.randint(1, self.most)
+
+        def mutant() -> Architecture:
+            architecture = parent.architecture
+            for _ in range(changes):
+                architecture = space.mutate(architecture, rng)
+            return architecture
+
+        try:
+            drawn = sample_unseen(space, history, mutant)
+        except SpaceError:
+            return super().entrant(space, history, rng)
+        return Proposal(drawn, note=f"mutant of trial {parent.number}") if drawn else None
+
+
+def leading(history: History) -> Sequence[Trial]:
+    """The best finished trial of each fidelity, the highest first."""
+    by_order: dict[tuple[float, ...], list[Trial]] = {}
+    for trial in history.ended:
+        if finished(trial):
+            by_order.setdefault(trial.fidelity.order, []).append(trial)
+    return [history.ranked(by_order[order])[0] for order in sorted(by_order, reverse=True)]

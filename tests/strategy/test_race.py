@@ -1,0 +1,77 @@
+"""Races: where they begin, whose mutants enter, and that they climb faster than ASHA."""
+
+from __future__ import annotations
+
+import statistics
+
+import pytest
+
+import archsmith as nas
+from archsmith.history.trial import Fidelity, History, State, Trial
+from archsmith.strategy.asha import ASHA
+from archsmith.strategy.race import Race, leading
+from archsmith.strategy.start import StartFrom
+from archsmith.testing.strategy import StrategyContract
+
+from .toys import Play, chain, total
+
+
+class TestRace(StrategyContract):
+    budget = 20  # of short evaluations for the most part
+    make = staticmethod(Race)
+
+
+def differing(a: nas.Architecture, b: nas.Architecture) -> int:
+    return sum(a.get(name) != b.get(name) for name in {*a, *b})
+
+
+@pytest.fixture(scope="module")
+def space() -> nas.Space:
+    return nas.Space(chain)
+
+
+def test_trials_rise_as_in_asha(space):
+    epochs = [t.fidelity.epochs for t in Play(Race, space, epochs=27).history.trials]
+    assert epochs == [1, 1, 1, 3, 1, 1, 1, 3, 1, 1, 1, 3, 9]
+
+
+def test_entrants_are_mutants_of_a_leader(space):
+    history = Play(Race, space, epochs=120).history
+    mutants = [t for t in history.trials if t.note.startswith("mutant")]
+    assert len(mutants) > 20
+    for trial in mutants:
+        parent = history.trials[int(trial.note.split()[3])]
+        assert 1 <= differing(trial.architecture, parent.architecture) <= 3
+        before = [t for t in history.trials[: trial.number] if t.fidelity == parent.fidelity]
+        assert parent.metrics["accuracy"] == max(t.metrics["accuracy"] for t in before)
+
+
+def test_the_default_enters_below(space):
+    def make() -> StartFrom:
+        return StartFrom([space.default()], Race())
+
+    first = Play(make, space, epochs=5).history.trials[0]
+    assert first.architecture == space.default()
+    assert first.fidelity == Fidelity(epochs=1)
+
+
+def test_leaders_are_the_best_of_each_fidelity(space):
+    history = History((nas.Objective("accuracy", "maximize"),))
+    for number, (epochs, value) in enumerate([(1, 0.2), (1, 0.5), (3, 0.4), (3, 0.9), (1, 0.3)]):
+        trial = Trial(number, space.default(), Fidelity(epochs), state=State.FINISHED)
+        trial.state = State.FAILED if value == 0.9 else trial.state
+        trial.metrics = {"accuracy": value}
+        history.add(trial)
+        history.close(trial)
+    assert [t.number for t in leading(history)] == [2, 1]
+
+
+@pytest.mark.statistical
+def test_mutants_climb_faster_than_random_entrants():
+    space = nas.Space(chain, edges=6)
+
+    def found(make: type[ASHA]) -> float:
+        histories = [Play(make, space, epochs=100, seed=seed).history for seed in range(20)]
+        return statistics.mean(max(total(t.architecture) for t in h.trials) for h in histories)
+
+    assert found(Race) > found(ASHA)
