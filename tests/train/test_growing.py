@@ -33,7 +33,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> str:
 def any_size(channels: int, classes: int) -> nn.Module:
     width = nas.choose("width", [4, 8])
     return nn.Sequential(
-        nn.Conv2d(channels, width, 3), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(4 * width, classes)
+        nn.Conv2d(channels, width, 3),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(4 * width, classes),
     )
 
 
@@ -96,9 +99,7 @@ def test_with_a_moment_it_is_half_of_the_time(photos):
 
     rounds = Rounds(1, until=40.0, clock=lambda: now[0])
     recipe = nas.Recipe(epochs=32, batch_size=30, schedule="wsd")
-    train(
-        model, Clocked(), problem.data, recipe, seed=0, early=first, rounds=rounds, scored=False
-    )
+    train(model, Clocked(), problem.data, recipe, seed=0, early=first, rounds=rounds, scored=False)
     assert isinstance(task_of, task)
     assert seen.count(20) == pytest.approx(20, abs=1)
     assert seen.count(32) == pytest.approx(5, abs=1)

@@ -72,14 +72,31 @@ def test_with_more_time_there_are_longer_trials_and_more_of_them(monkeypatch):
 
 
 def test_rungs_begin_above_the_noise_and_end_at_a_part_of_the_last_training(monkeypatch):
-    for hours, rises in ((0.5, 1), (2, 2), (8, 3)):
-        made = planned(monkeypatch, hours * 3600, step=0.1, epoch=10.0, rising=True)
-        assert (made.rises, made.rounds) == (rises, 3**rises)
-        assert made.trial == made.round >= 500 * 0.1
-        assert made.round * made.rounds == pytest.approx(made.last / 4)
+    monkeypatch.setattr(timeplan, "LONGEST", 1e9)
+    rises = []
+    for hours in (0.1, 0.5, 2, 8):
+        made = planned(monkeypatch, hours * 3600, step=0.02, epoch=0.5, rising=True)
+        rises.append(made.rises)
+        assert made.rounds == 3**made.rises
+        assert made.trial == made.round >= TRIAL_STEPS * 0.02
+        assert made.round * made.rounds <= made.last / 4
+        assert made.search / made.trial >= 6 * 3 ** (made.rises - 1) * (1 + made.rises * 2 / 3)
         assert f"continued for up to {duration(made.round * made.rounds)}" in made.describe()
-    short = planned(monkeypatch, 600, step=0.1, epoch=10.0, rising=True)
+    assert rises == [1, 2, 3, 4]
+
+
+def test_the_search_gets_a_share_that_grows_with_the_steps_that_there_are(monkeypatch):
+    monkeypatch.setattr(timeplan, "LONGEST", 1e9)
+    shares = []
+    for total in (200, 400, 1600, 100_000):
+        made = planned(monkeypatch, total, step=0.02, epoch=0.5, rising=True)
+        shares.append(made.search / (made.search + made.last))
+    assert shares == sorted(shares)
+    assert shares[0] < 0.06
+    assert shares[-1] == pytest.approx(0.4)
+    short = planned(monkeypatch, 100, step=0.02, epoch=0.5, rising=True)
     assert short.rises == 0
+    assert "too little time to compare others" in short.describe()
 
 
 def test_the_last_training_is_bounded_by_the_recipe(monkeypatch):

@@ -157,7 +157,8 @@ class ReportContent:
         seconds: of work so far.
         created: when the report was written, for display.
         folder: of the run, for suggested commands.
-        times: how a time budget was divided and spent, in words.
+        account: how a time budget was divided and spent, and how far short trials ranked as long
+            ones, in words.
         supernet: how shared weights were trained, in runs that have some.
         trust: whether they can be trusted, as far as it was measured.
     """
@@ -186,7 +187,7 @@ class ReportContent:
     seconds: float = 0.0
     created: str = ""
     folder: str = "RUN"
-    times: str = ""
+    account: Sequence[str] = ()
     supernet: SupernetFacts | None = None
     trust: Trust | None = None
 
@@ -211,7 +212,7 @@ class ReportContent:
             for f in self.finalists
             if f.whole
         ]
-        return [*lines, self.times] if self.times else lines
+        return [*lines, *self.account]
 
     @property
     def surroundings(self) -> dict[str, str]:

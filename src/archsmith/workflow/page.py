@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .._support.errors import InputError
+from ..history.ladder import rung_agreements
 from ..history.numbers import duration
 from ..history.objective import Metric
 from ..report.content import (
@@ -87,7 +88,10 @@ def content_of(run: Recorded, pictures: bool = True) -> tuple[ReportContent, lis
         seconds=run.record.seconds,
         created=time.strftime("%Y-%m-%d %H:%M"),
         folder=str(run.folder),
-        times=_times(meta, run.record.seconds, winner),
+        account=[
+            *_times(meta, run.record.seconds, winner),
+            *map(str, rung_agreements(history)),
+        ],
     )
     return content, left_out
 
@@ -111,13 +115,13 @@ def _rows(run: Recorded) -> list[FinalistRow]:
     ]
 
 
-def _times(meta: Mapping[str, Any], searched: float, winner: Finalist | None) -> str:
+def _times(meta: Mapping[str, Any], searched: float, winner: Finalist | None) -> Sequence[str]:
     """How a time budget was divided, and what the search and the last training took."""
     if not meta.get("plan"):
-        return ""
+        return ()
     trained = f", {duration(winner.seconds)} last training" if winner else ""
     planned = TimePlan.from_json(meta["plan"]).describe()
-    return f"{planned}; it took {duration(searched)} search{trained}"
+    return (f"{planned}; it took {duration(searched)} search{trained}",)
 
 
 def _picture(name: str, draw: Callable[[], Any], left_out: list[str]) -> Any:

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
     from .plan import SearchPlan
 
-#: Share of the time that trials get; the rest is the last training. A winner that is trained for
-#: a fraction of the time loses more than a longer search finds.
-SEARCH = 0.4
+#: Share of the time that trials get, at most; the rest is the last training. A winner that is
+#: trained for a fraction of the time loses more than a longer search finds: where the default
+#: could take ``LEARNING`` steps in all, its accuracy still rises by several points with each
+#: doubling, and the search gets nothing; with each doubling it gets another ``PER_DOUBLING``.
+SEARCH, LEARNING, PER_DOUBLING = 0.4, 2000, 0.1
 #: Share of the time that is kept for the test part and the report, and its bounds in seconds.
 RESERVE, LEAST_RESERVE, MOST_RESERVE = 0.03, 2.0, 120.0
 #: A trial takes this part of the last training's time, unless fewer trials than ``TRIALS`` would
@@ -36,9 +38,9 @@ PART = 1 / 8
 TRIALS = 24
 #: Even where a trial cannot have enough steps, this many fit into the search.
 LEAST_TRIALS = 4
-#: Where trials rise on rungs, the highest takes this part of the last training's time, and each of
-#: the lower ones, as many as leave a trial its ``TRIAL_STEPS``, a third of the one above.
-TOP, ETA, MOST_RISES = 1 / 4, 3, 4
+#: Where trials rise on rungs, a third of them to three times the length, the highest takes at most
+#: this part of the last training's time, and so many reach the one below it.
+TOP, ETA, MOST_RISES, RISING = 1 / 4, 3, 4, 6
 #: Factor of the side of the images of a trial, and how many random architectures are tried on them.
 TRIAL_SIDE, _SAMPLED = 0.5, 8
 #: Most rounds of a trial, each of which ends with scoring the validation part, and the part of a
@@ -68,34 +70,43 @@ def plan_time(
         rising: whether trials rise on rungs where the time allows it.
     """
     step, score, work = _pace(problem, problem.data, plan.seed, total)
-    epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
+    given = plan.recipe is not None or plan.final_epochs is not None
+    in_rounds = not given and judge is None and plan.epochs is None and plan.share is None
     looked = time.monotonic() - began
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
     left = max(total - looked - reserve, total / 4)
-    given = plan.recipe is not None or plan.final_epochs is not None
-    if plan.final_count == 0 or isinstance(judge, Trainer):
-        # How long trainers of the user's own take is not known.
-        last = 0.0 if plan.final_count == 0 else (1 - SEARCH) * left
+    search = SEARCH
+    if rising and in_rounds:
+        search = min(SEARCH, PER_DOUBLING * math.log2(max(1.0, left / step / LEARNING)))
+    epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
+    if plan.final_count == 0:
+        last = 0.0
+    elif isinstance(judge, Trainer):  # how long trainers of the user's own take is not known
+        last = (1 - search) * left
     elif given:
         trainings = (plan.final_count + 1) * plan.final_seeds
-        last = min(trainings * problem.recipe.epochs * epoch, (1 - SEARCH / 2) * left)
+        last = min(trainings * problem.recipe.epochs * epoch, (1 - search / 2) * left)
     else:
-        last = min((1 - SEARCH) * left, LONGEST * problem.recipe.epochs * epoch)
+        last = min((1 - search) * left, LONGEST * problem.recipe.epochs * epoch)
     fixed = given or isinstance(judge, Trainer)
     made = TimePlan(
         total, looked, left - last, last, reserve, step=step, work=work, fixed=fixed, began=began
     )
     if fixed or not last:
         return made
-    if judge is not None or plan.epochs is not None or plan.share is not None:
+    if not in_rounds:
         return replace(made, round=last / LAST_ROUNDS, last_rounds=LAST_ROUNDS)
-    side, smaller = _trial_side(problem, plan.seed) if rising else (1.0, None)
-    if smaller is not None:
-        step, score, _ = _pace(problem, smaller, plan.seed, total)
-        made = replace(made, step=step, side=side)
-    rises = _rises(made, score) if rising else 0
-    made = _on_rungs(made, score, rises) if rises else _for_trials(made, score)
+    made = _for_rungs(plan, problem, made, score) if rising else _for_trials(made, score)
     return _as_begun(made, plan.folder)
+
+
+def _for_rungs(plan: SearchPlan, problem: Problem, made: TimePlan, score: float) -> TimePlan:
+    """The plan with trials that rise on rungs, on smaller images if the models run on them."""
+    side, smaller = _trial_side(problem, plan.seed)
+    if smaller is not None:
+        step, score, _ = _pace(problem, smaller, plan.seed, made.total)
+        made = replace(made, step=step, side=side)
+    return _on_rungs(made, score)
 
 
 def _trial_side(problem: Problem, seed: int) -> tuple[float, Data | None]:
@@ -118,15 +129,20 @@ def _trial_side(problem: Problem, seed: int) -> tuple[float, Data | None]:
     return (TRIAL_SIDE, smaller) if fit else (1.0, None)
 
 
-def _rises(plan: TimePlan, score: float) -> int:
-    """How often a trial can rise, so that those on the lowest rung have their steps."""
+def _on_rungs(plan: TimePlan, score: float) -> TimePlan:
+    """The plan with trials of one round on the lowest rung; or, where too few of them fit to choose
+    among, with one of the default."""
     least = TRIAL_STEPS * plan.step + score
-    return max(0, min(MOST_RISES, int(math.log(max(1.0, TOP * plan.last / least), ETA))))
-
-
-def _on_rungs(plan: TimePlan, score: float, rises: int) -> TimePlan:
-    """The plan with trials of one round on the lowest rung."""
-    length = TOP * plan.last / ETA**rises
+    length, rises = least, 0
+    for more in range(1, MOST_RISES + 1):
+        # What rises to each further rung takes two thirds of the time of the lowest.
+        enough = RISING * ETA ** (more - 1) * (1 + more * (ETA - 1) / ETA)
+        if plan.search >= enough * least and ETA**more * least <= TOP * plan.last:
+            most = min(TOP * plan.last / ETA**more, plan.search / (4 * enough))
+            length, rises = max(least, most), more
+    if not rises:
+        length = min(least, (plan.search + plan.last) / 10)
+        plan = replace(plan, search=length, last=plan.last + plan.search - length)
     last = max(ETA**rises + 1, round(plan.last / length))
     return replace(plan, round=length, rounds=ETA**rises, rises=rises, last_rounds=last)
 

@@ -96,7 +96,7 @@ class TimePlan:
             trials = f"about {count} trials of {duration(self.trial)}, {steps:,} steps of the "
             trials += "default architecture"
             if self.side != 1:
-                trials += f" on images of {self.side:g} of the side"
+                trials += f" on images of {self.side:g} times the side"
             if self.rises:
                 longest = duration(self.round * self.rounds)
                 trials += f"; the best of them are continued for up to {longest}"
