@@ -75,12 +75,11 @@ def scores(problem: Problem, architecture: Architecture, seconds: list[float]) -
                 start=kept[-1] if kept else None,
                 keep=kept.append,
             )
-            metrics = trained.metrics
+            metrics = {**trained.metrics, "train_loss": trained.curve[-1]["train_loss"]}
         except Diverged:
-            metrics = {"accuracy": 0.0, "loss": float("inf")}
-        row["accuracy"].append(metrics["accuracy"])
-        row["loss"].append(metrics["loss"])
-        row["train_loss"].append(trained.curve[-1]["train_loss"])
+            metrics = {"accuracy": 0.0, "loss": float("inf"), "train_loss": float("inf")}
+        for name in ("accuracy", "loss", "train_loss"):
+            row[name].append(metrics[name])
     return row
 
 

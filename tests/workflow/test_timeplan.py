@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from torch import nn
 
@@ -164,6 +165,34 @@ def test_a_resumed_search_keeps_the_rounds_of_its_trials(tmp_path):
     assert first.best is not None
     assert again.best is not None
     assert again.best.seconds > first.best.seconds  # with more time, it was trained for longer
+
+
+def photo_net(channels: int, classes: int) -> nn.Module:
+    width, kernel = nas.choose("width", [4, 8, 16]), nas.choose("kernel", [1, 3, 5])
+    head = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)]
+    return nn.Sequential(nn.Conv2d(channels, width, kernel, padding=kernel // 2), *head)
+
+
+@pytest.mark.slow
+def test_trials_on_small_images_rise_and_the_winner_is_trained_on_larger_ones(
+    monkeypatch, tmp_path
+):
+    """Of a made up pace, so that rungs do not depend on the machine."""
+    monkeypatch.setattr(timeplan, "_pace", lambda *args: (2e-4, 0.01, 1.0))
+    rng, labels = np.random.default_rng(0), np.arange(200) % 2
+    images = rng.integers(0, 120, (200, 32, 32, 3))
+    images[labels == 1] += rng.integers(0, 120, (100, 1, 1, 1))
+    np.savez(tmp_path / "photos.npz", x=images.astype(np.uint8), y=labels)
+    result = nas.search(photo_net, tmp_path / "photos.npz", time=10, run=tmp_path / "run")
+    run = nas.Run(tmp_path / "run")
+    assert run.problem.side == run.meta["plan"]["side"] == 0.5
+    assert run.meta["plan"]["rises"] >= 1
+    assert result.history.trials[0].fidelity.epochs == 1
+    assert {t.fidelity.epochs for t in result.history.full} <= {1, 3, 9, 27, 81}
+    assert result.best is not None
+    assert result.best.continued > 0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "on images of 0.5 times the side" in page
 
 
 @pytest.mark.slow
