@@ -297,7 +297,10 @@ class Steps:
         return changed
 
     def counts(self, epoch: int) -> bool:
-        """Whether the weights may be the result: with ``"wsd"`` once the learning rate decays."""
+        """Whether the weights may be the result: with ``"wsd"`` once the learning rate decays, and
+        not while examples are still smaller."""
+        if self.data is not self.full:
+            return False
         trunk = self.pace.trunk
         return trunk is None or self.step > trunk or epoch == self.epochs
 
