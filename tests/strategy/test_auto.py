@@ -100,3 +100,15 @@ def test_pruned_trials_do_not_count_against_the_surrogate():
         history.add(trial)
         history.close(trial)
     assert pick(space, history)[0] == "bayesian"
+
+
+def test_on_rungs_it_races_from_the_lowest():
+    space, history = nas.Space(hills), History(ONE, epochs=(1, 3, 9))
+    strategy = Auto(rungs=True)
+    assert strategy.promotes
+    assert strategy.entry(history) == nas.Fidelity(epochs=1)
+    assert Auto().entry(history) is None
+    assert strategy.describe(space, history).startswith("auto: race, because trials of equal time")
+    proposal = strategy.propose(space, history, random.Random(0))
+    assert proposal is not None
+    assert proposal.fidelity == nas.Fidelity(epochs=1)

@@ -15,6 +15,7 @@ from archsmith.strategy.distinct import Distinct
 from archsmith.strategy.evolution import RegularizedEvolution
 from archsmith.strategy.grid import GridSearch
 from archsmith.strategy.keep_limits import KeepLimits
+from archsmith.strategy.race import Race
 from archsmith.strategy.random import RandomSearch
 from archsmith.strategy.start import StartFrom
 from archsmith.testing.strategy import StrategyContract
@@ -62,6 +63,18 @@ class TestStartFrom(StrategyContract):
 
 class TestKeepLimits(StrategyContract):
     make = staticmethod(lambda: KeepLimits(RegularizedEvolution(), lambda a: {"params": 0.0}))
+
+
+def test_what_wraps_a_race_begins_where_it_does():
+    history = History(ACCURACY, epochs=(1, 3, 9))
+    wrapped = [Distinct(Race()), KeepLimits(Race()), Advised(Race(), most_of("3"))]
+    assert [w.entry(history) for w in wrapped] == [nas.Fidelity(epochs=1)] * 3
+    started = StartFrom([Space(bag).default()], wrapped[1]).propose(
+        Space(bag), history, random.Random(0)
+    )
+    assert started is not None
+    assert started.fidelity == nas.Fidelity(epochs=1)
+    assert RegularizedEvolution().entry(history) is None
 
 
 def most_of(letter):

@@ -68,6 +68,7 @@ class Advised(Strategy):
             if number < least:
                 raise InputError(f"advised, {what}", f"{least} or more", str(number))
         self.strategy, self.advice, self.says = strategy, advice, says
+        self.promotes = strategy.promotes
         self.warm, self.pool, self.feature, self.among = warm, pool, feature, among
         self._drawn: tuple[int, list[Architecture], Space] | None = None
 

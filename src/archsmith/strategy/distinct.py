@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from .._support.errors import InputError
-from ..history.trial import History, Proposal, Trial
+from ..history.trial import Fidelity, History, Proposal, Trial
 from .base import HistoryCache, Strategy, check_whole, sample_unseen
 
 if TYPE_CHECKING:
@@ -37,10 +37,14 @@ class Distinct(Strategy):
         if tries < 1:
             raise InputError("distinct", "tries of 1 or more", str(tries))
         self.strategy, self.tries = strategy, tries
+        self.promotes = strategy.promotes
         self._memo = HistoryCache(_Highest)
 
     def check(self, space: Space, history: History) -> None:
         self.strategy.check(space, history)
+
+    def entry(self, history: History) -> Fidelity | None:
+        return self.strategy.entry(history)
 
     def describe(self, space: Space, history: History) -> str:
         return f"{self.strategy.describe(space, history)}, no graph twice"

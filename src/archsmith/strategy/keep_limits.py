@@ -55,6 +55,7 @@ class KeepLimits(Strategy):
         if tries < 1:
             raise InputError("keep-limits", "tries of 1 or more", str(tries))
         self.strategy, self.cost, self.tries = strategy, cost, tries
+        self.promotes = strategy.promotes
 
     def check(self, space: Space, history: History) -> None:
         self.strategy.check(space, history)
