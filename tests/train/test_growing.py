@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 import archsmith as nas
-from archsmith.data.splits import TensorSplit
 from archsmith.evaluate.training import TrainingEvaluator
 from archsmith.task.image import ImageClassification as task
 from archsmith.task.problem import Problem, open_problem
@@ -49,15 +48,18 @@ def test_smaller_images_are_the_same_examples(photos):
     smaller = shrunk(task(), data, 0.5)
     assert smaller is not None
     assert smaller.facts is data.facts
-    assert isinstance(smaller.train, TensorSplit)
-    assert isinstance(data.train, TensorSplit)
-    assert smaller.train.inputs.shape[2:] == (16, 12)
-    assert smaller.train.inputs.dtype == torch.uint8
-    pooled = nn.functional.avg_pool2d(data.train.inputs.float(), 2)
+    images, targets = data.train.head(50)
+    small, same = smaller.train.head(50)
+    assert small.shape[2:] == (16, 12)
+    assert small.dtype == torch.uint8
+    pooled = nn.functional.avg_pool2d(images.float(), 2)
     inside = (slice(None), slice(None), slice(1, -1), slice(1, -1))
-    off = (smaller.train.inputs.float() - pooled)[inside].abs().mean()
-    assert off < 15  # of 255: the filter of an antialiased half is a little wider than two pixels
-    assert torch.equal(smaller.train.targets, data.train.targets)
+    # The filter of an antialiased half is a little wider than two pixels.
+    assert (small.float() - pooled)[inside].abs().mean() < 15
+    assert torch.equal(targets, same)
+    assert torch.equal(smaller.train.labels, data.train.labels)
+    assert len(smaller.validation) == len(data.validation)
+    assert smaller.digest() != data.digest()
     assert shrunk(task(), data, 0.3) is None  # 7 pixels wide
 
 

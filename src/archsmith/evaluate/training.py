@@ -239,8 +239,7 @@ class TrainingEvaluator(Evaluator, Trainer):
         continued; ``None`` for whole epochs."""
         if not self.round:
             return None
-        other = self._until is not None and self.side != 1  # larger images than the trial's
-        if start is not None and not other:
+        if start is not None and (self.side == 1 or data is self._seen):
             return start.batches
         return steps_within(
             self.space.build(architecture, seed=seed),

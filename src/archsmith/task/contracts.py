@@ -102,8 +102,7 @@ class Resolution(ABC):
 
     @abstractmethod
     def shrunk(self, data: Data, factor: float) -> Data | None:
-        """The same examples with a fraction of their side; ``None`` if they are not in memory, or
-        too small for it.
+        """The same examples with a fraction of their side; ``None`` if they are too small for it.
 
         Args:
             factor: of the side, below 1.

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from .._support.errors import DataError
-from .._support.trees import leaves
 from ..data import arrays, folder, levels, pixels
 from ..data.names import shown
 from ..data.partition import drawn_parts, split
 from ..data.raw import ClassesBy, Images
+from ..data.resized import ResizedSplit
 from ..data.source import image_options, kind_of, locate, read_images
-from ..data.splits import Split, TensorSplit
+from ..data.splits import TensorSplit
 from ..history.trial import Fidelity
 from . import classify
 from .base import Data, Meter, ReadOptions, Recipe, Signature
@@ -136,10 +136,9 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, Refe
 
     def shrunk(self, data: Data, factor: float) -> Data | None:
         sides = [round(factor * data.facts[name]) for name in ("height", "width")]
-        parts = (data.train, data.validation)
-        if min(sides) < _LEAST_SIDE or not all(isinstance(part, TensorSplit) for part in parts):
+        if min(sides) < _LEAST_SIDE:
             return None
-        train, validation = (_resized(part, sides) for part in parts)
+        train, validation = (ResizedSplit(part, sides) for part in (data.train, data.validation))
         return replace(data, train=train, validation=validation)
 
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -195,20 +194,6 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, Refe
         from .picture import image_grid
 
         return image_grid(as_bytes(inputs, facts), targets, outputs, facts["class_names"])
-
-
-def _resized(part: Split, sides: list[int]) -> Split:
-    assert isinstance(part, TensorSplit)
-    images, kind = part.inputs, next(leaves(part.inputs)).dtype
-    assert isinstance(images, Tensor)
-    made = [
-        nn.functional.interpolate(some.float(), size=sides, mode="bilinear", antialias=True)
-        for some in torch.split(images, 1024)
-    ]
-    small = torch.cat(made) if made else images.new_zeros((0, images.shape[1], *sides)).float()
-    if kind == torch.uint8:
-        small = small.round_().clamp_(0, 255)
-    return TensorSplit(small.to(kind), part.targets)
 
 
 def _images_in(place: Path) -> list[Path]:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from .plan import SearchPlan
 
 #: Share of the time that trials get, at most; the rest is the last training. A winner that is
-#: trained for a fraction of the time loses more than a longer search finds: where the default
-#: could take ``LEARNING`` steps in all, its accuracy still rises by several points with each
-#: doubling, and the search gets nothing; with each doubling it gets another ``PER_DOUBLING``.
-SEARCH, LEARNING, PER_DOUBLING = 0.4, 2000, 0.1
+#: trained for a fraction of the time loses more than a longer search finds. In as much time as the
+#: recipe's training of the default takes, its accuracy still rises by several points with each
+#: doubling, so that trials on rungs get nothing; with each doubling they get ``PER_DOUBLING`` more.
+SEARCH, PER_DOUBLING = 0.4, 0.1
 #: Share of the time that is kept for the test part and the report, and its bounds in seconds.
 RESERVE, LEAST_RESERVE, MOST_RESERVE = 0.03, 2.0, 120.0
 #: A trial takes this part of the last training's time, unless fewer trials than ``TRIALS`` would
@@ -77,19 +77,19 @@ def plan_time(
     looked = time.monotonic() - began
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
     left = max(total - looked - reserve, total / 4)
-    search = SEARCH
-    if rising and in_rounds:
-        search = min(SEARCH, PER_DOUBLING * math.log2(max(1.0, left / step / LEARNING)))
     epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
+    whole, search = problem.recipe.epochs * epoch, SEARCH
+    if rising and in_rounds:
+        search = min(SEARCH, PER_DOUBLING * math.log2(max(1.0, left / whole)))
     if plan.final_count == 0:
         last = 0.0
     elif isinstance(judge, Trainer):  # how long trainers of the user's own take is not known
         last = (1 - search) * left
     elif given:
         trainings = (plan.final_count + 1) * plan.final_seeds
-        last = min(trainings * problem.recipe.epochs * epoch, (1 - search / 2) * left)
+        last = min(trainings * whole, (1 - search / 2) * left)
     else:
-        last = min((1 - search) * left, LONGEST * problem.recipe.epochs * epoch)
+        last = min((1 - search) * left, LONGEST * whole)
     fixed = given or isinstance(judge, Trainer)
     made = TimePlan(
         total, looked, left - last, last, reserve, step=step, work=work, fixed=fixed, began=began

@@ -1,0 +1,50 @@
+"""Images of a split in another size."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .splits import Batch, Split
+
+
+class ResizedSplit(Split):
+    """The same examples with images (n, channels, height, width) of another size, made batch by
+    batch, where the batch is: bytes stay bytes.
+
+    Args:
+        split: with images as its inputs.
+        sides: height and width.
+    """
+
+    def __init__(self, split: Split, sides: Sequence[int]) -> None:
+        self.split, self.sides = split, tuple(sides)
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    @property
+    def labels(self) -> Tensor | None:
+        return self.split.labels
+
+    def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
+        for batch in self.split.batches(order):
+            yield Batch(resized(batch.inputs, self.sides), batch.targets)
+
+    def update(self, digest: hashlib._Hash) -> None:
+        self.split.update(digest)
+        digest.update(str(self.sides).encode())
+
+    def to(self, device: str | torch.device) -> ResizedSplit:
+        return ResizedSplit(self.split.to(device), self.sides)
+
+
+def resized(images: Tensor, sides: Sequence[int]) -> Tensor:
+    """Images (n, channels, height, width) with other sides, of the same type."""
+    # Only the CPU resizes bytes as they are.
+    plain = images if images.device.type == "cpu" or images.is_floating_point() else images.float()
+    made = nn.functional.interpolate(plain, size=tuple(sides), mode="bilinear", antialias=True)
+    return made if made.dtype == images.dtype else made.round().to(images.dtype)
