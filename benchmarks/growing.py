@@ -6,7 +6,8 @@
 A network is trained with the task's recipe and ``wsd`` for so many seconds of one core's processor
 time: a first share of them on images of a fraction of the side (``0.5:0.625``: half of the time on
 five eighths of the side), the rest on whole ones; ``0:1`` trains on whole images only. The network
-is the default of ``convnet`` or a reference such as ``resnet-20``. Printed is the test accuracy.
+is the default of ``convnet`` or a reference such as ``resnet-20``. ``--mix 0.5`` mixes half of
+the batches (CutMix). Printed is the test accuracy.
 
 ``cifar10`` (12,000 photos) needs ``ARCHSMITH_DATA``; ``fashion-mnist`` is the whole set.
 """
@@ -44,10 +45,10 @@ def network(problem: Problem, name: str, seed: int) -> nn.Module:
 
 
 def trained(
-    problem: Problem, name: str, seconds: float, share: float, side: float, seed: int
+    problem: Problem, name: str, seconds: float, share: float, side: float, seed: int, mix: float
 ) -> dict[str, Any]:
     task, data = problem.task, problem.data
-    recipe = replace(problem.recipe, schedule="wsd", epochs=ROUNDS)
+    recipe = replace(problem.recipe, schedule="wsd", epochs=ROUNDS, mix=mix)
     steps = steps_within(
         network(problem, name, seed), task, data, recipe, seconds / ROUNDS, seed=seed
     )
@@ -78,6 +79,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--network", default="default")
     parser.add_argument("--starts", nargs="+", default=["0:1", "0.5:0.625", "0.5:0.5", "0.7:0.625"])
+    parser.add_argument("--mix", type=float, default=0.0)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -89,7 +91,7 @@ def main() -> None:
         problem = open_problem(None, data)
         for seed, start in itertools.product(options.seeds, options.starts):
             share, side = map(float, start.split(":"))
-            row = trained(problem, options.network, options.seconds, share, side, seed)
+            row = trained(problem, options.network, options.seconds, share, side, seed, options.mix)
             rows.append({"start": start, "seed": seed, "network": options.network, **row})
             print(f"{start} seed {seed}: {row['accuracy']:.4f}, {row['steps']:,} steps", flush=True)
             if options.json:

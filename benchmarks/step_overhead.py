@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from archsmith.history.trial import Fidelity
 from archsmith.task.problem import open_problem
-from archsmith.train.loop import Steps
+from archsmith.train.steps import Steps
 
 PRODUCTS = (nn.Conv2d, nn.Linear)
 

@@ -26,7 +26,7 @@ from archsmith.train import (
     score,
     train,
 )
-from archsmith.train.loop import Steps
+from archsmith.train.steps import Steps
 
 IMAGES = task("image-classification")
 RECIPE = Recipe(epochs=3, batch_size=64, lr=5e-3, label_smoothing=0.05)

@@ -25,7 +25,8 @@ def expect_shape(outputs: Tensor, shape: tuple[int, ...]) -> None:
 
 
 def class_loss(outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross entropy of logits (n, classes) and class indices (n,), with label smoothing."""
+    """Cross entropy of logits (n, classes) and class indices (n,), or shares of the classes
+    (n, classes), with label smoothing."""
     return F.cross_entropy(outputs.float(), targets, label_smoothing=smoothing)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor, nn
 
-    from ..data.splits import Split
+    from ..data.splits import Batch, Split
     from .base import Task
     from .references import Reference
     from .values import Data, Signature
@@ -95,6 +95,14 @@ class BatchSampling(ABC):
         from ..data.partition import holdout
 
         return holdout(train.strata(), share, seed)
+
+
+class Mixing(ABC):
+    """Training examples can be mixed with others of their batch."""
+
+    @abstractmethod
+    def mixed(self, batch: Batch, generator: torch.Generator, facts: Mapping[str, Any]) -> Batch:
+        """Prepared examples with parts of others, and targets for both."""
 
 
 class Resolution(ABC):

@@ -26,7 +26,8 @@ from ..metric.boxes import detection_loss
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 from .boxed import Deployed, DetectionMeter, augmented, padded
 from .contracts import Deployment, OutputLoss, Pictures
-from .image import Normalise, in_usual_layout, may_mirror
+from .image import in_usual_layout, may_mirror
+from .normalising import Normalise
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from .base import Data, ReadOptions, Signature, Task
 from .contracts import Unlabelled
-from .image import ImageClassification
+from .image import ClassifiedImages, ImageClassification
 from .references import NetworkReference
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Embeddings(nn.Module):
         return embeddings.float()
 
 
-class EmbeddingImages(ImageClassification, Unlabelled):
+class EmbeddingImages(ClassifiedImages, Unlabelled):
     """Images whose models return embeddings, (n, d), instead of logits."""
 
     default_space = "embedder"

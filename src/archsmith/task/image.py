@@ -19,11 +19,21 @@ from ..data.partition import drawn_parts, split
 from ..data.raw import ClassesBy, Images
 from ..data.resized import ResizedSplit
 from ..data.source import image_options, kind_of, locate, read_images
-from ..data.splits import TensorSplit
+from ..data.splits import Batch, TensorSplit
 from ..history.trial import Fidelity
 from . import classify
 from .base import Data, Meter, ReadOptions, Recipe, Signature
-from .contracts import Deployment, ExampleMetrics, Pictures, References, Resolution
+from .contracts import Deployment, ExampleMetrics, Mixing, Pictures, References, Resolution
+from .cutmix import cutmix
+from .normalising import (
+    Normalise,
+    as_bytes,
+    black_and_span,
+    bounds_of,
+    is_raw,
+    normal,
+    normalisation,
+)
 from .references import IMAGES, NetworkReference
 from .tensor import TensorTask
 
@@ -36,14 +46,13 @@ if TYPE_CHECKING:
 _LEAST_SIDE = 12
 
 
-class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, References, Resolution):
-    """The class of an image.
+class ClassifiedImages(TensorTask, ExampleMetrics, Deployment, Pictures, References):
+    """Images with classes, which are predicted or learned from in other ways.
 
     Raw inputs are (n, channels, height, width), bytes, or floats if bytes would lose grey levels;
     outputs are logits, (n, classes).
     """
 
-    name = "image-classification"
     metrics = classify.METRICS
     default_space = "convnet"
     reads = "a folder of class folders of images, a folder of IDX files, or an .npz file of images"
@@ -116,8 +125,8 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, Refe
         return Fidelity(epochs=epochs, share=min(1.0, max(seen, 2000) / (epochs * count)))
 
     def prepare(self, inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
-        shift, scale = _normalisation(facts)
-        return _normal(inputs, shift.to(inputs.device), scale.to(inputs.device), _bounds(facts))
+        shift, scale = normalisation(facts)
+        return normal(inputs, shift.to(inputs.device), scale.to(inputs.device), bounds_of(facts))
 
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
@@ -133,13 +142,6 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, Refe
         picked = torch.arange(count, device=device)[:, None, None]
         moved = inputs.permute(0, 2, 3, 1)[picked, rows[:, :, None], columns[:, None, :]]
         return in_usual_layout(moved.permute(0, 3, 1, 2))
-
-    def shrunk(self, data: Data, factor: float) -> Data | None:
-        sides = [round(factor * data.facts[name]) for name in ("height", "width")]
-        if min(sides) < _LEAST_SIDE:
-            return None
-        train, validation = (ResizedSplit(part, sides) for part in (data.train, data.validation))
-        return replace(data, train=train, validation=validation)
 
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
         return classify.class_loss(outputs, targets, smoothing)
@@ -196,69 +198,25 @@ class ImageClassification(TensorTask, ExampleMetrics, Deployment, Pictures, Refe
         return image_grid(as_bytes(inputs, facts), targets, outputs, facts["class_names"])
 
 
+class ImageClassification(ClassifiedImages, Resolution, Mixing):
+    """The class of an image."""
+
+    name = "image-classification"
+
+    def shrunk(self, data: Data, factor: float) -> Data | None:
+        sides = [round(factor * data.facts[name]) for name in ("height", "width")]
+        if min(sides) < _LEAST_SIDE:
+            return None
+        train, validation = (ResizedSplit(part, sides) for part in (data.train, data.validation))
+        return replace(data, train=train, validation=validation)
+
+    def mixed(self, batch: Batch, generator: torch.Generator, facts: Mapping[str, Any]) -> Batch:
+        shares = nn.functional.one_hot(batch.targets, facts["classes"]).float()
+        return Batch(*cutmix(batch.inputs, shares, generator))
+
+
 def _images_in(place: Path) -> list[Path]:
     return sorted(p for p in place.iterdir() if folder.is_picture(p))
-
-
-class Normalise(nn.Module):
-    """Raw images to normalised float32, of the same shape, with the statistics as buffers."""
-
-    shift: Tensor
-    scale: Tensor
-
-    def __init__(self, facts: Mapping[str, Any]) -> None:
-        super().__init__()
-        shift, scale = _normalisation(facts)
-        self.bounds = _bounds(facts)
-        self.register_buffer("shift", shift)
-        self.register_buffer("scale", scale)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return _normal(images, self.shift, self.scale, self.bounds)
-
-
-def _normal(
-    images: Tensor, shift: Tensor, scale: Tensor, bounds: tuple[float, float] | None
-) -> Tensor:
-    values = images.to(shift.dtype)
-    if bounds is not None:
-        values = values.clamp(*bounds)
-    return ((values - shift) * scale).float()
-
-
-def _is_raw(facts: Mapping[str, Any]) -> bool:
-    """Whether raw inputs are floats with the values of the source instead of bytes."""
-    return bool(facts.get("dtype", "uint8") != "uint8")
-
-
-def _bounds(facts: Mapping[str, Any]) -> tuple[float, float] | None:
-    return (facts["low"], facts["high"]) if facts.get("clipped") else None
-
-
-def _black_and_span(facts: Mapping[str, Any]) -> tuple[float, float]:
-    """The value of black and its distance to white, in values of raw inputs."""
-    low, high = (facts["low"], facts["high"]) if _is_raw(facts) else (0.0, 255.0)
-    return low, (high - low) or 1.0
-
-
-def _normalisation(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor]:
-    """What to subtract from raw inputs and then to multiply by, each (channels, 1, 1)."""
-    dtype = torch.float64 if facts.get("dtype") == "float64" else torch.float32
-    low, span = _black_and_span(facts)
-    mean, std = (torch.tensor(facts[name], dtype=torch.float64) for name in ("mean", "std"))
-    if {mean.shape, std.shape} != {(facts["channels"],)}:
-        # Statistics of another length could be broadcast without an error.
-        raise ValueError(f"{len(mean)} means and {len(std)} deviations")
-    shift, scale = mean * span + low, 1 / (std * span)
-    return shift.to(dtype)[:, None, None], scale.to(dtype)[:, None, None]
-
-
-def as_bytes(inputs: Tensor, facts: Mapping[str, Any]) -> Tensor:
-    """Raw inputs as images, uint8, for pictures."""
-    if not _is_raw(facts):
-        return inputs
-    low, span = _black_and_span(facts)
-    return ((inputs.double() - low) * (255 / span)).round().clamp(0, 255).byte()
 
 
 def _shifted(count: int, size: int, generator: torch.Generator, device: torch.device) -> Tensor:
@@ -290,7 +248,7 @@ def facts_of(raw: Images, train: NDArray[np.int64]) -> dict[str, Any]:
     _, channels, height, width = raw.images.shape
     dtype = str(raw.images.dtype)
     values = {"low": raw.low, "high": raw.high} | ({"dtype": dtype} if dtype != "uint8" else {})
-    low, span = _black_and_span(values)
+    low, span = black_and_span(values)
     total, squares, pixels = np.zeros(channels), np.zeros(channels), 0
     for start in range(0, len(train), 1024):
         wide = raw.images[train[start : start + 1024]].astype(np.float64)
@@ -357,7 +315,7 @@ def sized(raw: Images) -> str:
 def _values(facts: Mapping[str, Any], size: str) -> str:
     """The values of raw inputs in words, and how values of the source become bytes."""
     low, high = facts["low"], facts["high"]
-    if _is_raw(facts):
+    if is_raw(facts):
         beyond = ", clipped to that" if facts.get("clipped") else ""
         return f"{facts['dtype']} (n, {size}), {low:g} to {high:g}, as in the source{beyond}"
     bytes_ = f"uint8 (n, {size}), 0 to 255"
@@ -370,18 +328,18 @@ def _values(facts: Mapping[str, Any], size: str) -> str:
 
 def _from_image(path: Path, facts: Mapping[str, Any]) -> NDArray[Any]:
     low, high = facts["low"], facts["high"]
-    if facts["channels"] not in (1, 3) or facts.get("clipped") or (_is_raw(facts) and low != 0):
+    if facts["channels"] not in (1, 3) or facts.get("clipped") or (is_raw(facts) and low != 0):
         expected = f"an array of {facts['channels']} channels, values from {low:g} to {high:g}"
         raise DataError(str(path), expected, "an image file")
     shape = (facts["height"], facts["width"], facts["channels"])
     try:
         opened = levels.open_image(path)
-        white = high if _is_raw(facts) or (high == 1 and opened.kind == "float") else 255.0
+        white = high if is_raw(facts) or (high == 1 and opened.kind == "float") else 255.0
         image = opened.fitted(*shape, white, facts.get("deep_white", levels.DEEP))
     except Exception as error:
         # Pillow raises exceptions of nearly any type for damaged files.
         raise DataError(str(path), "an image that can be read", str(error)) from error
-    if _is_raw(facts):
+    if is_raw(facts):
         return image.astype(facts["dtype"])
     return image if image.dtype == np.uint8 else pixels.to_bytes(image, 0, white)
 
@@ -402,7 +360,7 @@ def _from_arrays(path: Path, facts: Mapping[str, Any]) -> NDArray[Any]:
             raise DataError(str(path), "at least one image", "none")
         low, high = facts["low"], facts["high"]
         pixels.check_range(str(path), images, low, high, facts.get("clipped", False))
-        if _is_raw(facts):
+        if is_raw(facts):
             return np.ascontiguousarray(images, dtype=facts["dtype"])
         return pixels.to_bytes(images, low, high)
     raise DataError(str(path), f"images of shape {shape}, one or many", str(array.shape))

@@ -20,7 +20,7 @@ def _demand(owner: object, what: str, rules: Mapping[str, tuple[bool, str]]) -> 
 
 
 #: Fields of a recipe that older versions did not have.
-_ADDED_LATER = ("schedule", "ema")
+_ADDED_LATER = ("schedule", "ema", "mix")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class Recipe:
             Shared weights are always trained with ``"cosine"``.
         ema: largest decay of an exponential moving average of the weights, which is what is
             evaluated and kept then; 0 turns it off. It does not apply to shared weights.
+        mix: share of the batches whose images get patches of others (CutMix), for image
+            classification. The last training of a search in time mixes half of them if it is long
+            enough. It does not apply to shared weights.
 
     Raises:
         InputError: a field outside its range.
@@ -65,6 +68,7 @@ class Recipe:
     amp: bool = True
     schedule: Literal["cosine", "wsd"] = "cosine"
     ema: float = 0.0
+    mix: float = 0.0
 
     def __post_init__(self) -> None:
         rules = {
@@ -83,6 +87,7 @@ class Recipe:
             "patience": (self.patience is None or self.patience >= 1, "None or 1 or more"),
             "schedule": (self.schedule in ("cosine", "wsd"), "'cosine' or 'wsd'"),
             "ema": (0 <= self.ema < 1, "0 (off), or a decay below 1"),
+            "mix": (0 <= self.mix <= 1, "a share from 0 to 1"),
         }
         _demand(self, "recipe", rules)
 

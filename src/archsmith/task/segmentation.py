@@ -25,7 +25,8 @@ from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .classify import expect_shape, two
 from .contracts import Deployment, ExampleMetrics, Pictures
-from .image import ImageClassification, as_bytes, facts_of, in_usual_layout, sized
+from .image import ImageClassification, facts_of, in_usual_layout, sized
+from .normalising import as_bytes
 from .tensor import TensorTask
 
 if TYPE_CHECKING:

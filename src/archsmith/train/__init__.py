@@ -1,11 +1,13 @@
 """Training: the loop, the parts of its steps (rates, optimiser, precision), and their timing."""
 
 from .growing import Early, early, runs, shrunk
-from .loop import Diverged, Trained, TrainingCallback, train
+from .loop import Trained, train
+from .mixing import mixing
 from .optimising import Pace, is_norm, norms_in, optimizer_of, precision, schedule
 from .rounds import Rounds
 from .scoring import parts, score
 from .state import TrainingState
+from .steps import Diverged, TrainingCallback
 from .timing import paces, steps_within, work_clock
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "TrainingState",
     "early",
     "is_norm",
+    "mixing",
     "norms_in",
     "optimizer_of",
     "paces",

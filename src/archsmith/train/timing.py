@@ -13,8 +13,8 @@ from .._support.allocator import keep_memory
 from .._support.trees import move
 from ..history.trial import Fidelity
 from ..task.base import Data, Recipe, Task
-from .loop import Steps
 from .scoring import judge
+from .steps import Steps
 
 
 def paces(
