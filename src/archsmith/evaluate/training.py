@@ -24,6 +24,7 @@ from ..train import (
     Trained,
     TrainingState,
     early,
+    mixing,
     shrunk,
     steps_within,
     train,
@@ -213,19 +214,24 @@ class TrainingEvaluator(Evaluator, Trainer):
         data: Data | None = None,
         first: Early | None = None,
     ) -> Trained:
-        data = data or self.data
+        data, task = data or self.data, find_task(self.task)
+        recipe = recipe_of(self.space, self.recipe, architecture)
+        steps = self._steps(architecture, seed, start, data)
+        if self._until is not None and steps is not None:
+            passes = steps * recipe.epochs * recipe.batch_size / len(data.train)
+            recipe = mixing(recipe, task, passes)
         return train(
             model,
-            find_task(self.task),
+            task,
             data,
-            recipe_of(self.space, self.recipe, architecture),
+            recipe,
             fidelity,
             seed=seed,
             subset_seed=self.subset if fidelity is not None else None,
             device=self.device,
             goal=self.goal,
             on_epoch=on_epoch,
-            rounds=Rounds(self._steps(architecture, seed, start, data), self._until),
+            rounds=Rounds(steps, self._until),
             scored=self._whole is None,
             start=start,
             keep=keep,
