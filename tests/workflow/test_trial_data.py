@@ -20,7 +20,7 @@ from archsmith.study.fidelity import offered
 from archsmith.task.base import Recipe
 from archsmith.task.fidelity import LEAST_STEPS, enough, steps_of
 from archsmith.task.problem import open_problem
-from archsmith.train import loop as training
+from archsmith.train import steps as training
 from archsmith.workflow.evaluator import build_evaluator, objectives_for
 
 
