@@ -91,6 +91,7 @@ def test_groups_of_equal_size_give_the_shares():
     assert sizes == [140, 40, 20]
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 30), min_size=30, max_size=120).filter(lambda t: len(set(t)) >= 15))
 def test_nothing_of_the_future_is_learned_from(times):
     ranks = np.array(times)

@@ -39,6 +39,7 @@ def evaluator(space=DIGITS, proxies=("snip", "naswot", "epe-nas"), **more):
     return ProxyEvaluator(space, "digits", READ, "image-classification", proxies, data=DATA, **more)
 
 
+@pytest.mark.slow
 class TestProxyEvaluator(EvaluatorContract):
     space, evaluator = DIGITS, evaluator()
 

@@ -164,6 +164,7 @@ def test_every_snippet_of_the_card_runs_where_archsmith_cannot_be_imported(expor
         assert np.allclose(result, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_model_is_left_as_it_was(digits, tmp_path):
     chosen, data, space, model = digits
     model.train()
@@ -207,6 +208,7 @@ def test_an_earlier_export_is_replaced_and_other_folders_are_not(digits, tmp_pat
     assert (other / "chapter1.txt").read_text() == "years of work"
 
 
+@pytest.mark.slow
 def test_an_export_with_a_users_own_files_is_not_replaced(digits, tmp_path):
     chosen, data, space, model = digits
     target = tmp_path / "out"
@@ -284,6 +286,7 @@ def test_a_model_that_cannot_be_traced_keeps_its_weights(digits, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_onnx_is_asked_for_without_the_extra(digits, tmp_path, monkeypatch):
     chosen, data, space, model = digits
     monkeypatch.setattr(runtimes, "has_onnx", lambda: False)

@@ -126,6 +126,7 @@ def test_another_space_is_refused(work):
         predict(folder / "own", folder / "images.npy", space=other)
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_refused(work, tmp_path):
     _, _, folder, _ = work
     shutil.copytree(folder / "zoo", tmp_path / "zoo")
@@ -189,6 +190,7 @@ def test_a_record_without_a_key_is_refused(work, tmp_path, key):
         held[last] = 3
 
 
+@pytest.mark.slow
 def test_an_input_that_is_not_there(work):
     _, _, folder, _ = work
     with pytest.raises(DataError):

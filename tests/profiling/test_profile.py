@@ -101,6 +101,7 @@ def test_a_limit_that_nothing_keeps_has_the_nearest_value():
     assert found.nearest == {"params": 67.0}
 
 
+@pytest.mark.slow
 def test_a_sample_gives_an_interval_around_the_true_share():
     found = profiled(spaces.known, limits=["params<=200"], samples=30)
     assert found.drawn == "architectures"

@@ -40,6 +40,7 @@ def test_runs_without_shared_weights_have_no_such_section() -> None:
     assert trust_section(study(20)) is None
 
 
+@pytest.mark.slow
 def test_the_section_says_the_verdict_first_and_shows_all_of_it() -> None:
     measured = trust(300, 0.3, floor=0.75)
     page = render(shared(measured, supernet()))

@@ -66,6 +66,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 def test_each_block_decides_for_itself():
     space = nas.Space(net)
     assert list(space.default()) == NAMES

@@ -70,6 +70,7 @@ def test_uniform_over_architectures():
     assert plain[4] / 3000 == pytest.approx(1 / 3, abs=0.03)
 
 
+@pytest.mark.slow
 def test_uniform_over_architectures_reaches_all_alike():
     space, rng = nas.Space(b.nested), random.Random(1)
     counts = Counter(space.sample(rng, uniform="architectures") for _ in range(84 * 60))

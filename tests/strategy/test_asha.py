@@ -39,6 +39,7 @@ def test_no_worker_waits(space, end):
     assert len(play.at(9)) > 20
 
 
+@pytest.mark.slow
 def test_who_rises_is_among_the_best_third_of_what_had_ended(space):
     play = Play(ASHA, space, epochs=1000, workers=8, seconds=uneven)
     for trial in play.history.trials:

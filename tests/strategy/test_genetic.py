@@ -42,6 +42,7 @@ def parents(trial: Trial) -> list[int]:
     return [int(n) for n in trial.note.removeprefix("child of trials ").split(" and ")]
 
 
+@pytest.mark.slow
 def test_the_optimum_is_found(space):
     assert sum(best(play(GeneticAlgorithm(), space, 300, seed)) == 1.0 for seed in range(5)) >= 4
 

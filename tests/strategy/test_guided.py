@@ -74,6 +74,7 @@ def test_several_objectives_find_both_ends(space):
     assert min(t.metrics["cost"] for t in front) <= 2.0
 
 
+@pytest.mark.slow
 def test_it_says_by_what_it_goes(space):
     history = play(quick(), space, 40, 0, measure=worth, objectives=[SCORE])
     assert history.trials[3].note == "random"

@@ -129,6 +129,7 @@ def ridge() -> nn.Module:
     return nn.Identity()
 
 
+@pytest.mark.slow
 def test_cma_es_closes_in_on_numbers():
     pytest.importorskip("cmaes", reason="cmaes is not installed")
 

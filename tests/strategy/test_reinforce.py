@@ -74,6 +74,7 @@ def test_weights_set_the_trade_off(space):
     assert average([1, 0]) > 18 > 14 > average(None) > 10 > 6 > average([0, 1])
 
 
+@pytest.mark.slow
 def test_repeats_are_proposed_when_allowed(space):
     history = play(Reinforce(repeats=True, learning_rate=1.0), space, 150, 0)
     assert len(history.seen) < 120
@@ -172,6 +173,7 @@ def test_entropy_pulls_the_policy_back_to_even():
     assert max(logits) - min(logits) < 0.05
 
 
+@pytest.mark.slow
 def test_an_lstm_learns_what_depends_on_what_was_drawn_before():
     """``b`` is right after ``x`` and wrong after ``y``; a table cannot tell."""
     first = Question("first", ("x", "y"), (0.0, 0.0))

@@ -283,6 +283,7 @@ def test_workers_end_with_a_parent_that_is_killed_while_they_start(tmp_path: Pat
     assert gone(workers)
 
 
+@pytest.mark.slow
 def test_two_objectives_with_workers() -> None:
     result = run(objectives=BOTH, strategy=Spread())
     assert result.front == result.history.front()

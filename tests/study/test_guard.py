@@ -178,6 +178,7 @@ def test_a_builder_that_leaves_is_refused_with_its_answers(what: str, reason: st
         Space(builder).build(Architecture({"what": what}))
 
 
+@pytest.mark.slow
 def test_a_builder_that_hangs_is_refused_with_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     space = Space(builder)
     with monkeypatch.context() as hasty:

@@ -143,6 +143,7 @@ def test_the_time_of_a_trial_runs_out_by_itself() -> None:
     assert len(all_hang()) == 4
 
 
+@pytest.mark.slow
 def test_code_that_swallows_the_end_of_its_time_is_told_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -205,6 +206,7 @@ def test_whoever_interrupts_an_ordinary_trial_loses_nothing() -> None:
     assert len(run(evaluator=Toy(), store=store).history.finished) == 4
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced_with_what_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def test_only_trials_at_the_same_fidelity_are_compared():
     assert MedianStop(startup=2).rule(known, started(epochs=4)) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [MedianStop(), CurveStop()], ids=lambda s: s.name)
 def test_hopeless_trials_end_pruned_and_the_best_is_the_same_as_without(stop):
     """The first 30 proposals are the same: what is random does not depend on what was stopped."""

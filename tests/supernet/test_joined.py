@@ -191,6 +191,7 @@ def columns(net: Supernet, architecture: nas.Architecture, name: str) -> list[in
     )
 
 
+@pytest.mark.slow
 def test_each_part_of_a_unet_merge_takes_its_own_columns(tmp_path):
     space = nas.Space(UNet, deep=True)
     net = Supernet(space, example=torch.zeros(2, 1, 4, 4))

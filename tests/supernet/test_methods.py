@@ -168,6 +168,7 @@ def test_paths_of_a_step_see_the_same_augmentation(monkeypatch: pytest.MonkeyPat
     assert not torch.equal(one, session.prepare(raw)[0])
 
 
+@pytest.mark.slow
 def test_held_out_examples_are_never_trained_on() -> None:
     session = session_of(holdout=0.5)
     data = digits()
@@ -215,6 +216,7 @@ def test_judging_leaves_no_trace_and_goes_by_the_batch() -> None:
     assert session.judge(architecture, batch) == metrics
 
 
+@pytest.mark.slow
 def test_random_numbers_depend_on_seed_purpose_and_step_alone() -> None:
     session, other = session_of(), session_of(seed=1)
     drawn = session.rng("paths").random()

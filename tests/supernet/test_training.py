@@ -232,6 +232,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.slow
 def test_time_ends_it_and_the_rate_goes_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(0.01)
     monkeypatch.setattr(sessions, "time", clock)

@@ -11,7 +11,7 @@ from archsmith.data.splits import Batch
 from archsmith.task.cutmix import cutmix
 from archsmith.task.image import ImageClassification
 from archsmith.task.problem import open_problem
-from archsmith.train import mixing, train
+from archsmith.train import train
 
 
 def mixed(seed: int, side: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,12 +77,3 @@ def test_a_task_without_images_refuses_to_mix():
     model = problem.space.build(problem.space.default(), seed=0)
     with pytest.raises(nas.InputError, match="recipe: mix"):
         train(model, problem.task, problem.data, nas.Recipe(epochs=1, mix=0.5), seed=0)
-
-
-def test_long_trainings_mix_what_they_augment():
-    task, recipe = ImageClassification(), nas.Recipe(augment=True)
-    assert mixing(recipe, task, 10).mix == 0
-    assert mixing(recipe, task, 100).mix == 0.5
-    assert mixing(nas.Recipe(augment=True, mix=0.2), task, 100).mix == 0.2
-    assert mixing(nas.Recipe(), task, 100).mix == 0
-    assert mixing(recipe, open_problem("mlp", "iris").task, 100).mix == 0

@@ -201,6 +201,7 @@ def the_graph_agrees(folder: Path, pixels: Any) -> None:
     assert [array.shape for array in given] == [(1, 16, 4), (1, 16), (1, 16)]
 
 
+@pytest.mark.slow
 def test_answers_are_in_pixels_of_the_image(
     detection: Detection, data: Data, tmp_path: Path
 ) -> None:

@@ -62,6 +62,7 @@ def convnet(seed: int = 0) -> nn.Module:
     )
 
 
+@pytest.mark.slow
 def test_digits_are_learnt_and_the_best_weights_are_kept(digits: Data) -> None:
     model = convnet()
     trained = train(model, IMAGES, digits, replace(RECIPE, epochs=6), seed=0)
@@ -399,6 +400,7 @@ def test_scoring_leaves_mode_and_weights(digits: Data) -> None:
     assert whole == pytest.approx(small, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_regression_learns_a_line_in_the_users_units() -> None:
     regression = task("tabular-regression")
     data = regression.read("diabetes", ReadOptions())

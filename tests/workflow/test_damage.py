@@ -55,6 +55,7 @@ def test_headers_that_lie(archsmith, tmp_path):
     assert "pixels" in told(archsmith("search", tmp_path / "none.npz"))
 
 
+@pytest.mark.slow
 def test_sizes_that_no_memory_holds(archsmith, tmp_path, monkeypatch):
     assert "4096" in told(archsmith("search", "digits", "--image-size", 100000))
     from PIL import Image

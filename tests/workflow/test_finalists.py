@@ -42,6 +42,7 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return order
 
 
+@pytest.mark.slow
 def test_a_finalist_that_fails_gives_its_turn_to_the_next(monkeypatch, tmp_path):
     failed: list[int] = []
 
@@ -71,6 +72,7 @@ def test_where_all_fail_the_search_and_its_report_are_kept(monkeypatch, tmp_path
     assert all("out of memory" in problem for problem in result.problems)
 
 
+@pytest.mark.slow
 def test_the_default_stays_the_best_where_nothing_beats_it(monkeypatch):
     def default_wins(problem, architecture, number, seed, *more) -> Finalist:
         final = train_to_end(problem, architecture, number, seed, *more)

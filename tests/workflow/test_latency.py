@@ -27,6 +27,7 @@ def net(features: int, classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, classes))
 
 
+@pytest.mark.slow
 def test_a_finalist_that_breaks_its_limit_when_measured_again_is_not_trained(monkeypatch):
     measured: list[int] = []
     trained: list[int] = []
@@ -63,6 +64,7 @@ def test_a_finalist_that_breaks_its_limit_when_measured_again_is_not_trained(mon
     assert sum("measured again, takes 99 ms" in problem for problem in result.problems) == 2
 
 
+@pytest.mark.slow
 def test_where_nobody_keeps_the_limit_again_the_nearest_is_trained_and_told(monkeypatch):
     monkeypatch.setattr(
         LatencyEvaluator, "remeasure", lambda self, a: {"latency_ms": 60.0 + float(a["width"])}

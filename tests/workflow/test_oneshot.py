@@ -58,6 +58,7 @@ def test_kinds_of_methods_search_from_the_command_line(archsmith, tmp_path, meth
     assert "shared weights" in (run / "report.html").read_text("utf-8").lower()
 
 
+@pytest.mark.slow
 def test_a_training_that_takes_all_the_time_is_not_for_nothing():
     """The epoch ends when its share of the time does; a late end leaves one trial, not none."""
     result = nas.search(SPACE, "digits", strategy="spos", time=0.05, finalists=0)

@@ -16,6 +16,7 @@ class TestChannelBench(SpaceContract):
     space, shape = SMALL, (1, 2, 8, 8)
 
 
+@pytest.mark.slow
 def test_there_are_4_to_the_7th_architectures():
     assert SMALL.size().count == 4**7
     architectures = set(SMALL.enumerate())

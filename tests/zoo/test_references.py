@@ -72,6 +72,7 @@ def test_parameters_grow_with_the_scale(network):
     assert sizes[7] == size(network(3, 10))
 
 
+@pytest.mark.slow
 def test_scaling_is_fine_enough_to_meet_a_size():
     with torch.device("meta"):
         sizes = sorted({size(resnet20(3, 10, scale=s / 200)) for s in range(100, 120)})

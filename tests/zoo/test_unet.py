@@ -14,6 +14,7 @@ from archsmith.zoo.unet import Merge, unet
 SMALL = Space(unet, channels=2, classes=3, height=12, width=8, widths=(4, 8), depths=(1, 2))
 
 
+@pytest.mark.slow
 class TestUNet(SpaceContract):
     space, shape, samples = SMALL, (1, 2, 12, 8), 5
 

@@ -24,7 +24,6 @@ from ..train import (
     Trained,
     TrainingState,
     early,
-    mixing,
     shrunk,
     steps_within,
     train,
@@ -215,23 +214,18 @@ class TrainingEvaluator(Evaluator, Trainer):
         first: Early | None = None,
     ) -> Trained:
         data, task = data or self.data, find_task(self.task)
-        recipe = recipe_of(self.space, self.recipe, architecture)
-        steps = self._steps(architecture, seed, start, data)
-        if self._until is not None and steps is not None:
-            passes = steps * recipe.epochs * recipe.batch_size / len(data.train)
-            recipe = mixing(recipe, task, passes)
         return train(
             model,
             task,
             data,
-            recipe,
+            recipe_of(self.space, self.recipe, architecture),
             fidelity,
             seed=seed,
             subset_seed=self.subset if fidelity is not None else None,
             device=self.device,
             goal=self.goal,
             on_epoch=on_epoch,
-            rounds=Rounds(steps, self._until),
+            rounds=Rounds(self._steps(architecture, seed, start, data), self._until),
             scored=self._whole is None,
             start=start,
             keep=keep,

@@ -48,8 +48,7 @@ class Recipe:
         ema: largest decay of an exponential moving average of the weights, which is what is
             evaluated and kept then; 0 turns it off. It does not apply to shared weights.
         mix: share of the batches whose images get patches of others (CutMix), for image
-            classification. The last training of a search in time mixes half of them if it is long
-            enough. It does not apply to shared weights.
+            classification. It does not apply to shared weights.
 
     Raises:
         InputError: a field outside its range.

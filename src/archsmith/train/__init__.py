@@ -2,7 +2,6 @@
 
 from .growing import Early, early, runs, shrunk
 from .loop import Trained, train
-from .mixing import mixing
 from .optimising import Pace, is_norm, norms_in, optimizer_of, precision, schedule
 from .rounds import Rounds
 from .scoring import parts, score
@@ -20,7 +19,6 @@ __all__ = [
     "TrainingState",
     "early",
     "is_norm",
-    "mixing",
     "norms_in",
     "optimizer_of",
     "paces",

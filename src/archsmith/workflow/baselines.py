@@ -267,7 +267,7 @@ class Baselines:
     def _length(self, baseline: Baseline) -> tuple[Recipe, Rounds | None]:
         """The recipe with the number of its epochs; with a time rounds that fill it, as the last
         training of a search in time has them."""
-        from ..train import Rounds, mixing, steps_within
+        from ..train import Rounds, steps_within
 
         problem = self.problem
         if self.seconds is None:
@@ -284,9 +284,6 @@ class Baselines:
             device=problem.device,
         )
         recipe = replace(problem.recipe, epochs=rounds, schedule="wsd", patience=None)
-        data = self._whole or problem.data
-        passes = steps * rounds * recipe.batch_size / len(data.train)
-        recipe = mixing(recipe, problem.task, passes)
         return recipe, Rounds(steps, self.clock() + self.seconds, self.clock)
 
     @cached_property

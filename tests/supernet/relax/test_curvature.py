@@ -24,6 +24,7 @@ def matrix(product: Any, size: int) -> Tensor:
     return torch.stack([product(row) for row in torch.eye(size)])
 
 
+@pytest.mark.slow
 def test_the_hessian_of_a_network_is_exact_and_symmetric() -> None:
     method = DARTS()
     session = session_of(operations, holdout=0.5)
@@ -89,6 +90,7 @@ def test_a_few_products_do_where_one_direction_stands_apart() -> None:
     assert largest_eigenvalue(lambda v: symmetric @ v, first, 5) == pytest.approx(1.0, rel=1e-2)
 
 
+@pytest.mark.slow
 def test_the_eigenvalue_of_a_network_leaves_no_trace_and_is_the_same_again() -> None:
     method = DARTS(eigenvalue=True)
     session, told = trained(method, operations, epochs=1)

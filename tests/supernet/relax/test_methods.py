@@ -129,6 +129,7 @@ def test_gradients_of_alphas_are_those_of_finite_differences(name: str) -> None:
             assert float(gradient[place]) == pytest.approx(expected, rel=2e-3, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_gdas_computes_the_drawn_option_alone() -> None:
     method = GDAS()
     session = session_of(operations, holdout=0.5)
@@ -182,6 +183,7 @@ def test_first_order_darts_learns_alphas_from_held_out_data_alone() -> None:
         assert torch.allclose(one, two, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_looking_ahead_leaves_weights_and_statistics_alone() -> None:
     method = METHODS["darts-2nd"]()
     session = session_of(operations, holdout=0.5)
@@ -191,6 +193,7 @@ def test_looking_ahead_leaves_weights_and_statistics_alone() -> None:
     assert same(before, values(session))
 
 
+@pytest.mark.slow
 def test_drnas_draws_are_of_its_distribution() -> None:
     method = DrNAS()
     session = session_of(operations, holdout=0.5)
@@ -370,6 +373,7 @@ def test_the_auxiliary_skip_fades() -> None:
         assert torch.allclose(with_it, place(x) + weight * x, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_value_decisions_are_drawn_anew_at_each_step() -> None:
     method = DARTS()
     session = session_of(sized, holdout=0.5)
@@ -559,6 +563,7 @@ def test_limits_are_kept_by_what_is_derived_and_told() -> None:
         method.derive(session, 2)
 
 
+@pytest.mark.slow
 def test_limits_on_parameters_need_no_costs() -> None:
     space = space_of(operations)
     sizes = {a: sum(p.numel() for p in space.build(a).parameters()) for a in space.enumerate()}

@@ -192,6 +192,7 @@ def test_damaged_files_are_refused_not_crashed_on(tmp_path_factory, seed, ending
 # -- the command
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_table(archsmith, tmp_path):
     done = archsmith("zeroshot", write(tmp_path, arrays()))
     assert done.status == 0, done.err

@@ -186,6 +186,7 @@ def test_gradients_of_ranking_losses_are_right(kind):
             assert float(scores.grad[i, j]) == pytest.approx((up - down) / (2 * step), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_linear_devise_comes_near_the_least_of_its_convex_loss():
     features, labels, described = problem(classes=3, a=2, d=2, each=5)
     decay = 0.05
