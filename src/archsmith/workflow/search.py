@@ -102,9 +102,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     )
     times = None
     if budget is not None:
-        rising = isinstance(chosen, Auto) or chosen.promotes
-        times = plan_time(plan, budget, problem, began, judge, rising)
-        chosen = Auto(rungs=True) if times.rises and isinstance(chosen, Auto) else chosen
+        times, chosen = _divide(plan, budget, problem, began, judge, chosen)
         problem = in_rounds(problem, times) if times.rounds else problem
     objectives, bounds = plan.goals(problem)
     clock = None
@@ -167,6 +165,20 @@ def run_plan(plan: SearchPlan) -> SearchResult:
 
 
 search = flat(SearchPlan, "search")(run_plan)
+
+
+def _divide(
+    plan: SearchPlan,
+    seconds: float,
+    problem: Problem,
+    began: float,
+    judge: Evaluator | None,
+    chosen: Strategy,
+) -> tuple[TimePlan, Strategy]:
+    """The plan for the time, and the strategy, which follows rungs if trials rise on them."""
+    rising = isinstance(chosen, Auto) or chosen.promotes
+    times = plan_time(plan, seconds, problem, began, judge, rising)
+    return times, Auto(rungs=True) if times.rises and isinstance(chosen, Auto) else chosen
 
 
 def _hold_against(
