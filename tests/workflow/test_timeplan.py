@@ -34,9 +34,11 @@ def planned(
 ) -> TimePlan:
     score = epoch - step * steps_of(len(PROBLEM.data.train), PROBLEM.recipe.batch_size)
     monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, score, 0.5))
-    rising = options.pop("rising", False)
+    rising, rungs = options.pop("rising", False), options.pop("rungs", False)
     plan = SearchPlan(net, "iris", time=total, **options)
-    return plan_time(plan, total, PROBLEM, time.monotonic(), options.get("evaluator"), rising)
+    return plan_time(
+        plan, total, PROBLEM, time.monotonic(), options.get("evaluator"), rising, rungs
+    )
 
 
 @pytest.mark.parametrize("total", [60, 1200, 36_000])
@@ -84,6 +86,23 @@ def test_rungs_begin_above_the_noise_and_end_at_a_part_of_the_last_training(monk
         assert made.search / made.trial >= 6 * 3 ** (made.rises - 1) * (1 + made.rises * 2 / 3)
         assert f"continued for up to {duration(made.round * made.rounds)}" in made.describe()
     assert rises == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("total", [20, 100, 1000])
+def test_a_strategy_that_needs_rungs_has_them_however_short_the_time(monkeypatch, total):
+    made = planned(monkeypatch, total, step=0.02, epoch=0.5, rungs=True)
+    assert made.rises >= 1
+    assert made.rounds == 3**made.rises
+    assert made.search / made.trial >= 6
+    assert made.last_rounds > made.rounds
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["hyperband", "asha", "freeze-thaw"])
+def test_strategies_over_epochs_search_in_little_time(strategy):
+    result = nas.search(net, "iris", time=4, strategy=strategy)
+    assert result.best is not None
+    assert len(result.history.epochs) >= 2
 
 
 def test_the_search_gets_a_share_that_grows_with_the_steps_that_there_are(monkeypatch):

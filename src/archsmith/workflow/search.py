@@ -176,8 +176,8 @@ def _divide(
     chosen: Strategy,
 ) -> tuple[TimePlan, Strategy]:
     """The plan for the time, and the strategy, which follows rungs if trials rise on them."""
-    rising = isinstance(chosen, Auto) or chosen.promotes
-    times = plan_time(plan, seconds, problem, began, judge, rising)
+    rising = isinstance(chosen, Auto)
+    times = plan_time(plan, seconds, problem, began, judge, rising, chosen.promotes)
     return times, Auto(rungs=True) if times.rises and isinstance(chosen, Auto) else chosen
 
 

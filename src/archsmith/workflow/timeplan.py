@@ -62,6 +62,7 @@ def plan_time(
     began: float,
     judge: Evaluator | None,
     rising: bool = False,
+    rungs: bool = False,
 ) -> TimePlan:
     """Divide the time, by the measured pace of the default architecture, or as the study in the run
     folder did.
@@ -69,7 +70,9 @@ def plan_time(
     Args:
         total: seconds since ``began`` (``time.monotonic()``) in which everything is to be done.
         judge: replaces training in the search.
-        rising: whether trials rise on rungs where the time allows it.
+        rising: whether trials rise on rungs where the time allows it; then the share of the search
+            follows the time, too.
+        rungs: whether the strategy needs rungs, however short the time.
     """
     step, score, work = _pace(problem, problem.data, plan.seed, total)
     given = plan.recipe is not None or plan.final_epochs is not None
@@ -98,17 +101,20 @@ def plan_time(
         return made
     if not in_rounds:
         return replace(made, round=last / LAST_ROUNDS, last_rounds=LAST_ROUNDS)
-    made = _for_rungs(plan, problem, made, score) if rising else _for_trials(made, score)
+    on_rungs = rising or rungs
+    made = _for_rungs(plan, problem, made, score, rungs) if on_rungs else _for_trials(made, score)
     return _as_begun(made, plan.folder)
 
 
-def _for_rungs(plan: SearchPlan, problem: Problem, made: TimePlan, score: float) -> TimePlan:
+def _for_rungs(
+    plan: SearchPlan, problem: Problem, made: TimePlan, score: float, needed: bool
+) -> TimePlan:
     """The plan with trials that rise on rungs, on smaller images if the models run on them."""
     side, smaller = _trial_side(problem, plan.seed)
     if smaller is not None:
         step, score, _ = _pace(problem, smaller, plan.seed, made.total)
         made = replace(made, step=step, side=side)
-    return _on_rungs(made, score)
+    return _on_rungs(made, score, needed)
 
 
 def _trial_side(problem: Problem, seed: int) -> tuple[float, Data | None]:
@@ -131,9 +137,9 @@ def _trial_side(problem: Problem, seed: int) -> tuple[float, Data | None]:
     return (TRIAL_SIDE, smaller) if fit else (1.0, None)
 
 
-def _on_rungs(plan: TimePlan, score: float) -> TimePlan:
+def _on_rungs(plan: TimePlan, score: float, needed: bool) -> TimePlan:
     """The plan with trials of one round on the lowest rung; or, where too few of them fit to choose
-    among, with one of the default."""
+    among, with one of the default, unless rungs are ``needed``."""
     least = RUNG_STEPS * plan.step + score
     length, rises = least, 0
     for more in range(1, MOST_RISES + 1):
@@ -142,7 +148,9 @@ def _on_rungs(plan: TimePlan, score: float) -> TimePlan:
         if plan.search >= enough * least and ETA**more * least <= TOP * plan.last:
             most = min(TOP * plan.last / ETA**more, plan.search / (4 * enough))
             length, rises = max(least, most), more
-    if not rises:
+    if needed and not rises:
+        length, rises = min(least, plan.search / (2 * ETA)), 1
+    elif not rises:
         length = min(least, (plan.search + plan.last) / 10)
         plan = replace(plan, search=length, last=plan.last + plan.search - length)
     last = max(ETA**rises + 1, round(plan.last / length))
