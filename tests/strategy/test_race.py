@@ -46,6 +46,11 @@ def test_entrants_are_mutants_of_a_leader(space):
         assert parent.metrics["accuracy"] == max(t.metrics["accuracy"] for t in before)
 
 
+def test_a_mutant_changes_something():
+    with pytest.raises(nas.InputError, match="race: most"):
+        Race(most=0)
+
+
 def test_the_default_enters_below(space):
     def make() -> StartFrom:
         return StartFrom([space.default()], Race())

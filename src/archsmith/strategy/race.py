@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._support.errors import SpaceError
+from .._support.errors import InputError, SpaceError
 from ..history.trial import Fidelity, History, Proposal, Trial
 from ..space.architecture import Architecture
 from .asha import ASHA
@@ -38,7 +38,9 @@ class Race(ASHA):
     def __init__(self, eta: float = 3, min_epochs: int = 1, most: int = 3) -> None:
         super().__init__(eta, min_epochs)
         check_whole(self.name, most=most)
-        self.most = max(1, most)
+        if most < 1:
+            raise InputError(f"{self.name}: most", "1 or more", str(most))
+        self.most = most
 
     def entry(self, history: History) -> Fidelity | None:
         return Fidelity(epochs=self.rungs(history)[0])

@@ -20,9 +20,7 @@ from .growing import Early
 from .layout import contiguous
 from .rounds import Rounds
 from .scoring import score
-from .state import (
-    TrainingState,
-)
+from .state import TrainingState
 from .steps import Diverged, Steps, TrainingCallback
 
 
