@@ -1,7 +1,8 @@
 """A search against what a good engineer would have done by hand with the same time of one core.
 
     python benchmarks/contenders.py [--data cifar10] [--seconds 1200] [--seeds 0 1 2 3 4]
-        [--contenders archsmith resnet-20 default random optuna] [--json FILE]
+        [--contenders archsmith resnet-20 default random optuna]
+        [--limit 'params<=100000'] [--json FILE]
 
 Each contender has so many seconds for everything, one thread, the same training photos and the same
 test photos that it never sees:
@@ -13,6 +14,9 @@ test photos that it never sees:
 * ``random``: the same search with ``--strategy random``;
 * ``optuna``: TPE with median pruning over a hand-written space of the same choices, trained by
   plain torch (SGD, cosine, flips, shifts) for 60 % of the time; the best is trained for the rest.
+
+With ``--limit`` the searches keep it, and the references are made as wide as it allows; ``default``
+and ``optuna`` know no limits.
 
 ``cifar10`` (12,000 training and 4,000 test photos in class folders) needs ``ARCHSMITH_DATA``;
 ``fashion-mnist`` is the whole set. Rows are written one by one, and those that stand in the JSON
@@ -79,17 +83,19 @@ def searched(data: str, seconds: float, seed: int, *more: str) -> dict[str, Any]
     }
 
 
-def by_hand(data: str, name: str, seconds: float, seed: int) -> dict[str, Any]:
-    """A reference network, or the default of the space, trained for the whole time."""
+def by_hand(data: str, name: str, seconds: float, seed: int, limit: str) -> dict[str, Any]:
+    """A reference network, scaled to the limit if there is one, or the default of the space,
+    trained for the whole time."""
     import torch
 
     from archsmith.evaluate.training import TrainingEvaluator
-    from archsmith.history.objective import Objective
+    from archsmith.history.objective import Limit, Objective
     from archsmith.study import MemoryStore
     from archsmith.task.contracts import references_of
     from archsmith.task.problem import open_problem
     from archsmith.train import score
     from archsmith.workflow.baselines import Baselines
+    from archsmith.workflow.scaling import nearest_scale
 
     began, used = time.perf_counter(), time.process_time()
     problem = open_problem(None, data)
@@ -106,9 +112,13 @@ def by_hand(data: str, name: str, seconds: float, seed: int) -> dict[str, Any]:
     else:
         with tempfile.TemporaryDirectory() as cache, torch.random.fork_rng():
             reference = next(r for r in references_of(problem.task) if r.name == name)
+            scale: float | None = 1.0
+            if limit:
+                bound = Limit.parse(limit)
+                scale = nearest_scale(reference, problem, bound.metric, bound.bound, seed)
             trained = Baselines(
                 problem, MemoryStore(), seed, goal, left, together=True, cache=Path(cache)
-            ).train(reference)
+            ).train(reference, scale or 1.0)
         test, params = trained.test, int(trained.costs["params"])
     return {
         "accuracy": test["accuracy"],
@@ -118,16 +128,17 @@ def by_hand(data: str, name: str, seconds: float, seed: int) -> dict[str, Any]:
     }
 
 
-def run(contender: str, data: str, seconds: float, seed: int) -> dict[str, Any]:
+def run(contender: str, data: str, seconds: float, seed: int, limit: str) -> dict[str, Any]:
+    kept = ["--limit", limit] if limit else []
     if contender == "archsmith":
-        return searched(data, seconds, seed)
+        return searched(data, seconds, seed, *kept)
     if contender == "random":
-        return searched(data, seconds, seed, "--strategy", "random")
+        return searched(data, seconds, seed, "--strategy", "random", *kept)
     if contender == "optuna":
         from contenders_optuna import tuned
 
         return tuned(data, seconds, seed)
-    return by_hand(data, contender, seconds, seed)
+    return by_hand(data, contender, seconds, seed, limit)
 
 
 def table(rows: dict[str, Any]) -> str:
@@ -157,6 +168,7 @@ def main() -> None:
         default=["archsmith", "resnet-20", "default", "random", "optuna"],
         choices=["archsmith", "default", "random", "optuna", *REFERENCES],
     )
+    parser.add_argument("--limit", default="")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -169,15 +181,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = cifar10(Path(folder)) if options.data == "cifar10" else options.data
         for seed, contender in itertools.product(options.seeds, options.contenders):
-            key = f"{options.data} {options.seconds:g} {contender} {seed}"
+            key = f"{options.data} {options.seconds:g} {contender} {seed} {options.limit}".strip()
             if key in rows:
                 continue
-            row = run(contender, data, options.seconds, seed)
-            rows[key] = {"contender": contender, "seed": seed, "data": options.data, **row}
+            row = run(contender, data, options.seconds, seed, options.limit)
+            rows[key] = {
+                "contender": contender,
+                "seed": seed,
+                "data": options.data,
+                "limit": options.limit,
+            } | row
             print(f"{key}: {row['accuracy']:.4f} in {row['seconds']:.0f} s", flush=True)
             if options.json:
                 options.json.write_text(json.dumps(rows, indent=2))
-    print(table({k: r for k, r in rows.items() if r["data"] == options.data}))
+    asked = options.data, options.limit
+    print(table({k: r for k, r in rows.items() if (r["data"], r["limit"]) == asked}))
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from torch import nn
 
 from archsmith.task.contracts import references_of
 from archsmith.task.problem import Problem, open_problem
-from archsmith.train import Early, Rounds, score, shrunk, steps_within, train
+from archsmith.train import Early, rounds_within, score, shrunk, train
 
 ROUNDS = 32
 
@@ -49,18 +49,26 @@ def trained(
 ) -> dict[str, Any]:
     task, data = problem.task, problem.data
     recipe = replace(problem.recipe, schedule="wsd", epochs=ROUNDS, mix=mix)
-    steps = steps_within(
-        network(problem, name, seed), task, data, recipe, seconds / ROUNDS, seed=seed
+    clock = time.process_time
+    rounds = rounds_within(
+        network(problem, name, seed),
+        task,
+        data,
+        recipe,
+        seconds / ROUNDS,
+        seed=seed,
+        until=clock() + seconds,
+        clock=clock,
     )
     smaller = shrunk(task, data, side) if share else None
-    model, clock = network(problem, name, seed), time.process_time
+    model = network(problem, name, seed)
     done = train(
         model,
         task,
         data,
         recipe,
         seed=seed,
-        rounds=Rounds(steps, clock() + seconds, clock),
+        rounds=rounds,
         early=Early(smaller, share) if smaller else None,
     )
     test = score(model, task, data.test, data.facts)
@@ -68,7 +76,7 @@ def trained(
         "accuracy": test["accuracy"],
         "validation": done.metrics["accuracy"],
         "train_loss": done.curve[-1]["train_loss"],
-        "steps": len(done.curve) * steps,
+        "steps": len(done.curve) * (rounds.steps or 0),
         "curve": [row["accuracy"] for row in done.curve],
     }
 

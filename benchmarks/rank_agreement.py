@@ -33,7 +33,7 @@ from archsmith.history.agreement import rank_agreement
 from archsmith.history.trial import Fidelity
 from archsmith.space.architecture import Architecture
 from archsmith.task.problem import Problem, open_problem
-from archsmith.train import Diverged, Rounds, TrainingState, steps_within, train
+from archsmith.train import Diverged, TrainingState, rounds_within, train
 
 Row = dict[str, Any]
 
@@ -58,9 +58,9 @@ def scores(problem: Problem, architecture: Architecture, seconds: list[float]) -
     """Validation accuracy after each time, all but the last from a branch that decays early."""
     build = lambda: problem.space.build(architecture, seed=0)  # noqa: E731
     task, data, recipe = problem.task, problem.data, replace(problem.recipe, schedule="wsd")
-    steps = steps_within(build(), task, data, recipe, seconds[0], seed=0)
+    rounds = rounds_within(build(), task, data, recipe, seconds[0], seed=0)
     kept: list[TrainingState] = []
-    row: Row = {"steps": steps, "params": sum(p.numel() for p in build().parameters())}
+    row: Row = {"steps": rounds.steps, "params": sum(p.numel() for p in build().parameters())}
     row["accuracy"], row["loss"], row["train_loss"] = [], [], []
     for length in seconds:
         try:
@@ -71,7 +71,7 @@ def scores(problem: Problem, architecture: Architecture, seconds: list[float]) -
                 recipe,
                 Fidelity(max(1, round(length / seconds[0]))),
                 seed=0,
-                rounds=Rounds(steps),
+                rounds=rounds,
                 start=kept[-1] if kept else None,
                 keep=kept.append,
             )

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from archsmith.history.objective import Limit, Objective, nondominated_fronts
-from archsmith.history.trial import State, Trial
+from archsmith.history.trial import Fidelity, State, Trial
 from archsmith.report.axes import NARROW, WIDE
 from archsmith.report.charts import best_so_far, search_figure
 from archsmith.report.content import FinalistRow, ReportContent
@@ -44,6 +44,31 @@ def test_best_so_far_counts_only_finished_trials_that_keep_the_limits() -> None:
         made(4, accuracy=0.7, params=10),
     )
     assert best_so_far(shown, ACCURACY) == [(0, 0.5), (4, 0.7)]
+
+
+def test_longer_trainings_are_not_compared_with_shorter_ones() -> None:
+    lengths = {0: (1, 0.6), 1: (1, 0.9), 2: (3, 0.8), 3: (1, 0.95), 4: (3, 0.85)}
+    trials = [
+        Trial(
+            n,
+            Architecture({"n": n}),
+            Fidelity(e),
+            state=State.FINISHED,
+            metrics={"accuracy": a, "params": 10},
+        )
+        for n, (e, a) in lengths.items()
+    ]
+    shown = content(*trials)
+    assert best_so_far(shown, ACCURACY) == [(0, 0.6), (1, 0.9), (2, 0.8), (4, 0.85)]
+    figure = search_figure(shown, ACCURACY)
+    assert figure is not None
+    words = [text for _, text in figure.legend]
+    assert words == [
+        "best so far of the longest trainings",
+        "finished",
+        "finished, not trained as long as others",
+    ]
+    assert len(re.findall('class="short"', figure.wide)) == 3
 
 
 def test_the_search_curve_draws_each_trial_where_it_belongs() -> None:

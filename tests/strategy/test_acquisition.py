@@ -9,8 +9,8 @@ from scipy.special import ndtri
 from archsmith.strategy.acquisition import (
     chebyshev,
     expected_improvement,
-    hypervolume_improvement,
     log_expected_improvement,
+    log_hypervolume_improvement,
     log_noisy_expected_improvement,
     option_rate,
     probability_below,
@@ -117,24 +117,48 @@ def test_chebyshev_goes_nearest_to_the_best_of_what_weighs_most():
         assert front[scores.argmax(), 0] == pytest.approx(2 * weight - 1, abs=0.01)
 
 
+def area_added(front: np.ndarray, reference: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Of points that are known exactly."""
+    return np.exp(log_hypervolume_improvement(front, reference, points, np.zeros_like(points)))
+
+
 def test_area_that_a_point_adds():
     front = np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0], [1.5, 1.5]])
-    samples = np.array([[2.5, 2.5], [1.0, 1.0], [4.0, 0.5], [0.5, 4.0], [4.0, 4.0]])
-    found = hypervolume_improvement(front, np.zeros(2), samples)
-    np.testing.assert_allclose(found, [1.25, 0.0, 0.5, 0.5, 10.0])
+    points = np.array([[2.5, 2.5], [1.0, 1.0], [4.0, 0.5], [0.5, 4.0], [4.0, 4.0]])
+    found = area_added(front, np.zeros(2), points)
+    np.testing.assert_allclose(found, [1.25, 0.0, 0.5, 0.5, 10.0], atol=1e-12)
 
 
 def test_area_equals_counting_random_points():
     rng = np.random.default_rng(1)
-    front, samples = rng.random((6, 2)), rng.random((4, 2))
+    front, some = rng.random((6, 2)), rng.random((4, 2))
     points = rng.random((200_000, 2))
     taken = (points[:, None] <= front[None]).all(-1).any(-1)
-    for sample in samples:
-        new = ((points <= sample).all(-1) & ~taken).mean()
-        found = hypervolume_improvement(front, np.zeros(2), sample[None])
-        assert found[0] == pytest.approx(new, abs=0.005)
+    for one in some:
+        new = ((points <= one).all(-1) & ~taken).mean()
+        assert area_added(front, np.zeros(2), one[None])[0] == pytest.approx(new, abs=0.005)
+
+
+def test_expected_area_is_the_mean_over_draws():
+    rng = np.random.default_rng(2)
+    front, means = rng.random((5, 2)), rng.random((6, 2)) * 1.2
+    deviations = 0.05 + 0.3 * rng.random((6, 2))
+    deviations[0, 1] = deviations[1, 0] = 0.0  # one gain is known
+    found = log_hypervolume_improvement(front, np.zeros(2), means, deviations**2)
+    draws = means[:, None] + deviations[:, None] * rng.standard_normal((6, 20_000, 2))
+    for place in range(6):
+        counted = area_added(front, np.zeros(2), draws[place]).mean()
+        assert np.exp(found[place]) == pytest.approx(counted, rel=0.03)
+
+
+def test_expected_areas_are_told_apart_where_floats_are_too_small():
+    front = np.array([[1.0, 1.0]])
+    far = np.array([[-30.0, 0.0], [-40.0, 0.0], [-40.0, -1.0]])
+    found = log_hypervolume_improvement(front, np.zeros(2), far, np.full((3, 2), 0.01))
+    assert np.isfinite(found).all()
+    assert found[0] > found[1] > found[2]
 
 
 def test_without_a_front_the_whole_box_is_added():
-    found = hypervolume_improvement(np.empty((0, 2)), np.ones(2), np.array([[3.0, 2.0]]))
+    found = area_added(np.empty((0, 2)), np.ones(2), np.array([[3.0, 2.0]]))
     np.testing.assert_allclose(found, [2.0])

@@ -15,7 +15,7 @@ from archsmith.evaluate.training import joined
 from archsmith.history.trial import Fidelity
 from archsmith.task import task
 from archsmith.task.base import ReadOptions, Recipe
-from archsmith.train import Rounds, steps_within, train
+from archsmith.train import Rounds, precision, rounds_within, train
 from archsmith.train.optimising import Pace
 from archsmith.train.rounds import Countdown, Stream
 
@@ -160,5 +160,39 @@ def test_splits_join_with_their_own_kind():
 def test_steps_fit_into_their_seconds(monkeypatch):
     monkeypatch.setattr("archsmith.train.timing.paces", lambda *a, **k: ([0.1, 0.2, 0.9], [0.01]))
     scoring = 0.01 * len(DATA.validation)
-    assert steps_within(mlp(), IRIS, DATA, RECIPE, 4 + scoring, seed=0) == 20
-    assert steps_within(mlp(), IRIS, DATA, RECIPE, 0.01, seed=0) == 1
+    for seconds, steps in ((4 + scoring, 20), (0.01, 1)):
+        assert rounds_within(mlp(), IRIS, DATA, RECIPE, seconds, seed=0).steps == steps
+
+
+@pytest.mark.parametrize(("half", "wanted"), [(0.5, True), (0.95, False), (2.0, False)])
+@pytest.mark.parametrize("able", [False, True])
+def test_bfloat16_is_taken_where_it_is_faster(monkeypatch, half, wanted, able):
+    def paces(*args, **kwargs):
+        return [half if kwargs["half"] else 1.0], [0.0]
+
+    monkeypatch.setattr("archsmith.train.timing.paces", paces)
+    monkeypatch.setattr("archsmith.train.timing.multiplies_in_half", lambda device: able)
+    rounds = rounds_within(mlp(), IRIS, DATA, RECIPE, 10.0, seed=0)
+    assert rounds.half == (able and wanted)
+    assert rounds.steps == round(10 / (half if rounds.half else 1.0))
+    exact = replace(RECIPE, amp=False)
+    assert not rounds_within(mlp(), IRIS, DATA, exact, 10.0, seed=0).half
+
+
+def test_a_training_in_bfloat16_keeps_its_weights_in_float32(monkeypatch):
+    monkeypatch.setattr("archsmith.train.optimising.multiplies_in_half", lambda device: True)
+    seen = []
+    model = mlp()
+    handle = model.register_forward_hook(lambda m, i, outputs: seen.append(outputs.dtype))
+    half = train(model, IRIS, DATA, RECIPE, seed=0, rounds=Rounds(half=True), keep=seen.append)
+    handle.remove()
+    assert torch.bfloat16 in seen
+    assert torch.float32 in seen, "the validation part is scored in float32"
+    assert all(weight.dtype == torch.float32 for weight in half.best_state.values())
+    whole = train(mlp(), IRIS, DATA, RECIPE, seed=0)
+    assert abs(half.metrics["loss"] - whole.metrics["loss"]) < 0.1
+    cpu = torch.device("cpu")
+    with precision(RECIPE, cpu):
+        assert not torch.is_autocast_enabled("cpu")
+    with precision(replace(RECIPE, amp=False), cpu, half=True):
+        assert not torch.is_autocast_enabled("cpu")

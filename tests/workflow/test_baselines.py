@@ -206,11 +206,11 @@ def test_time_decides_on_the_length(
 ) -> None:
     asked: list[float] = []
 
-    def fits(*args: Any, **kwargs: Any) -> int:
+    def fits(*args: Any, until: float, clock: Clock, **kwargs: Any) -> training.Rounds:
         asked.append(args[4])
-        return 2
+        return training.Rounds(2, until, clock)
 
-    monkeypatch.setattr(training, "steps_within", fits)
+    monkeypatch.setattr(training, "rounds_within", fits)
     clock = Clock()
     baseline = baselines(problem, tmp_path, seconds=32.0, clock=clock).train(RESNET, 0.25)
     assert asked == [4.0]  # a round is an eighth of the time

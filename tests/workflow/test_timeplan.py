@@ -130,14 +130,14 @@ def test_trainings_that_the_user_fixed_stay(monkeypatch):
     assert made.fixed
     assert made.last == pytest.approx(3 * PROBLEM.recipe.epochs * 0.5)
     assert in_rounds(PROBLEM, made) is PROBLEM
-    assert made.until(10.0, 10.0) is None
+    assert made.until(10.0) is None
 
 
 def test_whatever_was_spent_shortens_the_last_training(monkeypatch):
     made = planned(monkeypatch, 600, step=0.01, epoch=60.0)
     now = time.monotonic()
-    assert made.until(200.0, 0.0) - now == pytest.approx(600 - made.reserve - 200, abs=1)
-    assert made.until(5000.0, 0.0) - now == pytest.approx(made.last / 4, abs=1)
+    assert made.until(200.0) - now == pytest.approx(600 - made.reserve - 200, abs=1)
+    assert made.until(5000.0) - now == pytest.approx(made.last / 4, abs=1)
 
 
 def test_the_words_name_every_part(monkeypatch):

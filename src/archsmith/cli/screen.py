@@ -68,7 +68,7 @@ class Screen:
             self._show_measured,
             self._print,
             self._planned,
-            self.final,
+            self.reference,
         )
 
     def _planned(self, times: TimePlan) -> None:
@@ -95,6 +95,15 @@ class Screen:
             self._show_epoch(text, metrics, epochs or self._epochs)
         else:
             self._show_epoch(text, metrics, None, times.began + times.total - times.reserve)
+
+    def reference(self, label: str, metrics: Mapping[str, float], epochs: int) -> None:
+        """Show an epoch of a reference model, which has the time of the whole search."""
+        times, text = self._times, f"training {label} to the end"
+        if times is None:
+            self._show_epoch(text, metrics, epochs)
+        else:
+            began = self._began.setdefault(text, time.monotonic() - metrics["seconds"])
+            self._show_epoch(text, metrics, None, began + times.total)
 
     def scored(self, done: int, total: int) -> None:
         """Show how many architectures a proxy has scored, if that takes long."""

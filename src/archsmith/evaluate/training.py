@@ -24,8 +24,8 @@ from ..train import (
     Trained,
     TrainingState,
     early,
+    rounds_within,
     shrunk,
-    steps_within,
     train,
 )
 from .base import Evaluator, Price, Trainer, TrialFailed, Watch
@@ -225,23 +225,23 @@ class TrainingEvaluator(Evaluator, Trainer):
             device=self.device,
             goal=self.goal,
             on_epoch=on_epoch,
-            rounds=Rounds(self._steps(architecture, seed, start, data), self._until),
+            rounds=self._rounds(architecture, seed, start, data),
             scored=self._whole is None,
             start=start,
             keep=keep,
             early=first,
         )
 
-    def _steps(
+    def _rounds(
         self, architecture: Architecture, seed: int, start: TrainingState | None, data: Data
-    ) -> int | None:
-        """Steps of a round by the architecture's measured pace, or those of the training that is
-        continued; ``None`` for whole epochs."""
+    ) -> Rounds:
+        """Rounds by the architecture's measured pace, or those of the training that is continued;
+        whole epochs if trials are not trained in time."""
         if not self.round:
-            return None
+            return Rounds(until=self._until)
         if start is not None and (self.side == 1 or data is self._seen):
-            return start.batches
-        return steps_within(
+            return Rounds(start.batches, self._until, half=start.half)
+        return rounds_within(
             self.space.build(architecture, seed=seed),
             find_task(self.task),
             data,
@@ -249,6 +249,7 @@ class TrainingEvaluator(Evaluator, Trainer):
             self.round,
             seed=seed,
             device=self.device,
+            until=self._until,
         )
 
     @property

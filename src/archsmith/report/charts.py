@@ -12,7 +12,7 @@ from ..history.objective import Objective
 from ..history.trial import State
 from .axes import NARROW, WIDE, Axis, Frame, Size, needs_log, span, without_stragglers
 from .content import ReportContent
-from .marks import WORDS, Figure, best_mark, beyond, crowd, finite, kind_of, mark, tip
+from .marks import WORDS, Figure, best_mark, beyond, crowd, finite, kinds_of, mark, tip
 from .svg import px, tag
 
 _STRIP = 22.0  # below the curve, for trials without a value
@@ -20,14 +20,15 @@ _STRIP = 22.0  # below the curve, for trials without a value
 
 def best_so_far(content: ReportContent, objective: Objective) -> list[tuple[int, float]]:
     """(trial number, best value so far) of each finished trial that keeps the limits and improved
-    on all before it."""
+    on all before it, or was the first to be trained so long: longer trainings are not compared with
+    shorter ones."""
     steps: list[tuple[int, float]] = []
-    lowest = math.inf
+    longest, lowest = (-math.inf, -math.inf), math.inf
     for trial in content.trials:
         if trial.state is State.FINISHED and content.feasible(trial):
-            loss = objective.loss(trial.metrics)
-            if loss < lowest:
-                lowest = loss
+            loss, length = objective.loss(trial.metrics), trial.fidelity.order
+            if length > longest or (length == longest and loss < lowest):
+                longest, lowest = length, loss
                 steps.append((trial.number, trial.metrics[objective.metric]))
     return steps
 
@@ -43,9 +44,9 @@ def search_figure(content: ReportContent, objective: Objective) -> Figure | None
     low, high = (
         (min(values), max(values)) if log else without_stragglers(values, objective.direction)
     )
+    known = kinds_of(content)
     kinds = {
-        t.number: beyond(finite(t, objective.metric), low, high) or kind_of(content, t)
-        for t in ended
+        t.number: beyond(finite(t, objective.metric), low, high) or known[t.number] for t in ended
     }
     lost = any(finite(t, objective.metric) is None for t in ended)
     used = [k for k in WORDS if k in kinds.values()]
@@ -69,7 +70,8 @@ def search_figure(content: ReportContent, objective: Objective) -> Figure | None
             line, dots, _best(content, objective, frame), title=f"{name} of each trial"
         )
 
-    legend = (("line", "best so far"), *((kind, WORDS[kind]) for kind in used))
+    best = "best so far" + (" of the longest trainings" if "short" in used else "")
+    legend = (("line", best), *((kind, WORDS[kind]) for kind in used))
     heading = f"{capital(name)} of each trial"
     return Figure(heading, "", chart(WIDE, True), chart(NARROW, False), legend)
 

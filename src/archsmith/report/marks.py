@@ -17,6 +17,7 @@ from .svg import joined, px, tag, text_width
 #: Kinds of marks with their words in a legend, in the order of the legend.
 WORDS = {
     "dot": "finished",
+    "short": "finished, not trained as long as others",
     "ring": "breaks a limit",
     "diamond": "pruned",
     "cross": "failed",
@@ -59,6 +60,7 @@ def mark(kind: str, x: float, y: float, number: int, hover: str | None) -> Marku
     at = f"M{px(x)} {px(y)}"
     paths = {
         "dot": f"{at}h0",
+        "short": f"{at}h0",
         "ring": f"{at}m-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0",
         "cross": f"{at}m-3-3l6 6m0-6l-6 6",
         "diamond": f"{at}m0-4l4 4l-4 4l-4-4z",
@@ -69,13 +71,21 @@ def mark(kind: str, x: float, y: float, number: int, hover: str | None) -> Marku
     return tag("path", title, d=paths[kind], data_n=number, class_=None if kind == "dot" else kind)
 
 
-def kind_of(content: ReportContent, trial: Trial) -> str:
-    """Which mark a trial gets."""
-    if trial.state is State.PRUNED:
-        return "diamond"
-    if trial.state is not State.FINISHED:
-        return "cross"
-    return "dot" if content.feasible(trial) else "ring"
+def kinds_of(content: ReportContent) -> dict[int, str]:
+    """Which mark each trial gets, by its number."""
+    finished = [trial for trial in content.trials if trial.state is State.FINISHED]
+    longest = max((trial.fidelity.order for trial in finished), default=None)
+
+    def kind(trial: Trial) -> str:
+        if trial.state is State.PRUNED:
+            return "diamond"
+        if trial.state is not State.FINISHED:
+            return "cross"
+        if not content.feasible(trial):
+            return "ring"
+        return "dot" if trial.fidelity.order == longest else "short"
+
+    return {trial.number: kind(trial) for trial in content.trials}
 
 
 def crowd(trials: Sequence[Trial]) -> str:

@@ -14,7 +14,7 @@ from ..history.objective import COSTS, Objective
 from ..history.trial import State, Trial
 from .axes import NARROW, WIDE, Axis, Frame, Size, needs_log, span, without_stragglers
 from .content import ReportContent
-from .marks import WORDS, Figure, best_mark, beyond, crowd, finite, kind_of, mark, tip
+from .marks import WORDS, Figure, best_mark, beyond, crowd, finite, kinds_of, mark, tip
 from .parallel import parallel_figure
 from .svg import px, tag
 
@@ -78,8 +78,9 @@ class _Scatter:
         content, down, across = self.content, self.down, self.across
         front = front_of(content, self.shown, down, across)
         low, high = self._range()
+        known = kinds_of(content)
         kinds = {
-            t.number: beyond(t.metrics[down.metric], low, high) or kind_of(content, t)
+            t.number: beyond(t.metrics[down.metric], low, high) or known[t.number]
             for t in self.shown
         }
         names = metric_name(down.metric), metric_name(across.metric)

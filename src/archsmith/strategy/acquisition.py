@@ -12,6 +12,8 @@ _ROOT_2, _ROOT_2PI = float(np.sqrt(2)), float(np.sqrt(2 * np.pi))
 _ROOT_HALF_PI = float(np.sqrt(np.pi / 2))
 #: Distances in deviations where :func:`log_expected_improvement` changes its form.
 _NEAR, _FAR = -1.0, -200.0
+#: Variance of a gain that is known, on a scale where gains vary by about 1.
+_KNOWN = 1e-18
 #: Points of the quadrature over what a look may show.
 #: Where going on stops paying there is a kink, so a close grid is better than Gauss's few points.
 LUCKIEST = 4.0
@@ -136,26 +138,41 @@ def chebyshev(gains: Array, weights: Array, ideal: Array, rho: float = 0.05) -> 
     return scalar
 
 
-def hypervolume_improvement(front: Array, reference: Array, samples: Array) -> Array:
-    """How much each sample enlarges the area dominated by a front of two gains.
+def log_hypervolume_improvement(
+    front: Array, reference: Array, means: Array, variances: Array
+) -> Array:
+    """The logarithm of the area by which candidates are expected to enlarge what a front dominates.
+
+    In closed form (Emmerich et al. 2011; Yang et al. 2019, arXiv:1904.12672): between two
+    neighbours of the front the area is a product of two improvements of independent gains. As a
+    logarithm it tells candidates apart where every area is too small for a float (Ament et al.
+    2023, arXiv:2310.20708).
 
     Args:
         front: gains (k, 2), larger is better; dominated ones are ignored.
         reference: a point (2,); only what is better in both gains counts.
-        samples: gains (..., 2).
+        means, variances: of the candidates' gains, (m, 2); a variance of 0.0 means that the gain
+            is known.
 
     Returns:
-        Areas of shape (...), 0.0 for samples that the front dominates.
+        Shape (m,).
     """
+    from scipy.special import logsumexp
+
     kept = front[(front > reference).all(axis=1)]
     kept = kept[np.lexsort((-kept[:, 1], -kept[:, 0]))]  # by first gain, best first
     higher = kept[:, 1] > np.maximum.accumulate(np.r_[-np.inf, kept[:-1, 1]])
     kept = kept[higher]
     # Strips of the first axis, from right to left, and the dominated height in each.
-    edges = np.r_[np.inf, kept[:, 0], reference[0]]
+    edges = np.r_[kept[:, 0], reference[0]]
     heights = np.r_[reference[1], kept[:, 1]]
-    first, second = samples[..., 0:1], samples[..., 1:2]
-    right = np.minimum(first, edges[:-1])
-    widths = np.maximum(right - np.maximum(edges[1:], reference[0]), 0.0)
-    gained: Array = (widths * np.maximum(second - heights, 0.0)).sum(axis=-1)
-    return gained
+    spread = np.maximum(variances, _KNOWN)
+    wide = log_expected_improvement(means[:, :1], spread[:, :1], edges)
+    # What lies beyond the right edge of a strip belongs to the strips before.
+    beyond = np.concatenate([np.full((len(means), 1), -np.inf), wide[:, :-1]], axis=1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.where(np.isneginf(wide), -np.inf, beyond - wide)
+        widths = wide + np.log1p(-np.exp(np.minimum(ratio, 0.0)))
+    tall = log_expected_improvement(means[:, 1:], spread[:, 1:], heights)
+    area: Array = logsumexp(widths + tall, axis=1)
+    return area

@@ -16,7 +16,7 @@ from ..predictor.blocks import blocks_of
 from ..space.architecture import Architecture
 from .acquisition import (
     chebyshev,
-    hypervolume_improvement,
+    log_hypervolume_improvement,
     log_noisy_expected_improvement,
 )
 from .base import HistoryCache, Strategy, sample_unseen
@@ -34,6 +34,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 #: Draws of the observed values (one objective) or of each candidate (several).
 _DRAWS = 8
+#: Largest logarithm of a score, beside that of the most promising by surrogates alone.
+_LARGEST = 600.0
 #: Rounds of hill climbing on the acquisition in a space that is not listed, and starting points.
 _ROUNDS, _CLIMBERS = 2, 3
 
@@ -50,7 +52,7 @@ class BayesianOptimization(Strategy):
     - Limits: the improvement is multiplied by the probability of keeping each limit, from a process
       for each. Until some trial keeps them all, only that probability counts. Failure is treated
       as a limit, too.
-    - Two objectives: the growth of the dominated area; more: of a random Chebyshev sum.
+    - Two objectives: the expected growth of the dominated area; more: of a random Chebyshev sum.
     - Costs that are known before a trial (parameters, FLOPs) are not predicted: a limit on one is
       kept or not, and an objective has its exact value. If evaluating all candidates would be
       expensive, only those are that look most promising under a process for the cost.
@@ -60,8 +62,8 @@ class BayesianOptimization(Strategy):
     - Time: with ``per_second`` everything is divided by the seconds that a trial is expected to
       take, a process over those that earlier ones took (Snoek et al. 2012, arXiv:1206.2944).
 
-    One objective's improvement is computed as a logarithm (Ament et al. 2023, arXiv:2310.20708), so
-    that candidates are told apart where all improvements are too small for a float.
+    The improvements of one and of two objectives are computed as logarithms (Ament et al. 2023,
+    arXiv:2310.20708), so that candidates are told apart where all are too small for a float.
 
     Args:
         start: number of random trials before the first model.
@@ -153,6 +155,7 @@ class _Search:
         self.goals = goals if kept else []
         self.bounds = bounds
         self.exact = Exact(history)
+        self.scale: float | None = None
         self.normal = draws.standard_normal((_DRAWS, max(len(goals), 1)))
         self.weights = draws.dirichlet(np.ones(max(len(goals), 1)))
         self.seed = int(draws.integers(2**63))
@@ -163,6 +166,7 @@ class _Search:
     ) -> list[int]:
         """Indices of the candidates, the most promising first; ``places``: their positions in a
         listed space."""
+        self.scale = None
         running = [t.architecture for t in self.history.running.values()]
         timed = [self.seconds] if self.seconds else []
         targets = [*self.goals, *self.bounds, *timed]
@@ -229,23 +233,23 @@ class _Search:
     def _several_objectives(
         self, seen: Array, predicted: Sequence[tuple[Array, Array]], known: Values
     ) -> Array:
-        samples = np.stack(
-            [m[:, None] + np.sqrt(v)[:, None] * z for (m, v), z in zip(predicted, self.normal.T)],
-            axis=-1,
-        )
+        means, variances = (np.stack(both, axis=-1) for both in zip(*predicted))
         for place in range(len(predicted)):
             if (values := self._scaled(place, known)) is not None:
-                exact = values[:, None]
-                samples[..., place] = np.where(np.isnan(exact), samples[..., place], exact)
+                exact = ~np.isnan(values)
+                means[exact, place], variances[exact, place] = values[exact], 0.0
         if len(predicted) == 2:
             low, high = seen.min(axis=0), seen.max(axis=0)
-            gained = hypervolume_improvement(seen, low - 0.1 * (high - low), samples)
-        else:
-            ideal = seen.max(axis=0)
-            best = chebyshev(seen, self.weights, ideal).max()
-            gained = np.maximum(chebyshev(samples, self.weights, ideal) - best, 0.0)
-        improvement: Array = gained.mean(axis=1)
-        return improvement
+            area = log_hypervolume_improvement(seen, low - 0.1 * (high - low), means, variances)
+            # The first call is for all candidates: from then on scores have one scale.
+            self.scale = area.max(initial=-np.inf) if self.scale is None else self.scale
+            grown: Array = np.exp(np.minimum(area - self.scale, _LARGEST))
+            return grown
+        samples = means[:, None] + np.sqrt(variances)[:, None] * self.normal
+        ideal = seen.max(axis=0)
+        best = chebyshev(seen, self.weights, ideal).max()
+        improvement: Array = np.maximum(chebyshev(samples, self.weights, ideal) - best, 0.0)
+        return improvement.mean(axis=1)
 
 
 def _random(space: Space, history: History, rng: random.Random) -> Proposal | None:

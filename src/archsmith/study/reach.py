@@ -6,7 +6,7 @@ import contextlib
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from ..history.trial import Fidelity, KnownCosts
 from ..space.architecture import Architecture
 from ..space.guard import Guard
 from ..strategy.seeking import seek
+from .narrowing import narrowed
 
 if TYPE_CHECKING:
     from ..space import Space
@@ -39,6 +40,9 @@ _AROUND = 512
 #: A measured value this many times the bound, for both the default and the smallest architecture,
 #: is more than noise or search can make up for.
 _OUT_OF_REACH = 10
+#: Part of a bound that a measured value is to keep to where a search starts from: measured again,
+#: it is some per cent larger or smaller.
+_SAFE = 0.9
 
 
 @dataclass
@@ -101,7 +105,8 @@ def check_limits(
     architecture that keeps it may have been missed.
 
     Measured metrics (latency): the default and the architecture with the fewest parameters so far
-    are measured once each; an upper bound is in doubt if both exceed it more than tenfold.
+    are measured once each; an upper bound is in doubt if both exceed it more than tenfold. If not,
+    what the search would start from is narrowed until it keeps them.
 
     Args:
         looks: architectures to examine before giving up.
@@ -117,6 +122,8 @@ def check_limits(
     static = tuple(limit for limit in limits if limit.metric in metrics)
     reach = _search(look, static, seed, looks)
     doubt = _doubt_measured(look, evaluator, limits, seed)
+    if not reach.doubt and not doubt:
+        reach.kept = _within_measured(space, evaluator, limits, reach.kept) or reach.kept
     reach.doubt = "; ".join(filter(None, [reach.doubt, doubt]))
     return reach
 
@@ -161,6 +168,9 @@ def _candidates(
     def loss(architecture: Architecture) -> float:
         return look.violation(architecture, limits)
 
+    narrower = narrowed(look.space, default, loss)
+    if narrower is not None:
+        yield narrower
     # Separate generators: what one stage draws must not change the others.
     first, _ = look.approach(default, limits, random.Random(f"{seed}/default"), until(_FIRST))
     yield first
@@ -215,6 +225,31 @@ def _doubt_measured(look: Look, evaluator: Evaluator, limits: Sequence[Limit], s
                 f"the least {limit.metric} of the default and of the smallest architecture found"
             )
     return ""
+
+
+def _within_measured(
+    space: Space, evaluator: Evaluator, limits: Sequence[Limit], kept: Architecture | None
+) -> Architecture | None:
+    """A narrower architecture that keeps the limits on measured metrics as well; ``None`` if what
+    keeps the others does, or if none was found."""
+    parts = [part for part in _parts(evaluator) if part.price <= Price.MEASURED]
+    metrics = {name for part in parts for name in part.provides}
+    exact = {name for part in parts for name in part.exact}
+    known = tuple(
+        limit
+        if limit.metric in exact or limit.sign != "<="
+        else replace(limit, bound=_SAFE * limit.bound)
+        for limit in limits
+        if limit.metric in metrics
+    )
+    if not any(part.price is Price.MEASURED for part in parts) or not known:
+        return None
+    look, first = Look(space, parts), kept or space.default()
+
+    def loss(architecture: Architecture) -> float:
+        return look.violation(architecture, known)
+
+    return narrowed(space, first, loss) if loss(first) > 0 else None
 
 
 class Look:

@@ -7,7 +7,7 @@ from .rounds import Rounds
 from .scoring import parts, score
 from .state import TrainingState
 from .steps import Diverged, TrainingCallback
-from .timing import paces, steps_within, work_clock
+from .timing import faster, paces, rounds_within, work_clock
 
 __all__ = [
     "Diverged",
@@ -18,17 +18,18 @@ __all__ = [
     "TrainingCallback",
     "TrainingState",
     "early",
+    "faster",
     "is_norm",
     "norms_in",
     "optimizer_of",
     "paces",
     "parts",
     "precision",
+    "rounds_within",
     "runs",
     "schedule",
     "score",
     "shrunk",
-    "steps_within",
     "train",
     "work_clock",
 ]

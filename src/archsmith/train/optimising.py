@@ -89,10 +89,23 @@ class Pace:
         return min(risen, fallen)
 
 
-def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[object]:
-    """The context of the forward pass: bfloat16 on a GPU if the recipe allows it, else nothing."""
-    half = recipe.amp and device.type == "cuda"
-    return torch.autocast("cuda", torch.bfloat16) if half else nullcontext()
+def precision(
+    recipe: Recipe, device: torch.device, half: bool = False
+) -> AbstractContextManager[object]:
+    """The context of the forward pass: bfloat16 if the recipe allows it, on a GPU always and on a
+    CPU if ``half``; else nothing."""
+    if recipe.amp and (device.type == "cuda" or (half and multiplies_in_half(device))):
+        return torch.autocast(device.type, torch.bfloat16)
+    return nullcontext()
+
+
+def multiplies_in_half(device: torch.device) -> bool:
+    """Whether it is a CPU with instructions that multiply bfloat16 numbers, such as AMX."""
+    if device.type != "cpu":
+        return False
+    # Names that torch calls its own: where they are missing, nothing is lost but time.
+    names = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in names)
 
 
 def optimizer_of(

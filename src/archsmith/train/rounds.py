@@ -26,11 +26,14 @@ class Rounds:
         until: the moment, by ``time.monotonic()``, at which the training is to end: the number of
             rounds follows from their measured pace, and is revised after each.
         clock: tells the time.
+        half: whether the forward pass is in bfloat16 on a CPU, too, if the recipe allows it. It is
+            chosen where it was measured to be faster.
     """
 
     steps: int | None = None
     until: float | None = None
     clock: Callable[[], float] = time.monotonic
+    half: bool = False
 
 
 class Stream:

@@ -35,6 +35,7 @@ class TrainingState:
         device: type of the device, whose random generators are known.
         seed: of the subset of the data, if it was not fixed otherwise.
         rows: the curve of the complete epochs.
+        half: whether the forward pass was in bfloat16 on a CPU.
     """
 
     tensors: Mapping[str, Any]
@@ -48,6 +49,7 @@ class TrainingState:
     device: str
     seed: int
     rows: Sequence[Mapping[str, float]] = ()
+    half: bool = False
 
     @property
     def epochs(self) -> float:

@@ -221,6 +221,7 @@ class Steps:
             self.device.type,
             self.seed,
             [dict(row) for row in rows],
+            self.rounds.half,
         )
 
     def _continue(self, start: TrainingState) -> None:
@@ -271,10 +272,10 @@ class Steps:
         if mixes and isinstance(self.task, Mixing):
             ready = self.task.mixed(ready, self.noise, facts)
         if self.learned is None:
-            with precision(recipe, self.device):
+            with precision(recipe, self.device, self.rounds.half):
                 loss = self.task.loss(self.model, ready, recipe.label_smoothing)
         else:
-            with precision(recipe, self.device):
+            with precision(recipe, self.device, self.rounds.half):
                 outputs = call(self.model, ready.inputs)
             loss = self.learned(outputs, ready.targets)
         penalty = self.guide.penalty()

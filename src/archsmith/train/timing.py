@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from statistics import median
@@ -13,8 +14,13 @@ from .._support.allocator import keep_memory
 from .._support.trees import move
 from ..history.trial import Fidelity
 from ..task.base import Data, Recipe, Task
+from .optimising import multiplies_in_half
+from .rounds import Rounds
 from .scoring import judge
 from .steps import Steps
+
+#: Steps in bfloat16 are taken if they need less than this part of the time.
+WORTH = 0.9
 
 
 def paces(
@@ -28,6 +34,7 @@ def paces(
     seconds: float = 1.0,
     steps: int = 8,
     clock: Callable[[], float] = time.perf_counter,
+    half: bool = False,
 ) -> tuple[list[float], list[float]]:
     """Time some training steps and validation batches, just as training runs them.
 
@@ -36,6 +43,7 @@ def paces(
             after one of each as warm-up. If time is short, the batches are smaller.
         steps: highest number of steps and batches that are timed.
         clock: tells the seconds that are returned.
+        half: see :class:`~archsmith.train.Rounds`.
 
     Returns:
         Seconds of each step; seconds per example of each validation batch.
@@ -47,7 +55,9 @@ def paces(
     on = torch.device(device)
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)
-        run = Steps(model.to(on), task, data, recipe, Fidelity(), seed, on)
+        run = Steps(
+            model.to(on), task, data, recipe, Fidelity(), seed, on, rounds=Rounds(half=half)
+        )
         model.train()
         chunks = run.order_of(run.order)
         step_seconds = _time_calls(
@@ -64,7 +74,47 @@ def work_clock(device: str) -> Callable[[], float]:
     return time.process_time if device == "cpu" else time.perf_counter
 
 
-def steps_within(
+def faster(
+    model: nn.Module,
+    task: Task,
+    data: Data,
+    recipe: Recipe,
+    *,
+    seed: int,
+    device: str = "cpu",
+    seconds: float = 1.0,
+    steps: int = 8,
+    clock: Callable[[], float] = time.perf_counter,
+) -> tuple[bool, float, float]:
+    """Whether steps in bfloat16 are faster, and the median seconds of a step and of a validation
+    example then.
+
+    On a CPU with instructions for it convolutions take a third of the time, but depthwise ones may
+    take longer, and so do small networks. Arguments as of :func:`paces`, for each of the two.
+    """
+    half, best = False, (math.inf, math.inf)
+    for tried in (
+        (False, True) if recipe.amp and multiplies_in_half(torch.device(device)) else (False,)
+    ):
+        measured = paces(
+            model,
+            task,
+            data,
+            recipe,
+            seed=seed,
+            device=device,
+            seconds=seconds,
+            steps=steps,
+            clock=clock,
+            half=tried,
+        )
+        step, example = map(median, measured)
+        if step < (WORTH * best[0] if tried else best[0]):
+            half, best = tried, (step, example)
+    return half, *best
+
+
+def rounds_within(
     model: nn.Module,
     task: Task,
     data: Data,
@@ -73,28 +123,38 @@ def steps_within(
     *,
     seed: int,
     device: str = "cpu",
-) -> int:
-    """How many steps, followed by scoring the validation part once, fit into ``seconds``.
+    until: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Rounds:
+    """Rounds of as many steps as fit, followed by scoring the validation part once, into
+    ``seconds``, in the faster precision.
 
-    Timing takes a tenth of ``seconds``, and at most two seconds.
+    Timing takes a tenth of ``seconds``, and at most two seconds; with two precisions twice that.
 
     Args:
         model: takes a few training steps, so it should be a build made for this purpose.
         seconds: by :func:`work_clock`.
+        until, clock: see :class:`~archsmith.train.Rounds`.
 
     Returns:
-        At least 1, even if one step takes longer.
+        Rounds of at least 1 step, even if one takes longer.
 
     Raises:
         Exception: whatever the model raises.
     """
-    allowed = min(1.0, seconds / 20)
-    clock = work_clock(device)
-    steps, examples = paces(
-        model, task, data, recipe, seed=seed, device=device, seconds=allowed, steps=32, clock=clock
+    half, step, example = faster(
+        model,
+        task,
+        data,
+        recipe,
+        seed=seed,
+        device=device,
+        seconds=min(1.0, seconds / 20),
+        steps=32,
+        clock=work_clock(device),
     )
-    scoring = median(examples) * len(data.validation)
-    return max(1, round((seconds - scoring) / median(steps)))
+    fit = (seconds - example * len(data.validation)) / step
+    return Rounds(max(1, round(fit)), until, clock, half)
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..task.problem import Problem
 
 #: Incremented when a file of the same key would be made in another way.
-FORMAT = "2"
+FORMAT = "3"
 #: How a reference is made comparable, in words that follow its name.
 AT = {
     "time": "",

@@ -235,8 +235,7 @@ class Baselines:
 
         def on_epoch(row: Mapping[str, float]) -> None:
             if self.on_epoch is not None:
-                most = max(recipe.epochs, int(row["epoch"]))  # the time may allow more
-                self.on_epoch(_named(reference, scale), row, most)
+                self.on_epoch(_named(reference, scale), row, recipe.epochs)
 
         began, data = self.clock(), whole or problem.data
         network = network_of(problem, baseline)
@@ -267,24 +266,26 @@ class Baselines:
     def _length(self, baseline: Baseline) -> tuple[Recipe, Rounds | None]:
         """The recipe with the number of its epochs; with a time rounds that fill it, as the last
         training of a search in time has them."""
-        from ..train import Rounds, steps_within
+        from ..train import rounds_within
 
         problem = self.problem
         if self.seconds is None:
             return problem.recipe, None
         # Scoring each of many rounds would take the time of a slow network's steps.
-        rounds = LAST_ROUNDS if self._whole else SCORED_ROUNDS
-        steps = steps_within(
+        count = LAST_ROUNDS if self._whole else SCORED_ROUNDS
+        rounds = rounds_within(
             network_of(problem, baseline),
             problem.task,
             problem.data,
             problem.recipe,
-            self.seconds / rounds,
+            self.seconds / count,
             seed=self.seed,
             device=problem.device,
+            until=self.clock() + self.seconds,
+            clock=self.clock,
         )
-        recipe = replace(problem.recipe, epochs=rounds, schedule="wsd", patience=None)
-        return recipe, Rounds(steps, self.clock() + self.seconds, self.clock)
+        recipe = replace(problem.recipe, epochs=count, schedule="wsd", patience=None)
+        return recipe, rounds
 
     @cached_property
     def _whole(self) -> Data | None:

@@ -72,7 +72,7 @@ from .strategy import (
     strategy_of,
     within,
 )
-from .timeplan import in_rounds, plan_time
+from .timeplan import hurried, in_rounds, plan_time
 from .times import TimePlan
 
 #: Trials of a search if neither their number nor a time is given.
@@ -100,26 +100,31 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     _check_default(
         problem, plan.seed, plan.evaluator is None or (plan.final_count > 0 and trainer is None)
     )
-    times = None
-    if budget is not None:
-        times, chosen = _divide(plan, budget, problem, began, judge, chosen)
-        problem = in_rounds(problem, times) if times.rounds else problem
     objectives, bounds = plan.goals(problem)
     clock = None
     if named_in(objectives, bounds) & set(METRICS):
         clock = latency_evaluator(problem, plan.folder, sharing is not None, tell.measured)
     whole = build_evaluator(problem, objectives, bounds, judge, clock)
+    reach = check_limits(problem.space, whole, bounds, plan.seed)
+    times = None
+    if budget is not None:
+        times, chosen = _divide(plan, budget, problem, began, judge, chosen)
+        problem = in_rounds(problem, times) if times.rounds else problem
+        whole = build_evaluator(problem, objectives, bounds, judge, clock)
     _check(problem, chosen, pruner, objectives, bounds, whole)
     chosen = advised(chosen, plan.proxy, problem, plan.folder, plan.seed, tell)
-    reach = check_limits(problem.space, whole, bounds, plan.seed)
-    for doubt in (reach.doubt, _untrained(judge, sharing, plan.final_count)):
-        if doubt:
-            tell.doubt(doubt)
+    doubts = [reach.doubt, _untrained(judge, sharing, plan.final_count)]
+    doubts += [hurried(problem, times)] if sharing and times and not plan.epochs else []
+    for doubt in filter(None, doubts):
+        tell.doubt(doubt)
     with open_store(plan.folder) as store:
         check_inherit(store, plan.inherit)
+        earlier = store.record().seconds
         study = Study(
             problem.space,
-            StartFrom(first_of(problem, reach), within(chosen, reach), note="to start from"),
+            StartFrom(
+                first_of(problem, reach, budget), within(chosen, reach), note="to start from"
+            ),
             whole,
             objectives,
             bounds,
@@ -153,7 +158,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
                 plan.final_seeds,
                 trainer,
                 whole.remeasured,
-                times.until(ended.seconds, study.elapsed_now) if times else None,
+                times.until(earlier) if times else None,
                 study.states if judge is None or trainer is not None else None,
             )
             _train_finalists(plan, result, finals, sharing.derived[:1] if sharing else [])

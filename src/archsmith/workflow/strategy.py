@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from .plan import SearchPlan
 
 
-def first_of(problem: Problem, reach: Reach) -> list[Architecture]:
-    """What a search starts from: the default and, if that breaks a limit, one that keeps all."""
-    default = problem.space.default()
-    feasible = reach.kept
-    return [default] if feasible is None or feasible == default else [default, feasible]
+def first_of(problem: Problem, reach: Reach, seconds: float | None) -> list[Architecture]:
+    """What a search starts from: the default; if that breaks a limit, also one that keeps all, or
+    in a limited time that alone."""
+    default, feasible = problem.space.default(), reach.kept
+    if feasible is None or feasible == default:
+        return [default]
+    return [default, feasible] if seconds is None else [feasible]
 
 
 def within(chosen: Strategy, reach: Reach) -> Strategy:

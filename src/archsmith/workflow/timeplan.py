@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from .._support.errors import ArchsmithError, SpaceError
@@ -18,6 +17,7 @@ from ..study import SqliteStore
 from ..task.base import Data
 from ..task.fidelity import TRIAL_STEPS, steps_of
 from ..task.problem import Problem
+from .oneshot import TRAINING, epochs_of
 from .times import LAST_ROUNDS, TimePlan
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ ROUNDS, SCORING = 4, 0.1
 FEW_STEPS = 150
 #: The last training takes at most as long as this many of the recipe's trainings of the default.
 LONGEST = 8
+#: Part of the usual steps from which shared weights are not called hurried.
+_ENOUGH = 0.5
 
 
 def plan_time(
@@ -198,6 +200,24 @@ def in_rounds(problem: Problem, plan: TimePlan) -> Problem:
     )
 
 
+def hurried(problem: Problem, times: TimePlan) -> str:
+    """A warning if a limited time is too short for shared weights to rank well; else empty.
+
+    With a part of the usual steps a supernet ranks worse than as many separate short trainings; see
+    docs/benchmarks.md.
+    """
+    batches = steps_of(len(problem.data.train), problem.recipe.batch_size)
+    usual = epochs_of(problem, None, False) * batches
+    steps = round(TRAINING * times.search / times.step) if times.step else usual
+    if steps >= _ENOUGH * usual:
+        return ""
+    return (
+        f"the shared weights are trained for about {steps:,} steps, where "
+        f"{usual:,} are usual: trials that are trained (--strategy auto) are expected "
+        "to find more in this time"
+    )
+
+
 def _pace(problem: Problem, data: Data, seed: int, total: float) -> tuple[float, float, float]:
     """Seconds of a step of the default architecture and of scoring it on the validation part, and
     the work (see :func:`~archsmith.train.work_clock`) that is done in a second.
@@ -205,14 +225,14 @@ def _pace(problem: Problem, data: Data, seed: int, total: float) -> tuple[float,
     Args:
         data: the problem's, or smaller.
     """
-    from ..train import paces, work_clock
+    from ..train import faster, work_clock
 
     model = problem.space.build(problem.space.default(), seed=seed)
     task, recipe, device = problem.task, problem.recipe, problem.device
     clock = work_clock(device)
     began, worked = time.perf_counter(), clock()
-    steps, examples = paces(
+    _, step, example = faster(
         model, task, data, recipe, seed=seed, device=device, seconds=min(1.0, total / 50)
     )
     work = (clock() - worked) / (time.perf_counter() - began)
-    return median(steps), median(examples) * len(data.validation), work
+    return step, example * len(data.validation), work

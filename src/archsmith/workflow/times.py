@@ -59,18 +59,17 @@ class TimePlan:
         """Seconds of a trial before it rises, 0.0 if unknown."""
         return self.round * (1 if self.rises else self.rounds)
 
-    def until(self, worked: float, session: float) -> float | None:
+    def until(self, earlier: float) -> float | None:
         """The moment at which the last training ends, by ``time.monotonic()``; ``None`` if its
         length is fixed.
 
         Args:
-            worked: seconds of the study, over all sessions.
-            session: those of this session.
+            earlier: seconds of the study in earlier sessions.
         """
         if self.fixed:
             return None
         now = time.monotonic()
-        spent = worked - session + (now - self.began)
+        spent = earlier + (now - self.began)
         # After many interruptions little may be left, but a winner is worth a part of its training.
         return now + max(self.total - self.reserve - spent, self.last / 4)
 
