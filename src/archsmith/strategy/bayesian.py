@@ -34,8 +34,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 #: Draws of the observed values (one objective) or of each candidate (several).
 _DRAWS = 8
-#: Largest logarithm of a score, beside that of the most promising by surrogates alone.
-_LARGEST = 600.0
+#: Smallest logarithm of an area that is not zero; and the largest of a score, beside that of the
+#: most promising by surrogates alone.
+_SMALLEST, _LARGEST = -1e300, 600.0
 #: Rounds of hill climbing on the acquisition in a space that is not listed, and starting points.
 _ROUNDS, _CLIMBERS = 2, 3
 
@@ -242,14 +243,15 @@ class _Search:
             low, high = seen.min(axis=0), seen.max(axis=0)
             area = log_hypervolume_improvement(seen, low - 0.1 * (high - low), means, variances)
             # The first call is for all candidates: from then on scores have one scale.
-            self.scale = area.max(initial=-np.inf) if self.scale is None else self.scale
+            if self.scale is None:
+                self.scale = float(area.max(initial=_SMALLEST))
             grown: Array = np.exp(np.minimum(area - self.scale, _LARGEST))
             return grown
         samples = means[:, None] + np.sqrt(variances)[:, None] * self.normal
         ideal = seen.max(axis=0)
         best = chebyshev(seen, self.weights, ideal).max()
-        improvement: Array = np.maximum(chebyshev(samples, self.weights, ideal) - best, 0.0)
-        return improvement.mean(axis=1)
+        improvement: Array = np.maximum(chebyshev(samples, self.weights, ideal) - best, 0.0).mean(1)
+        return improvement
 
 
 def _random(space: Space, history: History, rng: random.Random) -> Proposal | None:
