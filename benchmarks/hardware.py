@@ -19,7 +19,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from picked import same_as_auto
 
 from archsmith.bench import benchmark, read_table
 from archsmith.history.objective import Metric, Objective
-from archsmith.strategy import named
+from archsmith.strategy import Strategy, named
 from archsmith.study.processes import cores
 from archsmith.tables import BenchmarkTable
 from archsmith.tables.columns import numbers, read_columns
@@ -81,6 +81,15 @@ def main() -> None:
     print(report(cells, options))
 
 
+def factory(name: str) -> Callable[[], Strategy]:
+    """Of a strategy by its name, or of ``botorch``, the yardstick, which is no part of archsmith."""
+    if name != "botorch":
+        return named(name)
+    from botorch_strategy import BoTorch
+
+    return BoTorch
+
+
 def with_latency(table: BenchmarkTable, device: str) -> BenchmarkTable:
     """The table with the device's latency as a metric."""
     path = Path(os.environ["ARCHSMITH_DATA"]) / "nb201_hw.npz"
@@ -116,7 +125,7 @@ def _cell(
     def run(repeats: int, seed: int) -> Any:
         return benchmark(
             table,
-            named(strategy),
+            factory(strategy),
             queries=options.queries,
             repeats=repeats,
             seed=seed,
