@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def factory(name: str) -> Callable[[], Strategy]:
-    """Of a strategy by its name, or of ``botorch``, the yardstick, which is no part of archsmith."""
+    """Of a strategy by its name, or of ``botorch``, the yardstick that is no part of archsmith."""
     if name != "botorch":
         return named(name)
     from botorch_strategy import BoTorch

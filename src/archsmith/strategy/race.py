@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .._support.errors import InputError, SpaceError
 from ..history.trial import Fidelity, History, Proposal, Trial
 from ..space.architecture import Architecture
+from .alike import mutate_alike
 from .asha import ASHA
 from .base import check_whole, sample_unseen
 from .rungs import finished
@@ -17,10 +18,15 @@ if TYPE_CHECKING:
     from ..space import Space
 
 
+#: Share of the mutants in which all decisions of one kind change alike.
+_ALIKE = 0.5
+
+
 class Race(ASHA):
     """Races mutants of the best trials against them, on rising numbers of epochs.
 
-    The best trial of each rung, of the highest one half of the time, is mutated in one to ``most``
+    The best trial of each rung, of the highest one half of the time, is mutated: half of the time
+    all decisions of one kind alike (see :mod:`archsmith.strategy.alike`), else one to ``most``
     decisions; mutants enter below and rise as in ASHA. With a time for dozens of short trainings
     and a sound default this finds more than random entrants: most of those are worse than what it
     begins with, and there are too few trials for a model.
@@ -54,6 +60,8 @@ class Race(ASHA):
 
         def mutant() -> Architecture:
             architecture = parent.architecture
+            if rng.random() < _ALIKE:
+                return mutate_alike(space, architecture, rng)
             for _ in range(changes):
                 architecture = space.mutate(architecture, rng)
             return architecture
