@@ -36,6 +36,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def by_hand(data: str, name: str, seconds: float, seed: int, limit: str) -> dict
     from archsmith.train import score
     from archsmith.workflow.baselines import Baselines
     from archsmith.workflow.scaling import nearest_scale
+    from archsmith.workflow.times import LAST_ROUNDS
 
     began, used = time.perf_counter(), time.process_time()
     problem = open_problem(None, data)
@@ -103,6 +105,8 @@ def by_hand(data: str, name: str, seconds: float, seed: int, limit: str) -> dict
     goal = Objective("accuracy", "maximize")
     if name == "default":
         architecture = problem.space.default()
+        recipe = replace(problem.recipe, epochs=LAST_ROUNDS, schedule="wsd")
+        problem = replace(problem, recipe=recipe, round=left / LAST_ROUNDS)
         until = time.monotonic() + left
         trainer = TrainingEvaluator.for_problem(problem, goal).ending(until, True)
         model = problem.space.build(architecture, seed=seed)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 from torch import nn
 
 import archsmith as nas
 from archsmith.data.splits import Batch
+from archsmith.evaluate.training import TrainingEvaluator
 from archsmith.task.cutmix import cutmix
 from archsmith.task.image import ImageClassification
 from archsmith.task.problem import open_problem
-from archsmith.train import train
+from archsmith.train import Diverged, Rounds, for_steps, train
 
 
 def mixed(seed: int, side: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,3 +80,42 @@ def test_a_task_without_images_refuses_to_mix():
     model = problem.space.build(problem.space.default(), seed=0)
     with pytest.raises(nas.InputError, match="recipe: mix"):
         train(model, problem.task, problem.data, nas.Recipe(epochs=1, mix=0.5), seed=0)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "passes", "mix"),
+    [
+        (nas.Recipe(augment=True), 26, 0.5),
+        (nas.Recipe(augment=True), 24, 0.0),
+        (nas.Recipe(augment=False), 100, 0.0),
+        (nas.Recipe(augment=True, mix=0.2), 100, 0.2),
+    ],
+)
+def test_long_trainings_mix(recipe, passes, mix):
+    problem = open_problem("convnet", "digits")
+    steps = passes * len(problem.data.train) / recipe.batch_size
+    assert for_steps(recipe, problem.task, problem.data, steps).mix == mix
+    rows = open_problem("mlp", "iris")
+    assert for_steps(recipe, rows.task, rows.data, 1e6).mix == recipe.mix
+
+
+def test_the_last_training_of_a_search_in_time_mixes_if_it_is_long(monkeypatch):
+    problem, seen = open_problem("convnet", "digits"), []
+    problem.recipe = nas.Recipe(batch_size=64, augment=True, schedule="wsd")
+    problem.round = 1.0
+
+    def train(model, task, data, recipe, *args, **kwargs):
+        seen.append(recipe.mix)
+        raise Diverged("enough", 1)
+
+    monkeypatch.setattr("archsmith.evaluate.training.train", train)
+    monkeypatch.setattr(
+        "archsmith.evaluate.training.rounds_within", lambda *a, until, **k: Rounds(20, until)
+    )
+    whole = TrainingEvaluator.for_problem(problem)
+    # 17 steps are a pass.
+    for seconds in (1000, 10, None):
+        until = None if seconds is None else time.monotonic() + seconds
+        with pytest.raises(Diverged):
+            whole.ending(until, False).train(problem.space.default(), 0)
+    assert seen == [0.5, 0.0, 0.0]

@@ -24,6 +24,7 @@ from ..train import (
     Trained,
     TrainingState,
     early,
+    for_steps,
     rounds_within,
     shrunk,
     train,
@@ -214,18 +215,23 @@ class TrainingEvaluator(Evaluator, Trainer):
         first: Early | None = None,
     ) -> Trained:
         data, task = data or self.data, find_task(self.task)
+        recipe = recipe_of(self.space, self.recipe, architecture)
+        rounds = self._rounds(architecture, seed, start, data)
+        if rounds.until is not None and rounds.steps is not None:
+            count = (rounds.until - rounds.clock()) / self.round
+            recipe = for_steps(recipe, task, data, count * rounds.steps)
         return train(
             model,
             task,
             data,
-            recipe_of(self.space, self.recipe, architecture),
+            recipe,
             fidelity,
             seed=seed,
             subset_seed=self.subset if fidelity is not None else None,
             device=self.device,
             goal=self.goal,
             on_epoch=on_epoch,
-            rounds=self._rounds(architecture, seed, start, data),
+            rounds=rounds,
             scored=self._whole is None,
             start=start,
             keep=keep,

@@ -1,6 +1,7 @@
 """Training: the loop, the parts of its steps (rates, optimiser, precision), and their timing."""
 
 from .growing import Early, early, runs, shrunk
+from .lasting import for_steps
 from .loop import Trained, train
 from .optimising import Pace, is_norm, norms_in, optimizer_of, precision, schedule
 from .rounds import Rounds
@@ -19,6 +20,7 @@ __all__ = [
     "TrainingState",
     "early",
     "faster",
+    "for_steps",
     "is_norm",
     "norms_in",
     "optimizer_of",

@@ -266,7 +266,7 @@ class Baselines:
     def _length(self, baseline: Baseline) -> tuple[Recipe, Rounds | None]:
         """The recipe with the number of its epochs; with a time rounds that fill it, as the last
         training of a search in time has them."""
-        from ..train import rounds_within
+        from ..train import for_steps, rounds_within
 
         problem = self.problem
         if self.seconds is None:
@@ -284,8 +284,9 @@ class Baselines:
             until=self.clock() + self.seconds,
             clock=self.clock,
         )
-        recipe = replace(problem.recipe, epochs=count, schedule="wsd", patience=None)
-        return recipe, rounds
+        steps = count * (rounds.steps or 0)
+        recipe = for_steps(problem.recipe, problem.task, problem.data, steps)
+        return replace(recipe, epochs=count, schedule="wsd", patience=None), rounds
 
     @cached_property
     def _whole(self) -> Data | None:
