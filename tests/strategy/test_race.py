@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 
 import pytest
 
 import archsmith as nas
-from archsmith.history.trial import Fidelity, History, State, Trial
+from archsmith.history.trial import Fidelity, History, KnownCosts, State, Trial
 from archsmith.strategy.asha import ASHA
 from archsmith.strategy.race import Race, leading
 from archsmith.strategy.start import StartFrom
@@ -77,6 +78,28 @@ def test_leaders_are_the_best_of_each_fidelity(space):
         history.add(trial)
         history.close(trial)
     assert [t.number for t in leading(history)] == [2, 1]
+
+
+def test_mutants_cost_about_as_much_as_the_first_trial(space):
+    """A chain of smaller numbers is ahead in short trainings, so that all would become small."""
+
+    def flops(architecture: nas.Architecture) -> float:
+        return float(1 + total(architecture)) ** 2
+
+    costs = KnownCosts(("flops",), lambda a: {"flops": flops(a)}, 100)
+    goal = nas.Objective("accuracy", "maximize")
+    history = History((goal,), epochs=(1, 3, 9), costs=costs)
+    start = space.complete({f"edge{i}": 2 for i in range(5)})
+    for number in range(40):
+        found = Race().entrant(space, history, random.Random(number))
+        architecture = found.architecture if found and number else start
+        trial = Trial(number, architecture, Fidelity(1), state=State.RUNNING)
+        history.add(trial)
+        trial.state, trial.metrics = State.FINISHED, {"accuracy": -total(architecture)}
+        history.close(trial)
+    ratios = [flops(trial.architecture) / flops(start) for trial in history.trials]
+    assert min(ratios) < 0.7
+    assert all(0.5 <= ratio <= 2 for ratio in ratios)
 
 
 @pytest.mark.statistical

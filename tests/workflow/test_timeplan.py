@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -145,6 +147,15 @@ def test_the_words_name_every_part(monkeypatch):
     assert text.startswith("plan for 20m")
     for words in ("search", "trials of", "steps of the default", "last training", "report"):
         assert words in text
+
+
+def test_a_larger_start_is_told_and_kept(monkeypatch):
+    made = planned(monkeypatch, 1200, step=0.1, epoch=30.0)
+    larger = replace(made, start=PROBLEM.space.default())
+    assert TimePlan.from_json(json.loads(json.dumps(larger.to_json()))).start == larger.start
+    assert "steps of the larger network" in larger.describe()
+    older = {name: value for name, value in made.to_json().items() if name != "start"}
+    assert TimePlan.from_json(older) == made
 
 
 def lengths(plan: TimePlan) -> set[int]:

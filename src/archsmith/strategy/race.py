@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .._support.errors import InputError, SpaceError
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Share of the mutants in which all decisions of one kind change alike.
 _ALIKE = 0.5
+#: Factor by which the FLOPs of a mutant may differ from those of the first trial, and how often
+#: another one is drawn.
+_BAND, _TRIES = 2.0, 16
 
 
 class Race(ASHA):
@@ -27,9 +32,10 @@ class Race(ASHA):
 
     The best trial of each rung, of the highest one half of the time, is mutated: half of the time
     all decisions of one kind alike (see :mod:`archsmith.strategy.alike`), else one to ``most``
-    decisions; mutants enter below and rise as in ASHA. With a time for dozens of short trainings
-    and a sound default this finds more than random entrants: most of those are worse than what it
-    begins with, and there are too few trials for a model.
+    decisions, within a factor of two of the FLOPs of the first trial. Mutants enter below and rise
+    as in ASHA. With a time for dozens of short trainings and a sound default this finds more than
+    random entrants: most of those are worse than what it begins with, and there are too few trials
+    for a model.
 
     Args:
         eta, min_epochs: as of :class:`~archsmith.strategy.asha.ASHA`.
@@ -67,10 +73,28 @@ class Race(ASHA):
             return architecture
 
         try:
-            drawn = sample_unseen(space, history, mutant)
+            drawn = sample_unseen(space, history, partial(_alike_in_cost, history, mutant))
         except SpaceError:
             return super().entrant(space, history, rng)
         return Proposal(drawn, note=f"mutant of trial {parent.number}") if drawn else None
+
+
+def _alike_in_cost(history: History, mutant: Callable[[], Architecture]) -> Architecture:
+    """A mutant whose FLOPs, if they are known, are near those of the first trial's architecture.
+
+    In a short training small networks are ahead of larger ones that overtake them in a long one, so
+    a race among all sizes would end with the smallest.
+    """
+    drawn, costs = mutant(), history.costs
+    if costs is None or "flops" not in costs.names or not history.trials:
+        return drawn
+    first = costs(history.trials[0].architecture).get("flops", math.nan)
+    for _ in range(_TRIES):
+        ratio = costs(drawn).get("flops", math.nan) / first
+        if not ratio > _BAND and not ratio < 1 / _BAND:
+            break
+        drawn = mutant()
+    return drawn
 
 
 def leading(history: History) -> Sequence[Trial]:

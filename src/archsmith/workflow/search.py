@@ -122,9 +122,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         earlier = store.record().seconds
         study = Study(
             problem.space,
-            StartFrom(
-                first_of(problem, reach, budget), within(chosen, reach), note="to start from"
-            ),
+            StartFrom(first_of(problem, reach, times), within(chosen, reach), note="to start from"),
             whole,
             objectives,
             bounds,

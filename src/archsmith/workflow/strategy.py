@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from ..evaluate import Evaluator
     from ..supernet.method import Method
     from .plan import SearchPlan
+    from .times import TimePlan
 
 
-def first_of(problem: Problem, reach: Reach, seconds: float | None) -> list[Architecture]:
-    """What a search starts from: the default; if that breaks a limit, also one that keeps all, or
-    in a limited time that alone."""
+def first_of(problem: Problem, reach: Reach, times: TimePlan | None) -> list[Architecture]:
+    """What a search starts from: the default, or the plan's own start; if that breaks a limit, also
+    one that keeps all, or in a limited time that alone."""
     default, feasible = problem.space.default(), reach.kept
     if feasible is None or feasible == default:
-        return [default]
-    return [default, feasible] if seconds is None else [feasible]
+        return [(times and times.start) or default]
+    return [default, feasible] if times is None else [feasible]
 
 
 def within(chosen: Strategy, reach: Reach) -> Strategy:

@@ -8,16 +8,19 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .._support.errors import ArchsmithError, SpaceError
 from ..evaluate import Evaluator, Trainer
 from ..history.trial import Fidelity
+from ..space import Architecture
 from ..study import SqliteStore
 from ..task.base import Data
 from ..task.fidelity import TRIAL_STEPS, steps_of
 from ..task.problem import Problem
 from .oneshot import TRAINING, epochs_of
+from .sizing import affordable
 from .times import LAST_ROUNDS, TimePlan
 
 if TYPE_CHECKING:
@@ -76,7 +79,8 @@ def plan_time(
             follows the time, too.
         rungs: whether the strategy needs rungs, however short the time.
     """
-    step, score, work = _pace(problem, problem.data, plan.seed, total)
+    start = problem.space.default()
+    step, score, work = _pace(problem, problem.data, plan.seed, total, start)
     given = plan.recipe is not None or plan.final_epochs is not None
     in_rounds = not given and judge is None and plan.epochs is None and plan.share is None
     looked = time.monotonic() - began
@@ -101,6 +105,12 @@ def plan_time(
     )
     if fixed or not last:
         return made
+    if rising and in_rounds and not plan.limits:
+        pace = partial(_pace, problem, problem.data, plan.seed, total)
+        start = affordable(problem, last, lambda larger: pace(larger)[0])
+        if start != problem.space.default():
+            step, score, _ = pace(start)
+            made = replace(made, start=start, step=step)
     if not in_rounds:
         return replace(made, round=last / LAST_ROUNDS, last_rounds=LAST_ROUNDS)
     on_rungs = rising or rungs
@@ -114,7 +124,8 @@ def _for_rungs(
     """The plan with trials that rise on rungs, on smaller images if the models run on them."""
     side, smaller = _trial_side(problem, plan.seed)
     if smaller is not None:
-        step, score, _ = _pace(problem, smaller, plan.seed, made.total)
+        first = made.start or problem.space.default()
+        step, score, _ = _pace(problem, smaller, plan.seed, made.total, first)
         made = replace(made, step=step, side=side)
     return _on_rungs(made, score, needed)
 
@@ -186,6 +197,7 @@ def _as_begun(plan: TimePlan, folder: Path | None) -> TimePlan:
         return plan
     kept = {name: begun[name] for name in ("round", "rounds", "last_rounds", "work")}
     kept |= {"rises": begun.get("rises", 0), "side": begun.get("side", 1.0)}
+    kept |= {"start": TimePlan.from_json(begun).start}
     return replace(plan, **kept)
 
 
@@ -218,8 +230,10 @@ def hurried(problem: Problem, times: TimePlan) -> str:
     )
 
 
-def _pace(problem: Problem, data: Data, seed: int, total: float) -> tuple[float, float, float]:
-    """Seconds of a step of the default architecture and of scoring it on the validation part, and
+def _pace(
+    problem: Problem, data: Data, seed: int, total: float, architecture: Architecture
+) -> tuple[float, float, float]:
+    """Seconds of a step of the architecture and of scoring it on the validation part, and
     the work (see :func:`~archsmith.train.work_clock`) that is done in a second.
 
     Args:
@@ -227,7 +241,7 @@ def _pace(problem: Problem, data: Data, seed: int, total: float) -> tuple[float,
     """
     from ..train import faster, work_clock
 
-    model = problem.space.build(problem.space.default(), seed=seed)
+    model = problem.space.build(architecture, seed=seed)
     task, recipe, device = problem.task, problem.recipe, problem.device
     clock = work_clock(device)
     began, worked = time.perf_counter(), clock()

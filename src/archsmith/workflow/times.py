@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..history.numbers import duration
+from ..space.architecture import Architecture
 
 #: Rounds of the last training where trials are not trained in rounds.
 LAST_ROUNDS = 32
@@ -33,7 +34,8 @@ class TimePlan:
             ``rounds`` are those of the highest rung.
         side: factor of the side of the images of a trial.
         last_rounds: of the last training.
-        step: seconds of a step of the default architecture in a trial.
+        start: the architecture that the search begins with, if that is not the default.
+        step: seconds of a step of that architecture, or of the default, in a trial.
         work: seconds of processor time in a second on a CPU, by which rounds are measured; else 1.
         fixed: whether the user chose the length of the last training.
         began: ``time.monotonic()`` at the beginning of the session.
@@ -49,6 +51,7 @@ class TimePlan:
     rises: int = 0
     side: float = 1.0
     last_rounds: int = 0
+    start: Architecture | None = None
     step: float = 0.0
     work: float = 1.0
     fixed: bool = False
@@ -75,14 +78,14 @@ class TimePlan:
 
     def to_json(self) -> dict[str, Any]:
         """All but the moment of its beginning, as JSON values."""
-        values = asdict(self)
-        del values["began"]
-        return values
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "began"}
+        return values | {"start": self.start.to_json() if self.start is not None else None}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TimePlan:
         """The inverse of :meth:`to_json`."""
-        return cls(**values)
+        start = values.get("start")
+        return cls(**{**values, "start": Architecture.from_json(start) if start else None})
 
     def describe(self) -> str:
         """The plan in one line."""
@@ -93,14 +96,16 @@ class TimePlan:
             count = max(1, round(self.search / self.trial / (1 + 2 / 3 * self.rises)))
             steps = round(self.trial / self.step) if self.step else 0
             trials = f"about {count} trials of {duration(self.trial)}, {steps:,} steps of the "
-            trials += "default architecture"
+            larger = "larger network that the time allows to begin with"
+            trials += "default architecture" if self.start is None else larger
             if self.side != 1:
                 trials += f" on images of {self.side:g} times the side"
             if self.rises:
                 longest = duration(self.round * self.rounds)
                 trials += f"; the best of them are continued for up to {longest}"
             if count == 1:
-                trials = f"{steps:,} steps of the default alone: too little time to compare others"
+                first = "the default" if self.start is None else f"the {larger}"
+                trials = f"{steps:,} steps of {first} alone: too little time to compare others"
             trials = f" ({trials})"
         parts.append(f"{duration(self.search)} search{trials}")
         if self.last:
