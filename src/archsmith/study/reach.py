@@ -121,9 +121,13 @@ def check_limits(
     metrics = {name for part in look.parts for name in part.provides}
     static = tuple(limit for limit in limits if limit.metric in metrics)
     reach = _search(look, static, seed, looks)
-    doubt = _doubt_measured(look, evaluator, limits, seed)
-    if not reach.doubt and not doubt:
-        reach.kept = _within_measured(space, evaluator, limits, reach.kept) or reach.kept
+    timed = Look(space, [part for part in _parts(evaluator) if part.price is Price.MEASURED])
+    clocked = {name for part in timed.parts for name in part.provides}
+    bounds = [lim for lim in limits if lim.metric in clocked and lim.sign == "<="]
+    doubt = _doubt_measured(look, timed, bounds, seed) if bounds else ""
+    if bounds and not reach.doubt and not doubt:
+        first = reach.kept or space.default()
+        reach.kept = _within_measured(look, static, timed, bounds, first) or reach.kept
     reach.doubt = "; ".join(filter(None, [reach.doubt, doubt]))
     return reach
 
@@ -201,18 +205,12 @@ def _check_bound(limit: Limit) -> None:
         )
 
 
-def _doubt_measured(look: Look, evaluator: Evaluator, limits: Sequence[Limit], seed: int) -> str:
+def _doubt_measured(look: Look, timed: Look, limits: Sequence[Limit], seed: int) -> str:
     """Why an upper bound on a measured metric may be out of reach; empty if none is."""
-    parts = [part for part in _parts(evaluator) if part.price is Price.MEASURED]
-    metrics = {name for part in parts for name in part.provides}
-    limits = [lim for lim in limits if lim.metric in metrics and lim.sign == "<=" and lim.bound > 0]
-    if not limits:
-        return ""
     default = look.space.default()
-    measured = Look(look.space, parts)
 
     def out_of_reach(architecture: Architecture, limit: Limit) -> bool:
-        value = measured.measure(architecture).get(limit.metric)
+        value = timed.measure(architecture).get(limit.metric)
         return value is not None and value > _OUT_OF_REACH * limit.bound
 
     if not any(out_of_reach(default, limit) for limit in limits):
@@ -221,35 +219,27 @@ def _doubt_measured(look: Look, evaluator: Evaluator, limits: Sequence[Limit], s
     for limit in limits:
         if smallest is not None and out_of_reach(default, limit) and out_of_reach(smallest, limit):
             return (
-                f"limit {limit} is far from what was measured: {measured.nearest(limit):,.6g} is "
+                f"limit {limit} is far from what was measured: {timed.nearest(limit):,.6g} is "
                 f"the least {limit.metric} of the default and of the smallest architecture found"
             )
     return ""
 
 
 def _within_measured(
-    space: Space, evaluator: Evaluator, limits: Sequence[Limit], kept: Architecture | None
+    look: Look,
+    static: Sequence[Limit],
+    timed: Look,
+    bounds: Sequence[Limit],
+    first: Architecture,
 ) -> Architecture | None:
-    """A narrower architecture that keeps the limits on measured metrics as well; ``None`` if what
-    keeps the others does, or if none was found."""
-    parts = [part for part in _parts(evaluator) if part.price <= Price.MEASURED]
-    metrics = {name for part in parts for name in part.provides}
-    exact = {name for part in parts for name in part.exact}
-    known = tuple(
-        limit
-        if limit.metric in exact or limit.sign != "<="
-        else replace(limit, bound=_SAFE * limit.bound)
-        for limit in limits
-        if limit.metric in metrics
-    )
-    if not any(part.price is Price.MEASURED for part in parts) or not known:
-        return None
-    look, first = Look(space, parts), kept or space.default()
+    """A narrower architecture than ``first`` that keeps the bounds on measured metrics as well;
+    ``None`` if that keeps them, or if none was found."""
+    safe = [replace(bound, bound=_SAFE * bound.bound) for bound in bounds]
 
     def loss(architecture: Architecture) -> float:
-        return look.violation(architecture, known)
+        return look.violation(architecture, static) + timed.violation(architecture, safe)
 
-    return narrowed(space, first, loss) if loss(first) > 0 else None
+    return narrowed(look.space, first, loss) if timed.violation(first, bounds) > 0 else None
 
 
 class Look:

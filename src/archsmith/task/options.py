@@ -40,7 +40,8 @@ class Recipe:
         augment: whether the task's augmentation is used.
         patience: epochs without a better validation score before training stops; ``None`` never
             stops early.
-        amp: whether to train in mixed precision if the device is a GPU.
+        amp: whether the forward pass may be in bfloat16: on a GPU always; on a CPU in a search or a
+            training in time, if it has instructions for that and was measured to be faster.
         schedule: of the learning rate after warm-up. ``"cosine"`` decays from the peak towards
             zero. ``"wsd"`` (warm-up, stable, decay) stays at the peak and decays over the last
             fifth of the steps, so that a training can be continued from where its decay began.
