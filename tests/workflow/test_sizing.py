@@ -7,7 +7,8 @@ from torch import nn
 
 import archsmith as nas
 from archsmith.task.problem import Problem, open_problem
-from archsmith.workflow.sizing import PASSES, STEPS, affordable, enlarged
+from archsmith.train.lasting import LONG
+from archsmith.workflow.sizing import STEPS, affordable, enlarged
 
 
 def chain() -> nn.Module:
@@ -58,7 +59,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Problem:
 
 
 def test_the_largest_that_the_time_can_train_is_taken(photos):
-    space, least = photos.space, max(STEPS, PASSES * len(photos.data.train) / 30)
+    space, least = photos.space, max(STEPS, LONG * len(photos.data.train) / 30)
     sizes = [space.default(), *enlarged(space)]
     assert len(sizes) > 3
     paces = {size: 2.0**place for place, size in enumerate(sizes)}

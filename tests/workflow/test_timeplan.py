@@ -19,7 +19,7 @@ from archsmith.task.problem import open_problem
 from archsmith.workflow import timeplan
 from archsmith.workflow.listener import Listener
 from archsmith.workflow.plan import SearchPlan
-from archsmith.workflow.timeplan import RUNG_STEPS, in_rounds, plan_time
+from archsmith.workflow.timeplan import in_rounds, plan_time
 from archsmith.workflow.times import TimePlan
 
 
@@ -83,7 +83,7 @@ def test_rungs_begin_above_the_noise_and_end_at_a_part_of_the_last_training(monk
         made = planned(monkeypatch, hours * 3600, step=0.02, epoch=0.5, rising=True)
         rises.append(made.rises)
         assert made.rounds == 3**made.rises
-        assert made.trial == made.round >= RUNG_STEPS * 0.02
+        assert made.trial == made.round >= TRIAL_STEPS * 0.02
         assert made.round * made.rounds <= made.last / 4
         assert made.search / made.trial >= 6 * 3 ** (made.rises - 1) * (1 + made.rises * 2 / 3)
         assert f"continued for up to {duration(made.round * made.rounds)}" in made.describe()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ALIKE = 0.5
 #: Factor by which the FLOPs of a mutant may differ from those of the first trial, and how often
 #: another one is drawn.
-_BAND, _TRIES = 2.0, 16
+_BAND, _TRIES = 1.3, 48
 
 
 class Race(ASHA):
@@ -32,7 +32,7 @@ class Race(ASHA):
 
     The best trial of each rung, of the highest one half of the time, is mutated: half of the time
     all decisions of one kind alike (see :mod:`archsmith.strategy.alike`), else one to ``most``
-    decisions, within a factor of two of the FLOPs of the first trial. Mutants enter below and rise
+    decisions, at about the FLOPs of the first trial. Mutants enter below and rise
     as in ASHA. With a time for dozens of short trainings and a sound default this finds more than
     random entrants: most of those are worse than what it begins with, and there are too few trials
     for a model.
@@ -67,7 +67,9 @@ class Race(ASHA):
         def mutant() -> Architecture:
             architecture = parent.architecture
             if rng.random() < _ALIKE:
-                return mutate_alike(space, architecture, rng)
+                architecture = mutate_alike(space, architecture, rng)
+                if architecture != parent.architecture:
+                    return architecture
             for _ in range(changes):
                 architecture = space.mutate(architecture, rng)
             return architecture

@@ -14,9 +14,10 @@ from ..task.problem import Problem
 if TYPE_CHECKING:
     from ..space import Space
 
-#: Passes over the training part, and steps, that a network must have in the time that is left, by
-#: its pace on whole images; with more a larger one is better. See ``docs/benchmarks.md``.
-PASSES, STEPS = 13, 2500
+#: Steps that a network must have in the time that is left, by its pace on whole images, besides as
+#: many passes over the data as are needed to mix batches. With many more a larger one is better;
+#: see ``docs/benchmarks.md``.
+STEPS = 2500
 #: Factor of the widths from one size to the next, and how many sizes are looked at.
 _WIDER, _SIZES = 2**0.5, 8
 #: How far the aim of a width may lie above its largest answer.
@@ -39,10 +40,12 @@ def affordable(
         seconds: for its training.
         pace: seconds of a training step of an architecture.
     """
+    from ..train.lasting import LONG
+
     best, data = problem.space.default(), problem.data
     if not (problem.recipe.augment and isinstance(problem.task, Mixing)):
         return best
-    least = max(STEPS, PASSES * len(data.train) / problem.recipe.batch_size)
+    least = max(STEPS, LONG * len(data.train) / problem.recipe.batch_size)
     for larger in enlarged(problem.space):
         if seconds < least * pace(larger):
             break

@@ -44,8 +44,6 @@ LEAST_TRIALS = 4
 #: Where trials rise on rungs, a third of them to three times the length, the highest takes at most
 #: this part of the last training's time, and so many reach the one below it.
 TOP, ETA, MOST_RISES, RISING = 1 / 4, 3, 4, 6
-#: Least steps of the default on the lowest rung, from which trials can rise.
-RUNG_STEPS = TRIAL_STEPS // 2
 #: Factor of the side of the images of a trial, and how many random architectures are tried on them.
 TRIAL_SIDE, _SAMPLED = 0.5, 8
 #: Most rounds of a trial, each of which ends with scoring the validation part, and the part of a
@@ -153,7 +151,7 @@ def _trial_side(problem: Problem, seed: int) -> tuple[float, Data | None]:
 def _on_rungs(plan: TimePlan, score: float, needed: bool) -> TimePlan:
     """The plan with trials of one round on the lowest rung; or, where too few of them fit to choose
     among, with one of the default, unless rungs are ``needed``."""
-    least = RUNG_STEPS * plan.step + score
+    least = TRIAL_STEPS * plan.step + score
     length, rises = least, 0
     for more in range(1, MOST_RISES + 1):
         # What rises to each further rung takes two thirds of the time of the lowest.
