@@ -1,12 +1,13 @@
 """What a training step costs beyond its convolutions and matrix products.
 
-    python benchmarks/step_overhead.py [--data fashion-mnist] [--steps 20] [--json FILE]
+    python benchmarks/step_overhead.py [--data fashion-mnist] [--steps 20] [--half] [--json FILE]
 
 For the default of ``convnet`` and some other architectures: the processor time of a whole training
 step (batch, augmentation, forward, backward, clipping, optimiser), as training runs it, against
 that of its convolutions and linear layers alone, each layer's forward and backward pass on inputs
 of the shape and layout that it sees. Medians over the steps, on one thread; the two alternate, so
-that a busy machine slows both. The target is a ratio of 1.3 for the default on Fashion-MNIST.
+that a busy machine slows both. With ``--half`` both are in bfloat16. The target is a ratio of 1.3
+for the default on Fashion-MNIST.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from archsmith.history.trial import Fidelity
 from archsmith.task.problem import open_problem
+from archsmith.train import Rounds
 from archsmith.train.steps import Steps
 
 PRODUCTS = (nn.Conv2d, nn.Linear)
@@ -43,20 +45,28 @@ def seen_by(run: Steps, batch: Any) -> list[tuple[nn.Module, Tensor]]:
     return seen
 
 
-def products(seen: list[tuple[nn.Module, Tensor]]) -> float:
+def products(seen: list[tuple[nn.Module, Tensor]], half: bool) -> float:
     """Seconds of the layers' forward and backward passes."""
     inputs = [(layer, x.clone().requires_grad_(i > 0)) for i, (layer, x) in enumerate(seen)]
     began = time.thread_time()
     for layer, x in inputs:
-        output = layer(x)
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            output = layer(x)
         output.backward(torch.ones_like(output))
     return time.thread_time() - began
 
 
-def measure(problem: Any, architecture: Any, steps: int) -> dict[str, float]:
+def measure(problem: Any, architecture: Any, steps: int, half: bool) -> dict[str, float]:
     model = problem.space.build(architecture, seed=0)
     run = Steps(
-        model, problem.task, problem.data, problem.recipe, Fidelity(), 0, torch.device("cpu")
+        model,
+        problem.task,
+        problem.data,
+        problem.recipe,
+        Fidelity(),
+        0,
+        torch.device("cpu"),
+        rounds=Rounds(half=half),
     )
     model.train()
     chunks = run.order_of(run.order)
@@ -67,7 +77,7 @@ def measure(problem: Any, architecture: Any, steps: int) -> dict[str, float]:
         began = time.thread_time()
         run.learn(run.train.take(chunks[number % len(chunks)]))
         whole.append(time.thread_time() - began)
-        alone.append(products(seen))
+        alone.append(products(seen, half))
     step, layers = statistics.median(whole[2:]), statistics.median(alone[2:])
     return {
         "params": float(sum(p.numel() for p in model.parameters())),
@@ -83,6 +93,7 @@ def main() -> None:
     parser.add_argument("--space", default="convnet")
     parser.add_argument("--others", type=int, default=4, help="random architectures")
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--half", action="store_true", help="in bfloat16")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -93,7 +104,7 @@ def main() -> None:
     rows = {}
     print(f"{'':10} {'params':>9} {'step':>9} {'products':>9} {'ratio':>6}")
     for name, architecture in tried.items():
-        row = rows[name] = measure(problem, architecture, options.steps)
+        row = rows[name] = measure(problem, architecture, options.steps, options.half)
         print(
             f"{name:10} {row['params']:>9,.0f} {row['step_ms']:>6.1f} ms "
             f"{row['products_ms']:>6.1f} ms {row['ratio']:>6.2f}",
