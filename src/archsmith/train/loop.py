@@ -34,12 +34,14 @@ class Trained:
         metrics: validation metrics of that epoch.
         curve: one entry per epoch: ``epoch``, ``train_loss``, the validation metrics, ``lr`` (at
             the epoch's end), ``seconds``.
+        mix: share of the batches that were mixed.
     """
 
     best_state: dict[str, Any]
     best_epoch: int
     metrics: dict[str, float]
     curve: list[dict[str, float]] = field(default_factory=list)
+    mix: float = 0.0
 
 
 def train(
@@ -101,7 +103,7 @@ def train(
     """
     keep_memory()
     on = torch.device(device)
-    trained, best = Trained({}, 0, {}), (math.inf, math.inf)
+    trained, best = Trained({}, 0, {}, mix=recipe.mix), (math.inf, math.inf)
     with torch.random.fork_rng(devices=[on] if on.type == "cuda" else []):
         torch.manual_seed(seed)
         run = Steps(

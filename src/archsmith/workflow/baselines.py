@@ -285,7 +285,8 @@ class Baselines:
             clock=self.clock,
         )
         steps = count * (rounds.steps or 0)
-        recipe = for_steps(problem.recipe, problem.task, problem.data, steps)
+        data = self._whole or problem.data
+        recipe = for_steps(problem.recipe, problem.task, data, steps)
         return replace(recipe, epochs=count, schedule="wsd", patience=None), rounds
 
     @cached_property

@@ -48,6 +48,7 @@ class Finalist:
         whole: whether it was trained on the validation part as well; ``validation`` is then what
             its trial had.
         continued: epochs that its training in the search had when this one began with them.
+        mix: share of the batches of its training that were mixed (CutMix).
         problem: what it was trained for; ``None`` if only the notes of a study were read.
     """
 
@@ -67,6 +68,7 @@ class Finalist:
     repeat: int = 0
     whole: bool = False
     continued: float = 0.0
+    mix: float = 0.0
     problem: Problem | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -194,6 +196,7 @@ def train_to_end(
         weights=trained.best_state,
         whole=not trained.metrics,
         continued=state.epochs if state is not None else 0.0,
+        mix=trained.mix,
         problem=problem,
     )
 

@@ -120,6 +120,8 @@ def _times(meta: Mapping[str, Any], searched: float, winner: Finalist | None) ->
     if not meta.get("plan"):
         return ()
     trained = f", {duration(winner.seconds)} last training" if winner else ""
+    if winner and winner.mix:
+        trained += f" with {winner.mix:.0%} of its batches mixed (CutMix)"
     planned = TimePlan.from_json(meta["plan"]).describe()
     return (f"{planned}; it took {duration(searched)} search{trained}",)
 
