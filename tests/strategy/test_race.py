@@ -99,8 +99,7 @@ def test_mutants_cost_about_as_much_as_the_first_trial(space):
         history.close(trial)
     ratios = [flops(trial.architecture) / flops(start) for trial in history.trials]
     assert min(ratios) < 0.9
-    # The last ones find few new neighbours of the best that cost as much.
-    assert all(1 / 1.3 <= ratio <= 1.3 for ratio in ratios[:25])
+    assert all(1 / 1.3 <= ratio <= 1.3 for ratio in ratios)
 
 
 @pytest.mark.statistical

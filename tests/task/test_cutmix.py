@@ -101,7 +101,6 @@ def test_long_trainings_mix(recipe, passes, mix):
 
 def test_the_last_training_of_a_search_in_time_mixes_if_it_is_long(monkeypatch):
     problem, seen = open_problem("convnet", "digits"), []
-    problem.recipe = nas.Recipe(batch_size=64, augment=True, schedule="wsd")
     problem.round = 1.0
 
     def train(model, task, data, recipe, *args, **kwargs):
@@ -112,10 +111,30 @@ def test_the_last_training_of_a_search_in_time_mixes_if_it_is_long(monkeypatch):
     monkeypatch.setattr(
         "archsmith.evaluate.training.rounds_within", lambda *a, until, **k: Rounds(20, until)
     )
-    whole = TrainingEvaluator.for_problem(problem)
-    # 17 steps are a pass.
-    for seconds in (1000, 10, None):
-        until = None if seconds is None else time.monotonic() + seconds
+    moment, default = time.monotonic() + 10, problem.space.default()
+    # A pass has 17 steps of 64 images, a round 20.
+    for epochs, until in ((50, moment), (10, moment), (50, None)):
+        problem.recipe = nas.Recipe(epochs=epochs, augment=True, schedule="wsd")
+        last = TrainingEvaluator.for_problem(problem).ending(until, False)
         with pytest.raises(Diverged):
-            whole.ending(until, False).train(problem.space.default(), 0)
+            last.train(default, 0)
     assert seen == [0.5, 0.0, 0.0]
+
+
+def test_a_decision_against_mixing_stays(monkeypatch):
+    problem = open_problem("convnet", "digits", tune=nas.RecipeSpace(mix=[0.0, 0.5]))
+    problem.recipe = nas.Recipe(epochs=50, augment=True, schedule="wsd")
+    problem.round, seen = 1.0, []
+
+    def train(model, task, data, recipe, *args, **kwargs):
+        seen.append(recipe.mix)
+        raise Diverged("enough", 1)
+
+    monkeypatch.setattr("archsmith.evaluate.training.train", train)
+    monkeypatch.setattr(
+        "archsmith.evaluate.training.rounds_within", lambda *a, until, **k: Rounds(20, until)
+    )
+    last = TrainingEvaluator.for_problem(problem).ending(time.monotonic() + 10, False)
+    with pytest.raises(Diverged):
+        last.train(problem.space.default(), 0)
+    assert seen == [0.0]

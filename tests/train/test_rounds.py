@@ -168,7 +168,7 @@ def test_steps_fit_into_their_seconds(monkeypatch):
 @pytest.mark.parametrize("able", [False, True])
 def test_bfloat16_is_taken_where_it_is_faster(monkeypatch, half, wanted, able):
     def paces(*args, **kwargs):
-        return [half if kwargs["half"] else 1.0], [0.0]
+        return [half if kwargs.get("half") else 1.0], [0.0]
 
     monkeypatch.setattr("archsmith.train.timing.paces", paces)
     monkeypatch.setattr("archsmith.train.timing.multiplies_in_half", lambda device: able)

@@ -98,6 +98,7 @@ class Screen:
 
     def reference(self, label: str, metrics: Mapping[str, float], epochs: int) -> None:
         """Show an epoch of a reference model, which has the time of the whole search."""
+        self._close_search()
         times, text = self._times, f"training {label} to the end"
         if times is None:
             self._show_epoch(text, metrics, epochs)

@@ -217,9 +217,9 @@ class TrainingEvaluator(Evaluator, Trainer):
         data, task = data or self.data, find_task(self.task)
         recipe = recipe_of(self.space, self.recipe, architecture)
         rounds = self._rounds(architecture, seed, start, data)
-        if rounds.until is not None and rounds.steps is not None:
-            count = (rounds.until - rounds.clock()) / self.round
-            recipe = for_steps(recipe, task, data, count * rounds.steps)
+        decided = "recipe.mix" in architecture
+        if rounds.until is not None and rounds.steps is not None and not decided:
+            recipe = for_steps(recipe, task, data, recipe.epochs * rounds.steps)
         return train(
             model,
             task,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 from .._support.errors import InputError, SpaceError
@@ -22,8 +20,8 @@ if TYPE_CHECKING:
 
 #: Share of the mutants in which all decisions of one kind change alike.
 _ALIKE = 0.5
-#: Factor by which the FLOPs of a mutant may differ from those of the first trial, and how often
-#: another one is drawn.
+#: Factor by which the FLOPs of a mutant may differ from those of the first trial, and how many are
+#: drawn until one does not.
 _BAND, _TRIES = 1.3, 48
 
 
@@ -62,7 +60,6 @@ class Race(ASHA):
         if not leaders:
             return super().entrant(space, history, rng)
         parent = leaders[0] if rng.random() < 0.5 else rng.choice(leaders)
-        changes = rng.randint(1, self.most)
 
         def mutant() -> Architecture:
             architecture = parent.architecture
@@ -70,33 +67,35 @@ class Race(ASHA):
                 architecture = mutate_alike(space, architecture, rng)
                 if architecture != parent.architecture:
                     return architecture
-            for _ in range(changes):
+            for _ in range(rng.randint(1, self.most)):
                 architecture = space.mutate(architecture, rng)
             return architecture
 
         try:
-            drawn = sample_unseen(space, history, partial(_alike_in_cost, history, mutant))
+            drawn = _of_its_size(history, mutant) or sample_unseen(space, history, mutant)
         except SpaceError:
             return super().entrant(space, history, rng)
         return Proposal(drawn, note=f"mutant of trial {parent.number}") if drawn else None
 
 
-def _alike_in_cost(history: History, mutant: Callable[[], Architecture]) -> Architecture:
-    """A mutant whose FLOPs, if they are known, are near those of the first trial's architecture.
+def _of_its_size(history: History, mutant: Callable[[], Architecture]) -> Architecture | None:
+    """A new mutant whose FLOPs are near those of what the race began with; ``None`` if none was
+    found, or if size is an objective, or not known.
 
     In a short training small networks are ahead of larger ones that overtake them in a long one, so
     a race among all sizes would end with the smallest.
     """
-    drawn, costs = mutant(), history.costs
-    if costs is None or "flops" not in costs.names or not history.trials:
-        return drawn
-    first = costs(history.trials[0].architecture).get("flops", math.nan)
+    costs, kept = history.costs, [t for t in history.finished if not history.violation(t.metrics)]
+    if costs is None or "flops" not in costs.names or len(history.objectives) > 1 or not kept:
+        return None
+    first = costs(min(kept, key=lambda t: t.number).architecture).get("flops", 0.0)
+    if not first > 0 or history.objectives[0].metric in costs.names:
+        return None
     for _ in range(_TRIES):
-        ratio = costs(drawn).get("flops", math.nan) / first
-        if not ratio > _BAND and not ratio < 1 / _BAND:
-            break
         drawn = mutant()
-    return drawn
+        if history.new(drawn) and 1 / _BAND <= costs(drawn).get("flops", 0.0) / first <= _BAND:
+            return drawn
+    return None
 
 
 def leading(history: History) -> Sequence[Trial]:

@@ -81,6 +81,8 @@ class Baselines:
         seconds: for each training.
         together: train on the training and the validation part, as the winner was; then the last
             epoch counts, and no epoch is scored.
+        mixes: whether a long training in time mixes its batches, as the winner's does unless the
+            recipe was given.
         cache: a folder; by default ``archsmith/references`` in the user's cache folder.
         on_epoch: called with each epoch.
         clock: tells the seconds that are limited.
@@ -95,13 +97,14 @@ class Baselines:
         seconds: float | None = None,
         *,
         together: bool = False,
+        mixes: bool = True,
         cache: Path | None = None,
         on_epoch: OnBaseline | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.problem, self.store, self.goal, self.seconds = problem, store, goal, seconds
         self.seed, self.together, self.on_epoch = seed_of(seed, 0, "final"), together, on_epoch
-        self.clock, default = clock, cache_folder()
+        self.mixes, self.clock, default = mixes, clock, cache_folder()
         self.cache = cache or (default and default / "references")
         self.folder = store.folder / "final" if store.folder is not None else None
         #: What went wrong, in words.
@@ -192,6 +195,7 @@ class Baselines:
                 "seed": self.seed,
                 "seconds": self.seconds,
                 "together": self.together,
+                "mixes": self.mixes,
                 "device": [problem.device, *machine],
             }
         )
@@ -235,7 +239,8 @@ class Baselines:
 
         def on_epoch(row: Mapping[str, float]) -> None:
             if self.on_epoch is not None:
-                self.on_epoch(_named(reference, scale), row, recipe.epochs)
+                most = max(recipe.epochs, int(row["epoch"]))  # the time may allow more
+                self.on_epoch(_named(reference, scale), row, most)
 
         began, data = self.clock(), whole or problem.data
         network = network_of(problem, baseline)
@@ -266,13 +271,15 @@ class Baselines:
     def _length(self, baseline: Baseline) -> tuple[Recipe, Rounds | None]:
         """The recipe with the number of its epochs; with a time rounds that fill it, as the last
         training of a search in time has them."""
-        from ..train import for_steps, rounds_within
+        from ..train import for_steps, rounds_within, work_clock
 
         problem = self.problem
         if self.seconds is None:
             return problem.recipe, None
         # Scoring each of many rounds would take the time of a slow network's steps.
         count = LAST_ROUNDS if self._whole else SCORED_ROUNDS
+        clock = work_clock(problem.device)
+        began, worked = time.perf_counter(), clock()
         rounds = rounds_within(
             network_of(problem, baseline),
             problem.task,
@@ -284,10 +291,13 @@ class Baselines:
             until=self.clock() + self.seconds,
             clock=self.clock,
         )
-        steps = count * (rounds.steps or 0)
-        data = self._whole or problem.data
-        recipe = for_steps(problem.recipe, problem.task, data, steps)
-        return replace(recipe, epochs=count, schedule="wsd", patience=None), rounds
+        # A round is so long by processor time, of which several threads use more than passes.
+        work = (clock() - worked) / (time.perf_counter() - began)
+        recipe = replace(problem.recipe, epochs=count, schedule="wsd", patience=None)
+        if self.mixes:
+            data, steps = self._whole or problem.data, count * work * (rounds.steps or 0)
+            recipe = for_steps(recipe, problem.task, data, steps)
+        return recipe, rounds
 
     @cached_property
     def _whole(self) -> Data | None:

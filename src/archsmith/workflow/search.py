@@ -13,7 +13,7 @@ from .._support.errors import ArchsmithError
 from .._support.plans import flat
 from ..evaluate import Evaluator, Trainer
 from ..hardware.clock import METRICS
-from ..history.objective import Limit, Objective
+from ..history.objective import COSTS, Limit, Objective
 from ..history.trial import Fidelity, History
 from ..space import Architecture
 from ..space.ordinary import ordinary
@@ -108,7 +108,8 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     reach = check_limits(problem.space, whole, bounds, plan.seed)
     times = None
     if budget is not None:
-        times, chosen = _divide(plan, budget, problem, began, judge, chosen)
+        growing = not bounds and len(objectives) == 1 and objectives[0].metric not in COSTS
+        times, chosen = _divide(plan, budget, problem, began, judge, chosen, growing)
         problem = in_rounds(problem, times) if times.rounds else problem
         whole = build_evaluator(problem, objectives, bounds, judge, clock)
     _check(problem, chosen, pruner, objectives, bounds, whole)
@@ -177,10 +178,15 @@ def _divide(
     began: float,
     judge: Evaluator | None,
     chosen: Strategy,
+    growing: bool,
 ) -> tuple[TimePlan, Strategy]:
-    """The plan for the time, and the strategy, which follows rungs if trials rise on them."""
+    """The plan for the time, and the strategy, which follows rungs if trials rise on them.
+
+    Args:
+        growing: whether the search may begin with a larger network than the default.
+    """
     rising = isinstance(chosen, Auto)
-    times = plan_time(plan, seconds, problem, began, judge, rising, chosen.promotes)
+    times = plan_time(plan, seconds, problem, began, judge, rising, chosen.promotes, growing)
     return times, Auto(rungs=True) if times.rises and isinstance(chosen, Auto) else chosen
 
 
@@ -202,6 +208,7 @@ def _hold_against(
         goals[0],
         seconds,
         together=winner.whole,
+        mixes=plan.recipe is None and plan.final_epochs is None,
         on_epoch=plan.listener.baseline if plan.listener else None,
     )
     try:

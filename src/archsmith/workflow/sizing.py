@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ..space.architecture import Architecture
-from ..space.guard import Guard
+from ..space.sizes import complete, scaled, sizes_of
 from ..task.contracts import Mixing
 from ..task.problem import Problem
 
@@ -22,8 +21,6 @@ STEPS = 2500
 _WIDER, _SIZES = 2**0.5, 8
 #: How far the aim of a width may lie above its largest answer.
 _BEYOND = 1.2
-#: Least default of a width.
-_WIDTH = 8
 
 
 def affordable(
@@ -34,7 +31,7 @@ def affordable(
 
     Model and data grow together in scaling laws (Hoffmann et al. 2022, arXiv:2203.15556): a network
     that sees the same images fifty times learns less from the time than a larger one that sees them
-    fifteen times.
+    fifteen times. The first size that cannot be built or trained ends the series.
 
     Args:
         seconds: for its training.
@@ -47,7 +44,10 @@ def affordable(
         return best
     least = max(STEPS, LONG * len(data.train) / problem.recipe.batch_size)
     for larger in enlarged(problem.space):
-        if seconds < least * pace(larger):
+        try:
+            if seconds < least * pace(larger):
+                break
+        except Exception:  # out of memory, or a builder that raises: what is smaller has run
             break
         best = larger
     return best
@@ -56,58 +56,26 @@ def affordable(
 def enlarged(space: Space) -> Iterator[Architecture]:
     """The default made larger and larger: all widths alike, as long as the space allows that for
     all, and then all depths by one (Tan and Le 2019, arXiv:1905.11946, grow both at once)."""
-    seen = {space.default()}
-    widths, depths = _scales(space)
-    own: dict[str, int] = {}
+    default = largest = space.default()
+    sizes, seen = sizes_of(space, default), {default}
     for size in range(1, _SIZES):
-        aims = {name: answers[0] * _WIDER**size for name, answers in widths.items()}
-        if any(aim > _BEYOND * widths[name][-1] for name, aim in aims.items()):
+        factor = _WIDER**size
+        if any(factor * float(default[n]) > _BEYOND * a[-1] for n, a in sizes.widths.items()):  # type: ignore[arg-type]
             break
-        own = {name: _nearest(widths[name], aim) for name, aim in aims.items()}
-        larger = space.complete({**space.default(), **own})
-        if larger not in seen:
-            seen.add(larger)
-            yield larger
+        wider = scaled(space, default, sizes.widths, factor)
+        if wider is None:
+            break
+        if wider not in seen:
+            seen.add(wider)
+            yield wider
+        largest = wider
     for more in range(1, _SIZES):
-        deeper = {n: answers[min(more, len(answers) - 1)] for n, answers in depths.items()}
-        larger = space.complete({**space.default(), **own, **deeper})
-        if larger in seen:
+        deeper = {
+            name: answers[min(answers.index(default[name]) + more, len(answers) - 1)]
+            for name, answers in sizes.depths.items()
+        }
+        next_one = complete(space, largest, deeper)
+        if next_one is None or next_one in seen:
             return
-        seen.add(larger)
-        yield larger
-
-
-def _nearest(answers: Sequence[int], aim: float) -> int:
-    return min(answers, key=lambda answer: abs(math.log(answer / aim)))
-
-
-def _scales(space: Space) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-    """The widths and the depths of the default, each with its answer and those above it.
-
-    Both are whole numbers of which a larger one adds parameters: a width is 8 or more, a depth less
-    and adds tensors of them, as the size of a kernel does not.
-    """
-    default, widths, depths = space.default(), dict[str, list[int]](), dict[str, list[int]]()
-    before = _sizes(space, default)
-    for decision in space.decisions(default):
-        answer = default[decision.name]
-        if not decision.listed or not isinstance(answer, int) or isinstance(answer, bool):
-            continue
-        answers = sorted(a for a in decision.answers() if isinstance(a, int) and a >= answer)
-        if len(answers) > 1:
-            after = _sizes(space, space.complete({**default, decision.name: answers[1]}))
-            if answer >= _WIDTH and sum(after) > sum(before):
-                widths[decision.name] = answers
-            elif answer < _WIDTH and len(after) > len(before):
-                depths[decision.name] = answers
-    return widths, depths
-
-
-def _sizes(space: Space, architecture: Architecture) -> list[int]:
-    """Numbers of elements of the parameters; none if it cannot be built."""
-    try:
-        with Guard():
-            model = space.build(architecture, "meta")
-    except Exception:  # the builder is the user's code; a trial will tell what is wrong
-        return []
-    return [parameter.numel() for parameter in model.parameters()]
+        seen.add(next_one)
+        yield next_one

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .._support.errors import ArchsmithError, SpaceError
 from ..evaluate import Evaluator, Trainer
@@ -66,6 +65,7 @@ def plan_time(
     judge: Evaluator | None,
     rising: bool = False,
     rungs: bool = False,
+    growing: bool = False,
 ) -> TimePlan:
     """Divide the time, by the measured pace of the default architecture, or as the study in the run
     folder did.
@@ -76,44 +76,74 @@ def plan_time(
         rising: whether trials rise on rungs where the time allows it; then the share of the search
             follows the time, too.
         rungs: whether the strategy needs rungs, however short the time.
+        growing: whether the search may begin with a larger network than the default.
     """
-    start = problem.space.default()
-    step, score, work = _pace(problem, problem.data, plan.seed, total, start)
     given = plan.recipe is not None or plan.final_epochs is not None
     in_rounds = not given and judge is None and plan.epochs is None and plan.share is None
-    looked = time.monotonic() - began
+    pace = partial(_pace, problem, problem.data, plan.seed, total, in_rounds)
+    start, begun = problem.space.default(), _begun(plan.folder)
+    step, score, work = pace(start)
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
-    left = max(total - looked - reserve, total / 4)
+
+    def left() -> float:
+        return max(total - (time.monotonic() - began) - reserve, total / 4)
+
     epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
     whole, search = problem.recipe.epochs * epoch, SEARCH
     if rising and in_rounds:
-        search = min(SEARCH, PER_DOUBLING * math.log2(max(1.0, left / whole)))
-    if plan.final_count == 0:
-        last = 0.0
-    elif isinstance(judge, Trainer):  # how long trainers of the user's own take is not known
-        last = (1 - search) * left
-    elif given:
-        trainings = (plan.final_count + 1) * plan.final_seeds
-        last = min(trainings * whole, (1 - search / 2) * left)
-    else:
-        last = min((1 - search) * left, LONGEST * whole)
+        search = min(SEARCH, PER_DOUBLING * math.log2(max(1.0, left() / whole)))
+    if begun is not None:
+        start = begun.start or start
+    elif rising and in_rounds and growing and plan.final_count:
+        start = affordable(problem, (1 - search) * left(), lambda larger: pace(larger)[0])
+    if start != problem.space.default():
+        step, score, _ = pace(start)
+    last = _last(plan, judge, given, whole, search, left())
     fixed = given or isinstance(judge, Trainer)
     made = TimePlan(
-        total, looked, left - last, last, reserve, step=step, work=work, fixed=fixed, began=began
+        total,
+        time.monotonic() - began,
+        left() - last,
+        last,
+        reserve,
+        start=start if start != problem.space.default() else None,
+        step=step,
+        work=work,
+        fixed=fixed,
+        began=began,
     )
     if fixed or not last:
         return made
-    if rising and in_rounds and not plan.limits:
-        pace = partial(_pace, problem, problem.data, plan.seed, total)
-        start = affordable(problem, last, lambda larger: pace(larger)[0])
-        if start != problem.space.default():
-            step, score, _ = pace(start)
-            made = replace(made, start=start, step=step)
     if not in_rounds:
         return replace(made, round=last / LAST_ROUNDS, last_rounds=LAST_ROUNDS)
     on_rungs = rising or rungs
     made = _for_rungs(plan, problem, made, score, rungs) if on_rungs else _for_trials(made, score)
-    return _as_begun(made, plan.folder)
+    return _as_begun(made, begun)
+
+
+def _last(
+    plan: SearchPlan,
+    judge: Evaluator | None,
+    given: bool,
+    whole: float,
+    search: float,
+    left: float,
+) -> float:
+    """Seconds of the last training.
+
+    Args:
+        given: whether the user chose its length.
+        whole: seconds of the recipe's training of the default.
+        search: share of the search.
+    """
+    if plan.final_count == 0:
+        return 0.0
+    if isinstance(judge, Trainer):  # how long trainers of the user's own take is not known
+        return (1 - search) * left
+    if given:
+        trainings = (plan.final_count + 1) * plan.final_seeds
+        return min(trainings * whole, (1 - search / 2) * left)
+    return min((1 - search) * left, LONGEST * whole)
 
 
 def _for_rungs(
@@ -123,7 +153,7 @@ def _for_rungs(
     side, smaller = _trial_side(problem, plan.seed)
     if smaller is not None:
         first = made.start or problem.space.default()
-        step, score, _ = _pace(problem, smaller, plan.seed, made.total, first)
+        step, score, _ = _pace(problem, smaller, plan.seed, made.total, True, first)
         made = replace(made, step=step, side=side)
     return _on_rungs(made, score, needed)
 
@@ -184,19 +214,31 @@ def _for_trials(plan: TimePlan, score: float) -> TimePlan:
     return replace(plan, round=length, rounds=rounds, last_rounds=last)
 
 
-def _as_begun(plan: TimePlan, folder: Path | None) -> TimePlan:
-    """The plan with the trials of the study in the folder, so that new ones compare with them."""
-    begun: Mapping[str, Any] | None = None
-    if folder is not None:
-        # Errors of the folder are raised when it is opened for the study.
-        with suppress(ArchsmithError), SqliteStore(folder, read=True) as store:
-            begun = store.meta().get("plan")
-    if not begun or not begun["round"]:
+def _begun(folder: Path | None) -> TimePlan | None:
+    """The plan of the study in the folder, if its trials are counted in rounds."""
+    if folder is None:
+        return None
+    # Errors of the folder are raised when it is opened for the study.
+    with suppress(ArchsmithError), SqliteStore(folder, read=True) as store:
+        values = store.meta().get("plan")
+        if values and values["round"]:
+            return TimePlan.from_json(values)
+    return None
+
+
+def _as_begun(plan: TimePlan, begun: TimePlan | None) -> TimePlan:
+    """The plan with the trials of the study that was begun, so that new ones compare with them."""
+    if begun is None:
         return plan
-    kept = {name: begun[name] for name in ("round", "rounds", "last_rounds", "work")}
-    kept |= {"rises": begun.get("rises", 0), "side": begun.get("side", 1.0)}
-    kept |= {"start": TimePlan.from_json(begun).start}
-    return replace(plan, **kept)
+    return replace(
+        plan,
+        round=begun.round,
+        rounds=begun.rounds,
+        last_rounds=begun.last_rounds,
+        work=begun.work,
+        rises=begun.rises,
+        side=begun.side,
+    )
 
 
 def in_rounds(problem: Problem, plan: TimePlan) -> Problem:
@@ -229,18 +271,21 @@ def hurried(problem: Problem, times: TimePlan) -> str:
 
 
 def _pace(
-    problem: Problem, data: Data, seed: int, total: float, architecture: Architecture
+    problem: Problem, data: Data, seed: int, total: float, half: bool, architecture: Architecture
 ) -> tuple[float, float, float]:
-    """Seconds of a step of the architecture and of scoring it on the validation part, and
-    the work (see :func:`~archsmith.train.work_clock`) that is done in a second.
+    """Seconds of a step of the architecture and of scoring it on the validation part, and the work
+    (see :func:`~archsmith.train.work_clock`) that is done in a second.
 
     Args:
         data: the problem's, or smaller.
+        half: whether it may be trained in bfloat16 on a CPU.
     """
     from ..train import faster, work_clock
 
     model = problem.space.build(architecture, seed=seed)
-    task, recipe, device = problem.task, problem.recipe, problem.device
+    task, device = problem.task, problem.device
+    exact = device == "cpu" and not half
+    recipe = replace(problem.recipe, amp=False) if exact else problem.recipe
     clock = work_clock(device)
     began, worked = time.perf_counter(), clock()
     _, step, example = faster(
