@@ -102,6 +102,21 @@ def test_mutants_cost_about_as_much_as_the_first_trial(space):
     assert all(1 / 1.3 <= ratio <= 1.3 for ratio in ratios)
 
 
+def test_size_is_free_where_it_is_an_objective(space):
+    costs = KnownCosts(("flops",), lambda a: {"flops": 1.0 + total(a)}, 100)
+    goals = (nas.Objective("accuracy", "maximize"), nas.Objective("flops", "minimize"))
+    history = History(goals, epochs=(1, 3, 9), costs=costs)
+    start = space.complete({f"edge{i}": 2 for i in range(5)})
+    trial = Trial(0, start, Fidelity(1), state=State.RUNNING)
+    history.add(trial)
+    trial.state, trial.metrics = State.FINISHED, {"accuracy": 0.5, "flops": 11.0}
+    history.close(trial)
+    drawn = [Race().entrant(space, history, random.Random(n)) for n in range(60)]
+    sizes = {total(found.architecture) for found in drawn if found}
+    assert min(sizes) < 7
+    assert max(sizes) > 13
+
+
 @pytest.mark.statistical
 def test_mutants_climb_faster_than_random_entrants():
     space = nas.Space(chain, edges=6)

@@ -65,6 +65,26 @@ def test_a_search_under_a_limit_starts_from_the_narrowed_default() -> None:
     assert reach.kept == narrowed(space, space.default(), over(20_000))
 
 
+def test_a_decision_that_narrow_networks_do_not_ask_is_no_obstacle():
+    def gated() -> nn.Module:
+        width: int = nas.choose("width", [16, 32, 64], default=64)
+        layers: list[nn.Module] = [nn.Linear(4, width)]
+        if width >= 32:
+            hidden: int = nas.choose("hidden", [16, 32, 64], default=64)
+            layers += [nn.Linear(width, hidden), nn.Linear(hidden, width)]
+        return nn.Sequential(*layers)
+
+    space = nas.Space(gated)
+
+    def loss(architecture: Architecture) -> float:
+        size = sum(p.numel() for p in space.build(architecture).parameters())
+        return max(0.0, size / 500 - 1)
+
+    kept = narrowed(space, space.default(), loss)
+    assert kept is not None
+    assert dict(kept) == {"width": 16}
+
+
 class Clock(Evaluator):
     """A latency that follows from the widths alone."""
 

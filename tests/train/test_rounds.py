@@ -179,6 +179,17 @@ def test_bfloat16_is_taken_where_it_is_faster(monkeypatch, half, wanted, able):
     assert not rounds_within(mlp(), IRIS, DATA, exact, 10.0, seed=0).half
 
 
+def test_a_model_that_takes_no_bfloat16_is_trained_in_float32(monkeypatch):
+    class Exact(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            out = super().forward(x)
+            return torch.zeros(len(out), 3).index_add_(0, torch.arange(len(out)), out)
+
+    monkeypatch.setattr("archsmith.train.timing.multiplies_in_half", lambda device: True)
+    monkeypatch.setattr("archsmith.train.optimising.multiplies_in_half", lambda device: True)
+    assert not rounds_within(Exact(4, 3), IRIS, DATA, RECIPE, 1.0, seed=0).half
+
+
 def test_a_training_in_bfloat16_keeps_its_weights_in_float32(monkeypatch):
     monkeypatch.setattr("archsmith.train.optimising.multiplies_in_half", lambda device: True)
     seen = []

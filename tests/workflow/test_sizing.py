@@ -70,6 +70,28 @@ def test_the_largest_that_the_time_can_train_is_taken(photos):
     assert affordable(photos, 1.0, paces.__getitem__) == space.default()
 
 
+def test_a_size_that_cannot_be_trained_ends_the_series(photos):
+    sizes = [photos.space.default(), *enlarged(photos.space)]
+
+    def pace(architecture: nas.Architecture) -> float:
+        if architecture == sizes[2]:
+            raise RuntimeError("out of memory")
+        return 1e-9
+
+    assert affordable(photos, 100.0, pace) == sizes[1]
+
+
+def test_a_builder_that_rejects_a_size_ends_the_series():
+    def heads() -> nn.Module:
+        width: int = nas.choose("width", [8, 12, 16, 24, 32], default=8)
+        if width > 16:
+            raise ValueError("too wide")
+        return nn.Linear(2, width)
+
+    widths = [larger["width"] for larger in enlarged(nas.Space(heads))]
+    assert widths == [12, 16]
+
+
 def test_where_examples_are_not_augmented_the_default_stays():
     for source in ("digits", "iris"):
         problem = open_problem(None, source)
