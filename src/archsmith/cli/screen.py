@@ -77,7 +77,11 @@ class Screen:
 
     def shared(self, metrics: Mapping[str, float], epochs: int) -> None:
         """Show an epoch of a supernet."""
-        self._show_epoch("training the shared weights", metrics, epochs)
+        from ..workflow.oneshot import TRAINING
+
+        times, text = self._times, "training the shared weights"
+        until = self._until(text, metrics, TRAINING * times.search) if times else None
+        self._show_epoch(text, metrics, None if until else epochs, until)
 
     def training(self, label: str, epochs: int | None = None) -> Callable[..., None]:
         """A listener for one training to the end."""
@@ -100,11 +104,12 @@ class Screen:
         """Show an epoch of a reference model, which has the time of the whole search."""
         self._close_search()
         times, text = self._times, f"training {label} to the end"
-        if times is None:
-            self._show_epoch(text, metrics, epochs)
-        else:
-            began = self._began.setdefault(text, time.monotonic() - metrics["seconds"])
-            self._show_epoch(text, metrics, None, began + times.total)
+        until = self._until(text, metrics, times.total) if times else None
+        self._show_epoch(text, metrics, None if until else epochs, until)
+
+    def _until(self, text: str, metrics: Mapping[str, float], seconds: float) -> float:
+        """The moment at which a training ends that may take so long, from its first epoch."""
+        return self._began.setdefault(text, time.monotonic() - metrics["seconds"]) + seconds
 
     def scored(self, done: int, total: int) -> None:
         """Show how many architectures a proxy has scored, if that takes long."""

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from ..history.numbers import axis_title, capital, metric_name
 from ..history.objective import COSTS, Objective
-from ..history.trial import State, Trial
+from ..history.trial import Trial
 from .axes import NARROW, WIDE, Axis, Frame, Size, needs_log, span, without_stragglers
 from .content import ReportContent
 from .marks import WORDS, Figure, best_mark, beyond, crowd, finite, kinds_of, mark, tip
@@ -50,11 +50,13 @@ def tradeoff_figures(content: ReportContent) -> list[Figure]:
 def front_of(
     content: ReportContent, shown: Sequence[Trial], down: Objective, across: Objective
 ) -> list[Trial]:
-    """Trials of ``shown`` that keep the limits and that no other beats in both metrics.
+    """Of the longest trainings among ``shown`` those that keep the limits and that no other of them
+    beats in both metrics.
 
     They are in order of the horizontal metric. O(n log n).
     """
-    feasible = [t for t in shown if t.state is State.FINISHED and content.feasible(t)]
+    kinds = kinds_of(content)
+    feasible = [t for t in shown if kinds[t.number] == "dot"]
     feasible.sort(key=lambda t: (across.loss(t.metrics), down.loss(t.metrics)))
     front: list[Trial] = []
     lowest = math.inf
