@@ -108,15 +108,12 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     reach = check_limits(problem.space, whole, bounds, plan.seed)
     times = None
     if budget is not None:
-        growing = not bounds and len(objectives) == 1 and objectives[0].metric not in COSTS
-        times, chosen = _divide(plan, budget, problem, began, judge, chosen, growing)
+        times, chosen = _divide(plan, budget, problem, began, judge, chosen, objectives)
         problem = in_rounds(problem, times) if times.rounds else problem
         whole = build_evaluator(problem, objectives, bounds, judge, clock)
     _check(problem, chosen, pruner, objectives, bounds, whole)
     chosen = advised(chosen, plan.proxy, problem, plan.folder, plan.seed, tell)
-    doubts = [reach.doubt, _untrained(judge, sharing, plan.final_count)]
-    doubts += [hurried(problem, times)] if sharing and times and not plan.epochs else []
-    for doubt in filter(None, doubts):
+    for doubt in filter(None, (reach.doubt, *_doubts(plan, problem, judge, sharing, times))):
         tell.doubt(doubt)
     with open_store(plan.folder) as store:
         check_inherit(store, plan.inherit)
@@ -178,14 +175,11 @@ def _divide(
     began: float,
     judge: Evaluator | None,
     chosen: Strategy,
-    growing: bool,
+    goals: Sequence[Objective],
 ) -> tuple[TimePlan, Strategy]:
-    """The plan for the time, and the strategy, which follows rungs if trials rise on them.
-
-    Args:
-        growing: whether the search may begin with a larger network than the default.
-    """
+    """The plan for the time, and the strategy, which follows rungs if trials rise on them."""
     rising = isinstance(chosen, Auto)
+    growing = not plan.limits and len(goals) == 1 and goals[0].metric not in COSTS
     times = plan_time(plan, seconds, problem, began, judge, rising, chosen.promotes, growing)
     return times, Auto(rungs=True) if times.rises and isinstance(chosen, Auto) else chosen
 
@@ -287,6 +281,18 @@ def _as_begun(problem: Problem, plan: SearchPlan, strategy: Strategy) -> Problem
     begun = Fidelity(**meta["fidelity"])
     share = begun.share if plan.share is None else plan.share
     return replace(problem, fidelity=Fidelity(plan.epochs or begun.epochs, share))
+
+
+def _doubts(
+    plan: SearchPlan,
+    problem: Problem,
+    judge: Evaluator | None,
+    sharing: OnSharedWeights | None,
+    times: TimePlan | None,
+) -> Sequence[str]:
+    """Warnings about what was asked for, some of them empty."""
+    late = hurried(problem, times) if sharing and times and not plan.epochs else ""
+    return _untrained(judge, sharing, plan.final_count), late
 
 
 def _untrained(judge: Evaluator | None, sharing: OnSharedWeights | None, finalists: int) -> str:
