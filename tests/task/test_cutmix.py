@@ -99,9 +99,8 @@ def test_long_trainings_mix(recipe, passes, mix):
     assert for_steps(recipe, rows.task, rows.data, 1e6).mix == recipe.mix
 
 
-def test_the_last_training_of_a_search_in_time_mixes_if_it_is_long(monkeypatch):
-    problem, seen = open_problem("convnet", "digits"), []
-    problem.round = 1.0
+def note_recipes(monkeypatch, seen):
+    """Note the share that each last training would mix, in place of training."""
 
     def train(model, task, data, recipe, *args, **kwargs):
         seen.append(recipe.mix)
@@ -111,6 +110,13 @@ def test_the_last_training_of_a_search_in_time_mixes_if_it_is_long(monkeypatch):
     monkeypatch.setattr(
         "archsmith.evaluate.training.rounds_within", lambda *a, until, **k: Rounds(20, until)
     )
+
+
+def test_the_last_training_of_a_search_in_time_mixes_if_it_is_long(monkeypatch):
+    problem, seen = open_problem("convnet", "digits"), []
+    problem.round = 1.0
+
+    note_recipes(monkeypatch, seen)
     moment, default = time.monotonic() + 10, problem.space.default()
     # A pass has 17 steps of 64 images, a round 20.
     for epochs, until in ((50, moment), (10, moment), (50, None)):
@@ -126,14 +132,7 @@ def test_a_decision_against_mixing_stays(monkeypatch):
     problem.recipe = nas.Recipe(epochs=50, augment=True, schedule="wsd")
     problem.round, seen = 1.0, []
 
-    def train(model, task, data, recipe, *args, **kwargs):
-        seen.append(recipe.mix)
-        raise Diverged("enough", 1)
-
-    monkeypatch.setattr("archsmith.evaluate.training.train", train)
-    monkeypatch.setattr(
-        "archsmith.evaluate.training.rounds_within", lambda *a, until, **k: Rounds(20, until)
-    )
+    note_recipes(monkeypatch, seen)
     last = TrainingEvaluator.for_problem(problem).ending(time.monotonic() + 10, False)
     with pytest.raises(Diverged):
         last.train(problem.space.default(), 0)
