@@ -34,7 +34,7 @@ def convnet(channels: int, classes: int, height: int = 32, width: int = 32) -> n
 
     Args:
         channels: of the images.
-        classes: outputs.
+        classes: outputs; with 0 there is no head, and the network gives feature maps.
         height, width: of the images, in pixels.
 
     Example:
@@ -52,7 +52,8 @@ def convnet(channels: int, classes: int, height: int = 32, width: int = 32) -> n
             layers[f"down{number}"] = _downsample(wide)
         with scope(f"stage{number}"):
             layers[f"stage{number}"], wide = _stage(wide, number, activation)
-    layers["head"] = _head(wide, classes)
+    if classes:
+        layers["head"] = _head(wide, classes)
     return nn.Sequential(layers)
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ..space import choose, one_of, repeat, scope
+from .backbone import resized_like
 
 #: Channels of a level, small enough for a trial to take a minute on one core.
 WIDTHS = (8, 16, 24, 32, 48, 64)
@@ -95,7 +95,7 @@ class UNet(nn.Module):
         for number in reversed(range(len(self.up))):
             x = self.up[number](x, passed[number])
         logits: Tensor = self.head(x)
-        return _resize_like(logits, images)
+        return resized_like(logits, images)
 
 
 class Merge(nn.Module):
@@ -120,7 +120,7 @@ class Merge(nn.Module):
         self.norm, self.activation = nn.BatchNorm2d(outside), nn.ReLU()
 
     def forward(self, below: Tensor, across: Tensor) -> Tensor:
-        x = self.below(_resize_like(below, across))
+        x = self.below(resized_like(below, across))
         if self.across is not None:
             x = x + self.across(across)
         activated: Tensor = self.activation(self.norm(x))
@@ -188,12 +188,6 @@ def _level_counts(side: int) -> list[int]:
 
 def _nearest(options: Sequence[int], value: int) -> int:
     return min(options, key=lambda option: abs(option - value))
-
-
-def _resize_like(x: Tensor, like: Tensor) -> Tensor:
-    if x.shape[-2:] == like.shape[-2:]:
-        return x
-    return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
 def _conv(
