@@ -20,12 +20,8 @@ from archsmith.data.splits import Batch
 from archsmith.export import predict
 from archsmith.task import task, task_for
 from archsmith.task.base import Data, ReadOptions
-from archsmith.task.segmentation import (
-    Segmentation,
-    SegmentationMeter,
-    mask_of,
-    moved_together,
-)
+from archsmith.task.pixelwise import SegmentationMeter, moved_together, pixel_loss
+from archsmith.task.segmentation import Segmentation, mask_of
 from archsmith.task.segmentation_picture import side_by_side
 
 TASK = Segmentation()
@@ -154,6 +150,62 @@ def test_augmentation_keeps_image_and_mask_together(seed: int) -> None:
     assert not torch.equal(seen[0], seen[1])
 
 
+def test_a_crop_is_a_part_of_the_image_at_its_scale_or_larger() -> None:
+    y, x = torch.meshgrid(torch.arange(60.0), torch.arange(80.0), indexing="ij")
+    images, targets = torch.stack([y, x]).repeat(64, 1, 1, 1), torch.zeros(64, 60, 80).byte()
+    noise = torch.Generator().manual_seed(0)
+    seen, found = moved_together(images, targets, noise, False, crop=24)
+    assert seen.shape == (64, 2, 24, 24)
+    assert not (found == masks.UNLABELLED).any()
+    # A pixel of the crop is 0.75 to 1 pixels of the image, and crops come from everywhere.
+    steps = (seen[:, :, 12, 13] - seen[:, :, 12, 12])[:, 1]
+    assert 0.74 < float(steps.min()) < float(steps.max()) < 1.01
+    corners = seen[:, :, 0, 0]
+    assert float(corners[:, 0].min()) < 4
+    assert float(corners[:, 0].max()) > 32
+    assert float(corners[:, 1].min()) < 6
+    assert float(corners[:, 1].max()) > 50
+
+
+def test_training_sees_crops_and_evaluation_whole_images(source: Path) -> None:
+    asked = task("segmentation:crop=16,loss=focal+dice")
+    data = asked.read(str(source), ReadOptions())
+    raw = data.train.head(4)
+    cropped = asked.prepare_batch(raw, data.facts, torch.Generator().manual_seed(0))
+    assert cropped.inputs.shape[2:] == cropped.targets.shape[1:] == (16, 16)
+    whole = asked.prepare_batch(raw, data.facts)
+    assert whole.targets.shape == raw.targets.shape
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [("loss=jaccard", "segmentation loss"), ("crop=8", "16 pixels")]
+)
+def test_options_that_make_no_sense_are_refused(options: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        task(f"segmentation:{options}")
+
+
+def test_the_dice_loss_is_one_minus_the_overlap() -> None:
+    """Of certain predictions, class by class, for those that the batch has."""
+    targets = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 255]]])
+    guesses = torch.tensor([[[0, 0, 0, 1], [0, 0, 1, 2]]])
+    outputs = 40.0 * torch.nn.functional.one_hot(guesses, 3).movedim(-1, 1).float()
+    overlaps = [(2 * 4 + 1) / (5 + 4 + 1), (2 * 2 + 1) / (2 + 3 + 1)]
+    loss = pixel_loss(outputs, targets, ["dice"])
+    assert float(loss) == pytest.approx(1 - sum(overlaps) / 2, abs=1e-6)
+    both = pixel_loss(outputs, targets, ["dice", "cross-entropy"])
+    alone = pixel_loss(outputs, targets, ["cross-entropy"])
+    assert float(both) == pytest.approx(float(loss + alone), rel=1e-6)
+
+
+def test_the_focal_loss_by_its_formula() -> None:
+    outputs, targets = drawn(0)
+    known = targets != 255
+    chance = outputs.softmax(1).gather(1, targets.long().clamp(max=4)[:, None])[:, 0][known]
+    expected = (-((1 - chance) ** 2) * chance.log()).mean()
+    assert float(pixel_loss(outputs, targets.long(), ["focal"])) == pytest.approx(float(expected))
+
+
 def test_augmentation_in_a_batch_mirrors_only_where_it_may(data: Data) -> None:
     raw = data.train.head(8)
     noise = torch.Generator()
@@ -216,6 +268,12 @@ def test_the_meter_agrees_with_the_definitions(seed: int) -> None:
     assert float(loss) == pytest.approx(expected["loss"], rel=1e-5)
     with pytest.raises(ValueError, match="shape"):
         meter.update(outputs[:, :, :3], targets)
+    named = SegmentationMeter(5, ["a", "b c", "d", "e", "nowhere"])
+    named.update(outputs, targets)
+    found = named.result()
+    own = [found[f"iou_{name}"] for name in ("a", "b_c", "d", "e")]
+    assert sum(own) / 4 == pytest.approx(expected["miou"], rel=1e-5)
+    assert "iou_nowhere" not in found
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -240,6 +298,7 @@ def test_pixels_without_a_label_do_not_count() -> None:
     for made in (
         lambda o: TASK.criterion(o, targets.long(), 0.1),
         lambda o: TASK.imitation(o, teacher, targets.long()),
+        lambda o: pixel_loss(o, targets.long(), ["focal", "dice"]),
     ):
         assert made(outputs).item() == pytest.approx(made(other).item(), rel=1e-6)
         (gradient,) = torch.autograd.grad(made(outputs), outputs)

@@ -66,6 +66,7 @@ def read(
     size: int | None = None,
     channels: Layout | None = None,
     ignore: int | None = None,
+    largest: int = LARGEST,
 ) -> MaskedImages:
     """Images and masks of an ``.npz`` file or a folder.
 
@@ -78,8 +79,8 @@ def read(
 
     Args:
         size: height and width to resize images of a folder to. By default images of one size (at
-            most 256 pixels) are kept, others are resized to their median shape, at most 160 on the
-            longer side.
+            most 256 pixels) are kept, others are resized to their median shape, at most ``largest``
+            on the longer side.
         channels: position of the channels of an array, if its shape is ambiguous.
         ignore: another value of pixels without a label.
 
@@ -87,7 +88,7 @@ def read(
         DataError: a part without masks, a mask and image of different sizes, or a number that is
             not a class.
     """
-    source = _read_folder(place, size) if place.is_dir() else _read_arrays(place, channels)
+    source = _read_folder(place, size, largest) if place.is_dir() else _read_arrays(place, channels)
     return _map_classes(source, ignore)
 
 
@@ -203,7 +204,7 @@ def _folder_pairs(root: Path) -> list[tuple[Path, Path, int]]:
     return [(image, mask, part) for image, mask, part in pairs if image and mask]
 
 
-def _read_folder(root: Path, size: int | None) -> _Source:
+def _read_folder(root: Path, size: int | None, largest: int) -> _Source:
     pairs = _folder_pairs(root)
     if not any(part == TRAIN for _, _, part in pairs):
         expected = "images/ and masks/, or train/ with both in it"
@@ -215,7 +216,7 @@ def _read_folder(root: Path, size: int | None) -> _Source:
         files += matched
         parts += [part] * len(matched)
     opened = [_open_pair(*pair) for pair in files]
-    height, width = _size([(image.height, image.width) for image, _ in opened], size)
+    height, width = _size([(image.height, image.width) for image, _ in opened], size, largest)
     grey = all(image.mode == "L" for image, _ in opened)
     channels = 1 if grey else 3
     expect_room(str(root), len(opened) * height * width * (channels + 1))
@@ -284,13 +285,13 @@ def _open_mask(path: Path) -> Any:
     return Image.fromarray(values)
 
 
-def _size(sizes: Sequence[tuple[int, int]], asked: int | None) -> tuple[int, int]:
+def _size(sizes: Sequence[tuple[int, int]], asked: int | None, largest: int) -> tuple[int, int]:
     if asked is not None:
         return asked, asked
-    if len(set(sizes)) == 1 and max(sizes[0]) <= KEPT:
+    if len(set(sizes)) == 1 and max(sizes[0]) <= max(KEPT, largest):
         return sizes[0]
     height, width = (float(side) for side in np.median(np.array(sizes), axis=0))
-    scale = min(1.0, LARGEST / max(height, width))
+    scale = min(1.0, largest / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 

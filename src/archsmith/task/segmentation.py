@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from .._support.errors import DataError
+from .._support.errors import DataError, InputError, unknown
 from .._support.options import format_options, parse
-from .._support.trees import call
 from ..data import masks
 from ..data.masks import UNLABELLED, MaskedImages
 from ..data.partition import drawn_parts, split
@@ -27,16 +25,24 @@ from .classify import expect_shape, two
 from .contracts import Deployment, ExampleMetrics, Pictures
 from .image import ImageClassification, facts_of, in_usual_layout, sized
 from .normalising import as_bytes
+from .pixelwise import (
+    AT_ONCE,
+    LOSSES,
+    PixelProbabilities,
+    SegmentationMeter,
+    moved_together,
+    pixel_loss,
+)
 from .tensor import TensorTask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-#: Images that a model is evaluated on at once: the output of each layer is as large as the image.
-_AT_ONCE = 16
-#: How far augmentation enlarges and shifts an image at most, as shares of its side.
-_ZOOM, _SHIFT = 0.25, 0.1
+#: Up to so many classes have a metric of their own.
+_NAMED = 32
+#: Longest side of images that crops are cut from.
+_MOST_SIDE = 1024
 
 
 @dataclass(frozen=True)
@@ -46,9 +52,31 @@ class SegmentationOptions:
     Attributes:
         ignore: class number that marks pixels without a label, in addition to 255 and to a class
             named unlabelled or void.
+        loss: of training, one or several of ``cross-entropy``, ``focal`` and ``dice``, such as
+            ``cross-entropy+dice``; see :func:`~archsmith.task.pixelwise.pixel_loss`.
+        crop: side in pixels of random squares that are trained on in place of whole images. Then
+            images keep their size, up to 1,024 pixels; validation, test and deployed models see
+            whole ones.
+
+    Raises:
+        InputError: an unknown loss, or a crop of less than 16 pixels.
     """
 
     ignore: int | None = None
+    loss: str = "cross-entropy"
+    crop: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.losses:
+            if name not in LOSSES:
+                raise unknown("segmentation loss", name, LOSSES)
+        if self.crop is not None and self.crop < 16:
+            raise InputError("segmentation, crop", "16 pixels or more", str(self.crop))
+
+    @property
+    def losses(self) -> list[str]:
+        """Names of the losses that are added."""
+        return self.loss.split("+")
 
 
 class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
@@ -74,7 +102,7 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
         Metric("loss", "", "minimize"),
     )
     default_space = "unet"
-    judged_at_once = _AT_ONCE
+    judged_at_once = AT_ONCE
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(SegmentationOptions, options, "segmentation")
@@ -92,7 +120,10 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
         place = locate(source)
         if isinstance(place, str) or not (place.is_dir() or place.suffix.lower() == ".npz"):
             raise DataError(source, "an .npz file or a folder of images and masks", str(place))
-        masked = masks.read(place, options.image_size, options.channels, self.options.ignore)
+        largest = masks.LARGEST if self.options.crop is None else _MOST_SIDE
+        masked = masks.read(
+            place, options.image_size, options.channels, self.options.ignore, largest
+        )
         raw = masked.images
         # Parts of the source are kept. All labels are equal, since no image has a single class.
         indices = split(
@@ -157,7 +188,8 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
     ) -> Batch:
         inputs, targets = self.prepare(batch.inputs, facts), batch.targets
         if noise is not None:
-            inputs, targets = moved_together(inputs, targets, noise, bool(facts.get("mirror")))
+            mirror = bool(facts.get("mirror"))
+            inputs, targets = moved_together(inputs, targets, noise, mirror, self.options.crop)
         return Batch(inputs, self.prepare_targets(targets, facts))
 
     def augment(
@@ -169,9 +201,7 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
         return moved_together(inputs, none, generator, mirror)[0]
 
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        # From the sum: the mean over a batch without labelled pixels would be NaN.
-        total = _cross_entropy(outputs, targets, smoothing)
-        return total / (targets != UNLABELLED).sum().clamp(min=1)
+        return pixel_loss(outputs, targets, self.options.losses, smoothing)
 
     def imitation(self, outputs: Tensor, teacher: Tensor, targets: Tensor) -> Tensor:
         labelled = targets != UNLABELLED
@@ -179,7 +209,8 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
         return super().imitation(student, goal, targets[labelled])
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
-        return SegmentationMeter(facts["classes"])
+        names = facts["class_names"]
+        return SegmentationMeter(facts["classes"], names if len(names) <= _NAMED else ())
 
     def parts(
         self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
@@ -251,93 +282,6 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
         return side_by_side(images, targets, outputs.argmax(1), facts["class_names"])
 
 
-class SegmentationMeter(Meter):
-    """Mean intersection over union, share of correct pixels, and mean cross entropy.
-
-    All are computed over the whole part, from one confusion matrix of its labelled pixels: in a
-    mean over images a class with a few pixels in one image would count as much as one that fills
-    another. The intersection over union of a class is the number of its correct pixels over the
-    number of pixels whose true or predicted class it is; classes without any are left out of the
-    mean.
-    """
-
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
-        #: One row per true class, one column per predicted class.
-        self.confusion = torch.zeros(classes, classes, dtype=torch.int64)
-        self.loss = torch.zeros((), dtype=torch.float64)
-
-    def see(self, model: nn.Module, batch: Batch) -> None:
-        parts = (torch.split(tensor, _AT_ONCE) for tensor in (batch.inputs, batch.targets))
-        for inputs, targets in zip(*parts, strict=True):
-            self.update(call(model, inputs), targets)
-
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        expect_shape(outputs, (len(targets), self.classes, *targets.shape[1:]))
-        labelled = targets != UNLABELLED
-        pairs = targets[labelled].long() * self.classes + outputs.argmax(1)[labelled]
-        counts = torch.bincount(pairs, minlength=self.classes**2)
-        self.confusion = self.confusion.to(counts.device) + counts.view_as(self.confusion)
-        total = _cross_entropy(outputs, targets.long())
-        self.loss = self.loss.to(total.device) + total.double()
-
-    def result(self) -> dict[str, float]:
-        confusion = self.confusion.cpu().double()
-        right, count = confusion.diagonal(), confusion.sum().clamp(min=1)
-        union = confusion.sum(0) + confusion.sum(1) - right
-        there = union > 0
-        overlap = (right[there] / union[there]).mean() if there.any() else torch.zeros(())
-        return {
-            "miou": float(overlap),
-            "pixel_accuracy": float(right.sum() / count),
-            "loss": float(self.loss.cpu() / count),
-        }
-
-
-class PixelProbabilities(nn.Module):
-    """Raw images in, probabilities (n, classes, height, width) out."""
-
-    def __init__(self, prepare: nn.Module, model: nn.Module) -> None:
-        super().__init__()
-        self.prepare = prepare
-        self.model = model
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        logits: Tensor = self.model(self.prepare(inputs))
-        return logits.float().softmax(1)
-
-
-def moved_together(
-    images: Tensor, targets: Tensor, generator: torch.Generator, mirror: bool
-) -> tuple[Tensor, Tensor]:
-    """Images and masks enlarged, shifted and mirrored at random, each pair independently.
-
-    Images are interpolated bilinearly, masks take the nearest pixel; beyond the border the image is
-    repeated and the mask is unlabelled.
-
-    Args:
-        images: floats, (n, channels, height, width).
-        targets: uint8, (n, height, width).
-        mirror: whether each pair is mirrored with probability 1/2.
-    """
-    count, device = len(images), images.device
-    drawn = torch.rand(4, count, generator=generator, device=device)
-    scale = 1 - _ZOOM * drawn[0]  # size of the visible part
-    side = torch.where((drawn[1] < 0.5) & mirror, -scale, scale)
-    shift = 2 * _SHIFT * (2 * drawn[2:] - 1)  # affine_grid counts a side as 2
-    zeros = torch.zeros_like(scale)
-    rows = [side, zeros, shift[0], zeros, scale, shift[1]]
-    theta = torch.stack(rows, dim=1).view(count, 2, 3)
-    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    # Class numbers from 1, so that the zeros beyond the border are not a class.
-    numbers = (targets.to(images.dtype) + 1)[:, None]
-    moved_numbers = (
-        F.grid_sample(numbers, grid, mode="nearest", align_corners=False)[:, 0].round().long()
-    )
-    return moved, torch.where(moved_numbers == 0, UNLABELLED, moved_numbers - 1).to(targets.dtype)
-
-
 def mask_of(answer: Mapping[str, Any]) -> NDArray[np.uint8]:
     """The mask, uint8 (height, width), of an answer of ``predict``: indices of ``class_names``."""
     runs = [run.split("x") for run in answer["mask"].split()]
@@ -352,17 +296,6 @@ def _runs(mask: NDArray[np.int64]) -> str:
     starts = np.flatnonzero(np.diff(flat, prepend=-1))
     lengths = np.diff(starts, append=len(flat))
     return " ".join(f"{flat[at]}x{n}" for at, n in zip(starts, lengths, strict=True))
-
-
-def _cross_entropy(outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """The sum over labelled pixels."""
-    return F.cross_entropy(
-        outputs.float(),
-        targets,
-        ignore_index=UNLABELLED,
-        reduction="sum",
-        label_smoothing=smoothing,
-    )
 
 
 def _part_of(source: MaskedImages, index: NDArray[np.int64]) -> TensorSplit:
