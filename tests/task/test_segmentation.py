@@ -177,6 +177,24 @@ def test_training_sees_crops_and_evaluation_whole_images(source: Path) -> None:
     assert whole.targets.shape == raw.targets.shape
 
 
+def test_smaller_images_have_the_nearest_pixels_of_their_masks(tmp_path: Path) -> None:
+    """A white half and a black one, each of its class, stay together."""
+    images = np.zeros((20, 64, 80, 3), np.uint8)
+    truth = np.zeros((20, 64, 80), np.uint8)
+    for number in range(20):
+        edge = 16 + 2 * number
+        images[number, :, edge:], truth[number, :, edge:] = 255, 1
+    np.savez(tmp_path / "halves.npz", image=images, mask=truth)
+    data = TASK.read(str(tmp_path / "halves.npz"), ReadOptions())
+    smaller = TASK.shrunk(data, 0.5)
+    assert smaller is not None
+    batch = smaller.train.head(8)
+    assert batch.inputs.shape[2:] == batch.targets.shape[1:] == (32, 40)
+    assert torch.equal((batch.inputs[:, 0] > 127).byte(), batch.targets)
+    assert TASK.shrunk(data, 0.4) is None  # images would be too small
+    assert task("segmentation:crop=32").shrunk(data, 0.5) is None
+
+
 @pytest.mark.parametrize(
     ("options", "message"), [("loss=jaccard", "segmentation loss"), ("crop=8", "16 pixels")]
 )

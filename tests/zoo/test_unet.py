@@ -9,7 +9,7 @@ from torch import nn
 from archsmith.space import Space
 from archsmith.testing.space import SpaceContract
 from archsmith.zoo import spaces
-from archsmith.zoo.unet import Merge, unet
+from archsmith.zoo.unet import Merge, plain_unet, unet
 
 SMALL = Space(unet, channels=2, classes=3, height=12, width=8, widths=(4, 8), depths=(1, 2))
 
@@ -69,3 +69,12 @@ def test_skip_connections_can_be_left_out():
 
 def test_it_is_registered():
     assert spaces.get("unet") is unet
+
+
+def test_the_plain_unet_is_that_of_the_paper_with_a_quarter_of_its_widths():
+    with torch.device("meta"):
+        model, half = (plain_unet(3, 11, 120, 160, scale=scale) for scale in (1.0, 0.5))
+    assert [level[0].out_channels for level in model.down] == [16, 32, 64, 128, 256]
+    assert [level[0].out_channels for level in half.down] == [8, 16, 32, 64, 128]
+    images = torch.zeros(2, 3, 120, 160, device="meta")
+    assert model(images).shape == (2, 11, 120, 160)

@@ -18,10 +18,11 @@ class ResizedSplit(Split):
     Args:
         split: with images as its inputs.
         sides: height and width.
+        masks: whether the targets are masks (n, height, width), whose nearest pixels are taken.
     """
 
-    def __init__(self, split: Split, sides: Sequence[int]) -> None:
-        self.split, self.sides = split, tuple(sides)
+    def __init__(self, split: Split, sides: Sequence[int], masks: bool = False) -> None:
+        self.split, self.sides, self.masks = split, tuple(sides), masks
 
     def __len__(self) -> int:
         return len(self.split)
@@ -32,14 +33,15 @@ class ResizedSplit(Split):
 
     def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
         for batch in self.split.batches(order):
-            yield Batch(resized(batch.inputs, self.sides), batch.targets)
+            targets = thinned(batch.targets, self.sides) if self.masks else batch.targets
+            yield Batch(resized(batch.inputs, self.sides), targets)
 
     def update(self, digest: hashlib._Hash) -> None:
         self.split.update(digest)
         digest.update(str(self.sides).encode())
 
     def to(self, device: str | torch.device) -> ResizedSplit:
-        return ResizedSplit(self.split.to(device), self.sides)
+        return ResizedSplit(self.split.to(device), self.sides, self.masks)
 
 
 def resized(images: Tensor, sides: Sequence[int]) -> Tensor:
@@ -48,3 +50,12 @@ def resized(images: Tensor, sides: Sequence[int]) -> Tensor:
     plain = images if images.device.type == "cpu" or images.is_floating_point() else images.float()
     made = nn.functional.interpolate(plain, size=tuple(sides), mode="bilinear", antialias=True)
     return made if made.dtype == images.dtype else made.round().to(images.dtype)
+
+
+def thinned(masks: Tensor, sides: Sequence[int]) -> Tensor:
+    """Masks (n, height, width) with other sides: of each pixel the nearest one."""
+    rows, columns = (
+        ((torch.arange(side, device=masks.device) + 0.5) * whole / side).long()
+        for side, whole in zip(sides, masks.shape[1:], strict=True)
+    )
+    return masks[:, rows][:, :, columns]

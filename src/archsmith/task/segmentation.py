@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,14 @@ from .._support.options import format_options, parse
 from ..data import masks
 from ..data.masks import UNLABELLED, MaskedImages
 from ..data.partition import drawn_parts, split
+from ..data.resized import ResizedSplit
 from ..data.source import locate
 from ..data.splits import Batch, TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .classify import expect_shape, two
-from .contracts import Deployment, ExampleMetrics, Pictures
+from .contracts import Deployment, ExampleMetrics, Pictures, References, Resolution
 from .image import ImageClassification, facts_of, in_usual_layout, sized
 from .normalising import as_bytes
 from .pixelwise import (
@@ -33,6 +34,7 @@ from .pixelwise import (
     moved_together,
     pixel_loss,
 )
+from .references import NetworkReference
 from .tensor import TensorTask
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 #: Up to so many classes have a metric of their own.
 _NAMED = 32
+#: Smaller images than this are not trained on.
+_LEAST_SIDE = 32
 #: Longest side of images that crops are cut from.
 _MOST_SIDE = 1024
 
@@ -79,7 +83,7 @@ class SegmentationOptions:
         return self.loss.split("+")
 
 
-class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
+class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures, References, Resolution):
     """The class of each pixel.
 
     Raw inputs are images, (n, channels, height, width); targets are masks, uint8,
@@ -234,6 +238,17 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures):
         there = np.maximum((union > 0).sum(-1), 1)
         pooled: NDArray[Any] = shares.sum(-1) / there
         return pooled
+
+    def references(self) -> tuple[NetworkReference, ...]:
+        return (NetworkReference("unet", "archsmith.zoo.unet:plain_unet"),)
+
+    def shrunk(self, data: Data, factor: float) -> Data | None:
+        sides = [round(factor * data.facts[name]) for name in ("height", "width")]
+        if min(sides) < _LEAST_SIDE or self.options.crop:
+            return None
+        parts = (ResizedSplit(part, sides, masks=True) for part in (data.train, data.validation))
+        train, validation = parts
+        return replace(data, train=train, validation=validation)
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return PixelProbabilities(self._images.normalise(facts), model)

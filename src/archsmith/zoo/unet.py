@@ -6,11 +6,13 @@ After Ronneberger et al. 2015, arXiv:1505.04597.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
 from ..space import choose, one_of, repeat, scope
 from .backbone import resized_like
+from .references import started, widened
 
 #: Channels of a level, small enough for a trial to take a minute on one core.
 WIDTHS = (8, 16, 24, 32, 48, 64)
@@ -70,6 +72,32 @@ def unet(
             merge = Merge(below, own if skip else None, own)
             up.append(Up(merge, repeat("depth", [0, 1, 2], _block(own, own), default=1)))
     return UNet(stem, down, up, nn.Conv2d(level_widths[0], classes, 1))
+
+
+def plain_unet(
+    channels: int, classes: int, height: int = 64, width: int = 64, *, scale: float = 1.0
+) -> nn.Module:
+    """The U-Net that people train by hand: no choices. Arguments and results as of :func:`unet`.
+
+    As published, but padded, with batch norm and a quarter of the widths: 16, 32, 64, 128 and 256
+    channels for 1.9 million parameters, or fewer levels for images of less than 64 pixels.
+
+    Args:
+        scale: factor of all widths.
+    """
+    levels = max(1, min(5, min(height, width).bit_length() - 2))
+    widths = [widened(16 << number, scale) for number in range(levels)]
+
+    def twice(inside: int, outside: int) -> nn.Module:
+        first = *_conv(inside, outside, 3), nn.ReLU()
+        return nn.Sequential(*first, *_conv(outside, outside, 3), nn.ReLU())
+
+    down = [twice(*pair) for pair in pairwise([channels, *widths])]
+    up = []
+    for own, below in pairwise(widths):
+        block = nn.Sequential(*_conv(own, own, 3), nn.ReLU())
+        up.append(Up(Merge(below, own, own), block))
+    return started(UNet(nn.Identity(), down, up, nn.Conv2d(widths[0], classes, 1)))
 
 
 class UNet(nn.Module):
