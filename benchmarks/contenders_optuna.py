@@ -154,7 +154,7 @@ def tuned(data: str, seconds: float, seed: int) -> dict[str, Any]:
         pass
     test = score(model, problem.task, parts.test, facts)
     return {
-        "accuracy": test["accuracy"],
+        "test": test,
         "params": sum(p.numel() for p in model.parameters()),
         "seconds": time.monotonic() - began,
         "processor": time.process_time() - used,

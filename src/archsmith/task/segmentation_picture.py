@@ -36,6 +36,7 @@ _COLOURS = (
     (60, 110, 120),
 )
 _BARE = (226, 229, 233)  # pixels without a label
+_OPAQUE = 0.7  # how far the colours cover the image
 #: Highest number of classes that the legend names.
 _MAX_NAMED = 40
 
@@ -72,7 +73,8 @@ def side_by_side(
         draw.text((margin + column * (across + gap), margin), title, fill=INK, font=font(13))
     for row, place in enumerate(picked):
         index, y = int(order[place]), top + row * (tall + caption)
-        shown = _rgb(images[index]), _coloured(targets[index]), _coloured(guesses[index])
+        image = _rgb(images[index])
+        shown = image, _over(image, targets[index]), _over(image, guesses[index])
         for column, pixels in enumerate(shown):
             x = margin + column * (across + gap)
             part = Image.fromarray(pixels).resize((across, tall), Image.Resampling.NEAREST)
@@ -84,6 +86,12 @@ def side_by_side(
         draw.text(at, score, fill=FAINT, font=font(11))
     sheet.paste(legend, (margin, below))
     return sheet
+
+
+def _over(image: NDArray[np.uint8], mask: Tensor) -> NDArray[np.uint8]:
+    """The colours of the classes, with the image shining through."""
+    mixed = _OPAQUE * _coloured(mask) + (1 - _OPAQUE) * image
+    return mixed.round().astype(np.uint8)
 
 
 def _legend(class_names: Sequence[str], wide: int) -> Image.Image:
