@@ -7,7 +7,8 @@ A network is trained with the task's recipe and ``wsd`` for so many seconds of o
 time: a first share of them on images of a fraction of the side (``0.5:0.625``: half of the time on
 five eighths of the side), the rest on whole ones; ``0:1`` trains on whole images only. The network
 is the default of ``convnet``, a member of it by answers that differ
-(``'stage2.depth=2 stage3.depth=2'``, in JSON), or a reference such as ``resnet-20``. ``--mix 0.5``
+(``'stage2.depth=2 stage3.depth=2'``, in JSON), or a reference such as ``resnet-20``, or
+``resnet-20*0.61`` with that factor of all widths. ``--mix 0.5``
 mixes half of the batches (CutMix). Printed is the test accuracy.
 
 ``cifar10`` (12,000 photos) needs ``ARCHSMITH_DATA``; ``fashion-mnist`` is the whole set.
@@ -45,8 +46,10 @@ def network(problem: Problem, name: str, seed: int) -> nn.Module:
         return problem.space.build(
             problem.space.complete({n: json.loads(a) for n, a in answers.items()}), seed=seed
         )
+    name, _, scale = name.partition("*")
     reference: Any = next(r for r in references_of(problem.task) if r.name == name)
-    built: nn.Module = reference.build(problem.task.arguments(problem.data.facts), seed)
+    arguments = problem.task.arguments(problem.data.facts)
+    built: nn.Module = reference.build(arguments, seed, float(scale or 1))
     return built
 
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import pytest
 from torch import nn
 
 import archsmith as nas
 from archsmith.task.problem import Problem, open_problem
 from archsmith.train.lasting import LONG
-from archsmith.workflow.sizing import STEPS, affordable, enlarged
+from archsmith.workflow import sizing
+from archsmith.workflow.sizing import STEPS
+
+
+def free(_: nas.Architecture) -> float:
+    """Without limits."""
+    return 0.0
+
+
+def enlarged(space: nas.Space) -> Iterator[nas.Architecture]:
+    return sizing.enlarged(space, space.default(), free)
+
+
+def affordable(
+    problem: Problem, seconds: float, pace: Callable[[nas.Architecture], float]
+) -> nas.Architecture:
+    return sizing.affordable(problem, seconds, pace, problem.space.default(), free)
 
 
 def chain() -> nn.Module:
@@ -37,6 +55,36 @@ def test_widths_grow_in_proportion_and_then_depths():
         (32, 64, 3, 3),
     ]
     assert {larger["kernel"] for larger in enlarged(nas.Space(chain))} == {3}
+
+
+def parameters(architecture: nas.Architecture) -> int:
+    model = nas.Space(chain).build(architecture, device="meta")
+    return sum(p.numel() for p in model.parameters())
+
+
+def within(architecture: nas.Architecture, bound: int) -> float:
+    return max(0.0, parameters(architecture) / bound - 1)
+
+
+def test_within_a_limit_widths_grow_as_far_as_it_allows_and_depth_makes_them_narrower():
+    space, bound = nas.Space(chain), 12_000
+    first = space.default()
+    sizes = list(sizing.enlarged(space, first, lambda a: within(a, bound)))
+    assert [parameters(size) <= bound for size in sizes] == [True] * len(sizes)
+    assert [(s["depth0"], s["depth1"]) for s in sizes] == [(1, 1), (2, 2), (3, 3)]
+    assert (sizes[0]["width0"], sizes[0]["width1"]) == (24, 48)
+    assert [s["width1"] for s in sizes[1:]] == sorted(
+        (s["width1"] for s in sizes[1:]), reverse=True
+    )
+
+
+def test_from_a_default_that_breaks_the_limit_only_depth_grows():
+    space, bound = nas.Space(chain), 3_000
+    assert parameters(space.default()) > bound
+    narrow = space.complete({"width0": 8, "width1": 24})
+    sizes = list(sizing.enlarged(space, narrow, lambda a: within(a, bound)))
+    assert [(s["depth0"], s["depth1"]) for s in sizes] == [(2, 2)]
+    assert within(sizes[0], bound) == 0
 
 
 def test_a_space_without_sizes_has_none():

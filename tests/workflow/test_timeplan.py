@@ -38,9 +38,8 @@ def planned(
     monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, score, 0.5))
     rising, rungs = options.pop("rising", False), options.pop("rungs", False)
     plan = SearchPlan(net, "iris", time=total, **options)
-    return plan_time(
-        plan, total, PROBLEM, time.monotonic(), options.get("evaluator"), rising, rungs
-    )
+    first, judge = PROBLEM.space.default(), options.get("evaluator")
+    return plan_time(plan, total, PROBLEM, time.monotonic(), judge, first, rising, rungs)
 
 
 @pytest.mark.parametrize("total", [60, 1200, 36_000])
@@ -153,7 +152,7 @@ def test_a_larger_start_is_told_and_kept(monkeypatch):
     made = planned(monkeypatch, 1200, step=0.1, epoch=30.0)
     larger = replace(made, start=PROBLEM.space.default())
     assert TimePlan.from_json(json.loads(json.dumps(larger.to_json()))).start == larger.start
-    assert "steps of the larger network" in larger.describe()
+    assert "steps of the network that the search begins with" in larger.describe()
     older = {name: value for name, value in made.to_json().items() if name != "start"}
     assert TimePlan.from_json(older) == made
 

@@ -13,7 +13,7 @@ from .._support.errors import ArchsmithError
 from .._support.plans import flat
 from ..evaluate import Evaluator, Trainer
 from ..hardware.clock import METRICS
-from ..history.objective import COSTS, Limit, Objective
+from ..history.objective import Limit, Objective
 from ..history.trial import Fidelity, History
 from ..space import Architecture
 from ..space.ordinary import ordinary
@@ -62,6 +62,7 @@ from .recorded import open_store
 from .reopening import signature_of
 from .result import SearchResult
 from .run import Run
+from .sizing import Loss, limited
 from .strategy import (
     advised,
     expect_recipe,
@@ -108,7 +109,8 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     reach = check_limits(problem.space, whole, bounds, plan.seed)
     times = None
     if budget is not None:
-        times, chosen = _divide(plan, budget, problem, began, judge, chosen, objectives)
+        loss = limited(whole, problem.space, reach, objectives, bounds)
+        times, chosen = _divide(plan, budget, problem, began, judge, chosen, reach.kept, loss)
         problem = in_rounds(problem, times) if times.rounds else problem
         whole = build_evaluator(problem, objectives, bounds, judge, clock)
     _check(problem, chosen, pruner, objectives, bounds, whole)
@@ -175,12 +177,12 @@ def _divide(
     began: float,
     judge: Evaluator | None,
     chosen: Strategy,
-    goals: Sequence[Objective],
+    kept: Architecture | None,
+    loss: Loss | None,
 ) -> tuple[TimePlan, Strategy]:
     """The plan for the time, and the strategy, which follows rungs if trials rise on them."""
-    rising = isinstance(chosen, Auto)
-    growing = not plan.limits and len(goals) == 1 and goals[0].metric not in COSTS
-    times = plan_time(plan, seconds, problem, began, judge, rising, chosen.promotes, growing)
+    rising, first = isinstance(chosen, Auto), kept or problem.space.default()
+    times = plan_time(plan, seconds, problem, began, judge, first, rising, chosen.promotes, loss)
     return times, Auto(rungs=True) if times.rises and isinstance(chosen, Auto) else chosen
 
 

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def first_of(problem: Problem, reach: Reach, times: TimePlan | None) -> list[Architecture]:
-    """What a search starts from: the default, or the plan's own start; if that breaks a limit, also
-    one that keeps all, or in a limited time that alone."""
-    default, feasible = problem.space.default(), reach.kept
-    if feasible is None or feasible == default:
-        return [(times and times.start) or default]
-    return [default, feasible] if times is None else [feasible]
+    """What a search starts from: in a limited time what the plan begins with, else the default,
+    and if that breaks a limit also one that keeps all."""
+    default = problem.space.default()
+    if times is not None:
+        return [times.start or default]
+    return [default] if reach.kept in (None, default) else [default, reach.kept]
 
 
 def within(chosen: Strategy, reach: Reach) -> Strategy:

@@ -19,7 +19,7 @@ from ..task.base import Data
 from ..task.fidelity import TRIAL_STEPS, steps_of
 from ..task.problem import Problem
 from .oneshot import TRAINING, epochs_of
-from .sizing import affordable
+from .sizing import Loss, affordable
 from .times import LAST_ROUNDS, TimePlan
 
 if TYPE_CHECKING:
@@ -63,25 +63,28 @@ def plan_time(
     problem: Problem,
     began: float,
     judge: Evaluator | None,
+    first: Architecture,
     rising: bool = False,
     rungs: bool = False,
-    growing: bool = False,
+    loss: Loss | None = None,
 ) -> TimePlan:
-    """Divide the time, by the measured pace of the default architecture, or as the study in the run
-    folder did.
+    """Divide the time, by the measured pace of the architecture that the search begins with, or as
+    the study in the run folder did.
 
     Args:
         total: seconds since ``began`` (``time.monotonic()``) in which everything is to be done.
         judge: replaces training in the search.
+        first: the default, or one that keeps the limits.
         rising: whether trials rise on rungs where the time allows it; then the share of the search
             follows the time, too.
         rungs: whether the strategy needs rungs, however short the time.
-        growing: whether the search may begin with a larger network than the default.
+        loss: how far an architecture is from keeping the limits, if the search may begin with a
+            larger network than ``first``.
     """
     given = plan.recipe is not None or plan.final_epochs is not None
     in_rounds = not given and judge is None and plan.epochs is None and plan.share is None
     pace = partial(_pace, problem, problem.data, plan.seed, total, in_rounds)
-    start, begun = problem.space.default(), _begun(plan.folder)
+    start, begun = first, _begun(plan.folder)
     step, score, work = pace(start)
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
 
@@ -94,9 +97,10 @@ def plan_time(
         search = min(SEARCH, PER_DOUBLING * math.log2(max(1.0, left() / whole)))
     if begun is not None:
         start = begun.start or start
-    elif rising and in_rounds and growing and plan.final_count:
-        start = affordable(problem, (1 - search) * left(), lambda larger: pace(larger)[0])
-    if start != problem.space.default():
+    elif rising and in_rounds and loss and plan.final_count:
+        last = (1 - search) * left()
+        start = affordable(problem, last, lambda larger: pace(larger)[0], first, loss)
+    if start != first:
         step, score, _ = pace(start)
     last = _last(plan, judge, given, whole, search, left())
     fixed = given or isinstance(judge, Trainer)

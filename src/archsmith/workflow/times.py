@@ -95,17 +95,21 @@ class TimePlan:
             # Each rung takes about two thirds of the time of the lowest one.
             count = max(1, round(self.search / self.trial / (1 + 2 / 3 * self.rises)))
             steps = round(self.trial / self.step) if self.step else 0
-            trials = f"about {count} trials of {duration(self.trial)}, {steps:,} steps of the "
-            larger = "larger network that the time allows to begin with"
-            trials += "default architecture" if self.start is None else larger
+            first = (
+                "default architecture"
+                if self.start is None
+                else "network that the search begins with"
+            )
+            trials = (
+                f"about {count} trials of {duration(self.trial)}, {steps:,} steps of the {first}"
+            )
             if self.side != 1:
                 trials += f" on images of {self.side:g} times the side"
             if self.rises:
                 longest = duration(self.round * self.rounds)
                 trials += f"; the best of them are continued for up to {longest}"
             if count == 1:
-                first = "the default" if self.start is None else f"the {larger}"
-                trials = f"{steps:,} steps of {first} alone: too little time to compare others"
+                trials = f"{steps:,} steps of the {first} alone: too little time to compare others"
             trials = f" ({trials})"
         parts.append(f"{duration(self.search)} search{trials}")
         if self.last:
