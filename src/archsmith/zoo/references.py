@@ -60,7 +60,18 @@ def wrn16_4(
     return _network(start, [*layers, nn.ReLU(inplace=True)], widths[-1], classes)
 
 
-class Basic(nn.Module):
+class Residual(nn.Module):
+    """``relu(body(x) + shortcut(x))``."""
+
+    def __init__(self, body: nn.Module, shortcut: nn.Module) -> None:
+        super().__init__()
+        self.body, self.shortcut = body, shortcut
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.shortcut(x))
+
+
+class Basic(Residual):
     """Two 3x3 convolutions with batch norm and a shortcut around both.
 
     Args:
@@ -69,22 +80,26 @@ class Basic(nn.Module):
     """
 
     def __init__(self, inside: int, outside: int, stride: int, free: bool = False) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            conv(inside, outside, 3, stride),
-            nn.BatchNorm2d(outside),
-            nn.ReLU(inplace=True),
-            conv(outside, outside, 3),
-            nn.BatchNorm2d(outside),
-        )
-        self.shortcut: nn.Module = nn.Identity()
-        if free:
-            self.shortcut = Padded(inside, outside, stride)
-        elif stride > 1 or inside != outside:
-            self.shortcut = nn.Sequential(conv(inside, outside, 1, stride), nn.BatchNorm2d(outside))
+        shortcut = Padded if free else projection
+        super().__init__(basic(inside, outside, stride), shortcut(inside, outside, stride))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.body(x) + self.shortcut(x))
+
+def basic(inside: int, outside: int, stride: int) -> nn.Module:
+    """Two 3x3 convolutions with batch norm, an activation between them."""
+    return nn.Sequential(
+        conv(inside, outside, 3, stride),
+        nn.BatchNorm2d(outside),
+        nn.ReLU(inplace=True),
+        conv(outside, outside, 3),
+        nn.BatchNorm2d(outside),
+    )
+
+
+def projection(inside: int, outside: int, stride: int) -> nn.Module:
+    """The shortcut that is a 1x1 convolution with batch norm where shapes change."""
+    if (inside, stride) == (outside, 1):
+        return nn.Identity()
+    return nn.Sequential(conv(inside, outside, 1, stride), nn.BatchNorm2d(outside))
 
 
 class Padded(nn.Module):
@@ -136,28 +151,42 @@ def conv(inside: int, outside: int, kernel: int, stride: int = 1, groups: int = 
     )
 
 
-def stem(channels: int, wide: int, side: int, bare: bool = False) -> nn.Module:
+def stem(channels: int, wide: int, side: int, bare: bool = False, deep: bool = False) -> nn.Module:
     """The first layers for images of this side; what they give is at most 56 pixels wide.
 
     Args:
-        bare: without the norm and the activation after the convolution.
+        bare: without the norm and the activation after the last convolution.
+        deep: three 3x3 convolutions, the first two half as wide, in place of one.
     """
-    halvings = 0
-    while side > _MOST_SIDE:
-        side, halvings = (side + 1) // 2, halvings + 1
+    halvings = stem_halvings(side)
     kernel, stride = (7 if halvings > 1 else 3), (2 if halvings else 1)
-    layers: list[nn.Module] = [conv(channels, wide, kernel, stride)]
+    layers: list[nn.Module] = []
+    if deep:
+        half, kernel = wide // 2, 3
+        layers += [conv(channels, half, 3, stride), nn.BatchNorm2d(half), nn.ReLU(inplace=True)]
+        layers += [conv(half, half, 3), nn.BatchNorm2d(half), nn.ReLU(inplace=True)]
+        channels, stride = half, 1
+    layers.append(conv(channels, wide, kernel, stride))
     if not bare:
         layers += [nn.BatchNorm2d(wide), nn.ReLU(inplace=True)]
     layers += [nn.MaxPool2d(3, stride=2, padding=1) for _ in range(halvings - 1)]
     return nn.Sequential(*layers)
 
 
+def stem_halvings(side: int) -> int:
+    """How often the stem halves images of this side."""
+    halvings = 0
+    while side > _MOST_SIDE:
+        side, halvings = (side + 1) // 2, halvings + 1
+    return halvings
+
+
 def started(model: nn.Module) -> nn.Module:
     """The model with convolutions initialised for ReLU (He et al. 2015, arXiv:1502.01852)."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if not module.weight.is_meta:  # there is nothing to draw, and it takes a millisecond
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     return model
