@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import types
 from dataclasses import fields
@@ -11,6 +12,8 @@ from .errors import InputError, unknown
 
 T = TypeVar("T")
 _FUNCTION = re.compile(r"<function (\S+) at 0x[0-9a-f]+>")
+#: A comma before the next name, rather than one inside a list.
+_NEXT = re.compile(r",(?=\s*\w+\s*=)")
 _WORDS = {"yes": True, "true": True, "no": False, "false": False}
 _KINDS = {int: "a whole number", float: "a number", bool: "yes or no", str: "a word"}
 
@@ -47,6 +50,25 @@ def parse(cls: type[T], text: str, what: str) -> T:
             got = repr(value) if equals else "nothing"
             raise InputError(f"{what}, {name}", _KINDS[kind], got) from None
     return cls(**values)
+
+
+def values_of(text: str, what: str) -> dict[str, Any]:
+    """Names and values from text such as ``cells=3,widths=[8, 16],kind=small``: values are JSON, or
+    plain words.
+
+    Raises:
+        InputError: a part without a name and a value, or a name given twice.
+    """
+    values: dict[str, Any] = {}
+    for part in filter(None, map(str.strip, _NEXT.split(text))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not (name.isidentifier() and equals and value) or name in values:
+            raise InputError(what, "name=value, separated by commas, each once", repr(part))
+        try:
+            values[name] = json.loads(value)
+        except ValueError:
+            values[name] = value
+    return values
 
 
 def format_options(options: object) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ from .output import (
     study_json,
 )
 from .profile import profile
+from .sample import sample
 from .zeroshot import zeroshot
 
 if TYPE_CHECKING:
@@ -158,12 +160,24 @@ def train(
         bool,
         typer.Option("--test", help="Also score a trial other than the winner on the test part."),
     ] = False,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            help="Train it larger, in a new run folder: arguments of its space and the size of the "
+            "images, such as cells=6,filters=36,resolution=224."
+        ),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="Run folder for --scale.")] = None,
     space: SpaceName = None,
     data: DataName = None,
     as_json: Json = False,
 ) -> None:
     """Train an architecture to the end; the winner is scored on the test part as well."""
     from .screen import Screen
+
+    if scale is not None or to is not None:
+        _train_larger(_open(run, space, data), trial, scale or "", to, as_json)
+        return
 
     with interruptible(goes_on(run)), only_json(as_json), Screen() as screen:
         opened = _open(run, space, data)
@@ -178,6 +192,23 @@ def train(
     say(f"trial {final.number}: {figures(metrics, f'{part} ')}, {figures(final.costs)}")
     flag = "" if trial is None else f" --trial {trial}"
     say(f"next: archsmith export {run}{flag} --to DIR")
+
+
+def _train_larger(
+    opened: Run, trial: int | None, scale: str, to: Path | None, as_json: bool
+) -> None:
+    from .._support.options import values_of
+    from ..workflow.larger import enlarged
+    from ..workflow.search import run_plan
+    from .screen import Screen
+
+    if to is None:
+        raise InputError("train --scale", "a new run folder: --to FOLDER", "none")
+    plan = enlarged(opened, values_of(scale, "scale"), to, trial)
+    with interruptible(goes_on(to)), only_json(as_json), Screen() as screen:
+        plan = replace(plan, command=_command(), listener=screen.listener(to))
+        result = run_plan(plan)
+    show_result(result, to, as_json)
 
 
 @app.command()
@@ -290,6 +321,7 @@ def predict(
 app.command()(benchmark)
 app.command()(profile)
 app.command()(features)
+app.command()(sample)
 app.command()(zeroshot)
 app.command(name="list")(list_)
 

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     """What can be listed."""
 
     spaces = "spaces"
+    architectures = "architectures"
     strategies = "strategies"
     methods = "methods"
     evaluators = "evaluators"
@@ -51,9 +52,11 @@ def _registry(kind: Kind) -> Any:
     from ..export.registry import formats
     from ..study.executors import executors
     from ..transfer import fewshot, pretrained, zeroshot
+    from ..zoo.named import architectures
 
     return {
         Kind.spaces: zoo.spaces,
+        Kind.architectures: architectures,
         Kind.strategies: strategy.strategies,
         Kind.methods: supernet.methods,
         Kind.evaluators: evaluate.evaluators,

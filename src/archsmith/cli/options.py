@@ -21,6 +21,8 @@ _TYPED: dict[str, Any] = {
     "executor": str,
     "stop": str | None,
     "tune": str | None,
+    "start": str | None,
+    "arguments": str | None,
     "latency": str | None,
     "time": str | None,
     "trial_time": str | None,

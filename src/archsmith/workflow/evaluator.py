@@ -92,3 +92,15 @@ def objectives_for(
 def named_in(objectives: Sequence[Objective], limits: Sequence[Limit]) -> set[str]:
     """Names of the metrics that are objectives or limited."""
     return {goal.metric for goal in objectives} | {limit.metric for limit in limits}
+
+
+def untrained(judge: Evaluator | None, finalists: int) -> str:
+    """A warning if the user's own evaluator does not train the finalists; else empty."""
+    from ..evaluate import Trainer
+
+    if judge is None or isinstance(judge, Trainer) or not finalists:
+        return ""
+    return (
+        f"evaluator {judge.name} does not train finalists: they are trained with the task's "
+        "recipe. Make it a nas.Trainer, or give finalists=0"
+    )

@@ -11,6 +11,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .._support.options import values_of
 from .._support.plans import call_text, option
 from ..hardware.options import LatencyOptions
 from ..task.options import ReadOptions, Recipe
@@ -18,6 +19,7 @@ from ..task.options import ReadOptions, Recipe
 if TYPE_CHECKING:
     from ..evaluate import Evaluator
     from ..history.objective import Limit, Objective
+    from ..space.architecture import Answer
     from ..strategy import Strategy
     from ..study import Executor
     from ..study.stopping import Pruner
@@ -55,7 +57,8 @@ class Plan:
             such as ``"runtime=onnx,batch=8,threads=2"``.
         seed: of the search and of training.
         read: how data is read and split.
-        arguments: arguments for the builder that replace those derived from the data.
+        arguments: arguments for the builder that replace those derived from the data: a mapping, or
+            text such as ``"cells=3,filters=24"``.
     """
 
     space: SpaceLike | None = field(
@@ -85,7 +88,20 @@ class Plan:
     )
     seed: int = field(default=0, metadata=option("Seed of the search and of training."))
     read: ReadOptions | None = None
-    arguments: Mapping[str, Any] | None = None
+    arguments: Mapping[str, Any] | str | None = field(
+        default=None,
+        metadata=option("Arguments of the space's builder, such as cells=3,filters=24."),
+    )
+
+    @property
+    def own_arguments(self) -> Mapping[str, Any] | None:
+        """Arguments for the builder, read if they are text.
+
+        Raises:
+            InputError: text that is not made of names and values.
+        """
+        given = self.arguments
+        return values_of(given, "arguments") if isinstance(given, str) else given
 
     def open(self, **trained: Any) -> Problem:
         """Open data, task and space.
@@ -104,7 +120,7 @@ class Plan:
             self.data,
             task=self._task(),
             options=self.read,
-            arguments=self.arguments,
+            arguments=self.own_arguments,
             device=self.device,
             latency=LatencyOptions.parse(self.latency)
             if isinstance(self.latency, str)
@@ -138,6 +154,9 @@ class SearchPlan(Plan):
         strategy: a name, or a :class:`Strategy`. The name of a one-shot method (``spos``, ``enas``,
             ``darts``, …) or a :class:`Method` trains shared weights first and evaluates trials with
             them; ``"spos+nsga2"`` also names the strategy that searches on them.
+        start: an architecture to begin with in place of the default: a published one by name
+            (``"resnet50"``; its space is taken as well), a mapping of answers, or these as JSON.
+            Questions that it does not answer have their default.
         proxy: a zero-cost proxy (``naswot``, ``az-nas``, ``vote``, …) whose scores of untrained
             architectures pick the first trials.
         evaluator: replaces training, by name or as an object; costs are measured in addition. One
@@ -181,6 +200,13 @@ class SearchPlan(Plan):
 
     strategy: str | Strategy | Method = field(
         default="auto", metadata=option("Search strategy or one-shot method.")
+    )
+    start: str | Mapping[str, Answer] | None = field(
+        default=None,
+        metadata=option(
+            "Architecture to begin with: a published one (archsmith list architectures), or "
+            "answers as JSON."
+        ),
     )
     proxy: str | None = field(
         default=None, metadata=option("Zero-cost proxy that picks the first trials.")

@@ -18,7 +18,6 @@ from ..history.trial import Fidelity, History
 from ..space import Architecture
 from ..space.ordinary import ordinary
 from ..strategy import Strategy
-from ..strategy.auto import Auto
 from ..strategy.start import StartFrom
 from ..study import (
     SqliteStore,
@@ -40,7 +39,8 @@ from ..task.problem import Problem
 from ..task.references import Reference
 from ..task.tune import recipe_space
 from .baselines import Baselines, chosen_references
-from .evaluator import build_evaluator, named_evaluator, named_in
+from .beginning import start_of, with_start
+from .evaluator import build_evaluator, named_evaluator, named_in, untrained
 from .figures import begun_anew
 from .finalist import Finalist
 from .finalists import Finalists
@@ -62,7 +62,7 @@ from .recorded import open_store
 from .reopening import signature_of
 from .result import SearchResult
 from .run import Run
-from .sizing import Loss, limited
+from .sizing import limited
 from .strategy import (
     advised,
     expect_recipe,
@@ -73,9 +73,11 @@ from .strategy import (
     strategy_of,
     within,
 )
-from .timeplan import hurried, in_rounds, plan_time
+from .timeplan import divide, hurried, in_rounds
 from .times import TimePlan
 
+#: Note of the first trials.
+_FIRST = "to start from"
 #: Trials of a search if neither their number nor a time is given.
 TRIALS = 24
 
@@ -89,12 +91,14 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         WorkError: every trial failed.
         StoreError: the study could not be written; what was written before is safe.
     """
-    tell, began = plan.listener or Listener(), plan.began or time.monotonic()
+    plan, tell = with_start(plan), plan.listener or Listener()
+    began = plan.began or time.monotonic()
     check_numbers(plan.finalists, plan.workers, plan.final_seeds)
     wish, pruner = strategy_of(plan.strategy), pruner_of(plan.stop)
     budget, most = seconds_of(plan.time), seconds_of(plan.trial_time, "trial time")
     trials = _checked_budget(plan, wish, pruner, budget, most)
     problem, chosen, judge = _open(plan, wish, budget)
+    start = start_of(plan, problem)
     plain, references = problem, chosen_references(plan.baseline, problem.task, plan.final_count)
     sharing = chosen if isinstance(chosen, OnSharedWeights) else None
     trainer = judge if isinstance(judge, Trainer) else None
@@ -109,8 +113,9 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     reach = check_limits(problem.space, whole, bounds, plan.seed)
     times = None
     if budget is not None:
-        loss = limited(whole, problem.space, reach, objectives, bounds)
-        times, chosen = _divide(plan, budget, problem, began, judge, chosen, reach.kept, loss)
+        loss = None if start else limited(whole, problem.space, reach, objectives, bounds)
+        first = start or reach.kept or problem.space.default()
+        times, chosen = divide(plan, budget, problem, began, judge, chosen, first, loss)
         problem = in_rounds(problem, times) if times.rounds else problem
         whole = build_evaluator(problem, objectives, bounds, judge, clock)
     _check(problem, chosen, pruner, objectives, bounds, whole)
@@ -122,7 +127,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         earlier = store.record().seconds
         study = Study(
             problem.space,
-            StartFrom(first_of(problem, reach, times), within(chosen, reach), note="to start from"),
+            StartFrom(first_of(problem, reach, times, start), within(chosen, reach), _FIRST),
             whole,
             objectives,
             bounds,
@@ -147,18 +152,9 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         ended = _work(study, problem, sharing, times.search if times else None, tell.shared)
         result = _result(ended, problem, plan.folder)
         if not result.interrupted and plan.final_count and ended.best is not None:
-            finals = Finalists(
-                in_rounds(problem, times) if times else problem,
-                store,
-                plan.seed,
-                objectives[0],
-                inherited(sharing.evaluator) if sharing and plan.inherit else None,
-                plan.final_seeds,
-                trainer,
-                whole.remeasured,
-                times.until(earlier) if times else None,
-                study.states if judge is None or trainer is not None else None,
-            )
+            until = times.until(earlier) if times else None
+            last = in_rounds(problem, times) if times else problem
+            finals = _finals(plan, last, study, objectives[0], sharing, judge, whole, until)
             _train_finalists(plan, result, finals, sharing.derived[:1] if sharing else [])
         if references and result.best is not None:
             _hold_against(references, plan, result, result.best, store, plain, budget)
@@ -168,22 +164,6 @@ def run_plan(plan: SearchPlan) -> SearchResult:
 
 
 search = flat(SearchPlan, "search")(run_plan)
-
-
-def _divide(
-    plan: SearchPlan,
-    seconds: float,
-    problem: Problem,
-    began: float,
-    judge: Evaluator | None,
-    chosen: Strategy,
-    kept: Architecture | None,
-    loss: Loss | None,
-) -> tuple[TimePlan, Strategy]:
-    """The plan for the time, and the strategy, which follows rungs if trials rise on them."""
-    rising, first = isinstance(chosen, Auto), kept or problem.space.default()
-    times = plan_time(plan, seconds, problem, began, judge, first, rising, chosen.promotes, loss)
-    return times, Auto(rungs=True) if times.rises and isinstance(chosen, Auto) else chosen
 
 
 def _hold_against(
@@ -294,17 +274,7 @@ def _doubts(
 ) -> Sequence[str]:
     """Warnings about what was asked for, some of them empty."""
     late = hurried(problem, times) if sharing and times and not plan.epochs else ""
-    return _untrained(judge, sharing, plan.final_count), late
-
-
-def _untrained(judge: Evaluator | None, sharing: OnSharedWeights | None, finalists: int) -> str:
-    """A warning if the user's own evaluator does not train the finalists; else empty."""
-    if judge is None or sharing is not None or isinstance(judge, Trainer) or not finalists:
-        return ""
-    return (
-        f"evaluator {judge.name} does not train finalists: they are trained with the task's "
-        "recipe. Make it a nas.Trainer, or give finalists=0"
-    )
+    return "" if sharing else untrained(judge, plan.final_count), late
 
 
 def _result(ended: StudyResult, problem: Problem, folder: Path | None) -> SearchResult:
@@ -378,6 +348,32 @@ def _work(
         except KeyboardInterrupt:
             return study.so_far()
     return study.run()
+
+
+def _finals(
+    plan: SearchPlan,
+    problem: Problem,
+    study: Study,
+    goal: Objective,
+    sharing: OnSharedWeights | None,
+    judge: Evaluator | None,
+    whole: Evaluator,
+    until: float | None,
+) -> Finalists:
+    """What trains the best trials to the end."""
+    trainer = judge if isinstance(judge, Trainer) else None
+    return Finalists(
+        problem,
+        study.store,
+        plan.seed,
+        goal,
+        inherited(sharing.evaluator) if sharing and plan.inherit else None,
+        plan.final_seeds,
+        trainer,
+        whole.remeasured,
+        until,
+        study.states if judge is None or trainer is not None else None,
+    )
 
 
 def _train_finalists(

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from .times import TimePlan
 
 
-def first_of(problem: Problem, reach: Reach, times: TimePlan | None) -> list[Architecture]:
-    """What a search starts from: in a limited time what the plan begins with, else the default,
-    and if that breaks a limit also one that keeps all."""
+def first_of(
+    problem: Problem, reach: Reach, times: TimePlan | None, start: Architecture | None
+) -> list[Architecture]:
+    """What a search starts from: what the user gave; or in a limited time what the plan begins
+    with, else the default, and if that breaks a limit also one that keeps all."""
     default = problem.space.default()
-    if times is not None:
-        return [times.start or default]
+    if start is not None or times is not None:
+        return [start or (times and times.start) or default]
     return [default] if reach.kept in (None, default) else [default, reach.kept]
 
 

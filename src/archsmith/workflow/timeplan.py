@@ -14,6 +14,8 @@ from .._support.errors import ArchsmithError, SpaceError
 from ..evaluate import Evaluator, Trainer
 from ..history.trial import Fidelity
 from ..space import Architecture
+from ..strategy import Strategy
+from ..strategy.auto import Auto
 from ..study import SqliteStore
 from ..task.base import Data
 from ..task.fidelity import TRIAL_STEPS, steps_of
@@ -55,6 +57,22 @@ FEW_STEPS = 150
 LONGEST = 8
 #: Part of the usual steps from which shared weights are not called hurried.
 _ENOUGH = 0.5
+
+
+def divide(
+    plan: SearchPlan,
+    seconds: float,
+    problem: Problem,
+    began: float,
+    judge: Evaluator | None,
+    chosen: Strategy,
+    first: Architecture,
+    loss: Loss | None,
+) -> tuple[TimePlan, Strategy]:
+    """The plan for the time, and the strategy, which follows rungs if trials rise on them."""
+    rising = isinstance(chosen, Auto)
+    times = plan_time(plan, seconds, problem, began, judge, first, rising, chosen.promotes, loss)
+    return times, Auto(rungs=True) if times.rises and isinstance(chosen, Auto) else chosen
 
 
 def plan_time(
