@@ -15,6 +15,8 @@ from . import spaces
 
 #: Spaces whose builders leave out the head if they are asked for 0 classes.
 BACKBONES = ("convnet", "resnet", "regnet", "mobilenet", "efficientnet", "convnext", "hybrid")
+#: Arguments of spaces for tasks that need finer maps than a class does.
+_FINE = {"convnet": {"largest": 96}}
 
 
 class Scale(NamedTuple):
@@ -71,7 +73,8 @@ def backbone(
 
     def build(name: str) -> Backbone:
         builder = spaces.get(name)
-        layers = builder(channels=channels, classes=0, height=height, width=width)
+        more = _FINE.get(name, {})
+        layers = builder(channels=channels, classes=0, height=height, width=width, **more)
         return Backbone(layers, channels, height, width)
 
     built: Backbone = one_of("backbone", {n: partial(build, n) for n in names}, default=default)

@@ -15,10 +15,11 @@ WIDTHS = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 #: Widths of the stages by default, see ``docs/benchmarks.md``.
 _USUAL = (32, 64, 128, 128)
 _MOST_STAGES = 4
-_MAX_SIDE = 48  # the stem reduces larger images to this
 
 
-def convnet(channels: int, classes: int, height: int = 32, width: int = 32) -> nn.Module:
+def convnet(
+    channels: int, classes: int, height: int = 32, width: int = 32, *, largest: int = 48
+) -> nn.Module:
     """Images (n, channels, height, width) to logits (n, classes).
 
     A stem, then stages of blocks with half the height and width from one stage to the next, then
@@ -36,6 +37,7 @@ def convnet(channels: int, classes: int, height: int = 32, width: int = 32) -> n
         channels: of the images.
         classes: outputs; with 0 there is no head, and the network gives feature maps.
         height, width: of the images, in pixels.
+        largest: the stem reduces images until no side is longer.
 
     Example:
         >>> space = nas.Space(convnet, channels=1, classes=10, height=28, width=28)
@@ -43,7 +45,7 @@ def convnet(channels: int, classes: int, height: int = 32, width: int = 32) -> n
     activation: type[nn.Module] = choose(
         "activation", {"relu": nn.ReLU, "silu": nn.SiLU, "hardswish": nn.Hardswish}
     )
-    stem, wide = _stem(channels, max(height, width), activation)
+    stem, wide = _stem(channels, max(height, width), largest, activation)
     layers: OrderedDict[str, nn.Module] = OrderedDict(stem=stem)
     counts, usual = _stage_counts(min(height, width))
     stages: int = choose("stages", counts, default=usual)
@@ -84,9 +86,11 @@ def _stage_counts(side: int) -> tuple[list[int], int]:
     return counts, max(counts[0], min(most, int(math.log2(side / 3.5)) + 1))
 
 
-def _stem(channels: int, side: int, activation: type[nn.Module]) -> tuple[nn.Module, int]:
+def _stem(
+    channels: int, side: int, largest: int, activation: type[nn.Module]
+) -> tuple[nn.Module, int]:
     stride = 1
-    while side / stride > _MAX_SIDE:
+    while side / stride > largest:
         stride *= 2
     smallest = max(3, 2 * stride - 1)  # a kernel smaller than the stride would skip pixels
     with scope("stem"):
