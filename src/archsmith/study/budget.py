@@ -12,6 +12,8 @@ PRUNED = 50
 PRUNED_FIRST, PRUNED_IN_TIME = 400, 2000
 #: A trial may start if this part of the time that it is expected to take is left.
 LATE = 0.75
+#: Without a trial that was trained, the study goes on for the time of so many more.
+FRUITLESS = 3
 #: Fractions of evaluations do not add up to whole numbers exactly.
 _SLACK = 1e-9
 
@@ -30,11 +32,16 @@ def over(study: StudyState, waiting: bool) -> str:
     """
     # If preparation took all the time, it would be wasted without at least one trial.
     owed = study.prepared and not study.history.trials
-    if study.budget is not None and study.spent >= study.budget and not owed:
-        return f"{study.budget:.4g} seconds are over"
-    late = study.budget is not None and study.spent + LATE * study.expected >= study.budget
-    if late and study.history.trials and not waiting:
-        return f"no time for another trial in {study.budget:.4g} seconds"
+    # Trials that a limit ended before they were trained have taken little time, and found nothing.
+    begun = study.counted + study.running_parts > 0
+    seconds = study.budget
+    if seconds is not None and study.history.trials and not begun:
+        seconds += FRUITLESS * study.expected
+    if seconds is not None and study.spent >= seconds and not owed:
+        return f"{seconds:.4g} seconds are over"
+    late = seconds is not None and study.spent + LATE * study.expected >= seconds
+    if late and begun and not waiting:
+        return f"no time for another trial in {seconds:.4g} seconds"
     if waiting:
         return ""
     if study.trials is not None and study.counted + study.running_parts >= study.trials - _SLACK:

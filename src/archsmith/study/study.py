@@ -54,9 +54,8 @@ class Study:
         limits: bounds that a result must keep.
         store: the record; in memory by default.
         executor: where evaluations run; in this process by default.
-        trials: budget of finished and failed trials, over all sessions. Each counts the epochs
-            that it trained as a part of a full evaluation, also one that continues another or was
-            stopped during training; those pruned before training do not count.
+        trials: budget of finished and failed trials, over all sessions. Each counts the epochs that
+            it trained as a part of a full evaluation; those pruned before training do not count.
         seconds: no trial starts after this many seconds of work, over all sessions. One that is
             running then may take up to twice as long as the slowest finished trial (the first one
             as long as the budget, or half a minute); otherwise it is stopped, and starts again when
@@ -65,7 +64,8 @@ class Study:
             long as the slowest finished one, and at least a minute, is stopped and tried again,
             and fails the third time.
         fidelity: what a trial spends if its strategy does not choose.
-        expected: seconds that a trial takes; none but the first starts without time to end.
+        expected: seconds that a trial takes; none but the first trained one starts without time to
+            end. Until then, ``seconds`` are three trials more.
         stop: stops hopeless trials while they train.
         meta: more to store with the study, see :func:`~archsmith.study.meta.describe`.
         on_event: called with a :class:`~archsmith.study.progress.Progress` at each step.
