@@ -11,6 +11,7 @@ spaces = Registry(
     {
         "channel_bench": "archsmith.zoo.channel_bench:channel_bench",
         "convnet": "archsmith.zoo.convnet:convnet",
+        "convnext": "archsmith.zoo.convnext:convnext",
         "detector": "archsmith.zoo.detector:detector",
         "embedder": "archsmith.zoo.embedder:embedder",
         "gpt": "archsmith.zoo.gpt:gpt",
@@ -20,6 +21,8 @@ spaces = Registry(
         "nasbench201": "archsmith.zoo.nasbench201:nasbench201",
         "nasbench_graph": "archsmith.zoo.nasbench_graph:nasbench_graph",
         "nasbench_macro": "archsmith.zoo.nasbench_macro:nasbench_macro",
+        "regnet": "archsmith.zoo.regnet:regnet",
+        "resnet": "archsmith.zoo.resnet:resnet",
         "rnn_cells": "archsmith.zoo.rnn_cells:rnn_cells",
         "seq2seq": "archsmith.zoo.seq2seq:seq2seq",
         "transnas_macro": "archsmith.zoo.transnas:transnas_macro",

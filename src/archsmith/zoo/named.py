@@ -68,4 +68,41 @@ class Named:
 
 
 #: Published architectures by name.
-architectures = Registry("architecture", "archsmith.architectures", {})
+architectures = Registry(
+    "architecture",
+    "archsmith.architectures",
+    {
+        "convnext_base": "archsmith.zoo.convnext:CONVNEXT_BASE",
+        "convnext_large": "archsmith.zoo.convnext:CONVNEXT_LARGE",
+        "convnext_small": "archsmith.zoo.convnext:CONVNEXT_SMALL",
+        "convnext_tiny": "archsmith.zoo.convnext:CONVNEXT_TINY",
+        "convnextv2_atto": "archsmith.zoo.convnext:CONVNEXTV2_ATTO",
+        "convnextv2_femto": "archsmith.zoo.convnext:CONVNEXTV2_FEMTO",
+        "convnextv2_pico": "archsmith.zoo.convnext:CONVNEXTV2_PICO",
+        "regnetx_1600mf": "archsmith.zoo.regnet:REGNETX_1600MF",
+        "regnetx_200mf": "archsmith.zoo.regnet:REGNETX_200MF",
+        "regnetx_3200mf": "archsmith.zoo.regnet:REGNETX_3200MF",
+        "regnetx_400mf": "archsmith.zoo.regnet:REGNETX_400MF",
+        "regnetx_800mf": "archsmith.zoo.regnet:REGNETX_800MF",
+        "regnety_1600mf": "archsmith.zoo.regnet:REGNETY_1600MF",
+        "regnety_200mf": "archsmith.zoo.regnet:REGNETY_200MF",
+        "regnety_3200mf": "archsmith.zoo.regnet:REGNETY_3200MF",
+        "regnety_400mf": "archsmith.zoo.regnet:REGNETY_400MF",
+        "regnety_800mf": "archsmith.zoo.regnet:REGNETY_800MF",
+        "resnet101": "archsmith.zoo.resnet:RESNET101",
+        "resnet110": "archsmith.zoo.resnet:RESNET110",
+        "resnet152": "archsmith.zoo.resnet:RESNET152",
+        "resnet18": "archsmith.zoo.resnet:RESNET18",
+        "resnet20": "archsmith.zoo.resnet:RESNET20",
+        "resnet32": "archsmith.zoo.resnet:RESNET32",
+        "resnet34": "archsmith.zoo.resnet:RESNET34",
+        "resnet44": "archsmith.zoo.resnet:RESNET44",
+        "resnet50": "archsmith.zoo.resnet:RESNET50",
+        "resnet50_d": "archsmith.zoo.resnet:RESNET50_D",
+        "resnet56": "archsmith.zoo.resnet:RESNET56",
+        "resnext50_32x4d": "archsmith.zoo.resnet:RESNEXT50_32X4D",
+        "wide_resnet50_2": "archsmith.zoo.resnet:WIDE_RESNET50_2",
+        "wrn16_4": "archsmith.zoo.resnet:WRN16_4",
+        "wrn28_10": "archsmith.zoo.resnet:WRN28_10",
+    },
+)
