@@ -11,7 +11,7 @@ from typing import Any
 
 from .._support.errors import ArchsmithError
 from .._support.plans import flat
-from ..evaluate import Evaluator, Trainer
+from ..evaluate import Evaluator, Stages, Trainer
 from ..hardware.clock import METRICS
 from ..history.objective import Limit, Objective
 from ..history.trial import Fidelity, History
@@ -357,7 +357,7 @@ def _finals(
     goal: Objective,
     sharing: OnSharedWeights | None,
     judge: Evaluator | None,
-    whole: Evaluator,
+    whole: Stages,
     until: float | None,
 ) -> Finalists:
     """What trains the best trials to the end."""

@@ -93,7 +93,7 @@ def plain_unet(
         return nn.Sequential(*first, *_conv(outside, outside, 3), nn.ReLU())
 
     down = [twice(*pair) for pair in pairwise([channels, *widths])]
-    up = []
+    up: list[nn.Module] = []
     for own, below in pairwise(widths):
         block = nn.Sequential(*_conv(own, own, 3), nn.ReLU())
         up.append(Up(Merge(below, own, own), block))
