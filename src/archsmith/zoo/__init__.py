@@ -28,6 +28,7 @@ spaces = Registry(
         "transnas_macro": "archsmith.zoo.transnas:transnas_macro",
         "transnas_micro": "archsmith.zoo.transnas:transnas_micro",
         "unet": "archsmith.zoo.unet:unet",
+        "vit": "archsmith.zoo.vit:vit",
     },
 )
 
