@@ -16,6 +16,7 @@ spaces = Registry(
         "embedder": "archsmith.zoo.embedder:embedder",
         "gpt": "archsmith.zoo.gpt:gpt",
         "hrnet": "archsmith.zoo.hrnet:hrnet",
+        "hybrid": "archsmith.zoo.hybrid:hybrid",
         "mlp": "archsmith.zoo.mlp:mlp",
         "nasbench101": "archsmith.zoo.nasbench101:nasbench101",
         "nasbench201": "archsmith.zoo.nasbench201:nasbench201",
