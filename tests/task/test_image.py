@@ -14,7 +14,7 @@ from archsmith._support.errors import DataError, UnknownNameError
 from archsmith.task import task, task_for, tasks
 from archsmith.task.base import Data, ReadOptions
 from archsmith.task.image import ImageClassification, may_mirror
-from archsmith.task.picture import _worst, confusion
+from archsmith.task.picture import confusion, mistakes
 
 TASK = ImageClassification()
 
@@ -129,7 +129,7 @@ def test_loss_and_meter_agree_with_known_values(digits: Data) -> None:
     meter.update(outputs[:20], targets[:20])
     meter.update(outputs[20:], targets[20:])
     result = meter.result()
-    assert list(result) == [metric.name for metric in TASK.metrics]
+    assert set(result) == {metric.name for metric in TASK.metrics} | {"top5"}
     assert result["loss"] == pytest.approx(float(F.cross_entropy(outputs, targets)), abs=1e-6)
     assert result["accuracy"] == pytest.approx(float((outputs.argmax(1) == targets).float().mean()))
     assert float(TASK.criterion(outputs, targets)) == pytest.approx(result["loss"], abs=1e-6)
@@ -214,17 +214,38 @@ def test_images_have_no_column_to_choose() -> None:
         TASK.read("digits", ReadOptions(target="digit"))
 
 
-def test_a_confusion_matrix_of_many_classes_shows_the_worst() -> None:
-    matrix = np.diag(np.full(100, 5))
-    matrix[90, 10] = matrix[91, 11] = 3
-    assert _worst(matrix, 4) == [10, 11, 90, 91]
-    targets = torch.arange(100)
+def test_of_many_classes_the_most_frequent_confusions_are_listed() -> None:
+    targets = torch.arange(100).repeat(5)
     names = [f"class {i}" for i in range(100)]
-    all_of_40, of_100 = (confusion(targets[:n], targets[:n], names[:n]) for n in (40, 100))
-    assert of_100.size == all_of_40.size
-    # The line below the title says that classes are left out.
-    lines = [np.asarray(p)[80:110].min(axis=-1) < 200 for p in (all_of_40, of_100)]
-    assert lines[1].sum() > 1.5 * lines[0].sum()
+    none, one, two = targets.clone(), targets.clone(), targets.clone()
+    one[90:490:100] = 10
+    two[[90, 190, 91]] = 11
+    red = [
+        int((np.asarray(confusion(targets, guesses, names)) == (194, 53, 43)).all(-1).sum())
+        for guesses in (none, one, two)
+    ]
+    assert red[0] == 0
+    # Four of five, and two and one of five: bars as long as these shares.
+    assert red[1] / red[2] == pytest.approx(4 / 3, rel=0.02)
+    matrix = confusion(targets[:20], targets[:20], names[:20])
+    assert matrix.height > matrix.width * 0.8
+
+
+def test_the_surest_mistakes_come_first() -> None:
+    """Each image has its own grey level, by which it is found again in the sheet."""
+    greys = torch.arange(40, 220, 6)[:30]
+    images = greys.byte()[:, None, None, None].expand(-1, 1, 8, 8)
+    targets, chance = torch.zeros(30, dtype=torch.long), torch.linspace(0.05, 0.95, 30)
+    sheet = np.asarray(mistakes(images, targets, torch.stack([1 - chance, chance], 1), ["a", "b"]))
+    middles = [
+        sheet[132 + 56 * 2 + row * 340, 40 + 56 * 2 + column * 252, 0]
+        for row in range(3)
+        for column in range(6)
+    ]
+    wrong = greys[chance > 0.5].flip(0).tolist()
+    right = greys[chance < 0.5].flip(0).tolist()
+    assert middles == (wrong + right)[:18]
+    assert len(wrong) < 18
 
 
 @pytest.mark.parametrize("kind", ["missing", "damaged", "shape"])
@@ -270,7 +291,7 @@ def test_pictures_show_wrong_ones(digits: Data) -> None:
     red = [int((np.asarray(p) == (194, 53, 43)).all(-1).sum()) for p in pictures]
     assert red[0] == 0
     assert red[1] > 1000
-    assert pictures[0].width > pictures[0].height
+    assert pictures[0].height > 2000  # the confusions above the sheet
 
 
 def raw_values(path: Path, scale: float) -> Data:

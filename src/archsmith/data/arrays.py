@@ -159,9 +159,16 @@ def kind_of(path: Path) -> Kind | None:
         return "classes" if looks_like_classes(values) else "values"
 
 
-def _targets(path: Path, key: str, target: NDArray[Any], count: int) -> NDArray[Any]:
-    """Targets (n,) from (n,), (n, 1) or one-hot (n, classes)."""
+def _targets(
+    path: Path, key: str, target: NDArray[Any], count: int, several: bool = False
+) -> NDArray[Any]:
+    """Targets (n,) from (n,), (n, 1) or one-hot (n, classes); or marks (n, classes)."""
     where = f"{path} {key}"
+    if several:
+        if target.shape != (count, target.shape[-1]) or not np.isin(target, (0, 1)).all():
+            expected, got = f"rows ({count}, labels) of 0 and 1", f"{target.dtype} {target.shape}"
+            raise DataError(where, expected, got)
+        return target.astype(np.uint8)
     if target.ndim == 2 and target.shape[1] == 1:
         target = target[:, 0]
     if target.ndim == 2 and target.dtype.kind in "biuf":
@@ -197,7 +204,7 @@ def _read(path: Path) -> tuple[Layout, dict[str, NDArray[Any]]]:
 
 
 def _join_parts(
-    path: Path, keys: Layout, arrays: dict[str, NDArray[Any]]
+    path: Path, keys: Layout, arrays: dict[str, NDArray[Any]], several: bool = False
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int8]]:
     """Concatenated inputs, targets and part numbers of all parts."""
     for key in (*keys.inputs.values(), *keys.targets.values()):
@@ -208,7 +215,7 @@ def _join_parts(
         got = ", ".join(f"{key} {arrays[key].shape}" for key in keys.inputs.values())
         raise DataError(str(path), "parts of the same shape and dtype", got)
     targets = [
-        _targets(path, keys.targets[part], arrays[keys.targets[part]], len(arrays[key]))
+        _targets(path, keys.targets[part], arrays[keys.targets[part]], len(arrays[key]), several)
         for part, key in keys.inputs.items()
     ]
     order = np.array(list(keys.inputs), dtype=np.int8)
@@ -216,22 +223,29 @@ def _join_parts(
     return np.concatenate(inputs), np.concatenate(targets), parts
 
 
-def read_images(path: Path, channels: pixels.Layout | None = None) -> Images:
+def read_images(path: Path, channels: pixels.Layout | None = None, several: bool = False) -> Images:
     """Images and labels of an ``.npz`` file.
 
     Args:
         channels: position of the channels, if the shape is ambiguous.
+        several: whether an image may have several labels, in rows (n, classes) of 0 and 1.
 
     Raises:
         DataError: keys, shapes or values that are not labelled images.
     """
     keys, arrays = _read(path)
-    inputs, targets, parts = _join_parts(path, keys, arrays)
+    inputs, targets, parts = _join_parts(path, keys, arrays, several)
     where = f"{path} {keys.inputs[TRAIN]}"
     images, position = channels_first(where, inputs, channels)
     pixel_data = stored(where, images)
     names = _names(path, keys.class_names, arrays)
-    labels, classes = labelled(targets, f"{path} {keys.targets[TRAIN]}", names)
+    if several:
+        labels, classes = targets, names or tuple(map(str, range(targets.shape[1])))
+        if not len(set(classes)) == len(classes) == targets.shape[1]:
+            expected = f"{targets.shape[1]} distinct names"
+            raise DataError(f"{path} {keys.class_names}", expected, ", ".join(classes))
+    else:
+        labels, classes = labelled(targets, f"{path} {keys.targets[TRAIN]}", names)
     count = images.shape[1]
     layout_note = (f"shape {inputs.shape}: {count} channels, which come {position}",)
     return Images(

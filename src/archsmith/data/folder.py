@@ -13,6 +13,7 @@ import numpy as np
 
 from .._support.errors import DataError
 from .levels import DEEP, deep_white, open_image
+from .marks import read_list
 from .names import shown
 from .pixels import Stored, stored
 from .raw import TEST, TRAIN, VALIDATION, ClassesBy, Images, Unreadable
@@ -53,7 +54,7 @@ KEPT = 128
 @dataclass(frozen=True)
 class _File:
     path: Path
-    label: int
+    label: int | tuple[int, ...]
     part: int
 
 
@@ -156,7 +157,8 @@ def _folder_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
     for part, folders in parts.items():
         for folder in folders:
             if folder.name not in names:
-                raise DataError(str(folder), "a class that has training images", folder.name)
+                hint = "add training images of it, or remove this folder"
+                raise DataError(str(folder), "a class that has training images", folder.name, hint)
             class_files = [
                 _File(path, names.index(folder.name), part) for path in _pictures(folder)
             ]
@@ -247,7 +249,10 @@ def _size(sizes: Sequence[tuple[int, int]], asked: int | None) -> tuple[tuple[in
     if low == high == size:
         return size, f"all of {size[0]} x {size[1]} pixels"
     spread = f"{low[0]} x {low[1]}" + ("" if low == high else f" to {high[0]} x {high[1]}")
-    return size, f"{spread} pixels, resized to {size[0]} x {size[1]}"
+    shapes = np.array([s[0] * size[1] / (s[1] * size[0]) for s in sizes])
+    cut = 1 - float(np.minimum(shapes, 1 / shapes).mean())
+    shape = f", {cut:.0%} of which is cut off at the borders" if cut >= 0.01 else ""
+    return size, f"{spread} pixels, resized to {size[0]} x {size[1]}{shape}"
 
 
 def read_images(
@@ -265,7 +270,8 @@ def read_images(
         unreadable: whether a file that cannot be read is an error, or skipped with a note.
         classes: ``"leaves"`` uses the parent folder of an image as its class,
             ``alphabet/letter``, and allows parts with different classes; ``"folders or none"``
-            accepts images directly in the root, without classes.
+            accepts images directly in the root, without classes; ``"rows"`` reads the classes of
+            each image from ``labels.csv``, see :func:`~archsmith.data.marks.read_list`.
 
     Returns:
         Images (n, channels, size, size) with their classes and parts.
@@ -273,7 +279,10 @@ def read_images(
     Raises:
         DataError: fewer than two classes, an empty class, or unreadable files with ``"refuse"``.
     """
-    if classes == "folders or none" and not is_image_folder(root):
+    if classes == "rows":
+        rows, names = read_list(root, PARTS)
+        files = [_File(*row) for row in rows]
+    elif classes == "folders or none" and not is_image_folder(root):
         files, names = _without_classes(root)
     else:
         files, names = _leaf_classes(root) if classes == "leaves" else _folder_classes(root)
@@ -284,7 +293,7 @@ def read_images(
         readable = [(f, g) for f, g in zip(files, glances, strict=True) if not isinstance(g, str)]
         remaining = {f.label for f, _ in readable if f.part == TRAIN or classes == "leaves"}
         for label, name in enumerate(names):
-            if label not in remaining:
+            if label not in remaining and (classes != "rows" or not readable):
                 raise DataError(str(root / name), "readable images of this class", "none")
         properties = [g for _, g in readable]
         (height, width), sentence = _size([g.size for g in properties], size)
@@ -300,7 +309,7 @@ def read_images(
     return Images(
         shown(root.name),
         pixel_data.images,
-        np.array([f.label for f, _ in readable], dtype=np.int64),
+        np.array([f.label for f, _ in readable], np.uint8 if classes == "rows" else np.int64),
         tuple(map(shown, names)),
         np.array([f.part for f, _ in readable], dtype=np.int8),
         high=pixel_data.high,

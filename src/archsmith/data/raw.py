@@ -19,8 +19,9 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 
 Unreadable = Literal["refuse", "skip"]
 #: What determines the class of an image in a folder: the folder below the root, the parent folder
-#: of the image, or the folder below the root if there are such folders.
-ClassesBy = Literal["folders", "leaves", "folders or none"]
+#: of the image, the folder below the root if there are such folders, or, for several classes each,
+#: the rows of a file; arrays then have a row of 0 and 1 for each image.
+ClassesBy = Literal["folders", "leaves", "folders or none", "rows"]
 #: What is predicted: the class of an image, the class of a row, or the value of a row.
 Kind = Literal["images", "classes", "values"]
 
@@ -45,7 +46,8 @@ class Images:
 
     Attributes:
         images: (n, channels, height, width): uint8, or floats if bytes would lose levels.
-        labels: int64, (n,), indices into ``class_names``.
+        labels: int64, (n,), indices into ``class_names``; or, if an image may have several labels,
+            uint8, (n, classes), 1 for those that it has.
         parts: int8, (n,): ``TRAIN``, ``VALIDATION`` or ``TEST`` as given by the source.
         low, high: values of the source that became 0 and 255; for floats, their range.
         clipped: whether floats outside that range are to be clipped.
@@ -57,7 +59,7 @@ class Images:
 
     name: str
     images: NDArray[Any]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     class_names: tuple[str, ...]
     parts: NDArray[np.int8]
     low: float = 0.0

@@ -118,13 +118,16 @@ def _images(
         read = datasets.get(place).read()
         if not isinstance(read, Images):
             raise DataError(source, "labelled images", "a table", "choose a tabular task")
+        if classes == "rows":
+            hint = "choose image-classification"
+            raise DataError(source, "several labels an image", "one label each", hint)
         return read
     if place.is_dir():
-        if idx.find_files(place) is not None:
+        if classes != "rows" and idx.find_files(place) is not None:
             return idx.read_folder(place)
         return folder.read_images(place, size, unreadable, classes)
     if place.suffix.lower() == ".npz":
-        return arrays.read_images(place, channels)
+        return arrays.read_images(place, channels, several=classes == "rows")
     raise DataError(source, "a folder or an .npz file of images", place.suffix or "a file")
 
 

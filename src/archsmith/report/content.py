@@ -209,6 +209,7 @@ class ReportContent:
         lines += [
             f"{f.name}: trained on training and validation part together; validation figures are "
             "those of its trial"
+            + ("; no example was left to calibrate its probabilities" if "ece" in f.test else "")
             for f in self.finalists
             if f.whole
         ]

@@ -97,6 +97,15 @@ class BatchSampling(ABC):
         return holdout(train.strata(), share, seed)
 
 
+class UnevenSampling(ABC):
+    """Some training examples may be drawn more often than others."""
+
+    @abstractmethod
+    def chances(self, train: Split) -> Tensor | None:
+        """How often each example (n,) is drawn, relative to the others; ``None`` if each is drawn
+        once in an epoch."""
+
+
 class Mixing(ABC):
     """Training examples can be mixed with others of their batch."""
 
@@ -140,6 +149,9 @@ class ExampleMetrics(ABC):
 class Deployment(ABC):
     """Models can be exported with their pre- and post-processing, and can predict from files."""
 
+    #: Whether deployed models divide their logits by ``facts["temperature"]``, if that is there.
+    calibrated: ClassVar[bool] = False
+
     @abstractmethod
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         """The model with pre- and post-processing inside: raw inputs in, answers out."""
@@ -163,6 +175,10 @@ class Deployment(ABC):
 
 class Pictures(ABC):
     """Predictions of a deployed model can be shown as a picture."""
+
+    #: How many examples of the validation part it shows or counts at most; ``None`` for as many as
+    #: are evaluated at once.
+    pictured: ClassVar[int | None] = None
 
     @abstractmethod
     def picture(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .base import Data, ReadOptions, Signature, Task
+from .classify import PLAIN_METRICS
 from .contracts import Unlabelled
 from .image import ClassifiedImages, ImageClassification
 from .references import NetworkReference
@@ -34,6 +35,7 @@ class Embeddings(nn.Module):
 class EmbeddingImages(ClassifiedImages, Unlabelled):
     """Images whose models return embeddings, (n, d), instead of logits."""
 
+    metrics = PLAIN_METRICS
     default_space = "embedder"
     #: Size of the embedding, which a builder receives as ``classes``.
     dim = 64

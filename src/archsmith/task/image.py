@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,17 +13,20 @@ import torch
 from torch import Tensor, nn
 
 from .._support.errors import DataError
+from .._support.options import format_options, parse
 from ..data import arrays, folder, levels, pixels
+from ..data.marks import rarest
 from ..data.names import shown
 from ..data.partition import drawn_parts, split
 from ..data.raw import ClassesBy, Images
 from ..data.resized import ResizedSplit
 from ..data.source import image_options, kind_of, locate, read_images
-from ..data.splits import Batch, TensorSplit
+from ..data.splits import Batch, Split, TensorSplit
 from ..history.trial import Fidelity
 from . import classify
-from .base import Data, Meter, ReadOptions, Recipe, Signature
-from .contracts import Deployment, ExampleMetrics, Mixing, Pictures, References, Resolution
+from .balance import BalanceOptions, balanced
+from .base import Data, ReadOptions, Recipe, Signature
+from .contracts import Mixing, Pictures, References, Resolution, UnevenSampling
 from .cutmix import cutmix
 from .normalising import (
     Normalise,
@@ -35,7 +38,6 @@ from .normalising import (
     normalisation,
 )
 from .references import IMAGES, NetworkReference
-from .tensor import TensorTask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,20 +48,19 @@ if TYPE_CHECKING:
 _LEAST_SIDE = 12
 
 
-class ClassifiedImages(TensorTask, ExampleMetrics, Deployment, Pictures, References):
+class ClassifiedImages(classify.Classification, Pictures, References):
     """Images with classes, which are predicted or learned from in other ways.
 
     Raw inputs are (n, channels, height, width), bytes, or floats if bytes would lose grey levels;
     outputs are logits, (n, classes).
     """
 
-    metrics = classify.METRICS
     default_space = "convnet"
     reads = "a folder of class folders of images, a folder of IDX files, or an .npz file of images"
     #: What determines the class of an image in a folder.
     classes_by: ClassVar[ClassesBy] = "folders"
 
-    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
+    def suits(self, source: str, options: ReadOptions | None = None) -> int:
         return kind_of(source) == "images"
 
     def read(self, source: str, options: ReadOptions) -> Data:
@@ -71,9 +72,8 @@ class ClassifiedImages(TensorTask, ExampleMetrics, Deployment, Pictures, Referen
             self.classes_by,
             options.channels,
         )
-        indices = split(
-            raw.labels, raw.parts, options.validation, options.test, options.seed, raw.name
-        )
+        strata = rarest(raw.labels) if raw.labels.ndim > 1 else raw.labels
+        indices = split(strata, raw.parts, options.validation, options.test, options.seed, raw.name)
         train, validation, test = (part_of(raw, index) for index in indices)
         classify.check_classes(train, raw.class_names, raw.name)
         facts = facts_of(raw, indices[0])
@@ -98,9 +98,6 @@ class ClassifiedImages(TensorTask, ExampleMetrics, Deployment, Pictures, Referen
 
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["channels"], facts["height"], facts["width"])
-
-    def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
-        classify.expect_shape(output, (len(output), facts["classes"]))
 
     def recipe(self, data: Data) -> Recipe:
         count = len(data.train)
@@ -143,22 +140,12 @@ class ClassifiedImages(TensorTask, ExampleMetrics, Deployment, Pictures, Referen
         moved = inputs.permute(0, 2, 3, 1)[picked, rows[:, :, None], columns[:, None, :]]
         return in_usual_layout(moved.permute(0, 3, 1, 2))
 
-    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        return classify.class_loss(outputs, targets, smoothing)
-
-    def meter(self, facts: Mapping[str, Any]) -> Meter:
-        return classify.ClassMeter(facts["classes"])
-
-    def parts(
-        self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
-    ) -> dict[str, Tensor]:
-        return classify.class_parts(outputs, targets)
-
     def references(self) -> tuple[NetworkReference, ...]:
         return IMAGES
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
-        return classify.Probabilities(self.normalise(facts), model)
+        temperature = facts.get("temperature", 1.0)
+        return classify.Probabilities(self.normalise(facts), model, temperature)
 
     def normalise(self, facts: Mapping[str, Any]) -> Normalise:
         """:meth:`prepare` as a module, for deployed models."""
@@ -167,12 +154,8 @@ class ClassifiedImages(TensorTask, ExampleMetrics, Deployment, Pictures, Referen
     def signature(self, data: Data) -> Signature:
         facts = data.facts
         size = f"{facts['channels']}, {facts['height']}, {facts['width']}"
-        return Signature(
-            classify.two(data.validation),
-            "images",
-            "probabilities",
-            f"images: {_values(facts, size)}; probabilities: float32 (n, {facts['classes']})",
-        )
+        about = f"images: {_values(facts, size)}; {classify.probabilities(facts)}"
+        return Signature(classify.two(data.validation), "images", "probabilities", about)
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
         if not path.exists():
@@ -187,21 +170,20 @@ class ClassifiedImages(TensorTask, ExampleMetrics, Deployment, Pictures, Referen
     def names_in(self, path: Path) -> Sequence[str] | None:
         return [shown(file.name) for file in _images_in(path)] if path.is_dir() else None
 
-    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return classify.describe_classes(outputs, facts)
-
     def picture(
         self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
     ) -> Image.Image:
-        from .picture import image_grid
+        from .picture import confusion, mistakes, stacked
 
-        return image_grid(as_bytes(inputs, facts), targets, outputs, facts["class_names"])
+        names = facts["class_names"]
+        worst = mistakes(as_bytes(inputs, facts), targets, outputs, names)
+        return stacked(confusion(targets, outputs.argmax(1), names), worst)
 
 
-class ImageClassification(ClassifiedImages, Resolution, Mixing):
-    """The class of an image."""
+class LabelledImages(ClassifiedImages, Resolution, Mixing):
+    """Images with labels that a model predicts; they can be made smaller, and mixed."""
 
-    name = "image-classification"
+    pictured = 4096
 
     def shrunk(self, data: Data, factor: float) -> Data | None:
         sides = [round(factor * data.facts[name]) for name in ("height", "width")]
@@ -211,8 +193,46 @@ class ImageClassification(ClassifiedImages, Resolution, Mixing):
         return replace(data, train=train, validation=validation)
 
     def mixed(self, batch: Batch, generator: torch.Generator, facts: Mapping[str, Any]) -> Batch:
-        shares = nn.functional.one_hot(batch.targets, facts["classes"]).float()
+        shares = batch.targets
+        if shares.dim() == 1:
+            shares = nn.functional.one_hot(shares, facts["classes"]).float()
         return Batch(*cutmix(batch.inputs, shares, generator))
+
+
+class ImageClassification(LabelledImages, UnevenSampling):
+    """The class of an image.
+
+    Args:
+        options: as text, see :class:`~archsmith.task.balance.BalanceOptions`.
+
+    Raises:
+        InputError: options that cannot be read.
+    """
+
+    name = "image-classification"
+    calibrated = True
+
+    def __init__(self, options: str = "") -> None:
+        self.options = parse(BalanceOptions, options, self.name)
+        if chosen := format_options(self.options):
+            self.name = f"{self.name}:{chosen}"  # type: ignore[misc]
+
+    def read(self, source: str, options: ReadOptions) -> Data:
+        return balanced(super().read(source, options), self.options)
+
+    def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
+        """Class indices; with weights their one-hot form (n, classes) times the class's weight."""
+        weights = facts.get("class_weights")
+        if weights is None:
+            return targets
+        shares = nn.functional.one_hot(targets, facts["classes"])
+        return shares * torch.tensor(weights, device=targets.device)
+
+    def chances(self, train: Split) -> Tensor | None:
+        if self.options.balance != "sampling":
+            return None
+        labels = classify.classes_of(train)
+        return 1 / torch.bincount(labels).float()[labels]
 
 
 def _images_in(place: Path) -> list[Path]:
@@ -301,8 +321,16 @@ def _summary(
         sized(raw),
         classify.class_lines(parts[0], facts["class_names"]),
         f"{train:,} training, {validation:,} validation, {test:,} test (test {drawn})",
+        *_absent(parts, facts["class_names"]),
         *raw.notes,
     )
+
+
+def _absent(parts: Sequence[TensorSplit], names: Sequence[str]) -> Iterator[str]:
+    """Lines about classes that a part has no examples of, whose quality it cannot tell."""
+    for part, name in zip(parts[1:], ("validation", "test"), strict=True):
+        if empty := classify.missing(part, names):
+            yield f"no {name} examples of {empty}: {name} figures say nothing about them"
 
 
 def sized(raw: Images) -> str:

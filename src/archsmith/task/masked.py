@@ -19,7 +19,7 @@ from ..data.splits import TensorSplit
 from ..data.text import SUFFIXES, UNKNOWN, coded, read_text
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature
-from .classify import METRICS, Probabilities, expect_shape, two
+from .classify import PLAIN_METRICS, Probabilities, expect_shape, two
 from .contracts import Deployment, Pictures
 from .tensor import TensorTask
 
@@ -74,7 +74,7 @@ class MaskedPrediction(TensorTask, Deployment, Pictures):
         InputError: options that cannot be read.
     """
 
-    metrics = METRICS
+    metrics = PLAIN_METRICS
     default_space = "gpt"
 
     def __init__(self, options: str = "") -> None:

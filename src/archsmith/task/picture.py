@@ -1,4 +1,4 @@
-"""Pictures of predictions: a grid of images, a confusion matrix, a scatter plot."""
+"""Pictures of predictions: confusions of classes, the worst mistakes, a scatter plot."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -19,54 +20,63 @@ RIGHT, WRONG = "#1a7f4b", "#c2352b"
 BLUE = (32, 92, 168)
 #: Pictures are drawn at twice the size, so that they are sharp on high-resolution screens.
 SCALE = 2
-#: Highest number of classes in a confusion matrix: with more its cells are too small to read.
-SHOWN = 40
+MARGIN, _TOP = 20 * SCALE, 66 * SCALE
+#: Highest number of classes in a confusion matrix, and of pairs in a list of confusions.
+SHOWN = 20
 
 
-def image_grid(
-    inputs: Tensor, targets: Tensor, outputs: Tensor, class_names: Sequence[str], most: int = 24
+def mistakes(
+    images: Tensor, targets: Tensor, outputs: Tensor, class_names: Sequence[str], most: int = 18
 ) -> Image.Image:
-    """Examples with their predicted class; a wrong one is red, with its true class below.
+    """The mistakes with the highest probability, with the true class and its own probability; if
+    there are few, also the right predictions with the lowest.
 
     Args:
-        inputs: uint8 (n, channels, height, width).
+        images: uint8 (n, channels, height, width).
         targets: int64 (n,).
         outputs: probabilities (n, classes).
-        most: how many are shown; if there are more, up to a third of those shown are wrong.
     """
-    guesses = outputs.argmax(1)
-    chosen = chosen_of((guesses != targets).tolist(), most)
-    columns = min(6, max(1, len(chosen)))
-    lines = math.ceil(len(chosen) / columns) or 1
-    side, caption, gap, margin = 112 * SCALE, 44 * SCALE, 14 * SCALE, 20 * SCALE
-    size = (
-        2 * margin + columns * (side + gap) - gap,
-        2 * margin + lines * (side + caption + gap) - gap,
-    )
-    sheet = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(sheet)
-    for place, index in enumerate(chosen):
-        line, column = divmod(place, columns)
-        x, y = margin + column * (side + gap), margin + line * (side + caption + gap)
-        sheet.paste(thumbnail(inputs[index], side), (x, y))
-        guess, truth = int(guesses[index]), int(targets[index])
-        colour = RIGHT if guess == truth else WRONG
-        frame = (x - SCALE, y - SCALE, x + side, y + side)
-        draw.rectangle(frame, outline=LINE if guess == truth else WRONG, width=SCALE)
-        chance = f" {100 * float(outputs[index, guess]):.0f}%"
-        first = shortened(class_names[guess], side - _width(chance, 13), 13) + chance
-        draw.text((x, y + side + 5 * SCALE), first, fill=colour, font=font(13))
-        if guess != truth:
-            second = shortened(f"is {class_names[truth]}", side, 12)
-            draw.text((x, y + side + 23 * SCALE), second, fill=FAINT, font=font(12))
+    sure, guesses = outputs.max(1)
+    wrong = guesses != targets
+    order = torch.where(wrong, 1 + sure, 1 - sure).argsort(descending=True, stable=True)[:most]
+    captions = []
+    for index in order.tolist():
+        named = {"": int(guesses[index])} | ({"is ": int(targets[index])} if wrong[index] else {})
+        lines = [(f"{w}{class_names[n]}", f", {outputs[index, n]:.0%}") for w, n in named.items()]
+        captions.append(lines)
+    title = f"{int(wrong.sum()):,} mistakes among {len(wrong):,}"
+    return sheet_of(images[order], captions, title, "the surest first; right and unsure in green")
+
+
+def sheet_of(
+    images: Tensor, captions: Sequence[Sequence[tuple[str, str]]], title: str, legend: str
+) -> Image.Image:
+    """Images in rows of six, with a line below each if it is right, two if it is wrong.
+
+    Args:
+        images: uint8 (n, channels, height, width).
+        captions: lines, each a text, of which the end may be cut, and what follows it.
+    """
+    side, caption, gap, columns = 112 * SCALE, 44 * SCALE, 14 * SCALE, 6
+    rows = math.ceil(len(images) / columns)
+    width, height = columns * (side + gap) - gap, rows * (side + caption + gap)
+    sheet, draw = _headed(width + 2 * MARGIN, _TOP + height, title, legend)
+    for place, (image, lines) in enumerate(zip(images, captions, strict=True)):
+        row, column = divmod(place, columns)
+        x, y = MARGIN + column * (side + gap), _TOP + row * (side + caption + gap)
+        sheet.paste(thumbnail(image, side), (x, y))
+        frame, colour = (x - SCALE, y - SCALE, x + side, y + side), WRONG if lines[1:] else RIGHT
+        draw.rectangle(frame, outline=WRONG if lines[1:] else LINE, width=SCALE)
+        for line, (text, after) in enumerate(lines):
+            size, ink = (12, FAINT) if line else (13, colour)
+            text = shortened(text, side - _width(after, size), size) + after
+            draw.text((x, y + side + (5 + 18 * line) * SCALE), text, fill=ink, font=font(size))
     return sheet
 
 
 def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> Image.Image:
-    """A matrix of counts: one row per true class, one column per predicted class, shaded by row.
-
-    Of more than 40 classes it shows the 40 with the most errors, of both kinds (the class was
-    missed, or predicted wrongly).
+    """A matrix of counts: one row per true class, one column per predicted class, shaded by row; of
+    more than 20 classes, the 20 most frequent confusions.
 
     Args:
         targets, guesses: int64 (n,).
@@ -75,36 +85,67 @@ def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> I
     pairs = (targets * count + guesses).cpu().numpy()
     matrix = np.bincount(pairs, minlength=count**2).reshape(count, count)
     total, right = int(matrix.sum()), int(np.trace(matrix))
-    legend = "rows: true, columns: predicted"
+    title = f"{100 * right / max(1, total):.1f}% of {total:,} correct"
     if count > SHOWN:
-        legend += f"; the {SHOWN} of {count} classes with the most errors"
-        kept = _worst(matrix, SHOWN)
-        matrix, class_names = matrix[np.ix_(kept, kept)], [class_names[i] for i in kept]
-        count = SHOWN
-    cell = SCALE * max(16, min(56, 560 // count))
+        return _confused(matrix, class_names, title)
+    cell = SCALE * max(28, min(56, 560 // count))
     text = 13 if count <= 12 else 10
     longest = min(150 * SCALE, max(_width(name, text) for name in class_names))
-    left, top, margin = longest + 44 * SCALE, 66 * SCALE, 20 * SCALE
+    left = longest + 44 * SCALE
     level = max(_width(name, text) for name in class_names) <= cell - 6 * SCALE
     below = (40 * SCALE) if level else longest + 16 * SCALE
-    sheet = Image.new("RGB", (left + count * cell + margin, top + count * cell + below), PAPER)
-    draw = ImageDraw.Draw(sheet)
-    title = f"{100 * right / max(1, total):.1f}% of {total:,} correct"
-    draw.text((margin, 16 * SCALE), title, fill=INK, font=font(16))
-    draw.text((margin, 40 * SCALE), legend, fill=FAINT, font=font(12))
+    size = left + count * cell + MARGIN, _TOP + count * cell + below
+    sheet, draw = _headed(*size, title, "rows: true, columns: predicted")
     for i in range(count):
         name = shortened(class_names[i], longest, text)
-        middle = top + i * cell + cell // 2
+        middle = _TOP + i * cell + cell // 2
         draw.text((left - 8 * SCALE, middle), name, fill=INK, font=font(text), anchor="rm")
         for j in range(count):
-            _cell(draw, left + j * cell, top + i * cell, cell, matrix[i], j, i == j)
+            _cell(draw, left + j * cell, _TOP + i * cell, cell, matrix[i], j, i == j)
     for j in range(count):
-        place = (left + j * cell + cell // 2, top + count * cell + 6 * SCALE)
+        place = (left + j * cell + cell // 2, _TOP + count * cell + 6 * SCALE)
         if level:
             draw.text(place, class_names[j], fill=INK, font=font(text), anchor="ma")
         else:
             _upright(sheet, place, shortened(class_names[j], longest, text), text)
     return sheet
+
+
+def _confused(matrix: NDArray[np.int64], names: Sequence[str], title: str) -> Image.Image:
+    """The most frequent confusions of a matrix of counts, as shares of the true class."""
+    wrong = matrix - np.diag(matrix.diagonal())
+    first = np.argsort(-wrong, axis=None, kind="stable")[:SHOWN]
+    rows = [divmod(int(place), len(names)) for place in first if wrong.flat[place]]
+    line, left, bar = 24 * SCALE, 440 * SCALE, 200 * SCALE
+    size = left + bar + 120 * SCALE, _TOP + max(1, len(rows)) * line + MARGIN
+    legend = f"true class, as what it is predicted, and how often; {len(names)} classes"
+    sheet, draw = _headed(*size, title, legend)
+    for place, (true, guess) in enumerate(rows):
+        own, other = (shortened(names[index], 190 * SCALE, 13) for index in (true, guess))
+        count, total, y = int(matrix[true, guess]), int(matrix[true].sum()), _TOP + place * line
+        draw.text((left - 8 * SCALE, y), f"{own} as {other}", INK, font(13), anchor="ra")
+        long = left + bar * count // total
+        draw.rectangle((left, y, long, y + 15 * SCALE), fill=WRONG)
+        draw.text((long + 8 * SCALE, y), f"{count} of {total}", FAINT, font(12))
+    return sheet
+
+
+def stacked(one: Image.Image, other: Image.Image) -> Image.Image:
+    """One picture above another."""
+    sheet = Image.new("RGB", (max(one.width, other.width), one.height + other.height), PAPER)
+    sheet.paste(one, (0, 0))
+    sheet.paste(other, (0, one.height))
+    return sheet
+
+
+def _headed(width: int, height: int, title: str, legend: str) -> tuple[Image.Image, Any]:
+    """An empty sheet with a title and a line below it."""
+    width = max(width, *(_width(*line) + 2 * MARGIN for line in ((title, 16), (legend, 12))))
+    sheet = Image.new("RGB", (width, height), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((MARGIN, 16 * SCALE), title, fill=INK, font=font(16))
+    draw.text((MARGIN, 40 * SCALE), legend, fill=FAINT, font=font(12))
+    return sheet, draw
 
 
 def scatter(targets: Tensor, values: Tensor, name: str) -> Image.Image:
@@ -117,8 +158,11 @@ def scatter(targets: Tensor, values: Tensor, name: str) -> Image.Image:
     ticks = _ticks(min(true.min(), guess.min()), max(true.max(), guess.max()))
     low, high = ticks[0], ticks[-1]
     side, left, top, right, below = (SCALE * v for v in (420, 84, 66, 24, 60))
-    sheet = Image.new("RGB", (left + side + right, top + side + below), PAPER)
-    draw = ImageDraw.Draw(sheet)
+    width = left + side + right
+    rmse = float(np.sqrt(np.mean((true - guess) ** 2)))
+    caption = f"{name}: predicted (up) against true (right)"
+    legend = shortened(caption, width - 2 * MARGIN, 12)
+    sheet, draw = _headed(width, top + side + below, f"RMSE {rmse:.4g}", legend)
 
     def place(value: float) -> float:
         return (value - low) / (high - low) * side
@@ -139,12 +183,6 @@ def scatter(targets: Tensor, values: Tensor, name: str) -> Image.Image:
         corner = (left + place(t) - edge / 2, top + side - place(g) - edge / 2)
         dots.alpha_composite(dot, (max(0, round(corner[0])), max(0, round(corner[1]))))
     sheet.paste(dots, (0, 0), dots)
-    rmse = float(np.sqrt(np.mean((true - guess) ** 2)))
-    margin = 20 * SCALE
-    draw.text((margin, 16 * SCALE), f"RMSE {rmse:.4g}", fill=INK, font=font(16))
-    caption = f"{name}: predicted (up) against true (right)"
-    caption = shortened(caption, sheet.width - 2 * margin, 12)
-    draw.text((margin, 40 * SCALE), caption, fill=FAINT, font=font(12))
     return sheet
 
 
@@ -210,12 +248,6 @@ def _cell(
         fill = "#ffffff" if strength > 0.55 else INK
         middle = (x + side / 2, y + side / 2)
         draw.text(middle, str(count), fill=fill, font=font(size), anchor="mm")
-
-
-def _worst(matrix: NDArray[np.int64], most: int) -> list[int]:
-    """Ascending indices of the classes with the most errors; ties go to the first."""
-    errors = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * matrix.diagonal()
-    return sorted(np.argsort(-errors, kind="stable")[:most].tolist())
 
 
 def _upright(sheet: Image.Image, place: tuple[int, int], text: str, size: int) -> None:

@@ -9,7 +9,7 @@ import torch
 
 from ..data.batches import shuffled
 from ..data.partition import holdout, subset
-from .contracts import BatchSampling
+from .contracts import BatchSampling, UnevenSampling
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,10 +26,14 @@ def draw(
     generator: torch.Generator,
     facts: Mapping[str, Any],
 ) -> Sequence[Tensor]:
-    """The examples of each step of an epoch: every example once, in random order, or as the task's
+    """The examples of each step of an epoch: every example once, in random order; as often as the
+    task's :meth:`~archsmith.task.contracts.UnevenSampling.chances` say; or as its
     :meth:`~archsmith.task.contracts.BatchSampling.draw` chooses them."""
     if isinstance(task, BatchSampling):
         return task.draw(index, train, size, generator, facts)
+    chances = task.chances(train) if isinstance(task, UnevenSampling) else None
+    if chances is not None:
+        index = index[torch.multinomial(chances[index], len(index), True, generator=generator)]
     return shuffled(index, size, generator)
 
 

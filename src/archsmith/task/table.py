@@ -36,6 +36,7 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
     float32, or float64 if float32 cannot distinguish the values of a column."""
 
     default_space = "mlp"
+    pictured = 10_000
     reads = "a CSV or Parquet file, or an .npz file of rows"
 
     @abstractmethod
@@ -126,43 +127,25 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
         return rows.load(path, facts)
 
 
-class TabularClassification(_Tabular):
+class TabularClassification(classify.Classification, _Tabular):
     """The class of a row. Outputs are logits, (n, classes)."""
 
     name = "tabular-classification"
-    metrics = classify.METRICS
+    calibrated = True
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
         return _kind(source, options) == "classes"
 
-    def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
-        classify.expect_shape(output, (len(output), facts["classes"]))
-
-    def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        return classify.class_loss(outputs, targets, smoothing)
-
-    def meter(self, facts: Mapping[str, Any]) -> Meter:
-        return classify.ClassMeter(facts["classes"])
-
-    def parts(
-        self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
-    ) -> dict[str, Tensor]:
-        return classify.class_parts(outputs, targets)
-
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
-        return classify.Probabilities(rows.Expand(facts), model)
+        return classify.Probabilities(rows.Expand(facts), model, facts.get("temperature", 1.0))
 
     def signature(self, data: Data) -> Signature:
         return Signature(
             classify.two(data.validation),
             "rows",
             "probabilities",
-            f"rows: {rows.described(data.facts)}; "
-            f"probabilities: float32 (n, {data.facts['classes']})",
+            f"rows: {rows.described(data.facts)}; {classify.probabilities(data.facts)}",
         )
-
-    def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return classify.describe_classes(outputs, facts)
 
     def picture(
         self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]

@@ -1,5 +1,6 @@
 """Training: the loop, the parts of its steps (rates, optimiser, precision), and their timing."""
 
+from .calibration import fitted_temperature
 from .growing import Early, early, runs, shrunk
 from .lasting import for_steps
 from .loop import Trained, train
@@ -20,6 +21,7 @@ __all__ = [
     "TrainingState",
     "early",
     "faster",
+    "fitted_temperature",
     "for_steps",
     "is_norm",
     "norms_in",

@@ -22,11 +22,13 @@ def score(
     facts: Mapping[str, Any],
     batch_size: int | None = None,
     device: str = "cpu",
+    meter: Meter | None = None,
 ) -> dict[str, float]:
-    """The task's metrics of ``model`` on a part of the data; the model's mode is restored."""
+    """The task's metrics of ``model`` on a part of the data, or the results of another ``meter``;
+    the model's mode is restored."""
     mode = model.training
     model.to(device).eval()
-    meter = task.meter(facts)
+    meter = meter or task.meter(facts)
     for inputs, targets in (
         move(batch, device) for batch in part.chunks(batch_size or task.judged_at_once)
     ):

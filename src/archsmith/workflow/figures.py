@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._support.errors import SpaceError
-from .._support.trees import call, clone
+from .._support.trees import call, count_examples, join, take
 from ..hardware.options import described
 from ..history.trial import History, State
 from ..space import Architecture
@@ -36,13 +36,15 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
     """A PNG of predictions on the validation part; ``None`` if the task draws none."""
     import torch
 
-    task, data = problem.task, problem.data
+    task, data = problem.task, final.calibrated(problem.data)
     if not isinstance(task, Pictures) or not isinstance(task, Deployment):
         return None
     deployed = task.deployable(model_of(problem, final), data.facts).eval()
-    inputs, targets = data.validation.head(task.judged_at_once)
+    inputs, targets = data.validation.head(task.pictured or task.judged_at_once)
     with torch.no_grad():
-        outputs = call(deployed, clone(inputs))
+        chunks = torch.split(torch.arange(count_examples(inputs)), task.judged_at_once)
+        given = [call(deployed, take(inputs, chunk)) for chunk in chunks]
+    outputs = join(given) if len(given) > 1 else given[0]
     buffer = io.BytesIO()
     task.picture(inputs, targets, outputs, data.facts).save(buffer, "PNG")
     return buffer.getvalue()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..evaluate import Trainer
     from ..export.parity import Parity
     from ..history.paired import Comparison
-    from ..task.base import Task
+    from ..task.base import Data, Task
     from ..train import TrainingState
 
 
@@ -49,6 +49,8 @@ class Finalist:
             its trial had.
         continued: epochs that its training in the search had when this one began with them.
         mix: share of the batches of its training that were mixed (CutMix).
+        temperature: that its logits are divided by where it is deployed; 1 if the task has none, or
+            if no example was left to fit it on.
         problem: what it was trained for; ``None`` if only the notes of a study were read.
     """
 
@@ -69,6 +71,7 @@ class Finalist:
     whole: bool = False
     continued: float = 0.0
     mix: float = 0.0
+    temperature: float = 1.0
     problem: Problem | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -108,7 +111,7 @@ class Finalist:
         return export(
             self.model,
             problem.task,
-            problem.data,
+            self.calibrated(problem.data),
             problem.space,
             self.architecture,
             folder,
@@ -116,6 +119,11 @@ class Finalist:
             onnx=onnx,
             formats=formats,
         )
+
+    def calibrated(self, data: Data) -> Data:
+        """The data with its temperature among the facts, by which it is deployed."""
+        facts = {"temperature": self.temperature} if self.temperature != 1 else {}
+        return replace(data, facts=data.facts | facts)
 
     def _known_problem(self) -> Problem:
         if self.problem is None or not self.weights:
@@ -166,7 +174,7 @@ def train_to_end(
         WorkError: the training diverged.
     """
     from ..evaluate.training import TrainingEvaluator
-    from ..train import Diverged
+    from ..train import Diverged, fitted_temperature
 
     began = time.perf_counter()
     if trainer is None:
@@ -183,6 +191,10 @@ def train_to_end(
     seconds = time.perf_counter() - began
     model = problem.space.build(architecture, seed=seed)
     fill(model, trained.best_state, f"trial {number}")
+    temperature, data = 1.0, problem.data
+    if trained.metrics:  # else no example is left that it was not trained on
+        args = (model, problem.task, data.validation, data.facts)
+        temperature = fitted_temperature(*args, device=problem.device)
     costs, measured = measure(problem, model)
     return Finalist(
         number,
@@ -197,6 +209,7 @@ def train_to_end(
         whole=not trained.metrics,
         continued=state.epochs if state is not None else 0.0,
         mix=trained.mix,
+        temperature=temperature,
         problem=problem,
     )
 
@@ -255,6 +268,10 @@ def look_at_test(problem: Problem, final: Finalist) -> None:
     facts = problem.data.facts
     if not final.test:
         final.test = score(model, task, part, facts, device=problem.device)
+        if final.temperature != 1:
+            known = final.calibrated(problem.data)
+            after = score(model, task, part, known.facts, device=problem.device)
+            final.test["ece_calibrated"] = after["ece"]
     final.parts = parts(model, task, part, facts, device=problem.device)
 
 

@@ -108,7 +108,7 @@ class Run(Recorded):
         parity = export(
             model_of(problem, final),
             problem.task,
-            problem.data,
+            final.calibrated(problem.data),
             problem.space,
             architecture,
             to,
