@@ -16,6 +16,7 @@ from archsmith.task.detection import Detection
 from archsmith.task.fewshot import FewShotImages
 from archsmith.task.image import ImageClassification
 from archsmith.task.masked import MaskedPrediction
+from archsmith.task.multilabel import MultiLabel
 from archsmith.task.segmentation import Segmentation
 from archsmith.task.selfsupervised import SelfSupervisedImages
 from archsmith.task.table import TabularClassification, TabularRegression
@@ -69,6 +70,32 @@ class TestImageClassification(TaskContract):
     def write(self, folder: Path) -> Path:
         images, labels = shapes(60)
         np.savez(folder / "bars.npz", x=images, y=labels)
+        return folder / "bars.npz"
+
+
+class TestWeightedClasses(TestImageClassification):
+    task = ImageClassification("balance=weights")
+
+    def write(self, folder: Path) -> Path:
+        images, labels = shapes(90)
+        kept = (labels > 0) | (np.arange(90) % 2 == 0)
+        np.savez(folder / "bars.npz", x=images[kept], y=labels[kept])
+        return folder / "bars.npz"
+
+
+class TestSampledClasses(TestWeightedClasses):
+    task = ImageClassification("balance=sampling")
+
+
+class TestMultiLabel(TestImageClassification):
+    task = MultiLabel()
+
+    def write(self, folder: Path) -> Path:
+        generator = np.random.default_rng(0)
+        marks = generator.integers(0, 2, (60, 3))
+        images = generator.integers(0, 60, (60, 12, 12, 1), dtype=np.uint8)
+        images[np.repeat(marks, 4, axis=1).astype(bool)[:, None].repeat(12, 1)] += 160
+        np.savez(folder / "bars.npz", x=images, y=marks)
         return folder / "bars.npz"
 
 

@@ -17,6 +17,7 @@ tasks = Registry(
         "few-shot": "archsmith.task.fewshot:FewShotImages",
         "image-classification": "archsmith.task.image:ImageClassification",
         "masked-prediction": "archsmith.task.masked:MaskedPrediction",
+        "multi-label": "archsmith.task.multilabel:MultiLabel",
         "segmentation": "archsmith.task.segmentation:Segmentation",
         "self-supervised": "archsmith.task.selfsupervised:SelfSupervisedImages",
         "tabular-classification": "archsmith.task.table:TabularClassification",
