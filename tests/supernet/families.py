@@ -30,13 +30,36 @@ RESNET = nas.Space(example("resnet_supernet").ResNet, channels=2, classes=3)
 MOBILENET = nas.Space(example("mobilenet_supernet").mobilenet, channels=2, classes=3)
 GPT = nas.Space(example("gpt_supernet").GPT, vocabulary=11, context=8)
 
+_IMAGES = {"channels": 2, "classes": 3, "height": 8, "width": 8}
+_CELLS = {"filters": 4, "cells": 1, "nodes": 2}
 #: Arguments that make a zoo space small, the shape of an input, and its type; of several inputs
 #: their specs.
 ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     "channel_bench": ({"channels": 2, "classes": 4, "width": 2}, (1, 2, 8, 8), "float32"),
     "convnet": ({"channels": 1, "classes": 4, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
-    "detector": ({"channels": 2, "classes": 3}, (1, 2, 32, 32), "float32"),
+    "convnext": (
+        {**_IMAGES, "depths": (1, 2), "widths": (4, 6)},
+        (1, 2, 8, 8),
+        "float32",
+    ),
+    "darts": ({**_IMAGES, **_CELLS}, (1, 2, 8, 8), "float32"),
+    "detector": (
+        {"channels": 2, "classes": 3, "height": 32, "width": 32, "backbones": ("convnet",)},
+        (1, 2, 32, 32),
+        "float32",
+    ),
+    "diffusion": (
+        {**_IMAGES, "widths": (8, 16), "depths": (1, 2)},
+        (TensorSpec((1, 2, 8, 8)), TensorSpec((1,)), TensorSpec((1,), "int64")),
+        "",
+    ),
+    "efficientnet": (
+        {**_IMAGES, "scale": 0.1, "depths": (0.25, 0.5), "widths": (0.5, 1.0), "phis": (-6, -4)},
+        (1, 2, 8, 8),
+        "float32",
+    ),
     "embedder": ({"channels": 1, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
+    "enas_micro": ({**_IMAGES, **_CELLS}, (1, 2, 8, 8), "float32"),
     "gpt": (
         {"vocabulary": 11, "widths": (8, 16), "depths": (1, 2), "heads": (1, 2), "head_size": 8},
         (1, 7),
@@ -47,7 +70,26 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
         (1, 2, 32, 32),
         "float32",
     ),
+    "hybrid": (
+        {
+            "channels": 2,
+            "classes": 4,
+            "height": 14,
+            "width": 9,
+            "stems": (4, 8),
+            "widths": ((4, 8), (8,), (8, 16)),
+            "depths": ((1,), (1, 2), (1, 2)),
+            "head_size": 4,
+        },
+        (1, 2, 14, 9),
+        "float32",
+    ),
     "mlp": ({"features": 13, "outputs": 3}, (1, 13), "float32"),
+    "mobilenet": (
+        {**_IMAGES, "scale": 0.125, "expansions": (0, 2), "deepest": 1},
+        (1, 2, 8, 8),
+        "float32",
+    ),
     "nasbench101": (
         {"channels": 2, "classes": 4, "width": 4, "stacks": 2, "cells": 1},
         (1, 2, 8, 8),
@@ -60,10 +102,22 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     ),
     "nasbench_graph": ({"features": 5, "classes": 3, "width": 8}, (1, 6, 11), "float32"),
     "nasbench_macro": ({"channels": 2, "classes": 4, "width": 2}, (1, 2, 16, 16), "float32"),
+    "nasnet": ({**_IMAGES, **_CELLS, "cells": 0}, (1, 2, 8, 8), "float32"),
+    "regnet": (
+        {**_IMAGES, "depths": (2, 5), "initial": (8, 16), "slopes": (4.0, 8.0)},
+        (1, 2, 8, 8),
+        "float32",
+    ),
+    "resnet": ({**_IMAGES, "depths": (1, 2), "widths": (4, 8)}, (1, 2, 8, 8), "float32"),
     "rnn_cells": (
         {"vocabulary": 11, "embedding": 4, "hidden": 4, "layers": 1},
         (1, 5),
         "int64",
+    ),
+    "segmenter": (
+        {"channels": 2, "classes": 3, "height": 16, "width": 24, "backbones": ("convnet",)},
+        (1, 2, 16, 24),
+        "float32",
     ),
     "seq2seq": (
         {
@@ -83,6 +137,26 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     "unet": (
         {"channels": 2, "classes": 3, "height": 12, "width": 8, "widths": (4, 8), "depths": (1, 2)},
         (1, 2, 12, 8),
+        "float32",
+    ),
+    "vae": (
+        {**_IMAGES, "widths": (8, 16), "depths": (0, 1)},
+        (TensorSpec((1, 2, 8, 8)), TensorSpec((1, 2, 8, 8)), TensorSpec((1,), "int64")),
+        "",
+    ),
+    "vit": (
+        {
+            "channels": 2,
+            "classes": 4,
+            "height": 14,
+            "width": 8,
+            "widths": (8, 16),
+            "depths": (1, 2),
+            "heads": (1, 2),
+            "ratios": (1.0, 2.5),
+            "head_size": 8,
+        },
+        (1, 2, 14, 8),
         "float32",
     ),
 }

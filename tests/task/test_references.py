@@ -29,8 +29,11 @@ def test_the_usual_reference_comes_first() -> None:
     assert names("image-classification") == images
     assert names("tabular-classification") == ["gradient-boosting", "logistic-regression"]
     assert names("tabular-regression") == ["gradient-boosting", "ridge-regression"]
+    assert names("multi-label") == images
+    assert names("segmentation") == ["unet"]
     # Embeddings are read as images of classes are, but their models have no logits.
     named = {"image-classification", "tabular-classification", "tabular-regression"}
+    named |= {"multi-label", "segmentation"}
     assert not [name for name in tasks.names() if name not in named and names(name)]
 
 

@@ -54,7 +54,7 @@ def test_the_call_is_told_as_it_was_given():
 def test_options_of_the_command_line_are_those_of_the_plan():
     options = {option.name for option in options_of(SearchPlan)}
     fields = {field.name for field in dataclasses.fields(SearchPlan)}
-    own = {"data", "loss", "metrics", "read", "arguments", "recipe", "command", "listener", "_"}
+    own = {"data", "loss", "metrics", "read", "recipe", "command", "listener", "_"}
     own |= {"began"}
     reading = {"split_seed", "target", "image_size", "unreadable", "decimal", "channels"}
     assert options == (fields - own - {"limits"}) | {"limit"} | reading | {"group", "order"}

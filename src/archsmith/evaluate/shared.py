@@ -106,7 +106,7 @@ class SharedWeightsEvaluator(Evaluator):
         metrics = self.judge(architecture, self.calibration)
         if not math.isfinite(metrics["loss"]):
             raise TrialFailed(f"validation loss {metrics['loss']:g} with shared weights", metrics)
-        return metrics
+        return {name: metrics[name] for name in self.provides}
 
     def judge(self, architecture: Architecture, calibration: int) -> dict[str, float]:
         """Validation metrics, with normalisation statistics from this many training examples."""
