@@ -12,6 +12,7 @@ spaces = Registry(
         "channel_bench": "archsmith.zoo.channel_bench:channel_bench",
         "convnet": "archsmith.zoo.convnet:convnet",
         "convnext": "archsmith.zoo.convnext:convnext",
+        "darts": "archsmith.zoo.darts:darts",
         "detector": "archsmith.zoo.detector:detector",
         "embedder": "archsmith.zoo.embedder:embedder",
         "gpt": "archsmith.zoo.gpt:gpt",
