@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from archsmith.zoo.mobilenetv3 import Bottleneck, mobilenet_v3_small
+from archsmith.zoo.inverted import Bottleneck
+from archsmith.zoo.mobilenetv3 import mobilenet_v3_small
 from archsmith.zoo.references import Basic, Padded, PreActivated, resnet18, resnet20, stem, wrn16_4
 
 NETWORKS = (resnet20, resnet18, wrn16_4, mobilenet_v3_small)

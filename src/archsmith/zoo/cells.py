@@ -293,6 +293,6 @@ def genotype(kind: str, text: str, slots: tuple[str, str]) -> dict[str, Answer]:
         name = f"{kind}.node{2 + place // 2}.{slots[place % 2]}"
         before = answers.get(name, ())
         assert isinstance(before, tuple)
-        answers[name] = tuple(sorted((*before, source)))
+        answers[name] = tuple(sorted((*map(str, before), source)))
         answers[f"{name}.{source}.op"] = op
     return answers

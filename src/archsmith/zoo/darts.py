@@ -131,7 +131,7 @@ def features(architecture: Mapping[str, Answer]) -> dict[str, float]:
 
     Paths lead from an input to a node; the first operation on one is named with the input.
     """
-    found = {}
+    found: dict[str, float] = {}
     for kind, chosen in _chosen(architecture).items():
         states: dict[int, Counter[tuple[str, ...]]] = {}
         for source, node, op in chosen:

@@ -36,6 +36,12 @@ class Named:
     side: int = 224
     classes: int = 1000
 
+    @property
+    def doc(self) -> str:
+        """A line about it."""
+        form = f"images of {self.side} pixels, {self.classes:,} classes"
+        return f"{self.space}, {self.parameters:,} parameters for {form}; {self.source}"
+
     def within(
         self,
         channels: int = 3,
@@ -58,13 +64,24 @@ class Named:
             "width": width or self.side,
         }
         space = Space(spaces.get(self.space), **arguments, **self.arguments)
-        found = space.complete(self.answers)
-        for name, answer in self.answers.items():
-            if name not in found or found[name] != answer:
-                raise SpaceError(
-                    f"{space.name}, {name}", repr(answer), repr(found.get(name, "not asked"))
-                )
-        return space, found
+        return space, member(space, self.answers)
+
+
+def member(space: Space, answers: Mapping[str, Answer]) -> Architecture:
+    """The architecture with these answers, and defaults where none is given.
+
+    Raises:
+        SpaceError: a question that is not asked, or an answer that is not among its options.
+    """
+    found = space.complete(answers)
+    for name, answer in answers.items():
+        if name not in found:
+            raise SpaceError(f"{space.name}, {name}", f"one of {', '.join(found)}", "not asked")
+        if found[name] != answer:
+            decision = next(d for d in space.decisions(found) if d.name == name)
+            options = list(decision.answers()) if decision.listed else decision
+            raise SpaceError(f"{space.name}, {name}", f"one of {options}", repr(answer))
+    return found
 
 
 #: Published architectures by name.
@@ -72,6 +89,10 @@ architectures = Registry(
     "architecture",
     "archsmith.architectures",
     {
+        "amoebanet_a_cifar": "archsmith.zoo.nasnet:AMOEBANET_A_CIFAR",
+        "amoebanet_a_cifar_small": "archsmith.zoo.nasnet:AMOEBANET_A_CIFAR_SMALL",
+        "amoebanet_a_large": "archsmith.zoo.nasnet:AMOEBANET_A_LARGE",
+        "amoebanet_a_mobile": "archsmith.zoo.nasnet:AMOEBANET_A_MOBILE",
         "autoformer_base": "archsmith.zoo.vit:AUTOFORMER_BASE",
         "autoformer_small": "archsmith.zoo.vit:AUTOFORMER_SMALL",
         "autoformer_tiny": "archsmith.zoo.vit:AUTOFORMER_TINY",
@@ -93,10 +114,39 @@ architectures = Registry(
         "deit_tiny": "archsmith.zoo.vit:DEIT_TINY",
         "drnas": "archsmith.zoo.darts:DRNAS",
         "drnas_imagenet": "archsmith.zoo.darts:DRNAS_IMAGENET",
+        "efficientnet_b0": "archsmith.zoo.efficientnet:B0",
+        "efficientnet_b1": "archsmith.zoo.efficientnet:B1",
+        "efficientnet_b2": "archsmith.zoo.efficientnet:B2",
+        "efficientnet_b3": "archsmith.zoo.efficientnet:B3",
+        "efficientnet_b4": "archsmith.zoo.efficientnet:B4",
+        "efficientnet_b5": "archsmith.zoo.efficientnet:B5",
+        "efficientnet_b6": "archsmith.zoo.efficientnet:B6",
+        "efficientnet_b7": "archsmith.zoo.efficientnet:B7",
+        "efficientnet_lite0": "archsmith.zoo.efficientnet:LITE0",
+        "efficientnet_lite1": "archsmith.zoo.efficientnet:LITE1",
+        "efficientnet_lite2": "archsmith.zoo.efficientnet:LITE2",
+        "efficientnet_lite3": "archsmith.zoo.efficientnet:LITE3",
+        "efficientnet_lite4": "archsmith.zoo.efficientnet:LITE4",
+        "enas": "archsmith.zoo.enas:ENAS",
+        "fbnet_c": "archsmith.zoo.mobilenet_named:FBNET_C",
         "gdas": "archsmith.zoo.darts:GDAS",
         "gdas_imagenet": "archsmith.zoo.darts:GDAS_IMAGENET",
+        "mnasnet_a1": "archsmith.zoo.mobilenet_named:MNASNET_A1",
+        "mnasnet_b1": "archsmith.zoo.mobilenet_named:MNASNET_B1",
+        "mobilenet_v2": "archsmith.zoo.mobilenet_named:MOBILENET_V2",
+        "mobilenet_v3_large": "archsmith.zoo.mobilenet_named:MOBILENET_V3_LARGE",
+        "mobilenet_v3_small": "archsmith.zoo.mobilenet_named:MOBILENET_V3_SMALL",
+        "nasnet_a_cifar": "archsmith.zoo.nasnet:NASNET_A_CIFAR",
+        "nasnet_a_large": "archsmith.zoo.nasnet:NASNET_A_LARGE",
+        "nasnet_a_mobile": "archsmith.zoo.nasnet:NASNET_A_MOBILE",
+        "ofa_largest": "archsmith.zoo.mobilenet_named:OFA_LARGEST",
+        "ofa_note8": "archsmith.zoo.mobilenet_named:OFA_NOTE8",
         "pc_darts": "archsmith.zoo.darts:PC_DARTS",
         "pc_darts_imagenet": "archsmith.zoo.darts:PC_DARTS_IMAGENET",
+        "proxylessnas_cpu": "archsmith.zoo.mobilenet_named:PROXYLESSNAS_CPU",
+        "proxylessnas_gpu": "archsmith.zoo.mobilenet_named:PROXYLESSNAS_GPU",
+        "proxylessnas_mobile": "archsmith.zoo.mobilenet_named:PROXYLESSNAS_MOBILE",
+        "proxylessnas_mobile_14": "archsmith.zoo.mobilenet_named:PROXYLESSNAS_MOBILE_14",
         "regnetx_1600mf": "archsmith.zoo.regnet:REGNETX_1600MF",
         "regnetx_200mf": "archsmith.zoo.regnet:REGNETX_200MF",
         "regnetx_3200mf": "archsmith.zoo.regnet:REGNETX_3200MF",
