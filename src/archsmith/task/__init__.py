@@ -15,6 +15,7 @@ tasks = Registry(
     {
         "detection": "archsmith.task.detection:Detection",
         "few-shot": "archsmith.task.fewshot:FewShotImages",
+        "generation": "archsmith.task.generation:Generation",
         "image-classification": "archsmith.task.image:ImageClassification",
         "masked-prediction": "archsmith.task.masked:MaskedPrediction",
         "multi-label": "archsmith.task.multilabel:MultiLabel",
