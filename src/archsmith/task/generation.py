@@ -182,7 +182,7 @@ class Generation(Task, OutputLoss, Deployment, Pictures):
     ) -> Batch:
         images = batch.targets
         if noise is None:  # a batch always gets the same noise, and others get other noise
-            noise = torch.Generator(images.device).manual_seed(int(images.long().sum()))
+            noise = torch.Generator(images.device).manual_seed(int(images.sum()))
         method = self._method(facts)
         return Batch(*method.training(scaled(images), _labels(batch.inputs), noise))
 

@@ -116,7 +116,7 @@ class Latent(nn.Module):
         if self.seen is not None:
             x = x + self.seen(label)[:, :, None, None]
         mean: Tensor = self.mean(x).flatten(1)
-        return mean, self.log_variance(x).flatten(1)
+        return mean, self.log_variance(x).flatten(1).clamp(-20, 20)  # no exponential overflows
 
     def drawn(self, latent: Tensor, label: Tensor | None) -> Tensor:
         x: Tensor = self.draw(latent[:, :, None, None])
