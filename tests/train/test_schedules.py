@@ -120,6 +120,7 @@ def test_averaged_weights_are_evaluated_and_kept_and_do_not_change_the_steps(dig
     losses = [[row["train_loss"] for row in t.curve] for t in (plain, averaged)]
     assert losses[0] == losses[1]
     assert plain.metrics["loss"] != averaged.metrics["loss"]
-    assert score(model, IMAGES, digits.validation, digits.facts) == averaged.metrics
+    expected = pytest.approx(averaged.metrics, abs=1e-6)  # rounding differs from run to run
+    assert score(model, IMAGES, digits.validation, digits.facts) == expected
     for name, value in averaged.best_state.items():
         assert not value.is_floating_point() or not torch.equal(value, plain.best_state[name])
