@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch._higher_order_ops.while_loop import while_loop
 from torch.nn import functional as F
 
 from ..history.objective import Metric
@@ -110,20 +110,31 @@ class Sampler(nn.Module):
 
     def __init__(self, model: nn.Module, steps: int, guidance: float, classes: int) -> None:
         super().__init__()
-        self.model, self.guidance, self.classes = model, guidance, classes
-        self.levels = torch.linspace(1, 0, steps + 1).tolist()
+        self.model, self.steps, self.guidance, self.classes = model, steps, guidance, classes
 
     def forward(self, noise: Tensor, label: Tensor | None = None) -> Tensor:
-        x = noise
-        for now, after in pairwise(self.levels):
-            alpha, sigma = math.cos(now * math.pi / 2), math.sin(now * math.pi / 2)
-            clean = (alpha * x - sigma * self._velocity(x, now, label)).clamp(-1, 1)
-            rest = (x - alpha * clean) / sigma
-            x = math.cos(after * math.pi / 2) * clean + math.sin(after * math.pi / 2) * rest
+        def advance(step: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+            return step + 1, self._less_noise(x, step, label)
+
+        step, x = torch.zeros((), dtype=torch.int64, device=noise.device), noise
+        if torch.compiler.is_exporting():
+            # One loop body for any number of steps: unrolled, an export takes minutes.
+            _, x = while_loop(lambda step, _: step < self.steps, advance, (step, x))  # type: ignore[no-untyped-call]
+        else:
+            for _ in range(self.steps):
+                step, x = advance(step, x)
         return shares_of_white(x)
 
-    def _velocity(self, x: Tensor, level: float, label: Tensor | None) -> Tensor:
-        levels = x.new_full((x.shape[0],), level)
+    def _less_noise(self, x: Tensor, step: Tensor, label: Tensor | None) -> Tensor:
+        now, after = 1 - step / self.steps, 1 - (step + 1) / self.steps
+        alpha, sigma = _shares(now)
+        clean = (alpha * x - sigma * self._velocity(x, now, label)).clamp(-1, 1)
+        rest = (x - alpha * clean) / sigma
+        alpha, sigma = _shares(after)
+        return alpha * clean + sigma * rest
+
+    def _velocity(self, x: Tensor, level: Tensor, label: Tensor | None) -> Tensor:
+        levels = level.expand(x.shape[0])
         if label is None or self.guidance == 1:
             plain: Tensor = self.model(x, levels, *(() if label is None else (label,)))
             return plain.float()
@@ -135,16 +146,22 @@ class Sampler(nn.Module):
         return general + self.guidance * (known - general)
 
 
+def _shares(level: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of the image and of the noise in what is mixed."""
+    angle = level * (math.pi / 2)
+    return angle.cos(), angle.sin()
+
+
 def mixed(x: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     """Images with noise, by levels (n,)."""
-    angle = (level * (math.pi / 2)).view(-1, *[1] * (x.dim() - 1))
-    return angle.cos() * x + angle.sin() * noise
+    alpha, sigma = _shares(level.view(-1, *[1] * (x.dim() - 1)))
+    return alpha * x + sigma * noise
 
 
 def velocity(x: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     """What a model predicts of these images, noises and levels (n,)."""
-    angle = (level * (math.pi / 2)).view(-1, *[1] * (x.dim() - 1))
-    return angle.cos() * noise - angle.sin() * x
+    alpha, sigma = _shares(level.view(-1, *[1] * (x.dim() - 1)))
+    return alpha * noise - sigma * x
 
 
 def nats_of_levels(x: Tensor, noise: Tensor) -> Tensor:
