@@ -17,7 +17,7 @@ def group(graph: Graph, most: int = 60) -> Picture:
     edges, equal blocks in a row are drawn once. While there are still too many boxes the deepest
     modules become one box each.
     """
-    names = _class_names(graph)
+    names = class_names(graph)
     ways = [simplify(graph, outward) for outward in (True, False)]
     items = min(ways, key=lambda way: _fold(way, names).boxes)
     picture = _fold(items, names)
@@ -27,7 +27,7 @@ def group(graph: Graph, most: int = 60) -> Picture:
     return picture
 
 
-def _class_names(graph: Graph) -> dict[str, str]:
+def class_names(graph: Graph) -> dict[str, str]:
     """Class name of each module by its path."""
     names: dict[str, str] = {}
     trail: list[str] = []

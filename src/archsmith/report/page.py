@@ -28,6 +28,7 @@ from .content import BaselineRow, ReportContent
 from .curves import sparkline, training_figures
 from .drawing import draw
 from .grouping import group
+from .inside import insides
 from .marks import Figure
 from .rendering import rendered, text_of
 from .tradeoff import tradeoff_figures
@@ -145,17 +146,19 @@ def architecture(content: ReportContent) -> dict[str, Any] | None:
     graph = content.graph
     if graph is None:
         return None
-    drawing, note = None, graph.note
+    drawing, note, inner = None, graph.note, []
     if graph.nodes:
         picture = group(graph)
         try:
             if picture.boxes > _MOST_BOXES:
                 raise ValueError(f"{picture.boxes} boxes, too many to read")
             drawing = draw(picture, "data flow of the best architecture")
+            inner = [(title, draw(inside, title)) for title, inside in insides(graph, picture)]
         except ValueError:
             note = f"The data flow is too large to draw; these are the model's modules. {note}"
     lines = [(line, short(line.params) if line.params else "") for line in graph.tree]
-    return {"drawing": drawing, "tree": lines, "note": note, "params": short(graph.params)}
+    shown = {"drawing": drawing, "inside": inner, "tree": lines, "note": note}
+    return shown | {"params": short(graph.params)}
 
 
 def compared(content: ReportContent) -> list[Compared]:

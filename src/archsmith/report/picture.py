@@ -19,6 +19,7 @@ class Box:
         params: of all its layers.
         paths: the modules in it.
         count: how many equal ones follow each other.
+        layers: the layers of a module that is shown as one box; none if it is a layer.
     """
 
     kind: Kind
@@ -28,6 +29,7 @@ class Box:
     params: int = 0
     paths: tuple[str, ...] = ()
     count: int = 1
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

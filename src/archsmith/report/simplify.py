@@ -11,6 +11,8 @@ from .picture import Box
 _TAILS = frozenset({"norm", "activation", "dropout", "reshape"})
 #: Families that small layers never join.
 _ENDS = frozenset({"input", "output"})
+#: Kinds of layers of a module in one box that are named; of more, the layers are counted.
+_NAMED = 2
 _WORDS = {"conv": "Conv", "linear": "Linear", "join": "Join", "pool": "Pool"}
 
 
@@ -168,15 +170,12 @@ def collapse(items: dict[int, Item], names: dict[str, str]) -> dict[int, Item]:
         if len(members) > 1 and all(s < members[0] for s in outer):
             boxes = [items[m].box for m in members]
             name = names.get(scope[-1].split("@")[0], scope[-1])
-            paths = (scope[-1].split("@")[0],)
-            box = Box(
-                "other",
-                name,
-                f"{len(members)} layers",
-                boxes[-1].shape,
-                sum(b.params for b in boxes),
-                paths,
-            )
+            layers = tuple(box.title.split(",")[0] for box in boxes)
+            named = {} if any(box.layers for box in boxes) else dict.fromkeys(layers)
+            few = 0 < len(named) <= _NAMED
+            detail = " · ".join(named) if few else f"{len(members)} layers"
+            paths, count = (scope[-1].split("@")[0],), sum(b.params for b in boxes)
+            box = Box("other", name, detail, boxes[-1].shape, count, paths, layers=layers)
             for number in members[:-1]:
                 del items[number]
             items[last] = Item(box, scope[:-1], list(dict.fromkeys(outer)))
