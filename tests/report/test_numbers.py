@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from archsmith.history.numbers import axis_title, change, duration, short, with_unit
+from archsmith.history.numbers import axis_title, change, duration, metric_name, short, with_unit
 from archsmith.history.objective import Metric
 
 
@@ -66,3 +66,8 @@ def test_units_come_from_the_metric() -> None:
     assert with_unit("accuracy", 0.98765) == "0.9877"
     assert with_unit("error", 2.0, {"error": Metric("error", "px", "minimize")}) == "2 px"
     assert axis_title("memory_mb") == "memory (MB)"
+
+
+def test_names_of_metrics() -> None:
+    names = ("iou_Sign_Symbol", "ap_RBC", "miou", "val_loss", "iou")
+    assert [*map(metric_name, names)] == ["IoU Sign Symbol", "AP RBC", "mIoU", "val loss", "iou"]

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from .objective import COSTS, Metric
 
 _LARGE = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+#: Metrics that are given for each class, with its name behind theirs.
+_CLASSWISE = {"iou": "IoU", "ap": "AP"}
 _NAMES = {
     "auc": "AUC",
     "bleu": "BLEU",
@@ -124,7 +126,9 @@ def duration(seconds: float) -> str:
 
 def metric_name(name: str) -> str:
     """A metric's name in words: ``latency_ms`` is ``latency``, ``val_loss`` is ``val loss``."""
-    return _NAMES.get(name, name.replace("_", " "))
+    head, _, rest = name.partition("_")  # the IoU of a class may stand beside their mean
+    words = f"{_CLASSWISE[head]} {rest}" if head in _CLASSWISE and rest else name
+    return _NAMES.get(name, words.replace("_", " "))
 
 
 def capital(text: str) -> str:
