@@ -70,4 +70,4 @@ def test_units_come_from_the_metric() -> None:
 
 def test_names_of_metrics() -> None:
     names = ("iou_Sign_Symbol", "ap_RBC", "miou", "val_loss", "iou")
-    assert [*map(metric_name, names)] == ["IoU Sign Symbol", "AP RBC", "mIoU", "val loss", "iou"]
+    assert [*map(metric_name, names)] == ["IoU Sign Symbol", "AP RBC", "mIoU", "val loss", "IoU"]
