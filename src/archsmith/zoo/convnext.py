@@ -209,7 +209,7 @@ CONVNEXT_BASE = _first(128, (3, 3, 27, 3), 88_591_464)
 CONVNEXT_LARGE = _first(192, (3, 3, 27, 3), 197_767_336)
 
 # Numbers of parameters as in timm.
-_second = partial(_named, "Woo et al. 2023, arXiv:2301.00808, appendix A", True)
+_second = partial(_named, "Woo et al. 2023, arXiv:2301.00808", True)
 CONVNEXTV2_ATTO = _second(40, (2, 2, 6, 2), 3_708_400)
 CONVNEXTV2_FEMTO = _second(48, (2, 2, 6, 2), 5_233_240)
 CONVNEXTV2_PICO = _second(64, (2, 2, 6, 2), 9_066_280)

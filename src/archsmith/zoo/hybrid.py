@@ -17,7 +17,7 @@ from .named import Named
 from .references import conv
 from .strides import fitted
 
-#: Builder arguments with which CoAtNet-0, 1 and 2 are in the space (table 3).
+#: Builder arguments with which CoAtNet-0, 1 and 2 are in the space.
 COATNET: dict[str, Any] = {
     "stems": (64, 128),
     "widths": ((96, 128), (192, 256), (384, 512), (768, 1024)),
@@ -203,9 +203,7 @@ def _coatnet(widths: int, depths: tuple[int, ...], parameters: int) -> Named:
         answers |= {f"{stage}.width": COATNET["widths"][number][widths], f"{stage}.depth": depth}
         answers |= {f"{stage}.kind": "conv" if number < 2 else "attention"}
         answers |= {f"{stage}.expansion": 4}
-    return Named(
-        "hybrid", answers, parameters, "Dai et al. 2021, arXiv:2106.04803, table 3", COATNET
-    )
+    return Named("hybrid", answers, parameters, "Dai et al. 2021, arXiv:2106.04803", COATNET)
 
 
 # Numbers of parameters are those of timm, which the paper's digits agree with (25, 42 and 75

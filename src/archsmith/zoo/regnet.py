@@ -152,7 +152,7 @@ def _named(
 ) -> Named:
     answers: dict[str, Answer] = {"excitation": excitation, "stem": 32, "group": group}
     answers |= {"depth": depth, "initial": initial, "slope": slope, "multiplier": multiplier}
-    source = "Radosavovic et al. 2020, arXiv:2003.13678, appendix D"
+    source = "Radosavovic et al. 2020, arXiv:2003.13678"
     return Named("regnet", answers, parameters, source, PUBLISHED)
 
 

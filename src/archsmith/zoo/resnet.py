@@ -213,6 +213,6 @@ RESNET44 = _cifar(16, (7, 7, 7), 658_586)
 RESNET56 = _cifar(16, (9, 9, 9), 853_018)
 RESNET110 = _cifar(16, (18, 18, 18), 1_727_962)
 
-_wide = partial(_named, f"{_WIDE}, table 4", {"block": "preactivated"})
+_wide = partial(_named, _WIDE, {"block": "preactivated"})
 WRN16_4 = _wide(64, (2, 2, 2), 2_748_890)
 WRN28_10 = _wide(160, (4, 4, 4), 36_479_194)

@@ -19,7 +19,7 @@ from ..space import Answer, choose, one_of, repeat
 from .attention import Attention, Offsets, middle, mlp, small, started
 from .named import Named
 
-#: Builder arguments of AutoFormer's three supernets (table 2; the published configuration of the
+#: Builder arguments of AutoFormer's three supernets (the published configuration of the
 #: tiny network has a ratio of 3 as well), and of the networks of DeiT and ViT.
 SCALES: dict[str, dict[str, Any]] = {
     "tiny": {"widths": (192, 216, 240), "depths": (12, 13, 14), "heads": (3, 4)},
@@ -190,12 +190,12 @@ def _autoformer(
     """A searched network, by the heads of its layers and the doubled ratios of their MLPs."""
     answers = _layers(heads, [half / 2 for half in halves])
     answers |= {"embed": wide, "pool": "patches", "positions": "both"}
-    source = "Chen et al. 2021, arXiv:2107.00651, table 3"
+    source = "Chen et al. 2021, arXiv:2107.00651"
     return Named("vit", answers, parameters, source, SCALES[scale])
 
 
-_DEIT = "Touvron et al. 2020, arXiv:2012.12877, table 1"
-_VIT = "Dosovitskiy et al. 2020, arXiv:2010.11929, table 1"
+_DEIT = "Touvron et al. 2020, arXiv:2012.12877"
+_VIT = "Dosovitskiy et al. 2020, arXiv:2010.11929"
 DEIT_TINY = _plain(192, 12, 5_717_416, _DEIT)
 DEIT_SMALL = _plain(384, 12, 22_050_664, _DEIT)
 DEIT_BASE = _plain(768, 12, 86_567_656, _DEIT)
