@@ -35,6 +35,8 @@ from .run import Run
 
 _KINDS = "a run folder, an export, ARCHITECTURE:FILE, or one of " + ", ".join(VARIANTS)
 
+_MAKE = "archsmith search DATA --run RUN trains one"
+
 
 def open_on_backbone(plan: SearchPlan, **trained: Any) -> Problem:
     """The plan's problem; if it has a backbone, in a space that builds on it, whose weights are
@@ -91,7 +93,7 @@ def find_backbone(source: str) -> Pretrained:
     if colon and not folder.exists():
         return _of_checkpoint(name, file)
     if folder.exists() or "/" in source:
-        raise InputError(f"backbone {source}", _KINDS, _what(folder), "archsmith train RUN")
+        raise InputError(f"backbone {source}", _KINDS, _what(folder), _MAKE)
     raise unknown("backbone", source, VARIANTS)
 
 

@@ -15,6 +15,7 @@ from .._support.errors import InputError
 from ..space import choose, one_of, scope
 from . import spaces
 from .cells import Cells
+from .hrnet import Branches
 from .pretrained import LAYER_DECAY, Renormalised, classifier_of
 
 #: Spaces whose builders leave out the head if they are asked for 0 classes.
@@ -145,8 +146,8 @@ def resized_like(x: Tensor, like: Tensor) -> Tensor:
 
 
 def _outputs(layer: nn.Module, x: Tensor) -> list[Tensor]:
-    """What a layer gives; of a network of cells, what each of them gives."""
-    return layer.maps(x) if isinstance(layer, Cells) else [layer(x)]
+    """What a layer gives; of cells and of branches, what each of them gives."""
+    return layer.maps(x) if isinstance(layer, Cells | Branches) else [layer(x)]
 
 
 def _last_of_each_size(

@@ -14,6 +14,7 @@ from ..space.building import architecture_policy
 from ..space.reading import Reading, reading
 from . import spaces
 from .efficientnet_lite import VARIANTS, efficientnet_lite
+from .hrnet import Branches, MultiResolution
 from .vit import Tokens
 
 #: How a pretrained backbone is trained: with a learning rate that falls from its last layer to its
@@ -62,7 +63,8 @@ def classifier_of(given: Mapping[str, Any]) -> nn.Sequential:
         with reading(run):
             model = spaces.get(given["space"])(**given["arguments"])
             run.settle(model)
-    if not isinstance(model, nn.Sequential):
+    layers = _as_maps(model)
+    if not isinstance(layers, nn.Sequential):
         raise InputError(
             "backbone",
             "a network whose layers follow one another",
@@ -71,12 +73,15 @@ def classifier_of(given: Mapping[str, Any]) -> nn.Sequential:
     state = getattr(given, "state", None)
     if state is not None and not next(model.parameters()).is_meta:
         model.load_state_dict(state, strict=False)
-    return _as_maps(model)
+    return layers
 
 
-def _as_maps(model: nn.Sequential) -> nn.Sequential:
-    """A vision transformer with its tokens as a map; other networks unchanged."""
-    tokens = model[0]
+def _as_maps(model: nn.Module) -> nn.Module:
+    """A vision transformer with its tokens as a map, branches of several resolutions as one layer;
+    other networks unchanged."""
+    if isinstance(model, MultiResolution):
+        return nn.Sequential(Branches(model))
+    tokens = model[0] if isinstance(model, nn.Sequential) else None
     if not isinstance(tokens, Tokens):
         return model
     named = dict(model.named_children())
