@@ -161,8 +161,10 @@ def _described(
 def _space_of(plan: SearchPlan) -> Any:
     """The plan's space, or the task's space with a backbone."""
     if plan.space is None:
+        if not plan.task and not isinstance(plan.data, str | Path):
+            raise InputError("backbone", "the name of a task, or a space", "data alone", "task=...")
         options = plan.read or ReadOptions()
-        task = find_task(plan.task) if plan.task else task_for(plan.data, options)
+        task = find_task(plan.task) if plan.task else task_for(str(plan.data), options)
         if not task.backbone_space:
             expected = "a task on images with a ready space for it, or a space"
             raise InputError("backbone", expected, f"task {task.name}", "--space NAME")
