@@ -99,7 +99,8 @@ class Grid(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         high, wide = self.size
-        return tokens[:, : high * wide].transpose(1, 2).reshape(len(tokens), -1, high, wide)
+        patches = tokens[:, : high * wide].transpose(1, 2)
+        return patches.reshape(patches.shape[0], patches.shape[1], high, wide)
 
 
 class Renormalised(nn.Module):
