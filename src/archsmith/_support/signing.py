@@ -21,6 +21,8 @@ _BYTES = 32
 _LARGEST, _MOST = 1_000_000, 1000
 #: A plain word: neither a path nor an import path.
 _WORD = re.compile(r"[\w +-]{0,64}", re.ASCII)
+#: A key of a mapping, which no builder opens; names of decisions, ``stage1.depth``, have dots.
+_KEY = re.compile(r"[\w .+-]{0,256}", re.ASCII)
 
 
 def key_path() -> Path:
@@ -80,7 +82,8 @@ def _harmless(value: object, depth: int = 4) -> bool:
     if isinstance(value, str):
         return _WORD.fullmatch(value) is not None
     if isinstance(value, Mapping):
-        return _harmless([*value.keys(), *value.values()], depth)
+        named = all(isinstance(key, str) and _KEY.fullmatch(key) for key in value)
+        return named and _harmless([*value.values()], depth)
     if isinstance(value, list):
         return depth > 0 and len(value) <= _MOST and all(_harmless(v, depth - 1) for v in value)
     return value is None or (isinstance(value, int) and abs(value) <= _LARGEST)

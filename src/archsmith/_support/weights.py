@@ -88,7 +88,7 @@ def write(path: Path, state: Mapping[str, Any], meta: Mapping[str, str] | None =
     meta = {**(meta or {}), **extra}
     # Copies, because safetensors refuses tensors that share memory, as tied weights do.
     copies = {name: t.detach().to("cpu", copy=True).contiguous() for name, t in tensors.items()}
-    checksum = _checksum(copies, meta)
+    checksum = checksum_of(copies, meta)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as half:
@@ -144,7 +144,7 @@ def read(path: Path, checksum: str = "") -> tuple[dict[str, Any], dict[str, str]
     with safe_open(str(path), framework="pt") as opened:
         names: list[str] = list(opened.keys())
         tensors = {name: opened.get_tensor(name) for name in names}
-    if carried and _checksum(tensors, meta) != carried:
+    if carried and checksum_of(tensors, meta) != carried:
         raise InputError(str(path), "an undamaged file", "bytes that have changed since")
     try:
         extra = json.loads(meta.pop(_EXTRA, "{}"))
@@ -153,7 +153,8 @@ def read(path: Path, checksum: str = "") -> tuple[dict[str, Any], dict[str, str]
         raise InputError(str(path), "a header of JSON values", str(error)) from None
 
 
-def _checksum(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
+def checksum_of(tensors: Mapping[str, Tensor], meta: Mapping[str, str]) -> str:
+    """The checksum of tensors, which need not be in order, and of a header: hex digits."""
     import torch
 
     digest = hashlib.sha256(json.dumps(dict(meta), sort_keys=True).encode())

@@ -22,6 +22,7 @@ _TYPED: dict[str, Any] = {
     "stop": str | None,
     "tune": str | None,
     "start": str | None,
+    "backbone": str | None,
     "arguments": str | None,
     "latency": str | None,
     "time": str | None,

@@ -29,6 +29,7 @@ from ..train import (
     shrunk,
     train,
 )
+from ..transfer.tuning.rates import LayerwiseRates
 from .base import Evaluator, Price, Trainer, TrialFailed, Watch
 from .reading import carried, digest_of, read_again
 
@@ -231,6 +232,7 @@ class TrainingEvaluator(Evaluator, Trainer):
             device=self.device,
             goal=self.goal,
             on_epoch=on_epoch,
+            guide=LayerwiseRates(model),
             rounds=rounds,
             scored=self._whole is None,
             start=start,

@@ -40,6 +40,8 @@ class Task(ABC):
     metrics: ClassVar[tuple[Metric, ...]]
     #: Name of the ready space that fits when none is given.
     default_space: ClassVar[str]
+    #: Name of the ready space with a pretrained backbone; empty if there is none.
+    backbone_space: ClassVar[str] = ""
 
     #: What it reads, for messages; empty for a task that is only chosen by name.
     reads: ClassVar[str] = ""

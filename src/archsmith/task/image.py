@@ -184,6 +184,7 @@ class LabelledImages(ClassifiedImages, Resolution, Mixing):
     """Images with labels that a model predicts; they can be made smaller, and mixed."""
 
     pictured = 4096
+    backbone_space = "classifier"
 
     def shrunk(self, data: Data, factor: float) -> Data | None:
         sides = [round(factor * data.facts[name]) for name in ("height", "width")]

@@ -106,6 +106,7 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures, References,
         Metric("loss", "", "minimize"),
     )
     default_space = "unet"
+    backbone_space = "segmenter"
     judged_at_once = AT_ONCE
 
     def __init__(self, options: str = "") -> None:

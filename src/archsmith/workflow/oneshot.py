@@ -378,6 +378,9 @@ def check_options(plan: SearchPlan, pruner: Pruner | None) -> None:
             str(plan.share),
             "epochs or time shorten the training",
         )
+    if plan.backbone is not None:
+        expected = "a strategy whose trials are trained, which keeps its weights"
+        raise InputError("backbone", expected, f"{plan.strategy}", "--strategy auto")
     if plan.evaluator is not None:
         name = plan.evaluator if isinstance(plan.evaluator, str) else plan.evaluator.name
         expected = "none with a one-shot method, which brings its own"

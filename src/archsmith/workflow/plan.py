@@ -157,6 +157,12 @@ class SearchPlan(Plan):
         start: an architecture to begin with in place of the default: a published one by name
             (``"resnet50"``; its space is taken as well), a mapping of answers, or these as JSON.
             Questions that it does not answer have their default.
+        backbone: a trained image classifier whose features the search builds on: the run folder or
+            the export of an earlier search, ``"efficientnet-lite0"``, or a published architecture
+            and a checkpoint of it, ``"resnet50:FILE"``. The rest of the model is searched.
+        backbone_weights: how it is trained, ``"layerwise"``, ``"tuned"`` or ``"frozen"``, see
+            :data:`~archsmith.zoo.pretrained.TRAININGS`; if several, a choice of the search with the
+            first one as its default.
         proxy: a zero-cost proxy (``naswot``, ``az-nas``, ``vote``, …) whose scores of untrained
             architectures pick the first trials.
         evaluator: replaces training, by name or as an object; costs are measured in addition. One
@@ -206,6 +212,20 @@ class SearchPlan(Plan):
         metadata=option(
             "Architecture to begin with: a published one (archsmith list architectures), or "
             "answers as JSON."
+        ),
+    )
+    backbone: str | Path | None = field(
+        default=None,
+        metadata=option(
+            "Trained image classifier to build on: a run folder, an export, efficientnet-lite0, or "
+            "ARCHITECTURE:FILE."
+        ),
+    )
+    backbone_weights: str | None = field(
+        default=None,
+        metadata=option(
+            "How the backbone is trained: layerwise, tuned or frozen; several, separated by "
+            "commas, are searched. Default: all three."
         ),
     )
     proxy: str | None = field(

@@ -38,6 +38,7 @@ from ..task.base import Data, ReadOptions, Recipe, Task
 from ..task.problem import Problem, SpaceLike, open_space, pick_device, read_data
 from ..task.tune import RecipeQuestions, tuned
 from ..zoo import spaces
+from .kept_backbone import with_kept
 
 if TYPE_CHECKING:
     from ..data.splits import TensorSplit
@@ -185,7 +186,7 @@ def _build_problem(
     task = find_task(meta["task"])
     reference = space if space is not None else meta["reference"]
     # A Space has its own arguments.
-    arguments = None if isinstance(reference, Space) else meta["arguments"]
+    arguments = None if isinstance(reference, Space) else with_kept(meta["arguments"], where)
     opened = open_space(reference, task.arguments(data.facts), arguments)
     tune = RecipeQuestions.from_json(meta["tune"]) if meta.get("tune") else None
     if tune is not None:

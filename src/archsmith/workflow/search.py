@@ -38,6 +38,7 @@ from ..task.goals import check_numbers, seconds_of
 from ..task.problem import Problem
 from ..task.references import Reference
 from ..task.tune import recipe_space
+from .backbone import open_on_backbone
 from .baselines import Baselines, chosen_references
 from .beginning import start_of, with_start
 from .evaluator import build_evaluator, named_evaluator, named_in, untrained
@@ -221,7 +222,8 @@ def _open(
     plan: SearchPlan, wish: Strategy | OneShot, seconds: float | None
 ) -> tuple[Problem, Strategy, Evaluator | None]:
     """The problem, the strategy, and the evaluator if trials are not simply trained."""
-    problem = plan.open(
+    problem = open_on_backbone(
+        plan,
         recipe=plan.recipe,
         final_epochs=plan.final_epochs,
         epochs=plan.epochs,

@@ -10,6 +10,7 @@ spaces = Registry(
     "archsmith.spaces",
     {
         "channel_bench": "archsmith.zoo.channel_bench:channel_bench",
+        "classifier": "archsmith.zoo.classifier:classifier",
         "convnet": "archsmith.zoo.convnet:convnet",
         "convnext": "archsmith.zoo.convnext:convnext",
         "darts": "archsmith.zoo.darts:darts",

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..space import one_of
+from .._support.errors import InputError
+from ..space import choose, one_of, scope
 from . import spaces
+from .cells import Cells
+from .hrnet import Branches
+from .pretrained import LAYER_DECAY, Renormalised, classifier_of
 
 #: Spaces whose builders leave out the head if they are asked for 0 classes.
 BACKBONES = ("convnet", "resnet", "regnet", "mobilenet", "efficientnet", "convnext", "hybrid")
@@ -33,27 +38,56 @@ class Backbone(nn.Module):
     Maps that are as large as the image are left out, unless there are no others.
 
     Args:
-        layers: from the images on, one after the other.
+        layers: from the images on, one after the other; a head behind the last map is left out.
         channels, height, width: of the images.
+        inputs: what images pass before the layers.
+        training: one of :data:`~.pretrained.TRAININGS`.
     """
 
-    def __init__(self, layers: nn.Sequential, channels: int, height: int, width: int) -> None:
+    #: Whether the layers always stay as they are, running statistics included.
+    frozen = False
+    #: Factor from the learning rate of a layer to that of the layer before it.
+    layer_decay = 1.0
+
+    def __init__(
+        self,
+        layers: nn.Sequential,
+        channels: int,
+        height: int,
+        width: int,
+        inputs: nn.Module | None = None,
+        training: str = "tuned",
+    ) -> None:
         super().__init__()
+        if inputs is not None:
+            self.inputs = inputs
+        found, count = _last_of_each_size(layers, inputs, (channels, height, width))
+        if count < len(layers):
+            layers = nn.Sequential(OrderedDict([*layers.named_children()][:count]))
         self.layers = layers
-        found = _last_of_each_size(layers, channels, height, width)
         smaller = {place: scale for place, scale in found.items() if scale.reduction > 1}
         kept = smaller or found
         self._places = frozenset(kept)
         #: The feature maps in the order in which they are given.
         self.scales: Sequence[Scale] = tuple(kept.values())
+        if training == "frozen":
+            self.frozen = True
+            self.requires_grad_(False).eval()
+        elif training == "layerwise":
+            self.layer_decay = LAYER_DECAY
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self.frozen)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        maps, x = [], images
-        for place, layer in enumerate(self.layers):
-            x = layer(x)
-            if place in self._places:
-                maps.append(x)
-        return maps
+        x = images if "inputs" not in self._modules else self.inputs(images)
+        maps: dict[int, Tensor] = {}
+        place = 0
+        for layer in self.layers:
+            outputs = _outputs(layer, x)
+            maps |= {n: y for n, y in enumerate(outputs, place) if n in self._places}
+            x, place = outputs[-1], place + len(outputs)
+        return [*maps.values()]
 
 
 def backbone(
@@ -62,14 +96,23 @@ def backbone(
     width: int,
     names: Sequence[str] = BACKBONES,
     default: str | None = None,
+    pretrained: Mapping[str, Any] | None = None,
 ) -> Backbone:
     """One of several backbones for images of this size; asks ``backbone`` and then the questions of
-    the chosen space, named ``backbone.resnet.…``.
+    the chosen space, named ``backbone.resnet.…``. A pretrained one is given, and only
+    ``backbone.weights`` is asked, how it is trained, if there are several ways.
 
     Args:
         names: of spaces of the zoo, some of :data:`BACKBONES`.
         default: one of them; the first one if not given.
+        pretrained: a network with weights to use in their place, see
+            :class:`~archsmith.zoo.pretrained.Pretrained`.
+
+    Raises:
+        InputError: the pretrained network does not take such images.
     """
+    if pretrained is not None:
+        return _with_weights(pretrained, channels, height, width)
 
     def build(name: str) -> Backbone:
         builder = spaces.get(name)
@@ -81,6 +124,24 @@ def backbone(
     return built
 
 
+def _with_weights(given: Mapping[str, Any], channels: int, height: int, width: int) -> Backbone:
+    options = list(given["training"])
+    with scope("backbone"):
+        training: str = choose("weights", options) if len(options) > 1 else options[0]
+    inputs = Renormalised(given["seen"], (given["mean"], given["std"]))
+    layers = classifier_of(given)
+    try:
+        return Backbone(layers, channels, height, width, inputs, training)
+    except RuntimeError as error:  # such as positions of another number of tokens
+        raise InputError(
+            "backbone",
+            f"one that takes images of {height}x{width} pixels",
+            str(error).splitlines()[0],
+            "read images at the size that it was trained on, --image-size N, or give a "
+            "convolutional backbone",
+        ) from error
+
+
 def resized_like(x: Tensor, like: Tensor) -> Tensor:
     """A map interpolated to the height and width of another."""
     if x.shape[-2:] == like.shape[-2:]:
@@ -88,22 +149,51 @@ def resized_like(x: Tensor, like: Tensor) -> Tensor:
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=False)
 
 
+def _outputs(layer: nn.Module, x: Tensor) -> list[Tensor]:
+    """What a layer gives; of cells and of branches, what each of them gives."""
+    return layer.maps(x) if isinstance(layer, Cells | Branches) else [layer(x)]
+
+
 def _last_of_each_size(
-    layers: nn.Sequential, channels: int, height: int, width: int
-) -> dict[int, Scale]:
-    """The last layer that gives maps of each size, by its place."""
+    layers: nn.Sequential, inputs: nn.Module | None, shape: tuple[int, int, int]
+) -> tuple[dict[int, Scale], int]:
+    """The last output that is a map of each size, by its place, and the number of layers before the
+    head.
+
+    Args:
+        shape: channels, height and width of the images.
+
+    Raises:
+        InputError: no layer gives a map.
+    """
     device = next((p.device for p in layers.parameters()), torch.device("cpu"))
-    x, found = torch.zeros(1, channels, height, width, device=device), dict[int, Scale]()
+    x, found, place, count = torch.zeros(1, *shape, device=device), dict[int, Scale](), 0, 0
+    pixels = shape[1] * shape[2]
     training = [module for module in layers.modules() if module.training]
     layers.eval()  # so that no running statistics change
     try:
         with torch.no_grad():
-            for place, layer in enumerate(layers):
-                before, x = x.shape[-2:], layer(x)
-                if place and before == x.shape[-2:]:
-                    del found[place - 1]
-                found[place] = Scale(x.shape[1], (height * width / x[0, 0].numel()) ** 0.5)
+            x = x if inputs is None else inputs(x)
+            for layer in layers:
+                before, outputs = x.shape[-2:], _outputs(layer, x)
+                if outputs[-1].ndim != 4 or _pools(layer, before, outputs[-1]):
+                    break
+                for x in outputs:
+                    if place and before == x.shape[-2:]:
+                        found.pop(place - 1)
+                    found[place] = Scale(x.shape[1], (pixels / x[0, 0].numel()) ** 0.5)
+                    before, place = x.shape[-2:], place + 1
+                count += 1
     finally:
         for module in training:
             module.training = True
-    return found
+    if not found:
+        raise InputError("backbone", "layers that give feature maps", "none")
+    return found, count
+
+
+def _pools(layer: nn.Module, before: torch.Size, after: Tensor) -> bool:
+    """Whether a layer is the mean or maximum of all pixels, with which a head begins."""
+    kinds = nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d
+    whole = any(isinstance(part, kinds) for part in (layer, *layer.children()))
+    return whole and after.shape[-2:].numel() == 1 < before.numel()

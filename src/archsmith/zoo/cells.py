@@ -129,11 +129,17 @@ class Cells(nn.Module):
         self.skipped = frozenset(skipped)
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.maps(images)[-1]
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        """The outputs of the stem, of what follows it, and of each cell."""
         before: Tensor = self.stem(images)
-        last: Tensor = self.deeper(before)
+        outputs = [before, self.deeper(before)]
         for place, cell in enumerate(self.cells):
-            before, last = (before if place in self.skipped else last), cell(before, last)
-        return last
+            last = outputs[-1]
+            outputs.append(cell(before, last))
+            before = before if place in self.skipped else last
+        return outputs
 
 
 class Separable(nn.Sequential):

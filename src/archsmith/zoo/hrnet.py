@@ -102,6 +102,22 @@ class MultiResolution(nn.Module):
         return logits if self.dense else logits.flatten(1)
 
 
+class Branches(nn.Module):
+    """What comes before the head of a network; :meth:`maps` gives the stem's output and each
+    resolution, the finest first, and a call the coarsest."""
+
+    def __init__(self, network: MultiResolution) -> None:
+        super().__init__()
+        self.stem, self.stages = network.stem, network.stages
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.maps(images)[-1]
+
+    def maps(self, images: Tensor) -> list[Tensor]:
+        start: Tensor = self.stem(images)
+        return [start, *self.stages([start])]
+
+
 class Module(nn.Module):
     """Fusion of neighbouring branches, then residual blocks on each: a list to a list."""
 

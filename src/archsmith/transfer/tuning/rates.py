@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from ..._support.errors import InputError
+from ...train import TrainingCallback
 from .blocks import Block, layers_in_order
 
 
@@ -25,6 +26,22 @@ def layer_scales(blocks: Sequence[Block], decay: float) -> dict[str, float]:
         for place, block in enumerate(blocks)
         for name in block.parameters
     }
+
+
+class LayerwiseRates(TrainingCallback):
+    """The learning rates of a model's backbones that ask for layer-wise ones, by their attribute
+    ``layer_decay``; parameters elsewhere have the full rate."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._scales: dict[str, float] = {}
+        for place, part in model.named_modules():
+            decay = getattr(part, "layer_decay", 1.0)
+            if isinstance(decay, float) and decay != 1:
+                scales = layer_scales([*layers_in_order(part), Block("", (), ())], decay)
+                self._scales |= {f"{place}.{name}": scale for name, scale in scales.items()}
+
+    def scale(self, name: str) -> float:
+        return self._scales.get(name, 1.0)
 
 
 def layerwise_rates(model: nn.Module, lr: float, decay: float) -> list[dict[str, Any]]:
