@@ -159,12 +159,12 @@ def _decode_all(listed: Annotated, size: int, unreadable: Unreadable) -> Boxed:
                 raise ValueError(
                     f"{sizes[n][0]} by {sizes[n][1]} pixels, but declared as {declared}"
                 )
-        except FileNotFoundError:
-            failed[n] = f"{file}: no such file"
+        except FileNotFoundError as error:
+            failed[n] = f"{error.filename}: no such file"
         except Exception as error:  # damaged files make pillow raise nearly anything
             # Pillow refers to files in memory by their address.
             message = "no known format" if "cannot identify" in str(error) else str(error)
-            named = listed.image(n) if isinstance(file, bytes) else str(file)
+            named = listed.image(n) if isinstance(file, bytes) else file
             failed[n] = f"{named}: {message}"
     first = next(iter(failed.values()), "")
     if failed and (unreadable == "refuse" or len(failed) == count):

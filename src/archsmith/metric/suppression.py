@@ -11,7 +11,9 @@ from .boxes import Outputs, cells_of, overlap
 #: Of two boxes of a class that overlap by more than this, the one with the lower score is dropped.
 _SAME = 0.6
 #: Boxes that are compared with each other, per detection that may be given, and at most.
-_CANDIDATES, _MOST = 5, 1000
+_CANDIDATES, _MOST = 4, 1000
+#: Images whose boxes are compared at a time, so that the comparisons stay in the cache.
+_AT_ONCE = 4
 #: Lower scores are no detections.
 _LEAST = 0.02
 
@@ -20,7 +22,7 @@ def decode_boxes(outputs: Outputs, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """Detections: boxes (n, k, 4), scores (n, k) and classes (n, k), with k at most ``most``.
 
     A score is the geometric mean of the probabilities of the class and of the box. The boxes with
-    the highest scores, five for each detection that may be given, but at most 1,000 (or ``most``),
+    the highest scores, four for each detection that may be given, but at most 1,000 (or ``most``),
     go through :func:`kept`; those that remain, at most ``most``, are the detections.
 
     They are in the order of the maps' cells, not of scores, because nearly equal scores would be
@@ -62,6 +64,13 @@ def kept(boxes: Tensor, scores: Tensor, classes: Tensor) -> Tensor:
         boxes: (n, k, 4).
         scores, classes: (n, k).
     """
+    if torch.compiler.is_exporting():
+        return _fixed_point(boxes, scores, classes)
+    few = (torch.split(each, _AT_ONCE) for each in (boxes, scores, classes))
+    return torch.cat([_fixed_point(*some) for some in zip(*few, strict=True)])
+
+
+def _fixed_point(boxes: Tensor, scores: Tensor, classes: Tensor) -> Tensor:
     place = torch.arange(scores.shape[1], device=scores.device)
     ours, theirs = scores[:, :, None], scores[:, None, :]
     better = (ours > theirs) | ((ours == theirs) & (place[:, None] < place))
@@ -74,7 +83,8 @@ def kept(boxes: Tensor, scores: Tensor, classes: Tensor) -> Tensor:
     def step(before: Tensor, now: Tensor) -> tuple[Tensor, Tensor]:
         return now.clone(), ~(drops & now[:, :, None]).any(1)
 
-    state = (torch.zeros_like(scores, dtype=torch.bool), torch.ones_like(scores, dtype=torch.bool))
+    none = torch.zeros_like(scores, dtype=torch.bool)
+    state = none, ~none
     if torch.compiler.is_exporting():
         state = while_loop(changes, step, state)  # type: ignore[no-untyped-call]
     else:
