@@ -177,6 +177,7 @@ def test_a_search_its_export_and_an_answer(source: Path, tmp_path: Path, strateg
         str(source),
         task="detection:size=32,most=20",
         strategy=strategy,
+        arguments={"backbones": ["convnet"]},
         run=tmp_path / "run",
         **SHORT,
     )
@@ -222,7 +223,7 @@ def the_graph_agrees(folder: Path, pixels: Any) -> None:
     again = program(**{name: torch.from_numpy(array.copy()) for name, array in fed.items()})
     for one, two, size in zip(given, again, (192, 1, 1), strict=True):
         np.testing.assert_allclose(one, two.detach().numpy(), atol=1e-5 * size)
-    assert [array.shape for array in given] == [(1, 16, 4), (1, 16), (1, 16)]
+    assert [array.shape for array in given] == [(1, 20, 4), (1, 20), (1, 20)]
 
 
 @pytest.mark.slow
@@ -341,7 +342,7 @@ def test_dense_scenes_are_the_same_in_every_export(tmp_path: Path) -> None:
             return [4 * self.fine(images), 4 * self.coarse(images)]
 
     torch.manual_seed(0)
-    facts = {"mean": [0.5] * 3, "std": [0.1] * 3}
+    facts = {"channels": 3, "mean": [0.5] * 3, "std": [0.1] * 3}
     model = Deployed(Normalise(facts), Dense(), 30).eval()
     images = torch.randint(0, 255, (5, 3, 64, 64), dtype=torch.uint8)
     sizes = torch.tensor([[64, 32]]).expand(5, 2)
