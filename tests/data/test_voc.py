@@ -85,7 +85,7 @@ def test_an_image_may_have_another_ending(tmp_path: Path) -> None:
         (annotation("1.jpg", CUP.replace(">30<", ">many<"), 40, 20), "many"),
         (
             annotation("1.jpg", voc_object("cup", 9, 1, 3, 3), 40, 20),
-            "object 1 of 1.xml: 8, 0, 3, 3",
+            "1 of 1.xml: 8, 0, 3",
         ),
         (annotation("1.jpg", voc_object("cup", 1, 1, 44, 3), 40, 20), "1.jpg of 40 by 20"),
         (annotation("1.jpg", CUP, 41, 20), "declared as 41 by 20"),

@@ -69,14 +69,12 @@ def test_a_network_by_hand_has_three_levels() -> None:
     assert maps[0].shape[2:] == (20, 20)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: SMALL.build(SMALL.default(), seed=0), lambda: plain_fcos(3, 4)]
-)
-def test_most_cells_have_no_object_before_training(make) -> None:
+def test_most_cells_have_no_object_before_training() -> None:
     torch.manual_seed(0)
-    for each in make().eval()(torch.randn(2, 3, 64, 64)):
-        chances = each.detach()[:, :4].sigmoid()
-        assert 0.003 < float(chances.mean()) < 0.03
+    for model in (SMALL.build(SMALL.default(), seed=0), plain_fcos(3, 4)):
+        for each in model.eval()(torch.randn(2, 3, 64, 64)):
+            chances = each.detach()[:, :4].sigmoid()
+            assert 0.003 < float(chances.mean()) < 0.03
 
 
 def test_it_is_registered() -> None:

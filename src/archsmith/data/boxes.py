@@ -78,7 +78,7 @@ def read_boxes(place: Path, size: int, unreadable: Unreadable = "refuse") -> Box
         got = f"{twice[0]!r} twice" if twice else "none"
         raise DataError(listed.where, "distinct class names", got)
     listed = _with_owners(listed, unreadable)
-    if unreadable == "refuse":  # report errors before opening the images
+    if unreadable == "refuse" and listed.sizes.all():  # before opening the images
         _valid_boxes(listed, listed.sizes, unreadable)
     return _decode_all(listed, size, unreadable)
 

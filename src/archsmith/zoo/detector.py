@@ -160,11 +160,13 @@ class Head(nn.Module):
 
 
 def _prior(model: nn.Module) -> nn.Module:
-    """The model with the biases of its heads set for rare objects, a few cells wide."""
+    """The model with heads that begin, as published, with rare objects, a few cells wide."""
     for head in model.modules():
         if isinstance(head, Head):
             assert head.classes.bias is not None
             assert head.boxes.bias is not None
+            for last in (head.classes, head.boxes):
+                nn.init.normal_(last.weight, std=0.01)
             nn.init.constant_(head.classes.bias, _PRIOR)
             nn.init.constant_(head.boxes.bias, _FAR)
     return model
