@@ -15,14 +15,13 @@ _CANDIDATES, _MOST = 4, 1000
 #: Images whose boxes are compared at a time, so that the comparisons stay in the cache.
 _AT_ONCE = 4
 #: Lower scores are no detections.
-_LEAST = 0.02
+_LEAST = 0.001
 
 
 def decode_boxes(outputs: Outputs, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """Detections: boxes (n, k, 4), scores (n, k) and classes (n, k), with k at most ``most``.
 
-    A score is the geometric mean of the probabilities of the class and of the box. The boxes with
-    the highest scores, four for each detection that may be given, but at most 1,000 (or ``most``),
+    A score is the product of the probabilities of the class and of the box. The boxes with the highest scores, four for each detection that may be given, but at most 1,000 (or ``most``),
     go through :func:`kept`; those that remain, at most ``most``, are the detections.
 
     They are in the order of the maps' cells, not of scores, because nearly equal scores would be
@@ -33,7 +32,7 @@ def decode_boxes(outputs: Outputs, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """
     cells = cells_of(outputs)
     chances = cells.classes.sigmoid() * cells.quality.sigmoid()[..., None]
-    kinds, flat = chances.shape[2], chances.flatten(1).sqrt()
+    kinds, flat = chances.shape[2], chances.flatten(1)
     limit = min(max(most, min(_MOST, _CANDIDATES * most)), flat.shape[1])
     place = flat.topk(limit, dim=1).indices.sort(dim=1).values
     scores, classes = flat.gather(1, place), place % kinds

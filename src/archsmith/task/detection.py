@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-#: Lowest score of an object that is reported.
+#: Lowest score of an object that is reported; see ``docs/decisions.md``.
 _MIN_SCORE = 0.3
 #: Up to so many classes have a metric of their own.
 _NAMED = 32
