@@ -21,8 +21,9 @@ _LEAST = 0.001
 def decode_boxes(outputs: Outputs, most: int) -> tuple[Tensor, Tensor, Tensor]:
     """Detections: boxes (n, k, 4), scores (n, k) and classes (n, k), with k at most ``most``.
 
-    A score is the product of the probabilities of the class and of the box. The boxes with the highest scores, four for each detection that may be given, but at most 1,000 (or ``most``),
-    go through :func:`kept`; those that remain, at most ``most``, are the detections.
+    A score is the product of the probabilities of the class and of the box. The boxes with the
+    highest scores, four for each detection that may be given, but at most 1,000 (or ``most``), go
+    through :func:`kept`; those that remain, at most ``most``, are the detections.
 
     They are in the order of the maps' cells, not of scores, because nearly equal scores would be
     swapped by rounding. Unused entries, with a score of 0, come last.
