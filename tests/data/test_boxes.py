@@ -11,10 +11,14 @@ import pytest
 from PIL import Image
 
 from archsmith._support.errors import DataError
-from archsmith.data.boxes import holds_boxes, load_image, read_boxes
+from archsmith.data.boxes import holds_boxes, load_image, read_boxes, without_classes
 from archsmith.data.raw import TEST, TRAIN, VALIDATION
 
 SIZES = [(40, 20), (30, 60), (50, 50)]
+
+
+IMAGE: dict[str, Any] = {"id": 7, "file_name": "0.png", "width": 40, "height": 20}
+ANNOTATION: dict[str, Any] = {"id": 5, "image_id": 7, "category_id": 4, "bbox": [0, 0, 5, 5]}
 
 
 def coco(folder: Path, **changed: Any) -> Path:
@@ -129,8 +133,19 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changed: Any, told: str) -
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"annotations": [{"image_id": 1, "category_id": 4, "bbox": [0, 0, 5, 5]}]}, "image from"),
-        ({"annotations": [{"image_id": 7, "category_id": 5, "bbox": [0, 0, 5, 5]}]}, "class from"),
+        (
+            {"annotations": [ANNOTATION | {"image_id": 1}]},
+            "known image.*image_id 1 in annotation 5",
+        ),
+        (
+            {"annotations": [ANNOTATION | {"category_id": 5}]},
+            "class .*category_id 5 in annotation 5",
+        ),
+        ({"annotations": [ANNOTATION | {"bbox": [0, 0, 99, 5]}]}, "annotation 5: .* in image 7"),
+        ({"images": [IMAGE, IMAGE]}, "id of its own for each image, got image id 7 2 times"),
+        ({"categories": [{"id": 4, "name": "a"}, {"id": 4, "name": "b"}]}, "category id 4 2 times"),
+        ({"images": [IMAGE | {"width": 41}], "annotations": []}, "declared as 41 by 20"),
+        ({"images": [IMAGE | {"file_name": "9.png"}], "annotations": []}, "9.png: no such file"),
         ({"annotations": [{"image_id": 7, "category_id": 4, "bbox": [0, 0, 5]}]}, "COCO file"),
         ({"annotations": [{"image_id": 7, "category_id": 4}]}, "KeyError: 'bbox'"),
         ({"annotations": [{"image_id": 7, "category_id": 4, "bbox": [0, 0, 0, 5]}]}, "xmin < xmax"),
@@ -147,7 +162,7 @@ def test_what_is_no_coco_file_is_refused(tmp_path: Path, changed: Any, told: str
 
 
 def test_what_is_no_file_of_boxes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="a folder"):
+    with pytest.raises(DataError, match="Annotations"):
         read_boxes(tmp_path, 16)
     (tmp_path / "torn.json").write_text('{"images": [], "annotations"')
     with pytest.raises(DataError, match="COCO file"):
@@ -175,3 +190,22 @@ def test_what_is_bad_is_left_out_when_asked(tmp_path: Path) -> None:
     assert (len(read.images), read.owners.tolist()) == (2, [1, 0])
     assert read.sizes.tolist() == [[30, 60], [50, 50]]
     assert read.notes[0].startswith("1 of 3 images left out")
+
+
+def test_annotations_of_nothing_are_left_out_when_asked(tmp_path: Path) -> None:
+    beyond = [ANNOTATION | {"image_id": 1}, ANNOTATION, ANNOTATION | {"category_id": 5}]
+    read = read_boxes(coco(tmp_path, annotations=beyond), 16, "skip")
+    assert (read.owners.tolist(), read.labels.tolist()) == ([0], [0])
+    assert read.notes == ("2 of 3 boxes left out, of an unknown image or class",)
+
+
+def test_images_without_objects_are_read(tmp_path: Path) -> None:
+    read = read_boxes(coco(tmp_path, annotations=[]), 16)
+    assert (len(read.images), len(read.boxes), read.boxes.shape) == (3, 0, (0, 4))
+
+
+def test_classes_can_be_left_out(tmp_path: Path) -> None:
+    read = without_classes(read_boxes(packed(tmp_path / "cups.npz"), 16), np.array([0]))
+    assert (read.class_names, read.labels.tolist()) == (("plate",), [0, 0])
+    assert read.owners.tolist() == [2, 0]
+    assert read.notes == ("classes without training examples left out: cup",)

@@ -26,7 +26,7 @@ def blocks(heading: str) -> list[tuple[str, str]]:
 
 @pytest.mark.slow
 @pytest.mark.processes
-@pytest.mark.parametrize("heading", ["Classification", "Segmentation", "Generation"])
+@pytest.mark.parametrize("heading", ["Classification", "Segmentation", "Detection", "Generation"])
 def test_a_tutorial_runs(heading: str, tmp_path: Path) -> None:
     if "ARCHSMITH_DATA" in dict(blocks(heading))["bash"] and "ARCHSMITH_DATA" not in os.environ:
         pytest.skip("needs the data that ARCHSMITH_DATA names")

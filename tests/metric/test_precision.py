@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+
 import numpy as np
 import pytest
 
@@ -99,3 +102,70 @@ def covered(one: np.ndarray, two: np.ndarray) -> float:
     shared = max(0.0, wide) * max(0.0, high)
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, two)]
     return shared / (sum(areas) - shared)
+
+
+def test_it_is_what_the_program_of_coco_says() -> None:
+    rng = np.random.default_rng(1)
+    images = []
+    for _ in range(1000):
+        low = rng.integers(0, 60, (rng.integers(0, 5), 2)).astype(float)
+        truth = np.concatenate([low, low + rng.integers(5, 40, low.shape)], 1)
+        near = truth[rng.integers(0, len(truth), 3 * len(truth))] if len(truth) else truth
+        near = near + rng.integers(-4, 5, near.shape) / 2
+        found = np.concatenate([near, [[0.0, 0, 30, 30]]])
+        found = found[(found[:, 2:] > found[:, :2]).all(1)]
+        # Whole pixels and few different scores: many are equal, as are overlaps.
+        scores = rng.integers(1, 20, len(found)) / 20
+        kinds = rng.integers(0, 3, len(found)), rng.integers(0, 3, len(truth))
+        images.append(Seen(found, scores, kinds[0], truth, kinds[1]))
+    # More detections of a class than are evaluated.
+    many = np.tile([[0.0, 0, 20, 20]], (150, 1)) + rng.integers(0, 9, (150, 1))
+    zeros, kinds = np.zeros(150, dtype=np.int64), np.zeros(30, dtype=np.int64)
+    images.append(Seen(many, rng.uniform(0, 1, 150), zeros, many[:30], kinds))
+    given = average_precision(images, 4)
+    assert np.isnan(given[:, 3]).all()
+    expected = by_pycocotools(images, 4)
+    assert 0.05 < expected[:, :3].mean() < 0.95
+    np.testing.assert_allclose(given[:, :3], expected[:, :3], atol=1e-9)
+
+
+def by_pycocotools(images: list[Seen], classes: int) -> np.ndarray:
+    """Average precision (overlaps, classes) of COCO's own program."""
+    coco = pytest.importorskip("pycocotools.coco")
+    cocoeval = pytest.importorskip("pycocotools.cocoeval")
+
+    def rows(boxes: np.ndarray, kinds: np.ndarray, image: int) -> list[dict[str, object]]:
+        return [
+            {
+                "image_id": image,
+                "category_id": int(kind),
+                "bbox": [*box[:2], *(box[2:] - box[:2])],
+                "area": float((box[2:] - box[:2]).prod()),
+                "iscrowd": 0,
+            }
+            for box, kind in zip(boxes, kinds, strict=True)
+        ]
+
+    truth, found = coco.COCO(), []
+    told = [row for n, seen in enumerate(images) for row in rows(*_true(seen), n)]
+    truth.dataset = {
+        "info": {},
+        "images": [{"id": n} for n in range(len(images))],
+        "annotations": [row | {"id": n + 1} for n, row in enumerate(told)],
+        "categories": [{"id": n} for n in range(classes)],
+    }
+    for n, seen in enumerate(images):
+        pairs = zip(rows(seen.boxes, seen.classes, n), seen.scores.tolist(), strict=True)
+        found += [row | {"score": score} for row, score in pairs]
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth.createIndex()
+        judged = cocoeval.COCOeval(truth, truth.loadRes(found), "bbox")
+        judged.evaluate()
+        judged.accumulate()
+    # Of all sizes, and at most 100 detections: the mean over recalls.
+    precision: np.ndarray = judged.eval["precision"][:, :, :, 0, 2].mean(1)
+    return precision
+
+
+def _true(seen: Seen) -> tuple[np.ndarray, np.ndarray]:
+    return seen.true_boxes, seen.true_classes

@@ -43,7 +43,11 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
         "float32",
     ),
     "darts": ({**_IMAGES, **_CELLS}, (1, 2, 8, 8), "float32"),
-    "detector": ({"channels": 2, "classes": 3}, (1, 2, 32, 32), "float32"),
+    "detector": (
+        {"channels": 2, "classes": 3, "height": 32, "width": 32, "backbones": ("convnet",)},
+        (1, 2, 32, 32),
+        "float32",
+    ),
     "diffusion": (
         {**_IMAGES, "widths": (8, 16), "depths": (1, 2)},
         (TensorSpec((1, 2, 8, 8)), TensorSpec((1,)), TensorSpec((1,), "int64")),

@@ -58,3 +58,36 @@ def save(path: Path, count: int, **changed: Any) -> Path:
     given = arrays(count) | changed
     np.savez(path, **{key: value for key, value in given.items() if value is not None})
     return path
+
+
+def save_voc(root: Path, count: int) -> Path:
+    """The same as a folder of Pascal VOC with lists of the parts."""
+    rng = np.random.default_rng(0)
+    lists: dict[str, list[str]] = {"train": [], "val": [], "test": []}
+    for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
+        (root / name).mkdir(parents=True)
+    for number in range(count):
+        pixels, rows = drawn(rng)
+        stem = f"{number:06}"
+        Image.fromarray(pixels).save(root / "JPEGImages" / f"{stem}.png")
+        objects = [
+            voc_object(NAMES[kind], x + 1, y + 1, wide, high) for kind, x, y, wide, high in rows
+        ]
+        text = annotation(f"{stem}.png", "".join(objects), pixels.shape[1], pixels.shape[0])
+        (root / "Annotations" / f"{stem}.xml").write_text(text, encoding="utf-8")
+        lists[("train", "train", "train", "val", "test")[number % 5]].append(stem)
+    for name, stems in lists.items():
+        (root / "ImageSets" / "Main" / f"{name}.txt").write_text("\n".join(stems) + "\n")
+    return root
+
+
+def voc_object(name: str, *corners: float, more: str = "") -> str:
+    """An object of an annotation file, its corners xmin, ymin, xmax and ymax counted from 1."""
+    ends = zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True)
+    box = "".join(f"<{end}>{value}</{end}>" for end, value in ends)
+    return f"<object><name>{name}</name>{more}<bndbox>{box}</bndbox></object>"
+
+
+def annotation(file: str, objects: str, width: int, height: int) -> str:
+    size = f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>"
+    return f"<annotation><filename>{file}</filename>{size}{objects}</annotation>"

@@ -21,6 +21,7 @@ from archsmith.task.segmentation import Segmentation
 from archsmith.task.selfsupervised import SelfSupervisedImages
 from archsmith.task.table import TabularClassification, TabularRegression
 from archsmith.task.translation import Translation
+from archsmith.testing.reader import ReaderContract
 from archsmith.testing.task import TaskContract
 
 from . import blocks
@@ -158,6 +159,13 @@ class TestDetection(TaskContract):
 
     def write(self, folder: Path) -> Path:
         return blocks.save(folder / "blocks.npz", 30)
+
+
+class TestDetectionInFolders(ReaderContract):
+    task = Detection("size=32,most=20")
+
+    def write(self, folder: Path) -> Path:
+        return blocks.save_voc(folder / "blocks", 30)
 
 
 class TestTranslation(TaskContract):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from archsmith.export import predict
 from archsmith.metric.boxes import overlap
 from archsmith.task import task, task_for
 from archsmith.task.base import Data, ReadOptions, Recipe
-from archsmith.task.boxed import augmented
+from archsmith.task.boxed import Deployed, augmented
 from archsmith.task.detection import Detection
+from archsmith.task.normalising import Normalise
 from archsmith.task.problem import open_space
 from archsmith.train import score, train
 
@@ -74,9 +76,9 @@ def block_in(images: torch.Tensor) -> torch.Tensor:
 
 
 def test_boxes_stay_on_their_objects() -> None:
-    images = torch.zeros(64, 3, 32, 32)
-    images[:, :, 8:14, 10:20] = 1.0
-    here = torch.tensor([10, 8, 20, 14]) / 32
+    images = torch.zeros(64, 3, 64, 64)
+    images[:, :, 16:28, 20:40] = 1.0
+    here = torch.tensor([20, 16, 40, 28]) / 64
     targets = {
         "boxes": torch.stack([torch.zeros(4), here]).repeat(64, 1, 1),
         "classes": torch.tensor([[1, 2]]).repeat(64, 1),
@@ -86,18 +88,21 @@ def test_boxes_stay_on_their_objects() -> None:
     noise = torch.Generator().manual_seed(0)
     moved, changed = augmented(images, targets, noise, mirror=True, turn=True)
     last = torch.arange(64), changed["count"] - 1
-    # The other one is shifted away in some, and the block is then the first.
+    # The other one is moved out of the image in some, and the block is then the first.
     assert set(changed["count"].tolist()) == {1, 2}
-    torch.testing.assert_close(changed["boxes"][last], block_in(moved))
+    off = (changed["boxes"][last] - block_in(moved)).abs()
+    assert float(off.max()) < 1.1 / 64
     assert (changed["classes"][last] == 2).all()
-    assert len({tuple(box.tolist()) for box in block_in(moved)}) > 20
+    wide = changed["boxes"][last][:, 2] - changed["boxes"][last][:, 0]
+    assert 0.2 < float(wide.min()) < 0.26
+    assert 0.38 < float(wide.max()) < 0.43
     mirrored, upright = changed["boxes"][last][:, 0] > 0.4, changed["boxes"][last][:, 1] < 0.4
     assert mirrored.any()
     assert not mirrored.all()
     assert not upright.all()
     kept, same = augmented(images, targets, noise, mirror=False, turn=False)
     last = torch.arange(64), same["count"] - 1
-    assert (same["boxes"][last][:, 0] < 0.45).all()
+    assert (same["boxes"][last][:, 0] < 0.48).all()
     assert kept.shape == images.shape
 
 
@@ -121,28 +126,47 @@ def test_a_detector_learns(detection: Detection, data: Data) -> None:
     recipe = Recipe(epochs=12, batch_size=4, lr=4e-3, augment=True)
     trained = train(model, detection, data, recipe, seed=0)
     after = score(model, detection, data.test, data.facts)
-    assert trained.curve[-1]["train_loss"] < 0.5 * trained.curve[0]["train_loss"]
-    assert after["loss"] < 0.5 * before["loss"]
+    assert trained.curve[-1]["train_loss"] < 0.7 * trained.curve[0]["train_loss"]
+    assert after["loss"] < 0.7 * before["loss"]
     assert before["map"] < 0.1
-    assert after["map"] > 0.25
-    assert after["map50"] > 0.5
+    assert after["map"] > 0.4
+    assert after["map50"] > 0.7
+    assert after["ap_red"] == pytest.approx(2 * after["map"] - after["ap_blue"])
+
+
+def test_a_part_of_images_without_objects_has_a_score(detection: Detection, data: Data) -> None:
+    meter = detection.meter(data.facts)
+    none = {n: torch.zeros_like(t) for n, t in data.test.head(2).targets.items()}
+    meter.update([torch.zeros(2, 7, 4, 4)], none)
+    figures = meter.result()
+    assert (figures["map"], figures["map50"]) == (0.0, 0.0)
+    assert figures["loss"] > 0
 
 
 def test_the_meter_does_not_depend_on_batches(detection: Detection, data: Data) -> None:
     generator = torch.Generator().manual_seed(0)
-    outputs = {
-        "heat": torch.randn(6, 2, 8, 8, generator=generator),
-        "sides": torch.randn(6, 4, 8, 8, generator=generator),
-    }
+    maps = [torch.randn(6, 7, grid, grid, generator=generator) for grid in (8, 4)]
     targets = data.test.head(6).targets
     together, apart = (detection.meter(data.facts) for _ in range(2))
-    together.update(outputs, targets)
+    together.update(maps, targets)
     for n in range(6):
         one = slice(n, n + 1)
-        few = ({k: v[one] for k, v in each.items()} for each in (outputs, targets))
-        apart.update(*few)
+        apart.update([each[one] for each in maps], {k: v[one] for k, v in targets.items()})
     assert together.result()["map"] == apart.result()["map"]
-    assert {*together.result()} == {"map", "map50", "loss"}
+    assert {*together.result()} == {"map", "map50", "loss", "ap_red", "ap_blue"}
+
+
+def test_smaller_images_have_the_same_boxes(detection: Detection, data: Data) -> None:
+    assert detection.shrunk(data, 0.5) is None
+    larger = replace(data, facts=data.facts | {"height": 128, "width": 128})
+    small = detection.shrunk(larger, 0.5)
+    assert small is not None
+    order = [torch.arange(3)]
+    (batch,) = small.train.batches(order)
+    (before,) = data.train.batches(order)
+    assert batch.inputs["images"].shape == (3, 3, 64, 64)
+    assert torch.equal(batch.inputs["sizes"], before.inputs["sizes"])
+    assert torch.equal(batch.targets["boxes"], before.targets["boxes"])
 
 
 @pytest.mark.slow
@@ -153,6 +177,7 @@ def test_a_search_its_export_and_an_answer(source: Path, tmp_path: Path, strateg
         str(source),
         task="detection:size=32,most=20",
         strategy=strategy,
+        arguments={"backbones": ["convnet"]},
         run=tmp_path / "run",
         **SHORT,
     )
@@ -198,7 +223,7 @@ def the_graph_agrees(folder: Path, pixels: Any) -> None:
     again = program(**{name: torch.from_numpy(array.copy()) for name, array in fed.items()})
     for one, two, size in zip(given, again, (192, 1, 1), strict=True):
         np.testing.assert_allclose(one, two.detach().numpy(), atol=1e-5 * size)
-    assert [array.shape for array in given] == [(1, 16, 4), (1, 16), (1, 16)]
+    assert [array.shape for array in given] == [(1, 20, 4), (1, 20), (1, 20)]
 
 
 @pytest.mark.slow
@@ -211,15 +236,15 @@ def test_answers_are_in_pixels_of_the_image(
     assert inputs["sizes"].tolist() == [[192, 128]]
 
     class Perfect(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-            heat, sides = torch.full((1, 2, 8, 8), -9.0), torch.zeros(1, 4, 8, 8)
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            maps = torch.full((1, 7, 8, 8), -9.0)
             for number, *box in rows:
                 shares = torch.tensor(box) / torch.tensor([192, 128, 192, 128]) * 8
                 x, y = ((shares[:2] + shares[2:]) / 2).long().tolist()
                 middle = torch.tensor([x, y]) + 0.5
-                heat[0, number, y, x] = 3.0
-                sides[0, :, y, x] = torch.cat([middle - shares[:2], shares[2:] - middle]).log()
-            return {"heat": heat, "sides": sides}
+                maps[0, [number, 2], y, x] = 3.0
+                maps[0, -4:, y, x] = torch.cat([middle - shares[:2], shares[2:] - middle]).log()
+            return maps
 
     with torch.no_grad():
         outputs = detection.deployable(Perfect(), data.facts)(**inputs)
@@ -244,17 +269,21 @@ def test_a_file_of_boxes_is_told_by_what_it_holds(source: Path, tmp_path: Path) 
 
 
 def test_models_that_give_something_else_are_refused(detection: Detection, data: Data) -> None:
-    maps = {"heat": torch.zeros(2, 2, 8, 8), "sides": torch.zeros(2, 4, 8, 8)}
-    detection.expect_outputs(maps, data.facts)
+    fine, coarse = torch.zeros(2, 7, 8, 8), torch.zeros(2, 7, 4, 4)
+    for right in (fine, [fine], (fine, coarse)):
+        detection.expect_outputs(right, data.facts)
     for wrong in (
         torch.zeros(2, 2),
-        {"heat": maps["heat"]},
-        maps | {"heat": torch.zeros(2, 3, 8, 8)},
-        maps | {"sides": torch.zeros(2, 4, 4, 4)},
+        torch.zeros(2, 6, 8, 8),
+        {"maps": fine},
+        [],
+        [fine, 3],
+        [fine, torch.zeros(2, 6, 4, 4)],
+        [coarse, fine],
     ):
-        with pytest.raises(ValueError, match="heat"):
+        with pytest.raises(ValueError, match="n, 7, h, w"):
             detection.expect_outputs(wrong, data.facts)
-    with pytest.raises(InputError, match="heat"):
+    with pytest.raises(InputError, match="n, 7, h, w"):
         nas.search("convnet", data.source, task=detection, **SHORT)
 
 
@@ -298,3 +327,39 @@ def test_real_images_are_read() -> None:
     assert sum(int(p.targets["count"].sum()) for p in (read.train, read.validation, read.test)) == (
         4886
     )
+
+
+@pytest.mark.slow
+def test_dense_scenes_are_the_same_in_every_export(tmp_path: Path) -> None:
+    """Boxes that overlap a lot, so that many are dropped, and in batches of other sizes."""
+
+    class Dense(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fine, self.coarse = (torch.nn.Conv2d(3, 8, side, side) for side in (8, 16))
+
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            return [4 * self.fine(images), 4 * self.coarse(images)]
+
+    torch.manual_seed(0)
+    facts = {"channels": 3, "mean": [0.5] * 3, "std": [0.1] * 3}
+    model = Deployed(Normalise(facts), Dense(), 30).eval()
+    images = torch.randint(0, 255, (5, 3, 64, 64), dtype=torch.uint8)
+    sizes = torch.tensor([[64, 32]]).expand(5, 2)
+    expected = model(images, sizes)
+    assert 10 < int((expected[1] > 0).sum(1).float().mean()) < 31
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(
+        model, (images[:2], sizes[:2]), dynamic_shapes=({0: batch}, {0: batch})
+    )
+    for one, two in zip(program.module()(images, sizes), expected, strict=True):
+        torch.testing.assert_close(one, two)
+    path = tmp_path / "dense.onnx"
+    saved = torch.onnx.export(program, dynamo=True, verbose=False)
+    assert saved is not None
+    saved.save(path)
+    session = onnxruntime.InferenceSession(path)
+    fed = zip((node.name for node in session.get_inputs()), (images, sizes), strict=True)
+    given = session.run(None, {name: tensor.numpy() for name, tensor in fed})
+    for one, two in zip(given, expected, strict=True):
+        np.testing.assert_allclose(one, two.detach().numpy(), atol=1e-4)

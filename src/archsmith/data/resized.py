@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ class ResizedSplit(Split):
     batch, where the batch is: bytes stay bytes.
 
     Args:
-        split: with images as its inputs.
+        split: with images as its inputs, or as ``images`` among them.
         sides: height and width.
         masks: whether the targets are masks (n, height, width), whose nearest pixels are taken.
     """
@@ -34,7 +35,7 @@ class ResizedSplit(Split):
     def batches(self, order: Iterable[Tensor]) -> Iterator[Batch]:
         for batch in self.split.batches(order):
             targets = thinned(batch.targets, self.sides) if self.masks else batch.targets
-            yield Batch(resized(batch.inputs, self.sides), targets)
+            yield Batch(_inputs(batch.inputs, self.sides), targets)
 
     def update(self, digest: hashlib._Hash) -> None:
         self.split.update(digest)
@@ -50,6 +51,12 @@ def resized(images: Tensor, sides: Sequence[int]) -> Tensor:
     plain = images if images.device.type == "cpu" or images.is_floating_point() else images.float()
     made = nn.functional.interpolate(plain, size=tuple(sides), mode="bilinear", antialias=True)
     return made if made.dtype == images.dtype else made.round().to(images.dtype)
+
+
+def _inputs(inputs: Any, sides: Sequence[int]) -> Any:
+    if isinstance(inputs, Mapping):
+        return {**inputs, "images": resized(inputs["images"], sides)}
+    return resized(inputs, sides)
 
 
 def thinned(masks: Tensor, sides: Sequence[int]) -> Tensor:

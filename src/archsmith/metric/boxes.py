@@ -1,30 +1,61 @@
-"""Boxes: their overlap, the targets and loss of a detector, and decoding its outputs.
+"""Boxes: their overlap, and the targets and loss of a detector.
 
-The detector has no anchors and a single stride. As in TTFNet (Liu et al. 2019, arXiv:1909.00700),
-which combines CenterNet (Zhou et al. 2019, arXiv:1904.07850) and FCOS (Tian et al. 2019,
-arXiv:1904.01355), each cell of its grid predicts, for each class, how near it is to the centre of
-an object, and the distances to the four sides of that object's box.
+The detector has no anchors, as in FCOS (Tian et al. 2019, arXiv:1904.01355). It gives a map, or a
+sequence of maps, the finest first, (n, classes + 5, h, w) each. For each cell these are
+
+- the logit of each class: whether the cell belongs to an object of it;
+- the logit of the quality of its box: the overlap with the object's that is to be expected;
+- four log distances, in cells, from the middle of the cell to the left, upper, right and lower side
+  of the object's box.
 
 Boxes are xmin, ymin, xmax, ymax as fractions of the image's width and height. Stretching an axis
-changes neither these nor any overlap, so no image size is needed here.
+changes neither these nor any overlap, so no image size is needed here, and no stride of a map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-#: Size of the Gaussian around a box's centre relative to the box; 0.54 in the TTFNet paper.
-_SPAN = 0.54
-#: Smaller values of the Gaussian are set to 0: three standard deviations from its centre.
-_NOTHING = 0.0111
-#: Weight of the box loss relative to the centre loss, as in that paper.
-_BOXES = 5.0
+#: Outputs of a cell beside its classes: a quality and four distances.
+EXTRA = 5
+#: Objects belong to the finest map on which their longer side has at most so many cells.
+_LONGEST = 8.0
+#: Cells around the centre of an object that belong to it, along each axis.
+_AROUND = 1.5
+#: Of the focal loss: how much less certain cells count, and the weight of objects; as published.
+_FOCUS, _BALANCE = 2.0, 0.25
 #: Limit on log distances, in cells.
 _FARTHEST = 6.0
+
+#: What a detector gives.
+Outputs = Tensor | Sequence[Tensor]
+
+
+class Cells(NamedTuple):
+    """The outputs of all cells of all maps: boxes (n, p, 4), logits of the classes (n, p, classes)
+    and of the quality (n, p), as float32."""
+
+    boxes: Tensor
+    classes: Tensor
+    quality: Tensor
+
+
+def maps_of(outputs: Outputs) -> Sequence[Tensor]:
+    """The maps of a detector, the finest first."""
+    return [outputs] if isinstance(outputs, Tensor) else outputs
+
+
+def cells_of(outputs: Outputs) -> Cells:
+    """The cells of all maps, line by line, the finest map first."""
+    maps = [each.float() for each in maps_of(outputs)]
+    boxes = torch.cat([boxes_of(each[:, -4:]).flatten(1, 2) for each in maps], 1)
+    rest = torch.cat([each[:, :-4].flatten(2) for each in maps], 2).transpose(1, 2)
+    return Cells(boxes, rest[..., :-1], rest[..., -1])
 
 
 def area(boxes: Tensor) -> Tensor:
@@ -34,9 +65,13 @@ def area(boxes: Tensor) -> Tensor:
 
 def overlap(one: Tensor, two: Tensor) -> Tensor:
     """Intersection over union of each box (..., a, 4) with each (..., b, 4): (..., a, b)."""
-    left, right = one[..., :, None, :], two[..., None, :, :]
-    shared = _shared(left, right)
-    return shared / (area(left) + area(right) - shared).clamp(min=1e-9)
+    return paired_overlap(one[..., :, None, :], two[..., None, :, :])
+
+
+def paired_overlap(one: Tensor, two: Tensor) -> Tensor:
+    """Intersection over union (...) of boxes (..., 4) in pairs."""
+    shared = _shared(one, two)
+    return shared / (area(one) + area(two) - shared).clamp(min=1e-9)
 
 
 def generalised_overlap(one: Tensor, two: Tensor) -> Tensor:
@@ -54,90 +89,78 @@ def _shared(one: Tensor, two: Tensor) -> Tensor:
     return (high - low).clamp(min=0).prod(-1)
 
 
+def _middles(height: int, width: int, device: torch.device) -> Tensor:
+    """The middles of a map's cells, (h, w, 2), as x and y in cells."""
+    y, x = (torch.arange(side, device=device) + 0.5 for side in (height, width))
+    return torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+
+
 def boxes_of(sides: Tensor) -> Tensor:
     """Boxes (n, h, w, 4) from log distances (n, 4, h, w), in cells, from the middle of each cell to
     the left, upper, right and lower side."""
     height, width = sides.shape[2:]
     far = sides.float().clamp(-_FARTHEST, _FARTHEST).exp().permute(0, 2, 3, 1)
-    y = torch.arange(height, device=sides.device) + 0.5
-    x = torch.arange(width, device=sides.device) + 0.5
-    middle = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    middle = _middles(height, width, sides.device)
     size = torch.tensor([width, height], dtype=torch.float32, device=sides.device)
     return torch.cat([(middle - far[..., :2]) / size, (middle + far[..., 2:]) / size], dim=-1)
 
 
-def bumps(boxes: Tensor, height: int, width: int) -> Tensor:
-    """For each box (n, m, 4) a Gaussian (n, m, h, w) that is 1 at the cell of its centre."""
-    cells = torch.tensor([width, height], device=boxes.device)
-    wide = (boxes[..., 2:] - boxes[..., :2]) * cells
-    centre = (boxes[..., 2:] + boxes[..., :2]) / 2 * cells
-    # Objects at the image border may have their centre on it.
-    centre = torch.minimum(centre.floor(), cells - 1.0).clamp(min=0)
-    spread = (_SPAN * wide + 1) / 6
-    x = torch.arange(width, device=boxes.device) - centre[..., 0:1]
-    y = torch.arange(height, device=boxes.device) - centre[..., 1:2]
-    along = (x / spread[..., 0:1]) ** 2
-    down = (y / spread[..., 1:2]) ** 2
-    bump = torch.exp(-0.5 * (along[..., None, :] + down[..., :, None]))
-    return torch.where(bump > _NOTHING, bump, 0.0)
+def assigned(boxes: Tensor, count: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+    """The object that each cell belongs to: indices (n, p), -1 for none.
 
-
-def detection_loss(heat: Tensor, sides: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
-    """The focal loss of the centres (Law and Deng 2018, arXiv:1808.01244) plus 1 - GIoU of the
-    boxes around them, a scalar.
+    An object belongs to the finest map on which its longer side has at most 8 cells, or else to the
+    coarsest. There it has the cells inside its box whose middle is up to 1.5 cells from its centre,
+    and always the one that the centre is in. Of several objects that claim a cell, one whose centre
+    is in it goes first, then the smallest.
 
     Args:
-        heat: logits (n, classes, h, w).
-        sides: as for :func:`boxes_of`.
+        boxes: (n, m, 4), of which the first ``count`` (n,) of each image are objects.
+        sizes: height and width of each map, the finest first.
+    """
+    ends = [torch.tensor([width, height], device=boxes.device) for height, width in sizes]
+    low, high = boxes[..., None, :2], boxes[..., None, 2:]
+    sides = [((high - low) * end).amax(-1) for end in ends[:-1]]
+    level = torch.cat([*sides, torch.zeros_like(low[..., 0])], -1).gt(_LONGEST).sum(-1)
+    level = level.where(torch.arange(boxes.shape[1], device=boxes.device) < count[:, None], -1)
+    costs = []
+    for number, (size, end) in enumerate(zip(sizes, ends, strict=True)):
+        middle = _middles(*size, boxes.device).flatten(0, 1)
+        centre = (low + high) / 2 * end
+        # The centre of an object at the image border may be on it.
+        home = (middle.floor() == torch.minimum(centre.floor(), end - 1.0).clamp(min=0)).all(-1)
+        inside = ((middle > low * end) & (middle < high * end)).all(-1)
+        near = inside & ((middle - centre).abs().amax(-1) < _AROUND)
+        cost = area(boxes)[..., None] + 2.0 * ~home  # areas are at most 1
+        costs.append(cost.where((home | near) & (level == number)[..., None], torch.inf))
+    least, owner = torch.cat(costs, -1).min(1)
+    return owner.where(least.isfinite(), -1)
+
+
+def detection_loss(outputs: Outputs, targets: Mapping[str, Tensor]) -> Tensor:
+    """The loss of FCOS, a scalar: focal loss of the classes (Lin et al. 2017, arXiv:1708.02002),
+    1 - GIoU of the boxes, and the cross entropy of their quality with the overlap that they have
+    (Wu et al. 2019, arXiv:1912.05992); the sum over cells by the number of cells with an object.
+
+    Args:
+        outputs: of a detector, as the module describes.
         targets: ``boxes`` (n, m, 4), ``classes`` (n, m); only the first ``count`` (n,) are valid.
     """
-    n, classes, height, width = heat.shape
-    boxes, count = targets["boxes"].float(), targets["count"]
-    present = torch.arange(boxes.shape[1], device=heat.device) < count[:, None]
-    bump = bumps(boxes, height, width) * present[..., None, None]
-    place = targets["classes"][..., None, None].expand_as(bump)
-    target_heat = heat.new_zeros(n, classes, height, width, dtype=torch.float32)
-    target_heat = target_heat.scatter_reduce(1, place, bump, "amax")
-    centres = _focal(heat.float(), target_heat)
-    # A cell near several centres belongs to the nearest.
-    weight, nearest = bump.max(1)
-    where = nearest.flatten(1)[..., None].expand(-1, -1, 4)
-    goal = boxes.gather(1, where).view(n, height, width, 4)
-    box_loss = weight * (1 - generalised_overlap(boxes_of(sides), goal))
-    return centres + _BOXES * box_loss.sum() / weight.sum().clamp(min=1.0)
+    cells = cells_of(outputs)
+    boxes = targets["boxes"].float()
+    sizes = [(each.shape[2], each.shape[3]) for each in maps_of(outputs)]
+    owner = assigned(boxes, targets["count"], sizes)
+    there, owner = owner >= 0, owner.clamp(min=0)
+    goal = boxes.gather(1, owner[..., None].expand(-1, -1, 4))
+    number = targets["classes"].gather(1, owner)
+    wanted = F.one_hot(number, cells.classes.shape[2]) * there[..., None]
+    found = paired_overlap(cells.boxes.detach(), goal)
+    quality = F.binary_cross_entropy_with_logits(cells.quality, found, reduction="none")
+    placed = 1 - generalised_overlap(cells.boxes, goal) + quality
+    return (_focal(cells.classes, wanted) + (placed * there).sum()) / there.sum().clamp(min=1)
 
 
-def _focal(logits: Tensor, target: Tensor) -> Tensor:
-    """Negatives near a centre have less weight; averaged over the centres."""
-    chance, centre = logits.sigmoid(), target == 1
-    hit = (1 - chance) ** 2 * F.logsigmoid(logits)
-    miss = chance**2 * F.logsigmoid(-logits) * (1 - target) ** 4
-    return -torch.where(centre, hit, miss).sum() / centre.sum().clamp(min=1)
-
-
-def decode_boxes(heat: Tensor, sides: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Detections: boxes (n, k, 4), scores (n, k) and classes (n, k), with k the smaller of ``most``
-    and the number of cells.
-
-    A cell is a detection if its score is the highest among its neighbours (Zhou et al. 2019): boxes
-    are not compared with each other, so everything can be exported. Matrix NMS (Wang et al. 2020,
-    arXiv:2003.10152) in addition made no difference on blood cells: an mAP of 0.454 with it, 0.455
-    without.
-
-    Detections are in the order of the grid, not of scores: nearly equal scores would be swapped by
-    rounding. Unused entries, with a score of 0, come last.
-    """
-    scores, classes = heat.float().sigmoid().max(1)
-    peak = scores == F.max_pool2d(scores[:, None], 3, stride=1, padding=1)[:, 0]
-    flat, cells = scores.flatten(1), scores[0].numel()
-    number = torch.arange(cells, device=heat.device)
-    # Cells without a detection fill the remaining entries, in order.
-    key = torch.where(peak.flatten(1), flat, -1.0 - number / cells)
-    chosen = key.topk(min(most, cells), dim=1).indices
-    used = peak.flatten(1).gather(1, chosen)
-    chosen = torch.where(used, chosen, chosen + cells).sort(dim=1).values
-    used, chosen = chosen < cells, chosen % cells
-    boxes = boxes_of(sides).flatten(1, 2).clamp(0, 1)
-    boxes = boxes.gather(1, chosen[..., None].expand(-1, -1, 4)) * used[..., None]
-    scores, classes = (values.flatten(1).gather(1, chosen) * used for values in (scores, classes))
-    return boxes, scores, classes
+def _focal(logits: Tensor, wanted: Tensor) -> Tensor:
+    chance = logits.sigmoid()
+    hit = _BALANCE * (1 - chance) ** _FOCUS * F.logsigmoid(logits)
+    miss = (1 - _BALANCE) * chance**_FOCUS * F.logsigmoid(-logits)
+    return -torch.where(wanted > 0, hit, miss).sum()

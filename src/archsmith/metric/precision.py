@@ -1,6 +1,7 @@
 """Average precision of detections, as COCO defines it (Lin et al. 2014, arXiv:1405.0312).
 
-Precision at 101 recalls, averaged over classes, for objects of all sizes.
+Precision at 101 recalls, averaged over classes, for objects of all sizes. Values are those of
+COCO's own program (``pycocotools``), whose order decides between equal scores and overlaps.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 #: Overlaps from which a detection counts as correct; the mean over them is the mAP.
 OVERLAPS = np.linspace(0.5, 0.95, 10)
 _RECALLS = np.linspace(0, 1, 101)
+#: The best detections of a class in an image that are evaluated.
+_MOST = 100
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def average_precision(seen: Sequence[Seen], classes: int) -> Floats:
         for image in seen:
             mine, truth = image.classes == number, image.true_classes == number
             total += int(truth.sum())
-            order = np.argsort(-image.scores[mine], kind="stable")
+            order = np.argsort(-image.scores[mine], kind="stable")[:_MOST]
             scores.append(image.scores[mine][order])
             right.append(_match(image.boxes[mine][order], image.true_boxes[truth]))
         if total:
@@ -68,16 +71,17 @@ def overlaps(one: Floats, two: Floats) -> Floats:
 def _match(boxes: Floats, truth: Floats) -> NDArray[np.bool_]:
     """Whether each box (k,), best first, is correct at each overlap: (k, overlaps).
 
-    Each is matched to the object with the largest overlap among those not matched before.
+    Each is matched to the object with the largest overlap among those not matched before, the last
+    of several.
     """
     right = np.zeros((len(boxes), len(OVERLAPS)), dtype=bool)
     if not len(truth):
         return right
     free = np.ones((len(OVERLAPS), len(truth)), dtype=bool)
-    levels = np.arange(len(OVERLAPS))
+    levels, last = np.arange(len(OVERLAPS)), len(truth) - 1
     for place, covered in enumerate(overlaps(boxes, truth)):
         open_to = np.where(free & (covered >= OVERLAPS[:, None]), covered, -1.0)
-        best = open_to.argmax(1)
+        best = last - open_to[:, ::-1].argmax(1)
         right[place] = open_to[levels, best] >= 0
         free[levels, best] &= ~right[place]
     return right

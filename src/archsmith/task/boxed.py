@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ..data.boxes import Boxed
 from ..data.splits import Batch
-from ..metric.boxes import area, decode_boxes, detection_loss
+from ..metric.boxes import area, detection_loss
 from ..metric.precision import OVERLAPS, Seen, average_precision
-from .image import in_usual_layout
+from ..metric.suppression import decode_boxes
 from .values import Meter
 
 #: An object that augmentation moves across the image border stays a target if at least this share
 #: of it is still visible.
 _MIN_VISIBLE = 0.3
+#: How far augmentation enlarges or reduces an image at most, and shifts it, as a share of its side.
+_ZOOM, _SHIFT = 4 / 3, 1 / 8
 
 
 class Deployed(nn.Module):
@@ -29,30 +32,29 @@ class Deployed(nn.Module):
         self.normalise, self.model, self.most = normalise, model, most
 
     def forward(self, images: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        outputs = self.model(self.normalise(images))
-        boxes, scores, classes = decode_boxes(outputs["heat"], outputs["sides"], self.most)
+        boxes, scores, classes = decode_boxes(self.model(self.normalise(images)), self.most)
         return boxes * sizes.repeat(1, 2)[:, None].float(), scores, classes
 
 
 class DetectionMeter(Meter):
     """``map``, COCO's average precision at 101 recalls, averaged over classes and over overlaps
-    (intersection over union) from 0.5 to 0.95; ``map50``, the same at an overlap of 0.5; and the
-    mean loss.
+    (intersection over union) from 0.5 to 0.95; ``map50``, the same at an overlap of 0.5; the
+    average precision of each class, over the overlaps; and the mean loss.
 
     Args:
-        classes: number of classes; a class that no image contains is left out of the mean.
-        most: highest number of detections that are evaluated per image.
+        classes: number of classes; a class that no image contains is left out.
+        most: highest number of detections per image; 100 of a class are evaluated.
+        names: of the classes whose own precision is given, as ``ap_car``.
     """
 
-    def __init__(self, classes: int, most: int) -> None:
-        self.classes, self.most = classes, most
+    def __init__(self, classes: int, most: int, names: Sequence[str] = ()) -> None:
+        self.classes, self.most, self.names = classes, most, names
         self.images: list[Seen] = []
         self.loss = 0.0
 
     def update(self, outputs: Any, targets: Any) -> None:
-        heat, sides = outputs["heat"], outputs["sides"]
-        self.loss += float(detection_loss(heat, sides, targets)) * len(heat)
-        predictions = [tensor.cpu().numpy() for tensor in decode_boxes(heat, sides, self.most)]
+        self.loss += float(detection_loss(outputs, targets)) * len(targets["count"])
+        predictions = [tensor.cpu().numpy() for tensor in decode_boxes(outputs, self.most)]
         true = [targets[name].cpu().numpy() for name in ("boxes", "classes", "count")]
         for boxes, scores, classes, true_boxes, true_classes, n in zip(
             *predictions, *true, strict=True
@@ -72,10 +74,16 @@ class DetectionMeter(Meter):
         precisions = average_precision(self.images, self.classes)
         present = ~np.isnan(precisions[0])
         by_overlap = precisions[:, present].mean(1) if present.any() else np.zeros(len(OVERLAPS))
+        own = {
+            f"ap_{name.replace(' ', '_')}": float(precisions[:, number].mean())
+            for number, name in enumerate(self.names)
+            if present[number]
+        }
         return {
             "map": float(by_overlap.mean()),
             "map50": float(by_overlap[0]),
             "loss": self.loss / max(1, len(self.images)),
+            **own,
         }
 
 
@@ -86,24 +94,27 @@ def augmented(
     mirror: bool,
     turn: bool,
 ) -> Batch:
-    """Images shifted by up to an eighth (border pixels repeated), mirrored and turned upside down,
-    together with their boxes. An object that is moved out of the image is no longer a target."""
-    count, _, height, width = images.shape
-    boxes, device = targets["boxes"], images.device
-    places, moved = [], []
-    for axis, size, flips in ((0, width, mirror), (1, height, turn)):
-        most = size // 8
-        by = torch.randint(-most, most + 1, (count, 1), generator=noise, device=device)
-        flip = (torch.rand(count, 1, generator=noise, device=device) < 0.5) & flips
-        place = (torch.arange(size, device=device) + by).clamp(0, size - 1)
-        places.append(torch.where(flip, place.flip(1), place))
-        low, high = (boxes[..., n] - by / size for n in (axis, axis + 2))
-        moved += [torch.where(flip, 1 - high, low), torch.where(flip, 1 - low, high)]
-    row = torch.arange(count, device=device)[:, None, None]
-    shifted = images.permute(0, 2, 3, 1)[row, places[1][:, :, None], places[0][:, None, :]]
-    whole = torch.stack([moved[0], moved[2], moved[1], moved[3]], dim=-1)
+    """Images enlarged or reduced by up to a third, shifted by up to an eighth (border pixels
+    repeated), mirrored and turned upside down, together with their boxes. An object that is moved
+    out of the image is no longer a target."""
+    count, device = len(images), images.device
+    drawn = torch.rand(5, count, generator=noise, device=device)
+    zoom = _ZOOM ** (2 * drawn[0] - 1)
+    flip = torch.stack([(drawn[3] < 0.5) & mirror, (drawn[4] < 0.5) & turn], dim=1)
+    # A place p of the result, as a share of each side, shows the place factor * p + start.
+    factor = torch.where(flip, -1.0, 1.0) * zoom[:, None]
+    shift = (2 * drawn[1:3].T - 1) * _SHIFT
+    start = 0.5 + shift - factor / 2
+    # The grid has -1 and 1 for the ends of a side.
+    theta = torch.zeros(count, 2, 3, device=device)
+    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = factor[:, 0], factor[:, 1], 2 * shift
+    grid = F.affine_grid(theta, list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    corners = targets["boxes"].view(count, -1, 2, 2)
+    corners = (corners - start[:, None, None]) / factor[:, None, None]
+    whole = torch.cat([corners.amin(-2), corners.amax(-2)], dim=-1)
     cut = whole.clamp(0, 1)
-    present = torch.arange(boxes.shape[1], device=device) < targets["count"][:, None]
+    present = torch.arange(whole.shape[1], device=device) < targets["count"][:, None]
     present &= area(cut) > _MIN_VISIBLE * area(whole)
     order = (~present).to(torch.int8).argsort(dim=1, stable=True)
     remaining = {
@@ -111,7 +122,7 @@ def augmented(
         "classes": targets["classes"].gather(1, order),
         "count": present.sum(1),
     }
-    return Batch(in_usual_layout(shifted.permute(0, 3, 1, 2)), remaining)
+    return Batch(moved, remaining)
 
 
 def padded(read: Boxed) -> dict[str, Tensor]:

@@ -8,12 +8,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .picture import INK, PAPER, SCALE, font, shortened
+from .picture import FAINT, INK, PAPER, SCALE, font, shortened
 
 #: Colours of the classes, in turn; distinguishable with red-green colour blindness, too.
 COLOURS = ("#d55e00", "#0072b2", "#8a3ffc", "#e69f00", "#56b4e9", "#cc79a7", "#009e73")
-TRUE = "#ffffff"
-_GROUND = "#4a5260"
 
 #: Boxes (k, 4) as shares of width and height, and their classes (k,).
 Boxes = tuple[Tensor, Tensor]
@@ -27,8 +25,8 @@ def box_grid(
     class_names: Sequence[str],
     most: int = 6,
 ) -> Image.Image:
-    """Images in their original proportions, with true boxes in white and predicted boxes in the
-    colour of their class.
+    """Images in their original proportions, each twice: with the true boxes on the left, and with
+    the predicted ones on the right, in the colours of their classes.
 
     Args:
         images: uint8 (n, 3, size, size).
@@ -36,59 +34,54 @@ def box_grid(
         true, given: true and predicted boxes of each image.
         most: how many images are shown, starting with the first.
     """
-    side, gap, margin, top = 230 * SCALE, 10 * SCALE, 20 * SCALE, 48 * SCALE
+    side, gap, margin, top = 230 * SCALE, 10 * SCALE, 20 * SCALE, 66 * SCALE
     drawn = [
-        _draw_boxes(images[n], sizes[n].tolist(), true[n], given[n], side)
+        [_draw_boxes(images[n], sizes[n].tolist(), boxes[n], side) for boxes in (true, given)]
         for n in range(min(most, len(images)))
     ]
-    columns = min(3, max(1, len(drawn)))
-    lines = -(-len(drawn) // columns) or 1
-    high = max((picture.height for picture in drawn), default=side)
+    columns = 2 * min(2, max(1, len(drawn)))
+    lines = -(-2 * len(drawn) // columns) or 1
+    high = max((pair[0].height for pair in drawn), default=side)
     width = 2 * margin + columns * (side + gap) - gap
     sheet = Image.new("RGB", (width, top + lines * (high + gap) + margin), PAPER)
     _legend(sheet, margin, class_names)
-    for n, picture in enumerate(drawn):
+    draw = ImageDraw.Draw(sheet)
+    for column in range(columns):
+        title = ("truth", "prediction")[column % 2]
+        place = (margin + column * (side + gap), top - 22 * SCALE)
+        draw.text(place, title, fill=FAINT, font=font(12))
+    for n, picture in enumerate(picture for pair in drawn for picture in pair):
         line, column = divmod(n, columns)
         x, y = margin + column * (side + gap), top + line * (high + gap)
         sheet.paste(picture, (x + (side - picture.width) // 2, y + (high - picture.height) // 2))
     return sheet
 
 
-def _draw_boxes(
-    pixels: Tensor, size: list[int], true: Boxes, predicted: Boxes, side: int
-) -> Image.Image:
+def _draw_boxes(pixels: Tensor, size: list[int], boxes: Boxes, side: int) -> Image.Image:
     scale = side / max(size)
     shown_size = (max(1, round(size[0] * scale)), max(1, round(size[1] * scale)))
     array = np.ascontiguousarray(pixels.cpu().numpy().transpose(1, 2, 0))
     image = Image.fromarray(array).resize(shown_size, Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(image)
     ends = np.array([*shown_size, *shown_size]) - 1
-    for box in true[0].tolist():
-        # A dark line next to the white one keeps the box visible on a white background.
-        draw.rectangle(tuple(np.array(box) * ends + [-1, -1, 1, 1]), outline=_GROUND)
-        draw.rectangle(tuple(np.array(box) * ends), outline=TRUE, width=SCALE)
-    for box, number in zip(predicted[0].tolist(), predicted[1].tolist(), strict=True):
-        colour = COLOURS[number % len(COLOURS)]
+    for box, number in zip(boxes[0].tolist(), boxes[1].tolist(), strict=True):
         low, high = np.array(box[:2]) * ends[:2], np.array(box[2:]) * ends[2:]
         if (high >= low).all():
-            draw.rectangle((*low, *high), outline=colour, width=SCALE)
+            # A white line around the coloured one keeps it visible on any background.
+            draw.rectangle((*(low - 1), *(high + 1)), outline=PAPER)
+            draw.rectangle((*low, *high), outline=COLOURS[number % len(COLOURS)], width=SCALE)
     return image
 
 
 def _legend(sheet: Image.Image, margin: int, class_names: Sequence[str]) -> None:
     draw = ImageDraw.Draw(sheet)
     x, y, side = margin, 17 * SCALE, 13 * SCALE
-    named = [("true", TRUE)]
-    named += [(name, COLOURS[n % len(COLOURS)]) for n, name in enumerate(class_names)]
-    for name, colour in named:
+    for number, name in enumerate(class_names):
         text = shortened(name, 120 * SCALE, 13)
         wide = side + 6 * SCALE + round(font(13).getlength(text))
         if x + wide > sheet.width - margin:
             break
-        frame = (x, y, x + side, y + side)
-        draw.rectangle(frame, fill=_GROUND if colour == TRUE else PAPER)
-        inner = 2 * SCALE if colour == TRUE else 0
-        frame = (x + inner, y + inner, x + side - inner, y + side - inner)
-        draw.rectangle(frame, outline=colour, width=2 * SCALE)
+        colour = COLOURS[number % len(COLOURS)]
+        draw.rectangle((x, y, x + side, y + side), outline=colour, width=2 * SCALE)
         draw.text((x + side + 6 * SCALE, y + side // 2), text, fill=INK, font=font(13), anchor="lm")
         x += wide + 18 * SCALE

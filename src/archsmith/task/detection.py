@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,25 +15,33 @@ from .._support.errors import DataError, InputError
 from .._support.options import format_options, parse
 from .._support.trees import call, take
 from ..data import folder
-from ..data.boxes import Boxed, holds_boxes, load_image, read_boxes
+from ..data.boxes import Boxed, holds_boxes, load_image, read_boxes, without_classes
+from ..data.marks import rarest
 from ..data.names import shown
 from ..data.partition import drawn_parts, split
+from ..data.resized import ResizedSplit
 from ..data.source import locate
 from ..data.splits import Batch, TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
-from ..metric.boxes import detection_loss
+from ..metric.boxes import EXTRA, detection_loss, maps_of
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 from .boxed import Deployed, DetectionMeter, augmented, padded
-from .contracts import Deployment, OutputLoss, Pictures
+from .contracts import Deployment, OutputLoss, Pictures, References, Resolution
 from .image import in_usual_layout, may_mirror
 from .normalising import Normalise
+from .references import NetworkReference
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
-#: Lowest score of an object that is reported.
+#: Lowest score of an object that is reported; see ``docs/decisions.md``.
 _MIN_SCORE = 0.3
+#: Up to so many classes have a metric of their own.
+_NAMED = 32
+#: Smaller images than this are not trained on.
+_LEAST_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -64,14 +72,14 @@ class DetectionOptions:
                 raise InputError(f"detection, {name}", expected, f"{getattr(self, name)}")
 
 
-class Detection(Task, OutputLoss, Deployment, Pictures):
+class Detection(Task, OutputLoss, Deployment, Pictures, References, Resolution):
     """Boxes around objects, and the classes of the objects.
 
     Raw inputs are ``images``, uint8 (n, 3, size, size), and ``sizes``, int64 (n, 2), their width
-    and height before they were stretched. A model takes the prepared images and returns ``heat``
-    (n, classes, h, w) and ``sides`` (n, 4, h, w), as :func:`~archsmith.metric.boxes.detection_loss`
-    takes them. Targets are ``boxes`` (n, m, 4), shares of width and height, ``classes`` (n, m), and
-    the number of boxes of each image, ``count`` (n,).
+    and height before they were stretched. A model takes the prepared images and returns a map
+    (n, classes + 5, h, w) or a sequence of maps, the finest first, as
+    :mod:`archsmith.metric.boxes` describes them. Targets are ``boxes`` (n, m, 4), shares of width
+    and height, ``classes`` (n, m), and the number of boxes of each image, ``count`` (n,).
 
     Args:
         options: as text, see :class:`DetectionOptions`.
@@ -81,26 +89,33 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
     """
 
     metrics = (Metric("map", "", "maximize"), Metric("map50", "", "maximize"))
-    default_space = "detector"
+    default_space = backbone_space = "detector"
+    judged_at_once = 32  # the boxes of an image are compared with each other
 
     def __init__(self, options: str = "") -> None:
         self.options = parse(DetectionOptions, options, "detection")
         chosen = format_options(self.options)
         self.name = "detection" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
 
-    def suits(self, source: str, options: ReadOptions | None = None) -> bool:
+    def suits(self, source: str, options: ReadOptions | None = None) -> int:
         place = locate(source)
-        return not isinstance(place, str) and holds_boxes(place)
+        # Other tasks would read the folder of images in a folder of VOC as a class.
+        return 2 if isinstance(place, Path) and holds_boxes(place) else 0
 
     def read(self, source: str, options: ReadOptions) -> Data:
         place = locate(source)
         if isinstance(place, str):
             raise DataError(source, "a file of images and boxes", "a data set without boxes")
         read = read_boxes(place, self.options.size, options.unreadable)
-        groups = np.zeros(len(read.images), dtype=np.int64)
         indices = split(
-            groups, read.parts, options.validation, options.test, options.seed, read.name
+            rarest(_marks(read)),
+            read.parts,
+            options.validation,
+            options.test,
+            options.seed,
+            read.name,
         )
+        read = _learnable(read, indices[0], str(place), options.unreadable == "skip")
         whole = padded(read)
         images = in_usual_layout(torch.from_numpy(read.images))
         inputs = {"images": images, "sizes": torch.from_numpy(read.sizes)}
@@ -141,13 +156,18 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
         return torch.zeros(batch, facts["channels"], facts["height"], facts["width"])
 
     def expect_outputs(self, outputs: Any, facts: Mapping[str, Any]) -> None:
-        expected = f"heat (n, {facts['classes']}, h, w) and sides (n, 4, h, w) by these names"
-        if not isinstance(outputs, Mapping) or {*outputs} != {"heat", "sides"}:
+        wide = facts["classes"] + EXTRA
+        expected = f"a map (n, {wide}, h, w) or several, the finest first"
+        maps = list(maps_of(outputs)) if isinstance(outputs, Tensor | list | tuple) else []
+        if not maps or not all(isinstance(each, Tensor) for each in maps):
             raise ValueError(f"the model does not give {expected}")
-        heat, sides = tuple(outputs["heat"].shape), tuple(outputs["sides"].shape)
-        fits = heat[1:2] == (facts["classes"],) and sides == (heat[0], 4, *heat[2:])
-        if len(heat) != 4 or not fits:
-            raise ValueError(f"the model gave {heat} and {sides}, not {expected}")
+        shapes = [tuple(each.shape) for each in maps]
+        sizes = [
+            shape[2] * shape[3] if shape[1:2] == (wide,) and len(shape) == 4 else 0
+            for shape in shapes
+        ]
+        if 0 in sizes or sizes != sorted(sizes, reverse=True):
+            raise ValueError(f"the model gave {' and '.join(map(str, shapes))}, not {expected}")
 
     def recipe(self, data: Data) -> Recipe:
         # Enough steps for a few hundred images, without taking too long for thousands.
@@ -177,12 +197,23 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
         return self.criterion(call(model, batch.inputs), batch.targets, smoothing)
 
     def criterion(self, outputs: Any, targets: Any, smoothing: float = 0.0) -> Tensor:
-        """The loss of centres and boxes. ``smoothing`` is ignored: the targets near a centre are
-        soft already."""
-        return detection_loss(outputs["heat"], outputs["sides"], targets)
+        """The loss of classes and boxes. ``smoothing`` is ignored: most cells have no class."""
+        return detection_loss(outputs, targets)
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
-        return DetectionMeter(facts["classes"], facts["detection"]["most"])
+        names = facts["class_names"]
+        most = facts["detection"]["most"]
+        return DetectionMeter(facts["classes"], most, names if len(names) <= _NAMED else ())
+
+    def references(self) -> tuple[NetworkReference, ...]:
+        return (NetworkReference("plain-fcos", "archsmith.zoo.detector:plain_fcos"),)
+
+    def shrunk(self, data: Data, factor: float) -> Data | None:
+        sides = [round(factor * data.facts[name]) for name in ("height", "width")]
+        if min(sides) < _LEAST_SIDE:
+            return None
+        train, validation = (ResizedSplit(part, sides) for part in (data.train, data.validation))
+        return replace(data, train=train, validation=validation)
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return Deployed(Normalise(facts), model, facts["detection"]["most"])
@@ -250,6 +281,24 @@ class Detection(Task, OutputLoss, Deployment, Pictures):
             [(box[k], own[k]) for box, own, k in zip(shares, classes, kept)],
             facts["class_names"],
         )
+
+
+def _marks(read: Boxed) -> NDArray[np.uint8]:
+    """Which classes (n, classes) each image has."""
+    marks = np.zeros((len(read.images), len(read.class_names)), dtype=np.uint8)
+    marks[read.owners, read.labels] = 1
+    return marks
+
+
+def _learnable(read: Boxed, train: NDArray[np.int64], where: str, skip: bool) -> Boxed:
+    """What can be learned: the classes that the training part has boxes of. Raises DataError if
+    these must be all."""
+    absent = np.flatnonzero(~_marks(read)[train].any(0))
+    if len(absent) and (not skip or len(absent) == len(read.class_names)):
+        listed = ", ".join(repr(read.class_names[n]) for n in absent)
+        hint = "add some, or leave these classes out: --unreadable skip"
+        raise DataError(where, "training boxes of every class", f"none of {listed}", hint)
+    return without_classes(read, absent)
 
 
 def _spread(images: Tensor) -> dict[str, list[float]]:

@@ -114,14 +114,23 @@ class PyramidDecoder(nn.Module):
 
 class Pyramid(nn.Module):
     """Maps of one width, to each of which the coarser ones are added (feature pyramid; Lin et al.
-    2016, arXiv:1612.03144)."""
+    2016, arXiv:1612.03144).
 
-    def __init__(self, scales: Sequence[Scale], wide: int) -> None:
+    Args:
+        scales: of the backbone's maps, the finest first.
+        wide: output channels.
+        first: number of the finest map that is used; finer ones are left out.
+    """
+
+    def __init__(self, scales: Sequence[Scale], wide: int, first: int = 0) -> None:
         super().__init__()
-        self.lateral = nn.ModuleList(_point(scale.channels, wide) for scale in scales)
+        # Numbered from the backbone's finest map, so that a name means the same for every first.
+        self.lateral = nn.ModuleDict(
+            {str(n): _point(scales[n].channels, wide) for n in range(first, len(scales))}
+        )
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        levels = [layer(x) for layer, x in zip(self.lateral, maps, strict=True)]
+        levels = [layer(maps[int(number)]) for number, layer in self.lateral.items()]
         for number in reversed(range(len(levels) - 1)):
             levels[number] = levels[number] + resized_like(levels[number + 1], levels[number])
         return levels
