@@ -1,9 +1,10 @@
 """What weight sharing costs: time of a training step and peak memory, against a fixed network.
 
-    python benchmarks/sharing.py [--pairs 6] [--threads 1] [--batch 64] [--json FILE]
+    python benchmarks/sharing.py [--spaces nasbench201 mobilenet] [--pairs 6] [--threads 1]
+        [--batch 64] [--json FILE]
 
-Two spaces at 32x32: ``nasbench201`` with 16 channels and 5 cells a stage, and an elastic
-MobileNet-like one (kernel, expansion, depth and width chosen). In each pair a random architecture
+Two spaces at 32x32: ``nasbench201`` with 16 channels and 5 cells a stage, and ``mobilenet``.
+Times are those of the process. In each pair a random architecture
 is trained one step as a module of its own and one step inside the supernet (building its child,
 lending, forward, backward, an SGD step over the shared weights), in turn; a new architecture at
 every pair. Ratios are of pairs, their median is given. First-order DARTS and PC-DARTS steps
@@ -35,53 +36,13 @@ import archsmith as nas
 TARGETS = {"single path": 1.05, "darts": 5.0, "pc-darts": 2.0}
 
 
-class Inverted(nn.Module):
-    """Widen, filter each channel, narrow; with a shortcut where the shape stays."""
-
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
-        super().__init__()
-        hidden = inside * nas.choose("expansion", [2, 3, 4])
-        kernel = nas.choose("kernel", [3, 5, 7])
-        self.body = nn.Sequential(
-            nn.Conv2d(inside, hidden, 1, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.ReLU6(),
-            nn.Conv2d(hidden, hidden, kernel, stride, kernel // 2, groups=hidden, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.ReLU6(),
-            nn.Conv2d(hidden, outside, 1, bias=False),
-            nn.BatchNorm2d(outside),
-        )
-        self.residual = stride == 1 and inside == outside
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.body(x)
-        return out + x if self.residual else out
-
-
-def mobile(channels: int, classes: int) -> nn.Module:
-    """An elastic MobileNet-like network for 32x32 images."""
-    layers: list[nn.Module] = [nn.Conv2d(channels, 16, 3, padding=1), nn.BatchNorm2d(16)]
-    inside = 16
-    for stage, base in enumerate((24, 48, 96)):
-        with nas.scope(f"stage{stage}"):
-            width = nas.choose("width", [base // 2, 3 * base // 4, base])
-            before = inside
-
-            def block(i: int, before: int = before, width: int = width, stage: int = stage) -> Any:
-                return Inverted(before if i == 0 else width, width, 2 if i == 0 and stage else 1)
-
-            layers.append(nas.repeat("depth", [2, 3, 4], block))
-            inside = width
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inside, classes))
-
-
 def spaces() -> dict[str, nas.Space]:
+    from archsmith.zoo.mobilenet import mobilenet
     from archsmith.zoo.nasbench201 import nasbench201
 
     return {
         "nasbench201": nas.Space(nasbench201, channels=3, classes=10, width=16, cells=5),
-        "mobile": nas.Space(mobile, channels=3, classes=10),
+        "mobilenet": nas.Space(mobilenet, channels=3, classes=10, height=32, width=32),
     }
 
 
@@ -152,9 +113,9 @@ def relaxed(space: nas.Space, method: str, x: Tensor, y: Tensor) -> Callable[[],
 
 
 def timed(step: Callable[[], None]) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     step()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def pairs(space: nas.Space, count: int, x: Tensor, y: Tensor) -> dict[str, Any]:
@@ -248,6 +209,7 @@ def measured_peak(name: str, kind: str, options: argparse.Namespace) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--spaces", nargs="+", default=[*spaces()], choices=[*spaces()])
     parser.add_argument("--pairs", type=int, default=6)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
@@ -262,7 +224,8 @@ def main() -> None:
         return
     found: dict[str, Any] = {}
     rows = []
-    for name, space in spaces().items():
+    for name in options.spaces:
+        space = spaces()[name]
         weights = sum(p.numel() for p in nas.Supernet(space).parameters()) * 4 / 1e6
         row = pairs(space, options.pairs, x, y)
         base = measured_peak(name, "fixed", options)

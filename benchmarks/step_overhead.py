@@ -1,8 +1,9 @@
 """What a training step costs beyond its convolutions and matrix products.
 
-    python benchmarks/step_overhead.py [--data fashion-mnist] [--steps 20] [--half] [--json FILE]
+    python benchmarks/step_overhead.py [--data fashion-mnist] [--task NAME] [--space convnet]
+        [--unreadable skip] [--others 4] [--steps 20] [--half] [--json FILE]
 
-For the default of ``convnet`` and some other architectures: the processor time of a whole training
+For the default of a space and some random architectures: the processor time of a whole training
 step (batch, augmentation, forward, backward, clipping, optimiser), as training runs it, against
 that of its convolutions and linear layers alone, each layer's forward and backward pass on inputs
 of the shape and layout that it sees. Medians over the steps, on one thread; the two alternate, so
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from archsmith.history.trial import Fidelity
+from archsmith.task.base import ReadOptions
 from archsmith.task.problem import open_problem
 from archsmith.train import Rounds
 from archsmith.train.steps import Steps
@@ -72,42 +74,51 @@ def measure(problem: Any, architecture: Any, steps: int, half: bool) -> dict[str
     chunks = run.order_of(run.order)
     batch = run.train.take(chunks[0])
     seen = seen_by(run, batch)
-    whole, alone = [], []
+    whole, alone, loading = [], [], []
     for number in range(steps + 2):
         began = time.thread_time()
         run.learn(run.train.take(chunks[number % len(chunks)]))
         whole.append(time.thread_time() - began)
         alone.append(products(seen, half))
+        began = time.thread_time()
+        batch = run.train.take(chunks[number % len(chunks)])
+        run.task.prepare_batch(batch, run.facts, run.noise if run.recipe.augment else None)
+        loading.append(time.thread_time() - began)
     step, layers = statistics.median(whole[2:]), statistics.median(alone[2:])
     return {
         "params": float(sum(p.numel() for p in model.parameters())),
         "step_ms": 1000 * step,
         "products_ms": 1000 * layers,
         "ratio": step / layers,
+        "loading": statistics.median(loading[2:]) / step,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="fashion-mnist")
+    parser.add_argument("--task")
     parser.add_argument("--space", default="convnet")
+    parser.add_argument("--unreadable", default="refuse")
     parser.add_argument("--others", type=int, default=4, help="random architectures")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--half", action="store_true", help="in bfloat16")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    problem = open_problem(options.space, options.data)
+    read = ReadOptions(unreadable=options.unreadable)
+    problem = open_problem(options.space, options.data, task=options.task, options=read)
     rng = random.Random(0)
     tried = {"default": problem.space.default()}
     tried |= {f"random {n}": problem.space.sample(rng) for n in range(1, options.others + 1)}
     rows = {}
-    print(f"{'':10} {'params':>9} {'step':>9} {'products':>9} {'ratio':>6}")
+    print(f"{'':10} {'params':>9} {'step':>9} {'products':>9} {'ratio':>6} loading")
     for name, architecture in tried.items():
         row = rows[name] = measure(problem, architecture, options.steps, options.half)
         print(
             f"{name:10} {row['params']:>9,.0f} {row['step_ms']:>6.1f} ms "
-            f"{row['products_ms']:>6.1f} ms {row['ratio']:>6.2f}",
+            f"{row['products_ms']:>6.1f} ms {row['ratio']:>6.2f} "
+            f"{row['loading']:>7.1%}",
             flush=True,
         )
     if options.json:

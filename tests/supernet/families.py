@@ -36,6 +36,7 @@ _CELLS = {"filters": 4, "cells": 1, "nodes": 2}
 #: their specs.
 ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     "channel_bench": ({"channels": 2, "classes": 4, "width": 2}, (1, 2, 8, 8), "float32"),
+    "classifier": ({**_IMAGES, "backbones": ("convnet",)}, (1, 2, 8, 8), "float32"),
     "convnet": ({"channels": 1, "classes": 4, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
     "convnext": (
         {**_IMAGES, "depths": (1, 2), "widths": (4, 6)},
