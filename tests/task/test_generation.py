@@ -341,3 +341,15 @@ def test_a_short_training_draws_the_class_that_is_asked_for(tmp_path: Path, opti
     brighter = images[..., 3:].mean((1, 2, 3)) > images[..., :3].mean((1, 2, 3))
     assert (brighter.long() == inputs["label"]).float().mean() > 0.9
     assert images.std(0).mean() > 0.02
+
+
+def test_validation_images_that_need_not_be_judged_are_trained_on(monkeypatch) -> None:
+    whole = task("generation").read("digits", ReadOptions())
+    monkeypatch.setattr("archsmith.task.generation._JUDGED", 100)
+    data = task("generation").read("digits", ReadOptions())
+    assert len(data.validation) == 100
+    assert len(data.train) == len(whole.train) + len(whole.validation) - 100
+    torch.testing.assert_close(data.validation.targets, whole.validation.targets[:100])
+    torch.testing.assert_close(data.train.targets[-1], whole.validation.targets[-1])
+    assert int(data.train.labels[-1]) == int(whole.validation.labels[-1])
+    assert any("100 are judged" in line for line in data.summary)

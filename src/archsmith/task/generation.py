@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from .._support.errors import DataError, InputError, unknown
 from .._support.options import format_options, parse
-from .._support.trees import call
+from .._support.trees import call, take
 from ..data.splits import Batch, TensorSplit
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _METHODS = ("diffusion", "vae")
+#: Validation images that models are judged on.
+_JUDGED = 2_000
 #: Images that a model is trained on, over all epochs: 20 minutes on one core if they have 28 x 28
 #: pixels.
 _SEEN = 200_000
@@ -130,15 +132,23 @@ class Generation(Task, OutputLoss, Deployment, Pictures):
 
     def read(self, source: str, options: ReadOptions) -> Data:
         data = self._images.read(source, options)
-        facts = data.facts
+        facts, summary = data.facts, data.summary
+        parts = [part.head(len(part)) for part in (data.train, data.validation, data.test)]
+        if (spare := len(data.validation) - _JUDGED) > 0:
+            # Judging takes two passes of the model for each image.
+            kept = Batch(*take((parts[1].inputs, parts[1].targets), slice(_JUDGED)))
+            rest = take((parts[1].inputs, parts[1].targets), slice(_JUDGED, None))
+            joined = [torch.cat(both) for both in zip((parts[0].inputs, parts[0].targets), rest)]
+            parts[:2] = Batch(*joined), kept
+            summary += (f"{spare:,} validation images are trained on: {_JUDGED:,} are judged",)
         # In training noise is drawn anew for each batch, so that no memory is spent on it here.
-        train = noise_at(0, 1, _shape(facts)).expand(len(data.train), *_shape(facts))
-        train_part = self._part(data.train.head(len(data.train)), train, facts)
-        validation, test = (
-            self._part(part.head(len(part)), noise_at(0, len(part), _shape(facts)), facts)
-            for part in (data.validation, data.test)
+        shape, counts = _shape(facts), [len(part.targets) for part in parts]
+        noises = [noise_at(0, 1, shape).expand(counts[0], *shape)]
+        noises += [noise_at(0, count, shape) for count in counts[1:]]
+        train, validation, test = map(self._part, parts, noises, [facts] * 3)
+        return replace(
+            data, task=self.name, train=train, validation=validation, test=test, summary=summary
         )
-        return replace(data, task=self.name, train=train_part, validation=validation, test=test)
 
     def _part(self, read: Batch, noise: Tensor, facts: Mapping[str, Any]) -> TensorSplit:
         inputs = {"noise": noise} | ({"label": read.targets} if self.options.conditional else {})

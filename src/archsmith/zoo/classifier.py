@@ -44,10 +44,13 @@ def classifier(
         dropout: float = choose("dropout", (0.0, 0.2))
     scales = base.scales if seen == "all" else base.scales[-1:]
     inside = sum(scale.channels for scale in scales)
-    layers: list[nn.Module] = [Means(len(scales)), nn.Dropout(dropout)]
+    layers = OrderedDict[str, nn.Module](mean=Means(len(scales)), dropout=nn.Dropout(dropout))
     if hidden:
-        layers += [nn.Linear(inside, hidden), nn.ReLU()]
-    head = nn.Sequential(*layers, nn.Linear(hidden or inside, classes))
+        layers |= {"hidden": nn.Linear(inside, hidden), "activation": nn.ReLU()}
+        layers["output"] = nn.Linear(hidden, classes)
+    else:  # with shared weights this layer is another one
+        layers["linear"] = nn.Linear(inside, classes)
+    head = nn.Sequential(layers)
     return nn.Sequential(OrderedDict(base=base, head=head))
 
 
