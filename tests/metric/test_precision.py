@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import archsmith as nas
 from archsmith.metric.precision import OVERLAPS, Seen, average_precision
+from archsmith.task.boxed import DetectionMeter
+from archsmith.task.problem import open_problem
+from archsmith.train import score, train
 
 
 def seen(found: list[tuple[float, int, list[float]]], true: list[tuple[int, list[float]]]) -> Seen:
@@ -127,6 +133,28 @@ def test_it_is_what_the_program_of_coco_says() -> None:
     expected = by_pycocotools(images, 4)
     assert 0.05 < expected[:, :3].mean() < 0.95
     np.testing.assert_allclose(given[:, :3], expected[:, :3], atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("ARCHSMITH_DATA" not in os.environ, reason="needs ARCHSMITH_DATA")
+def test_predictions_on_blood_cells_are_judged_as_the_program_of_coco_judges_them() -> None:
+    source = f"{os.environ['ARCHSMITH_DATA']}/bccd_detection.npz"
+    problem = open_problem(
+        "detector",
+        source,
+        task="detection:size=96,upright=no",
+        options=nas.ReadOptions(unreadable="skip"),
+        arguments={"backbones": ("convnet",)},
+    )
+    model, task, data = problem.space.build(problem.space.default()), problem.task, problem.data
+    train(model, task, data, replace(problem.recipe, epochs=4), seed=0)
+    meter = task.meter(data.facts)
+    assert isinstance(meter, DetectionMeter)
+    metrics = score(model, task, data.test, data.facts, meter=meter)
+    expected = by_pycocotools(meter.images, 3)
+    assert metrics["map50"] > 0.05
+    assert metrics["map"] == pytest.approx(expected.mean(), abs=1e-6)
+    assert metrics["map50"] == pytest.approx(expected[0].mean(), abs=1e-6)
 
 
 def by_pycocotools(images: list[Seen], classes: int) -> np.ndarray:
