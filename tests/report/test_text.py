@@ -103,7 +103,7 @@ def test_listening_takes_over_what_the_study_counts(held: io.StringIO) -> None:
         progress.listen(Told("returned", trial, counted=4))
         progress.listen(Told("ended", trial, trial, counted=5, left=3.0))
     assert held.getvalue().splitlines() == [
-        "trial 4 lost its worker and will run again",
+        "trial 4 was interrupted, and starts again if there is time",
         "trial 5/8  latency 1.5 ms  best 1.5 ms (trial 4)  eta 3.0s",
     ]
 

@@ -138,10 +138,10 @@ class SearchProgress:
             self._refresh()
 
     def trial_returned(self, trial: Trial) -> None:
-        """A trial whose worker died waits to be started again."""
+        """A trial whose worker died, or whose time was over, waits to be started again."""
         self.epochs.pop(trial.number, None)
         if self._bar is None:
-            self._say(f"trial {trial.number} lost its worker and will run again")
+            self._say(f"trial {trial.number} was interrupted, and starts again if there is time")
         self._refresh()
 
     def trial_ended(self, trial: Trial) -> None:
