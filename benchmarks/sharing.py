@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 import archsmith as nas
+from archsmith._support.allocator import frozen_heap
 
 #: Most that a ratio may be.
 TARGETS = {"single path": 1.05, "darts": 5.0, "pc-darts": 2.0}
@@ -122,16 +123,17 @@ def pairs(space: nas.Space, count: int, x: Tensor, y: Tensor) -> dict[str, Any]:
     net, rng = nas.Supernet(space), random.Random(0)
     step = shared(net, x, y)
     alone, inside, building = [], [], []
-    for i in range(count + 1):
-        architecture = space.sample(rng)
-        own = fixed(space.build(architecture, seed=0), x, y)
-        own()  # first touch of its memory
-        step(architecture)
-        a, b = timed(own), timed(lambda: step(architecture))  # noqa: B023
-        building.append(timed(lambda: net.subnet(architecture)))  # noqa: B023
-        if i:
-            alone.append(a)
-            inside.append(b)
+    with frozen_heap():  # as in training
+        for i in range(count + 1):
+            architecture = space.sample(rng)
+            own = fixed(space.build(architecture, seed=0), x, y)
+            own()  # first touch of its memory
+            step(architecture)
+            a, b = timed(own), timed(lambda: step(architecture))  # noqa: B023
+            building.append(timed(lambda: net.subnet(architecture)))  # noqa: B023
+            if i:
+                alone.append(a)
+                inside.append(b)
     ratios = [b / a for a, b in zip(alone, inside, strict=True)]
     return {
         "ratio": statistics.median(ratios),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
 import sys
+import weakref
 
 import pytest
+
+from archsmith._support.allocator import frozen_heap
 
 _PROGRAM = """
 import resource, sys
@@ -64,3 +68,20 @@ def test_memory_is_kept_and_given_back_where_a_model_is_measured() -> None:
 def test_a_users_own_thresholds_stand() -> None:
     before, _, kept, _ = faults(MALLOC_MMAP_THRESHOLD_="1000000", MALLOC_TRIM_THRESHOLD_="1000000")
     assert kept > before / 2
+
+
+def test_garbage_is_looked_for_among_new_objects_only() -> None:
+    gc.collect()
+    with frozen_heap():
+        assert gc.get_freeze_count() > 1000
+        with frozen_heap():  # inside another one
+            pass
+        assert gc.get_freeze_count() > 1000
+        made: list[object] = []
+        made.append(made)
+        watch = weakref.ref(kept := set[int]())
+        made.append(kept)
+        del made, kept
+        gc.collect()
+        assert watch() is None
+    assert gc.get_freeze_count() == 0

@@ -128,10 +128,9 @@ class Builder:
             SpaceError: the builder raised, or returned something other than a module; the message
                 has the decisions so far.
         """
-        import torch
         from torch import nn
 
-        with _seeded(seed), torch.device(device), reading(run):
+        with _seeded(seed), _built_on(device), reading(run):
             try:
                 with Guard(_TIME_LIMITS[device == "meta"]), self._print_once():
                     built = self.function(**self.arguments)
@@ -250,6 +249,13 @@ def refuse_extra(architecture: Architecture, asked: Mapping[str, Any]) -> None:
                 f"{architecture[name]!r} for one that it does not ask",
                 f"did you mean {near[0]!r}?" if near else None,
             )
+
+
+def _built_on(device: str) -> AbstractContextManager[object]:
+    """``torch.device``, unless it changes nothing: it looks at each call of torch."""
+    import torch
+
+    return nullcontext() if str(torch.get_default_device()) == device else torch.device(device)
 
 
 def parameter_keys(run: Reading, model: nn.Module) -> dict[str, str]:

@@ -90,31 +90,34 @@ class Place:
             self.owner._buffers[self.name] = tensor
 
 
-def places(model: nn.Module) -> Iterator[Place]:
+def places(model: nn.Module) -> list[Place]:
     """All tensors of a model that are in its state dict; those of a shared module once."""
     seen: set[int] = set()
+    found: list[Place] = []
 
-    def walk(module: nn.Module, path: str, layer: nn.Module, role: str | None) -> Iterator[Place]:
+    def walk(module: nn.Module, path: str, layer: nn.Module, role: str | None) -> None:
         if id(module) in seen:
             return
         seen.add(id(module))
         for trained, tensors in ((True, module._parameters), (False, module._buffers)):
             for name, tensor in tensors.items():
                 if tensor is not None and name not in module._non_persistent_buffers_set:
-                    yield Place(module, name, f"{path}{name}", layer, role or name, trained)
+                    place = Place(module, name, f"{path}{name}", layer, role or name, trained)
+                    found.append(place)
         for name, child in module._modules.items():
             if child is None:
                 continue
             if isinstance(child, ParametrizationList):
-                yield from walk(child, f"{path}{name}.", layer, name)
+                walk(child, f"{path}{name}.", layer, name)
             elif role is not None:  # inside a parametrisation
-                yield from walk(child, f"{path}{name}.", layer, role)
+                walk(child, f"{path}{name}.", layer, role)
             elif name == "parametrizations" and isinstance(child, nn.ModuleDict):
-                yield from walk(child, f"{path}{name}.", module, None)
+                walk(child, f"{path}{name}.", module, None)
             else:
-                yield from walk(child, f"{path}{name}.", child, None)
+                walk(child, f"{path}{name}.", child, None)
 
-    yield from walk(model, "", model, None)
+    walk(model, "", model, None)
+    return found
 
 
 def distinct(model: nn.Module, keys: Mapping[str, str]) -> Iterator[tuple[str, Place]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .._support.allocator import frozen_heap
 from .._support.errors import InputError
 from ..history.objective import Limit, Objective
 from ..task.base import Data, Recipe, Task
@@ -111,14 +112,15 @@ def _epoch(session: Session, method: Method, number: int) -> dict[str, float]:
     began = time.perf_counter()
     session.reseed(number)
     total, steps = torch.zeros((), device=session.device), 0
-    for batch in session.epoch(number):
-        if steps and session.late:
-            break
-        total += method.step(session, batch)
-        session.step += 1
-        steps += 1
-        if steps % _LOOK == 0:
-            _look(total, number)
+    with frozen_heap():
+        for batch in session.epoch(number):
+            if steps and session.late:
+                break
+            total += method.step(session, batch)
+            session.step += 1
+            steps += 1
+            if steps % _LOOK == 0:
+                _look(total, number)
     _look(total, number)
     row = {"epoch": float(number), "train_loss": float(total) / max(1, steps)}
     row |= method.end_epoch(session, number)
