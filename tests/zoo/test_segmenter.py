@@ -1,5 +1,6 @@
 """Backbones of the zoo as feature maps, and the segmenters made of them."""
 
+import importlib
 import random
 
 import pytest
@@ -71,3 +72,18 @@ def test_random_segmenters_fit_small_and_large_images():
             model = space.build(space.sample(rng), device="meta").eval()
             images = torch.zeros(2, 1, height, width, device="meta")
             assert model(images).shape == (2, 4, height, width)
+
+
+def test_maps_of_an_architecture_are_looked_for_once(monkeypatch):
+    module = importlib.import_module("archsmith.zoo.backbone")
+    monkeypatch.setattr(module, "_known", {})
+    space = Space(segmenter, channels=3, classes=2, height=24, width=40, backbones=("resnet",))
+    one, two = space.default(), space.sample(random.Random(1))
+    scales = [space.build(a, device="meta").base.scales for a in (one, two)]
+    assert scales[0] != scales[1]
+
+    def refuse(*_):
+        raise AssertionError("looked for again")
+
+    monkeypatch.setattr(module, "_last_of_each_size", refuse)
+    assert [space.build(a).base.scales for a in (one, two)] == scales

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from .._support.errors import InputError
 from ..space import choose, one_of, scope
+from ..space.reading import Reading, current
 from . import spaces
 from .cells import Cells
 from .hrnet import Branches
@@ -32,6 +33,20 @@ class Scale(NamedTuple):
     reduction: float
 
 
+class Found(NamedTuple):
+    """The last output that is a map of each size, by its place, and the number of layers before the
+    head."""
+
+    maps: Mapping[int, Scale]
+    layers: int
+
+
+#: What was found before, by the space, the size of the images, and the answers: a network is built
+#: again at each step of shared weights, and a look at its maps takes as long as a forward pass.
+_known: dict[Hashable, Found] = {}
+_MOST_KNOWN = 4096
+
+
 class Backbone(nn.Module):
     """Images to the last feature map of each size, (n, c, h, w) each, the finest first.
 
@@ -42,6 +57,7 @@ class Backbone(nn.Module):
         channels, height, width: of the images.
         inputs: what images pass before the layers.
         training: one of :data:`~.pretrained.TRAININGS`.
+        found: which layers give which maps, if that is known.
     """
 
     #: Whether the layers always stay as they are, running statistics included.
@@ -57,16 +73,17 @@ class Backbone(nn.Module):
         width: int,
         inputs: nn.Module | None = None,
         training: str = "tuned",
+        found: Found | None = None,
     ) -> None:
         super().__init__()
         if inputs is not None:
             self.inputs = inputs
-        found, count = _last_of_each_size(layers, inputs, (channels, height, width))
+        maps, count = found or _last_of_each_size(layers, inputs, (channels, height, width))
         if count < len(layers):
             layers = nn.Sequential(OrderedDict([*layers.named_children()][:count]))
         self.layers = layers
-        smaller = {place: scale for place, scale in found.items() if scale.reduction > 1}
-        kept = smaller or found
+        smaller = {place: scale for place, scale in maps.items() if scale.reduction > 1}
+        kept = smaller or maps
         self._places = frozenset(kept)
         #: The feature maps in the order in which they are given.
         self.scales: Sequence[Scale] = tuple(kept.values())
@@ -115,10 +132,18 @@ def backbone(
         return _with_weights(pretrained, channels, height, width)
 
     def build(name: str) -> Backbone:
-        builder = spaces.get(name)
+        builder, run = spaces.get(name), current()
+        before = len(run.answers)
         more = _FINE.get(name, {})
         layers = builder(channels=channels, classes=0, height=height, width=width, **more)
-        return Backbone(layers, channels, height, width)
+        if type(run) is not Reading:  # others may build more than what was answered
+            return Backbone(layers, channels, height, width)
+        key = name, channels, height, width, tuple(run.answers.items())[before:]
+        if key not in _known:
+            if len(_known) >= _MOST_KNOWN:
+                _known.clear()
+            _known[key] = _last_of_each_size(layers, None, (channels, height, width))
+        return Backbone(layers, channels, height, width, found=_known[key])
 
     built: Backbone = one_of("backbone", {n: partial(build, n) for n in names}, default=default)
     return built
@@ -156,9 +181,8 @@ def _outputs(layer: nn.Module, x: Tensor) -> list[Tensor]:
 
 def _last_of_each_size(
     layers: nn.Sequential, inputs: nn.Module | None, shape: tuple[int, int, int]
-) -> tuple[dict[int, Scale], int]:
-    """The last output that is a map of each size, by its place, and the number of layers before the
-    head.
+) -> Found:
+    """The maps of a network, by a forward pass.
 
     Args:
         shape: channels, height and width of the images.
@@ -189,7 +213,7 @@ def _last_of_each_size(
             module.training = True
     if not found:
         raise InputError("backbone", "layers that give feature maps", "none")
-    return found, count
+    return Found(found, count)
 
 
 def _pools(layer: nn.Module, before: torch.Size, after: Tensor) -> bool:
