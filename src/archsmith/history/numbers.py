@@ -15,6 +15,7 @@ _NAMES = {
     "bleu": "BLEU",
     "ece": "calibration error (ECE)",
     "ece_calibrated": "ECE at the fitted temperature",
+    "elbo": "ELBO",
     "f1": "F1",
     "iou": "IoU",
     "macro_f1": "macro F1",
