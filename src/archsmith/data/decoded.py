@@ -114,8 +114,11 @@ def open_map(place: Path) -> np.memmap[Any, np.dtype[np.uint8]]:
         raise DataError(str(place), expected, str(error), hint) from error
 
 
-def load(place: Path, on_disk: bool) -> NDArray[np.uint8]:
+def load(place: Path, on_disk: bool, where: str) -> NDArray[np.uint8]:
     """The images of a place, as a map if they are large for the memory and may be one.
+
+    Args:
+        where: their source, for messages.
 
     Raises:
         DataError: they may not, and do not fit in memory.
@@ -123,7 +126,7 @@ def load(place: Path, on_disk: bool) -> NDArray[np.uint8]:
     images = open_map(place)
     if on_disk and is_large(images.nbytes):
         return images
-    expect_room(str(place), images.nbytes)
+    expect_room(where, images.nbytes)
     return np.array(images)
 
 

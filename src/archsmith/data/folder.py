@@ -203,7 +203,7 @@ def read_images(
     place = decoded.place_for(paths, (size, unreadable, classes))
     about, levels = decoded.find(place) if place else None, None
     if place and about:
-        pixels = Stored(decoded.load(place, on_disk), 0.0, 255.0)
+        pixels = Stored(decoded.load(place, on_disk, str(root)), 0.0, 255.0)
     else:
         glances = inspect_all(paths)
         notes = _unreadable_note(root, files, glances, unreadable)
