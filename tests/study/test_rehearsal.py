@@ -77,7 +77,7 @@ def test_it_is_tried_trained_kept_and_exported(digits, name, tmp_path):
     again = weights.read_safetensors(fresh, tmp_path / "model.safetensors")
     for other in (kept, copy, again):
         assert torch.allclose(outputs(other, inputs), expected, rtol=1e-5, atol=1e-6)
-    assert data.digest() == before
+    assert replace(data).digest() == before  # that of the first is known
 
 
 @pytest.mark.slow

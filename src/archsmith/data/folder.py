@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._support.errors import DataError
-from .levels import DEEP, deep_white, open_image
+from . import decoded
+from .decoding import Properties, decode, inspect_all
 from .marks import read_list
 from .names import shown
-from .pixels import Stored, stored
+from .pixels import Stored
 from .raw import TEST, TRAIN, VALIDATION, ClassesBy, Images, Unreadable
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 SUFFIXES = {
     ".png",
@@ -46,9 +42,6 @@ PARTS = {
     "test": TEST,
     "testing": TEST,
 }
-#: The longest side chosen by default: a search trains many models, and cost grows with area.
-LARGEST = 64
-KEPT = 128
 
 
 @dataclass(frozen=True)
@@ -174,92 +167,12 @@ def _folder_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
     return files, names
 
 
-@dataclass(frozen=True)
-class _Properties:
-    """Properties of an image, needed before all images are resized."""
-
-    size: tuple[int, int]
-    grey: bool
-    kind: str
-    brightest: float
-    frames: int
-    shallow: bool
-
-
-def _inspect(path: Path) -> _Properties | str:
-    """Properties of an image, or the reason why it cannot be read."""
-    try:
-        opened = open_image(path)
-    except Exception as error:
-        # Pillow raises nearly anything for damaged files (SyntaxError, struct.error, ...).
-        return str(error) or type(error).__name__
-    image = opened.image
-    return _Properties(
-        (image.height, image.width),
-        image.mode != "RGB",
-        opened.kind,
-        opened.brightest,
-        opened.frames,
-        opened.shallow,
-    )
-
-
-def _white_levels(root: Path, glances: Sequence[_Properties]) -> tuple[float, float | None]:
-    """The white level of the data set, and that of its 16-bit grey images if it has any.
-
-    Raises:
-        DataError: float images with different ranges.
-    """
-    floats = [glance.brightest for glance in glances if glance.kind == "float"]
-    ranges = {1.0 if high <= 1 else 255.0 for high in floats if high > 0}
-    if len(ranges) > 1:
-        hint = "bring all to one of these ranges"
-        raise DataError(str(root), "float images all of 0 to 1, or of 0 to 255", "both", hint)
-    deep = [glance.brightest for glance in glances if glance.kind == "deep"]
-    levels = deep_white(deep) if deep else None
-    return (ranges.pop() if ranges else 255.0) if floats else levels or 255.0, levels
-
-
-def _notes(glances: Sequence[_Properties], levels: float | None) -> list[str]:
-    """Notes on how unusual kinds of images were read."""
-    notes = []
-    if levels is not None:
-        bits = int(levels + 1).bit_length() - 1
-        notes.append(f"16-bit grey images that use {bits} bits: white is {levels:g}")
-    several = sum(glance.frames > 1 for glance in glances)
-    if several:
-        notes.append(f"{several} images with several frames: the first frame is used")
-    shallow = sum(glance.shallow for glance in glances)
-    if shallow:
-        notes.append(
-            f"{shallow} images with 16 bits per colour: the upper 8 are read (an .npz keeps all)"
-        )
-    return notes
-
-
-def _size(sizes: Sequence[tuple[int, int]], asked: int | None) -> tuple[tuple[int, int], str]:
-    low, high = min(sizes), max(sizes)
-    if asked is not None:
-        size = (asked, asked)
-    elif low == high and max(low) <= KEPT:
-        size = low
-    else:
-        side = min(LARGEST, int(np.median([min(s) for s in sizes])))
-        size = (side, side)
-    if low == high == size:
-        return size, f"all of {size[0]} x {size[1]} pixels"
-    spread = f"{low[0]} x {low[1]}" + ("" if low == high else f" to {high[0]} x {high[1]}")
-    shapes = np.array([s[0] * size[1] / (s[1] * size[0]) for s in sizes])
-    cut = 1 - float(np.minimum(shapes, 1 / shapes).mean())
-    shape = f", {cut:.0%} of which is cut off at the borders" if cut >= 0.01 else ""
-    return size, f"{spread} pixels, resized to {size[0]} x {size[1]}{shape}"
-
-
 def read_images(
     root: Path,
     size: int | None = None,
     unreadable: Unreadable = "refuse",
     classes: ClassesBy = "folders",
+    on_disk: bool = False,
 ) -> Images:
     """Read a folder of class folders.
 
@@ -273,76 +186,92 @@ def read_images(
             accepts images directly in the root, without classes; ``"rows"`` reads the classes of
             each image from ``labels.csv``, see :func:`~archsmith.data.marks.read_list`.
 
+        on_disk: whether bytes that are large for the memory may be a map of a file in the user's
+            cache, which is made when it is missing.
+
     Returns:
         Images (n, channels, size, size) with their classes and parts.
 
     Raises:
-        DataError: fewer than two classes, an empty class, or unreadable files with ``"refuse"``.
+        DataError: fewer than two classes, an empty class, unreadable files with ``"refuse"``, or
+            too little room in memory or on disk.
     """
-    if classes == "rows":
-        rows, names = read_list(root, PARTS)
-        files = [_File(*row) for row in rows]
-    elif classes == "folders or none" and not is_image_folder(root):
-        files, names = _without_classes(root)
-    else:
-        files, names = _leaf_classes(root) if classes == "leaves" else _folder_classes(root)
-    with ThreadPoolExecutor() as pool:
-        glances = list(pool.map(_inspect, [file.path for file in files]))
-        failed = [(f, g) for f, g in zip(files, glances, strict=True) if isinstance(g, str)]
-        notes = _unreadable_note(root, failed, len(files), unreadable)
-        readable = [(f, g) for f, g in zip(files, glances, strict=True) if not isinstance(g, str)]
-        remaining = {f.label for f, _ in readable if f.part == TRAIN or classes == "leaves"}
-        for label, name in enumerate(names):
-            if label not in remaining and (classes != "rows" or not readable):
-                raise DataError(str(root / name), "readable images of this class", "none")
-        properties = [g for _, g in readable]
-        (height, width), sentence = _size([g.size for g in properties], size)
-        channels = 1 if all(g.grey for g in properties) else 3
-        white, levels = _white_levels(root, properties)
-        shape = (height, width, channels, white, levels or DEEP)
-        pixels = list(
-            pool.map(lambda f: open_image(f.path).fitted(*shape), [f for f, _ in readable])
-        )
-    pixel_data = _stack(root, pixels, white)
+    files, names = _files(root, classes)
     if len(set(map(shown, names))) < len(names):
         raise DataError(str(root), "distinct class names", "two that are displayed in the same way")
+    paths = [file.path for file in files]
+    place = decoded.place_for(paths, (size, unreadable, classes))
+    about, levels = decoded.find(place) if place else None, None
+    if place and about:
+        pixels = Stored(decoded.load(place, on_disk, str(root)), 0.0, 255.0)
+    else:
+        glances = inspect_all(paths)
+        notes = _unreadable_note(root, files, glances, unreadable)
+        _expect_classes(root, files, glances, names, classes)
+        kept_at = place if on_disk else None
+        about, pixels, levels = decode(root, paths, glances, size, notes, kept_at)
+    skipped = set(about.skipped)
+    readable = [file for n, file in enumerate(files) if n not in skipped]
     return Images(
         shown(root.name),
-        pixel_data.images,
-        np.array([f.label for f, _ in readable], np.uint8 if classes == "rows" else np.int64),
+        pixels.images,
+        np.array([f.label for f in readable], np.uint8 if classes == "rows" else np.int64),
         tuple(map(shown, names)),
-        np.array([f.part for f, _ in readable], dtype=np.int8),
-        high=pixel_data.high,
+        np.array([f.part for f in readable], dtype=np.int8),
+        high=pixels.high,
         notes=(
-            *notes,
             *_ignored_files(root),
-            sentence,
-            *_notes(properties, levels),
-            *pixel_data.notes,
+            *about.notes,
+            *pixels.notes,
+            *decoded.lines_about(pixels.images),
         ),
         deep_white=levels,
     )
 
 
-def _stack(root: Path, pixels: Sequence[NDArray[Any]], white: float) -> Stored:
-    if all(image.dtype == np.uint8 for image in pixels):
-        return Stored(np.stack(pixels), 0.0, 255.0)
-    return stored(str(root), np.stack([p.astype(np.float32) for p in pixels]), (0.0, white))
+def _files(root: Path, classes: ClassesBy) -> tuple[list[_File], tuple[str, ...]]:
+    """The images of a folder with their labels and parts, and the names of the classes."""
+    if classes == "rows":
+        rows, names = read_list(root, PARTS)
+        return [_File(*row) for row in rows], names
+    if classes == "folders or none" and not is_image_folder(root):
+        return _without_classes(root)
+    return _leaf_classes(root) if classes == "leaves" else _folder_classes(root)
+
+
+def _expect_classes(
+    root: Path,
+    files: Sequence[_File],
+    glances: Sequence[Properties | str],
+    names: Sequence[str],
+    classes: ClassesBy,
+) -> None:
+    """Raises DataError if a class has no readable images to train on."""
+    readable = [f for f, g in zip(files, glances, strict=True) if not isinstance(g, str)]
+    remaining = {f.label for f in readable if f.part == TRAIN or classes == "leaves"}
+    for label, name in enumerate(names):
+        if label not in remaining and (classes != "rows" or not readable):
+            raise DataError(str(root / name), "readable images of this class", "none")
 
 
 def _unreadable_note(
-    root: Path, bad: Sequence[tuple[_File, object]], total: int, unreadable: Unreadable
+    root: Path,
+    files: Sequence[_File],
+    glances: Sequence[Properties | str],
+    unreadable: Unreadable,
 ) -> tuple[str, ...]:
     """A note about unreadable files. Raises DataError if they are to be refused."""
+    bad = [(f, g) for f, g in zip(files, glances, strict=True) if isinstance(g, str)]
     if not bad:
         return ()
     listed = ", ".join(shown(str(file.path.relative_to(root))) for file, _ in bad[:5])
     more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+    count = f"{len(bad)} of {len(files)}"
     if unreadable == "refuse":
         raise DataError(
             str(root),
             "images that can be read",
-            f"{len(bad)} of {total} unreadable: {listed}{more} ({bad[0][1]})",
+            f"{count} unreadable: {listed}{more} ({bad[0][1]})",
             "repair or remove them, or skip them: --unreadable skip",
         )
-    return (f"{len(bad)} of {total} images unreadable and skipped: {listed}{more}",)
+    return (f"{count} images unreadable and skipped: {listed}{more}",)

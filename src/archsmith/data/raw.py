@@ -40,12 +40,21 @@ def expect_room(where: str, size: int) -> None:
         raise DataError(where, f"data that fits in memory ({room / 2**30:,.1f} GiB free)", got)
 
 
+def is_large(size: int) -> bool:
+    """Whether an array of ``size`` bytes is better left on disk."""
+    import psutil
+
+    # Splitting it copies it twice, for a time.
+    return bool(3 * size > psutil.virtual_memory().available)
+
+
 @dataclass(frozen=True)
 class Images:
     """Labelled images of one size.
 
     Attributes:
-        images: (n, channels, height, width): uint8, or floats if bytes would lose levels.
+        images: (n, channels, height, width): uint8, or floats if bytes would lose levels. Large
+            ones of a folder may be a map of a file.
         labels: int64, (n,), indices into ``class_names``; or, if an image may have several labels,
             uint8, (n, classes), 1 for those that it has.
         parts: int8, (n,): ``TRAIN``, ``VALIDATION`` or ``TEST`` as given by the source.

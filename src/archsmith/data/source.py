@@ -88,6 +88,7 @@ def read_images(
     target: str | None = None,
     classes: ClassesBy = "folders",
     channels: Layout | None = None,
+    on_disk: bool = False,
 ) -> Images:
     """Images from a name, a folder or an ``.npz`` file.
 
@@ -95,12 +96,13 @@ def read_images(
         size: height and width to resize them to.
         classes: for a folder, as in :func:`archsmith.data.folder.read_images`.
         channels: position of the channels of an array, if its shape is ambiguous.
+        on_disk: for a folder, likewise.
 
     Raises:
         DataError: the source has no labelled images, or they cannot be read.
         UnknownNameError: a name that is not registered, or a target other than the labels.
     """
-    read = _images(locate(source), source, size, unreadable, classes, channels)
+    read = _images(locate(source), source, size, unreadable, classes, channels, on_disk)
     return _only_target(resized(read, size), target)
 
 
@@ -111,6 +113,7 @@ def _images(
     unreadable: Unreadable,
     classes: ClassesBy,
     channels: Layout | None,
+    on_disk: bool,
 ) -> Images:
     from . import arrays, folder, idx
 
@@ -125,7 +128,7 @@ def _images(
     if place.is_dir():
         if classes != "rows" and idx.find_files(place) is not None:
             return idx.read_folder(place)
-        return folder.read_images(place, size, unreadable, classes)
+        return folder.read_images(place, size, unreadable, classes, on_disk)
     if place.suffix.lower() == ".npz":
         return arrays.read_images(place, channels, several=classes == "rows")
     raise DataError(source, "a folder or an .npz file of images", place.suffix or "a file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from .._support.errors import unknown
-from ..data.splits import TensorSplit
+from ..data.mapped import Labelled
 from .base import Data
 from .classify import class_counts
 
@@ -38,7 +38,7 @@ class BalanceOptions:
 def balanced(data: Data, options: BalanceOptions) -> Data:
     """The data with the weights of its classes among its facts, if they are asked for, and with a
     line in the summary about classes of very different sizes."""
-    assert isinstance(data.train, TensorSplit)
+    assert isinstance(data.train, Labelled)
     counts = class_counts(data.train, data.facts["classes"])
     facts, summary = data.facts, list(data.summary)
     if options.balance == "weights":

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from .._support.errors import DataError
 from .._support.trees import Tree
-from ..data.splits import Split, TensorSplit
+from ..data.mapped import Labelled
+from ..data.splits import Split
 from ..history.objective import Metric
 from .base import Meter
 from .contracts import Deployment, ExampleMetrics
@@ -174,27 +175,27 @@ def classes_of(part: Split) -> Tensor:
     return labels
 
 
-def class_counts(part: TensorSplit, classes: int) -> Tensor:
+def class_counts(part: Labelled, classes: int) -> Tensor:
     """How many examples (classes,) of a part are of each class."""
     targets: Tensor = part.targets
     return targets.sum(0) if targets.dim() > 1 else torch.bincount(targets, minlength=classes)
 
 
-def missing(part: TensorSplit, names: Sequence[str]) -> str:
+def missing(part: Labelled, names: Sequence[str]) -> str:
     """The names of classes without examples in a part, for messages; empty if there are none."""
     counts = class_counts(part, len(names)).tolist()
     empty = [repr(name) for name, count in zip(names, counts, strict=True) if count == 0]
     return ", ".join(empty[:5]) + (f" and {len(empty) - 5} more" if len(empty) > 5 else "")
 
 
-def check_classes(train: TensorSplit, names: Sequence[str], where: str) -> None:
+def check_classes(train: Labelled, names: Sequence[str], where: str) -> None:
     """Raises DataError if a class has no training examples."""
     if empty := missing(train, names):
         hint = "add some, or remove the class from the other parts"
         raise DataError(where, "training examples of every class", f"none of {empty}", hint)
 
 
-def class_lines(train: TensorSplit, names: Sequence[str]) -> str:
+def class_lines(train: Labelled, names: Sequence[str]) -> str:
     """A readable line: how many classes there are, and how many training examples they have."""
     counts = class_counts(train, len(names)).tolist()
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -120,6 +120,7 @@ class Generation(Task, OutputLoss, Deployment, Pictures):
         self.metrics = self._kind.metrics  # type: ignore[misc]
         self.default_space = self._kind.space  # type: ignore[misc]
         self._images = ImageClassification()
+        self._images.on_disk = False  # all images of a part are its targets
 
     def _method(self, facts: Mapping[str, Any]) -> Diffusion | Variational:
         if self.options.method == "vae":

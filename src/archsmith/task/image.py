@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from .._support.errors import DataError
 from .._support.options import format_options, parse
 from ..data import arrays, folder, levels, pixels
+from ..data.mapped import Labelled, MappedSplit
 from ..data.marks import rarest
 from ..data.names import shown
 from ..data.partition import drawn_parts, split
@@ -59,6 +60,8 @@ class ClassifiedImages(classify.Classification, Pictures, References):
     reads = "a folder of class folders of images, a folder of IDX files, or an .npz file of images"
     #: What determines the class of an image in a folder.
     classes_by: ClassVar[ClassesBy] = "folders"
+    #: Whether images may stay on disk: batches are all that the task reads.
+    on_disk: bool = False
 
     def suits(self, source: str, options: ReadOptions | None = None) -> int:
         return kind_of(source) == "images"
@@ -71,6 +74,7 @@ class ClassifiedImages(classify.Classification, Pictures, References):
             options.target,
             self.classes_by,
             options.channels,
+            self.on_disk,
         )
         strata = rarest(raw.labels) if raw.labels.ndim > 1 else raw.labels
         indices = split(strata, raw.parts, options.validation, options.test, options.seed, raw.name)
@@ -185,6 +189,7 @@ class LabelledImages(ClassifiedImages, Resolution, Mixing):
 
     pictured = 4096
     backbone_space = "classifier"
+    on_disk = True
 
     def shrunk(self, data: Data, factor: float) -> Data | None:
         sides = [round(factor * data.facts[name]) for name in ("height", "width")]
@@ -249,10 +254,12 @@ def _shifted(count: int, size: int, generator: torch.Generator, device: torch.de
     return (torch.arange(size, device=device) + shift).clamp_(0, size - 1)
 
 
-def part_of(raw: Images, index: NDArray[np.int64]) -> TensorSplit:
+def part_of(raw: Images, index: NDArray[np.int64]) -> Labelled:
     """The examples of these indices."""
-    images = in_usual_layout(torch.from_numpy(raw.images[index]))
-    return TensorSplit(images, torch.from_numpy(raw.labels[index]))
+    labels = torch.from_numpy(raw.labels[index])
+    if isinstance(raw.images, np.memmap):
+        return MappedSplit(raw.images, index, labels)
+    return TensorSplit(in_usual_layout(torch.from_numpy(raw.images[index])), labels)
 
 
 def in_usual_layout(images: Tensor) -> Tensor:
@@ -313,9 +320,7 @@ def may_mirror(class_names: tuple[str, ...]) -> bool:
     return not (signs or sided)
 
 
-def _summary(
-    facts: Mapping[str, Any], parts: tuple[TensorSplit, TensorSplit, TensorSplit], raw: Images
-) -> tuple[str, ...]:
+def _summary(facts: Mapping[str, Any], parts: Sequence[Labelled], raw: Images) -> tuple[str, ...]:
     train, validation, test = map(len, parts)
     drawn = "given by the source" if (raw.parts != 0).any() else "stratified, by seed"
     return (
@@ -327,7 +332,7 @@ def _summary(
     )
 
 
-def _absent(parts: Sequence[TensorSplit], names: Sequence[str]) -> Iterator[str]:
+def _absent(parts: Sequence[Labelled], names: Sequence[str]) -> Iterator[str]:
     """Lines about classes that a part has no examples of, whose quality it cannot tell."""
     for part, name in zip(parts[1:], ("validation", "test"), strict=True):
         if empty := classify.missing(part, names):

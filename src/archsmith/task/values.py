@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ class Data:
 
         It detects that the data of a source has changed since a study was started.
         """
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        # Reading all of it takes minutes if it is on disk.
         digest = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
             part.update(digest)
