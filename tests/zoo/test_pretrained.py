@@ -14,8 +14,10 @@ from archsmith.testing.space import SpaceContract
 from archsmith.zoo import spaces
 from archsmith.zoo.backbone import backbone
 from archsmith.zoo.classifier import classifier
+from archsmith.zoo.detector import detector
 from archsmith.zoo.efficientnet_lite import efficientnet_lite
 from archsmith.zoo.pretrained import LAYER_DECAY, TRAININGS, Pretrained, Renormalised
+from archsmith.zoo.segmenter import segmenter
 
 #: The smallest member of each family of image classifiers; the size of images is offered to each.
 FAMILIES = {
@@ -134,6 +136,18 @@ def test_frozen_weights_and_statistics_stay_and_tuned_ones_move():
         same = [torch.equal(before[name], t) for name, t in base.state_dict().items()]
         assert all(same) if training == "frozen" else not any(same), training
         assert base.layers[0].training == (training != "frozen")
+
+
+@pytest.mark.parametrize("builder", [segmenter, detector])
+def test_dense_predictions_build_on_its_weights(builder):
+    space, source = classifier_in("convnet")
+    arguments = {"channels": 3, "classes": 2, "pretrained": described(space, source)}
+    dense = Space(builder, height=64, width=96, **arguments)
+    model = dense.build(dense.default())
+    layers = model.base.layers.state_dict()
+    assert len(layers) > 20
+    assert all(torch.equal(tensor, source.state_dict()[name]) for name, tensor in layers.items())
+    model(torch.rand(2, 3, 64, 96))
 
 
 def test_a_frozen_backbone_survives_copies():
