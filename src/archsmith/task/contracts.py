@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -124,6 +125,24 @@ class Resolution(ABC):
         Args:
             factor: of the side, below 1.
         """
+
+
+def resized(data: Data, factor: float, least: int, masks: bool = False) -> Data | None:
+    """The data with smaller training and validation images, for :meth:`Resolution.shrunk`.
+
+    Args:
+        factor: of the side, below 1.
+        least: smallest side in pixels; ``None`` is returned for smaller ones.
+        masks: whether targets are resized, too.
+    """
+    from ..data.resized import ResizedSplit
+
+    sides = [round(factor * data.facts[name]) for name in ("height", "width")]
+    if min(sides) < least:
+        return None
+    parts = (ResizedSplit(part, sides, masks=masks) for part in (data.train, data.validation))
+    train, validation = parts
+    return replace(data, train=train, validation=validation)
 
 
 class ExampleMetrics(ABC):

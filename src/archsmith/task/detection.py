@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,6 @@ from ..data.boxes import Boxed, holds_boxes, load_image, read_boxes, without_cla
 from ..data.marks import rarest
 from ..data.names import shown
 from ..data.partition import drawn_parts, split
-from ..data.resized import ResizedSplit
 from ..data.source import locate
 from ..data.splits import Batch, TensorSplit
 from ..history.objective import Metric
@@ -27,7 +26,7 @@ from ..history.trial import Fidelity
 from ..metric.boxes import EXTRA, detection_loss, maps_of
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 from .boxed import Deployed, DetectionMeter, augmented, padded
-from .contracts import Deployment, OutputLoss, Pictures, References, Resolution
+from .contracts import Deployment, OutputLoss, Pictures, References, Resolution, resized
 from .image import in_usual_layout, may_mirror
 from .normalising import Normalise
 from .references import NetworkReference
@@ -209,11 +208,7 @@ class Detection(Task, OutputLoss, Deployment, Pictures, References, Resolution):
         return (NetworkReference("plain-fcos", "archsmith.zoo.detector:plain_fcos"),)
 
     def shrunk(self, data: Data, factor: float) -> Data | None:
-        sides = [round(factor * data.facts[name]) for name in ("height", "width")]
-        if min(sides) < _LEAST_SIDE:
-            return None
-        train, validation = (ResizedSplit(part, sides) for part in (data.train, data.validation))
-        return replace(data, train=train, validation=validation)
+        return resized(data, factor, _LEAST_SIDE)
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return Deployed(Normalise(facts), model, facts["detection"]["most"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,14 +19,13 @@ from ..data.marks import rarest
 from ..data.names import shown
 from ..data.partition import drawn_parts, split
 from ..data.raw import ClassesBy, Images
-from ..data.resized import ResizedSplit
 from ..data.source import image_options, kind_of, locate, read_images
 from ..data.splits import Batch, Split, TensorSplit
 from ..history.trial import Fidelity
 from . import classify
 from .balance import BalanceOptions, balanced
 from .base import Data, ReadOptions, Recipe, Signature
-from .contracts import Mixing, Pictures, References, Resolution, UnevenSampling
+from .contracts import Mixing, Pictures, References, Resolution, UnevenSampling, resized
 from .cutmix import cutmix
 from .normalising import (
     Normalise,
@@ -192,11 +190,7 @@ class LabelledImages(ClassifiedImages, Resolution, Mixing):
     on_disk = True
 
     def shrunk(self, data: Data, factor: float) -> Data | None:
-        sides = [round(factor * data.facts[name]) for name in ("height", "width")]
-        if min(sides) < _LEAST_SIDE:
-            return None
-        train, validation = (ResizedSplit(part, sides) for part in (data.train, data.validation))
-        return replace(data, train=train, validation=validation)
+        return resized(data, factor, _LEAST_SIDE)
 
     def mixed(self, batch: Batch, generator: torch.Generator, facts: Mapping[str, Any]) -> Batch:
         shares = batch.targets

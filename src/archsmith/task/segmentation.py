@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +16,13 @@ from .._support.options import format_options, parse
 from ..data import masks
 from ..data.masks import UNLABELLED, MaskedImages
 from ..data.partition import drawn_parts, split
-from ..data.resized import ResizedSplit
 from ..data.source import locate
 from ..data.splits import Batch, TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .classify import expect_shape, two
-from .contracts import Deployment, ExampleMetrics, Pictures, References, Resolution
+from .contracts import Deployment, ExampleMetrics, Pictures, References, Resolution, resized
 from .image import ImageClassification, facts_of, in_usual_layout, sized
 from .normalising import as_bytes
 from .pixelwise import (
@@ -244,12 +243,7 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures, References,
         return (NetworkReference("unet", "archsmith.zoo.unet:plain_unet"),)
 
     def shrunk(self, data: Data, factor: float) -> Data | None:
-        sides = [round(factor * data.facts[name]) for name in ("height", "width")]
-        if min(sides) < _LEAST_SIDE or self.options.crop:
-            return None
-        parts = (ResizedSplit(part, sides, masks=True) for part in (data.train, data.validation))
-        train, validation = parts
-        return replace(data, train=train, validation=validation)
+        return None if self.options.crop else resized(data, factor, _LEAST_SIDE, masks=True)
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return PixelProbabilities(self._images.normalise(facts), model)
