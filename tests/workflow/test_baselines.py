@@ -183,8 +183,12 @@ def test_it_is_trained_by_the_recipe_and_scored_once(
     assert len(baseline.curve) == baseline.epochs == 3
     assert trained == [baseline.costs["params"]]
     data = problem.data
-    assert score(baseline.model, IMAGES, data.test, data.facts) == baseline.test
-    assert score(baseline.model, IMAGES, data.validation, data.facts) == baseline.validation
+    # Approximately: kernels may add in another order where the memory lies otherwise.
+    test, validation = (
+        score(baseline.model, IMAGES, part, data.facts) for part in (data.test, data.validation)
+    )
+    assert test == pytest.approx(baseline.test, rel=1e-4)
+    assert validation == pytest.approx(baseline.validation, rel=1e-4)
     assert float(baseline.parts["accuracy"].mean()) == pytest.approx(baseline.test["accuracy"])
     assert one.train(RESNET) is baseline
 
