@@ -268,6 +268,8 @@ def test_what_a_trial_may_take() -> None:
     assert patience.due(Since(590, 1.0)) == 590 + 80
     assert patience.allowed(whole) == 400
     assert patience.allowed(tenth) == module.LEAST
+    tries = [patience.allowed(whole._replace(given_up=times)) for times in range(module.GIVEN_UP)]
+    assert tries == [400, 800, 1600]
     assert patience.overdue(whole, 701)
     assert not patience.overdue(whole, 699)
     assert Patience(most=5).due(whole) == 505

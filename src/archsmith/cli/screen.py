@@ -189,7 +189,9 @@ class Screen:
             finalist = "the winner for the time that is left"
         shared = "shared-weights" in name_of(study.evaluator)
         if shared:
-            trial = f"shared weights train {fidelity.epochs} epochs at most, and judge each trial"
+            timed = study.budget is not None
+            length = "in their part of the time" if timed else f"{fidelity.epochs} epochs"
+            trial = f"shared weights train {length}, and judge each trial"
         self._print(f"{goals}{limits}; {trial}, {finalist}; run folder {folder}")
         record = study.store.record()
         if record.ended:

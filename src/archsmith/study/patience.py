@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 #: A trial is given up when it has run this many times as long as the slowest finished one, and for
-#: at least this many seconds.
+#: at least this many seconds; for twice as many each time that it is tried again, because it may be
+#: slow rather than hanging.
 TIMES, LEAST = 10.0, 60.0
 #: A trial that is stopped for another reason (the time budget, Ctrl-C) also counts as given up if
 #: it has run for this long. Otherwise a trial that hangs would come first again each time that the
@@ -31,10 +32,12 @@ PROCESS_DEATHS = 5
 
 
 class Since(NamedTuple):
-    """A running trial: its start, by ``time.monotonic()``, and its part of a full evaluation."""
+    """A running trial: its start, by ``time.monotonic()``, its part of a full evaluation, and how
+    often it was given up before."""
 
     began: float
     part: float
+    given_up: int = 0
 
 
 @dataclass
@@ -70,7 +73,8 @@ class Patience:
         """Seconds that a trial may take regardless of the budget."""
         if self.most is not None:
             return self.most
-        return max(LEAST, TIMES * self.slowest * trial.part) if self.slowest else math.inf
+        usual = max(LEAST, TIMES * self.slowest * trial.part) if self.slowest else math.inf
+        return usual * 2**trial.given_up
 
     def lateness(self, trial: Since, now: float) -> str:
         """The reason for stopping a trial that took too long."""

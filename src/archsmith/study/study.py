@@ -292,8 +292,9 @@ class Study:
             trial = self._next(worker)
             if trial is None:
                 return "" if self._running else nothing_new(self.space, self.history)
+            now, tries = time.monotonic(), self._given_up[trial.number]
             self._running[trial.number] = trial
-            self._since[trial.number] = Since(time.monotonic(), self._part(trial))
+            self._since[trial.number] = Since(now, self._part(trial), tries)
             rule = self.stop.rule(self.history, trial) if self.stop else None
             self.executor.submit(worker, self.states.job(trial, rule))
             if self.on_event:
@@ -374,8 +375,7 @@ class Study:
 
     def _stop_late(self, trial: Trial) -> None:
         """Return or fail a trial whose time was over."""
-        since, patience = self._since[trial.number], self._patience
-        now = time.monotonic()
+        since, patience, now = self._since[trial.number], self._patience, time.monotonic()
         if now - since.began < patience.allowed(since):
             self._return(
                 trial, "the time budget of the study was over", patience.overdue(since, now)
