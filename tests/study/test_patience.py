@@ -108,7 +108,7 @@ def failed(result: StudyResult) -> list[str]:
 
 
 def test_a_trial_that_hangs_is_stopped_and_fails_the_third_time(clock: Clock) -> None:
-    result = run(evaluator=Hanging(passes=(clock, 61)))
+    result = run(evaluator=Hanging(passes=(clock, 241)))
     assert result.stopped == "4 trials are done"
     assert len(result.history.finished) == 2
     assert [t.attempts for t in result.history.trials] == [1, 1, 3, 3]
