@@ -20,7 +20,7 @@ from archsmith.export import predict
 from archsmith.metric.boxes import overlap
 from archsmith.task import task, task_for
 from archsmith.task.base import Data, ReadOptions, Recipe
-from archsmith.task.boxed import Deployed, augmented
+from archsmith.task.boxed import Deployed, augmented, pasted
 from archsmith.task.detection import Detection
 from archsmith.task.normalising import Normalise
 from archsmith.task.problem import open_space
@@ -104,6 +104,35 @@ def test_boxes_stay_on_their_objects() -> None:
     last = torch.arange(64), same["count"] - 1
     assert (same["boxes"][last][:, 0] < 0.48).all()
     assert kept.shape == images.shape
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_boxes_come_with_what_is_pasted_and_go_with_what_is_covered(seed: int) -> None:
+    side, images = 64, torch.zeros(4, 3, 64, 64)
+    boxes = torch.zeros(4, 2, 4)
+    for number, (x, y) in enumerate([(4, 8), (40, 4), (20, 36), (36, 40)]):
+        images[number, :, y : y + 16, x : x + 20] = number + 1
+        boxes[number, 0] = torch.tensor([x, y, x + 20, y + 16]) / side
+    classes = torch.tensor([[number, 0] for number in range(4)])
+    before = {"boxes": boxes, "classes": classes, "count": torch.ones(4, dtype=torch.int64)}
+    noise = torch.Generator().manual_seed(seed)
+    after, targets = pasted(Batch(images, before), noise)
+    for number, image in enumerate(after):
+        count = int(targets["count"][number])
+        kept = targets["classes"][number, :count].tolist()
+        found = dict(zip(kept, targets["boxes"][number, :count], strict=True))
+        assert len(found) == count, "no object has two boxes"
+        for kind in range(4):
+            visible = image[0] == kind + 1
+            share = float(visible.float().sum()) / (16 * 20)
+            if abs(share - 0.3) > 0.1:  # the ends of a rectangle are rounded to whole pixels
+                assert (kind in found) == (share > 0.3), (number, kind, share)
+            if kind in found and kind != number:
+                pixels = visible.nonzero().flip(1)
+                ends = torch.cat([pixels.amin(0), pixels.amax(0) + 1]) / side
+                torch.testing.assert_close(found[kind], ends)
+            elif kind in found:
+                assert torch.equal(found[kind], boxes[kind, 0]), "an object that is half covered"
 
 
 def test_preparing_without_noise_changes_no_box(detection: Detection, data: Data) -> None:

@@ -150,6 +150,17 @@ def test_augmentation_keeps_image_and_mask_together(seed: int) -> None:
     assert not torch.equal(seen[0], seen[1])
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_a_patch_of_another_image_comes_with_its_mask(seed: int) -> None:
+    masks = torch.arange(4)[:, None, None].expand(4, 32, 48)
+    images = masks[:, None].expand(4, 3, 32, 48).float()
+    noise = torch.Generator().manual_seed(seed)
+    mixed = Segmentation().mixed(Batch(images, masks), noise, {})
+    assert torch.equal(mixed.inputs, mixed.targets[:, None].expand(4, 3, 32, 48).float())
+    assert torch.equal(mixed.targets.sort(0).values, masks), "the same pixels, elsewhere"
+    assert mixed.targets.dtype == masks.dtype
+
+
 def test_a_crop_is_a_part_of_the_image_at_its_scale_or_larger() -> None:
     y, x = torch.meshgrid(torch.arange(60.0), torch.arange(80.0), indexing="ij")
     images, targets = torch.stack([y, x]).repeat(64, 1, 1, 1), torch.zeros(64, 60, 80).byte()

@@ -74,7 +74,7 @@ class Patience:
         if self.most is not None:
             return self.most
         usual = max(LEAST, TIMES * self.slowest * trial.part) if self.slowest else math.inf
-        return usual * 2**trial.given_up
+        return usual * 2.0**trial.given_up
 
     def lateness(self, trial: Since, now: float) -> str:
         """The reason for stopping a trial that took too long."""

@@ -15,6 +15,7 @@ from ..data.splits import Batch
 from ..metric.boxes import area, detection_loss
 from ..metric.precision import OVERLAPS, Seen, average_precision
 from ..metric.suppression import decode_boxes
+from .cutmix import patched
 from .values import Meter
 
 #: An object that augmentation moves across the image border stays a target if at least this share
@@ -114,15 +115,56 @@ def augmented(
     corners = (corners - start[:, None, None]) / factor[:, None, None]
     whole = torch.cat([corners.amin(-2), corners.amax(-2)], dim=-1)
     cut = whole.clamp(0, 1)
-    present = torch.arange(whole.shape[1], device=device) < targets["count"][:, None]
-    present &= area(cut) > _MIN_VISIBLE * area(whole)
+    visible = _present(targets) & (area(cut) > _MIN_VISIBLE * area(whole))
+    return Batch(moved, _kept(cut, targets["classes"], visible))
+
+
+def pasted(batch: Batch, noise: torch.Generator) -> Batch:
+    """Images with the same rectangle of another image of the batch in each (CutMix; Yun et al.
+    2019, arXiv:1905.04899), with what is visible of the boxes of both."""
+    images, targets = batch.inputs, batch.targets
+    patch, others = patched(images, noise)
+    sides = [_span(patch.any(1 - axis)) for axis in (1, 0)]
+    first, last = (torch.stack(ends) for ends in zip(*sides, strict=True))
+    own, new = targets["boxes"], targets["boxes"][others]
+    inside = [
+        torch.cat([boxes[..., :2].clamp(first, last), boxes[..., 2:].clamp(first, last)], -1)
+        for boxes in (own, new)
+    ]
+    present = _present(targets)
+    other = (others != torch.arange(len(others), device=others.device))[:, None]
+    left = area(own) - area(inside[0]) * other
+    stays = present & (left > _MIN_VISIBLE * area(own))
+    comes = present[others] & other & (area(inside[1]) > _MIN_VISIBLE * area(new))
+    kept = _kept(
+        torch.cat([own, inside[1]], 1),
+        torch.cat([targets["classes"], targets["classes"][others]], 1),
+        torch.cat([stays, comes], 1),
+    )
+    return Batch(torch.where(patch, images[others], images), kept)
+
+
+def _span(marks: Tensor) -> tuple[Tensor, Tensor]:
+    """Beginning and end of what is marked (size,), as shares of the size; 0 and 0 for nothing."""
+    places = torch.arange(len(marks), device=marks.device)
+    end = torch.where(marks, places + 1, 0).amax()
+    return torch.where(marks, places, end).amin() / len(marks), end / len(marks)
+
+
+def _present(targets: Mapping[str, Tensor]) -> Tensor:
+    """Which boxes (n, m) are no padding."""
+    places = torch.arange(targets["boxes"].shape[1], device=targets["count"].device)
+    return places < targets["count"][:, None]
+
+
+def _kept(boxes: Tensor, classes: Tensor, present: Tensor) -> dict[str, Tensor]:
+    """Targets with the present boxes first."""
     order = (~present).to(torch.int8).argsort(dim=1, stable=True)
-    remaining = {
-        "boxes": cut.gather(1, order[..., None].expand_as(cut)),
-        "classes": targets["classes"].gather(1, order),
+    return {
+        "boxes": boxes.gather(1, order[..., None].expand_as(boxes)),
+        "classes": classes.gather(1, order),
         "count": present.sum(1),
     }
-    return Batch(moved, remaining)
 
 
 def padded(read: Boxed) -> dict[str, Tensor]:

@@ -25,8 +25,8 @@ from ..history.objective import Metric
 from ..history.trial import Fidelity
 from ..metric.boxes import EXTRA, detection_loss, maps_of
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
-from .boxed import Deployed, DetectionMeter, augmented, padded
-from .contracts import Deployment, OutputLoss, Pictures, References, Resolution, resized
+from .boxed import Deployed, DetectionMeter, augmented, padded, pasted
+from .contracts import Deployment, Mixing, OutputLoss, Pictures, References, Resolution, resized
 from .image import in_usual_layout, may_mirror
 from .normalising import Normalise
 from .references import NetworkReference
@@ -71,7 +71,7 @@ class DetectionOptions:
                 raise InputError(f"detection, {name}", expected, f"{getattr(self, name)}")
 
 
-class Detection(Task, OutputLoss, Deployment, Pictures, References, Resolution):
+class Detection(Task, OutputLoss, Deployment, Pictures, References, Resolution, Mixing):
     """Boxes around objects, and the classes of the objects.
 
     Raw inputs are ``images``, uint8 (n, 3, size, size), and ``sizes``, int64 (n, 2), their width
@@ -191,6 +191,9 @@ class Detection(Task, OutputLoss, Deployment, Pictures, References, Resolution):
             return Batch(images, batch.targets)
         upright = facts["detection"]["upright"]
         return augmented(images, batch.targets, noise, facts["mirror"], not upright)
+
+    def mixed(self, batch: Batch, generator: torch.Generator, facts: Mapping[str, Any]) -> Batch:
+        return pasted(batch, generator)
 
     def loss(self, model: nn.Module, batch: Batch, smoothing: float = 0.0) -> Tensor:
         return self.criterion(call(model, batch.inputs), batch.targets, smoothing)

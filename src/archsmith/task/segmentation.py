@@ -22,7 +22,16 @@ from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .classify import expect_shape, two
-from .contracts import Deployment, ExampleMetrics, Pictures, References, Resolution, resized
+from .contracts import (
+    Deployment,
+    ExampleMetrics,
+    Mixing,
+    Pictures,
+    References,
+    Resolution,
+    resized,
+)
+from .cutmix import patched
 from .image import ImageClassification, facts_of, in_usual_layout, sized
 from .normalising import as_bytes
 from .pixelwise import (
@@ -82,7 +91,9 @@ class SegmentationOptions:
         return self.loss.split("+")
 
 
-class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures, References, Resolution):
+class Segmentation(
+    TensorTask, ExampleMetrics, Deployment, Pictures, References, Resolution, Mixing
+):
     """The class of each pixel.
 
     Raw inputs are images, (n, channels, height, width); targets are masks, uint8,
@@ -195,6 +206,10 @@ class Segmentation(TensorTask, ExampleMetrics, Deployment, Pictures, References,
             mirror = bool(facts.get("mirror"))
             inputs, targets = moved_together(inputs, targets, noise, mirror, self.options.crop)
         return Batch(inputs, self.prepare_targets(targets, facts))
+
+    def mixed(self, batch: Batch, generator: torch.Generator, facts: Mapping[str, Any]) -> Batch:
+        patch, others = patched(batch.inputs, generator)
+        return Batch(*(torch.where(patch, x[others], x) for x in (batch.inputs, batch.targets)))
 
     def augment(
         self, inputs: Tensor, generator: torch.Generator, facts: Mapping[str, Any] | None = None
