@@ -48,8 +48,8 @@ class Recipe:
             Shared weights are always trained with ``"cosine"``.
         ema: largest decay of an exponential moving average of the weights, which is what is
             evaluated and kept then; 0 turns it off. It does not apply to shared weights.
-        mix: share of the batches whose images get patches of others (CutMix), for image
-            classification. It does not apply to shared weights.
+        mix: share of the batches whose images get patches of others (CutMix), for images with
+            classes, masks or boxes. It does not apply to shared weights.
 
     Raises:
         InputError: a field outside its range.
