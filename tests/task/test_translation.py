@@ -15,14 +15,15 @@ from torch.nn import functional as F
 
 import archsmith as nas
 from archsmith._support.errors import DataError, InputError
+from archsmith.data.padding import padded, trimmed
 from archsmith.data.splits import Batch
 from archsmith.data.tokens import BEGIN, END, PAD, Tokens
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions, Recipe
-from archsmith.task.decoding import Translator, shifted, translate, trimmed
+from archsmith.task.decoding import Translator, shifted, translate
 from archsmith.task.gallery import translated_lines
 from archsmith.task.problem import open_space
-from archsmith.task.translation import Translation, padded
+from archsmith.task.translation import Translation
 from archsmith.train import score, train
 
 #: A language and another, word for word; the second one says them in the opposite order.
