@@ -252,7 +252,7 @@ def test_sentences_to_translate_are_looked_at(
         ("source=de,target=en,length=1", "length: expected from 2 to 512"),
         ("source=de,target=en,length=2", "training pairs of at most 2 subwords"),
         ("source=de,target=en,beam=4", "translation option"),
-        ("source=de,target=en,test=later", "test part of pairs.csv"),
+        ("source=de,target=en,test=later", "pairs.csv, test part"),
     ],
 )
 def test_bad_input_is_told_with_status_2(archsmith, table: Path, options: str, told: str) -> None:

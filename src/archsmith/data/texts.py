@@ -16,7 +16,7 @@ from .names import shown
 from .partition import PARTS, UNUSED, named_parts
 from .raw import TRAIN, labelled
 from .sentences import drop_empty
-from .tables import SUFFIXES, TARGETS, expect_targets, open_cached
+from .tables import INDEX, SUFFIXES, TARGETS, expect_targets, open_cached
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,7 @@ def read_texts(
     column, label = columns_of(path, rows, text, target)
     cells = dict(zip(rows.header, rows.columns, strict=True))
     notes = [*rows.notes, f"texts: column {column!r}; classes: column {label!r}"]
-    if others := [name for name in rows.header if name not in (column, label, PARTS)]:
+    if others := _others(rows.header, column, label):
         notes.append(f"columns not used: {', '.join(others)}")
     parts = np.full(len(rows.lines), TRAIN, dtype=np.int8)
     if PARTS in cells:
@@ -122,8 +122,11 @@ def holds_texts(path: Path, target: str | None = None, where: str | None = None)
     except DataError:
         return False
     cells = rows.columns[rows.header.index(label)]
-    others = set(rows.header) - {column, label, PARTS}
-    return len(others) <= 1 and _may_be_classes(cells)
+    return len(_others(rows.header, column, label)) <= 1 and _may_be_classes(cells)
+
+
+def _others(header: Sequence[str], *used: str) -> list[str]:
+    return [name for name in header if name not in (*used, PARTS) and name.lower() not in INDEX]
 
 
 def columns_of(path: Path, rows: Rows, text: str, target: str | None) -> tuple[str, str]:

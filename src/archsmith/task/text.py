@@ -19,7 +19,7 @@ from ..data.source import locate
 from ..data.splits import Split, TensorSplit
 from ..data.tables import SUFFIXES
 from ..data.texts import Texts, holds_texts, lines_in, read_texts
-from ..data.tokens import END, PAD, UNKNOWN, Tokens, learn_tokens
+from ..data.tokens import END, PAD, UNKNOWN, Tokens, cut, learn_tokens
 from ..history.trial import Fidelity
 from . import classify
 from .base import Data, ReadOptions, Recipe, Signature
@@ -113,11 +113,11 @@ class TextClassification(classify.Classification, BatchSampling, Pictures, Expla
         indices = split(texts.labels, texts.parts, *shares, options.seed, texts.name)
         words = learn_tokens((texts.texts[i] for i in indices[0]), own.merges, own.cased)
         coded = words.encode_all(texts.texts)
-        cut = [[*tokens[: own.length - 1], END] for tokens in coded]
+        short = [cut(tokens, own.length) for tokens in coded]
         labels = torch.from_numpy(texts.labels)
-        width = max(map(len, cut))
+        width = max(map(len, short))
         train, validation, test = (
-            TensorSplit(padded([cut[i] for i in index], width), labels[torch.from_numpy(index)])
+            TensorSplit(padded([short[i] for i in index], width), labels[torch.from_numpy(index)])
             for index in indices
         )
         classify.check_classes(train, texts.class_names, texts.name)
@@ -221,7 +221,7 @@ class TextClassification(classify.Classification, BatchSampling, Pictures, Expla
         """Texts as tokens, int64 (n, length): the lines of a text file, or a column of a table."""
         words, width = Tokens(facts["tokens"]), facts["length"]
         coded = words.encode_all(_texts_in(path, facts["text"]))
-        return padded([[*tokens[: width - 1], END] for tokens in coded], width)
+        return padded([cut(tokens, width) for tokens in coded], width)
 
     def names_in(self, path: Path) -> Sequence[str] | None:
         return None if path.suffix.lower() in SUFFIXES else lines_in(path)
@@ -294,7 +294,7 @@ def _texts_in(path: Path, column: str) -> Sequence[str]:
 
 
 def _summary(
-    texts: Texts, parts: Sequence[TensorSplit], facts: Mapping[str, Any], cut: int
+    texts: Texts, parts: Sequence[TensorSplit], facts: Mapping[str, Any], longer: int
 ) -> tuple[str, ...]:
     train, validation, test = map(len, parts)
     lengths = torch.cat([(part.inputs != PAD).sum(1) for part in parts]).float()
@@ -304,7 +304,7 @@ def _summary(
         f"{train:,} training, {validation:,} validation, {test:,} test texts",
         classify.class_lines(parts[0], names),
         f"{facts['vocabulary']:,} tokens of the training part, {lengths.mean():.0f} a text",
-        *[f"{cut:,} texts of more than {facts['length']} tokens cut off there"] * bool(cut),
+        *[f"{longer:,} texts of more than {facts['length']} tokens cut off there"] * bool(longer),
         *[f"{unknown:,} texts have characters that the training part has not"] * bool(unknown),
         *classify.absent_lines(parts, names),
         *texts.notes,

@@ -14,10 +14,10 @@ from .text_parts import (
     Convolution,
     Head,
     Layers,
-    Recurrence,
     Sublayer,
     TextClassifier,
     dropouts,
+    recurrence,
 )
 from .text_rnn import recurrent
 
@@ -88,9 +88,6 @@ def _hybrid(
     def convolution() -> nn.Module:
         return Convolution(width, width, [choose("kernel", [3, 5, 7])])
 
-    def recurrence() -> nn.Module:
-        return Recurrence(choose("cell", ["lstm", "gru"]), width, width, both=True)
-
     def around(inner: nn.Module) -> nn.Module:
         return Sublayer(inner, nn.LayerNorm(width), True, rate)
 
@@ -99,7 +96,7 @@ def _hybrid(
             "kind",
             {
                 "convolution": lambda: around(convolution()),
-                "recurrence": lambda: around(recurrence()),
+                "recurrence": lambda: around(recurrence(width, width, both=True)),
                 "attention": lambda: transformer_layer(width, heads, ratios, head_size, rate),
             },
         )

@@ -4,8 +4,10 @@ as in HAT (Wang et al. 2020, arXiv:2005.14187) and AutoFormer (Chen et al. 2021,
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 
@@ -21,6 +23,11 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
 }
 _NORMS: dict[str, Callable[[int], nn.Module]] = {"layer": nn.LayerNorm, "rms": nn.RMSNorm}
+
+
+def _norm(kind: str, width: int) -> nn.Module:
+    # The weights of each kind have a name of their own.
+    return nn.Sequential(OrderedDict([(kind, _NORMS[kind](width))]))
 
 
 @dataclass(frozen=True)
@@ -102,7 +109,7 @@ def attentive(
     style = Style(
         rotary=positions == "rotary",
         first=choose("norm_first", [True, False]),
-        norm=_NORMS[choose("norm", list(_NORMS))],
+        norm=partial(_norm, choose("norm", list(_NORMS))),
         activation=_ACTIVATIONS[choose("activation", list(_ACTIVATIONS))],
         gated=choose("gated", [False, True]),
     )

@@ -7,12 +7,13 @@ zeros in its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..space import choose
+from ..space import choose, one_of
 
 #: Ways to make one vector of a text.
 POOLS = ("max", "mean", "attention")
@@ -213,6 +214,13 @@ def _backwards(there: Tensor) -> Tensor:
 
 def _reordered(x: Tensor, order: Tensor) -> Tensor:
     return x.gather(1, order[..., None].expand(-1, -1, x.shape[-1]))
+
+
+def recurrence(inside: int, outside: int, both: bool) -> nn.Module:
+    """A recurrent layer whose cell is a decision."""
+    cells = {cell: partial(Recurrence, cell, inside, outside, both) for cell in ("lstm", "gru")}
+    layer: nn.Module = one_of("cell", cells)
+    return layer
 
 
 def dropouts(options: Sequence[float], default: float) -> float:

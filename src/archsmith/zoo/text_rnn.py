@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..space import choose, repeat
-from .text_parts import POOLS, Head, Layers, Recurrence, TextClassifier, dropouts
+from .text_parts import POOLS, Head, Layers, TextClassifier, dropouts, recurrence
 
 
 def text_rnn(
@@ -22,9 +22,9 @@ def text_rnn(
 ) -> nn.Module:
     """Tokens int64 (n, length) to logits (n, classes).
 
-    Searched are the width of the embedding, the cell, whether layers read in both directions, their
-    number and the width of each, the pooling (maximum, mean, attention, or the last state), and the
-    dropout rate.
+    Searched are the width of the embedding, whether layers read in both directions, their number,
+    the cell and the width of each, the pooling (maximum, mean, attention, or the last state), and
+    the dropout rate.
 
     Args:
         vocabulary: number of tokens.
@@ -44,14 +44,13 @@ def recurrent(
     inside: int, classes: int, rate: float, depths: Sequence[int], widths: Sequence[int]
 ) -> nn.Module:
     """All but the embedding, see :func:`text_rnn`."""
-    cell: str = choose("cell", ["lstm", "gru"])
     both: bool = choose("both_directions", [True, False])
     wide = inside
 
     def layer(_: int) -> nn.Module:
         nonlocal wide
         before, wide = wide, choose("width", widths, widths[-1]) * (2 if both else 1)
-        return Recurrence(cell, before, wide, both)
+        return recurrence(before, wide, both)
 
     layers = repeat("layers", depths, layer, depths[0])
     pool: str = choose("pool", [*POOLS, "last"])
