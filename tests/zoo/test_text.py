@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from archsmith._support.trees import TensorSpec
+from archsmith.export.pt2 import PT2
 from archsmith.space import Architecture, Space
+from archsmith.task.base import Signature
 from archsmith.testing.space import SpaceContract
 from archsmith.testing.supernet import SupernetContract
+from archsmith.zoo.looped import looped
 from archsmith.zoo.seq2seq import Attention
 from archsmith.zoo.text import text
 from archsmith.zoo.text_cnn import kim_cnn, text_cnn
@@ -138,3 +142,22 @@ def test_the_published_network():
     kernels = 100 * (3 + 4 + 5) * 300 + 300
     assert sum(p.numel() for p in model.parameters()) == 20 * 300 + kernels + 300 * 2 + 2
     assert sum(p.numel() for p in kim_cnn(20, 2, scale=0.5).parameters()) < kernels / 3
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_the_loop_of_an_export_is_the_layer(kind: type[nn.RNNBase]):
+    layer, x = kind(3, 4, batch_first=True), torch.randn(2, 5, 3)
+    with torch.no_grad():
+        assert torch.allclose(looped(layer, x), layer(x)[0], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_exported_recurrence_takes_any_length(tmp_path: Path):
+    model = RNN.build(RNN.default(), seed=0).eval()
+    tokens = torch.randint(0, 10, (2, 6))
+    signature = Signature(tokens, "tokens", "logits", "", {1: "length"})
+    PT2().write(model, signature, tmp_path / "model.pt2")
+    longer = torch.randint(0, 10, (3, 9))
+    with torch.no_grad():
+        found = PT2().read(tmp_path / "model.pt2")(longer)
+        assert torch.allclose(found, model(longer), atol=1e-6)

@@ -153,19 +153,29 @@ class Recurrence(nn.Module):
 
     def __init__(self, cell: str, inside: int, outside: int, both: bool) -> None:
         super().__init__()
-        kind: Callable[..., nn.Module] = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
+        kind: Callable[..., nn.RNNBase] = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
         size = outside // 2 if both else outside
         self.forwards = kind(inside, size, batch_first=True)
         # Two layers and not one of two directions, which would begin backwards in the padding.
         self.backwards = kind(inside, size, batch_first=True) if both else None
 
     def forward(self, x: Tensor, there: Tensor) -> Tensor:
-        found: Tensor = self.forwards(x)[0]
+        found = _run(self.forwards, x)
         if self.backwards is not None:
             order = _backwards(there)
-            read = self.backwards(_reordered(x, order))[0]
+            read = _run(self.backwards, _reordered(x, order))
             found = torch.cat([found, _reordered(read, order)], -1)
         return found
+
+
+def _run(layer: nn.RNNBase, x: Tensor) -> Tensor:
+    """The states (n, length, size) of a layer, in a form that can be exported."""
+    if torch.compiler.is_exporting():
+        from .looped import looped
+
+        return looped(layer, x)
+    states: Tensor = layer(x)[0]
+    return states
 
 
 class Sublayer(nn.Module):
