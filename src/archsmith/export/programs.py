@@ -26,10 +26,11 @@ def traced(deployable: nn.Module, signature: Signature) -> torch.export.Exported
 
 
 def dynamic(signature: Signature) -> Any:
-    """Dynamic shapes with the batch as the dynamic dimension of each tensor."""
-    batch = torch.export.Dim("batch")
+    """Dynamic shapes: the batch of each tensor, and what else the signature names."""
+    names = {0: "batch", **signature.dynamic}
+    sizes = {dimension: torch.export.Dim(name) for dimension, name in names.items()}
     by_position, by_keyword = arguments(signature.example)
-    return map_tensors(lambda _: {0: batch}, by_keyword or by_position)
+    return map_tensors(lambda _: sizes, by_keyword or by_position)
 
 
 def inferring(module: Any) -> Callable[[Tree], Tree]:

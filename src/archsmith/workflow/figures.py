@@ -13,7 +13,7 @@ from ..history.trial import History, State
 from ..space import Architecture
 from ..study.fidelity import worth
 from ..study.record import Record
-from ..task.contracts import Deployment, Pictures
+from ..task.contracts import Deployment, Explanation, Pictures
 from ..task.problem import Problem
 from .finalist import Finalist, model_of
 
@@ -46,7 +46,10 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
         given = [call(deployed, take(inputs, chunk)) for chunk in chunks]
     outputs = join(given) if len(given) > 1 else given[0]
     buffer = io.BytesIO()
-    task.picture(inputs, targets, outputs, data.facts).save(buffer, "PNG")
+    seen = (inputs, targets, outputs, data.facts)
+    explains = isinstance(task, Explanation)
+    picture = task.explained_picture(deployed, *seen) if explains else task.picture(*seen)
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 
