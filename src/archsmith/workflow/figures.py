@@ -39,14 +39,15 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
     task, data = problem.task, final.calibrated(problem.data)
     if not isinstance(task, Pictures) or not isinstance(task, Deployment):
         return None
-    deployed = task.deployable(model_of(problem, final), data.facts).eval()
+    model = model_of(problem, final).eval()
+    deployed = task.deployable(model, data.facts).eval()
     inputs, targets = data.validation.head(task.pictured or task.judged_at_once)
     with torch.no_grad():
         chunks = torch.split(torch.arange(count_examples(inputs)), task.judged_at_once)
         given = [call(deployed, take(inputs, chunk)) for chunk in chunks]
     outputs = join(given) if len(given) > 1 else given[0]
     buffer = io.BytesIO()
-    task.picture(inputs, targets, outputs, data.facts).save(buffer, "PNG")
+    task.picture_of(model, inputs, targets, outputs, data.facts).save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -103,7 +103,7 @@ def language(
         mlp = MLP(width, ratio * width, gated, activation) if ratio else None
         return Layer(norm, before, mixer, mlp, rate)
 
-    layers = repeat("layers", depths, layer, depths[1 if recurrent else -1])
+    layers = repeat("layers", depths, layer, depths[min(1, len(depths) - 1) if recurrent else -1])
     end = norm() if before else nn.Identity()
     spots = length if positions == "learned" else 0
     span = length if attends else None
