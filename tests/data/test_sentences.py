@@ -1,20 +1,13 @@
-"""Pairs of sentences from tables, and the subwords that are learned from them."""
+"""Pairs of sentences from tables."""
 
 from __future__ import annotations
 
-from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from archsmith._support.errors import DataError, UnknownNameError
 from archsmith.data.sentences import read_pairs
-from archsmith.data.subwords import END, UNKNOWN, Subwords, learn_subwords, words_of
-
-TEXTS = ["low " * 5, "lower " * 2, "newest " * 6, "widest " * 3]
 
 
 def table(folder: Path, rows: list[str], header: str = "split,de,en") -> Path:
@@ -24,58 +17,6 @@ def table(folder: Path, rows: list[str], header: str = "split,de,en") -> Path:
 
 
 ROWS = ["train,ein hund,a dog", "train,eine katze,a cat", "val,ein haus,a house", "test_a,x,y"]
-
-
-def test_merges_are_those_of_the_paper():
-    # Its example (figure 1); of equally frequent pairs the first one by letters goes first.
-    merges = learn_subwords(TEXTS, 8).merges
-    assert merges[:2] == (("e", "s"), ("es", "t"))
-    assert {" low", "est"} <= {one + two for one, two in merges}
-
-
-def plainly(texts: list[str], merges: int) -> list[tuple[str, str]]:
-    """The same by counting all pairs anew after each merge."""
-    words = Counter(tuple(word) for text in texts for word in words_of(text))
-    found: list[tuple[str, str]] = []
-    while len(found) < merges:
-        pairs: Counter[tuple[str, str]] = Counter()
-        for word, count in words.items():
-            for pair in pairwise(word):
-                pairs[pair] += count
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair), default=None)
-        if best is None or pairs[best] < 2:
-            break
-        found.append(best)
-        again: Counter[tuple[str, str]] = Counter()
-        for word, count in words.items():
-            parts, place = [], 0
-            while place < len(word):
-                both = word[place : place + 2] == best
-                parts.append("".join(best) if both else word[place])
-                place += 2 if both else 1
-            again[tuple(parts)] += count
-        words = again
-    return found
-
-
-@given(st.lists(st.text("ab c", min_size=1, max_size=12), min_size=1, max_size=6))
-def test_merges_are_as_if_pairs_were_counted_anew(texts: list[str]):
-    assert list(learn_subwords(texts, 10).merges) == plainly(texts, 10)
-
-
-@given(st.text(max_size=30))
-def test_a_text_comes_back(text: str):
-    words = learn_subwords([text, "and more of it"], 20, cased=True)
-    assert words.decode(words.encode(text)) == " ".join(text.split())
-
-
-def test_what_training_has_not_seen_is_unknown():
-    words = learn_subwords(["ab ab ab"], 5)
-    assert words.encode("aB")[-1] == END
-    assert UNKNOWN in words.encode("ax")
-    assert words.decode(words.encode("ax")) == "a\ufffd"
-    assert words.decode([len(words) + 3, END, 4]) == "\ufffd"
-    assert Subwords(words.alphabet, words.merges) == words
 
 
 def test_parts_and_columns_are_found(tmp_path: Path):

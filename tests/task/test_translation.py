@@ -16,13 +16,13 @@ from torch.nn import functional as F
 import archsmith as nas
 from archsmith._support.errors import DataError, InputError
 from archsmith.data.splits import Batch
-from archsmith.data.subwords import BEGIN, END, PAD
+from archsmith.data.tokens import BEGIN, END, PAD, Tokens
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions, Recipe
 from archsmith.task.decoding import Translator, shifted, translate, trimmed
 from archsmith.task.gallery import translated_lines
 from archsmith.task.problem import open_space
-from archsmith.task.translation import Translation, padded, subwords_of
+from archsmith.task.translation import Translation, padded
 from archsmith.train import score, train
 
 #: A language and another, word for word; the second one says them in the opposite order.
@@ -69,7 +69,7 @@ class Copies(nn.Module):
 def test_sentences_come_back_and_facts_are_json(data: Data) -> None:
     facts = json.loads(json.dumps(data.facts))
     assert facts == data.facts
-    words = subwords_of(facts)
+    words = Tokens(facts["tokens"])
     source, target = data.test.take(torch.arange(5))
     for one, two in zip(source.tolist(), target.tolist(), strict=True):
         said = words.decode(one).split()

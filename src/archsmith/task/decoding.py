@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from .._support.trees import call, take
 from ..data.splits import Batch
-from ..data.subwords import BEGIN, END, PAD, Subwords
+from ..data.tokens import BEGIN, END, PAD, Tokens
 from ..metric.bleu import bleu
 from ..zoo.seq2seq import Incremental
 from .base import Meter
@@ -127,7 +127,7 @@ class TranslationMeter(Meter):
         decoded: number of sentences that are translated for BLEU, from the first; 0 for all.
     """
 
-    def __init__(self, words: Subwords, steps: int, decoded: int = 0) -> None:
+    def __init__(self, words: Tokens, steps: int, decoded: int = 0) -> None:
         self.words, self.steps, self.decoded = words, steps, decoded
         self.found: list[str] = []
         self.wanted: list[str] = []

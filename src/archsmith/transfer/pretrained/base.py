@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch.nn import functional as F
 
-from ..._support.errors import InputError, MissingExtraError
+from ..._support.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -116,26 +115,6 @@ class Backbone:
         ]
         self.model.train(mode)
         return torch.cat(parts) if parts else torch.empty(0, self.dim)
-
-
-def require(module: str, extra: str, where: str, package: str | None = None) -> Any:
-    """Import an optional module.
-
-    Args:
-        package: its name in the package index, if that differs.
-
-    Raises:
-        MissingExtraError: it is not installed; with the command that installs it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        name = package or module
-        raise MissingExtraError(
-            where, f"the package {name}", "none installed", f"pip install 'archsmith[{extra}]'"
-        ) from None
 
 
 def texts_of(texts: Sequence[str]) -> list[str]:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from ..._support.extras import require
 from ...zoo.efficientnet_lite import TOP, VARIANTS, efficientnet_lite
-from .base import Backbone, ImageInput, require
+from .base import Backbone, ImageInput
 from .checkpoint import read_checkpoint
 
 _CLASSES = 1000

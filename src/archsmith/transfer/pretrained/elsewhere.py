@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..._support.errors import InputError, MissingExtraError, unknown
-from .base import Backbone, ImageInput, require
+from ..._support.extras import require
+from .base import Backbone, ImageInput
 from .checkpoint import read_checkpoint
 from .fit import fit_checkpoint
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..._support.extras import require
 from ..._support.weights import read
-from .base import Backbone, require, texts_of
+from .base import Backbone, texts_of
 
 _WIDTH, _LAYERS, _HEADS, _HIDDEN = 384, 6, 12, 1536
 _WORDS, _POSITIONS, _KINDS, _EPS = 30522, 512, 2, 1e-12
@@ -59,7 +60,7 @@ class Pieces:
     """
 
     def __init__(self, path: Path) -> None:
-        tokenizers = require("tokenizers", "pretrained", "minilm")
+        tokenizers = require("tokenizers", "text", "minilm")
         self._path, self._tokenizer = path, tokenizers.Tokenizer.from_file(str(path))
         # The file's own settings are those of its training: a fixed length of 128.
         self._tokenizer.enable_truncation(LONGEST)
