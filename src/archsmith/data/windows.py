@@ -50,7 +50,7 @@ class WindowSplit(Split):
                 known = self.length - self.asked + asked_from - starts
                 known = torch.where(index == 0, 0, known)
                 targets = targets.masked_fill(places[:-1] < known[:, None], NOT_ASKED)
-            yield Batch(rows[:, :-1], targets)
+            yield Batch(rows[:, :-1].contiguous(), targets.contiguous())
 
     def update(self, digest: hashlib._Hash) -> None:
         digest.update(f"windows {self.length} {self.asked}".encode())

@@ -26,10 +26,12 @@ def traced(deployable: nn.Module, signature: Signature) -> torch.export.Exported
 
 
 def dynamic(signature: Signature) -> Any:
-    """Dynamic shapes with the batch as the dynamic dimension of each tensor."""
-    batch = torch.export.Dim("batch")
+    """Dynamic shapes: the batch of each tensor, and the signature's free dimensions as far as the
+    model allows."""
+    batch, auto = torch.export.Dim("batch"), torch.export.Dim.AUTO
+    shape = {0: batch} | dict.fromkeys(signature.free, auto)
     by_position, by_keyword = arguments(signature.example)
-    return map_tensors(lambda _: {0: batch}, by_keyword or by_position)
+    return map_tensors(lambda _: shape, by_keyword or by_position)
 
 
 def inferring(module: Any) -> Callable[[Tree], Tree]:

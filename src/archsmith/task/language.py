@@ -218,7 +218,9 @@ class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, P
             "tokens",
             "logits",
             f"tokens: int64 (n, {length}), indices in the alphabet of architecture.json; "
-            f"logits: float32 (n, {length}, {vocabulary}), of the token after each",
+            f"logits: float32 (n, {length}, {vocabulary}), of the token after each; models without "
+            "recurrent layers take other lengths, too",
+            free=(1,),
         )
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:

@@ -31,8 +31,8 @@ def surprises(
     bits = -chances.gather(2, inputs[:, 1:, None])[..., 0] / math.log(2)
     rows = [*_wrapped(text)] if text else []
     plot, head = 120 * SCALE, 34 * SCALE
-    shown = min(_LINES, len(inputs))
-    high = 2 * head + shown * _HIGH + plot + (head + len(rows) * _HIGH if rows else 0)
+    windows = range(len(inputs))[::2][:_LINES]  # neighbours overlap by half
+    high = 2 * head + len(windows) * _HIGH + plot + (head + len(rows) * _HIGH if rows else 0)
     sheet = Image.new("RGB", (2 * MARGIN + _COLUMNS * _WIDE, 2 * MARGIN + high), PAPER)
     draw, y = ImageDraw.Draw(sheet), MARGIN
 
@@ -42,7 +42,7 @@ def surprises(
         y += head
 
     title("Validation text: the darker a character, the less probable it was")
-    for line in range(shown):
+    for line in windows:
         ends = min(_COLUMNS, inputs.shape[1])
         for place in range(ends):
             surprise = float(bits[line, place - 1]) if place else 0.0
@@ -54,8 +54,7 @@ def surprises(
     if rows:
         title("Written by the winner")
         for row in rows:
-            for place, character in enumerate(row):
-                _character(draw, place, y, character, 0.0)
+            draw.text((MARGIN, y), row, fill=INK, font=font(13))
             y += _HIGH
     return sheet
 
@@ -65,7 +64,7 @@ def _character(draw: ImageDraw.ImageDraw, place: int, y: float, text: str, bits:
     if share > 0:
         shade = tuple(round(255 - share * (255 - part)) for part in (240, 150, 90))
         draw.rectangle((x, y - 2 * SCALE, x + _WIDE - 1, y + 16 * SCALE), fill=shade)
-    shown = text if text.isprintable() else "¶" if text == "\n" else "·"
+    shown = text if text.isprintable() else "·"
     faint = FAINT if shown != text else INK
     draw.text((x + _WIDE // 2, y + 7 * SCALE), shown, fill=faint, font=font(13), anchor="mm")
 

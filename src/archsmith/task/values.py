@@ -84,9 +84,12 @@ class Signature:
         input_name, output_name: names in the exported graph; for several outputs, their names in
             order. Several inputs have the names of the parameters of forward.
         description: one line for the model card.
+        free: dimensions besides the batch that may have any size in an exported program, if the
+            model allows it.
     """
 
     example: Tree
     input_name: str
     output_name: str | tuple[str, ...]
     description: str
+    free: tuple[int, ...] = ()
