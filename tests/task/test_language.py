@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from archsmith._support.errors import DataError, InputError
+from archsmith.data.coding import coding_of, learn_bytes
 from archsmith.data.text import UNKNOWN
 from archsmith.data.windows import NOT_ASKED, WindowSplit
 from archsmith.space import Space
@@ -102,7 +103,7 @@ def test_training_windows_are_at_random_offsets_inside_what_may_be_drawn(data: D
 
 
 def test_bits_of_a_uniform_guess(data: Data) -> None:
-    meter = LanguageMeter(8)
+    meter = LanguageMeter(torch.ones(8, dtype=torch.int64))
     meter.update(torch.zeros(3, 16, 8), torch.zeros(3, 16, dtype=torch.int64))
     one = torch.full((1, 16), NOT_ASKED)
     one[0, -1] = 3
@@ -142,7 +143,7 @@ def test_characters_of_later_parts_are_no_part_of_the_alphabet(tmp_path: Path) -
 )
 def test_text_is_the_same_with_and_without_a_cache(data: Data, answers: dict[str, str]) -> None:
     model, order = model_of(data, **answers), Order("the c", count=40, seed=3)
-    prompt = task(data.task).tokens_of(order.prompt, data.facts)[0]
+    prompt = coding_of(data.facts).encode(order.prompt)
     # Much longer than a window, so that attention goes on from the middle of one.
     one, two = (write(model, prompt, order, 16, cached=cached) for cached in (True, False))
     assert one == two
@@ -180,6 +181,32 @@ def test_references_are_about_a_million_parameters_wide(data: Data) -> None:
         assert counts[1] < counts[0] / 3
 
 
+def test_subwords_keep_every_character_and_count_them(tmp_path: Path) -> None:
+    pytest.importorskip("tokenizers")
+    text = story(400) + "\n\n  Ü ¡ 漢字 \t end"
+    coding = learn_bytes(story(400), 300)
+    tokens = coding.encode(text)
+    assert coding.decode(tokens.tolist()) == text
+    assert int(coding.characters[tokens].sum()) == len(text)
+    assert len(coding.characters) == coding.facts["vocabulary"] <= 300
+    assert coding_of(coding.facts).encode(text).equal(tokens)
+    (tmp_path / "story.txt").write_text(story(), encoding="utf-8")
+    lm = task("language-modelling:tokens=subwords,vocabulary=280,length=8")
+    data = lm.read(str(tmp_path / "story.txt"), ReadOptions())
+    meter = lm.meter(data.facts)
+    vocabulary = data.facts["vocabulary"]
+    for _, targets in data.test.chunks(7):
+        meter.update(torch.zeros(*targets.shape, vocabulary), targets)
+    # All but the first token are asked for.
+    codes = data.test.codes.long()
+    characters = int(coding_of(data.facts).characters[codes[1:]].sum())
+    bits = (len(codes) - 1) * math.log2(vocabulary) / characters
+    assert meter.result()["bits_per_character"] == pytest.approx(bits, rel=1e-5)
+    order = Order("the c", count=5)
+    model = Space(tiny, vocabulary=vocabulary, length=8)
+    assert isinstance(lm.write(model.build(model.default()).eval(), order, data.facts), str)
+
+
 def test_bad_input_is_refused(data: Data, tmp_path: Path) -> None:
     lm = task("language-modelling")
     assert isinstance(lm, LanguageModelling)
@@ -189,7 +216,7 @@ def test_bad_input_is_refused(data: Data, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="256 characters or more for each part"):
         lm.read(str(tmp_path / "short.txt"), ReadOptions())
     with pytest.raises(InputError, match="character: expected one of: .*got 'Ω'"):
-        lm.tokens_of("Ω", data.facts)
+        coding_of(data.facts).encode("Ω")
     with pytest.raises(InputError, match="top_p: expected above 0 and at most 1, got 0"):
         Order(top_p=0)
     with pytest.raises(InputError, match="prompt: expected one character or more"):

@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from .._support.errors import DataError, InputError, unknown
 from .._support.options import format_options, parse
 from ..data.batches import batches
+from ..data.coding import coding_of, learn_bytes, learn_characters
 from ..data.source import locate
 from ..data.splits import Split
-from ..data.text import SUFFIXES, UNKNOWN, alphabet_of, coded, raw_text, text_files
+from ..data.text import SUFFIXES, raw_text, text_files
 from ..data.windows import NOT_ASKED, WindowSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 #: Tokens that a trial of a search trains on: about a minute on one core for the default space.
 _SEEN = 1_000_000
+_TOKENS = ("characters", "subwords")
 #: Likeliest tokens that an answer shows.
 _SHOWN = 10
 
@@ -43,19 +45,27 @@ class LanguageOptions:
     """Options after the name of the task: ``language-modelling:length=64``.
 
     Attributes:
+        tokens: ``characters`` or ``subwords``, which need the extra ``text``.
+        vocabulary: number of subwords.
         length: tokens of a window.
         held: share of the text that the validation and the test part have each, unless the reading
             options say otherwise.
 
     Raises:
+        UnknownNameError: no such tokens.
         InputError: a number outside its range.
     """
 
+    tokens: str = "characters"
+    vocabulary: int = 1024
     length: int = 128
     held: float = 0.05
 
     def __post_init__(self) -> None:
+        if self.tokens not in _TOKENS:
+            raise unknown("tokens of language-modelling", self.tokens, _TOKENS)
         rules = {
+            "vocabulary": (256 <= self.vocabulary <= 65_536, "from 256 to 65536"),
             "length": (4 <= self.length <= 4096, "from 4 to 4096"),
             "held": (0 < self.held < 0.5, "a share above 0 and below 0.5"),
         }
@@ -116,26 +126,37 @@ class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, P
         held = [round(len(text) * share) for share in shares]
         ends = [len(text) - sum(held), len(text) - held[1], len(text)]
         pieces = [text[a:b] for a, b in zip([0, *ends], ends)]
-        if min(map(len, pieces)) < 2 * length:
-            expected = f"a text with {2 * length} characters or more for each part"
-            found = ", ".join(f"{len(piece)}" for piece in pieces)
-            hint = "choose a smaller length: --task language-modelling:length=32"
-            raise DataError(source, expected, found, hint)
-        alphabet = alphabet_of(pieces[0], text)
-        facts = {"alphabet": alphabet, "vocabulary": len(alphabet), "length": length}
+        subwords = self.options.tokens == "subwords"
+        if subwords:
+            coding = learn_bytes(pieces[0], self.options.vocabulary)
+        else:
+            coding = learn_characters(pieces[0], text)
+        codes = [coding.encode(piece).to(torch.int32) for piece in pieces]
+        self._check_sizes(source, codes)
         train, validation, test = (
-            WindowSplit(torch.from_numpy(coded(piece, alphabet)).to(torch.int32), length, asked)
-            for piece, asked in zip(pieces, (0, length // 2, length // 2), strict=True)
+            WindowSplit(part, length, asked)
+            for part, asked in zip(codes, (0, length // 2, length // 2), strict=True)
         )
-        counts = [f"{len(piece):,}" for piece in pieces]
+        counts = [f"{len(part):,}" for part in codes]
+        kind = "tokens" if subwords else "characters"
         summary = (
-            f"{len(text):,} characters, {len(alphabet)} different ones in training",
-            f"{counts[0]} training, {counts[1]} validation, {counts[2]} test characters, in order",
-            f"windows of {length}, at random offsets in training; judged with at least "
-            f"{length - length // 2} characters before each",
+            f"{len(text):,} characters, {coding.facts['vocabulary']:,} different "
+            f"{'subwords' if subwords else 'ones'} in training",
+            f"{counts[0]} training, {counts[1]} validation, {counts[2]} test {kind}, in order",
+            f"windows of {length} {kind}, at random offsets in training; judged with at least "
+            f"{length - length // 2} before each",
         )
+        facts = coding.facts | {"length": length}
         name = place.name.partition(".")[0]
         return Data(name, str(place), self.name, train, validation, test, facts, summary)
+
+    def _check_sizes(self, source: str, parts: Sequence[Tensor]) -> None:
+        least = 2 * self.options.length
+        if min(map(len, parts)) < least:
+            expected = f"a text with {least} {self.options.tokens} or more for each part"
+            found = ", ".join(f"{len(part)}" for part in parts)
+            hint = "choose a smaller length: --task language-modelling:length=32"
+            raise DataError(source, expected, found, hint)
 
     def uses(self, source: str) -> frozenset[str] | None:
         return frozenset()
@@ -187,14 +208,15 @@ class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, P
         return super().imitation(outputs[asked], teacher[asked], targets[asked])
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
-        return LanguageMeter(facts["vocabulary"])
+        return LanguageMeter(coding_of(facts).characters)
 
     def parts(
         self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
     ) -> dict[str, Tensor]:
-        nats, right, asked = sums_of(outputs, targets)
-        pairs = {"accuracy": right, "loss": nats, "perplexity": nats, "bits_per_character": nats}
-        return {name: torch.stack([value, asked], 1) for name, value in pairs.items()}
+        nats, right, asked, told = sums_of(outputs, targets, coding_of(facts).characters)
+        pairs = {name: (nats, asked) for name in ("loss", "perplexity")}
+        pairs |= {"accuracy": (right, asked), "bits_per_character": (nats, told)}
+        return {name: torch.stack(pair, 1) for name, pair in pairs.items()}
 
     def pooled(self, name: str, sums: NDArray[Any]) -> NDArray[Any]:
         import numpy as np
@@ -217,7 +239,7 @@ class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, P
             two(data.validation),
             "tokens",
             "logits",
-            f"tokens: int64 (n, {length}), indices in the alphabet of architecture.json; "
+            f"tokens: int64 (n, {length}), numbers in the vocabulary of architecture.json; "
             f"logits: float32 (n, {length}, {vocabulary}), of the token after each; models without "
             "recurrent layers take other lengths, too",
             free=(1,),
@@ -225,37 +247,26 @@ class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, P
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
         """The end of the text in a file, int64 (1, up to length)."""
-        return self.tokens_of(raw_text(path), facts)[:, -facts["length"] :]
-
-    def tokens_of(self, text: str, facts: Mapping[str, Any]) -> Tensor:
-        """A text as tokens, int64 (1, t).
-
-        Raises:
-            UnknownNameError: a character that the training text lacks.
-        """
-        alphabet = facts["alphabet"]
-        if UNKNOWN not in alphabet:
-            for character in text:
-                if character not in alphabet:
-                    raise unknown("character", character, alphabet)
-        return torch.from_numpy(coded(text, alphabet))[None]
+        return coding_of(facts).encode(raw_text(path))[None, -facts["length"] :]
 
     def write(
         self, model: nn.Module, order: Order, facts: Mapping[str, Any], cached: bool = True
     ) -> str:
-        """A continuation of the prompt by a model in evaluation mode, see :func:`write`."""
-        alphabet = facts["alphabet"]
-        prompt = self.tokens_of(order.prompt, facts)
-        never = [alphabet.index(UNKNOWN)] if UNKNOWN in alphabet else []
-        tokens = write(model, prompt[0], order, facts["length"], never, cached)
-        return "".join(alphabet[token] for token in tokens)
+        """A continuation of the prompt by a model in evaluation mode, see :func:`write`.
+
+        Raises:
+            UnknownNameError: a character of the prompt that the training text lacks.
+        """
+        coding = coding_of(facts)
+        prompt = coding.encode(order.prompt)
+        return coding.decode(write(model, prompt, order, facts["length"], coding.never, cached))
 
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The likeliest tokens after each example, with their probabilities."""
-        alphabet, chances = facts["alphabet"], outputs[:, -1].float().softmax(-1)
-        best = chances.topk(min(_SHOWN, len(alphabet)))
+        chances = outputs[:, -1].float().softmax(-1)
+        best, coding = chances.topk(min(_SHOWN, chances.shape[1])), coding_of(facts)
         return [
-            {"next": {alphabet[token]: chance for token, chance in zip(*row, strict=True)}}
+            {"next": {coding.decode([token]): chance for token, chance in zip(*row, strict=True)}}
             for row in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
 
@@ -264,7 +275,7 @@ class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, P
     ) -> Image.Image:
         from .language_picture import surprises
 
-        return surprises(inputs, outputs, facts["alphabet"])
+        return surprises(inputs, outputs, coding_of(facts))
 
     def picture_of(
         self,
@@ -276,9 +287,10 @@ class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, P
     ) -> Image.Image:
         from .language_picture import surprises
 
-        first = facts["alphabet"][int(inputs[0, 0])]
+        coding = coding_of(facts)
+        first = coding.decode(inputs[0].tolist())
         text = self.write(model, Order(prompt=first, count=600), facts)
-        return surprises(inputs, outputs, facts["alphabet"], text)
+        return surprises(inputs, outputs, coding, text)
 
 
 _UNITS = {"bits_per_character": math.log(2)}
@@ -296,35 +308,40 @@ class Logits(nn.Module):
         return logits.float()
 
 
-def sums_of(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def sums_of(outputs: Tensor, targets: Tensor, characters: Tensor) -> tuple[Tensor, ...]:
     """Of each example: the cross entropy in nats, how many tokens are right, how many are asked
-    for; each (n,)."""
-    flat = outputs.float().flatten(0, 1)
+    for, and how many characters these have; each (n,)."""
+    flat, asked = outputs.float().flatten(0, 1), targets != NOT_ASKED
     nats = F.cross_entropy(flat, targets.flatten(), ignore_index=NOT_ASKED, reduction="none")
-    right, asked = outputs.argmax(-1) == targets, targets != NOT_ASKED
-    return nats.view(targets.shape).sum(1), right.float().sum(1), asked.float().sum(1)
+    told = characters.to(targets.device)[targets.clamp(min=0)] * asked
+    right = outputs.argmax(-1) == targets
+    return tuple(t.float().sum(1) for t in (nats.view(targets.shape), right, asked, told))
 
 
 class LanguageMeter(Meter):
     """Of the tokens that are asked for: bits per character, perplexity, accuracy (0 to 1) and mean
-    cross entropy in nats."""
+    cross entropy in nats.
 
-    def __init__(self, vocabulary: int) -> None:
-        self.vocabulary = vocabulary
-        self.nats = self.right = self.asked = 0.0
+    Args:
+        characters: of each token, int64 (vocabulary,).
+    """
+
+    def __init__(self, characters: Tensor) -> None:
+        self.characters = characters
+        self.sums = torch.zeros(4, dtype=torch.float64)
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
-        expect_shape(outputs, (*targets.shape, self.vocabulary))
-        nats, right, asked = (float(part.double().sum()) for part in sums_of(outputs, targets))
-        self.nats, self.right, self.asked = self.nats + nats, self.right + right, self.asked + asked
+        expect_shape(outputs, (*targets.shape, len(self.characters)))
+        sums = torch.stack(sums_of(outputs, targets, self.characters)).double().sum(1)
+        self.sums = self.sums.to(sums.device) + sums
 
     def result(self) -> dict[str, float]:
-        count = max(1.0, self.asked)
-        loss = self.nats / count
+        nats, right, asked, told = self.sums.tolist()
+        loss = nats / max(1.0, asked)
         return {
-            "bits_per_character": loss / math.log(2),
+            "bits_per_character": nats / max(1.0, told) / math.log(2),
             # A broken model's loss must not become an error of its own.
             "perplexity": math.exp(min(loss, 700.0)),
-            "accuracy": self.right / count,
+            "accuracy": right / max(1.0, asked),
             "loss": loss,
         }

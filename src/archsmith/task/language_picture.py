@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from ..data.coding import Coding
 from .picture import FAINT, INK, LINE, MARGIN, PAPER, SCALE, font
 
 _LINES, _COLUMNS = 6, 84
@@ -18,7 +19,7 @@ _MOST = 8.0
 
 
 def surprises(
-    inputs: Tensor, outputs: Tensor, alphabet: Sequence[str], text: str = ""
+    inputs: Tensor, outputs: Tensor, coding: Coding, text: str = ""
 ) -> Image.Image:
     """Windows with a shade for the bits of each character, the mean bits by position, and a text.
 
@@ -41,14 +42,16 @@ def surprises(
         draw.text((MARGIN, y), words, fill=FAINT, font=font(13))
         y += head
 
-    title("Validation text: the darker a character, the less probable it was")
+    title("Validation text: the darker a character, the more bits it took")
     for line in windows:
-        ends = min(_COLUMNS, inputs.shape[1])
-        for place in range(ends):
-            surprise = float(bits[line, place - 1]) if place else 0.0
-            _character(draw, place, y, alphabet[int(inputs[line, place])], surprise)
+        place = 0
+        for token, surprise in zip(inputs[line].tolist(), [0.0, *bits[line].tolist()], strict=True):
+            shown = coding.decode([token])
+            for character in shown[: _COLUMNS - place]:
+                _character(draw, place, y, character, surprise / len(shown))
+                place += 1
         y += _HIGH
-    title("Bits of a character by its position in the window, mean of the windows")
+    title("Bits of a token by its position in the window, mean of the windows")
     _curve(draw, bits.mean(0).tolist(), y, plot)
     y += plot
     if rows:
