@@ -215,7 +215,7 @@ def test_bad_input_is_refused(data: Data, tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("too short")
     with pytest.raises(DataError, match="256 characters or more for each part"):
         lm.read(str(tmp_path / "short.txt"), ReadOptions())
-    with pytest.raises(InputError, match="character: expected one of: .*got 'Ω'"):
+    with pytest.raises(InputError, match=r"character: expected one of: .*got 'Ω'"):
         coding_of(data.facts).encode("Ω")
     with pytest.raises(InputError, match="top_p: expected above 0 and at most 1, got 0"):
         Order(top_p=0)

@@ -141,5 +141,5 @@ def test_mixers_are_chosen_by_name():
     names = {type(m).__name__ for m in only.build(only.sample(random.Random(0))).modules()}
     assert "Attention" in names
     assert not names & {"Recurrent", "Convolution"}
-    with pytest.raises(SpaceError, match="mixers.*some of lstm"):
+    with pytest.raises(SpaceError, match=r"mixers.*some of lstm"):
         Space(language, **TINY, mixers=("mamba",)).default()

@@ -34,7 +34,9 @@ def sample(
     label: Annotated[
         str | None, typer.Option("--class", help="Class of the images; default: all in turn.")
     ] = None,
-    prompt: Annotated[str | None, typer.Option(help="Text to continue; default: a new line.")] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="Text to continue; default: a new line.")
+    ] = None,
     temperature: Annotated[
         float | None,
         typer.Option(help="Divides the logits of a text; 0 takes the likeliest; default: 0.8."),
@@ -58,11 +60,11 @@ def sample(
     from ..task.language import LanguageModelling
 
     task, facts, model = _model(folder, space)
-    texts = {"prompt": prompt, "temperature": temperature, "top_p": top_p}
+    texts: dict[str, Any] = {"prompt": prompt, "temperature": temperature, "top_p": top_p}
     given = {name: value for name, value in texts.items() if value is not None}
     if isinstance(task, LanguageModelling):
         _refuse({"class": label}, "generates images", folder)
-        options = given | {"count": _TEXT if count is None else count, "seed": seed}
+        options: dict[str, Any] = given | {"count": _TEXT if count is None else count, "seed": seed}
         _write_text(task, facts, model(), options, to)
     elif isinstance(task, Generation):
         _refuse(given, "writes text", folder)

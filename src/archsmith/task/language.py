@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from .._support.errors import DataError, InputError, unknown
 from .._support.options import format_options, parse
 from ..data.batches import batches
-from ..data.coding import coding_of, learn_bytes, learn_characters
+from ..data.coding import Coding, coding_of, learn_bytes, learn_characters
 from ..data.source import locate
 from ..data.splits import Split
 from ..data.text import SUFFIXES, raw_text, text_files
@@ -74,7 +74,9 @@ class LanguageOptions:
                 raise InputError(f"language-modelling, {name}", expected, f"{getattr(self, name)}")
 
 
-class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, Pictures, References):
+class LanguageModelling(
+    TensorTask, BatchSampling, ExampleMetrics, Deployment, Pictures, References
+):
     """Prediction of the next character of a text (Bengio et al. 2003).
 
     Inputs are int64, (n, length), targets the tokens that follow each, and outputs logits,
@@ -120,17 +122,20 @@ class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, P
         text = raw_text(place)
         usual = ReadOptions()
         shares = [
-            self.options.held if getattr(options, part) == getattr(usual, part) else getattr(options, part)
+            self.options.held
+            if getattr(options, part) == getattr(usual, part)
+            else getattr(options, part)
             for part in ("validation", "test")
         ]
         held = [round(len(text) * share) for share in shares]
         ends = [len(text) - sum(held), len(text) - held[1], len(text)]
         pieces = [text[a:b] for a, b in zip([0, *ends], ends)]
         subwords = self.options.tokens == "subwords"
-        if subwords:
-            coding = learn_bytes(pieces[0], self.options.vocabulary)
-        else:
-            coding = learn_characters(pieces[0], text)
+        coding: Coding = (
+            learn_bytes(pieces[0], self.options.vocabulary)
+            if subwords
+            else learn_characters(pieces[0], text)
+        )
         codes = [coding.encode(piece).to(torch.int32) for piece in pieces]
         self._check_sizes(source, codes)
         train, validation, test = (
@@ -214,7 +219,7 @@ class LanguageModelling(TensorTask, BatchSampling, ExampleMetrics, Deployment, P
         self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
     ) -> dict[str, Tensor]:
         nats, right, asked, told = sums_of(outputs, targets, coding_of(facts).characters)
-        pairs = {name: (nats, asked) for name in ("loss", "perplexity")}
+        pairs = dict.fromkeys(("loss", "perplexity"), (nats, asked))
         pairs |= {"accuracy": (right, asked), "bits_per_character": (nats, told)}
         return {name: torch.stack(pair, 1) for name, pair in pairs.items()}
 

@@ -18,9 +18,7 @@ _WIDE, _HIGH = 10 * SCALE, 22 * SCALE
 _MOST = 8.0
 
 
-def surprises(
-    inputs: Tensor, outputs: Tensor, coding: Coding, text: str = ""
-) -> Image.Image:
+def surprises(inputs: Tensor, outputs: Tensor, coding: Coding, text: str = "") -> Image.Image:
     """Windows with a shade for the bits of each character, the mean bits by position, and a text.
 
     Args:

@@ -86,9 +86,7 @@ def write(
     return tokens[len(prompt) :]
 
 
-def drawn(
-    logits: Tensor, order: Order, never: Sequence[int], generator: torch.Generator
-) -> Tensor:
+def drawn(logits: Tensor, order: Order, never: Sequence[int], generator: torch.Generator) -> Tensor:
     """A token () drawn from logits (vocabulary,)."""
     logits = logits.double().cpu()
     logits[list(never)] = -torch.inf

@@ -154,7 +154,7 @@ class Layer(Carried):
         super().__init__()
         self.norm_first, self.dropout = norm_first, nn.Dropout(dropout)
         self.mixer_norm, self.mixer = norm(), mixer
-        self.mlp_norm, self.mlp = (norm(), mlp) if mlp is not None else (None, None)
+        self.mlp_norm, self.mlp = norm() if mlp is not None else None, mlp
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         mixed, state = self.mixer(self.mixer_norm(x) if self.norm_first else x, state)
