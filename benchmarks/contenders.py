@@ -109,9 +109,16 @@ def searched(data: str, seconds: float, seed: int, *more: str) -> dict[str, Any]
 
 
 def by_hand(
-    data: str, name: str, seconds: float, seed: int, limit: str, space: str | None
+    data: str,
+    name: str,
+    seconds: float,
+    seed: int,
+    limit: str,
+    space: str | None,
+    task: str | None = None,
+    options: Any = None,
 ) -> dict[str, Any]:
-    """A reference network, scaled to the limit if there is one, or the default of the space,
+    """A reference, scaled to the limit if there is one, or the default of the space,
     trained for the whole time."""
     import torch
 
@@ -128,7 +135,8 @@ def by_hand(
 
     began, used = time.perf_counter(), time.process_time()
     unreadable: Any = "skip" if data.endswith(FILES["bccd"]) else "refuse"
-    problem = open_problem(space, data, options=ReadOptions(unreadable=unreadable))
+    reading = options or ReadOptions(unreadable=unreadable)
+    problem = open_problem(space, data, task=task, options=reading)
     left = seconds - (time.perf_counter() - began)
     metric = problem.task.metrics[0]
     goal = Objective(metric.name, metric.direction)
@@ -152,7 +160,7 @@ def by_hand(
             trained = Baselines(
                 problem, MemoryStore(), seed, goal, left, together=True, cache=Path(cache)
             ).train(reference, scale or 1.0)
-        test, params = trained.test, int(trained.costs["params"])
+        test, params = trained.test, int(trained.costs.get("params", 0))
     return {
         "test": test,
         "params": params,

@@ -25,13 +25,13 @@ def test_parts_and_columns_are_found(tmp_path: Path):
     assert pairs.train.sources == ["ein hund", "eine katze"]
     assert pairs.train.targets == ["a dog", "a cat"]
     assert pairs.test.sources == ["x"]
-    assert pairs.notes == ("test part: test_a; not used: test_b",)
+    assert pairs.notes == ("test part: test_a; not used: 'test_b'",)
     assert pairs.drawn == ()
     with pytest.raises(DataError, match=r"row 7, column 'de': expected a sentence"):
         read_pairs(path, "de", "en", "test_b")
     read = read_pairs(path, "en", "de", "test_b", unreadable="skip")
     assert (read.test.sources, read.test.targets) == (["v"], ["u"])
-    assert "1 of 5 pairs with an empty sentence skipped" in read.notes
+    assert "1 of 5 rows with an empty sentence skipped" in read.notes
 
 
 def test_parts_are_drawn_where_there_are_none(tmp_path: Path):
@@ -48,9 +48,8 @@ def test_parts_are_drawn_where_there_are_none(tmp_path: Path):
     ("rows", "columns", "told"),
     [
         (ROWS, ("de", "fr"), "column of pairs.csv: expected one of: de, en, split, got 'fr'"),
-        ([ROWS[0], ROWS[3]], ("de", "en"), "rows of a part 'val', got only 'test_a', 'train'"),
-        (ROWS[:3], ("de", "en"), "rows of a part 'test'"),
-        ([*ROWS, "train, ,a bird"], ("de", "en"), r"row 6, column 'de'.*1 of 5 pairs"),
+        (ROWS[2:], ("de", "en"), "rows of a part 'train', got only 'test_a', 'val'"),
+        ([*ROWS, "train, ,a bird"], ("de", "en"), r"row 6, column 'de'.*1 of 5 rows"),
         ([], ("de", "en"), "rows below the header"),
     ],
 )
@@ -64,5 +63,5 @@ def test_other_files_are_refused(tmp_path: Path):
     for path, got in ((tmp_path / "text.txt", "txt"), (tmp_path, "a folder")):
         with pytest.raises(DataError, match=f"a table of sentences .*{got}"):
             read_pairs(path, "de", "en")
-    with pytest.raises(UnknownNameError, match=r"test part of pairs\.csv: expected one of: test_a"):
+    with pytest.raises(UnknownNameError, match=r"pairs\.csv, test part: expected one of: test_a"):
         read_pairs(table(tmp_path, ROWS), "de", "en", "test_2016")

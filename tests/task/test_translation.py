@@ -15,14 +15,15 @@ from torch.nn import functional as F
 
 import archsmith as nas
 from archsmith._support.errors import DataError, InputError
+from archsmith.data.padding import padded, trimmed
 from archsmith.data.splits import Batch
 from archsmith.data.tokens import BEGIN, END, PAD, Tokens
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions, Recipe
-from archsmith.task.decoding import Translator, shifted, translate, trimmed
+from archsmith.task.decoding import Translator, shifted, translate
 from archsmith.task.gallery import translated_lines
 from archsmith.task.problem import open_space
-from archsmith.task.translation import Translation, padded
+from archsmith.task.translation import Translation
 from archsmith.train import score, train
 
 #: A language and another, word for word; the second one says them in the opposite order.
@@ -251,7 +252,7 @@ def test_sentences_to_translate_are_looked_at(
         ("source=de,target=en,length=1", "length: expected from 2 to 512"),
         ("source=de,target=en,length=2", "training pairs of at most 2 subwords"),
         ("source=de,target=en,beam=4", "translation option"),
-        ("source=de,target=en,test=later", "test part of pairs.csv"),
+        ("source=de,target=en,test=later", "pairs.csv, test part"),
     ],
 )
 def test_bad_input_is_told_with_status_2(archsmith, table: Path, options: str, told: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,18 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class _File:
+class Kind:
+    """A kind of files: their suffixes, and what they are called."""
+
+    suffixes: Collection[str]
+    plural: str
+
+
+IMAGES = Kind(SUFFIXES, "images")
+
+
+@dataclass(frozen=True)
+class File:
     path: Path
     label: int | tuple[int, ...]
     part: int
@@ -55,24 +66,29 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def _files_in(folder: Path, kind: Kind) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts[:-1]
-        if is_picture(path) and not any(part.startswith(".") for part in inside):
+        if is_of(path, kind) and not any(part.startswith(".") for part in inside):
             yield path
 
 
 def is_picture(path: Path) -> bool:
     """Whether the path is an image file that is not hidden."""
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return is_of(path, IMAGES)
 
 
-def is_image_folder(folder: Path) -> bool:
-    """Whether a folder has subfolders and an image somewhere in one of them."""
-    return any(next(_pictures(sub), None) is not None for sub in _folders(folder))
+def is_of(path: Path, kind: Kind) -> bool:
+    """Whether the path is a file of this kind that is not hidden."""
+    return path.suffix.lower() in kind.suffixes and path.name[0] != "." and path.is_file()
 
 
-def _class_folders(root: Path) -> dict[int, list[Path]]:
+def is_image_folder(folder: Path, kind: Kind = IMAGES) -> bool:
+    """Whether a folder has subfolders and an image, or a file of another kind, in one of them."""
+    return any(next(_files_in(sub, kind), None) is not None for sub in _folders(folder))
+
+
+def _class_folders(root: Path, kind: Kind = IMAGES) -> dict[int, list[Path]]:
     """Class folders by part.
 
     Folders named train, val or test are parts if all folders have such names. Otherwise they are
@@ -96,19 +112,19 @@ def _class_folders(root: Path) -> dict[int, list[Path]]:
     parts: dict[int, list[Path]] = {}
     for folder in named:
         inner = _folders(folder)
-        if not inner and next(_pictures(folder), None) is not None:
-            raise DataError(str(folder), "class folders inside a part", "images")
+        if not inner and next(_files_in(folder, kind), None) is not None:
+            raise DataError(str(folder), "class folders inside a part", kind.plural)
         parts.setdefault(PARTS[folder.name.lower()], []).extend(inner)
     return parts
 
 
-def _ignored_files(root: Path) -> tuple[str, ...]:
+def _ignored_files(root: Path, kind: Kind = IMAGES) -> tuple[str, ...]:
     """A note about files that are not readable images, by suffix."""
     kinds = Counter(
         path.suffix.lower() or "without a suffix"
         for folder in _folders(root)
         for path in sorted(folder.rglob("*"))
-        if not is_picture(path) and path.is_file() and not path.name.startswith(".")
+        if not is_of(path, kind) and path.is_file() and not path.name.startswith(".")
     )
     if not kinds:
         return ()
@@ -116,32 +132,37 @@ def _ignored_files(root: Path) -> tuple[str, ...]:
     return (f"files ignored: {shown(listed)}{', ...' if len(kinds) > 5 else ''}",)
 
 
-def _leaf_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
+def _leaf_classes(root: Path) -> tuple[list[File], tuple[str, ...]]:
     """Files of a folder whose classes are the parent folders of the images, at any depth."""
     entries: list[tuple[Path, str, int]] = []
     for part, folders in _class_folders(root).items():
         for folder in folders:
             entries += [
                 (path, path.parent.relative_to(folder.parent).as_posix(), part)
-                for path in _pictures(folder)
+                for path in _files_in(folder, IMAGES)
             ]
     names = tuple(sorted({name for _, name, _ in entries}))
     if len(names) < 2:
         got = f"only {names[0]!r}" if names else "none"
         raise DataError(str(root), "a folder for each of at least two classes", got)
-    return [_File(path, names.index(name), part) for path, name, part in entries], names
+    return [File(path, names.index(name), part) for path, name, part in entries], names
 
 
-def _without_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
+def _without_classes(root: Path) -> tuple[list[File], tuple[str, ...]]:
     """Images of a folder without class folders: all of one class."""
-    files = [_File(path, 0, TRAIN) for path in _pictures(root)]
+    files = [File(path, 0, TRAIN) for path in _files_in(root, IMAGES)]
     if not files:
         raise DataError(str(root), "images, or class folders of images", "none")
     return files, ("image",)
 
 
-def _folder_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
-    parts = _class_folders(root)
+def folder_classes(root: Path, kind: Kind = IMAGES) -> tuple[list[File], tuple[str, ...]]:
+    """Files of class folders, and the names of the classes.
+
+    Raises:
+        DataError: fewer than two classes, or one without training files.
+    """
+    parts = _class_folders(root, kind)
     names = tuple(sorted({folder.name for folder in parts[TRAIN]}))
     if len(names) < 2:
         got = f"only {names[0]!r}" if names else "none"
@@ -150,16 +171,20 @@ def _folder_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
     for part, folders in parts.items():
         for folder in folders:
             if folder.name not in names:
-                hint = "add training images of it, or remove this folder"
-                raise DataError(str(folder), "a class that has training images", folder.name, hint)
+                hint = f"add training {kind.plural} of it, or remove this folder"
+                raise DataError(
+                    str(folder), f"a class that has training {kind.plural}", folder.name, hint
+                )
             class_files = [
-                _File(path, names.index(folder.name), part) for path in _pictures(folder)
+                File(path, names.index(folder.name), part) for path in _files_in(folder, kind)
             ]
             if not class_files and part == TRAIN:
-                aside = ", ".join(_ignored_files(folder.parent)) if any(folder.iterdir()) else ""
+                aside = (
+                    ", ".join(_ignored_files(folder.parent, kind)) if any(folder.iterdir()) else ""
+                )
                 raise DataError(
                     str(folder),
-                    "images of this class",
+                    f"{kind.plural} of this class",
                     f"none ({aside})" if aside else "none",
                     "fill or remove the folder",
                 )
@@ -229,19 +254,19 @@ def read_images(
     )
 
 
-def _files(root: Path, classes: ClassesBy) -> tuple[list[_File], tuple[str, ...]]:
+def _files(root: Path, classes: ClassesBy) -> tuple[list[File], tuple[str, ...]]:
     """The images of a folder with their labels and parts, and the names of the classes."""
     if classes == "rows":
         rows, names = read_list(root, PARTS)
-        return [_File(*row) for row in rows], names
+        return [File(*row) for row in rows], names
     if classes == "folders or none" and not is_image_folder(root):
         return _without_classes(root)
-    return _leaf_classes(root) if classes == "leaves" else _folder_classes(root)
+    return _leaf_classes(root) if classes == "leaves" else folder_classes(root)
 
 
 def _expect_classes(
     root: Path,
-    files: Sequence[_File],
+    files: Sequence[File],
     glances: Sequence[Properties | str],
     names: Sequence[str],
     classes: ClassesBy,
@@ -256,7 +281,7 @@ def _expect_classes(
 
 def _unreadable_note(
     root: Path,
-    files: Sequence[_File],
+    files: Sequence[File],
     glances: Sequence[Properties | str],
     unreadable: Unreadable,
 ) -> tuple[str, ...]:

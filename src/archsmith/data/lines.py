@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .._support.errors import DataError, MissingExtraError
+from .._support.errors import DataError, MissingExtraError, unknown
 from .header import is_data
 
 #: Rows used to detect a header.
@@ -113,14 +113,18 @@ def _parquet(path: Path) -> Rows:
     return Rows(header, columns, range(1, table.num_rows + 1), exact=frozenset(exact))
 
 
-def open_rows(path: Path) -> Rows:
+def open_rows(path: Path, where: str | None = None) -> Rows:
     """The columns of a CSV or Parquet file.
 
     The columns of a CSV file without a header become ``column1``, ``column2``, ...; see
     :func:`archsmith.data.header.is_data`.
 
+    Args:
+        where: ``column=value``; rows with other values, and the column, are left out.
+
     Raises:
         DataError: an empty or ragged file, or a duplicate column name.
+        UnknownNameError: ``where`` names no column, or a value that no row has.
     """
     rows = _parquet(path) if path.suffix.lower() == ".parquet" else _text(path)
     if not rows.header:
@@ -128,7 +132,28 @@ def open_rows(path: Path) -> Rows:
     twice = sorted(name for name, count in Counter(rows.header).items() if count > 1)
     if twice:
         raise DataError(str(path), "distinct column names", f"{twice[0]!r} twice")
-    return rows
+    return rows if where is None else _only(rows, path, where)
+
+
+def _only(rows: Rows, path: Path, where: str) -> Rows:
+    """The rows with a value in a column, without that column."""
+    name, equals, value = where.partition("=")
+    if not equals:
+        raise DataError(f"rows of {path.name}", "column=value", repr(where))
+    if name not in rows.header:
+        raise unknown(f"column of {path.name}", name, rows.header)
+    place = rows.header.index(name)
+    kept = [i for i, cell in enumerate(rows.columns[place]) if cell == value]
+    if not kept:
+        common = [text for text, _ in Counter(rows.columns[place]).most_common(20)]
+        raise unknown(f"{path.name}, {name}", value, common)
+    columns = [[cells[i] for i in kept] for cells in rows.columns]
+    return rows._replace(
+        header=rows.header[:place] + rows.header[place + 1 :],
+        columns=[*columns[:place], *columns[place + 1 :]],
+        lines=[rows.lines[i] for i in kept],
+        notes=(*rows.notes, f"only rows whose {name} is {value}: {len(kept):,}"),
+    )
 
 
 def _text(path: Path) -> Rows:

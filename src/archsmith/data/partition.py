@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._support.errors import DataError, InputError
+from .._support.errors import DataError, InputError, unknown
 from .raw import TEST, TRAIN, VALIDATION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
     Index = NDArray[np.int64]
+
+#: The optional column of a table of texts with the part that a row belongs to.
+PARTS = "split"
+_NAMES = {
+    TRAIN: ("train", "training"),
+    VALIDATION: ("val", "valid", "validation", "dev"),
+}
+#: Part of rows that are not used.
+UNUSED = -1
 
 
 def strata(targets: NDArray[Any], bins: int = 10) -> Index:
@@ -153,6 +165,41 @@ def _indices(
             expected = f"enough {enough} for a {part_name} part"
             raise DataError(where, expected, f"{len(parts)} in total")
     return indices[0], indices[1], indices[2]
+
+
+def named_parts(
+    cells: Sequence[str], test_name: str, where: str, notes: list[str]
+) -> NDArray[np.int8]:
+    """The part of each row by names such as ``train``, ``dev`` and ``test``; ``UNUSED`` for other
+    names, and training if there are no names at all.
+
+    Args:
+        test_name: of the test part; by default ``test``, else the first name that begins with it.
+        notes: lines for people, to which what was decided is added.
+
+    Raises:
+        UnknownNameError: no such test part.
+        DataError: no training part.
+    """
+    names = Counter(cells)
+    if not any(names):
+        return np.full(len(cells), TRAIN, dtype=np.int8)
+    tests = sorted(name for name in names if name.lower().startswith("test"))
+    if test_name and test_name not in names:
+        raise unknown(f"{where}, test part", test_name, tests)
+    chosen = test_name or ("test" if "test" in tests else next(iter(tests), None))
+    part_of = {name: part for part, usual_names in _NAMES.items() for name in usual_names}
+    parts = {name: part_of.get(name.lower(), UNUSED) for name in names}
+    if chosen is not None:
+        parts[chosen] = TEST
+    if TRAIN not in parts.values():
+        got = f"only {', '.join(map(repr, sorted(names)))}"
+        hint = "rename the parts, or remove the column to draw the parts at random"
+        raise DataError(f"{where}, column {PARTS!r}", "rows of a part 'train'", got, hint)
+    ignored = sorted(repr(name) for name, part in parts.items() if part == UNUSED)
+    unused = f"; not used: {', '.join(ignored)}" if ignored else ""
+    notes.append(f"test part: {chosen or 'drawn at random'}{unused}")
+    return np.array([parts[cell] for cell in cells], dtype=np.int8)
 
 
 def drawn_parts(parts: NDArray[np.int8]) -> tuple[str, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,23 +12,14 @@ import numpy as np
 from .._support.errors import DataError, unknown
 from .lines import Rows, open_rows
 from .names import shown
-from .partition import drawn_parts, split
-from .raw import TEST, TRAIN, VALIDATION
+from .partition import PARTS, UNUSED, drawn_parts, named_parts, split
+from .raw import TRAIN
 from .tables import SUFFIXES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .raw import Unreadable
-
-#: The optional column with the part that a row belongs to.
-PARTS = "split"
-_NAMES = {
-    TRAIN: ("train", "training"),
-    VALIDATION: ("val", "valid", "validation", "dev"),
-}
-#: Part of rows that are not used.
-_UNUSED = -1
 
 
 @dataclass(frozen=True)
@@ -68,6 +58,7 @@ def read_pairs(
     shares: tuple[float, float] = (0.2, 0.2),
     seed: int = 0,
     unreadable: Unreadable = "refuse",
+    where: str | None = None,
 ) -> Pairs:
     """Sentence pairs of a table.
 
@@ -77,6 +68,7 @@ def read_pairs(
             name that begins with it.
         shares: of validation and test, if there is no column ``split``.
         unreadable: whether pairs with an empty sentence are an error, or skipped with a note.
+        where: ``column=value``, see :func:`archsmith.data.lines.open_rows`.
 
     Raises:
         UnknownNameError: no such column or part.
@@ -85,7 +77,7 @@ def read_pairs(
     if path.is_dir() or path.suffix.lower() not in SUFFIXES:
         expected = f"a table of sentences ({', '.join(SUFFIXES)})"
         raise DataError(str(path), expected, "a folder" if path.is_dir() else path.suffix or "none")
-    rows = open_rows(path)
+    rows = open_rows(path, where)
     columns = dict(zip(rows.header, rows.columns, strict=True))
     for name in (source, target):
         if name not in columns:
@@ -94,12 +86,12 @@ def read_pairs(
         raise DataError(str(path), "rows below the header", "none")
     notes = list(rows.notes)
     if PARTS in columns and PARTS not in (source, target):
-        parts = _parts(path, columns[PARTS], test_name, notes)
+        parts = named_parts(columns[PARTS], test_name, str(path), notes)
     else:
         parts = np.full(len(rows.lines), TRAIN, dtype=np.int8)
-    parts = _drop_empty(path, rows, columns, (source, target), parts, unreadable, notes)
+    parts = drop_empty(path, rows, columns, (source, target), parts, unreadable, notes)
     drawn = drawn_parts(parts)
-    inside = np.flatnonzero(parts != _UNUSED)
+    inside = np.flatnonzero(parts != UNUSED)
     groups = np.zeros(len(inside), dtype=np.int64)
     indices = split(groups, parts[inside], *shares, seed, str(path))
     sources, translations = columns[source], columns[target]
@@ -110,39 +102,23 @@ def read_pairs(
     return Pairs(shown(path.stem), train, validation, test, tuple(notes), drawn)
 
 
-def _parts(path: Path, cells: Sequence[str], test_name: str, notes: list[str]) -> NDArray[np.int8]:
-    """The part of each row by the names in the column ``split``."""
-    names = Counter(cells)
-    tests = sorted(name for name in names if name.lower().startswith("test"))
-    if test_name and test_name not in names:
-        raise unknown(f"test part of {path.name}", test_name, tests)
-    chosen = test_name or ("test" if "test" in tests else next(iter(tests), ""))
-    part_of = {name: part for part, usual_names in _NAMES.items() for name in usual_names}
-    part_of_name = {name: part_of.get(name.lower(), _UNUSED) for name in names} | {chosen: TEST}
-    for part, expected in ((TRAIN, "train"), (VALIDATION, "val"), (TEST, "test")):
-        if part not in {part_of_name[name] for name in names}:
-            where = f"{path}, column {PARTS!r}"
-            got = f"only {', '.join(map(repr, sorted(names)))}"
-            hint = "rename the parts, or remove the column to draw the parts at random"
-            raise DataError(where, f"rows of a part {expected!r}", got, hint)
-    ignored = sorted(name for name in names if part_of_name[name] == _UNUSED)
-    notes.append(f"test part: {chosen}" + (f"; not used: {', '.join(ignored)}" if ignored else ""))
-    return np.array([part_of_name[cell] for cell in cells], dtype=np.int8)
-
-
-def _drop_empty(
+def drop_empty(
     path: Path,
     rows: Rows,
-    columns: dict[str, Sequence[str]],
-    names: tuple[str, str],
+    columns: Mapping[str, Sequence[str]],
+    names: Sequence[str],
     parts: NDArray[np.int8],
     unreadable: Unreadable,
     notes: list[str],
 ) -> NDArray[np.int8]:
-    """The parts, without pairs that have an empty sentence."""
+    """The parts, without rows that have an empty sentence.
+
+    Raises:
+        DataError: there are such rows and ``unreadable`` is ``"refuse"``, or no others.
+    """
     empty = [
         (place, name)
-        for place in np.flatnonzero(parts != _UNUSED).tolist()
+        for place in np.flatnonzero(parts != UNUSED).tolist()
         for name in names
         if not columns[name][place].strip()
     ]
@@ -151,14 +127,14 @@ def _drop_empty(
     first, name = empty[0]
     where = f"{path} row {rows.lines[first]}, column {name!r}"
     count = len({place for place, _ in empty})
-    total = int((parts != _UNUSED).sum())
-    got = f"an empty one ({count} of {total} pairs)"
+    total = int((parts != UNUSED).sum())
+    got = f"an empty one ({count} of {total} rows)"
     if unreadable == "refuse":
         hint = "fill or remove these rows, or skip them: --unreadable skip"
         raise DataError(where, "a sentence", got, hint)
-    notes.append(f"{count} of {total} pairs with an empty sentence skipped")
+    notes.append(f"{count} of {total} rows with an empty sentence skipped")
     parts = parts.copy()
-    parts[[place for place, _ in empty]] = _UNUSED
-    if not (parts != _UNUSED).any():
-        raise DataError(str(path), "pairs of sentences", "none without an empty sentence")
+    parts[[place for place, _ in empty]] = UNUSED
+    if not (parts != UNUSED).any():
+        raise DataError(str(path), "rows with sentences", "none without an empty one")
     return parts

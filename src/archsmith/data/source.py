@@ -32,7 +32,12 @@ def locate(source: str) -> str | Path:
     raise unknown("data", source, datasets.names())
 
 
-def kind_of(source: str, target: str | None = None, decimal: Decimal | None = None) -> Kind | None:
+def kind_of(
+    source: str,
+    target: str | None = None,
+    decimal: Decimal | None = None,
+    where: str | None = None,
+) -> Kind | None:
     """The kind of data in a source, without reading all of it; ``None`` if unknown."""
     from . import arrays, folder, idx, tables
 
@@ -45,9 +50,9 @@ def kind_of(source: str, target: str | None = None, decimal: Decimal | None = No
         return "images" if images else None
     if place.suffix.lower() == ".npz":
         return arrays.kind_of(place)
-    return (
-        tables.kind_of(place, target, decimal) if place.suffix.lower() in tables.SUFFIXES else None
-    )
+    if place.suffix.lower() not in tables.SUFFIXES:
+        return None
+    return tables.kind_of(place, target, decimal, where)
 
 
 def image_options(source: str) -> frozenset[str]:
@@ -69,9 +74,8 @@ def table_options(source: str) -> frozenset[str]:
     if isinstance(place, str):
         return frozenset({"target"})
     text = place.suffix.lower() != ".npz"
-    return frozenset(
-        {"target", "unreadable", "decimal", "group", "order"} if text else {"target", "unreadable"}
-    )
+    own = {"decimal", "group", "order", "where"} if text else set()
+    return frozenset({"target", "unreadable"} | own)
 
 
 def _only_target(read: Anything, target: str | None) -> Anything:
@@ -141,6 +145,7 @@ def read_table(
     decimal: Decimal | None = None,
     group: str | None = None,
     order: str | None = None,
+    where: str | None = None,
 ) -> RawTable:
     """A table from a name, an ``.npz``, a CSV or a Parquet file.
 
@@ -159,5 +164,5 @@ def read_table(
     if place.suffix.lower() == ".npz":
         return _only_target(arrays.read_table(place, unreadable), target)
     if place.suffix.lower() in tables.SUFFIXES:
-        return tables.read_table(place, target, unreadable, decimal, group, order)
+        return tables.read_table(place, target, unreadable, decimal, group, order, where)
     raise DataError(source, "an .npz, CSV or Parquet file", place.suffix or "a folder")

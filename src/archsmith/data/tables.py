@@ -49,16 +49,18 @@ class _SheetCache:
     key: tuple[object, ...] | None = None
     sheet: _Sheet | None = None
 
-    def get(self, path: Path, decimal: Decimal | None, keep: bool) -> _Sheet:
+    def get(
+        self, path: Path, decimal: Decimal | None, keep: bool, where: str | None = None
+    ) -> _Sheet:
         try:
             stat = path.stat()
         except OSError as error:
             raise DataError(str(path), "a readable table", str(error)) from error
-        key = (path, stat.st_mtime_ns, stat.st_size, stat.st_ino, decimal)
+        key = (path, stat.st_mtime_ns, stat.st_size, stat.st_ino, decimal, where)
         sheet = self.sheet if key == self.key else None
         self.key = self.sheet = None
         if sheet is None:
-            rows = open_rows(path)
+            rows = open_rows(path, where)
             columns = dict(zip(rows.header, rows.columns, strict=True))
             sheet = _Sheet(
                 rows,
@@ -89,9 +91,14 @@ def target_index(path: Path, header: Sequence[str], target: str | None) -> int:
     return next((lower.index(name) for name in TARGETS if name in lower), last)
 
 
-def kind_of(path: Path, target: str | None = None, decimal: Decimal | None = None) -> Kind:
+def kind_of(
+    path: Path,
+    target: str | None = None,
+    decimal: Decimal | None = None,
+    where: str | None = None,
+) -> Kind:
     """Whether a table's target looks like classes or values."""
-    sheet = _cache.get(path, decimal, keep=True)
+    sheet = _cache.get(path, decimal, keep=True, where=where)
     name = sheet.rows.header[target_index(path, sheet.rows.header, target)]
     values = _target(sheet.cells(name), sheet.notation[name])
     return "classes" if looks_like_classes(values) else "values"
@@ -175,6 +182,7 @@ def read_table(
     decimal: Decimal | None = None,
     group: str | None = None,
     order: str | None = None,
+    where: str | None = None,
 ) -> RawTable:
     """Read a CSV (any of ``, ; tab |``) or Parquet file.
 
@@ -189,6 +197,7 @@ def read_table(
             missing target is always an error.
         decimal: the decimal separator of ambiguous numbers such as ``1,288``.
         group, order: columns used for the split, which are not features then.
+        where: ``column=value``, see :func:`archsmith.data.lines.open_rows`.
 
     Returns:
         Values (rows, columns) with their target (rows,).
@@ -197,17 +206,13 @@ def read_table(
         DataError: an empty or ragged file, missing or infinite values, no features, or ambiguous
             numbers.
     """
-    sheet = _cache.get(path, decimal, keep=False)
+    sheet = _cache.get(path, decimal, keep=False, where=where)
     rows = sheet.rows
     position = target_index(path, rows.header, target)
     name, targets = rows.header[position], rows.columns[position]
     if not targets:
         raise DataError(str(path), "rows below the header", "none")
-    missing = [i for i, cell in enumerate(targets) if is_missing(cell)]
-    if missing:
-        where = f"{path} line {rows.lines[missing[0]]}, column {name!r}"
-        got = f"{targets[missing[0]]!r} ({len(missing)} of {len(targets)} targets are missing)"
-        raise DataError(where, "a target in every row", got, "fill or remove these rows")
+    expect_targets(path, rows.lines, name, targets)
     split_by = [_split_column(path, sheet, column_name, position) for column_name in (group, order)]
     columns, values, notes = _features(sheet, {position, *(i for i in split_by if i is not None)})
     if not columns:
@@ -232,6 +237,20 @@ def read_table(
         else None,
     )
     return drop_bad_rows(table, str(path), np.asarray(rows.lines), "line", unreadable)
+
+
+def expect_targets(path: Path, lines: Sequence[int], name: str, targets: Sequence[str]) -> None:
+    """Raises DataError if a cell of the target column is missing."""
+    missing = [i for i, cell in enumerate(targets) if is_missing(cell)]
+    if missing:
+        where = f"{path} line {lines[missing[0]]}, column {name!r}"
+        got = f"{targets[missing[0]]!r} ({len(missing)} of {len(targets)} targets are missing)"
+        raise DataError(where, "a target in every row", got, "fill or remove these rows")
+
+
+def open_cached(path: Path, where: str | None = None, keep: bool = False) -> Rows:
+    """The rows of a table, parsed once for looking at it (``keep``) and reading it."""
+    return _cache.get(path, None, keep, where).rows
 
 
 def _split_column(path: Path, sheet: _Sheet, name: str | None, target: int) -> int | None:

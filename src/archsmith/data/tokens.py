@@ -67,6 +67,11 @@ class Tokens:
         return pieces
 
 
+def cut(tokens: Sequence[int], length: int) -> list[int]:
+    """The tokens, those of a longer text up to ``length`` with END as the last."""
+    return [*tokens] if len(tokens) <= length else [*tokens[: length - 1], END]
+
+
 def learn_tokens(texts: Iterable[str], merges: int, cased: bool = False) -> Tokens:
     """Repeatedly merge the most frequent adjacent pair, until all remaining pairs occur once.
 

@@ -45,18 +45,26 @@ def predict(
 
     Returns:
         One mapping of JSON values for each example of the input, as the task describes them; for
-        the files of a folder, with the name of the file as ``input``.
+        the files of a folder, with the name of the file as ``input``. If the task can explain
+        answers and the examples are few, also what moved each.
 
     Raises:
         InputError: the folder is no export, or its space is not available.
         DataError: the input cannot be read.
     """
+    from ..task.contracts import Explanation
+
     record, task, run = opened(folder, space)
     facts: Mapping[str, Any] = record["facts"]
     path = Path(input_path)
     with fitting(folder):
         inputs = task.load_input(path, facts)
-        return named(task, path, task.describe(run(inputs), facts))
+        outputs = run(inputs)
+        answers = task.describe(outputs, facts)
+        if isinstance(task, Explanation) and len(answers) <= task.explained_at_most:
+            reasons = task.explain(run, inputs, outputs, facts)
+            answers = [answer | why for answer, why in zip(answers, reasons, strict=True)]
+        return named(task, path, answers)
 
 
 def fitting(folder: str | Path) -> AbstractContextManager[None]:

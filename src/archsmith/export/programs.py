@@ -26,12 +26,14 @@ def traced(deployable: nn.Module, signature: Signature) -> torch.export.Exported
 
 
 def dynamic(signature: Signature) -> Any:
-    """Dynamic shapes: the batch of each tensor, and the signature's free dimensions as far as the
-    model allows."""
-    batch, auto = torch.export.Dim("batch"), torch.export.Dim.AUTO
-    shape = {0: batch} | dict.fromkeys(signature.free, auto)
+    """Dynamic shapes: the batch of each tensor, and what else the signature names."""
+    names = {0: "batch", **signature.dynamic}
+    sizes = {
+        dimension: torch.export.Dim(name) if name else torch.export.Dim.AUTO
+        for dimension, name in names.items()
+    }
     by_position, by_keyword = arguments(signature.example)
-    return map_tensors(lambda _: shape, by_keyword or by_position)
+    return map_tensors(lambda _: sizes, by_keyword or by_position)
 
 
 def inferring(module: Any) -> Callable[[Tree], Tree]:

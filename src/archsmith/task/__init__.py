@@ -24,6 +24,7 @@ tasks = Registry(
         "self-supervised": "archsmith.task.selfsupervised:SelfSupervisedImages",
         "tabular-classification": "archsmith.task.table:TabularClassification",
         "tabular-regression": "archsmith.task.table:TabularRegression",
+        "text-classification": "archsmith.task.text:TextClassification",
         "translation": "archsmith.task.translation:Translation",
     },
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -193,6 +193,13 @@ def check_classes(train: Labelled, names: Sequence[str], where: str) -> None:
     if empty := missing(train, names):
         hint = "add some, or remove the class from the other parts"
         raise DataError(where, "training examples of every class", f"none of {empty}", hint)
+
+
+def absent_lines(parts: Sequence[Labelled], names: Sequence[str]) -> Iterator[str]:
+    """Lines about classes that a part has no examples of, whose quality it cannot tell."""
+    for part, name in zip(parts[1:], ("validation", "test"), strict=True):
+        if empty := missing(part, names):
+            yield f"no {name} examples of {empty}: {name} figures say nothing about them"
 
 
 def class_lines(train: Labelled, names: Sequence[str]) -> str:

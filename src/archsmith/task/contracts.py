@@ -215,8 +215,38 @@ class Pictures(ABC):
         outputs: Any,
         facts: Mapping[str, Any],
     ) -> Image.Image:
-        """The picture in a report, which may also show what the model makes."""
+        """The picture in a report, which may also show what the deployed model makes."""
         return self.picture(inputs, targets, outputs, facts)
+
+
+class Explanation(ABC):
+    """It can be told which parts of an example moved its answer."""
+
+    #: How many examples of an input are explained with their answers; of more, none.
+    explained_at_most: ClassVar[int] = 100
+
+    @abstractmethod
+    def explain(
+        self, run: Callable[[Any], Any], inputs: Any, outputs: Any, facts: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """JSON values that are added to the answer of each example.
+
+        Args:
+            run: the deployed model.
+            inputs: raw.
+            outputs: deployed ones.
+        """
+
+    @abstractmethod
+    def explained_picture(
+        self,
+        run: Callable[[Any], Any],
+        inputs: Any,
+        targets: Any,
+        outputs: Any,
+        facts: Mapping[str, Any],
+    ) -> Image.Image:
+        """As :meth:`Pictures.picture`, with what moved the answers."""
 
 
 class Unlabelled(ABC):

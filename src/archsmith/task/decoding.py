@@ -10,6 +10,7 @@ from torch._higher_order_ops.while_loop import while_loop
 from torch.nn import functional as F
 
 from .._support.trees import call, take
+from ..data.padding import trimmed
 from ..data.splits import Batch
 from ..data.tokens import BEGIN, END, PAD, Tokens
 from ..metric.bleu import bleu
@@ -19,12 +20,6 @@ from .classify import expect_shape
 
 #: Pairs that are evaluated at a time: logits of many sentences take gigabytes.
 _CHUNK = 64
-
-
-def trimmed(tokens: Tensor) -> Tensor:
-    """The tokens without trailing columns that are padding in every row; at least one column."""
-    used = (tokens != PAD).any(0).nonzero()
-    return tokens[:, : int(used[-1]) + 1 if len(used) else 1]
 
 
 def shifted(targets: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""References for tables: gradient boosting and linear models of scikit-learn.
+"""References for tables and texts: gradient boosting and linear models of scikit-learn.
 
 They are fitted to the rows that networks are trained on, prepared in the same way, and give what a
 network would: logits, or standardised values.
@@ -196,6 +196,30 @@ class LinearModel(_Estimated):
 
         penalty = settings["penalty"]
         return LogisticRegression(C=1 / penalty, max_iter=1000) if self.classes else Ridge(penalty)
+
+
+class TfidfLinear(LinearModel):
+    """Logistic regression of TF-IDF weights (Salton and Buckley 1988) of words and pairs of words,
+    for tokens of texts, which are decoded."""
+
+    tried = tuple({"penalty": penalty} for penalty in (0.1, 1.0, 0.03, 0.3, 0.01, 3.0))
+
+    def _columns(self, facts: Mapping[str, Any], rows: NDArray[Any]) -> _Columns:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        from ..data.tokens import Tokens
+
+        words = Tokens(facts["tokens"])
+
+        def decode(prepared: NDArray[Any]) -> list[str]:
+            return [words.decode(row) for row in prepared.astype(np.int64).tolist()]
+
+        # Single characters count, too: they are what punctuation and many languages consist of.
+        weights = TfidfVectorizer(
+            ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]"
+        )
+        weights.fit(decode(rows))
+        return _Columns(lambda prepared: weights.transform(decode(prepared)), np.zeros(0, bool))
 
 
 def table_references(classes: bool) -> tuple[FittedReference, ...]:

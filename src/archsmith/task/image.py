@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -321,16 +321,9 @@ def _summary(facts: Mapping[str, Any], parts: Sequence[Labelled], raw: Images) -
         sized(raw),
         classify.class_lines(parts[0], facts["class_names"]),
         f"{train:,} training, {validation:,} validation, {test:,} test (test {drawn})",
-        *_absent(parts, facts["class_names"]),
+        *classify.absent_lines(parts, facts["class_names"]),
         *raw.notes,
     )
-
-
-def _absent(parts: Sequence[Labelled], names: Sequence[str]) -> Iterator[str]:
-    """Lines about classes that a part has no examples of, whose quality it cannot tell."""
-    for part, name in zip(parts[1:], ("validation", "test"), strict=True):
-        if empty := classify.missing(part, names):
-            yield f"no {name} examples of {empty}: {name} figures say nothing about them"
 
 
 def sized(raw: Images) -> str:

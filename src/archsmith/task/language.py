@@ -247,7 +247,7 @@ class LanguageModelling(
             f"tokens: int64 (n, {length}), numbers in the vocabulary of architecture.json; "
             f"logits: float32 (n, {length}, {vocabulary}), of the token after each; models without "
             "recurrent layers take other lengths, too",
-            free=(1,),
+            dynamic={1: ""},
         )
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
@@ -294,7 +294,8 @@ class LanguageModelling(
 
         coding = coding_of(facts)
         first = coding.decode(inputs[0].tolist())
-        text = self.write(model, Order(prompt=first, count=600), facts)
+        assert isinstance(model, Logits)
+        text = self.write(model.model, Order(prompt=first, count=600), facts)
         return surprises(inputs, outputs, coding, text)
 
 

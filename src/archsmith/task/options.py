@@ -119,6 +119,7 @@ class ReadOptions:
             asks for it if they are ambiguous.
         group: a column (tables); rows with the same value (a patient, a store) stay in one part.
         order: a column of times (tables); the parts follow each other in time, training first.
+        where: ``column=value`` (tables); other rows are left out, as if the file had only these.
 
     Raises:
         InputError: a field outside its range, or both ``group`` and ``order``.
@@ -149,6 +150,9 @@ class ReadOptions:
     order: str | None = field(
         default=None,
         metadata=option("Column of times that the parts follow each other in (tables)."),
+    )
+    where: str | None = field(
+        default=None, metadata=option("Read only rows of a value: column=value (tables).")
     )
 
     def __post_init__(self) -> None:

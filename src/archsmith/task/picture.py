@@ -20,7 +20,7 @@ RIGHT, WRONG = "#1a7f4b", "#c2352b"
 BLUE = (32, 92, 168)
 #: Pictures are drawn at twice the size, so that they are sharp on high-resolution screens.
 SCALE = 2
-MARGIN, _TOP = 20 * SCALE, 66 * SCALE
+MARGIN, TOP = 20 * SCALE, 66 * SCALE
 #: Highest number of classes in a confusion matrix, and of pairs in a list of confusions.
 SHOWN = 20
 
@@ -36,9 +36,7 @@ def mistakes(
         targets: int64 (n,).
         outputs: probabilities (n, classes).
     """
-    sure, guesses = outputs.max(1)
-    wrong = guesses != targets
-    order = torch.where(wrong, 1 + sure, 1 - sure).argsort(descending=True, stable=True)[:most]
+    order, guesses, wrong = surest_mistakes(targets, outputs, most)
     captions = []
     for index in order.tolist():
         named = {"": int(guesses[index])} | ({"is ": int(targets[index])} if wrong[index] else {})
@@ -46,6 +44,15 @@ def mistakes(
         captions.append(lines)
     title = f"{int(wrong.sum()):,} mistakes among {len(wrong):,}"
     return sheet_of(images[order], captions, title, "the surest first; right and unsure in green")
+
+
+def surest_mistakes(targets: Tensor, outputs: Tensor, most: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Indices of the mistakes with the highest probability first, then of right predictions with
+    the lowest, up to ``most``; all predictions, and whether each is wrong."""
+    sure, guesses = outputs.max(1)
+    wrong = guesses != targets
+    order = torch.where(wrong, 1 + sure, 1 - sure).argsort(descending=True, stable=True)[:most]
+    return order, guesses, wrong
 
 
 def sheet_of(
@@ -60,10 +67,10 @@ def sheet_of(
     side, caption, gap, columns = 112 * SCALE, 44 * SCALE, 14 * SCALE, 6
     rows = math.ceil(len(images) / columns)
     width, height = columns * (side + gap) - gap, rows * (side + caption + gap)
-    sheet, draw = _headed(width + 2 * MARGIN, _TOP + height, title, legend)
+    sheet, draw = headed(width + 2 * MARGIN, TOP + height, title, legend)
     for place, (image, lines) in enumerate(zip(images, captions, strict=True)):
         row, column = divmod(place, columns)
-        x, y = MARGIN + column * (side + gap), _TOP + row * (side + caption + gap)
+        x, y = MARGIN + column * (side + gap), TOP + row * (side + caption + gap)
         sheet.paste(thumbnail(image, side), (x, y))
         frame, colour = (x - SCALE, y - SCALE, x + side, y + side), WRONG if lines[1:] else RIGHT
         draw.rectangle(frame, outline=WRONG if lines[1:] else LINE, width=SCALE)
@@ -94,16 +101,16 @@ def confusion(targets: Tensor, guesses: Tensor, class_names: Sequence[str]) -> I
     left = longest + 44 * SCALE
     level = max(_width(name, text) for name in class_names) <= cell - 6 * SCALE
     below = (40 * SCALE) if level else longest + 16 * SCALE
-    size = left + count * cell + MARGIN, _TOP + count * cell + below
-    sheet, draw = _headed(*size, title, "rows: true, columns: predicted")
+    size = left + count * cell + MARGIN, TOP + count * cell + below
+    sheet, draw = headed(*size, title, "rows: true, columns: predicted")
     for i in range(count):
         name = shortened(class_names[i], longest, text)
-        middle = _TOP + i * cell + cell // 2
+        middle = TOP + i * cell + cell // 2
         draw.text((left - 8 * SCALE, middle), name, fill=INK, font=font(text), anchor="rm")
         for j in range(count):
-            _cell(draw, left + j * cell, _TOP + i * cell, cell, matrix[i], j, i == j)
+            _cell(draw, left + j * cell, TOP + i * cell, cell, matrix[i], j, i == j)
     for j in range(count):
-        place = (left + j * cell + cell // 2, _TOP + count * cell + 6 * SCALE)
+        place = (left + j * cell + cell // 2, TOP + count * cell + 6 * SCALE)
         if level:
             draw.text(place, class_names[j], fill=INK, font=font(text), anchor="ma")
         else:
@@ -117,12 +124,12 @@ def _confused(matrix: NDArray[np.int64], names: Sequence[str], title: str) -> Im
     first = np.argsort(-wrong, axis=None, kind="stable")[:SHOWN]
     rows = [divmod(int(place), len(names)) for place in first if wrong.flat[place]]
     line, left, bar = 24 * SCALE, 440 * SCALE, 200 * SCALE
-    size = left + bar + 120 * SCALE, _TOP + max(1, len(rows)) * line + MARGIN
+    size = left + bar + 120 * SCALE, TOP + max(1, len(rows)) * line + MARGIN
     legend = f"true class, as what it is predicted, and how often; {len(names)} classes"
-    sheet, draw = _headed(*size, title, legend)
+    sheet, draw = headed(*size, title, legend)
     for place, (true, guess) in enumerate(rows):
         own, other = (shortened(names[index], 190 * SCALE, 13) for index in (true, guess))
-        count, total, y = int(matrix[true, guess]), int(matrix[true].sum()), _TOP + place * line
+        count, total, y = int(matrix[true, guess]), int(matrix[true].sum()), TOP + place * line
         draw.text((left - 8 * SCALE, y), f"{own} as {other}", INK, font(13), anchor="ra")
         long = left + bar * count // total
         draw.rectangle((left, y, long, y + 15 * SCALE), fill=WRONG)
@@ -138,7 +145,7 @@ def stacked(one: Image.Image, other: Image.Image) -> Image.Image:
     return sheet
 
 
-def _headed(width: int, height: int, title: str, legend: str) -> tuple[Image.Image, Any]:
+def headed(width: int, height: int, title: str, legend: str) -> tuple[Image.Image, Any]:
     """An empty sheet with a title and a line below it."""
     width = max(width, *(_width(*line) + 2 * MARGIN for line in ((title, 16), (legend, 12))))
     sheet = Image.new("RGB", (width, height), PAPER)
@@ -162,7 +169,7 @@ def scatter(targets: Tensor, values: Tensor, name: str) -> Image.Image:
     rmse = float(np.sqrt(np.mean((true - guess) ** 2)))
     caption = f"{name}: predicted (up) against true (right)"
     legend = shortened(caption, width - 2 * MARGIN, 12)
-    sheet, draw = _headed(width, top + side + below, f"RMSE {rmse:.4g}", legend)
+    sheet, draw = headed(width, top + side + below, f"RMSE {rmse:.4g}", legend)
 
     def place(value: float) -> float:
         return (value - low) / (high - low) * side

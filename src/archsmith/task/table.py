@@ -55,6 +55,7 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
             options.decimal,
             options.group,
             options.order,
+            options.where,
         )
         targets, target_facts = self._targets(table)
         indices = _split(table, targets, options)
@@ -286,7 +287,7 @@ def _other_task(table: RawTable) -> str:
 
 def _kind(source: str, options: ReadOptions | None) -> Kind | None:
     options = options or ReadOptions()
-    return kind_of(source, options.target, options.decimal)
+    return kind_of(source, options.target, options.decimal, options.where)
 
 
 class ValueMeter(Meter):

@@ -14,17 +14,18 @@ from torch.nn import functional as F
 from .._support.errors import DataError, InputError
 from .._support.options import format_options, parse
 from .._support.trees import call
-from ..data.batches import shuffled
+from ..data.padding import of_like_length, padded, trimmed
 from ..data.sentences import read_pairs
 from ..data.source import locate
 from ..data.splits import Batch, Split, TensorSplit
+from ..data.texts import lines_in
 from ..data.tokens import BEGIN, PAD, Tokens, learn_tokens
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 from .classify import expect_shape, two
 from .contracts import BatchSampling, Deployment, Distillation, OutputLoss, Pictures
-from .decoding import TranslationMeter, Translator, shifted, trimmed
+from .decoding import TranslationMeter, Translator, shifted
 from .outputs import expect_one_output
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 #: Pairs that a trial of a search trains on: about a minute on one core for the default space.
 _SEEN = 6_000
-#: Batches whose pairs are sorted by length together: if all were, batches would not vary.
-_BLOCK = 32
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,14 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
             raise DataError(source, "a table of sentences", "a registered data set")
         shares = (options.validation, options.test)
         pairs = read_pairs(
-            place, own.source, own.target, own.test, shares, options.seed, options.unreadable
+            place,
+            own.source,
+            own.target,
+            own.test,
+            shares,
+            options.seed,
+            options.unreadable,
+            options.where,
         )
         words = learn_tokens([*pairs.train.sources, *pairs.train.targets], own.merges, own.cased)
         coded = [
@@ -158,7 +164,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         )
 
     def uses(self, source: str) -> frozenset[str] | None:
-        return frozenset({"unreadable"})
+        return frozenset({"unreadable", "where"})
 
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         return {"vocabulary": facts["vocabulary"], "padding": PAD}
@@ -213,14 +219,9 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         facts: Mapping[str, Any] | None = None,
     ) -> Sequence[Tensor]:
         """Batches of sentences of similar length, in random order, which need less padding."""
-        batches = shuffled(index, size, generator)
-        order = torch.cat(list(batches))
-        inputs, targets = train.take(order)
+        inputs, targets = train.head(len(train))
         lengths = ((inputs != PAD).sum(1) + (targets != PAD).sum(1)).cpu()
-        blocks = torch.split(torch.arange(len(order)), _BLOCK * size)
-        places = torch.cat([block[lengths[block].argsort(stable=True)] for block in blocks])
-        sorted_batches = torch.split(order[places], [len(batch) for batch in batches])
-        return [sorted_batches[i] for i in torch.randperm(len(sorted_batches), generator=generator)]
+        return of_like_length(index, lengths, size, generator)
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
         return TranslationMeter(Tokens(facts["tokens"]), facts["target_length"], facts["decoded"])
@@ -242,7 +243,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
         """The lines of a text file, one sentence per line, as tokens, int64 (n, length)."""
         words, width = Tokens(facts["tokens"]), facts["source_length"]
-        coded = words.encode_all(sentences_in(path))
+        coded = words.encode_all(lines_in(path))
         for number, one in enumerate(coded, start=1):
             if len(one) > width:
                 expected = f"at most {width - 1} subwords, as in training"
@@ -250,7 +251,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         return padded(coded, width)
 
     def names_in(self, path: Path) -> Sequence[str] | None:
-        return sentences_in(path)
+        return lines_in(path)
 
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
         words = Tokens(facts["tokens"])
@@ -279,29 +280,3 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
             raise DataError(where, expected, f"{len(kept)}", "choose a larger length")
         sources, targets = zip(*kept)
         return list(sources), list(targets)
-
-
-def padded(sentences: Sequence[Sequence[int]], width: int) -> Tensor:
-    """Sentences as padded rows of one tensor, int64 (n, width)."""
-    rows = [[*sentence, *[PAD] * (width - len(sentence))] for sentence in sentences]
-    return torch.tensor(rows, dtype=torch.int64)
-
-
-def sentences_in(path: Path) -> list[str]:
-    """The lines of a text file in UTF-8.
-
-    Raises:
-        DataError: it cannot be read, is empty, or has an empty line before its last sentence.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            str(path), "a text file in UTF-8, one sentence per line", str(error)
-        ) from error
-    if not lines:
-        raise DataError(str(path), "one sentence per line", "an empty file")
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            raise DataError(f"{path} line {number}", "a sentence", "an empty line")
-    return lines

@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import nn
 
     from .._support.trees import Tree
@@ -84,12 +86,12 @@ class Signature:
         input_name, output_name: names in the exported graph; for several outputs, their names in
             order. Several inputs have the names of the parameters of forward.
         description: one line for the model card.
-        free: dimensions besides the batch that may have any size in an exported program, if the
-            model allows it.
+        dynamic: further dimensions, by number, that may have any size, with their names;
+            those without a name as far as the model allows.
     """
 
     example: Tree
     input_name: str
     output_name: str | tuple[str, ...]
     description: str
-    free: tuple[int, ...] = ()
+    dynamic: Mapping[int, str] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from ..history.trial import History, State
 from ..space import Architecture
 from ..study.fidelity import worth
 from ..study.record import Record
-from ..task.contracts import Deployment, Pictures
+from ..task.contracts import Deployment, Explanation, Pictures
 from ..task.problem import Problem
 from .finalist import Finalist, model_of
 
@@ -39,15 +39,17 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
     task, data = problem.task, final.calibrated(problem.data)
     if not isinstance(task, Pictures) or not isinstance(task, Deployment):
         return None
-    model = model_of(problem, final).eval()
-    deployed = task.deployable(model, data.facts).eval()
+    deployed = task.deployable(model_of(problem, final), data.facts).eval()
     inputs, targets = data.validation.head(task.pictured or task.judged_at_once)
     with torch.no_grad():
         chunks = torch.split(torch.arange(count_examples(inputs)), task.judged_at_once)
         given = [call(deployed, take(inputs, chunk)) for chunk in chunks]
     outputs = join(given) if len(given) > 1 else given[0]
     buffer = io.BytesIO()
-    task.picture_of(model, inputs, targets, outputs, data.facts).save(buffer, "PNG")
+    seen = (inputs, targets, outputs, data.facts)
+    explains = isinstance(task, Explanation)
+    picture = task.explained_picture(deployed, *seen) if explains else task.picture_of(deployed, *seen)
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 

@@ -5,7 +5,7 @@ The space of HW-GPT-Bench (Sukthanker et al. 2024, arXiv:2405.10299), in its thr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -91,16 +91,23 @@ class Attention(nn.Module):
 
 
 class GatedMLP(nn.Module):
-    """``output(silu(gate(x)) * inner(x))``."""
+    """``output(activation(gate(x)) * inner(x))``."""
 
-    def __init__(self, width: int, hidden: int, bias: bool) -> None:
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        bias: bool,
+        activation: Callable[[Tensor], Tensor] = nn.functional.silu,
+    ) -> None:
         super().__init__()
+        self.activation = activation
         self.gate = nn.Linear(width, hidden, bias)
         self.inner = nn.Linear(width, hidden, bias)
         self.output = nn.Linear(hidden, width, bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.output(nn.functional.silu(self.gate(x)) * self.inner(x))
+        out: Tensor = self.output(self.activation(self.gate(x)) * self.inner(x))
         return out
 
 

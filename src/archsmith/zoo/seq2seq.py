@@ -121,10 +121,7 @@ class Seq2Seq(nn.Module, Incremental):
 
     def _encode(self, source: Tensor) -> tuple[Tensor, Tensor]:
         """The memory (n, length, width), and a bias for attention scores (n, 1, 1, length)."""
-        hidden = (source == self.padding)[:, None, None]
-        bias = torch.zeros(hidden.shape, dtype=self.embedding.weight.dtype, device=source.device)
-        # Finite, because a fully masked row must not become NaN.
-        bias = bias.masked_fill(hidden, torch.finfo(bias.dtype).min / 2)
+        bias = attention_bias(source == self.padding, self.embedding.weight.dtype)
         memory = self._embed(source)
         for layer in self.encoder.children():
             memory = layer(memory, bias)
@@ -185,14 +182,28 @@ class Layer(nn.Module):
         return out
 
 
+def attention_bias(padding: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to scores (n, 1, 1, length) of positions, so that padding is not attended."""
+    bias = torch.zeros(padding.shape, dtype=dtype, device=padding.device)
+    # Finite, because a fully masked row must not become NaN.
+    return bias.masked_fill(padding, torch.finfo(dtype).min / 2)[:, None, None]
+
+
 class Attention(nn.Module):
     """Attention of one sequence to another; the heads together need not be as wide as the
-    embedding."""
+    embedding.
 
-    def __init__(self, width: int, heads: int, size: int) -> None:
+    Args:
+        key_heads: how many heads of keys and values there are, each of which as many heads of
+            queries share (Ainslie et al. 2023, arXiv:2305.13245); as many as ``heads`` if not
+            given.
+    """
+
+    def __init__(self, width: int, heads: int, size: int, key_heads: int | None = None) -> None:
         super().__init__()
-        self.size = size
-        self.query, self.key, self.value = (nn.Linear(width, heads * size) for _ in range(3))
+        self.size, self.sharing = size, heads // (key_heads or heads)
+        self.query = nn.Linear(width, heads * size)
+        self.key, self.value = (nn.Linear(width, (key_heads or heads) * size) for _ in range(2))
         self.output = nn.Linear(heads * size, width)
 
     def keys(self, seen: Tensor, start: int | None = None) -> tuple[Tensor, Tensor]:
@@ -223,6 +234,8 @@ class Attention(nn.Module):
         query = query if start is None else rotate(query, start)
         if bias is not None:
             bias = bias.to(query.dtype).expand(-1, -1, query.shape[2], key.shape[2])
+        if self.sharing > 1:
+            key, value = (one.repeat_interleave(self.sharing, 1) for one in (key, value))
         mixed = F.scaled_dot_product_attention(query, key, value, bias, is_causal=bias is None)
         out: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return out
