@@ -110,6 +110,13 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
         "float32",
     ),
     "resnet": ({**_IMAGES, "depths": (1, 2), "widths": (4, 8)}, (1, 2, 8, 8), "float32"),
+    "language": (
+        {"vocabulary": 11, "length": 8, "widths": (8, 16), "depths": (1, 2), "head_size": 4},
+        (1, 7),
+        "int64",
+    ),
+    "darts_rnn": ({"vocabulary": 11, "widths": (4, 8), "nodes": 3}, (1, 5), "int64"),
+    "enas_rnn": ({"vocabulary": 11, "widths": (4, 8), "nodes": 3}, (1, 5), "int64"),
     "rnn_cells": (
         {"vocabulary": 11, "embedding": 4, "hidden": 4, "layers": 1},
         (1, 5),

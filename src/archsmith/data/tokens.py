@@ -31,7 +31,7 @@ class Tokens:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._tokenizer = _package().Tokenizer.from_str(text)
+        self._tokenizer = tokenizers().Tokenizer.from_str(text)
         # A text may contain the name of a special token; the setting is not kept in the file.
         self._tokenizer.encode_special_tokens = True
 
@@ -85,7 +85,7 @@ def learn_tokens(texts: Iterable[str], merges: int, cased: bool = False) -> Toke
     Raises:
         MissingExtraError: the package ``tokenizers`` is not installed.
     """
-    package = _package()
+    package = tokenizers()
     steps = package.normalizers
     tokenizer = package.Tokenizer(package.models.BPE(unk_token=_SPECIAL[UNKNOWN]))
     tokenizer.normalizer = steps.Sequence(
@@ -112,7 +112,12 @@ def learn_tokens(texts: Iterable[str], merges: int, cased: bool = False) -> Toke
     return Tokens(tokenizer.to_str())
 
 
-def _package() -> Any:
+def tokenizers() -> Any:
+    """The package of this name.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
     # Its threads would make a later fork of the process warn, and trials use the other cores.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     return require("tokenizers", "text", "texts as tokens")

@@ -298,8 +298,8 @@ class TrainingEvaluator(Evaluator, Trainer):
 
 def joined(data: Data, task: Task) -> Data | None:
     """The data with the validation part added to the training part; ``None`` if the task draws its
-    own batches, or if the parts are of kinds that cannot be joined."""
-    if isinstance(task, BatchSampling):
+    own batches and does not allow it, or if the parts are of kinds that cannot be joined."""
+    if isinstance(task, BatchSampling) and not task.joins:
         return None
     train = data.train.joined(data.validation)
     return replace(data, train=train) if train is not None else None

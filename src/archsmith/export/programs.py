@@ -28,7 +28,10 @@ def traced(deployable: nn.Module, signature: Signature) -> torch.export.Exported
 def dynamic(signature: Signature) -> Any:
     """Dynamic shapes: the batch of each tensor, and what else the signature names."""
     names = {0: "batch", **signature.dynamic}
-    sizes = {dimension: torch.export.Dim(name) for dimension, name in names.items()}
+    sizes = {
+        dimension: torch.export.Dim(name) if name else torch.export.Dim.AUTO
+        for dimension, name in names.items()
+    }
     by_position, by_keyword = arguments(signature.example)
     return map_tensors(lambda _: sizes, by_keyword or by_position)
 

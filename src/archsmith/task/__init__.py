@@ -17,6 +17,7 @@ tasks = Registry(
         "few-shot": "archsmith.task.fewshot:FewShotImages",
         "generation": "archsmith.task.generation:Generation",
         "image-classification": "archsmith.task.image:ImageClassification",
+        "language-modelling": "archsmith.task.language:LanguageModelling",
         "masked-prediction": "archsmith.task.masked:MaskedPrediction",
         "multi-label": "archsmith.task.multilabel:MultiLabel",
         "segmentation": "archsmith.task.segmentation:Segmentation",

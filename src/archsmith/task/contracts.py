@@ -61,6 +61,8 @@ class BatchSampling(ABC):
 
     #: Whether a model can be evaluated on training examples without augmentation.
     judged_as_is: ClassVar[bool] = True
+    #: Whether the last training may take in the validation part.
+    joins: ClassVar[bool] = False
 
     @abstractmethod
     def draw(
@@ -204,6 +206,17 @@ class Pictures(ABC):
         self, inputs: Any, targets: Any, outputs: Any, facts: Mapping[str, Any]
     ) -> Image.Image:
         """A picture of raw inputs, true targets and deployed outputs."""
+
+    def picture_of(
+        self,
+        model: nn.Module,
+        inputs: Any,
+        targets: Any,
+        outputs: Any,
+        facts: Mapping[str, Any],
+    ) -> Image.Image:
+        """The picture in a report, which may also show what the deployed model makes."""
+        return self.picture(inputs, targets, outputs, facts)
 
 
 class Explanation(ABC):

@@ -86,7 +86,8 @@ class Signature:
         input_name, output_name: names in the exported graph; for several outputs, their names in
             order. Several inputs have the names of the parameters of forward.
         description: one line for the model card.
-        dynamic: further dimensions, by number, that may have any size, with their names.
+        dynamic: further dimensions, by number, that may have any size, with their names;
+            those without a name as far as the model allows.
     """
 
     example: Tree

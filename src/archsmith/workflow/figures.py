@@ -48,7 +48,7 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
     buffer = io.BytesIO()
     seen = (inputs, targets, outputs, data.facts)
     explains = isinstance(task, Explanation)
-    picture = task.explained_picture(deployed, *seen) if explains else task.picture(*seen)
+    picture = task.explained_picture(deployed, *seen) if explains else task.picture_of(deployed, *seen)
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
