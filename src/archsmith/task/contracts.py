@@ -149,6 +149,13 @@ class ExampleMetrics(ABC):
     """Some metrics are means over examples, or functions of sums over them, so two models can be
     compared example by example."""
 
+    def answers(self, model: nn.Module, inputs: Any, facts: Mapping[str, Any]) -> Any:
+        """What :meth:`parts` is given for prepared inputs: a model's outputs, or what is decoded
+        by running it repeatedly."""
+        from .._support.trees import call
+
+        return call(model, inputs)
+
     @abstractmethod
     def parts(self, outputs: Any, targets: Any, facts: Mapping[str, Any]) -> dict[str, Tensor]:
         """What each example gives to a metric: the value (n,) that a mean is made of (1 or 0 for
@@ -156,6 +163,7 @@ class ExampleMetrics(ABC):
         makes a metric of.
 
         Args:
+            outputs: of :meth:`answers`.
             targets: raw.
         """
 
