@@ -15,7 +15,7 @@ from .._support.errors import DataError, InputError
 from .._support.options import format_options, parse
 from .._support.trees import call
 from ..data.batches import shuffled
-from ..data.sentences import read_pairs
+from ..data.sentences import lines_of, read_pairs
 from ..data.source import locate
 from ..data.splits import Batch, Split, TensorSplit
 from ..data.tokens import BEGIN, PAD, Tokens, learn_tokens
@@ -44,8 +44,8 @@ class TranslationOptions:
     """Options after the name of the task: ``translation:source=de,target=en``.
 
     Attributes:
-        source, target: names of the columns to translate from and to.
-        test: name of the test part in the column ``split``; see :func:`read_pairs`.
+        source, target: names of the columns to translate from and to, or endings of text files.
+        test: name of the test part; see :func:`~archsmith.data.sentences.read_pairs`.
         merges: number of subwords that are learned in addition to single characters.
         length: highest number of subwords of a training sentence; pairs with a longer one are left
             out.
@@ -117,16 +117,17 @@ class Translation(
         self.name = "translation" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
-        return False  # a table does not tell which column is the source and which the target
+        return False  # nothing tells which column is the source and which the target
 
     def read(self, source: str, options: ReadOptions) -> Data:
         own, place = self.options, locate(source)
         for what, value in (("source", own.source), ("target", own.target)):
             if not value:
                 hint = "for example --task translation:source=de,target=en"
-                raise InputError(f"translation, {what}", "the name of a column", "none", hint)
+                expected = "the name of a column, or the ending of a file"
+                raise InputError(f"translation, {what}", expected, "none", hint)
         if isinstance(place, str):
-            raise DataError(source, "a table of sentences", "a registered data set")
+            raise DataError(source, "a table or a folder of sentences", "a registered data set")
         shares = (options.validation, options.test)
         pairs = read_pairs(
             place, own.source, own.target, own.test, shares, options.seed, options.unreadable
@@ -326,12 +327,7 @@ def sentences_in(path: Path) -> list[str]:
     Raises:
         DataError: it cannot be read, is empty, or has an empty line before its last sentence.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").rstrip().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            str(path), "a text file in UTF-8, one sentence per line", str(error)
-        ) from error
+    lines = lines_of(path)
     if not lines:
         raise DataError(str(path), "one sentence per line", "an empty file")
     for number, line in enumerate(lines, start=1):
