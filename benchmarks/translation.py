@@ -1,4 +1,4 @@
-"""A search against the default of its space: English to German on Multi30k, at equal time of a core.
+"""A search against the default of its space: English to German, Multi30k, at equal time of a core.
 
     python benchmarks/translation.py [--seconds 600] [--seeds 0]
         [--contenders archsmith default] [--json FILE]

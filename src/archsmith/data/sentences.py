@@ -174,7 +174,7 @@ def _folder(path: Path, names: tuple[str, str]) -> _Texts:
     parts: list[str] = []
     lines: list[int] = []
     for part in sorted({*found[0], *found[1]}):
-        for one, other, name in ((*found, names[1]), (*reversed(found), names[0])):
+        for (one, other), name in zip((found, found[::-1]), names[::-1], strict=True):
             if part not in other:
                 expected = f"a file {part}.{name} beside it"
                 hint = "add it, or move the file away"

@@ -117,7 +117,7 @@ def translate(model: nn.Module, source: Tensor, steps: int, beam: int = 1) -> Te
         steps: highest number of tokens of a translation.
         beam: number of hypotheses; 1 is greedy decoding.
     """
-    return torch.cat([_translate(model, part, steps, beam) for part in source.split(_CHUNK)])
+    return torch.cat([_translate(model, part, steps, beam) for part in torch.split(source, _CHUNK)])
 
 
 def _translate(model: nn.Module, source: Tensor, steps: int, beam: int) -> Tensor:
@@ -129,7 +129,7 @@ def _translate(model: nn.Module, source: Tensor, steps: int, beam: int) -> Tenso
     for step in range(steps):
         logits, state = decoder.advance(state, beams.tokens[..., step].flatten())
         here = torch.tensor(step, device=source.device)
-        beams, parents = extended(beams, logits.unflatten(0, (-1, beam)), here)
+        beams, parents = extended(beams, logits.reshape(-1, beam, logits.shape[1]), here)
         translations[open_] = beams.best
         goes_on = (beams.scores > -torch.inf).any(1)
         if not goes_on.any():
@@ -180,7 +180,7 @@ class Translator(nn.Module):
             now = Beams(*beams)
             logits = call(self.model, (repeated, now.tokens.flatten(0, 1)))
             here = torch.where((places == step)[None, :, None], logits, 0.0).sum(1)
-            after, _ = extended(now, here.unflatten(0, (-1, self.beam)), step)
+            after, _ = extended(now, here.reshape(-1, self.beam, here.shape[1]), step)
             return step + 1, *(tensor.clone() for tensor in after)
 
         start = torch.zeros((), dtype=torch.int64, device=source.device)

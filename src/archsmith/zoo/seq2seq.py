@@ -136,7 +136,7 @@ class Seq2Seq(nn.Module, Incremental):
             nn.LayerNorm(width) if form.norm == "pre" else nn.Identity() for width in widths
         )
         #: How many of the last encoder layers are seen by any decoder layer.
-        self.kept = max(layer.sees for layer in decoder.children())  # type: ignore[type-var]
+        self.kept: int = max(layer.sees for layer in decoder.children())  # type: ignore[type-var, assignment]
         for module in self.modules():
             if isinstance(module, nn.Linear) and not module.weight.is_meta:
                 nn.init.xavier_uniform_(module.weight)
@@ -266,7 +266,8 @@ class DecoderLayer(Layer):
     def advance(self, x: Tensor, bias: Tensor, cache: Any) -> tuple[Tensor, Any]:
         """One more position, (n, 1, width)."""
         source, cached = cache
-        start, own = cached[0].shape[2], []
+        start = cached[0].shape[2]
+        own: list[Tensor] = []
         # The last position sees all earlier ones, and none of them is padding.
         no_bias = torch.zeros_like(bias[..., :1])
 
