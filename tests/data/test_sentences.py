@@ -1,4 +1,4 @@
-"""Pairs of sentences from tables."""
+"""Pairs of sentences from tables and from aligned text files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_parts_are_drawn_where_there_are_none(tmp_path: Path):
     ("rows", "columns", "told"),
     [
         (ROWS, ("de", "fr"), "column of pairs.csv: expected one of: de, en, split, got 'fr'"),
-        (ROWS[2:], ("de", "en"), "rows of a part 'train', got only 'test_a', 'val'"),
+        (ROWS[2:], ("de", "en"), "a part 'train', got only 'test_a', 'val'"),
         ([*ROWS, "train, ,a bird"], ("de", "en"), r"row 6, column 'de'.*1 of 5 rows"),
         ([], ("de", "en"), "rows below the header"),
     ],
@@ -60,8 +60,75 @@ def test_what_is_wrong_is_told(tmp_path: Path, rows, columns, told):
 
 def test_other_files_are_refused(tmp_path: Path):
     (tmp_path / "text.txt").write_text("a sentence")
-    for path, got in ((tmp_path / "text.txt", "txt"), (tmp_path, "a folder")):
-        with pytest.raises(DataError, match=f"a table of sentences .*{got}"):
-            read_pairs(path, "de", "en")
+    with pytest.raises(DataError, match=r"a table .*or a folder of text files, got \.txt"):
+        read_pairs(tmp_path / "text.txt", "de", "en")
     with pytest.raises(UnknownNameError, match=r"pairs\.csv, test part: expected one of: test_a"):
         read_pairs(table(tmp_path, ROWS), "de", "en", "test_2016")
+
+
+def files(folder: Path, **texts: str) -> Path:
+    """Files named ``part_ending``."""
+    for name, text in texts.items():
+        part, ending = name.rsplit("_", 1)
+        (folder / f"{part}.{ending}").write_text(text, encoding="utf-8")
+    return folder
+
+
+WHOLE = {
+    "train_de": "ein hund\neine\u2028katze\r\n",  # other separators do not end a line
+    "train_en": "a dog\na cat\n",
+    "val_de": "ein haus\n",
+    "val_en": "a house",
+    "test_2016_de": "x\n",
+    "test_2016_en": "y\n",
+}
+
+
+def test_a_folder_of_aligned_files_is_read(tmp_path: Path):
+    pairs = read_pairs(files(tmp_path, **WHOLE, train_fr="un chien\n"), "de", "en")
+    assert pairs.train.sources == ["ein hund", "eine\u2028katze"]
+    assert pairs.train.targets == ["a dog", "a cat"]
+    assert (pairs.validation.targets, pairs.test.targets) == (["a house"], ["y"])
+    assert pairs.name == tmp_path.name
+    assert pairs.notes == ("test part: test_2016",)
+    assert pairs.drawn == ()
+
+
+def test_of_two_files_parts_are_drawn(tmp_path: Path):
+    texts = ("\n".join(f"{word}{i}" for i in range(20)) for word in ("wort", "word"))
+    pairs = read_pairs(files(tmp_path, **dict(zip(("all_de", "all_en"), texts))), "en", "de")
+    assert (len(pairs.train), len(pairs.validation), len(pairs.test)) == (12, 4, 4)
+    assert pairs.drawn == ("validation", "test")
+    assert [s.replace("wort", "word") for s in pairs.test.targets] == pairs.test.sources
+
+
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ({"train_en": "a dog\n"}, r"train\.de and train\.en: expected as many .*, got 2 and 1"),
+        ({"val_en": "\n"}, r"val\.de and val\.en: expected as many lines in both, got 1 and 0"),
+        ({"train_de": "\nein hund"}, r"train\.de line 1: expected a sentence.*1 of 4 rows"),
+        ({"dev_de": "x"}, r"dev\.de: expected a file dev\.en beside it"),
+        ({"dev_en": "x"}, r"dev\.en: expected a file dev\.de beside it"),
+    ],
+)
+def test_what_is_wrong_with_files_is_told(tmp_path: Path, texts, told):
+    with pytest.raises(DataError, match=told):
+        read_pairs(files(tmp_path, **(WHOLE | texts)), "de", "en")
+
+
+def test_files_that_are_missing_or_no_text_are_told(tmp_path: Path):
+    files(tmp_path, **{name: text for name, text in WHOLE.items() if "train" not in name})
+    with pytest.raises(DataError, match=r"a part 'train', got .*\n?.*rename the parts"):
+        read_pairs(tmp_path, "de", "en")
+    with pytest.raises(UnknownNameError, match=r"ending of files in .*: expected one of: de, en"):
+        read_pairs(tmp_path, "de", "nl")
+    files(tmp_path, **WHOLE)
+    (tmp_path / "train.de").write_bytes(b"\xff\n")
+    with pytest.raises(DataError, match=r"train\.de: expected a text file in UTF-8"):
+        read_pairs(tmp_path, "de", "en")
+    for name in ("train", "val", "test_2016"):
+        for ending in ("de", "en"):
+            (tmp_path / f"{name}.{ending}").write_text("")
+    with pytest.raises(DataError, match="expected sentences, got empty files test_2016, train, val"):
+        read_pairs(tmp_path, "de", "en")

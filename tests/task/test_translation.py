@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -18,17 +20,19 @@ from archsmith._support.errors import DataError, InputError
 from archsmith.data.padding import padded, trimmed
 from archsmith.data.splits import Batch
 from archsmith.data.tokens import BEGIN, END, PAD, Tokens
+from archsmith.history.paired import compare
+from archsmith.space import Space
 from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions, Recipe
-from archsmith.task.decoding import Translator, shifted, translate
+from archsmith.task.decoding import Translator, length_penalty, shifted, translate
 from archsmith.task.gallery import translated_lines
 from archsmith.task.problem import open_space
 from archsmith.task.translation import Translation
-from archsmith.train import score, train
+from archsmith.train import parts, score, train
 
 #: A language and another, word for word; the second one says them in the opposite order.
 WORDS = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four", "rot": "red"}
-TINY = {"widths": (32, 48), "encoder_depths": (1,), "decoder_depths": (1,), "heads": (1, 2)}
+TINY = {"widths": (32, 48), "encoder_depths": (1, 2), "decoder_depths": (1,), "heads": (1, 2)}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +49,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def pairs() -> Translation:
-    found = task("translation:source=de,target=en,merges=60")
+    found = task("translation:source=de,target=en,merges=60,cased=no")
     assert isinstance(found, Translation)
     return found
 
@@ -97,6 +101,7 @@ def test_a_model_that_copies_has_bleu_100(data: Data, pairs: Translation, decode
     part = type(data.validation)(same, same)
     found = score(Copies(facts["vocabulary"]), pairs, part, facts)
     assert found["bleu"] == pytest.approx(100)
+    assert found["chrf"] == pytest.approx(100)
     assert found["token_accuracy"] == 1.0
     meter = pairs.meter(facts)
     meter.see(Copies(facts["vocabulary"]), Batch(pairs.prepare(same, facts), same))
@@ -151,21 +156,107 @@ class Wrapped(nn.Module):
         return self.model(source, target)
 
 
+@cache
+def decoder_space(vocabulary: int) -> Space:
+    one = {name: values[-1:] for name, values in TINY.items()}
+    return open_space("seq2seq", {"vocabulary": vocabulary} | one)
+
+
+def untrained(seed: int, vocabulary: int = 12) -> nn.Module:
+    """A small model whose translations are of different lengths."""
+    return decoder_space(vocabulary).build(decoder_space(vocabulary).default(), seed=seed).eval()
+
+
+def points(model: nn.Module, source: Tensor, rows: list[list[int]]) -> list[float]:
+    """What beam search maximises, of translations of one source (1, length), by the full model."""
+    targets = padded(rows, max(map(len, rows)))
+    with torch.no_grad():
+        chances = model(source.expand(len(rows), -1), shifted(targets)).log_softmax(-1)
+    said = chances.gather(2, targets[..., None])[..., 0].masked_fill(targets == PAD, 0.0).sum(1)
+    lengths = (targets != PAD).sum(1).tolist()
+    return [float(one) / length_penalty(length) for one, length in zip(said, lengths)]
+
+
+def spoken(row: list[int]) -> list[int]:
+    """The tokens of a translation without padding."""
+    return row[: row.index(END) + 1] if END in row else row
+
+
+def test_one_beam_is_greedy_decoding() -> None:
+    for seed in range(2):
+        model = untrained(seed)
+        source = torch.randint(4, 12, (3, 6), generator=torch.Generator().manual_seed(seed))
+        for n, row in enumerate(translate(model, source, 7).tolist()):
+            said: list[int] = []
+            while len(said) < 7 and END not in said:
+                begun = torch.tensor([[BEGIN, *said]])
+                with torch.no_grad():
+                    logits = model(source[n : n + 1], begun)[0, -1]
+                said.append(int(logits[END:].argmax()) + END)
+            assert row == [*said, *[PAD] * (7 - len(said))]
+
+
+def test_a_wide_beam_finds_the_best_of_all_translations() -> None:
+    steps, vocabulary = 4, 6  # tokens are END, UNKNOWN, and two more
+    for seed in range(4):
+        model = untrained(seed, vocabulary)
+        source = torch.randint(4, vocabulary, (2, 3), generator=torch.Generator().manual_seed(seed))
+        words = [token for token in range(END, vocabulary) if token != END]
+        ended = [
+            [*begun, END] for n in range(steps) for begun in itertools.product(words, repeat=n)
+        ]
+        every = [*ended, *map(list, itertools.product(words, repeat=steps))]
+        found = translate(model, source, steps, beam=100)
+        for n in range(2):
+            scores = points(model, source[n : n + 1], every)
+            assert spoken(found[n].tolist()) == every[scores.index(max(scores))]
+
+
+def test_more_beams_find_likelier_translations() -> None:
+    better = worse = 0
+    for seed in range(4):
+        model = untrained(seed)
+        source = torch.randint(4, 12, (8, 6), generator=torch.Generator().manual_seed(seed))
+        greedy, searched = (translate(model, source, 7, beam) for beam in (1, 5))
+        for n in range(len(source)):
+            rows = [greedy[n].tolist(), searched[n].tolist()]
+            before, after = points(model, source[n : n + 1], rows)
+            gain = after - before
+            better, worse = better + (gain > 1e-5), worse + (gain < -1e-5)
+    assert better > 5
+    assert worse == 0
+
+
 @pytest.mark.slow
-def test_all_ways_to_decode_say_the_same() -> None:
-    space = open_space("seq2seq", {"vocabulary": 12} | TINY)
-    for seed in range(3):
-        model = space.build(space.default(), seed=seed).eval()
+@pytest.mark.parametrize("beam", [1, 4])
+def test_all_ways_to_decode_say_the_same(beam: int) -> None:
+    for seed in range(2):
+        model = untrained(seed)
         source = torch.randint(4, 12, (5, 6), generator=torch.Generator().manual_seed(seed))
-        found = translate(model, source, 7)
-        assert torch.equal(translate(Wrapped(model), source, 7), found)
-        deployed = Translator(model, 7).eval()
+        source[0, 3:] = PAD
+        found = translate(model, source, 7, beam)
+        assert torch.equal(translate(Wrapped(model), source, 7, beam), found)
+        deployed = Translator(model, 7, beam).eval()
         with torch.no_grad():
             assert torch.equal(deployed._exported(source), found)
             assert torch.equal(deployed(source), found)
-        for row in found.tolist():
-            end = row.index(END) if END in row else len(row)
-            assert not any(row[end + 1 :])
+        for n, row in enumerate(found.tolist()):
+            assert not any(row[len(spoken(row)) :])
+            # Other sentences of a batch do not matter.
+            assert torch.equal(translate(model, source[n : n + 1], 7, beam)[0], found[n])
+
+
+def test_two_models_are_compared_by_sentences(pairs: Translation, data: Data) -> None:
+    same = data.validation.inputs
+    part = type(data.validation)(same, same)
+    facts = data.facts | {"target_length": data.facts["source_length"]}
+    one = parts(Copies(facts["vocabulary"]), pairs, part, facts)["bleu"].numpy()
+    other = one.copy()
+    other[:20, 3] = 0  # their quadruples are wrong
+    found = compare("bleu", "maximize", one, other, pooled=partial(pairs.pooled, "bleu"))
+    assert found.value == pytest.approx(100)
+    assert found.other < 100
+    assert 0 < found.low < found.value - found.other < found.high
 
 
 def test_batches_hold_each_pair_once_and_sentences_of_like_length(
@@ -183,7 +274,7 @@ def test_batches_hold_each_pair_once_and_sentences_of_like_length(
 
 @pytest.mark.slow
 def test_a_language_is_learned(pairs: Translation, data: Data) -> None:
-    small = {"widths": (48,), "encoder_depths": (1,), "decoder_depths": (1,), "dropout": 0.0}
+    small = {"widths": (48,), "encoder_depths": (1,), "decoder_depths": (1,), "dropouts": (0.0,)}
     space = open_space("seq2seq", pairs.arguments(data.facts) | small)
     model = space.build(space.default(), seed=0)
     recipe = Recipe(epochs=8, batch_size=32, lr=5e-3)
@@ -197,7 +288,7 @@ def test_a_search_its_export_and_an_answer(table: Path, tmp_path: Path, strategy
     result = nas.search(
         None,
         str(table),
-        task="translation:source=de,target=en,merges=60,decoded=20",
+        task="translation:source=de,target=en,merges=60,decoded=20,beam=3,cased=no",
         strategy=strategy,
         trials=2,
         epochs=1,
@@ -209,7 +300,7 @@ def test_a_search_its_export_and_an_answer(table: Path, tmp_path: Path, strategy
     )
     assert result.best is not None
     assert not result.problems
-    assert set(result.best.test) == {"bleu", "token_accuracy", "loss"}
+    assert set(result.best.test) == {"bleu", "chrf", "token_accuracy", "loss"}
     assert "no predictions" not in (tmp_path / "run" / "report.html").read_text("utf-8")
     if strategy == "spos":
         return
@@ -251,7 +342,8 @@ def test_sentences_to_translate_are_looked_at(
         ("source=de,target=nl", "expected one of: de, en, split, got 'nl'"),
         ("source=de,target=en,length=1", "length: expected from 2 to 512"),
         ("source=de,target=en,length=2", "training pairs of at most 2 subwords"),
-        ("source=de,target=en,beam=4", "translation option"),
+        ("source=de,target=en,beam=0", "beam: expected from 1 to 64"),
+        ("source=de,target=en,temperature=1", "translation option"),
         ("source=de,target=en,test=later", "pairs.csv, test part"),
     ],
 )

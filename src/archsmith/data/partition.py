@@ -194,8 +194,8 @@ def named_parts(
         parts[chosen] = TEST
     if TRAIN not in parts.values():
         got = f"only {', '.join(map(repr, sorted(names)))}"
-        hint = "rename the parts, or remove the column to draw the parts at random"
-        raise DataError(f"{where}, column {PARTS!r}", "rows of a part 'train'", got, hint)
+        hint = "rename the parts, or leave them out to draw them at random"
+        raise DataError(where, "a part 'train'", got, hint)
     ignored = sorted(repr(name) for name, part in parts.items() if part == UNUSED)
     unused = f"; not used: {', '.join(ignored)}" if ignored else ""
     notes.append(f"test part: {chosen or 'drawn at random'}{unused}")

@@ -15,7 +15,7 @@ from .lines import Rows
 from .names import shown
 from .partition import PARTS, UNUSED, named_parts
 from .raw import TRAIN, labelled
-from .sentences import drop_empty
+from .sentences import drop_empty, lines_of
 from .tables import INDEX, SUFFIXES, TARGETS, expect_targets, open_cached
 
 if TYPE_CHECKING:
@@ -91,7 +91,11 @@ def read_texts(
     parts = np.full(len(rows.lines), TRAIN, dtype=np.int8)
     if PARTS in cells:
         parts = named_parts(cells[PARTS], test_name, str(path), notes)
-    parts = drop_empty(path, rows, cells, (column,), parts, unreadable, notes)
+
+    def place(row: int, _: int) -> str:
+        return f"{path} row {rows.lines[row]}, column {column!r}"
+
+    parts = drop_empty(path, (cells[column],), place, parts, unreadable, notes)
     inside = np.flatnonzero(parts != UNUSED).tolist()
     targets = [cells[label][i] for i in inside]
     expect_targets(path, [rows.lines[i] for i in inside], label, targets)
@@ -228,7 +232,7 @@ def lines_in(path: Path) -> list[str]:
     Raises:
         DataError: it cannot be read, is empty, or has an empty line before its last text.
     """
-    lines = text_in(path).rstrip().splitlines()
+    lines = lines_of(path)
     if not lines:
         raise DataError(str(path), "one sentence per line", "an empty file")
     for number, line in enumerate(lines, start=1):

@@ -13,6 +13,7 @@ _CLASSWISE = {"iou": "IoU", "ap": "AP"}
 _NAMES = {
     "auc": "AUC",
     "bleu": "BLEU",
+    "chrf": "chrF",
     "ece": "calibration error (ECE)",
     "ece_calibrated": "ECE at the fitted temperature",
     "elbo": "ELBO",

@@ -151,6 +151,13 @@ class ExampleMetrics(ABC):
     """Some metrics are means over examples, or functions of sums over them, so two models can be
     compared example by example."""
 
+    def answers(self, model: nn.Module, inputs: Any, facts: Mapping[str, Any]) -> Any:
+        """What :meth:`parts` is given for prepared inputs: a model's outputs, or what is decoded
+        by running it repeatedly."""
+        from .._support.trees import call
+
+        return call(model, inputs)
+
     @abstractmethod
     def parts(self, outputs: Any, targets: Any, facts: Mapping[str, Any]) -> dict[str, Tensor]:
         """What each example gives to a metric: the value (n,) that a mean is made of (1 or 0 for
@@ -158,6 +165,7 @@ class ExampleMetrics(ABC):
         makes a metric of.
 
         Args:
+            outputs: of :meth:`answers`.
             targets: raw.
         """
 
@@ -236,17 +244,6 @@ class Explanation(ABC):
             inputs: raw.
             outputs: deployed ones.
         """
-
-    @abstractmethod
-    def explained_picture(
-        self,
-        run: Callable[[Any], Any],
-        inputs: Any,
-        targets: Any,
-        outputs: Any,
-        facts: Mapping[str, Any],
-    ) -> Image.Image:
-        """As :meth:`Pictures.picture`, with what moved the answers."""
 
 
 class Unlabelled(ABC):

@@ -1,25 +1,23 @@
-"""Greedy translation by a model that predicts the next token: its evaluation and deployment."""
+"""Decoding of translations by beam search, which is greedy decoding with one beam, as part of the
+evaluation and in exported models."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch._higher_order_ops.while_loop import while_loop
-from torch.nn import functional as F
 
 from .._support.trees import call, take
 from ..data.padding import trimmed
-from ..data.splits import Batch
-from ..data.tokens import BEGIN, END, PAD, Tokens
-from ..metric.bleu import bleu
+from ..data.tokens import BEGIN, END, PAD
 from ..zoo.seq2seq import Incremental
-from .base import Meter
-from .classify import expect_shape
 
-#: Pairs that are evaluated at a time: logits of many sentences take gigabytes.
+#: Sentences that are translated at a time.
 _CHUNK = 64
+#: Exponent of the length that scores are divided by; 0.6 to 0.7 were best in Wu et al. 2016.
+_ALPHA = 0.6
 
 
 def shifted(targets: Tensor) -> Tensor:
@@ -30,34 +28,111 @@ def shifted(targets: Tensor) -> Tensor:
     return torch.cat([begin, targets[:, :-1].masked_fill(targets[:, :-1] == END, PAD)], 1)
 
 
-def chosen(logits: Tensor) -> Tensor:
-    """The likeliest token (n,) of logits (n, vocabulary), never padding or the begin token."""
-    return logits[:, END:].argmax(-1) + END
+class Beams(NamedTuple):
+    """The search for the translations of n sentences, with b hypotheses each.
+
+    Attributes:
+        tokens: int64 (n, b, steps + 1), after a begin token, then padding.
+        scores: their log probabilities (n, b); minus infinity where there is none.
+        best: the best translation that has ended (n, steps + 1), padding without one.
+        best_score: its log probability (n,), divided by its :func:`length_penalty`.
+        ended: how many have ended, int64 (n,).
+    """
+
+    tokens: Tensor
+    scores: Tensor
+    best: Tensor
+    best_score: Tensor
+    ended: Tensor
+
+
+def length_penalty(length: Tensor | int) -> Tensor | float:
+    """What the log probability of so many tokens, the end included, is divided by: ``((5 + length)
+    / 6) ** 0.6`` (Wu et al. 2016, arXiv:1609.08144). Otherwise short translations would win."""
+    penalty: Tensor | float = ((5 + length) / 6) ** _ALPHA
+    return penalty
+
+
+def started(source: Tensor, beam: int, steps: int) -> Beams:
+    """One empty hypothesis for each sentence (n, length)."""
+    places = torch.arange(steps + 1, device=source.device)
+    begun = torch.where(places == 0, BEGIN, PAD)
+    # Not len, which would make the batch size a constant of a graph.
+    count = source.shape[0]
+    first = torch.arange(beam, device=source.device) == 0
+    scores = torch.where(first, 0.0, -torch.inf).expand(count, -1).clone()
+    tokens = begun.expand(count, beam, -1).clone()
+    best = tokens[:, 0].clone()
+    return Beams(tokens, scores, best, scores[:, 0] - torch.inf, torch.zeros_like(best[:, 0]))
+
+
+def extended(beams: Beams, logits: Tensor, step: Tensor) -> tuple[Beams, Tensor]:
+    """Each hypothesis with one more token; the likeliest b of them stay.
+
+    A hypothesis leaves the search if it ends, or can no longer be better than the best one that has
+    ended. All do when b have ended, and after the last step.
+
+    Args:
+        logits: of the next token, (n, b, vocabulary); padding and the begin token are never chosen.
+        step: the number of tokens that hypotheses have, int64 ().
+
+    Returns:
+        The search afterwards, and which hypothesis (n, b) each one now continues.
+    """
+    beam, steps = beams.scores.shape[1], beams.tokens.shape[2] - 1
+    allowed = logits.float().log_softmax(-1)[..., END:]
+    scores, places = (beams.scores[..., None] + allowed).flatten(1).topk(beam)
+    parents = places // allowed.shape[2]
+    chosen = places % allowed.shape[2] + END
+    old = beams.tokens.gather(1, parents[..., None].expand(-1, -1, steps + 1))
+    here = torch.arange(steps + 1, device=old.device) == step + 1
+    tokens = torch.where(here, chosen[..., None], old)
+    ends = (chosen == END) | (step + 1 == steps)
+    ended = torch.where(ends, scores / length_penalty(step + 1), -torch.inf)
+    score, which = ended.max(1)
+    translation = tokens.gather(1, which[:, None, None].expand(-1, -1, steps + 1))[:, 0]
+    better = score > beams.best_score
+    best = torch.where(better[:, None], translation, beams.best)
+    best_score = torch.where(better, score, beams.best_score)
+    # A log probability only falls, so this is the best that a hypothesis can become.
+    hopeless = scores / length_penalty(steps) <= best_score[:, None]
+    count = beams.ended + (ended > -torch.inf).sum(1)
+    closed = ends | hopeless | (count >= beam)[:, None]
+    scores = scores.masked_fill(closed, -torch.inf)
+    return Beams(tokens, scores, best, best_score, count), parents
 
 
 @torch.no_grad()
-def translate(model: nn.Module, source: Tensor, steps: int) -> Tensor:
-    """Greedy translations: int64 (n, steps), each up to its end token, then padding.
+def translate(model: nn.Module, source: Tensor, steps: int, beam: int = 1) -> Tensor:
+    """Translations, int64 (n, steps), each up to its end token, then padding.
 
     Args:
         model: takes a source and the beginning of a target, in evaluation mode.
         source: (n, length).
         steps: highest number of tokens of a translation.
+        beam: number of hypotheses; 1 is greedy decoding.
     """
-    translations = torch.full((len(source), steps), PAD, dtype=torch.int64, device=source.device)
-    unfinished = torch.arange(len(source), device=source.device)
-    best = torch.full((len(source),), BEGIN, dtype=torch.int64, device=source.device)
+    return torch.cat([_translate(model, part, steps, beam) for part in torch.split(source, _CHUNK)])
+
+
+def _translate(model: nn.Module, source: Tensor, steps: int, beam: int) -> Tensor:
     decoder = model if isinstance(model, Incremental) else _FromTheBeginning(model)
     state = decoder.begin(trimmed(source))
+    state = take(state, torch.arange(len(source), device=source.device).repeat_interleave(beam))
+    beams = started(source, beam, steps)
+    translations, open_ = beams.best.clone(), torch.arange(len(source), device=source.device)
     for step in range(steps):
-        logits, state = decoder.advance(state, best)
-        best = chosen(logits)
-        translations[unfinished, step] = best
-        continues = best != END
-        unfinished, best, state = unfinished[continues], best[continues], take(state, continues)
-        if not len(unfinished):
+        logits, state = decoder.advance(state, beams.tokens[..., step].flatten())
+        here = torch.tensor(step, device=source.device)
+        beams, parents = extended(beams, logits.reshape(-1, beam, logits.shape[1]), here)
+        translations[open_] = beams.best
+        goes_on = (beams.scores > -torch.inf).any(1)
+        if not goes_on.any():
             break
-    return translations
+        rows = torch.arange(len(open_), device=source.device)[:, None] * beam + parents
+        open_, beams = open_[goes_on], Beams(*take(beams, goes_on))
+        state = take(state, rows[goes_on].flatten())
+    return translations[:, 1:]
 
 
 class _FromTheBeginning(Incremental):
@@ -76,82 +151,35 @@ class _FromTheBeginning(Incremental):
 
 
 class Translator(nn.Module):
-    """A model with greedy decoding inside: sources (n, length) in, translations (n, steps) out."""
+    """A model with decoding inside: sources (n, length) in, translations (n, steps) out."""
 
-    def __init__(self, model: nn.Module, steps: int) -> None:
+    def __init__(self, model: nn.Module, steps: int, beam: int = 1) -> None:
         super().__init__()
-        self.model, self.steps = model, steps
+        self.model, self.steps, self.beam = model, steps, beam
 
     def forward(self, source: Tensor) -> Tensor:
         if torch.compiler.is_exporting():
             return self._exported(source)
-        return translate(self.model, source, self.steps)
+        return translate(self.model, source, self.steps, self.beam)
 
     def _exported(self, source: Tensor) -> Tensor:
         """The same as :func:`translate`, as a loop of fixed shapes that a graph can represent: one
         loop body for any number of steps."""
         places = torch.arange(self.steps + 1, device=source.device)
-        # Not len, which would make the batch size a constant of the graph.
-        tokens = torch.where(places == 0, BEGIN, PAD).expand(source.shape[0], -1).clone()
-        open_ = torch.ones_like(source[:, 0], dtype=torch.bool)
+        repeated = source.repeat_interleave(self.beam, 0)
 
-        def goes_on(step: Tensor, tokens: Tensor, open_: Tensor) -> Tensor:
-            return (step < self.steps) & open_.any()
+        def goes_on(step: Tensor, *beams: Tensor) -> Tensor:
+            return (step < self.steps) & (Beams(*beams).scores > -torch.inf).any()
 
-        def advance(step: Tensor, tokens: Tensor, open_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            logits = call(self.model, (source, tokens))
-            here = (places == step)[None, :, None]
-            best = chosen(torch.where(here, logits, 0.0).sum(1))
-            best = torch.where(open_, best, PAD)
-            # After the end token the inputs do not matter: only padding is returned.
-            tokens = torch.where(places == step + 1, best[:, None], tokens)
-            return step + 1, tokens, open_ & (best != END)
+        def advance(step: Tensor, *beams: Tensor) -> tuple[Tensor, ...]:
+            now = Beams(*beams)
+            logits = call(self.model, (repeated, now.tokens.flatten(0, 1)))
+            here = torch.where((places == step)[None, :, None], logits, 0.0).sum(1)
+            after, _ = extended(now, here.reshape(-1, self.beam, here.shape[1]), step)
+            return step + 1, *(tensor.clone() for tensor in after)
 
         start = torch.zeros((), dtype=torch.int64, device=source.device)
-        _, tokens, _ = while_loop(goes_on, advance, (start, tokens, open_))  # type: ignore[no-untyped-call]
-        translations: Tensor = tokens[:, 1:].clone()
+        first = (start, *started(source, self.beam, self.steps))
+        _, *beams = while_loop(goes_on, advance, first)  # type: ignore[no-untyped-call]
+        translations: Tensor = Beams(*beams).best[:, 1:].clone()
         return translations
-
-
-class TranslationMeter(Meter):
-    """BLEU (0 to 100) of greedy translations; accuracy (0 to 1) and mean cross entropy of the
-    tokens, each predicted from the true ones before it (teacher forcing).
-
-    Args:
-        steps: highest number of tokens of a translation.
-        decoded: number of sentences that are translated for BLEU, from the first; 0 for all.
-    """
-
-    def __init__(self, words: Tokens, steps: int, decoded: int = 0) -> None:
-        self.words, self.steps, self.decoded = words, steps, decoded
-        self.found: list[str] = []
-        self.wanted: list[str] = []
-        self.right = self.loss = self.count = 0.0
-
-    def see(self, model: nn.Module, batch: Batch) -> None:
-        sources = batch.inputs[0]
-        for start in range(0, len(sources), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            source, targets = trimmed(sources[part]), trimmed(batch.targets[part])
-            self.update(call(model, (source, shifted(targets))), targets)
-            left = self.decoded - len(self.found) if self.decoded else len(source)
-            if left > 0:
-                translations = translate(model, source[:left], self.steps)
-                self.found += [self.words.decode(row) for row in translations.tolist()]
-                self.wanted += [self.words.decode(row) for row in targets[:left].tolist()]
-
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        expect_shape(outputs, (*targets.shape, len(self.words)))
-        asked = targets != PAD
-        logits, truth = outputs[asked].float(), targets[asked]
-        self.right += float((logits.argmax(-1) == truth).sum())
-        self.loss += float(F.cross_entropy(logits, truth, reduction="sum"))
-        self.count += len(truth)
-
-    def result(self) -> dict[str, float]:
-        count = max(1.0, self.count)
-        return {
-            "bleu": bleu(self.found, self.wanted),
-            "token_accuracy": self.right / count,
-            "loss": self.loss / count,
-        }

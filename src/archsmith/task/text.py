@@ -249,9 +249,9 @@ class TextClassification(classify.Classification, BatchSampling, Pictures, Expla
 
         return confusion(targets, outputs.argmax(1), facts["class_names"])
 
-    def explained_picture(
+    def picture_of(
         self,
-        run: Callable[[Tensor], Tensor],
+        model: nn.Module,
         inputs: Tensor,
         targets: Tensor,
         outputs: Tensor,
@@ -264,7 +264,7 @@ class TextClassification(classify.Classification, BatchSampling, Pictures, Expla
         order, guesses, wrong = surest_mistakes(targets, outputs, _SHOWN)
         shown = [
             Shown(
-                word_effects(run, inputs[i], int(guesses[i]), words),
+                word_effects(model, inputs[i], int(guesses[i]), words),
                 names[guesses[i]],
                 float(outputs[i].max()),
                 names[targets[i]],

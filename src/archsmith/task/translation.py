@@ -22,13 +22,16 @@ from ..data.texts import lines_in
 from ..data.tokens import BEGIN, PAD, Tokens, learn_tokens
 from ..history.objective import Metric
 from ..history.trial import Fidelity
+from ..metric.translations import bleu_counts, bleu_of, signature
 from .base import Data, Meter, ReadOptions, Recipe, Signature, Task
 from .classify import expect_shape, two
-from .contracts import BatchSampling, Deployment, Distillation, OutputLoss, Pictures
-from .decoding import TranslationMeter, Translator, shifted
+from .contracts import BatchSampling, Deployment, Distillation, ExampleMetrics, OutputLoss, Pictures
+from .decoding import Translator, shifted, translate
 from .outputs import expect_one_output
+from .translation_meter import TranslationMeter
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL import Image
 
 #: Pairs that a trial of a search trains on: about a minute on one core for the default space.
@@ -40,14 +43,17 @@ class TranslationOptions:
     """Options after the name of the task: ``translation:source=de,target=en``.
 
     Attributes:
-        source, target: names of the columns to translate from and to.
-        test: name of the test part in the column ``split``; see :func:`read_pairs`.
+        source, target: names of the columns to translate from and to, or endings of text files.
+        test: name of the test part; see :func:`~archsmith.data.sentences.read_pairs`.
         merges: number of subwords that are learned in addition to single characters.
         length: highest number of subwords of a training sentence; pairs with a longer one are left
             out.
-        decoded: number of sentences of a part that are translated for BLEU, from the first; 0 for
-            all.
-        cased: whether upper case is kept.
+        beam: hypotheses of the search for a translation, in evaluations and in exported models; 1
+            is greedy decoding.
+        decoded: number of sentences of a part that are translated for BLEU and chrF, from the
+            first; 0 for all.
+        cased: whether upper case is kept; if not, translations are in lower case, and so are those
+            that they are compared with.
 
     Raises:
         InputError: a number outside its range, or one column as both source and target.
@@ -58,8 +64,9 @@ class TranslationOptions:
     test: str = ""
     merges: int = 3000
     length: int = 48
-    decoded: int = 200
-    cased: bool = False
+    beam: int = 1
+    decoded: int = 0
+    cased: bool = True
 
     def __post_init__(self) -> None:
         rules = {
@@ -69,6 +76,7 @@ class TranslationOptions:
             ),
             "merges": (0 <= self.merges <= 50_000, "from 0 to 50000"),
             "length": (2 <= self.length <= 512, "from 2 to 512"),
+            "beam": (1 <= self.beam <= 64, "from 1 to 64"),
             "decoded": (self.decoded >= 0, "0 or more"),
         }
         for name, (holds, expected) in rules.items():
@@ -76,7 +84,9 @@ class TranslationOptions:
                 raise InputError(f"translation, {name}", expected, f"{getattr(self, name)!r}")
 
 
-class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pictures):
+class Translation(
+    Task, OutputLoss, ExampleMetrics, Distillation, BatchSampling, Deployment, Pictures
+):
     """Sentence pairs; models predict each token of a translation from the source and the tokens
     before it (Sutskever et al. 2014, arXiv:1409.3215).
 
@@ -94,6 +104,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
 
     metrics = (
         Metric("bleu", "", "maximize"),
+        Metric("chrf", "", "maximize"),
         Metric("token_accuracy", "", "maximize"),
         Metric("loss", "", "minimize"),
     )
@@ -105,16 +116,17 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         self.name = "translation" + (f":{chosen}" if chosen else "")  # type: ignore[misc]
 
     def suits(self, source: str, options: ReadOptions | None = None) -> bool:
-        return False  # a table does not tell which column is the source and which the target
+        return False  # nothing tells which column is the source and which the target
 
     def read(self, source: str, options: ReadOptions) -> Data:
         own, place = self.options, locate(source)
         for what, value in (("source", own.source), ("target", own.target)):
             if not value:
                 hint = "for example --task translation:source=de,target=en"
-                raise InputError(f"translation, {what}", "the name of a column", "none", hint)
+                expected = "the name of a column, or the ending of a file"
+                raise InputError(f"translation, {what}", expected, "none", hint)
         if isinstance(place, str):
-            raise DataError(source, "a table of sentences", "a registered data set")
+            raise DataError(source, "a table or a folder of sentences", "a registered data set")
         shares = (options.validation, options.test)
         pairs = read_pairs(
             place,
@@ -143,6 +155,7 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
             "vocabulary": len(words),
             "source_length": widths[0],
             "target_length": widths[1],
+            "beam": own.beam,
             "decoded": own.decoded,
         }
         left = len(pairs.train) - len(train)
@@ -156,7 +169,8 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
                 * bool(left)
             ),
             f"{len(words):,} subwords of the training part{'' if own.cased else ', lower-cased'}",
-            f"BLEU-4 of lower-cased words and punctuation, greedy decoding{judged}",
+            f"BLEU ({signature()}) and chrF of {'' if own.cased else 'lower-cased '}translations "
+            f"by {f'a beam of {own.beam}' if own.beam > 1 else 'greedy decoding'}{judged}",
         )
         name = f"{pairs.name} {own.source}-{own.target}"
         return Data(
@@ -224,10 +238,30 @@ class Translation(Task, OutputLoss, Distillation, BatchSampling, Deployment, Pic
         return of_like_length(index, lengths, size, generator)
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
-        return TranslationMeter(Tokens(facts["tokens"]), facts["target_length"], facts["decoded"])
+        words = Tokens(facts["tokens"])
+        return TranslationMeter(words, facts["target_length"], facts["beam"], facts["decoded"])
+
+    def answers(self, model: nn.Module, inputs: Any, facts: Mapping[str, Any]) -> Tensor:
+        return translate(model, trimmed(inputs[0]), facts["target_length"], facts["beam"])
+
+    def parts(
+        self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
+    ) -> dict[str, Tensor]:
+        """
+        Args:
+            outputs: translations, int64 (n, steps).
+        """
+        words = Tokens(facts["tokens"])
+        found, wanted = (
+            [words.decode(row) for row in side.tolist()] for side in (outputs, targets)
+        )
+        return {"bleu": torch.from_numpy(bleu_counts(found, wanted))}
+
+    def pooled(self, name: str, sums: NDArray[Any]) -> NDArray[Any]:
+        return bleu_of(sums)
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
-        return Translator(model, facts["target_length"])
+        return Translator(model, facts["target_length"], facts["beam"])
 
     def signature(self, data: Data) -> Signature:
         facts = data.facts

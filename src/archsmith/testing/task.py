@@ -186,7 +186,8 @@ class TaskContract(ReaderContract):
         data, model = problem.data, self.model(problem).eval()
         batch = data.validation.head(len(data.validation))
         with torch.no_grad():
-            outputs = call(model, self.task.prepare(clone(batch.inputs), data.facts))
+            prepared = self.task.prepare(clone(batch.inputs), data.facts)
+            outputs = self.task.answers(model, prepared, data.facts)
         parts = self.task.parts(outputs, batch.targets, data.facts)
         expected = score(model, self.task, data.validation, data.facts)
         for name, tensor in parts.items():

@@ -57,7 +57,7 @@ def parts(
     for inputs, targets in (
         move(batch, device) for batch in part.chunks(batch_size or task.judged_at_once)
     ):
-        outputs = call(model, task.prepare(inputs, facts))
+        outputs = task.answers(model, task.prepare(inputs, facts), facts)
         for name, values in task.parts(outputs, targets, facts).items():
             collected.setdefault(name, []).append(values.cpu())
         if not collected:

@@ -13,7 +13,7 @@ from ..history.trial import History, State
 from ..space import Architecture
 from ..study.fidelity import worth
 from ..study.record import Record
-from ..task.contracts import Deployment, Explanation, Pictures
+from ..task.contracts import Deployment, Pictures
 from ..task.problem import Problem
 from .finalist import Finalist, model_of
 
@@ -46,9 +46,7 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
         given = [call(deployed, take(inputs, chunk)) for chunk in chunks]
     outputs = join(given) if len(given) > 1 else given[0]
     buffer = io.BytesIO()
-    seen = (inputs, targets, outputs, data.facts)
-    explains = isinstance(task, Explanation)
-    picture = task.explained_picture(deployed, *seen) if explains else task.picture_of(deployed, *seen)
+    picture = task.picture_of(deployed, inputs, targets, outputs, data.facts)
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
