@@ -161,7 +161,7 @@ def test_the_picture_shows_texts_with_their_words(data: Data) -> None:
     model = TASK.deployable(Counts(*kinds), data.facts)
     inputs, targets = data.validation.head(20)
     seen = (inputs, targets, model(inputs), data.facts)
-    plain, full = TASK.picture(*seen), TASK.explained_picture(model, *seen)
+    plain, full = TASK.picture(*seen), TASK.picture_of(model, *seen)
     assert full.height > plain.height + 12 * 100
     none = mistaken_texts([Shown([], "a", 0.5, "b")], 1, 1)
     assert none.height < full.height
