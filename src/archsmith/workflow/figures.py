@@ -47,8 +47,10 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
     outputs = join(given) if len(given) > 1 else given[0]
     buffer = io.BytesIO()
     seen = (inputs, targets, outputs, data.facts)
-    explains = isinstance(task, Explanation)
-    picture = task.explained_picture(deployed, *seen) if explains else task.picture_of(deployed, *seen)
+    if isinstance(task, Explanation):
+        picture = task.explained_picture(deployed, *seen)
+    else:
+        picture = task.picture_of(deployed, *seen)
     picture.save(buffer, "PNG")
     return buffer.getvalue()
 
