@@ -72,7 +72,7 @@ def is_image_folder(folder: Path) -> bool:
     return any(next(_pictures(sub), None) is not None for sub in _folders(folder))
 
 
-def _class_folders(root: Path) -> dict[int, list[Path]]:
+def class_folders(root: Path) -> dict[int, list[Path]]:
     """Class folders by part.
 
     Folders named train, val or test are parts if all folders have such names. Otherwise they are
@@ -119,7 +119,7 @@ def _ignored_files(root: Path) -> tuple[str, ...]:
 def _leaf_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
     """Files of a folder whose classes are the parent folders of the images, at any depth."""
     entries: list[tuple[Path, str, int]] = []
-    for part, folders in _class_folders(root).items():
+    for part, folders in class_folders(root).items():
         for folder in folders:
             entries += [
                 (path, path.parent.relative_to(folder.parent).as_posix(), part)
@@ -141,7 +141,7 @@ def _without_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
 
 
 def _folder_classes(root: Path) -> tuple[list[_File], tuple[str, ...]]:
-    parts = _class_folders(root)
+    parts = class_folders(root)
     names = tuple(sorted({folder.name for folder in parts[TRAIN]}))
     if len(names) < 2:
         got = f"only {names[0]!r}" if names else "none"

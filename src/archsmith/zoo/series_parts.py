@@ -54,9 +54,7 @@ class Causal(nn.Module):
     ) -> None:
         super().__init__()
         self.past = dilation * (kernel - 1)
-        self.conv = nn.Conv1d(
-            inside, outside, kernel, dilation=dilation, groups=groups, bias=False
-        )
+        self.conv = nn.Conv1d(inside, outside, kernel, dilation=dilation, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv(nn.functional.pad(x, (self.past, 0)))
