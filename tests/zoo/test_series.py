@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import random
-
 import pytest
-import torch
 
 from archsmith.space import Space
 from archsmith.testing.space import SpaceContract
@@ -14,7 +11,7 @@ from archsmith.zoo.inceptiontime import inceptiontime
 from archsmith.zoo.patches import patch_transformer
 from archsmith.zoo.recurrent import recurrent
 from archsmith.zoo.resnet1d import resnet1d
-from archsmith.zoo.series import FAMILIES, forecaster, series
+from archsmith.zoo.series import forecaster, series
 from archsmith.zoo.tcn import tcn
 
 FORM = {"channels": 2, "outputs": 3, "length": 33}
@@ -24,7 +21,8 @@ RESNET = Space(resnet1d, **FORM, widths=(4, 8), depths=(1, 2))
 INCEPTION = Space(inceptiontime, **FORM, filters=(2, 4), depths=(3, 4))
 RECURRENT = Space(recurrent, **FORM, widths=(4, 6), depths=(1, 2))
 PATCHES = Space(patch_transformer, **FORM, widths=(8, 16), depths=(1, 2), heads=(1, 2), head_size=8)
-FORECASTER = Space(forecaster, **FORM, families=("tcn", "recurrent"))
+FORECASTER = Space(forecaster, **FORM, families=("resnet1d", "recurrent"))
+SERIES = Space(series, **FORM, families=("recurrent", "patch_transformer"))
 SPACES = {
     "tcn": TCN,
     "resnet1d": RESNET,
@@ -97,9 +95,9 @@ class TestSharedForecaster(SupernetContract):
 
 @pytest.mark.slow
 class TestSeries(SpaceContract):
-    space, shape, samples = Space(series, **FORM), SHAPE, 2
+    space, shape, samples = SERIES, SHAPE, 2
 
 
 @pytest.mark.slow
 class TestSharedSeries(SupernetContract):
-    space, shape, samples = Space(series, **FORM), SHAPE, 1
+    space, shape, samples = SERIES, SHAPE, 1

@@ -74,10 +74,10 @@ def clock_of(
 
 
 def _word(step: float, unit: str) -> str:
-    if unit != "second":
+    if unit != "second" or step == 1:
         return f"1 {unit}" if step == 1 else f"{step:g} {unit}s"
-    size = max((size for size in _WORDS if step % size == 0), default=0)
-    return f"{step / size:g} {_WORDS[size]}" if size else f"{step:g} seconds"
+    size = max((size for size in _WORDS if step % size == 0), default=1)
+    return _word(step / size, _WORDS[size]) if size > 1 else f"{step:g} seconds"
 
 
 def _values(cells: Sequence[str], place: Sequence[str]) -> tuple[NDArray[np.float64], str]:

@@ -221,28 +221,13 @@ def _read_long(table: LongTable, fill: bool, asked: tuple[str, str, str]) -> Lab
     if not kept:
         raise DataError(str(table.path), "a column of values", "; ".join(notes) or "none")
     matrix, cells = np.stack([table.numbers(name) for name in kept]), table.cells(label)
-    groups = table.groups(series)
     values, texts = [], []
-    if time is not None:
-        places = [table.place(row, time) for row in range(len(cells))]
-        positions = clock_of(table.cells(time), list(groups.values()), places).positions
-    for name, rows in groups.items():
+    for name, rows in rows_in_order(table, series, time).items():
         other = next((row for row in rows if cells[row] != cells[rows[0]]), None)
         if other is not None:
             expected = f"one label for series {name!r}"
             got = f"{cells[rows[0]]!r} and {cells[other]!r}"
             raise DataError(table.place(int(other), label), expected, got)
-        if time is not None:
-            rows = rows[np.argsort(positions[rows], kind="stable")]
-            steps = np.diff(positions[rows])
-            if (steps != 1).any():
-                at = int(rows[1 + int(np.flatnonzero(steps != 1)[0])])
-                raise DataError(
-                    table.place(at, time),
-                    f"the next time of series {name!r}",
-                    repr(table.cells(time)[at]),
-                    "repair repeated times and gaps, or leave the times out",
-                )
         values.append(_checked(matrix[:, rows], f"{table.path} series {name!r}", fill))
         texts.append(cells[rows[0]])
     labels, classes = labelled(np.array(texts), f"{table.path} column {label!r}")
@@ -256,3 +241,29 @@ def _read_long(table: LongTable, fill: bool, asked: tuple[str, str, str]) -> Lab
         tuple(kept),
         (*table.rows.notes, *notes),
     )
+
+
+def rows_in_order(
+    table: LongTable, series: str | None, time: str | None
+) -> dict[str, NDArray[np.int64]]:
+    """The rows of each series in the order of their times; without times as they are.
+
+    Raises:
+        DataError: times that repeat, or that leave a gap.
+    """
+    groups = table.groups(series)
+    if time is None:
+        return groups
+    stamps = table.cells(time)
+    places = [table.place(row, time) for row in range(len(stamps))]
+    positions = clock_of(stamps, list(groups.values()), places).positions
+    for name, rows in groups.items():
+        ordered = rows[np.argsort(positions[rows], kind="stable")]
+        steps = np.diff(positions[ordered])
+        if (steps != 1).any():
+            at = int(ordered[1 + int(np.flatnonzero(steps != 1)[0])])
+            expected = f"the next time of series {name!r}"
+            hint = "repair repeated times and gaps"
+            raise DataError(table.place(at, time), expected, repr(stamps[at]), hint)
+        groups[name] = ordered
+    return groups

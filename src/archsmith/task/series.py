@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from .._support.errors import DataError
 from .._support.options import format_options, parse
 from ..data import arrays
-from ..data.longform import SERIES, open_long
+from ..data.longform import SERIES, TIMES, LongTable, open_long
 from ..data.partition import drawn_parts, split
-from ..data.series import LabelledSeries, is_ts, parse_ts, read_series
+from ..data.series import LabelledSeries, is_ts, parse_ts, read_series, rows_in_order
 from ..data.source import locate
 from ..data.splits import TensorSplit
+from ..data.tables import SUFFIXES
 from ..history.trial import Fidelity
 from . import classify
 from .base import Data, ReadOptions, Recipe, Signature
@@ -193,10 +194,9 @@ class SeriesClassification(ClassifiedSeries):
             values = list(array.reshape(one).astype(np.float64))
         else:
             table = open_long(path)
-            names = facts["columns"] or table.features(set(SERIES))[0]
+            names = facts["columns"] or table.features({*SERIES, *TIMES})[0]
             matrix = np.stack([table.numbers(table.column(n, ()) or n) for n in names])
-            groups = table.groups(table.column(self.options.series, SERIES))
-            values = [matrix[:, rows] for rows in groups.values()]
+            values = [matrix[:, rows] for rows in self._rows(table).values()]
         for number, one_series in enumerate(values):
             where, channels = f"{path} series {number + 1}", facts["channels"]
             if len(one_series) != channels or one_series.shape[1] > facts["length"]:
@@ -205,6 +205,15 @@ class SeriesClassification(ClassifiedSeries):
             if not np.isfinite(one_series).all():
                 raise DataError(where, "finite values", "missing ones")
         return stacked(values, facts)
+
+    def names_in(self, path: Path) -> Sequence[str] | None:
+        table = path.suffix.lower() in SUFFIXES
+        return list(self._rows(open_long(path))) if table else None
+
+    def _rows(self, table: LongTable) -> dict[str, NDArray[np.int64]]:
+        own = self.options
+        owner, when = table.column(own.series, SERIES), table.column(own.time, TIMES)
+        return rows_in_order(table, owner, when)
 
 
 def series_arguments(facts: Mapping[str, Any], outputs: int) -> dict[str, Any]:
