@@ -56,8 +56,8 @@ def data(tmp_path: Path) -> Data:
 def test_parts_follow_each_other_in_time(data: Data) -> None:
     whole = np.array([v for _, v in seasons(90)], dtype=np.float32)
     assert (data.facts["horizon"], data.facts["length"], data.facts["season"]) == (7, 14, 7)
-    ahead = {n: p.targets["values"].numpy() for n, p in
-             (("train", data.train), ("validation", data.validation), ("test", data.test))}  # fmt: skip
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    ahead = {name: part.targets["values"].numpy() for name, part in parts.items()}
 
     def steps(rows: np.ndarray) -> set[int]:
         first = rows[: len(rows) // 2]  # of the first series

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from .numerals import Decimal
 
+#: Name of what is forecast in a table in wide form.
+WIDE = "value"
+
 
 @dataclass(frozen=True)
 class Timeline:
@@ -39,7 +42,7 @@ class Timelines:
     """Series on a common grid.
 
     Attributes:
-        columns: names of the channels; the first one is ``value`` in wide form.
+        columns: names of the channels; the first one is :data:`WIDE` in wide form.
         season: steps of the usual season.
         step: what a step is, in words.
         notes: how the reader interpreted the source, as lines for people.
@@ -112,7 +115,7 @@ def read_timelines(
             title = (name or path.stem) if long else group[0]
             values = _whole(table, group, rows[_order(clock, rows)], at, values, fill, title, notes)
             timelines.append(Timeline(title, values, start))
-    names = tuple(kept) if long else ("value",)
+    names = tuple(kept) if long else (WIDE,)
     return Timelines(timelines, names, clock.season, clock.step, tuple(notes))
 
 

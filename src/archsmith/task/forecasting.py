@@ -16,7 +16,7 @@ from .._support.options import format_options, parse
 from ..data import arrays
 from ..data.source import locate
 from ..data.tables import SUFFIXES
-from ..data.timelines import Timelines, read_timelines
+from ..data.timelines import WIDE, Timelines, read_timelines
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from . import classify
@@ -204,7 +204,8 @@ class Forecasting(TensorTask, ExampleMetrics, Deployment, Pictures, References):
                 raise DataError(str(path), expected, f"{array.dtype} {array.shape}")
             values = array.reshape(-1, channels, context).astype(np.float32)
         else:
-            series = self._series(path, facts["columns"]).series
+            names = facts["columns"]
+            series = self._series(path, () if names == [WIDE] else names).series
             for one in series:
                 if one.values.shape[1] < context:
                     got = f"{one.values.shape[1]}"
