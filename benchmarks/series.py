@@ -39,8 +39,8 @@ ROUNDS = 8
 
 def searched(source: str, task: str, seconds: float, seed: int) -> dict[str, float]:
     """The test metrics of the winner of a search."""
-    result = nas.search(None, source, task=task, time=f"{seconds:.0f}s", seed=seed)
-    best = result.best
+    best = nas.search(data=source, task=task, time=f"{seconds:.0f}s", seed=seed).best
+    assert best is not None
     return {**best.test, "params": float(best.costs["params"])}
 
 

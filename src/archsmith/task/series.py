@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-#: Values of the training part, over all epochs, that a trial of a search sees.
-_SEEN = 1_500_000
+#: Steps of series that a trial of a search sees: less than a minute of a core for the default.
+_SEEN = 500_000
 
 
 class ClassifiedSeries(classify.Classification, Pictures, References):
@@ -47,8 +47,7 @@ class ClassifiedSeries(classify.Classification, Pictures, References):
         return Recipe(epochs, batch, lr=2e-3, weight_decay=0.02, label_smoothing=0.05, augment=True)
 
     def search_fidelity(self, data: Data) -> Fidelity:
-        length = self.example(data.facts).numel()
-        seen = max(20 * len(data.train), _SEEN // length) if length else 1
+        seen = _SEEN // data.facts["length"]
         epochs = max(2, min(self.recipe(data).epochs // 3, seen // len(data.train)))
         return Fidelity(epochs=epochs, share=min(1.0, seen / (epochs * len(data.train))))
 

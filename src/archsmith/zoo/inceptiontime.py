@@ -11,7 +11,7 @@ from ..space import choose, repeat
 from .series_parts import POOLS, Features, shortened, with_head
 
 #: Kernels of a module; 9, 19, 39 are nearest to the paper's 10, 20, 40.
-KERNELS = {"short": (3, 5, 9), "middle": (5, 9, 19), "long": (9, 19, 39), "pair": (5, 15)}
+KERNELS = {"short": (3, 5, 9), "middle": (5, 9, 19), "long": (9, 19, 39), "mixed": (3, 9, 27)}
 
 
 def inceptiontime(
