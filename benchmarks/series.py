@@ -10,9 +10,10 @@ FOLDER has a folder for each set with its ``_TRAIN.ts`` and ``_TEST.ts`` file, s
 to be forecast are named relative to it.
 
 ``search`` is what ``archsmith search --time`` ends with after so many seconds; ``default`` is the
-default of the space, trained with the task's recipe for as long a processor time. The references
-are fitted to the end, and told is how long that took. Printed is the accuracy on the official test
-part, or MASE on the last fifth of the times.
+default of the space, trained with the task's recipe for as long a processor time; the name of a
+space of the zoo is the default of that one. The references are fitted to the end, and told is how
+long that took. Printed is the accuracy on the official test part, or MASE on the last fifth of the
+times.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from archsmith.task.contracts import references_of
 from archsmith.task.problem import Problem, open_problem
 from archsmith.task.references import FittedReference
 from archsmith.train import rounds_within, score, train
+from archsmith.zoo import spaces
 
 ROUNDS = 8
 
@@ -68,10 +70,11 @@ def default(problem: Problem, seconds: float, seed: int) -> dict[str, float]:
 
 def measured(name: str, source: str, task: str, seconds: float, seed: int) -> dict[str, Any]:
     """The test metrics of a contender and the processor time that it took."""
-    problem, began = open_problem(None, source, task=task), time.process_time()
+    space = name if name in spaces.names() else None
+    problem, began = open_problem(space, source, task=task), time.process_time()
     if name == "search":
         found = searched(source, task, seconds, seed)
-    elif name == "default":
+    elif name == "default" or space:
         found = default(problem, seconds, seed)
     else:
         references = {one.name: one for one in references_of(problem.task)}
