@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from ..data.source import locate
 from ..data.splits import TensorSplit
 from ..history.trial import Fidelity
 from . import classify
-from .base import Data, ReadOptions, Signature
+from .base import Data, ReadOptions, Recipe, Signature
 from .logmel import LogMel, masked
 from .series import ClassifiedSeries, series_arguments
 
@@ -153,6 +153,11 @@ class AudioClassification(ClassifiedSeries):
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         size = (1,) if self.picture_seen else ()
         return torch.zeros(batch, *size, len(facts["mean"]), facts["frames"])
+
+    def recipe(self, data: Data) -> Recipe:
+        recipe = super().recipe(data)
+        # That of image classification, whose spaces see the pictures.
+        return replace(recipe, lr=6e-3, weight_decay=0.05) if self.picture_seen else recipe
 
     def search_fidelity(self, data: Data) -> Fidelity:
         count, values = len(data.train), self.example(data.facts).numel()
