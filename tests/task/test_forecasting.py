@@ -42,7 +42,8 @@ def long_table(path: Path, count: int = 90, names: tuple[str, ...] = ("a", "b"))
 
 
 class TestForecastingTask(TaskContract):
-    task, builder = TASK, staticmethod(small)
+    task = Forecasting()
+    builder = staticmethod(small)
 
     def write(self, folder: Path) -> Path:
         return long_table(folder / "sales.csv")

@@ -32,7 +32,8 @@ def small(channels: int, outputs: int, length: int) -> nn.Module:
 
 
 class TestSeriesTask(TaskContract):
-    task, builder = TASK, staticmethod(small)
+    task = SeriesClassification()
+    builder = staticmethod(small)
 
     def write(self, folder: Path) -> Path:
         values, labels = sines(60)

@@ -67,7 +67,7 @@ def sounds_in(folder: Path) -> list[Path]:
 def has_sounds(place: Path) -> bool:
     """Whether a path is a folder of folders of WAV files, or an ``.npz`` of recordings."""
     if place.is_dir():
-        return any(p.suffix.lower() == ".wav" for p in place.glob("*/*"))
+        return any(next(place.glob(f"{level}/*.[wW][aA][vV]"), None) for level in ("*", "*/*"))
     if place.suffix.lower() != ".npz":
         return False
     with arrays.open_archive(place) as archive:
