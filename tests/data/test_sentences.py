@@ -130,5 +130,7 @@ def test_files_that_are_missing_or_no_text_are_told(tmp_path: Path):
     for name in ("train", "val", "test_2016"):
         for ending in ("de", "en"):
             (tmp_path / f"{name}.{ending}").write_text("")
-    with pytest.raises(DataError, match="expected sentences, got empty files test_2016, train, val"):
+    with pytest.raises(
+        DataError, match="expected sentences, got empty files test_2016, train, val"
+    ):
         read_pairs(tmp_path, "de", "en")

@@ -31,6 +31,7 @@ MOBILENET = nas.Space(example("mobilenet_supernet").mobilenet, channels=2, class
 GPT = nas.Space(example("gpt_supernet").GPT, vocabulary=11, context=8)
 
 _IMAGES = {"channels": 2, "classes": 3, "height": 8, "width": 8}
+_SERIES = {"channels": 2, "outputs": 3, "length": 24}
 _CELLS = {"filters": 4, "cells": 1, "nodes": 2}
 #: Arguments that make a zoo space small, the shape of an input, and its type; of several inputs
 #: their specs.
@@ -61,6 +62,7 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     ),
     "embedder": ({"channels": 1, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
     "enas_micro": ({**_IMAGES, **_CELLS}, (1, 2, 8, 8), "float32"),
+    "forecaster": ({**_SERIES, "families": ("recurrent",)}, (1, 2, 24), "float32"),
     "gpt": (
         {"vocabulary": 11, "widths": (8, 16), "depths": (1, 2), "heads": (1, 2), "head_size": 8},
         (1, 7),
@@ -85,6 +87,7 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
         (1, 2, 14, 9),
         "float32",
     ),
+    "inceptiontime": ({**_SERIES, "filters": (2, 4), "depths": (3, 4)}, (1, 2, 24), "float32"),
     "mlp": ({"features": 13, "outputs": 3}, (1, 13), "float32"),
     "mobilenet": (
         {**_IMAGES, "scale": 0.125, "expansions": (0, 2), "deepest": 1},
@@ -104,6 +107,12 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     "nasbench_graph": ({"features": 5, "classes": 3, "width": 8}, (1, 6, 11), "float32"),
     "nasbench_macro": ({"channels": 2, "classes": 4, "width": 2}, (1, 2, 16, 16), "float32"),
     "nasnet": ({**_IMAGES, **_CELLS, "cells": 0}, (1, 2, 8, 8), "float32"),
+    "patch_transformer": (
+        {**_SERIES, "widths": (8, 16), "depths": (1, 2), "head_size": 8},
+        (1, 2, 24),
+        "float32",
+    ),
+    "recurrent": ({**_SERIES, "widths": (4, 6), "depths": (1, 2)}, (1, 2, 24), "float32"),
     "regnet": (
         {**_IMAGES, "depths": (2, 5), "initial": (8, 16), "slopes": (4.0, 8.0)},
         (1, 2, 8, 8),
@@ -117,6 +126,7 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
     ),
     "darts_rnn": ({"vocabulary": 11, "widths": (4, 8), "nodes": 3}, (1, 5), "int64"),
     "enas_rnn": ({"vocabulary": 11, "widths": (4, 8), "nodes": 3}, (1, 5), "int64"),
+    "resnet1d": ({**_SERIES, "widths": (4, 8), "depths": (1, 2)}, (1, 2, 24), "float32"),
     "rnn_cells": (
         {"vocabulary": 11, "embedding": 4, "hidden": 4, "layers": 1},
         (1, 5),
@@ -140,6 +150,8 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
         (TensorSpec((1, 7), "int64"), TensorSpec((1, 5), "int64")),
         "",
     ),
+    "series": ({**_SERIES, "families": ("recurrent",)}, (1, 2, 24), "float32"),
+    "tcn": ({**_SERIES, "widths": (4, 8), "depths": (2, 3)}, (1, 2, 24), "float32"),
     "transnas_macro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),
     "transnas_micro": ({"channels": 2, "classes": 4, "width": 4}, (1, 2, 32, 32), "float32"),
     "unet": (

@@ -33,9 +33,13 @@ def test_the_usual_reference_comes_first() -> None:
     assert names("segmentation") == ["unet"]
     assert names("detection") == ["plain-fcos"]
     assert names("language-modelling") == ["plain-gpt", "plain-lstm"]
+    sounds = ["random-convolutions", "nearest-series"]
+    assert names("series-classification") == names("audio-classification") == sounds
+    assert names("forecasting") == ["seasonal-naive", "linear"]
     # Embeddings are read as images of classes are, but their models have no logits.
     named = {"image-classification", "tabular-classification", "tabular-regression"}
     named |= {"multi-label", "segmentation", "detection", "language-modelling"}
+    named |= {"series-classification", "audio-classification", "forecasting"}
     assert not [name for name in tasks.names() if name not in named and names(name)]
 
 

@@ -294,6 +294,20 @@ def read_table(path: Path, unreadable: Unreadable = "refuse") -> RawTable:
     return drop_bad_rows(table, str(path), np.arange(len(parts)), "row", unreadable)
 
 
+def read_plain(
+    path: Path,
+) -> tuple[str, NDArray[Any], NDArray[Any], NDArray[np.int8], tuple[str, ...] | None]:
+    """Inputs of an ``.npz`` file as they are, with their place for messages before them; targets,
+    parts and names of classes.
+
+    Raises:
+        DataError: keys or shapes that are not pairs of inputs and targets.
+    """
+    keys, arrays = _read(path)
+    where, names = f"{path} {keys.inputs[TRAIN]}", _names(path, keys.class_names, arrays)
+    return where, *_join_parts(path, keys, arrays), names
+
+
 def load_one(path: Path) -> NDArray[Any]:
     """Inputs for prediction: the array of an ``.npy``, or the ``.npz`` array named like inputs.
 

@@ -66,7 +66,7 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
 
 
-def _files_in(folder: Path, kind: Kind) -> Iterator[Path]:
+def files_in(folder: Path, kind: Kind) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).parts[:-1]
         if is_of(path, kind) and not any(part.startswith(".") for part in inside):
@@ -83,9 +83,9 @@ def is_of(path: Path, kind: Kind) -> bool:
     return path.suffix.lower() in kind.suffixes and path.name[0] != "." and path.is_file()
 
 
-def is_image_folder(folder: Path, kind: Kind = IMAGES) -> bool:
+def holds_class_folders(folder: Path, kind: Kind = IMAGES) -> bool:
     """Whether a folder has subfolders and an image, or a file of another kind, in one of them."""
-    return any(next(_files_in(sub, kind), None) is not None for sub in _folders(folder))
+    return any(next(files_in(sub, kind), None) is not None for sub in _folders(folder))
 
 
 def _class_folders(root: Path, kind: Kind = IMAGES) -> dict[int, list[Path]]:
@@ -112,7 +112,7 @@ def _class_folders(root: Path, kind: Kind = IMAGES) -> dict[int, list[Path]]:
     parts: dict[int, list[Path]] = {}
     for folder in named:
         inner = _folders(folder)
-        if not inner and next(_files_in(folder, kind), None) is not None:
+        if not inner and next(files_in(folder, kind), None) is not None:
             raise DataError(str(folder), "class folders inside a part", kind.plural)
         parts.setdefault(PARTS[folder.name.lower()], []).extend(inner)
     return parts
@@ -139,7 +139,7 @@ def _leaf_classes(root: Path) -> tuple[list[File], tuple[str, ...]]:
         for folder in folders:
             entries += [
                 (path, path.parent.relative_to(folder.parent).as_posix(), part)
-                for path in _files_in(folder, IMAGES)
+                for path in files_in(folder, IMAGES)
             ]
     names = tuple(sorted({name for _, name, _ in entries}))
     if len(names) < 2:
@@ -150,7 +150,7 @@ def _leaf_classes(root: Path) -> tuple[list[File], tuple[str, ...]]:
 
 def _without_classes(root: Path) -> tuple[list[File], tuple[str, ...]]:
     """Images of a folder without class folders: all of one class."""
-    files = [File(path, 0, TRAIN) for path in _files_in(root, IMAGES)]
+    files = [File(path, 0, TRAIN) for path in files_in(root, IMAGES)]
     if not files:
         raise DataError(str(root), "images, or class folders of images", "none")
     return files, ("image",)
@@ -176,7 +176,7 @@ def folder_classes(root: Path, kind: Kind = IMAGES) -> tuple[list[File], tuple[s
                     str(folder), f"a class that has training {kind.plural}", folder.name, hint
                 )
             class_files = [
-                File(path, names.index(folder.name), part) for path in _files_in(folder, kind)
+                File(path, names.index(folder.name), part) for path in files_in(folder, kind)
             ]
             if not class_files and part == TRAIN:
                 aside = (
@@ -259,7 +259,7 @@ def _files(root: Path, classes: ClassesBy) -> tuple[list[File], tuple[str, ...]]
     if classes == "rows":
         rows, names = read_list(root, PARTS)
         return [File(*row) for row in rows], names
-    if classes == "folders or none" and not is_image_folder(root):
+    if classes == "folders or none" and not holds_class_folders(root):
         return _without_classes(root)
     return _leaf_classes(root) if classes == "leaves" else folder_classes(root)
 

@@ -46,7 +46,7 @@ def kind_of(
         dataset: Dataset = datasets.get(place)
         return dataset.kind
     if place.is_dir():
-        images = idx.find_files(place) is not None or folder.is_image_folder(place)
+        images = idx.find_files(place) is not None or folder.holds_class_folders(place)
         return "images" if images else None
     if place.suffix.lower() == ".npz":
         return arrays.kind_of(place)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._support.errors import DataError, unknown
-from .folder import Kind, folder_classes, is_image_folder
+from .folder import Kind, folder_classes, holds_class_folders
 from .lines import Rows
 from .names import shown
 from .partition import PARTS, UNUSED, named_parts
@@ -117,7 +117,7 @@ def holds_texts(path: Path, target: str | None = None, where: str | None = None)
     """Whether a source evidently is texts with classes: a column of each and at most one other, or
     a folder with text files and no images in class folders."""
     if path.is_dir():
-        return is_image_folder(path, FILES) and not is_image_folder(path)
+        return holds_class_folders(path, FILES) and not holds_class_folders(path)
     if path.suffix.lower() not in SUFFIXES:
         return False
     try:

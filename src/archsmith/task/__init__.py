@@ -13,8 +13,10 @@ tasks = Registry(
     "task",
     "archsmith.tasks",
     {
+        "audio-classification": "archsmith.task.audio:AudioClassification",
         "detection": "archsmith.task.detection:Detection",
         "few-shot": "archsmith.task.fewshot:FewShotImages",
+        "forecasting": "archsmith.task.forecasting:Forecasting",
         "generation": "archsmith.task.generation:Generation",
         "image-classification": "archsmith.task.image:ImageClassification",
         "language-modelling": "archsmith.task.language:LanguageModelling",
@@ -22,6 +24,7 @@ tasks = Registry(
         "multi-label": "archsmith.task.multilabel:MultiLabel",
         "segmentation": "archsmith.task.segmentation:Segmentation",
         "self-supervised": "archsmith.task.selfsupervised:SelfSupervisedImages",
+        "series-classification": "archsmith.task.series:SeriesClassification",
         "tabular-classification": "archsmith.task.table:TabularClassification",
         "tabular-regression": "archsmith.task.table:TabularRegression",
         "text-classification": "archsmith.task.text:TextClassification",
