@@ -14,7 +14,7 @@ import numpy as np
 
 from .._support.errors import DataError
 from . import arrays
-from .folder import files_in, folder_classes, holds_class_folders
+from .folder import Kind, files_in, folder_classes, holds_class_folders
 from .names import shown
 from .raw import TEST, TRAIN, expect_room, labelled
 
