@@ -36,10 +36,11 @@ def test_the_usual_reference_comes_first() -> None:
     sounds = ["random-convolutions", "nearest-series"]
     assert names("series-classification") == names("audio-classification") == sounds
     assert names("forecasting") == ["seasonal-naive", "linear"]
+    assert names("text-classification") == ["tf-idf-logistic-regression", "kim-cnn"]
     # Embeddings are read as images of classes are, but their models have no logits.
     named = {"image-classification", "tabular-classification", "tabular-regression"}
     named |= {"multi-label", "segmentation", "detection", "language-modelling"}
-    named |= {"series-classification", "audio-classification", "forecasting"}
+    named |= {"text-classification", "series-classification", "audio-classification", "forecasting"}
     assert not [name for name in tasks.names() if name not in named and names(name)]
 
 
