@@ -20,9 +20,14 @@ def live(deployable: nn.Module) -> Callable[[Tree], Tree]:
 def traced(deployable: nn.Module, signature: Signature) -> torch.export.ExportedProgram:
     """The program that :func:`torch.export.export` makes."""
     by_position, by_keyword = arguments(signature.example)
-    return torch.export.export(
+    program = torch.export.export(
         deployable.eval(), by_position, by_keyword, dynamic_shapes=dynamic(signature)
     )
+    for part in program.graph_module.modules():
+        for node in part.graph.nodes if isinstance(part, torch.fx.GraphModule) else ():
+            # Each node inside a loop has 40 KB of it, with paths of this machine.
+            node.meta.pop("stack_trace", None)
+    return program
 
 
 def dynamic(signature: Signature) -> Any:

@@ -184,18 +184,12 @@ class Seq2Seq(nn.Module, Incremental):
 class Layer(nn.Module):
     """Self-attention and a feed-forward network, each with a norm before or after it."""
 
-    #: Whether a position sees only earlier ones.
-    causal = False
-
     def __init__(self, form: Form, width: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.pre, self.activation = form.norm == "pre", getattr(F, form.activation)
         self.own_norm, self.own = nn.LayerNorm(width), Attention(width, heads, form.head_size)
         self.inner_norm, self.inner = nn.LayerNorm(width), nn.Linear(width, hidden)
-        if form.gated:
-            self.gate: nn.Module | None = nn.Linear(width, hidden)
-        else:
-            self.gate = None
+        self.gate = nn.Linear(width, hidden) if form.gated else None
         self.output, self.dropout = nn.Linear(hidden, width), nn.Dropout(form.dropout)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
@@ -204,7 +198,7 @@ class Layer(nn.Module):
             x: (n, length, width).
             bias: (n, 1, 1, source length), added to the scores of source positions.
         """
-        return self._feed(self._look(x, None if self.causal else bias))
+        return self._feed(self._look(x, bias))
 
     def _look(self, x: Tensor, bias: Tensor | None) -> Tensor:
         return self._around(
@@ -221,17 +215,12 @@ class Layer(nn.Module):
 
     def _around(self, norm: nn.Module, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """A sublayer with its residual connection and norm."""
-        out: Tensor = (
-            x + self.dropout(part(norm(x))) if self.pre else norm(x + self.dropout(part(x)))
-        )
-        return out
+        added: Tensor = x + self.dropout(part(norm(x) if self.pre else x))
+        return added if self.pre else norm(added)  # type: ignore[no-any-return]
 
 
 class DecoderLayer(Layer):
     """A layer with attention to the source between its two parts."""
-
-    # Padding is at the end of a target, where no earlier position sees it.
-    causal = True
 
     def __init__(
         self, form: Form, width: int, heads: int, hidden: int, outer: int, seeing: int, sees: int
@@ -255,6 +244,7 @@ class DecoderLayer(Layer):
             x, bias: as of :class:`Layer`.
             memory: outputs of encoder layers, each (n, source length, outer width).
         """
+        # Padding is at the end of a target, where no earlier position sees it.
         return self._feed(self._read(self._look(x, None), bias, self._keys(memory)))
 
     def begin(self, memory: Sequence[Tensor]) -> Any:
