@@ -69,9 +69,8 @@ def table_options(source: str) -> frozenset[str]:
     if isinstance(place, str):
         return frozenset({"target"})
     text = place.suffix.lower() != ".npz"
-    return frozenset(
-        {"target", "unreadable", "decimal", "group", "order"} if text else {"target", "unreadable"}
-    )
+    both = {"target", "unreadable"}
+    return frozenset(both | {"decimal", "group", "order", "columns"} if text else both)
 
 
 def _only_target(read: Anything, target: str | None) -> Anything:
@@ -141,6 +140,7 @@ def read_table(
     decimal: Decimal | None = None,
     group: str | None = None,
     order: str | None = None,
+    kinds: str | None = None,
 ) -> RawTable:
     """A table from a name, an ``.npz``, a CSV or a Parquet file.
 
@@ -159,5 +159,5 @@ def read_table(
     if place.suffix.lower() == ".npz":
         return _only_target(arrays.read_table(place, unreadable), target)
     if place.suffix.lower() in tables.SUFFIXES:
-        return tables.read_table(place, target, unreadable, decimal, group, order)
+        return tables.read_table(place, target, unreadable, decimal, group, order, kinds)
     raise DataError(source, "an .npz, CSV or Parquet file", place.suffix or "a folder")

@@ -119,6 +119,8 @@ class ReadOptions:
             asks for it if they are ambiguous.
         group: a column (tables); rows with the same value (a patient, a store) stay in one part.
         order: a column of times (tables); the parts follow each other in time, training first.
+        columns: kinds of columns (tables) that are not to be inferred, such as
+            ``"zip=categorical,id=ignore"``: numeric, categorical, date, text or ignore.
 
     Raises:
         InputError: a field outside its range, or both ``group`` and ``order``.
@@ -149,6 +151,13 @@ class ReadOptions:
     order: str | None = field(
         default=None,
         metadata=option("Column of times that the parts follow each other in (tables)."),
+    )
+    columns: str | None = field(
+        default=None,
+        metadata=option(
+            "Kinds of columns (tables), as zip=categorical,id=ignore: numeric, categorical, date, "
+            "text or ignore; others are inferred."
+        ),
     )
 
     def __post_init__(self) -> None:

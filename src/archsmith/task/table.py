@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._support.errors import DataError
+from ..data.kinds import kinds_line
 from ..data.numerals import number
 from ..data.partition import drawn_parts, split, split_by_group, split_by_order, strata
 from ..data.raw import Kind, RawTable, labelled
@@ -21,6 +22,7 @@ from ..data.splits import TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
 from . import classify, rows
+from .balance import Balanced
 from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .contracts import Deployment, ExampleMetrics, Pictures, References
 from .references import FittedReference
@@ -35,7 +37,7 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
     """Raw inputs are (n, columns), with categories as codes, which preparation makes one-hot;
     float32, or float64 if float32 cannot distinguish the values of a column."""
 
-    default_space = "mlp"
+    default_space = "tabular"
     pictured = 10_000
     reads = "a CSV or Parquet file, or an .npz file of rows"
 
@@ -55,9 +57,11 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
             options.decimal,
             options.group,
             options.order,
+            options.columns,
         )
         targets, target_facts = self._targets(table)
         indices = _split(table, targets, options)
+        table = rows.fitted(table, indices[0])
         values = rows.raw(table)
         train, validation, test = (
             TensorSplit(torch.from_numpy(values[i]), torch.from_numpy(targets[i])) for i in indices
@@ -73,6 +77,7 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
             f"{len(targets):,} rows, {len(table.columns)} columns ({categorical} categorical)",
             self._target_line(train, facts),
             sizes,
+            kinds_line(table.columns),
             *rows.precision(table),
             *table.notes,
         )
@@ -94,7 +99,12 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
 
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         outputs = facts.get("classes", 1)
-        return {"features": facts["features"], "classes": outputs, "outputs": outputs}
+        return {
+            "features": facts["features"],
+            "classes": outputs,
+            "outputs": outputs,
+            "columns": rows.shapes(facts),
+        }
 
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["features"])
@@ -127,8 +137,15 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
         return rows.load(path, facts)
 
 
-class TabularClassification(classify.Classification, _Tabular):
-    """The class of a row. Outputs are logits, (n, classes)."""
+class TabularClassification(Balanced, classify.Classification, _Tabular):
+    """The class of a row. Outputs are logits, (n, classes).
+
+    Args:
+        options: as text, see :class:`~archsmith.task.balance.BalanceOptions`.
+
+    Raises:
+        InputError: options that cannot be read.
+    """
 
     name = "tabular-classification"
     calibrated = True

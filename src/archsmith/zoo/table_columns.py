@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -170,7 +171,7 @@ class Piecewise(nn.Module):
         for own in ends:
             count, spare = len(own) - 1, self.bins - len(own) + 1
             least, most = [-_FAR] + [0.0] * (count - 1), [1.0] * (count - 1) + [_FAR]
-            widths = [high - low for low, high in zip(own, own[1:])]
+            widths = [high - low for low, high in pairwise(own)]
             padding = ([0.0] * spare, [1.0] * spare, [0.0] * spare, [0.0] * spare)
             lines = (own[:-1], widths, least, most)
             rows.append([line + more for line, more in zip(lines, padding, strict=True)])
@@ -216,7 +217,8 @@ class Categories(nn.Module):
 
     def __init__(self, groups: Sequence[Sequence[int]], size: int) -> None:
         super().__init__()
-        marks = [[float(i == j) for i, g in enumerate(groups) for _ in g] for j in range(len(groups))]
+        owners = [number for number, group in enumerate(groups) for _ in group]
+        marks = [[float(owner == number) for owner in owners] for number in range(len(groups))]
         self.register_buffer("of_column", torch.tensor(marks))
         self.weight = nn.Parameter(_uniform(torch.empty(len(marks[0]), size), size))
         self.bias = nn.Parameter(_uniform(torch.empty(len(groups), size), size))

@@ -15,9 +15,7 @@ from .table_columns import Columns, ColumnShape, Stem, Tokens
 _MOST_TOKENS = 100
 
 
-def tabular(
-    features: int, outputs: int, columns: Sequence[ColumnShape] | None = None
-) -> nn.Module:
+def tabular(features: int, outputs: int, columns: Sequence[ColumnShape] | None = None) -> nn.Module:
     """Rows (n, features) to logits or values (n, outputs), by a network of one of three families.
 
     They are perceptrons, residual networks (:func:`table_resnet`) and, for up to 100 columns,
