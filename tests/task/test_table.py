@@ -402,7 +402,10 @@ def test_what_the_training_part_does_not_have_is_told(tmp_path: Path) -> None:
     data = TabularClassification().read(str(path), ReadOptions(order="n"))
     assert data.facts["columns"] == [{"name": "c", "categories": ["x", "y"]}]
     assert "column 'late' left out: it is the same in all training rows" in data.summary
-    assert any("'c': 1 categories that no training row has" in line for line in data.summary)
+    assert any(
+        "'c': categories without training rows count as unknown (1)" in line
+        for line in data.summary
+    )
     last = data.test.inputs[-1:]
     assert TabularClassification().prepare(last, data.facts).tolist() == [[0, 0]]
     path.write_text("n,late,y\n" + "".join(f"{i},{int(i > 79)},{i % 3}\n" for i in range(100)))
@@ -434,3 +437,66 @@ def test_classes_are_balanced_as_those_of_images(tmp_path: Path) -> None:
     data = task.read(str(path), ReadOptions())
     weights = task.prepare_targets(data.train.targets, data.facts).sum(0)
     assert weights[0] == pytest.approx(float(weights[1]))
+
+
+@pytest.fixture
+def two_values(tmp_path: Path) -> Data:
+    rng = np.random.RandomState(2)
+    rows = [f"{a:.4f},{2 * a + 5:.4f},{100 * a * a:.4f}\n" for a in rng.rand(120)]
+    (tmp_path / "two.csv").write_text("a,b,c\n" + "".join(rows))
+    source, options = str(tmp_path / "two.csv"), ReadOptions(target="b, c")
+    assert task_for(source, options).name == "tabular-regression"
+    return TabularRegression().read(source, options)
+
+
+def test_several_values_are_predicted_together(two_values: Data) -> None:
+    task, data, facts = TabularRegression(), two_values, two_values.facts
+    assert facts["targets"] == ["b", "c"]
+    assert task.arguments(facts)["outputs"] == 2
+    ready = task.prepare_targets(data.train.targets, facts)
+    assert torch.allclose(ready.mean(0), torch.zeros(2), atol=1e-5)
+    assert torch.allclose(ready.std(0, correction=0), torch.ones(2), atol=1e-5)
+    offset = torch.tensor([0.5, 3.0])
+    part = data.validation
+    outputs = task.prepare_targets(part.targets + offset, facts)
+    meter = task.meter(facts)
+    meter.update(outputs[:9], part.targets[:9])
+    meter.update(outputs[9:], part.targets[9:])
+    result = meter.result()
+    assert result["rmse_b"] == pytest.approx(0.5, rel=1e-3)
+    assert result["mae_c"] == pytest.approx(3.0, rel=1e-3)
+    assert result["rmse"] == pytest.approx(1.75, rel=1e-3)
+    assert result["r2"] == pytest.approx((result["r2_b"] + result["r2_c"]) / 2)
+    parts = task.parts(outputs, part.targets, facts)
+    assert task.pooled("rmse", parts["rmse"].numpy().sum(0)) == pytest.approx(1.75, rel=1e-3)
+    answers = task.deployable(nn.Identity(), facts | {"features": 2, "expansion": _two()})(
+        task.prepare_targets(part.targets, facts)
+    )
+    assert torch.allclose(answers, part.targets, atol=1e-3)
+    assert list(task.describe(answers, facts)[0]) == ["b", "c"]
+    assert task.picture(part.inputs, part.targets, answers, facts).width > 400
+
+
+def _two() -> dict[str, list[float]]:
+    """An expansion of two columns that leaves them as they are."""
+    return {"column": [0, 1], "code": [-1.0, -1.0], "mean": [0.0, 0.0], "std": [1.0, 1.0]}
+
+
+@pytest.mark.slow
+def test_trees_predict_several_values(two_values: Data) -> None:
+    from archsmith.train import score
+
+    task = TabularRegression()
+    for reference in task.references():
+        fitted = reference.fit(task, two_values, 0, 0.0)
+        result = score(fitted.model, task, two_values.test, two_values.facts)
+        assert min(result["r2_b"], result["r2_c"]) > 0.5
+
+
+def test_several_targets_that_do_not_fit_are_refused(houses: Path) -> None:
+    with pytest.raises(DataError, match=r"(?s)one column of classes.*tabular-regression"):
+        TabularClassification().read(str(houses), ReadOptions(target="colour,price"))
+    with pytest.raises(DataError, match="name columns of numbers"):
+        TabularRegression().read(str(houses), ReadOptions(target="colour,price"))
+    with pytest.raises(DataError, match="distinct target columns"):
+        TabularRegression().read(str(houses), ReadOptions(target="price,price"))

@@ -27,8 +27,9 @@ KINDS: tuple[ColumnKind, ...] = ("numeric", "categorical", "date", "text", "igno
 FEW, _OFTEN = 32, 10
 #: Share of distinct cells that may be texts in a column that is meant to be numeric.
 _STRAYS = 0.1
-#: A word is a feature if so many rows have it, and so many do not; the most common ones are.
-_LEAST_ROWS, _MOST_WORDS = 5, 64
+#: A word is a feature if so many rows have it, and so many do not; of these the most common ones,
+#: one for so many rows.
+_LEAST_ROWS, _MOST_WORDS, _ROWS_OF_WORD = 5, 64, 20
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
 Cells = Sequence[str]
@@ -181,7 +182,8 @@ def _texts(name: str, cells: Cells) -> Read:
         for word, count in counts.items()
         if _LEAST_ROWS <= count <= len(cells) - _LEAST_ROWS
     }
-    kept = sorted(usable, key=lambda word: (-usable[word], word))[:_MOST_WORDS]
+    kept = sorted(usable, key=lambda word: (-usable[word], word))
+    kept = kept[: min(_MOST_WORDS, -(-len(cells) // _ROWS_OF_WORD))]
     distinct = len(set(cells))
     if not kept:
         note = f"column {name!r} left out: {distinct} different texts without words in common"

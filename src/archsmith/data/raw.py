@@ -111,11 +111,12 @@ class RawTable:
 
     Attributes:
         values: float64, (n, columns), categories as codes, NaN where a value is missing.
-        target: (n,), texts or float64 values; nothing missing.
+        target: (n,), texts or float64 values, or (n, targets); nothing missing.
         class_names: names of the classes 0, 1, ... if the source has them.
         parts: as in :class:`Images`.
         groups: (n,) the group of each row; a group is never split between parts.
         order: (n,) times by which the parts are ordered.
+        target_names: of several targets.
     """
 
     name: str
@@ -128,6 +129,7 @@ class RawTable:
     notes: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
     order: NDArray[Any] | None = None
+    target_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

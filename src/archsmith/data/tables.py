@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -88,12 +89,26 @@ def target_index(path: Path, header: Sequence[str], target: str | None) -> int:
     return next((lower.index(name) for name in TARGETS if name in lower), last)
 
 
+def target_indices(path: Path, header: Sequence[str], target: str | None) -> list[int]:
+    """Indices of the target columns: those named, with commas between them, or one as
+    :func:`target_index` finds it."""
+    if target is None or target in header or "," not in target:
+        return [target_index(path, header, target)]
+    names = [name.strip() for name in next(csv.reader([target], skipinitialspace=True))]
+    found = [target_index(path, header, name) for name in names]
+    if len(set(found)) < len(found):
+        raise DataError(str(path), "distinct target columns", target)
+    return found
+
+
 def kind_of(path: Path, target: str | None = None, decimal: Decimal | None = None) -> Kind:
     """Whether a table's target looks like classes or values."""
     sheet = _cache.get(path, decimal, keep=True)
-    name = sheet.rows.header[target_index(path, sheet.rows.header, target)]
-    values = _target(sheet.cells(name), sheet.notation[name])
-    return "classes" if looks_like_classes(values) else "values"
+    names = [sheet.rows.header[i] for i in target_indices(path, sheet.rows.header, target)]
+    values = [_target(sheet.cells(name), sheet.notation[name]) for name in names]
+    if len(values) > 1:
+        return "values" if all(one.dtype.kind == "f" for one in values) else "classes"
+    return "classes" if looks_like_classes(values[0]) else "values"
 
 
 def _target(cells: Sequence[str], notation: Notation | None) -> NDArray[Any]:
@@ -164,7 +179,7 @@ def read_table(
     notation of numbers is decided for whole columns, see :func:`archsmith.data.numerals.decide`.
 
     Args:
-        target: the column to predict; see :func:`target_index`.
+        target: the columns to predict; see :func:`target_indices`.
         unreadable: whether rows without a target or with infinite features are an error, or skipped
             with a note.
         decimal: the decimal separator of ambiguous numbers such as ``1,288``.
@@ -173,21 +188,23 @@ def read_table(
             :func:`archsmith.data.kinds.asked_kinds`.
 
     Returns:
-        Values (rows, columns) with their target (rows,).
+        Values (rows, columns) with their target (rows,), or targets (rows, targets).
 
     Raises:
         DataError: an empty or ragged file, missing targets, infinite values, no features, ambiguous
             numbers or dates, or a column that is not of the kind that was asked for.
     """
     sheet = _cache.get(path, decimal, keep=False)
-    position = target_index(path, sheet.rows.header, target)
+    places = target_indices(path, sheet.rows.header, target)
     if not sheet.rows.lines:
         raise DataError(str(path), "rows below the header", "none")
-    sheet = _with_targets(path, sheet, position, unreadable)
+    for position in places:
+        sheet = _with_targets(path, sheet, position, unreadable)
     rows = sheet.rows
-    name, targets = rows.header[position], rows.columns[position]
-    split_by = [_split_column(path, sheet, column_name, position) for column_name in (group, order)]
-    used_otherwise = {position, *(i for i in split_by if i is not None)}
+    names = [rows.header[position] for position in places]
+    targets = [_target(sheet.cells(name), sheet.notation[name]) for name in names]
+    split_by = [_split_column(path, sheet, column_name, places) for column_name in (group, order)]
+    used_otherwise = {*places, *(i for i in split_by if i is not None)}
     asked = asked_kinds(kinds, rows.header)
     for index in used_otherwise:
         if rows.header[index] in asked:
@@ -196,7 +213,7 @@ def read_table(
     columns, values, notes = _features(path, sheet, used_otherwise, asked)
     if not columns:
         raise DataError(str(path), "at least one column to predict from", "; ".join(notes) or None)
-    used = [*(column.name for column in columns if column.kind == "numeric"), name]
+    used = [*(column.name for column in columns if column.kind == "numeric"), *names]
     notation_notes = numerals.notation_notes(
         {n: sheet.notation[n] for n in used},
         dict(zip(rows.header, rows.columns, strict=True)),
@@ -206,14 +223,15 @@ def read_table(
         shown(path.stem),
         tuple(columns),
         np.stack(values, axis=1),
-        name,
-        _target(targets, sheet.notation[name]),
-        np.zeros(len(targets), dtype=np.int8),
+        ", ".join(names),
+        targets[0] if len(targets) == 1 else np.stack(targets, axis=1),
+        np.zeros(len(rows.lines), dtype=np.int8),
         notes=(*rows.notes, *notation_notes, *notes),
         groups=_codes(rows.columns[split_by[0]]) if split_by[0] is not None else None,
         order=_times(rows.columns[split_by[1]], sheet.notation[str(order)])
         if split_by[1] is not None
         else None,
+        target_names=tuple(names) if len(names) > 1 else (),
     )
     return drop_bad_rows(table, str(path), np.asarray(rows.lines), "line", unreadable)
 
@@ -240,7 +258,9 @@ def _with_targets(path: Path, sheet: _Sheet, position: int, unreadable: Unreadab
     return replace(sheet, rows=rows._replace(columns=columns, lines=lines, notes=notes))
 
 
-def _split_column(path: Path, sheet: _Sheet, name: str | None, target: int) -> int | None:
+def _split_column(
+    path: Path, sheet: _Sheet, name: str | None, targets: Sequence[int]
+) -> int | None:
     """Index of a column used for the split.
 
     Raises:
@@ -250,7 +270,7 @@ def _split_column(path: Path, sheet: _Sheet, name: str | None, target: int) -> i
     if name is None:
         return None
     position = target_index(path, sheet.rows.header, name)
-    if position == target:
+    if position in targets:
         raise DataError(str(path), "a column other than the target to split by", repr(name))
     missing = [i for i, cell in enumerate(sheet.rows.columns[position]) if is_missing(cell)]
     if missing:
@@ -286,7 +306,7 @@ def drop_bad_rows(
     hint = "fill or remove these rows, or skip them: --unreadable skip"
     no_target = np.zeros(len(table.target), dtype=bool)
     if table.target.dtype.kind == "f":
-        no_target = ~np.isfinite(table.target)
+        no_target = ~np.isfinite(table.target).reshape(len(table.target), -1).all(axis=1)
     if no_target.any() and unreadable == "refuse":
         first = np.flatnonzero(no_target)[0]
         place = f"{where} {word} {numbers[first]}, {table.target_name!r}"

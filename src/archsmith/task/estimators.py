@@ -50,10 +50,12 @@ class Estimator(nn.Module):
 
 @dataclass(frozen=True)
 class _Columns:
-    """Prepared rows as an estimator takes them, and which of its columns are categories."""
+    """Prepared rows as an estimator takes them, which of its columns are categories, and whether
+    there are several targets."""
 
     encode: Callable[[NDArray[Any]], NDArray[Any]]
     categorical: NDArray[np.bool_]
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,18 +125,18 @@ class _Estimated(FittedReference):
         return settings
 
     def _outputs(self, fitted: Any, rows: NDArray[Any]) -> NDArray[Any]:
-        """Logits (n, classes), or standardised values (n, 1)."""
+        """Logits (n, classes), or standardised values (n, values)."""
         if self.classes:
             logits: NDArray[Any] = np.log(np.asarray(fitted.predict_proba(rows)).clip(1e-12))
             return logits
-        return np.asarray(fitted.predict(rows))[:, None]
+        return np.asarray(fitted.predict(rows)).reshape(len(rows), -1)
 
     def _loss(self, fitted: Any, rows: NDArray[Any], targets: NDArray[Any]) -> float:
         """Cross entropy, or the mean squared error."""
         outputs = self._outputs(fitted, rows)
         if self.classes:
             return float(-outputs[np.arange(len(targets)), targets].mean())
-        return float(np.square(outputs[:, 0] - targets).mean())
+        return float(np.square(outputs - targets.reshape(outputs.shape)).mean())
 
 
 @dataclass(frozen=True)
@@ -155,16 +157,19 @@ class GradientBoosting(_Estimated):
 
     def _make(self, settings: Settings, columns: _Columns, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+        from sklearn.multioutput import MultiOutputRegressor
 
         kind = HistGradientBoostingClassifier if self.classes else HistGradientBoostingRegressor
-        return kind(
+        made = kind(
             learning_rate=settings["learning_rate"],
             max_leaf_nodes=int(settings["leaves"]),
-            max_iter=int(settings.get("trees", _PORTION)),
-            early_stopping=False,
+            # Trees of several targets cannot grow together, so each stops by rows of its own.
+            max_iter=_MOST_TREES if columns.several else int(settings.get("trees", _PORTION)),
+            early_stopping=columns.several,
             categorical_features=columns.categorical,
             random_state=seed,
         )
+        return MultiOutputRegressor(made) if columns.several else made
 
     def _grown(
         self,
@@ -174,6 +179,8 @@ class GradientBoosting(_Estimated):
         train: tuple[NDArray[Any], ...],
         judge: Callable[[Any], float],
     ) -> Settings:
+        if columns.several:
+            return settings
         growing = self._make(settings, columns, seed).set_params(warm_start=True)
         best, trees = float("inf"), _PORTION
         for count in range(_PORTION, _MOST_TREES + 1, _PORTION):
@@ -216,11 +223,12 @@ def _fitted(model: Any, *train: NDArray[Any]) -> Any:
 def _prepared(
     task: Task, part: Split, facts: Mapping[str, Any]
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Rows (n, features), targets (n,) and weights (n,) as a network is trained on them."""
+    """Rows (n, features), targets (n,) or (n, values), and weights (n,) as a network is trained on
+    them."""
     batch = task.prepare_batch(part.head(len(part)), facts)
     (rows,), (targets,) = leaves(batch.inputs), leaves(batch.targets)
     weights = torch.ones(len(targets))
-    if targets.dim() == 2:  # one-hot, times the weight of the class
+    if "classes" in facts and targets.dim() == 2:  # one-hot, times the weight of the class
         weights, targets = targets.max(dim=1)
     return rows.numpy().astype(np.float64), targets.numpy(), weights.numpy()
 
@@ -254,4 +262,4 @@ def _folded(facts: Mapping[str, Any], rows: NDArray[Any]) -> _Columns:
             columns.append(np.where(unknown, np.nan, place))
         return np.stack(columns, axis=1)
 
-    return _Columns(encode, categorical)
+    return _Columns(encode, categorical, several="targets" in facts)

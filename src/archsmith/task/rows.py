@@ -83,10 +83,10 @@ def _grouped(
     rare, unseen = int((counts > 0).sum()) - len(kept), int((counts == 0).sum())
     notes = []
     if rare:
-        notes.append(f"column {column.name!r}: {rare} rare categories count as one")
+        notes.append(f"column {column.name!r}: rare categories count as one ({rare})")
     if unseen:
-        words = f"{unseen} categories that no training row has"
-        notes.append(f"column {column.name!r}: {words}, which count as unknown")
+        which = "categories without training rows count as unknown"
+        notes.append(f"column {column.name!r}: {which} ({unseen})")
     return replace(column, categories=tuple(names[i] for i in kept)), coded, notes
 
 
@@ -190,13 +190,6 @@ def precision(table: RawTable) -> tuple[str, ...]:
 
 def _dtype(facts: Mapping[str, Any]) -> torch.dtype:
     return torch.float64 if facts.get("dtype") == "float64" else torch.float32
-
-
-def spread(targets: Tensor) -> dict[str, float]:
-    """Mean and standard deviation (population) of the training targets."""
-    values = targets.double()
-    std = float(values.std(correction=0))
-    return {"target_mean": float(values.mean()), "target_std": std or 1.0}
 
 
 def layout(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
