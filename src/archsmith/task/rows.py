@@ -342,5 +342,6 @@ def _cell(
         value = None if is_missing(cell) else written[column["name"]].value(cell)
         expected = "a finite number"
     if value is None or not np.isfinite(value):
-        raise DataError(f"{where} column {column['name']!r}", expected, repr(cell))
+        hint = "in the training data it was never empty: fill it" if is_missing(cell) else None
+        raise DataError(f"{where} column {column['name']!r}", expected, repr(cell), hint)
     return value

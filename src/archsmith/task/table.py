@@ -24,7 +24,7 @@ from ..history.trial import Fidelity
 from . import classify, rows, valued
 from .balance import Balanced
 from .base import Data, Meter, ReadOptions, Recipe, Signature
-from .contracts import Deployment, ExampleMetrics, Pictures, References
+from .contracts import Deployment, ExampleMetrics, Pictures, References, StopsEarly
 from .references import FittedReference
 from .tensor import TensorTask
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
+class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References, StopsEarly):
     """Raw inputs are (n, columns), with categories as codes, which preparation makes one-hot;
     float32, or float64 if float32 cannot distinguish the values of a column."""
 
