@@ -252,7 +252,7 @@ def _with_targets(path: Path, sheet: _Sheet, position: int, unreadable: Unreadab
         hint = "fill or remove these rows, or skip them: --unreadable skip"
         raise DataError(where, "a target in every row", f"{targets[missing[0]]!r} ({count})", hint)
     kept = np.array([not is_missing(cell) for cell in targets])
-    columns = [list(compress(cells, kept)) for cells in rows.columns]
+    columns: list[Sequence[str]] = [list(compress(cells, kept)) for cells in rows.columns]
     notes = (*rows.notes, f"{count}: their rows are skipped")
     lines = list(compress(rows.lines, kept))
     return replace(sheet, rows=rows._replace(columns=columns, lines=lines, notes=notes))

@@ -26,6 +26,7 @@ from .balance import Balanced
 from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .contracts import Deployment, ExampleMetrics, Pictures, References, StopsEarly
 from .references import FittedReference
+from .rowfile import load
 from .tensor import TensorTask
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References, Sto
         return table_references(classes=bool(self.metrics is classify.METRICS))
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
-        return rows.load(path, facts)
+        return load(path, facts)
 
 
 class TabularClassification(Balanced, classify.Classification, _Tabular):
@@ -237,7 +238,8 @@ class TabularRegression(_Tabular):
 
     def pooled(self, name: str, sums: NDArray[Any]) -> NDArray[Any]:
         roots: NDArray[Any] = np.sqrt(sums[..., :-1] / np.maximum(sums[..., -1:], 1))
-        return roots.mean(-1)
+        mean: NDArray[Any] = roots.mean(-1)
+        return mean
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
         return valued.Values(rows.Expand(facts), model, facts)

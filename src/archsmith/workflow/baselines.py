@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from ..task.problem import Problem
     from ..train import Rounds
 
-#: Seconds after which a quick reference tries no other settings.
-QUICK_SECONDS = 5.0
+#: Seconds after which a quick reference tries no other settings, or a share of the whole time.
+_QUICK, _QUICK_SHARE = 2.0, 0.1
 #: Rounds of a training in time that is scored on the validation part after each.
 SCORED_ROUNDS = 8
 #: Called with a label of what is trained, an epoch's metrics, and the number of epochs.
@@ -68,6 +68,16 @@ def chosen_references(name: str, task: Task, finalists: int) -> tuple[Reference,
     if not finalists:
         raise InputError("baseline", "a winner to compare it with", "finalists=0")
     return chosen
+
+
+def seconds_of_each(name: str, seconds: float | None) -> float | None:
+    """How long each reference may take.
+
+    Args:
+        name: as of :func:`chosen_references`.
+        seconds: of the search, if that was limited.
+    """
+    return max(_QUICK, _QUICK_SHARE * (seconds or 0.0)) if name == "quick" else seconds
 
 
 class Baselines:

@@ -100,7 +100,7 @@ class Stem(nn.Module):
             self.categories = one_of("categories", plain)
 
     def forward(self, rows: Tensor) -> Tensor:
-        parts = []
+        parts: list[Tensor] = []
         if self.numbers is not None:
             parts.append(self.numbers(rows.index_select(1, self.get_buffer("of_numbers"))))
         if self.categories is not None:

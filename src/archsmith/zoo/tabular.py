@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -69,7 +70,7 @@ def ft_transformer(
 def _perceptron(columns: Columns, outputs: int) -> nn.Module:
     inside: int = choose("width", (64, 128, 256, 384), default=256)
     dropout: float = choose("dropout", (0.0, 0.1, 0.2, 0.4), default=0.1)
-    stem = nn.Sequential(Stem(columns, inside, "piecewise"), nn.ReLU(), nn.Dropout(dropout))
+    stem = nn.Sequential(Stem(columns, inside, "periodic"), nn.ReLU(), nn.Dropout(dropout))
 
     def layer(_: int) -> nn.Module:
         nonlocal inside
@@ -83,14 +84,13 @@ def _perceptron(columns: Columns, outputs: int) -> nn.Module:
 def _resnet(columns: Columns, outputs: int) -> nn.Module:
     width: int = choose("width", (64, 128, 192, 256), default=128)
     dropout: float = choose("dropout", (0.0, 0.1, 0.2, 0.4), default=0.2)
-    norm = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
-    stem = Stem(columns, width, "piecewise")
+    norms = {"batch": partial(nn.BatchNorm1d, width), "layer": partial(nn.LayerNorm, width)}
+    stem = Stem(columns, width, "periodic")
 
     def block(_: int) -> nn.Module:
         hidden = width * choose("ratio", (1, 2, 4), default=2)
-        first: nn.Module = one_of("norm", {n: lambda k=kind: k(width) for n, kind in norm.items()})
         return Residual(
-            first,
+            one_of("norm", norms),
             nn.Linear(width, hidden),
             nn.ReLU(),
             nn.Dropout(dropout),
@@ -124,8 +124,10 @@ class Residual(nn.Sequential):
     """What comes in plus what the modules make of it, one after the other."""
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + super().forward(x)
-        return out
+        out = x
+        for module in self:
+            out = module(out)
+        return x + out
 
 
 class Gated(nn.Module):
