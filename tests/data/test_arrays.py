@@ -195,9 +195,11 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
         read_images(path)
 
 
-def test_nan_in_rows_is_refused_or_skipped(tmp_path: Path) -> None:
+def test_infinity_in_rows_is_refused_or_skipped_and_nan_is_missing(tmp_path: Path) -> None:
     rows = np.random.RandomState(0).rand(6, 2)
     rows[3, 1] = np.nan
+    assert np.isnan(read_table(saved(tmp_path, x=rows, y=LABELS)).values).sum() == 1
+    rows[3, 1] = np.inf
     path = saved(tmp_path, x=rows, y=LABELS)
     with pytest.raises(DataError, match=r"1 of 6 rows .* row 3 column 'x1'"):
         read_table(path)

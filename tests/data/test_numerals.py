@@ -67,8 +67,6 @@ def test_a_column_is_read_as_its_cells_say(
         ["$5", "€5", "5"],
         ["12%", "7", "8"],
         ["1.2.3", "1.2.4", "2.0.0"],
-        ["2024-01-05", "2024-01-06", "2024-02-01"],
-        ["12.05.2024", "13.05.2024", "14.05.2024"],
         ["true", "false", "true"],
         ["1,2345.6", "2", "3"],
     ],
@@ -160,11 +158,15 @@ def test_columns_of_a_parquet_file_say_themselves_what_they_are(tmp_path: Path) 
     assert read.notes == ()
 
 
-def test_a_few_texts_among_numbers_are_named(tmp_path: Path) -> None:
+def test_a_few_texts_among_numbers_are_asked_about(tmp_path: Path) -> None:
     rows = "".join(f"{i}.5,{i},{i % 2}\n" for i in range(400))
     path = tmp_path / "t.csv"
     path.write_text("a,b,label\n" + rows + "unknown,7,1\n")
-    assert any("numbers except for 1 such as 'unknown'" in note for note in read_table(path).notes)
+    with pytest.raises(DataError, match=r"(?s)'a'.*such as 'unknown'.*--columns a=KIND"):
+        read_table(path)
+    table = read_table(path, kinds="a=numeric")
+    assert np.isnan(table.values[:, 0]).tolist() == [False] * 400 + [True]
+    assert "column 'a': 1 texts count as missing" in table.notes
 
 
 def test_whole_numbers_that_become_alike_are_told(tmp_path: Path) -> None:

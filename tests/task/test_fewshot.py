@@ -74,7 +74,7 @@ def test_the_name_keeps_the_options(few: FewShotImages) -> None:
     with pytest.raises(UnknownNameError, match="loss"):
         task("few-shot:loss=cross")
     with pytest.raises(InputError, match="no options"):
-        task("tabular-classification:ways=3")
+        task("tabular-regression:ways=3")
 
 
 def test_too_little_is_refused_before_anything_starts(letters: str) -> None:

@@ -321,13 +321,15 @@ def narrowed(values: NDArray[np.float64]) -> NDArray[Any]:
     large numbers with a small spread (seconds since 1970) stay float64.
 
     Args:
-        values: (n, columns).
+        values: (n, columns); NaN where they are missing.
     """
     if not len(values):
         return values.astype(np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
         small = values.astype(np.float32)
-        lost = np.abs(small - values).max(axis=0, initial=0)
-        spread = values.std(axis=0)
-    kept = (lost <= 1e-4 * spread) | (np.ptp(values, axis=0) == 0)
+        gone = np.isnan(values)
+        lost = np.abs(small - values).max(axis=0, initial=0, where=~gone)
+        spread = np.nanstd(np.where(gone.all(axis=0), 0.0, values), axis=0)
+        low, high = (end(values, axis=0) for end in (np.fmin.reduce, np.fmax.reduce))
+    kept = (lost <= 1e-4 * spread) | (high == low) | gone.all(axis=0)
     return small if kept.all() else values

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .._support.errors import DataError
+from .dates import Order
 from .numerals import Notation
 
 if TYPE_CHECKING:
@@ -86,11 +87,22 @@ class Column:
 
     Attributes:
         notation: how the numbers are written, if the source is text.
+        date: order of year, month and day, if the values are days since 1970.
+        word: a word, if the values are 1 in rows whose text has it, and else 0.
     """
 
     name: str
     categories: tuple[str, ...] | None = None
     notation: Notation = field(default_factory=Notation)
+    date: Order | None = None
+    word: str = ""
+
+    @property
+    def kind(self) -> str:
+        """``numeric``, ``categorical``, ``date`` or ``text``."""
+        if self.categories is not None:
+            return "categorical"
+        return "date" if self.date else "text" if self.word else "numeric"
 
 
 @dataclass(frozen=True)
@@ -98,12 +110,13 @@ class RawTable:
     """Rows of features and a target.
 
     Attributes:
-        values: float64, (n, columns), categories as codes.
-        target: (n,), texts or float64 values; nothing missing.
+        values: float64, (n, columns), categories as codes, NaN where a value is missing.
+        target: (n,), texts or float64 values, or (n, targets); nothing missing.
         class_names: names of the classes 0, 1, ... if the source has them.
         parts: as in :class:`Images`.
         groups: (n,) the group of each row; a group is never split between parts.
         order: (n,) times by which the parts are ordered.
+        target_names: of several targets.
     """
 
     name: str
@@ -116,6 +129,7 @@ class RawTable:
     notes: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
     order: NDArray[Any] | None = None
+    target_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -74,8 +74,9 @@ def table_options(source: str) -> frozenset[str]:
     if isinstance(place, str):
         return frozenset({"target"})
     text = place.suffix.lower() != ".npz"
-    own = {"decimal", "group", "order", "where"} if text else set()
-    return frozenset({"target", "unreadable"} | own)
+    both = {"target", "unreadable"}
+    own = {"decimal", "group", "order", "where", "columns"} if text else set()
+    return frozenset(both | own)
 
 
 def _only_target(read: Anything, target: str | None) -> Anything:
@@ -146,6 +147,7 @@ def read_table(
     group: str | None = None,
     order: str | None = None,
     where: str | None = None,
+    kinds: str | None = None,
 ) -> RawTable:
     """A table from a name, an ``.npz``, a CSV or a Parquet file.
 
@@ -164,5 +166,5 @@ def read_table(
     if place.suffix.lower() == ".npz":
         return _only_target(arrays.read_table(place, unreadable), target)
     if place.suffix.lower() in tables.SUFFIXES:
-        return tables.read_table(place, target, unreadable, decimal, group, order, where)
+        return tables.read_table(place, target, unreadable, decimal, group, order, where, kinds)
     raise DataError(source, "an .npz, CSV or Parquet file", place.suffix or "a folder")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ import numpy as np
 
 from .._support.errors import DataError, unknown
 from . import numerals
+from .kinds import ColumnKind, asked_kinds, read_column
 from .lines import Rows, open_rows
 from .names import shown
-from .numerals import Decimal, Notation, decide, is_missing, number
+from .numerals import Decimal, Notation, decide, is_missing
 from .raw import Column, Kind, RawTable, looks_like_classes
 
 if TYPE_CHECKING:
@@ -26,8 +28,6 @@ SUFFIXES = (".csv", ".tsv", ".parquet")
 #: Names of pandas' index column in CSV (saved once or twice) and in Parquet.
 INDEX = {"", "unnamed: 0", "__index_level_0__"}
 TARGETS = ("target", "label", "class", "y")
-#: A text column with more distinct texts than this and than a tenth of the rows is a name.
-FEW = 32
 #: float64 cannot represent all integers beyond this.
 _MAX_EXACT = 2.0**53
 
@@ -91,6 +91,18 @@ def target_index(path: Path, header: Sequence[str], target: str | None) -> int:
     return next((lower.index(name) for name in TARGETS if name in lower), last)
 
 
+def target_indices(path: Path, header: Sequence[str], target: str | None) -> list[int]:
+    """Indices of the target columns: those named, with commas between them, or one as
+    :func:`target_index` finds it."""
+    if target is None or target in header or "," not in target:
+        return [target_index(path, header, target)]
+    names = [name.strip() for name in next(csv.reader([target], skipinitialspace=True))]
+    found = [target_index(path, header, name) for name in names]
+    if len(set(found)) < len(found):
+        raise DataError(str(path), "distinct target columns", target)
+    return found
+
+
 def kind_of(
     path: Path,
     target: str | None = None,
@@ -99,9 +111,11 @@ def kind_of(
 ) -> Kind:
     """Whether a table's target looks like classes or values."""
     sheet = _cache.get(path, decimal, keep=True, where=where)
-    name = sheet.rows.header[target_index(path, sheet.rows.header, target)]
-    values = _target(sheet.cells(name), sheet.notation[name])
-    return "classes" if looks_like_classes(values) else "values"
+    names = [sheet.rows.header[i] for i in target_indices(path, sheet.rows.header, target)]
+    values = [_target(sheet.cells(name), sheet.notation[name]) for name in names]
+    if len(values) > 1:
+        return "values" if all(one.dtype.kind == "f" for one in values) else "classes"
+    return "classes" if looks_like_classes(values[0]) else "values"
 
 
 def _target(cells: Sequence[str], notation: Notation | None) -> NDArray[Any]:
@@ -109,18 +123,6 @@ def _target(cells: Sequence[str], notation: Notation | None) -> NDArray[Any]:
     if notation is not None:
         return np.array(numerals.values(cells, notation), dtype=np.float64)
     return np.array(cells)
-
-
-def _column(
-    name: str, cells: Sequence[str], notation: Notation | None
-) -> tuple[Column, NDArray[np.float64]]:
-    """A feature and its values: numbers, or codes of sorted texts, with NaN for missing ones."""
-    if notation is not None:
-        values = np.array(numerals.values(cells, notation), dtype=np.float64)
-        return Column(name, notation=notation), values
-    categories = sorted({cell for cell in cells if not is_missing(cell)})
-    codes = {text: float(code) for code, text in enumerate(categories)}
-    return Column(name, tuple(categories)), np.array([codes.get(cell, math.nan) for cell in cells])
 
 
 def is_index(name: str, numbers: NDArray[np.float64]) -> bool:
@@ -131,44 +133,36 @@ def is_index(name: str, numbers: NDArray[np.float64]) -> bool:
 
 
 def _features(
-    sheet: _Sheet, others: set[int]
+    path: Path, sheet: _Sheet, others: set[int], asked: Mapping[str, ColumnKind]
 ) -> tuple[list[Column], list[NDArray[np.float64]], list[str]]:
-    """Informative columns, their values, and notes about those left out."""
-    columns, values, notes = [], [], []
+    """Informative columns, their values, and notes about the others."""
+    columns: list[Column] = []
+    values: list[NDArray[np.float64]] = []
+    notes: list[str] = []
     for index, (name, cells) in enumerate(zip(sheet.rows.header, sheet.rows.columns, strict=True)):
         if index in others:
             continue
-        column, numbers = _column(name, cells, sheet.notation[name])
-        distinct = len(set(cells))
-        if all(map(is_missing, cells)):
-            notes.append(f"column {name!r} left out: it is empty")
-        elif is_index(name, numbers):
-            notes.append(f"column {name!r} left out: it contains row numbers")
-        elif distinct == 1:
+        kind, notation = asked.get(name), sheet.notation[name]
+        if kind is None and len(set(cells)) == 1 and not is_missing(cells[0]):
             notes.append(f"column {name!r} left out: it is always {cells[0]!r}")
-        elif column.categories and len(column.categories) > max(FEW, len(numbers) // 10):
-            stray = _stray_texts(column.categories)
-            notes.append(f"column {name!r} left out: {distinct} different texts{stray}")
-        else:
-            notes += _rounding_note(column, numbers, distinct)
+            continue
+        read = read_column(str(path), name, cells, notation, kind, sheet.rows.lines)
+        notes += [read.note] if read.note else []
+        if kind is None and notation is not None and read.values and is_index(name, read.values[0]):
+            notes.append(f"column {name!r} left out: it contains row numbers")
+            continue
+        for column, numbers in zip(read.columns, read.values, strict=True):
+            notes += _rounding_note(column, numbers, len(set(cells)))
             columns.append(column)
             values.append(numbers)
     return columns, values, notes
 
 
-def _stray_texts(texts: Sequence[str]) -> str:
-    """The few texts that prevent a column from being numeric, if only a few do."""
-    others = [text for text in texts if number(text) is None]
-    if not others or 2 * len(others) > len(texts):
-        return ""
-    return f", numbers except for {len(others)} such as {others[0]!r}"
-
-
 def _rounding_note(column: Column, numbers: NDArray[np.float64], distinct: int) -> list[str]:
     """A note if integers are too large to be distinguished."""
-    if column.categories is not None or not (np.abs(numbers) > _MAX_EXACT).any():
+    if column.kind != "numeric" or not (np.abs(numbers) > _MAX_EXACT).any():
         return []
-    lost = distinct - len(np.unique(numbers))
+    lost = distinct - len(np.unique(numbers))  # those that are missing are equal, too
     note = (
         f"column {column.name!r}: integers beyond 2**53 are rounded, {lost} become equal to others"
     )
@@ -183,41 +177,52 @@ def read_table(
     group: str | None = None,
     order: str | None = None,
     where: str | None = None,
+    kinds: str | None = None,
 ) -> RawTable:
     """Read a CSV (any of ``, ; tab |``) or Parquet file.
 
-    Numeric columns are features, text columns become categories. Text columns with mostly distinct
-    texts, columns with a single value or none, and pandas' index are not informative and are left
-    out with a note. The notation of numbers is decided for whole columns, see
-    :func:`archsmith.data.numerals.decide`.
+    Columns are numbers, categories, dates, or texts, of which the most common words are features
+    (:func:`archsmith.data.kinds.read_column`). Columns with a single value or none, texts without
+    words in common, and pandas' index are not informative and are left out with a note. The
+    notation of numbers is decided for whole columns, see :func:`archsmith.data.numerals.decide`.
 
     Args:
-        target: the column to predict; see :func:`target_index`.
-        unreadable: whether rows with missing features are an error, or skipped with a note. A
-            missing target is always an error.
+        target: the columns to predict; see :func:`target_indices`.
+        unreadable: whether rows without a target or with infinite features are an error, or skipped
+            with a note.
         decimal: the decimal separator of ambiguous numbers such as ``1,288``.
         group, order: columns used for the split, which are not features then.
         where: ``column=value``, see :func:`archsmith.data.lines.open_rows`.
+        kinds: of columns whose kind is not to be inferred, see
+            :func:`archsmith.data.kinds.asked_kinds`.
 
     Returns:
-        Values (rows, columns) with their target (rows,).
+        Values (rows, columns) with their target (rows,), or targets (rows, targets).
 
     Raises:
-        DataError: an empty or ragged file, missing or infinite values, no features, or ambiguous
-            numbers.
+        DataError: an empty or ragged file, missing targets, infinite values, no features, ambiguous
+            numbers or dates, or a column that is not of the kind that was asked for.
     """
     sheet = _cache.get(path, decimal, keep=False, where=where)
-    rows = sheet.rows
-    position = target_index(path, rows.header, target)
-    name, targets = rows.header[position], rows.columns[position]
-    if not targets:
+    places = target_indices(path, sheet.rows.header, target)
+    if not sheet.rows.lines:
         raise DataError(str(path), "rows below the header", "none")
-    expect_targets(path, rows.lines, name, targets)
-    split_by = [_split_column(path, sheet, column_name, position) for column_name in (group, order)]
-    columns, values, notes = _features(sheet, {position, *(i for i in split_by if i is not None)})
+    for position in places:
+        sheet = _with_targets(path, sheet, position, unreadable)
+    rows = sheet.rows
+    names = [rows.header[position] for position in places]
+    targets = [_target(sheet.cells(name), sheet.notation[name]) for name in names]
+    split_by = [_split_column(path, sheet, column_name, places) for column_name in (group, order)]
+    used_otherwise = {*places, *(i for i in split_by if i is not None)}
+    asked = asked_kinds(kinds, rows.header)
+    for index in used_otherwise:
+        if rows.header[index] in asked:
+            got = f"{rows.header[index]!r}, which is the target or used for the split"
+            raise DataError(str(path), "kinds of columns to predict from", got)
+    columns, values, notes = _features(path, sheet, used_otherwise, asked)
     if not columns:
         raise DataError(str(path), "at least one column to predict from", "; ".join(notes) or None)
-    used = [*(column.name for column in columns), name]
+    used = [*(column.name for column in columns if column.kind == "numeric"), *names]
     notation_notes = numerals.notation_notes(
         {n: sheet.notation[n] for n in used},
         dict(zip(rows.header, rows.columns, strict=True)),
@@ -227,25 +232,34 @@ def read_table(
         shown(path.stem),
         tuple(columns),
         np.stack(values, axis=1),
-        name,
-        _target(targets, sheet.notation[name]),
-        np.zeros(len(targets), dtype=np.int8),
+        ", ".join(names),
+        targets[0] if len(targets) == 1 else np.stack(targets, axis=1),
+        np.zeros(len(rows.lines), dtype=np.int8),
         notes=(*rows.notes, *notation_notes, *notes),
         groups=_codes(rows.columns[split_by[0]]) if split_by[0] is not None else None,
         order=_times(rows.columns[split_by[1]], sheet.notation[str(order)])
         if split_by[1] is not None
         else None,
+        target_names=tuple(names) if len(names) > 1 else (),
     )
     return drop_bad_rows(table, str(path), np.asarray(rows.lines), "line", unreadable)
 
 
-def expect_targets(path: Path, lines: Sequence[int], name: str, targets: Sequence[str]) -> None:
-    """Raises DataError if a cell of the target column is missing."""
+def missing_targets(
+    path: Path, lines: Sequence[int], name: str, targets: Sequence[str], unreadable: Unreadable
+) -> list[int]:
+    """Indices of the rows whose target is missing.
+
+    Raises:
+        DataError: there are such rows, and they are not to be skipped; or no others.
+    """
     missing = [i for i, cell in enumerate(targets) if is_missing(cell)]
-    if missing:
+    if missing and (unreadable == "refuse" or len(missing) == len(targets)):
         where = f"{path} line {lines[missing[0]]}, column {name!r}"
         got = f"{targets[missing[0]]!r} ({len(missing)} of {len(targets)} targets are missing)"
-        raise DataError(where, "a target in every row", got, "fill or remove these rows")
+        hint = "fill or remove these rows, or skip them: --unreadable skip"
+        raise DataError(where, "a target in every row", got, hint)
+    return missing
 
 
 def open_cached(path: Path, where: str | None = None, keep: bool = False) -> Rows:
@@ -253,7 +267,24 @@ def open_cached(path: Path, where: str | None = None, keep: bool = False) -> Row
     return _cache.get(path, None, keep, where).rows
 
 
-def _split_column(path: Path, sheet: _Sheet, name: str | None, target: int) -> int | None:
+def _with_targets(path: Path, sheet: _Sheet, position: int, unreadable: Unreadable) -> _Sheet:
+    """The sheet without rows whose target is missing."""
+    rows, targets = sheet.rows, sheet.rows.columns[position]
+    missing = missing_targets(path, rows.lines, rows.header[position], targets, unreadable)
+    if not missing:
+        return sheet
+    kept = np.ones(len(targets), dtype=bool)
+    kept[missing] = False
+    columns: list[Sequence[str]] = [list(compress(cells, kept)) for cells in rows.columns]
+    count = f"{len(missing)} of {len(targets)} targets are missing"
+    notes = (*rows.notes, f"{count}: their rows are skipped")
+    lines = list(compress(rows.lines, kept))
+    return replace(sheet, rows=rows._replace(columns=columns, lines=lines, notes=notes))
+
+
+def _split_column(
+    path: Path, sheet: _Sheet, name: str | None, targets: Sequence[int]
+) -> int | None:
     """Index of a column used for the split.
 
     Raises:
@@ -263,7 +294,7 @@ def _split_column(path: Path, sheet: _Sheet, name: str | None, target: int) -> i
     if name is None:
         return None
     position = target_index(path, sheet.rows.header, name)
-    if position == target:
+    if position in targets:
         raise DataError(str(path), "a column other than the target to split by", repr(name))
     missing = [i for i, cell in enumerate(sheet.rows.columns[position]) if is_missing(cell)]
     if missing:
@@ -286,41 +317,55 @@ def _times(cells: Sequence[str], notation: Notation | None) -> NDArray[Any]:
 def drop_bad_rows(
     table: RawTable, where: str, numbers: NDArray[Any], word: str, unreadable: Unreadable
 ) -> RawTable:
-    """The table without rows that have missing or infinite features, with a note.
+    """The table without rows that have no target or infinite features, with notes about these and
+    about missing features, which stay.
 
     Args:
         numbers: (n,) number of each row for messages, after ``word`` (``line``, ``row``).
 
     Raises:
-        DataError: a target that is not finite; such features if ``unreadable`` is ``"refuse"``.
+        DataError: such rows if ``unreadable`` is ``"refuse"``, or no others.
     """
-    if table.target.dtype.kind == "f" and not np.isfinite(table.target).all():
-        bad = np.flatnonzero(~np.isfinite(table.target))
-        place = f"{where} {word} {numbers[bad[0]]}, {table.target_name!r}"
-        got = f"{table.target[bad[0]]} ({len(bad)} of {len(table.target)} targets)"
-        raise DataError(place, "a finite target in every row", got, "fill or remove these rows")
-    invalid = ~np.isfinite(table.values)
-    if not invalid.any():
+    table = _noting_missing(table)
+    hint = "fill or remove these rows, or skip them: --unreadable skip"
+    no_target = np.zeros(len(table.target), dtype=bool)
+    if table.target.dtype.kind == "f":
+        no_target = ~np.isfinite(table.target).reshape(len(table.target), -1).all(axis=1)
+    if no_target.any() and unreadable == "refuse":
+        first = np.flatnonzero(no_target)[0]
+        place = f"{where} {word} {numbers[first]}, {table.target_name!r}"
+        got = f"{table.target[first]} ({no_target.sum()} of {len(no_target)} targets)"
+        raise DataError(place, "a finite target in every row", got, hint)
+    infinite = np.isinf(table.values)
+    valid = ~(no_target | infinite.any(axis=1))
+    if valid.all():
         return table
-    bad_rows = np.flatnonzero(invalid.any(axis=1))
     examples = [
         f"{word} {numbers[row]} column {table.columns[column].name!r}"
-        for row, column in np.argwhere(invalid)[:3]
+        for row, column in np.argwhere(infinite)[:3]
     ]
-    summary = f"{len(bad_rows)} of {len(invalid)} rows with missing or infinite values"
-    first = f"{', '.join(examples)}{', ...' if invalid.sum() > 3 else ''}"
+    summary = f"{(~valid).sum()} of {len(valid)} rows with infinite values or without a target"
+    first = f"{', '.join(examples)}{', ...' if infinite.sum() > 3 else ''}"
     if unreadable == "refuse":
-        hint = "fill or remove these rows, or skip them: --unreadable skip"
-        raise DataError(where, "a finite value in every cell", f"{summary}: {first}", hint)
-    valid = ~invalid.any(axis=1)
+        raise DataError(where, "no infinite values", f"{summary}: {first}", hint)
     if not valid.any():
-        raise DataError(where, "a row without missing values", summary)
+        raise DataError(where, "a row without infinite values", summary)
     return replace(
         table,
         values=table.values[valid],
         target=table.target[valid],
         parts=table.parts[valid],
-        notes=(*table.notes, f"{summary} skipped: {first}"),
+        notes=(*table.notes, f"{summary} skipped{': ' if first else ''}{first}"),
         groups=None if table.groups is None else table.groups[valid],
         order=None if table.order is None else table.order[valid],
     )
+
+
+def _noting_missing(table: RawTable) -> RawTable:
+    """The table with a note about the columns in which values are missing."""
+    counts = np.isnan(table.values).sum(axis=0)
+    if not counts.any():
+        return table
+    named = [f"{c.name!r} ({n})" for c, n in zip(table.columns, counts, strict=True) if n]
+    listed = ", ".join(named[:5]) + (f" and {len(named) - 5} more" if len(named) > 5 else "")
+    return replace(table, notes=(*table.notes, f"missing values in {listed}"))

@@ -16,7 +16,7 @@ from .names import shown
 from .partition import PARTS, UNUSED, named_parts
 from .raw import TRAIN, labelled
 from .sentences import drop_empty, lines_of
-from .tables import INDEX, SUFFIXES, TARGETS, expect_targets, open_cached
+from .tables import INDEX, SUFFIXES, TARGETS, missing_targets, open_cached
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -98,7 +98,11 @@ def read_texts(
     parts = drop_empty(path, (cells[column],), place, parts, unreadable, notes)
     inside = np.flatnonzero(parts != UNUSED).tolist()
     targets = [cells[label][i] for i in inside]
-    expect_targets(path, [rows.lines[i] for i in inside], label, targets)
+    lines = [rows.lines[i] for i in inside]
+    if missing := set(missing_targets(path, lines, label, targets, unreadable)):
+        notes.append(f"{len(missing)} of {len(targets)} rows without a class skipped")
+        inside = [one for n, one in enumerate(inside) if n not in missing]
+        targets = [cells[label][i] for i in inside]
     labels, names = _labelled(targets, f"{path.name} column {label!r}")
     texts = [cells[column][i] for i in inside]
     return Texts(

@@ -15,7 +15,7 @@ from ..history.trial import Fidelity
 from ..space.architecture import Architecture
 from ..task import task as find_task
 from ..task.base import Data, ReadOptions, Recipe, Task
-from ..task.contracts import BatchSampling
+from ..task.contracts import BatchSampling, StopsEarly
 from ..task.tune import recipe_of
 from ..train import (
     Diverged,
@@ -298,8 +298,9 @@ class TrainingEvaluator(Evaluator, Trainer):
 
 def joined(data: Data, task: Task) -> Data | None:
     """The data with the validation part added to the training part; ``None`` if the task draws its
-    own batches and does not allow it, or if the parts are of kinds that cannot be joined."""
-    if isinstance(task, BatchSampling) and not task.joins:
+    own batches and does not allow it, if it needs that part to stop, or if the parts are of kinds
+    that cannot be joined."""
+    if isinstance(task, StopsEarly) or (isinstance(task, BatchSampling) and not task.joins):
         return None
     train = data.train.joined(data.validation)
     return replace(data, train=train) if train is not None else None

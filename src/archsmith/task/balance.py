@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
 
 from .._support.errors import unknown
+from .._support.options import format_options, parse
 from ..data.mapped import Labelled
-from .base import Data
-from .classify import class_counts
+from ..data.splits import Split
+from .base import Data, ReadOptions, Task
+from .classify import class_counts, classes_of
+from .contracts import UnevenSampling
 
 _WAYS = ("none", "weights", "sampling")
 #: How many times as large as the smallest class the largest one is, for a remark.
@@ -35,6 +44,39 @@ class BalanceOptions:
             raise unknown("balance of classes", self.balance, _WAYS)
 
 
+class Balanced(Task, UnevenSampling):
+    """Classification whose classes can be evened out.
+
+    Args:
+        options: as text, see :class:`BalanceOptions`.
+
+    Raises:
+        InputError: options that cannot be read.
+    """
+
+    def __init__(self, options: str = "") -> None:
+        self.options = parse(BalanceOptions, options, self.name)
+        if chosen := format_options(self.options):
+            self.name = f"{self.name}:{chosen}"  # type: ignore[misc]
+
+    def read(self, source: str, options: ReadOptions) -> Data:
+        return balanced(super().read(source, options), self.options)  # type: ignore[safe-super]
+
+    def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
+        """Class indices; with weights their one-hot form (n, classes) times the class's weight."""
+        weights = facts.get("class_weights")
+        if weights is None:
+            return targets
+        shares = F.one_hot(targets, facts["classes"])
+        return shares * torch.tensor(weights, device=targets.device)
+
+    def chances(self, train: Split) -> Tensor | None:
+        if self.options.balance != "sampling":
+            return None
+        labels = classes_of(train)
+        return 1 / torch.bincount(labels).float()[labels]
+
+
 def balanced(data: Data, options: BalanceOptions) -> Data:
     """The data with the weights of its classes among its facts, if they are asked for, and with a
     line in the summary about classes of very different sizes."""
@@ -48,7 +90,7 @@ def balanced(data: Data, options: BalanceOptions) -> Data:
     if options.balance != "none":
         summary.insert(2, f"classes of 1 to {ratio:.3g} are balanced by {options.balance}")
     elif ratio > _UNEVEN:
-        evened = "--task image-classification:balance=weights (or balance=sampling) evens that out"
+        evened = f"--task {data.task}:balance=weights (or balance=sampling) evens that out"
         line = f"the largest class has {ratio:.3g} times the training examples of the smallest: "
         summary.insert(2, f"{line}{evened}, and the metric balanced_accuracy counts classes alike")
     return replace(data, facts=facts, summary=tuple(summary))

@@ -100,6 +100,12 @@ class BatchSampling(ABC):
         return holdout(train.strata(), share, seed)
 
 
+class StopsEarly(ABC):  # noqa: B024
+    """Models that train for long learn its training examples by heart, so each training is scored
+    on the validation part as it goes on and its best epoch counts, the last training of a search in
+    time as well."""
+
+
 class UnevenSampling(ABC):
     """Some training examples may be drawn more often than others."""
 

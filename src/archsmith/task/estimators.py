@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from .._support.trees import leaves
 from ..data.splits import Split
 from .references import Fitted, FittedReference
+from .rows import MISSING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,10 +50,12 @@ class Estimator(nn.Module):
 
 @dataclass(frozen=True)
 class _Columns:
-    """Prepared rows as an estimator takes them, and which of its columns are categories."""
+    """Prepared rows as an estimator takes them, which of its columns are categories, and whether
+    there are several targets."""
 
     encode: Callable[[NDArray[Any]], NDArray[Any]]
     categorical: NDArray[np.bool_]
+    several: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,10 @@ class _Estimated(FittedReference):
         last: Split | None = None,
     ) -> Fitted:
         began = time.perf_counter()
-        rows, targets = _prepared(task, data.train, data.facts)
+        rows, *known = _prepared(task, data.train, data.facts)
         columns = self._columns(data.facts, rows)
-        ready = columns.encode(rows)
-        tested, truth = _prepared(task, data.validation, data.facts)
+        train = (columns.encode(rows), *known)
+        tested, truth, _ = _prepared(task, data.validation, data.facts)
         tested = columns.encode(tested)
 
         def judge(model: Any) -> float:
@@ -96,8 +99,8 @@ class _Estimated(FittedReference):
 
         best: tuple[float, Settings, Any] | None = None
         for settings in self.tried:
-            settings = self._grown(settings, columns, seed, (ready, targets), judge)
-            model = _fitted(self._make(settings, columns, seed), ready, targets)
+            settings = self._grown(settings, columns, seed, train, judge)
+            model = _fitted(self._make(settings, columns, seed), *train)
             loss = judge(model)
             if best is None or loss < best[0]:
                 best = loss, settings, model
@@ -106,8 +109,8 @@ class _Estimated(FittedReference):
         assert best is not None
         _, settings, model = best
         if last is not None:
-            rows, targets = _prepared(task, last, data.facts)
-            model = _fitted(self._make(settings, columns, seed), columns.encode(rows), targets)
+            rows, *known = _prepared(task, last, data.facts)
+            model = _fitted(self._make(settings, columns, seed), columns.encode(rows), *known)
         return Fitted(Estimator(lambda raw: self._outputs(model, columns.encode(raw))), settings)
 
     def _grown(
@@ -115,25 +118,25 @@ class _Estimated(FittedReference):
         settings: Settings,
         columns: _Columns,
         seed: int,
-        train: tuple[NDArray[Any], NDArray[Any]],
+        train: tuple[NDArray[Any], ...],
         judge: Callable[[Any], float],
     ) -> Settings:
         """Settings with what only fitting shows."""
         return settings
 
     def _outputs(self, fitted: Any, rows: NDArray[Any]) -> NDArray[Any]:
-        """Logits (n, classes), or standardised values (n, 1)."""
+        """Logits (n, classes), or standardised values (n, values)."""
         if self.classes:
             logits: NDArray[Any] = np.log(np.asarray(fitted.predict_proba(rows)).clip(1e-12))
             return logits
-        return np.asarray(fitted.predict(rows))[:, None]
+        return np.asarray(fitted.predict(rows)).reshape(len(rows), -1)
 
     def _loss(self, fitted: Any, rows: NDArray[Any], targets: NDArray[Any]) -> float:
         """Cross entropy, or the mean squared error."""
         outputs = self._outputs(fitted, rows)
         if self.classes:
             return float(-outputs[np.arange(len(targets)), targets].mean())
-        return float(np.square(outputs[:, 0] - targets).mean())
+        return float(np.square(outputs - targets.reshape(outputs.shape)).mean())
 
 
 @dataclass(frozen=True)
@@ -154,25 +157,30 @@ class GradientBoosting(_Estimated):
 
     def _make(self, settings: Settings, columns: _Columns, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+        from sklearn.multioutput import MultiOutputRegressor
 
         kind = HistGradientBoostingClassifier if self.classes else HistGradientBoostingRegressor
-        return kind(
+        made = kind(
             learning_rate=settings["learning_rate"],
             max_leaf_nodes=int(settings["leaves"]),
-            max_iter=int(settings.get("trees", _PORTION)),
-            early_stopping=False,
+            # Trees of several targets cannot grow together, so each stops by rows of its own.
+            max_iter=_MOST_TREES if columns.several else int(settings.get("trees", _PORTION)),
+            early_stopping=columns.several,
             categorical_features=columns.categorical,
             random_state=seed,
         )
+        return MultiOutputRegressor(made) if columns.several else made
 
     def _grown(
         self,
         settings: Settings,
         columns: _Columns,
         seed: int,
-        train: tuple[NDArray[Any], NDArray[Any]],
+        train: tuple[NDArray[Any], ...],
         judge: Callable[[Any], float],
     ) -> Settings:
+        if columns.several:
+            return settings
         growing = self._make(settings, columns, seed).set_params(warm_start=True)
         best, trees = float("inf"), _PORTION
         for count in range(_PORTION, _MOST_TREES + 1, _PORTION):
@@ -228,36 +236,54 @@ def table_references(classes: bool) -> tuple[FittedReference, ...]:
     return GradientBoosting("gradient-boosting", classes), LinearModel(linear, classes)
 
 
-def _fitted(model: Any, rows: NDArray[Any], targets: NDArray[Any]) -> Any:
+def _fitted(model: Any, *train: NDArray[Any]) -> Any:
+    """The model, fitted to rows, targets and weights of the rows."""
     with warnings.catch_warnings():
         # A regression that has not converged is judged by its loss, as the others are.
         warnings.simplefilter("ignore")
-        return model.fit(rows, targets)
+        return model.fit(*train)
 
 
 def _prepared(
     task: Task, part: Split, facts: Mapping[str, Any]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Rows (n, features) and targets (n,) as a network is trained on them."""
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Rows (n, features), targets (n,) or (n, values), and weights (n,) as a network is trained on
+    them."""
     batch = task.prepare_batch(part.head(len(part)), facts)
     (rows,), (targets,) = leaves(batch.inputs), leaves(batch.targets)
-    return rows.numpy().astype(np.float64), targets.numpy()
+    weights = torch.ones(len(targets))
+    if "classes" in facts and targets.dim() == 2:  # one-hot, times the weight of the class
+        weights, targets = targets.max(dim=1)
+    return rows.numpy().astype(np.float64), targets.numpy(), weights.numpy()
 
 
 def _folded(facts: Mapping[str, Any], rows: NDArray[Any]) -> _Columns:
-    """Columns of the table from one-hot features, categories numbered by how frequent they are."""
-    column, code = (np.array(facts["expansion"][name]) for name in ("column", "code"))
-    features = [np.flatnonzero(column == index) for index in range(len(facts["columns"]))]
-    categorical = np.array([bool((code[of] >= 0).all()) for of in features])
-    ranks = [np.argsort(np.argsort(-rows[:, of].sum(0), kind="stable")) for of in features]
+    """Columns as trees take them, from prepared features: categories numbered by how frequent they
+    are, and numbers that are missing as NaN."""
+    expansion = facts["expansion"]
+    column, code = (np.array(expansion[name]) for name in ("column", "code"))
+    ranks: dict[int, NDArray[Any]] = {}
+    taken: list[tuple[NDArray[Any], NDArray[Any]]] = []  # features, and what marks missing ones
+    for index, described in enumerate(facts["columns"]):
+        own = np.flatnonzero(column == index)
+        marks = own[code[own] == MISSING]
+        if described["categories"] is not None:
+            ranks[len(taken)] = np.argsort(np.argsort(-rows[:, own].sum(0), kind="stable"))
+            taken.append((own, own[:0]))
+        else:
+            taken += [(own[at : at + 1], marks) for at in range(len(own) - len(marks))]
+    categorical = np.array([number in ranks for number in range(len(taken))])
 
     def encode(prepared: NDArray[Any]) -> NDArray[Any]:
-        columns = [
-            ranks[i][prepared[:, of].argmax(1)].clip(max=_MOST_CATEGORIES)
-            if categorical[i]
-            else prepared[:, of[0]]
-            for i, of in enumerate(features)
-        ]
-        return np.stack(columns, axis=1).astype(np.float64)
+        columns = []
+        for number, (own, marks) in enumerate(taken):
+            features = prepared[:, own]
+            if number in ranks:
+                place = ranks[number][features.argmax(1)].clip(max=_MOST_CATEGORIES)
+                unknown = ~features.any(axis=1)
+            else:
+                place, unknown = features[:, 0], prepared[:, marks].any(axis=1)
+            columns.append(np.where(unknown, np.nan, place))
+        return np.stack(columns, axis=1)
 
-    return _Columns(encode, categorical)
+    return _Columns(encode, categorical, several="targets" in facts)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from .._support.errors import DataError
-from .._support.options import format_options, parse
 from ..data import arrays, folder, levels, pixels
 from ..data.mapped import Labelled, MappedSplit
 from ..data.marks import rarest
@@ -20,12 +19,12 @@ from ..data.names import shown
 from ..data.partition import drawn_parts, split
 from ..data.raw import ClassesBy, Images
 from ..data.source import image_options, kind_of, locate, read_images
-from ..data.splits import Batch, Split, TensorSplit
+from ..data.splits import Batch, TensorSplit
 from ..history.trial import Fidelity
 from . import classify
-from .balance import BalanceOptions, balanced
+from .balance import Balanced
 from .base import Data, ReadOptions, Recipe, Signature
-from .contracts import Mixing, Pictures, References, Resolution, UnevenSampling, resized
+from .contracts import Mixing, Pictures, References, Resolution, resized
 from .cutmix import cutmix
 from .normalising import (
     Normalise,
@@ -199,7 +198,7 @@ class LabelledImages(ClassifiedImages, Resolution, Mixing):
         return Batch(*cutmix(batch.inputs, shares, generator))
 
 
-class ImageClassification(LabelledImages, UnevenSampling):
+class ImageClassification(Balanced, LabelledImages):
     """The class of an image.
 
     Args:
@@ -211,28 +210,6 @@ class ImageClassification(LabelledImages, UnevenSampling):
 
     name = "image-classification"
     calibrated = True
-
-    def __init__(self, options: str = "") -> None:
-        self.options = parse(BalanceOptions, options, self.name)
-        if chosen := format_options(self.options):
-            self.name = f"{self.name}:{chosen}"  # type: ignore[misc]
-
-    def read(self, source: str, options: ReadOptions) -> Data:
-        return balanced(super().read(source, options), self.options)
-
-    def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
-        """Class indices; with weights their one-hot form (n, classes) times the class's weight."""
-        weights = facts.get("class_weights")
-        if weights is None:
-            return targets
-        shares = nn.functional.one_hot(targets, facts["classes"])
-        return shares * torch.tensor(weights, device=targets.device)
-
-    def chances(self, train: Split) -> Tensor | None:
-        if self.options.balance != "sampling":
-            return None
-        labels = classify.classes_of(train)
-        return 1 / torch.bincount(labels).float()[labels]
 
 
 def _images_in(place: Path) -> list[Path]:

@@ -106,8 +106,8 @@ class ReadOptions:
     Attributes:
         seed: of the split; the same seed always gives the same split.
         validation, test: shares of all examples, used if the source has no such part of its own.
-        target: the column to predict (tables); ``None`` takes ``target``, ``label``, ``class`` or
-            ``y``, else the last column.
+        target: the column to predict (tables), or several numeric ones, ``"a,b"``; ``None`` takes
+            ``target``, ``label``, ``class`` or ``y``, else the last column.
         image_size: height and width that images of a folder are resized to; ``None`` chooses.
         unreadable: what to do with files or rows that cannot be read: ``"refuse"`` raises an
             error, ``"skip"`` leaves them out and reports it.
@@ -120,6 +120,8 @@ class ReadOptions:
         group: a column (tables); rows with the same value (a patient, a store) stay in one part.
         order: a column of times (tables); the parts follow each other in time, training first.
         where: ``column=value`` (tables); other rows are left out, as if the file had only these.
+        columns: kinds of columns (tables) that are not to be inferred, such as
+            ``"zip=categorical,id=ignore"``: numeric, categorical, date, text or ignore.
 
     Raises:
         InputError: a field outside its range, or both ``group`` and ``order``.
@@ -128,7 +130,9 @@ class ReadOptions:
     seed: int = field(default=0, metadata=option("Seed of the split of the data.", "split-seed"))
     validation: float = 0.2
     test: float = 0.2
-    target: str | None = field(default=None, metadata=option("Column to predict (tables)."))
+    target: str | None = field(
+        default=None, metadata=option("Column to predict (tables); several numbers with commas.")
+    )
     image_size: int | None = field(
         default=None, metadata=option("Size that images are resized to.")
     )
@@ -153,6 +157,13 @@ class ReadOptions:
     )
     where: str | None = field(
         default=None, metadata=option("Read only rows of a value: column=value (tables).")
+    )
+    columns: str | None = field(
+        default=None,
+        metadata=option(
+            "Kinds of columns (tables), as zip=categorical,id=ignore: numeric, categorical, date, "
+            "text or ignore; others are inferred."
+        ),
     )
 
     def __post_init__(self) -> None:

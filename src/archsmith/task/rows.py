@@ -1,10 +1,11 @@
-"""Rows of a table as model inputs: numbers standardised, categories one-hot."""
+"""Rows of a table as model inputs: numbers standardised, categories one-hot, dates as cycles."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,33 +13,96 @@ import torch
 from torch import Tensor, nn
 
 from .._support.errors import DataError
-from ..data import arrays, lines
-from ..data.numerals import Notation, decide, is_missing, narrowed
-from ..data.raw import RawTable
+from ..data.numerals import Notation, narrowed
+from ..data.raw import Column, RawTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+#: Codes of features that are not the category of this number: a number that is standardised; 1 if a
+#: value is missing, else 0; the sine of a standardised value, for what comes again.
+_NUMBER, MISSING, _CYCLE = -1.0, -2.0, -3.0
+#: A column has so many categories at most, the most frequent ones, and a number so many bins.
+_MOST_CATEGORIES, _MOST_BINS = 254, 16
+#: Training rows in a bin at least, on average.
+_LEAST_IN_BIN = 20
+#: Cycles of dates, in days: years, weeks and days.
+_PERIODS = (365.2425, 7.0, 1.0)
+
+Entry = tuple[float, float, float, list[float]]
+
+
+def fitted(table: RawTable, train: NDArray[np.int64]) -> RawTable:
+    """The table with categories and columns as the training part has them.
+
+    Categories that few training rows have, and those that none has, get one code together, the
+    number of the others; columns with a single value in the training part are left out.
+
+    Raises:
+        DataError: no column differs in the training part.
+    """
+    columns, values, notes = [], [], []
+    least = max(2, min(10, len(train) // 100))
+    for column, own in zip(table.columns, table.values.T, strict=True):
+        if column.categories is not None:
+            column, own, note = _grouped(column, own, train, least)
+            notes += note
+        seen = own[train]
+        if len(np.unique(seen)) > 1:
+            columns.append(column)
+            values.append(own)
+        elif not column.word:
+            notes.append(f"column {column.name!r} left out: it is the same in all training rows")
+    if not columns:
+        raise DataError(table.name, "a column that differs in the training part", "none")
+    both = (*table.notes, *notes)
+    return replace(table, columns=tuple(columns), values=np.stack(values, axis=1), notes=both)
+
+
+def _grouped(
+    column: Column, values: NDArray[np.float64], train: NDArray[np.int64], least: int
+) -> tuple[Column, NDArray[np.float64], list[str]]:
+    """Categories by how many training rows have them; the others have one code, the last."""
+    names = column.categories or ()
+    seen = values[train]
+    counts = np.bincount(seen[~np.isnan(seen)].astype(int), minlength=len(names))
+    kept = np.sort(np.argsort(-counts, kind="stable")[:_MOST_CATEGORIES])
+    frequent = counts[kept] >= least
+    # A single rare category is not told apart from itself.
+    kept = kept[frequent] if (counts[kept][~frequent] > 0).sum() > 1 else kept[counts[kept] > 0]
+    codes = np.full(len(names), float(len(kept)))
+    codes[kept] = np.arange(len(kept))
+    present = ~np.isnan(values)
+    coded = values.copy()
+    coded[present] = codes[values[present].astype(int)]
+    rare, unseen = int((counts > 0).sum()) - len(kept), int((counts == 0).sum())
+    notes = []
+    if rare:
+        notes.append(f"column {column.name!r}: rare categories count as one ({rare})")
+    if unseen:
+        which = "categories without training rows count as unknown"
+        notes.append(f"column {column.name!r}: {which} ({unseen})")
+    return replace(column, categories=tuple(names[i] for i in kept)), coded, notes
+
+
 def facts(table: RawTable, train: NDArray[np.int64]) -> dict[str, Any]:
     """What the preparation of rows needs. ``expansion`` has one entry per feature: its column; the
-    code of its category, or -1 for a number; and the mean and standard deviation of a number in the
-    training part. ``notation`` is how numbers are written, for columns that do not write them the
-    usual way."""
-    base = table.values[train[0]]
-    # Relative to a value of the column, so that sums of large numbers keep their precision.
-    values = table.values[train] - base
-    mean, std = base + values.mean(axis=0), values.std(axis=0)
-    std = np.where(std < 1e-15 * (1 + np.abs(mean)), 1.0, std)
+    code of its category, or another below 0 for what is no category; the mean and standard
+    deviation of a number in the training part; and the ends of the bins of a standardised number.
+    ``notation`` is how numbers are written, for columns that do not write them the usual way.
+
+    Args:
+        table: as :func:`fitted` returns it.
+    """
     columns, entries = [], []
     for index, column in enumerate(table.columns):
         categories = None if column.categories is None else list(column.categories)
-        columns.append({"name": column.name, "categories": categories})
-        if categories is None:
-            entries.append((index, -1.0, float(mean[index]), float(std[index])))
-        else:
-            entries += [(index, float(code), 0.0, 1.0) for code in range(len(categories))]
-    names = ("column", "code", "mean", "std")
+        more: dict[str, str] = {"date": column.date} if column.date else {}
+        more |= {"word": column.word} if column.word else {}
+        columns.append({"name": column.name, "categories": categories} | more)
+        entries += [(index, *entry) for entry in _entries(column, table.values[train, index])]
+    names = ("column", "code", "mean", "std", "edges")
     expansion = {name: [entry[i] for entry in entries] for i, name in enumerate(names)}
     notation = {c.name: asdict(c.notation) for c in table.columns if c.notation != Notation()}
     dtype = str(raw(table).dtype)
@@ -46,6 +110,59 @@ def facts(table: RawTable, train: NDArray[np.int64]) -> dict[str, Any]:
     # Left out where they have no effect, as in exports by versions that did not have them.
     row_facts |= {"notation": notation} if notation else {}
     return row_facts | ({"dtype": dtype} if dtype != "float32" else {})
+
+
+def _entries(column: Column, seen: NDArray[np.float64]) -> list[Entry]:
+    """Code, mean, standard deviation and edges of each feature of a column.
+
+    Args:
+        seen: its values in the training part.
+    """
+    present = seen[~np.isnan(seen)]
+    missing: list[Entry] = [(MISSING, 0.0, 1.0, [])] if len(present) < len(seen) else []
+    if column.categories is not None:
+        known = len(column.categories)
+        known += int((present == known).any())  # those that count as one
+        return [*((float(code), 0.0, 1.0, []) for code in range(known)), *missing]
+    if column.word:
+        return [(_NUMBER, 0.0, 1.0, [])]
+    base = present[0]
+    # Relative to a value of the column, so that sums of large numbers keep their precision.
+    mean, std = float(base + (present - base).mean()), float((present - base).std())
+    std = std if std >= 1e-15 * (1 + abs(mean)) else 1.0
+    number: Entry = (_NUMBER, mean, std, _bin_edges((present - mean) / std))
+    return [number, *(_cycles(present, mean) if column.date else []), *missing]
+
+
+def _bin_edges(standard: NDArray[np.float64]) -> list[float]:
+    """Ends of bins with equally many numbers; of fewer bins if numbers repeat."""
+    bins = min(_MOST_BINS, max(2, len(standard) // _LEAST_IN_BIN))
+    ends = np.quantile(standard, np.linspace(0, 1, bins + 1))
+    return sorted({float(f"{end:.6g}") for end in ends})
+
+
+def _cycles(days: NDArray[np.float64], mean: float) -> list[Entry]:
+    """Sine and cosine of the time of the year, the week and the day, those that differ."""
+    entries: list[Entry] = []
+    for period in _PERIODS:
+        if np.ptp(days) < period / 4 or len(np.unique(days % period)) == 1:
+            continue
+        start = math.floor(mean / period) * period  # near, so that float32 keeps the phase
+        turn = period / (2 * math.pi)
+        entries += [(_CYCLE, start, turn, []), (_CYCLE, start - period / 4, turn, [])]
+    return entries
+
+
+def shapes(facts: Mapping[str, Any]) -> list[int | list[float]]:
+    """Columns as :class:`~archsmith.zoo.table_columns.Columns` takes them."""
+    expansion = facts["expansion"]
+    edges = expansion.get("edges", [[]] * facts["features"])
+    found: list[int | list[float]] = []
+    for index, own in groupby(range(facts["features"]), expansion["column"].__getitem__):
+        places = list(own)
+        coded = facts["columns"][index]["categories"] is not None
+        found += [len(places)] if coded else [edges[place] for place in places]
+    return found
 
 
 def raw(table: RawTable) -> NDArray[Any]:
@@ -67,21 +184,14 @@ def precision(table: RawTable) -> tuple[str, ...]:
     return (f"rows are float64: float32 cannot distinguish the values of {listed}",)
 
 
-def _dtype(facts: Mapping[str, Any]) -> torch.dtype:
+def dtype_of(facts: Mapping[str, Any]) -> torch.dtype:
     return torch.float64 if facts.get("dtype") == "float64" else torch.float32
-
-
-def spread(targets: Tensor) -> dict[str, float]:
-    """Mean and standard deviation (population) of the training targets."""
-    values = targets.double()
-    std = float(values.std(correction=0))
-    return {"target_mean": float(values.mean()), "target_std": std or 1.0}
 
 
 def layout(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Column (int64), code, mean and std (of the type of rows) of each feature, each
     (features,)."""
-    expansion, dtype = facts["expansion"], _dtype(facts)
+    expansion, dtype = facts["expansion"], dtype_of(facts)
     code, mean, std = (
         torch.tensor(expansion[name], dtype=dtype) for name in ("code", "mean", "std")
     )
@@ -94,9 +204,14 @@ def layout(facts: Mapping[str, Any]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def expand(rows: Tensor, column: Tensor, code: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Raw rows (n, columns) as features (n, features), float32."""
+    """Raw rows (n, columns) as features (n, features), float32. A missing number is the mean."""
     values = rows.index_select(1, column).to(mean.dtype)
-    return torch.where(code < 0, (values - mean) / std, (values == code).to(mean.dtype)).float()
+    standard = (values - mean) / std
+    standard = torch.where(code == _CYCLE, standard.sin(), standard)
+    standard = torch.where(standard.isnan(), torch.zeros_like(standard), standard)
+    missing, same = values.isnan().to(mean.dtype), (values == code).to(mean.dtype)
+    marks = torch.where(code == MISSING, missing, same)
+    return torch.where((code == _NUMBER) | (code == _CYCLE), standard, marks).float()
 
 
 class Expand(nn.Module):
@@ -118,80 +233,10 @@ class Expand(nn.Module):
 
 def described(facts: Mapping[str, Any]) -> str:
     """The raw rows that a deployed model takes, in words."""
-    names = [column["name"] for column in facts["columns"]]
+    names = [":".join(filter(None, (c["name"], c.get("word")))) for c in facts["columns"]]
     shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
-    codes = any(column["categories"] is not None for column in facts["columns"])
-    dtype = str(_dtype(facts)).removeprefix("torch.")
-    return f"{dtype} (n, {len(names)}): {shown}" + (" (categories as codes)" if codes else "")
-
-
-def load(path: Path, facts: Mapping[str, Any]) -> Tensor:
-    """Raw rows (n, columns) of a CSV, Parquet, ``.npy`` or ``.npz`` file.
-
-    Columns are matched by name, in any order; other columns are ignored.
-
-    Raises:
-        DataError: a column is missing, a cell is empty or not a number, or a category does not
-            occur in the training data.
-    """
-    if not path.is_file():
-        raise DataError(str(path), "a CSV, Parquet, .npy or .npz file of rows", "no such file")
-    columns = facts["columns"]
-    if path.suffix.lower() in (".npy", ".npz"):
-        array = arrays.load_one(path)
-        array = array[None] if array.ndim == 1 else array
-        if array.ndim != 2 or array.shape[1] != len(columns) or array.dtype.kind not in "biuf":
-            got = f"{array.shape} {array.dtype}"
-            raise DataError(str(path), f"numbers of shape (n, {len(columns)})", got)
-        if not np.isfinite(array).all():
-            raise DataError(str(path), "finite numbers", "NaN or infinity")
-        return torch.from_numpy(array.astype(np.float64)).to(_dtype(facts))
-    table = lines.open_rows(path)
-    places = {name: index for index, name in enumerate(table.header)}
-    missing = [column["name"] for column in columns if column["name"] not in places]
-    if missing:
-        got = "columns " + ", ".join(table.header)
-        raise DataError(str(path), f"a column {missing[0]!r}", got)
-    if not table.lines:
-        raise DataError(str(path), "rows below the header", "none")
-    cells = {column["name"]: table.columns[places[column["name"]]] for column in columns}
-    written = _notations(path, table, cells, facts)
-    values = [
-        [_cell(cell, column, written, f"{path} line {line}") for column, cell in zip(columns, row)]
-        for line, row in zip(table.lines, zip(*cells.values(), strict=True), strict=True)
-    ]
-    return torch.tensor(values, dtype=_dtype(facts))
-
-
-def _notations(
-    path: Path, table: lines.Rows, cells: Mapping[str, Sequence[str]], facts: Mapping[str, Any]
-) -> dict[str, Notation]:
-    """How the numbers of a file are written: as the file shows, or else as in the training data."""
-    recorded = {name: Notation(**fields) for name, fields in facts.get("notation", {}).items()}
-    numeric = [c["name"] for c in facts["columns"] if c["categories"] is None]
-    trained = {name: recorded.get(name, Notation()) for name in numeric}
-    decided = decide(
-        str(path),
-        {name: cells[name] for name in numeric},
-        delimiter=table.delimiter,
-        exact=table.exact,
-        known={name: notation.decimal for name, notation in trained.items()},
-        option=False,
-    )
-    return {name: notation if (notation := decided[name]) else trained[name] for name in numeric}
-
-
-def _cell(
-    cell: str, column: Mapping[str, Any], written: Mapping[str, Notation], where: str
-) -> float:
-    place = f"{where} column {column['name']!r}"
-    if column["categories"] is not None:
-        if cell not in column["categories"]:
-            listed = ", ".join(column["categories"][:8])
-            more = ", ..." if len(column["categories"]) > 8 else ""
-            raise DataError(place, f"one of {listed}{more}", repr(cell))
-        return float(column["categories"].index(cell))
-    value = None if is_missing(cell) else written[column["name"]].value(cell)
-    if value is None or not np.isfinite(value):
-        raise DataError(place, "a finite number", repr(cell))
-    return value
+    coded = any(column["categories"] is not None for column in facts["columns"])
+    dated = any("date" in column for column in facts["columns"])
+    ways = ["categories as codes"] * coded + ["dates as days since 1970"] * dated
+    dtype = str(dtype_of(facts)).removeprefix("torch.")
+    return f"{dtype} (n, {len(names)}): {shown}" + (f" ({', '.join(ways)})" if ways else "")

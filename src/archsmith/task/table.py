@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._support.errors import DataError
+from ..data.kinds import kinds_line
 from ..data.numerals import number
 from ..data.partition import drawn_parts, split, split_by_group, split_by_order, strata
 from ..data.raw import Kind, RawTable, labelled
@@ -20,10 +21,12 @@ from ..data.source import kind_of, locate, read_table, table_options
 from ..data.splits import TensorSplit
 from ..history.objective import Metric
 from ..history.trial import Fidelity
-from . import classify, rows
+from . import classify, rows, valued
+from .balance import Balanced
 from .base import Data, Meter, ReadOptions, Recipe, Signature
-from .contracts import Deployment, ExampleMetrics, Pictures, References
+from .contracts import Deployment, ExampleMetrics, Pictures, References, StopsEarly
 from .references import FittedReference
+from .rowfile import load
 from .tensor import TensorTask
 
 if TYPE_CHECKING:
@@ -31,11 +34,11 @@ if TYPE_CHECKING:
     from PIL import Image
 
 
-class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
+class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References, StopsEarly):
     """Raw inputs are (n, columns), with categories as codes, which preparation makes one-hot;
     float32, or float64 if float32 cannot distinguish the values of a column."""
 
-    default_space = "mlp"
+    default_space = "tabular"
     pictured = 10_000
     reads = "a CSV or Parquet file, or an .npz file of rows"
 
@@ -56,9 +59,11 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
             options.group,
             options.order,
             options.where,
+            options.columns,
         )
         targets, target_facts = self._targets(table)
         indices = _split(table, targets, options)
+        table = rows.fitted(table, indices[0])
         values = rows.raw(table)
         train, validation, test = (
             TensorSplit(torch.from_numpy(values[i]), torch.from_numpy(targets[i])) for i in indices
@@ -67,13 +72,15 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
         if "class_names" in facts:
             classify.check_classes(train, facts["class_names"], table.name)
         else:
-            facts |= rows.spread(train.targets)
+            facts |= valued.spread(train.targets)
+        columns = len({column.name for column in table.columns})
         categorical = sum(column.categories is not None for column in table.columns)
         sizes = f"{len(train):,} training, {len(validation):,} validation, {len(test):,} test"
         summary = (
-            f"{len(targets):,} rows, {len(table.columns)} columns ({categorical} categorical)",
+            f"{len(targets):,} rows, {columns} columns ({categorical} categorical)",
             self._target_line(train, facts),
             sizes,
+            kinds_line(table.columns),
             *rows.precision(table),
             *table.notes,
         )
@@ -94,8 +101,13 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
         return table_options(source)
 
     def arguments(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        outputs = facts.get("classes", 1)
-        return {"features": facts["features"], "classes": outputs, "outputs": outputs}
+        outputs = facts.get("classes", len(facts.get("targets", [""])))
+        return {
+            "features": facts["features"],
+            "classes": outputs,
+            "outputs": outputs,
+            "columns": rows.shapes(facts),
+        }
 
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["features"])
@@ -125,11 +137,18 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References):
         return table_references(classes=bool(self.metrics is classify.METRICS))
 
     def load_input(self, path: Path, facts: Mapping[str, Any]) -> Tensor:
-        return rows.load(path, facts)
+        return load(path, facts)
 
 
-class TabularClassification(classify.Classification, _Tabular):
-    """The class of a row. Outputs are logits, (n, classes)."""
+class TabularClassification(Balanced, classify.Classification, _Tabular):
+    """The class of a row. Outputs are logits, (n, classes).
+
+    Args:
+        options: as text, see :class:`~archsmith.task.balance.BalanceOptions`.
+
+    Raises:
+        InputError: options that cannot be read.
+    """
 
     name = "tabular-classification"
     calibrated = True
@@ -157,6 +176,12 @@ class TabularClassification(classify.Classification, _Tabular):
 
     def _targets(self, table: RawTable) -> tuple[NDArray[Any], dict[str, Any]]:
         where = f"{table.name} column {table.target_name!r}"
+        if table.target_names:
+            got, hint = (
+                f"{len(table.target_names)} columns",
+                "several are read by tabular-regression",
+            )
+            raise DataError(where, "one column of classes", got, hint)
         labels, names = labelled(table.target, where, table.class_names)
         if not _repeats(table.target):
             got = f"{len(names)} different ones in {len(labels)} rows"
@@ -170,7 +195,8 @@ class TabularClassification(classify.Classification, _Tabular):
 class TabularRegression(_Tabular):
     """A value for a row.
 
-    Outputs are standardised, (n, 1); metrics and answers are in the user's units.
+    Outputs are standardised, (n, 1), or (n, values) if several columns are predicted; metrics and
+    answers are in the user's units.
     """
 
     name = "tabular-regression"
@@ -185,74 +211,106 @@ class TabularRegression(_Tabular):
         return _kind(source, options) == "values"
 
     def prepare_targets(self, targets: Tensor, facts: Mapping[str, Any]) -> Tensor:
-        mean: float = facts["target_mean"]
-        std: float = facts["target_std"]
-        return (targets - mean) / std
+        return valued.standardised(targets, facts)
 
     def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
-        classify.expect_shape(output, (len(output), 1))
+        classify.expect_shape(output, (len(output), len(facts.get("targets", [""]))))
 
     def criterion(self, outputs: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Mean squared error of outputs (n, 1) and standardised targets (n,)."""
-        classify.expect_shape(outputs, (len(targets), 1))
-        return F.mse_loss(outputs.float().squeeze(1), targets)
+        """Mean squared error of outputs (n, values) and targets (n,) or (n, values), which are
+        standardised."""
+        targets = targets.view(len(targets), -1)
+        classify.expect_shape(outputs, tuple(targets.shape))
+        return F.mse_loss(outputs.float(), targets)
 
     def meter(self, facts: Mapping[str, Any]) -> Meter:
-        return ValueMeter(facts["target_mean"], facts["target_std"])
+        names = facts.get("targets", ())
+        return valued.ValueMeter(facts["target_mean"], facts["target_std"], names)
 
     def parts(
         self, outputs: Tensor, targets: Tensor, facts: Mapping[str, Any]
     ) -> dict[str, Tensor]:
-        values = outputs.squeeze(1).double() * facts["target_std"] + facts["target_mean"]
-        error = values - targets.double()
-        return {"rmse": error.square(), "mae": error.abs()}
+        error = valued.in_units(outputs, facts) - targets.double().view(outputs.shape)
+        squares = error.square()
+        if "targets" not in facts:
+            return {"rmse": squares.squeeze(1), "mae": error.abs().squeeze(1)}
+        counted = torch.cat([squares, torch.ones_like(squares[:, :1])], dim=1)
+        return {"rmse": counted, "mae": error.abs().mean(1)}
+
+    def pooled(self, name: str, sums: NDArray[Any]) -> NDArray[Any]:
+        roots: NDArray[Any] = np.sqrt(sums[..., :-1] / np.maximum(sums[..., -1:], 1))
+        mean: NDArray[Any] = roots.mean(-1)
+        return mean
 
     def deployable(self, model: nn.Module, facts: Mapping[str, Any]) -> nn.Module:
-        return Values(rows.Expand(facts), model, facts["target_mean"], facts["target_std"])
+        return valued.Values(rows.Expand(facts), model, facts)
 
     def signature(self, data: Data) -> Signature:
+        several = data.facts.get("targets", ())
+        shape = f"(n, {len(several)})" if several else "(n,)"
         return Signature(
             classify.two(data.validation),
             "rows",
             "values",
-            f"rows: {rows.described(data.facts)}; values: float32 (n,), {data.facts['target']}",
+            f"rows: {rows.described(data.facts)}; values: float32 {shape}, {data.facts['target']}",
         )
 
     def describe(self, outputs: Tensor, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return [{facts["target"]: value} for value in outputs.detach().cpu().double().tolist()]
+        values = outputs.detach().cpu().double().view(len(outputs), -1).tolist()
+        names = facts.get("targets", [facts["target"]])
+        return [dict(zip(names, row, strict=True)) for row in values]
 
     def picture(
         self, inputs: Tensor, targets: Tensor, outputs: Tensor, facts: Mapping[str, Any]
     ) -> Image.Image:
         from .picture import scatter
 
-        return scatter(targets, outputs, facts["target"])
+        first = facts.get("targets", [facts["target"]])[0]
+        targets, outputs = (t.view(len(t), -1)[:, 0] for t in (targets, outputs))
+        return scatter(targets, outputs, first)
 
     def _targets(self, table: RawTable) -> tuple[NDArray[Any], dict[str, Any]]:
-        where = f"{table.name} column {table.target_name!r}"
         if table.target.dtype.kind != "f":
-            stray = next((text for text in table.target if number(text) is None), table.target[0])
+            where = f"{table.name} column {table.target_name!r}"
+            texts = table.target.ravel()
+            stray = next((text for text in texts if number(text) is None), texts[0])
             got = f"texts such as {str(stray)!r}"
             raise DataError(where, "numbers", got, _other_task(table))
-        if (table.target == table.target[0]).all():
-            raise DataError(where, "values that differ", f"{table.target[0]:g} in every row")
-        with np.errstate(over="ignore"):
-            targets = table.target.astype(np.float32)
-        if not np.isfinite(targets).all():
-            got = f"{np.abs(table.target).max():g}"
-            hint = "give the target in a larger unit"
-            raise DataError(where, "values within the range of float32, 3.4e38", got, hint)
-        lost = float(np.abs(targets - table.target).max())
-        if lost > 1e-3 * float(table.target.std()):
-            low, high = table.target.min(), table.target.max()
-            got = f"{low:.12g} to {high:.12g}, which it rounds by up to {lost:g}"
-            hint = "subtract a constant from all values, or give them in another unit"
-            raise DataError(where, "values that float32 can distinguish", got, hint)
-        return targets, {}
+        if not table.target_names:
+            return _values(table.target, f"{table.name} column {table.target_name!r}"), {}
+        named = zip(table.target.T, table.target_names, strict=True)
+        found = [_values(values, f"{table.name} column {name!r}") for values, name in named]
+        return np.stack(found, axis=1), {"targets": list(table.target_names)}
 
     def _target_line(self, train: TensorSplit, facts: Mapping[str, Any]) -> str:
-        low, high = float(train.targets.min()), float(train.targets.max())
-        return f"{facts['target']!r}: values from {low:g} to {high:g}"
+        names = facts.get("targets", [facts["target"]])
+        parts = train.targets.view(len(train), -1).T
+        return "; ".join(
+            f"{name!r}: values from {float(own.min()):g} to {float(own.max()):g}"
+            for name, own in zip(names, parts, strict=True)
+        )
+
+
+def _values(target: NDArray[Any], where: str) -> NDArray[np.float32]:
+    """Targets (n,) as float32.
+
+    Raises:
+        DataError: they are all the same, or float32 does not hold them.
+    """
+    if (target == target[0]).all():
+        raise DataError(where, "values that differ", f"{target[0]:g} in every row")
+    with np.errstate(over="ignore"):
+        values = target.astype(np.float32)
+    if not np.isfinite(values).all():
+        got = f"{np.abs(target).max():g}"
+        hint = "give the target in a larger unit"
+        raise DataError(where, "values within the range of float32, 3.4e38", got, hint)
+    lost = float(np.abs(values - target).max())
+    if lost > 1e-3 * float(target.std()):
+        got = f"{target.min():.12g} to {target.max():.12g}, which it rounds by up to {lost:g}"
+        hint = "subtract a constant from all values, or give them in another unit"
+        raise DataError(where, "values that float32 can distinguish", got, hint)
+    return values
 
 
 def _split(
@@ -268,12 +326,14 @@ def _split(
 
 
 def _repeats(target: NDArray[Any]) -> bool:
-    """Whether a target has few enough distinct values to be classes."""
+    """Whether a target (n,) has few enough distinct values to be classes."""
     return len(np.unique(target)) <= max(20, len(target) // 4)
 
 
 def _other_task(table: RawTable) -> str:
     """A hint for a target that does not fit the task; it names another task only if that fits."""
+    if table.target_names:
+        return "name columns of numbers"
     if table.target.dtype.kind == "f":
         return "name another target column, or choose tabular-regression"
     if _repeats(table.target):
@@ -288,50 +348,3 @@ def _other_task(table: RawTable) -> str:
 def _kind(source: str, options: ReadOptions | None) -> Kind | None:
     options = options or ReadOptions()
     return kind_of(source, options.target, options.decimal, options.where)
-
-
-class ValueMeter(Meter):
-    """R², RMSE and MAE in the user's units, and the loss in standardised ones."""
-
-    def __init__(self, mean: float, std: float) -> None:
-        self.mean, self.std = mean, std
-        self.count = 0
-        self.sums: Tensor = torch.zeros(4, dtype=torch.float64)
-
-    def update(self, outputs: Tensor, targets: Tensor) -> None:
-        classify.expect_shape(outputs, (len(targets), 1))
-        # Relative to the mean, so that the difference of squares below keeps its precision.
-        true = targets.double() - self.mean
-        error = outputs.squeeze(1).double() * self.std - true
-        sums = [true.sum(), true.square().sum(), error.square().sum(), error.abs().sum()]
-        self.sums = self.sums.to(outputs.device) + torch.stack(sums)
-        self.count += len(targets)
-
-    def result(self) -> dict[str, float]:
-        count = max(1, self.count)
-        total, squares, errors, distance = self.sums.tolist()
-        spread = squares - total**2 / count
-        return {
-            "r2": 1 - errors / spread if spread > 0 else 0.0,
-            "rmse": (errors / count) ** 0.5,
-            "mae": distance / count,
-            "loss": errors / count / self.std**2,
-        }
-
-
-class Values(nn.Module):
-    """Preparation, model and conversion to the user's units: raw rows in, values (n,) out."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, prepare: nn.Module, model: nn.Module, mean: float, std: float) -> None:
-        super().__init__()
-        self.prepare = prepare
-        self.model = model
-        self.register_buffer("mean", torch.tensor(mean))
-        self.register_buffer("std", torch.tensor(std))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        values: Tensor = self.model(self.prepare(inputs))
-        return values.float().squeeze(-1) * self.std + self.mean

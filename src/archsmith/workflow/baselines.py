@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from ..task.problem import Problem
     from ..train import Rounds
 
+#: Seconds after which a quick reference tries no other settings, or a share of the whole time.
+_QUICK, _QUICK_SHARE = 2.0, 0.1
 #: Rounds of a training in time that is scored on the validation part after each.
 SCORED_ROUNDS = 8
 #: Called with a label of what is trained, an epoch's metrics, and the number of epochs.
@@ -45,9 +47,10 @@ OnBaseline = Callable[[str, Mapping[str, float], int], None]
 
 
 def chosen_references(name: str, task: Task, finalists: int) -> tuple[Reference, ...]:
-    """The references that ``none``, ``auto`` or a name asks for.
+    """The references that ``none``, ``quick``, ``auto`` or a name asks for.
 
-    ``auto`` is the task's usual reference, or none if it has none.
+    ``quick`` are those that are fitted in seconds, and ``auto`` is the task's usual reference; none
+    if it has none.
 
     Raises:
         InputError: a name that the task does not know, or a search that trains no winner.
@@ -55,14 +58,26 @@ def chosen_references(name: str, task: Task, finalists: int) -> tuple[Reference,
     known = references_of(task)
     if name == "none":
         return ()
+    if name == "quick":
+        return tuple(r for r in known if isinstance(r, FittedReference) and finalists)
     if name == "auto":
         return known[:1] if finalists else ()
     chosen = tuple(reference for reference in known if reference.name == name)
     if not chosen:
-        raise unknown("baseline", name, ["none", "auto", *(r.name for r in known)])
+        raise unknown("baseline", name, ["none", "quick", "auto", *(r.name for r in known)])
     if not finalists:
         raise InputError("baseline", "a winner to compare it with", "finalists=0")
     return chosen
+
+
+def seconds_of_each(name: str, seconds: float | None) -> float | None:
+    """How long each reference may take.
+
+    Args:
+        name: as of :func:`chosen_references`.
+        seconds: of the search, if that was limited.
+    """
+    return max(_QUICK, _QUICK_SHARE * (seconds or 0.0)) if name == "quick" else seconds
 
 
 class Baselines:

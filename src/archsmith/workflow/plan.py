@@ -189,12 +189,13 @@ class SearchPlan(Plan):
         final_seeds: how often each finalist and the default is trained, each time with a different
             seed: mean and spread are reported, and the training that is best on the validation
             part is kept.
-        baseline: a reference model to hold the winner against: ``"none"``, a name such as
-            ``"resnet-20"``, or ``"auto"``, the usual one of the task. It is trained by the same
-            recipe for the whole ``time`` of the search, or if that is not limited for as many
-            epochs as a finalist; once as it was published, once as large as the winner, and once as
-            fast if latency is an objective or limited. Each of these trainings is kept, and found
-            again by later searches.
+        baseline: a reference model to hold the winner against: ``"quick"``, those of the task that
+            are fitted in seconds (of tables gradient boosting and a linear model; of other tasks
+            none), ``"none"``, a name such as ``"resnet-20"``, or ``"auto"``, the usual one of the
+            task. A network is trained by the same recipe for the whole ``time`` of the search, or
+            if that is not limited for as many epochs as a finalist; once as it was published, once
+            as large as the winner, and once as fast if latency is an objective or limited. Each of
+            these trainings is kept, and found again by later searches.
         inherit: finalists start from the shared weights instead of new ones.
         stop: stops hopeless trials while they train: ``"median"``, ``"curve"`` or a
             :class:`~archsmith.study.Pruner`. The epochs that they trained count towards the budget.
@@ -278,8 +279,11 @@ class SearchPlan(Plan):
         default=1, metadata=option("Number of seeds to train each finalist and the default with.")
     )
     baseline: str = field(
-        default="none",
-        metadata=option("Reference model to hold the winner against: none, auto or its name."),
+        default="quick",
+        metadata=option(
+            "Reference model to hold the winner against: quick (those fitted in seconds), none, "
+            "auto or its name."
+        ),
     )
     inherit: bool = field(
         default=False, metadata=option("Start finalists from the shared weights.")

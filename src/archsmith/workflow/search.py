@@ -39,7 +39,7 @@ from ..task.problem import Problem
 from ..task.references import Reference
 from ..task.tune import recipe_space
 from .backbone import open_on_backbone
-from .baselines import Baselines, chosen_references
+from .baselines import Baselines, chosen_references, seconds_of_each
 from .beginning import start_of, with_start
 from .evaluator import build_evaluator, named_evaluator, named_in, untrained
 from .figures import begun_anew
@@ -158,7 +158,8 @@ def run_plan(plan: SearchPlan) -> SearchResult:
             finals = _finals(plan, last, study, objectives[0], sharing, judge, whole, until)
             _train_finalists(plan, result, finals, sharing.derived[:1] if sharing else [])
         if references and result.best is not None:
-            _hold_against(references, plan, result, result.best, store, plain, budget)
+            seconds = seconds_of_each(plan.baseline, budget)
+            _hold_against(references, plan, result, result.best, store, plain, seconds)
     if plan.folder is not None:
         _report(result, Run(plan.folder, problem=problem))
     return result
