@@ -6,12 +6,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .._support.trees import call
+from ..data.padding import trimmed
 from ..data.splits import Batch
 from ..data.tokens import PAD, Tokens
 from ..metric.translations import bleu_counts, bleu_of, chrf
 from .base import Meter
 from .classify import expect_shape
-from .decoding import shifted, translate, trimmed
+from .decoding import shifted, translate
 
 #: Pairs that are evaluated at a time: logits of many sentences take gigabytes.
 _CHUNK = 64
