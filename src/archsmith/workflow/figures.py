@@ -47,9 +47,10 @@ def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
     outputs = join(given) if len(given) > 1 else given[0]
     buffer = io.BytesIO()
     seen = (inputs, targets, outputs, data.facts)
-    explains = isinstance(task, Explanation)
-    picture = task.explained_picture(deployed, *seen) if explains else task.picture(*seen)
-    picture.save(buffer, "PNG")
+    if isinstance(task, Explanation):
+        task.explained_picture(deployed, *seen).save(buffer, "PNG")
+    else:
+        task.picture(*seen).save(buffer, "PNG")
     return buffer.getvalue()
 
 
