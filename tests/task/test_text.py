@@ -17,7 +17,7 @@ from archsmith.data.tokens import END, PAD, UNKNOWN, Tokens
 from archsmith.export import predict
 from archsmith.task import task, task_for
 from archsmith.task.base import Data, ReadOptions, Recipe
-from archsmith.task.occlusion import word_effects
+from archsmith.task.occlusion import Effect, word_effects
 from archsmith.task.prose import Shown, mistaken_texts
 from archsmith.task.text import TextClassification
 from archsmith.testing.task import TaskContract
@@ -58,7 +58,7 @@ def data(source: Path) -> Data:
 
 @pytest.mark.slow
 class TestText(TaskContract):
-    task = TASK
+    task = TextClassification("merges=200")
     builder = staticmethod(text_cnn)
 
     def write(self, folder: Path) -> Path:
@@ -117,8 +117,9 @@ def test_batches_are_of_like_length() -> None:
 
 
 def test_dropped_words_are_unknown_and_no_others(data: Data) -> None:
-    tokens = data.train.inputs
-    changed = TASK.augment(tokens, torch.Generator().manual_seed(0), data.facts)
+    tokens, facts = data.train.inputs, data.facts | {"drop": 0.1}
+    assert torch.equal(TASK.augment(tokens, torch.Generator(), data.facts), tokens)
+    changed = TASK.augment(tokens, torch.Generator().manual_seed(0), facts)
     different = changed != tokens
     assert bool((changed[different] == UNKNOWN).all())
     inside = (tokens != PAD) & (tokens != END)
@@ -162,9 +163,14 @@ def test_the_picture_shows_texts_with_their_words(data: Data) -> None:
     inputs, targets = data.validation.head(20)
     seen = (inputs, targets, model(inputs), data.facts)
     plain, full = TASK.picture(*seen), TASK.picture_of(model, *seen)
-    assert full.height > plain.height + 12 * 100
-    none = mistaken_texts([Shown([], "a", 0.5, "b")], 1, 1)
-    assert none.height < full.height
+    assert full.height > plain.height + 12 * 80
+    words_of = [Effect("word", 0.1)]
+    heights = [
+        mistaken_texts([Shown(words_of * count, "a", 0.5, "b")], 1, 1).height
+        for count in (0, 1, 60, 6000)
+    ]
+    assert heights == sorted(set(heights))
+    assert heights[3] < full.height
 
 
 @pytest.mark.slow
