@@ -32,10 +32,12 @@ def test_the_usual_reference_comes_first() -> None:
     assert names("multi-label") == images
     assert names("segmentation") == ["unet"]
     assert names("detection") == ["plain-fcos"]
+    assert names("text-classification") == ["tf-idf-logistic-regression", "kim-cnn"]
     assert names("language-modelling") == ["plain-gpt", "plain-lstm"]
     # Embeddings are read as images of classes are, but their models have no logits.
     named = {"image-classification", "tabular-classification", "tabular-regression"}
     named |= {"multi-label", "segmentation", "detection", "language-modelling"}
+    named |= {"text-classification"}
     assert not [name for name in tasks.names() if name not in named and names(name)]
 
 

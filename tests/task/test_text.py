@@ -17,7 +17,7 @@ from archsmith.data.tokens import END, PAD, UNKNOWN, Tokens
 from archsmith.export import predict
 from archsmith.task import task, task_for
 from archsmith.task.base import Data, ReadOptions, Recipe
-from archsmith.task.occlusion import word_effects
+from archsmith.task.occlusion import Effect, word_effects
 from archsmith.task.prose import Shown, mistaken_texts
 from archsmith.task.text import TextClassification
 from archsmith.testing.task import TaskContract
@@ -123,7 +123,7 @@ def test_dropped_words_are_unknown_and_no_others(data: Data) -> None:
     assert bool((changed[different] == UNKNOWN).all())
     inside = (tokens != PAD) & (tokens != END)
     assert not bool(different[~inside].any())
-    assert float(different[inside].float().mean()) == pytest.approx(0.1, abs=0.03)
+    assert float(different[inside].float().mean()) == pytest.approx(0.05, abs=0.02)
 
 
 class Counts(torch.nn.Module):
@@ -162,9 +162,14 @@ def test_the_picture_shows_texts_with_their_words(data: Data) -> None:
     inputs, targets = data.validation.head(20)
     seen = (inputs, targets, model(inputs), data.facts)
     plain, full = TASK.picture(*seen), TASK.explained_picture(model, *seen)
-    assert full.height > plain.height + 12 * 100
-    none = mistaken_texts([Shown([], "a", 0.5, "b")], 1, 1)
-    assert none.height < full.height
+    assert full.height > plain.height + 12 * 80
+    words_of = [Effect("word", 0.1)]
+    heights = [
+        mistaken_texts([Shown(words_of * count, "a", 0.5, "b")], 1, 1).height
+        for count in (0, 1, 60, 6000)
+    ]
+    assert heights == sorted(set(heights))
+    assert heights[3] < full.height
 
 
 @pytest.mark.slow

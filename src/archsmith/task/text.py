@@ -60,7 +60,7 @@ class TextOptions:
     merges: int = 8000
     length: int = 128
     cased: bool = False
-    drop: float = 0.1
+    drop: float = 0.05
 
     def __post_init__(self) -> None:
         rules = {
@@ -169,6 +169,7 @@ class TextClassification(classify.Classification, BatchSampling, Pictures, Expla
             weight_decay=0.05,
             label_smoothing=0.1,
             augment=True,
+            ema=0.99,
         )
 
     def search_fidelity(self, data: Data) -> Fidelity:

@@ -52,7 +52,7 @@ def text(
         depths: numbers of layers that attend or are of any kind; up to two are recurrent.
         heads: numbers of attention heads of a layer, even.
         head_size: of a head, a multiple of 4.
-        dropout: rates for embeddings, sublayers and pooled features.
+        dropout: rates for sublayers and pooled features; half of it is for embeddings.
     """
     width: int = choose("embedding", embeddings, embeddings[-1])
     rate = dropouts(dropout, dropout[-1])

@@ -34,7 +34,7 @@ def text_cnn(
         kernels: sizes of kernels in tokens.
         counts: how many sizes there may be.
         widths: numbers of kernels of each size.
-        dropout: rates for embeddings and pooled features.
+        dropout: rates for pooled features; half of it is for embeddings.
     """
     embedding: int = choose("embedding", embeddings, embeddings[-1])
     rate = dropouts(dropout, dropout[-1])

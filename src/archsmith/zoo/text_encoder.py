@@ -86,7 +86,7 @@ def text_encoder(
         heads: numbers of heads of a layer, even.
         ratios: of the MLP's width to the embedding's.
         head_size: of a head, a multiple of 4.
-        dropout: rates for embeddings, sublayers and pooled features.
+        dropout: rates for sublayers and pooled features; half of it is for embeddings.
     """
     embedding: int = choose("embedding", embeddings, embeddings[-1])
     rate = dropouts(dropout, dropout[len(dropout) // 2])

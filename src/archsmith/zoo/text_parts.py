@@ -25,6 +25,7 @@ class TextClassifier(nn.Module):
     Args:
         body: takes embedded tokens (n, length, width), and where there is no padding, bool
             (n, length); gives logits.
+        dropout: rate for pooled features; half of it is for embeddings.
         padding: the token that pads shorter texts at the end. The first token of a text is never
             taken for padding, so that an empty text has a token, too.
     """
@@ -34,7 +35,7 @@ class TextClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.padding = padding
-        self.embedding, self.dropout = nn.Embedding(vocabulary, width), nn.Dropout(dropout)
+        self.embedding, self.dropout = nn.Embedding(vocabulary, width), nn.Dropout(dropout / 2)
         self.body = body
         if not self.embedding.weight.is_meta:
             nn.init.normal_(self.embedding.weight, std=0.1)
@@ -234,6 +235,6 @@ def recurrence(inside: int, outside: int, both: bool) -> nn.Module:
 
 
 def dropouts(options: Sequence[float], default: float) -> float:
-    """The dropout rate of embeddings and of pooled features, as a decision."""
+    """The dropout rate, as a decision."""
     rate: float = choose("dropout", options, default)
     return rate

@@ -32,7 +32,7 @@ def text_rnn(
         embeddings: widths of the embedding.
         depths: numbers of layers.
         widths: of a layer, in each direction.
-        dropout: rates for embeddings and pooled features.
+        dropout: rates for pooled features; half of it is for embeddings.
     """
     embedding: int = choose("embedding", embeddings, embeddings[-1])
     rate = dropouts(dropout, dropout[-1])
