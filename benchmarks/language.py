@@ -24,7 +24,7 @@ import os
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,9 @@ from archsmith.history.objective import Objective
 from archsmith.space import Space
 from archsmith.study import MemoryStore
 from archsmith.task.contracts import references_of
+from archsmith.task.language import LanguageModelling
 from archsmith.task.problem import Problem, open_problem
-from archsmith.task.references import NetworkReference
+from archsmith.task.references import NetworkReference, Reference
 from archsmith.workflow.baselines import Baselines
 from archsmith.workflow.scaling import nearest_scale
 
@@ -53,11 +54,24 @@ class Default(NetworkReference):
         return self.space.build(self.space.default(), seed=seed, device=device)
 
 
+class Compared(LanguageModelling):
+    """The task with the default among its references, as the trainer of references finds them."""
+
+    def __init__(self, options: str, default: Default) -> None:
+        super().__init__(options)
+        self.default = default
+
+    def references(self) -> tuple[Reference, ...]:
+        return *super().references(), self.default
+
+
 def by_hand(problem: Problem, name: str, seconds: float, seed: int) -> dict[str, Any]:
     """A network trained for so much processor time; its result on the test part."""
     metric, space = problem.task.metrics[0], problem.space
     goal, scale = Objective(metric.name, metric.direction), 1.0
-    reference: NetworkReference = Default("default", "", space)
+    default = Default("default", "", space)
+    reference: NetworkReference = default
+    problem = replace(problem, task=Compared(problem.task.name.partition(":")[2], default))
     if name != "default":
         found = [r for r in references_of(problem.task) if r.name == name.removesuffix("-equal")]
         assert isinstance(found[0], NetworkReference)

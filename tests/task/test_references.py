@@ -32,6 +32,7 @@ def test_the_usual_reference_comes_first() -> None:
     assert names("multi-label") == images
     assert names("segmentation") == ["unet"]
     assert names("detection") == ["plain-fcos"]
+    assert names("text-classification") == ["tf-idf-logistic-regression", "kim-cnn"]
     assert names("language-modelling") == ["plain-gpt", "plain-lstm"]
     sounds = ["random-convolutions", "nearest-series"]
     assert names("series-classification") == names("audio-classification") == sounds

@@ -13,7 +13,15 @@ from archsmith.testing.space import SpaceContract
 from archsmith.testing.supernet import SupernetContract
 from archsmith.zoo.language import MIXERS, language
 from archsmith.zoo.mixers import Attention, Recurrent
-from archsmith.zoo.rnn_trees import DARTS_V2, ENAS, TreeCell, darts_rnn, enas_rnn, from_genotype
+from archsmith.zoo.rnn_trees import (
+    DARTS_V2,
+    ENAS,
+    TreeCell,
+    TreeLayer,
+    darts_rnn,
+    enas_rnn,
+    from_genotype,
+)
 
 TINY = {"vocabulary": 11, "length": 12, "widths": (8, 16), "depths": (1, 2), "head_size": 4}
 SMALL = Space(language, **TINY, windows=(0, 3), dropouts=(0.0,))
@@ -113,25 +121,26 @@ def test_a_recurrent_layer_carries_its_state():
 def test_the_cell_of_darts_is_the_published_formula():
     torch.manual_seed(0)
     cell, x = TreeCell(3, "tanh", DARTS_V2, loose=False), torch.randn(2, 4, 3)
+    layer = TreeLayer(3, cell)
     hidden = torch.zeros(2, 3)
     for place in range(4):
         both = torch.cat([x[:, place], hidden], 1)
-        weight = torch.cat([cell.input.weight, cell.hidden.weight], 1)
+        weight = torch.cat([layer.input.weight, cell.hidden.weight], 1)
         c0, h0 = (both @ weight.T).split(3, 1)
         s = [hidden + c0.sigmoid() * (h0.tanh() - hidden)]
         for number, (name, source) in enumerate(DARTS_V2, start=1):
-            c, h = (s[source] @ cell.nodes[str(number)].weight.T).split(3, 1)
+            c, h = (s[source] @ cell.nodes[str(number)].both.weight.T).split(3, 1)
             h = h if name == "identity" else getattr(h, name)()
             s.append(s[source] + c.sigmoid() * (h - s[source]))
         hidden = sum(s[1:]) / 8
-    assert torch.allclose(cell(x)[0][:, -1], hidden, atol=1e-6)
+    assert torch.allclose(layer(x)[0][:, -1], hidden, atol=1e-6)
 
 
 def test_published_cells_are_in_their_spaces_and_their_defaults():
     darts, enas = Space(darts_rnn, vocabulary=5), Space(enas_rnn, vocabulary=5)
     assert from_genotype(DARTS_V2, 192) == darts.default()
     assert from_genotype(ENAS, 192, "tanh") == enas.default()
-    assert enas.build(enas.default(), device="meta").layers[0].ends == [2, 5, 6, 9, 10, 11]
+    assert enas.build(enas.default(), device="meta").layers[0].cell.ends == [2, 5, 6, 9, 10, 11]
     assert darts.size().count == 3 * 4**8 * 40320
     assert enas.size().count == 3 * 4**12 * 39916800
 
@@ -141,5 +150,5 @@ def test_mixers_are_chosen_by_name():
     names = {type(m).__name__ for m in only.build(only.sample(random.Random(0))).modules()}
     assert "Attention" in names
     assert not names & {"Recurrent", "Convolution"}
-    with pytest.raises(SpaceError, match=r"mixers.*some of lstm"):
+    with pytest.raises(SpaceError, match=r"mixers.*some of gru"):
         Space(language, **TINY, mixers=("mamba",)).default()

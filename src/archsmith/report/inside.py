@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -23,15 +24,21 @@ def insides(graph: Graph, picture: Picture) -> list[tuple[str, Picture]]:
     """
     names = class_names(graph)
     found: dict[tuple[object, ...], list[tuple[str, Picture]]] = {}
-    for box in _boxes(picture):
+    waiting = list(_boxes(picture))
+    while waiting:
+        box = waiting.pop(0)
         if len(box.paths) != 1 or not box.layers:
             continue
         inner = group(_within(graph, box.paths[0]), _MOST)
-        if inner.boxes >= _LEAST:
+        runs = [one for one in _boxes(inner) if one.layers and len(one.paths) == 1]
+        counts = Counter(one.paths for one in runs)
+        if counts and max(counts.values()) > 2:  # a cell that runs once for each step
+            waiting += {one.paths: one for one in reversed(runs)}.values()
+        elif inner.boxes >= _LEAST:
             found.setdefault(_signature(inner), []).append((box.paths[0], inner))
     drawn = []
     for equal in list(found.values())[:_DRAWN]:
-        places = [path for path, _ in equal]
+        places = list(dict.fromkeys(path for path, _ in equal))
         shown = ", ".join(places[:3]) + (", …" if len(places) > 3 else "")
         title = f"{names.get(places[0], places[0])} ×{len(places)}: {shown}"
         drawn.append((title, max((inner for _, inner in equal), key=_inputs)))

@@ -252,6 +252,14 @@ class Explanation(ABC):
         """
 
 
+class Sequences(ABC):
+    """Inputs are sequences, for each step of which a model may repeat layers."""
+
+    @abstractmethod
+    def short_example(self, facts: Mapping[str, Any]) -> Any:
+        """As :meth:`Task.example`, of few steps: a diagram of each step of many says no more."""
+
+
 class Unlabelled(ABC):
     """Inputs are read without their labels, or with labels of another kind."""
 

@@ -24,7 +24,14 @@ from ..history.objective import Metric
 from ..history.trial import Fidelity
 from .base import Data, Meter, ReadOptions, Recipe, Signature
 from .classify import expect_shape, two
-from .contracts import BatchSampling, Deployment, ExampleMetrics, Pictures, References
+from .contracts import (
+    BatchSampling,
+    Deployment,
+    ExampleMetrics,
+    Pictures,
+    References,
+    Sequences,
+)
 from .references import NetworkReference, Reference
 from .tensor import TensorTask
 from .writing import Order, write
@@ -75,7 +82,7 @@ class LanguageOptions:
 
 
 class LanguageModelling(
-    TensorTask, BatchSampling, ExampleMetrics, Deployment, Pictures, References
+    TensorTask, BatchSampling, ExampleMetrics, Deployment, Pictures, References, Sequences
 ):
     """Prediction of the next character of a text (Bengio et al. 2003).
 
@@ -172,6 +179,9 @@ class LanguageModelling(
     def example(self, facts: Mapping[str, Any], batch: int = 1) -> Tensor:
         return torch.zeros(batch, facts["length"], dtype=torch.int64)
 
+    def short_example(self, facts: Mapping[str, Any]) -> Tensor:
+        return self.example(facts)[:, :8]
+
     def expect_output(self, output: Tensor, facts: Mapping[str, Any]) -> None:
         expect_shape(output, (len(output), facts["length"], facts["vocabulary"]))
 
@@ -245,8 +255,8 @@ class LanguageModelling(
             "tokens",
             "logits",
             f"tokens: int64 (n, {length}), numbers in the vocabulary of architecture.json; "
-            f"logits: float32 (n, {length}, {vocabulary}), of the token after each; models without "
-            "recurrent layers take other lengths, too",
+            f"logits: float32 (n, {length}, {vocabulary}), of the token after each; other "
+            "lengths are taken, too, unless the model prevents it",
             dynamic={1: ""},
         )
 

@@ -13,12 +13,14 @@ from ..history.trial import History, State
 from ..space import Architecture
 from ..study.fidelity import worth
 from ..study.record import Record
-from ..task.contracts import Deployment, Pictures
+from ..task.contracts import Deployment, Pictures, Sequences
 from ..task.problem import Problem
 from .finalist import Finalist, model_of
 
 #: Parts of evaluations do not add up to whole numbers exactly.
 _SLACK = 1e-9
+#: Operations of a network that is drawn with fewer steps, if it repeats layers for each.
+_LONG = 600
 
 
 def graph_of(problem: Problem, architecture: Architecture) -> Any:
@@ -29,7 +31,10 @@ def graph_of(problem: Problem, architecture: Architecture) -> Any:
         model = problem.space.build(architecture, device="meta")
     except SpaceError:  # constructors that read values cannot run on meta
         model = problem.space.build(architecture)
-    return trace_graph(model, problem.example())
+    graph, task = trace_graph(model, problem.example()), problem.task
+    if isinstance(task, Sequences) and len(graph.nodes) > _LONG:
+        return trace_graph(model, task.short_example(problem.data.facts))
+    return graph
 
 
 def predictions_of(problem: Problem, final: Finalist) -> bytes | None:

@@ -15,7 +15,7 @@ from ..space import choose, one_of, repeat
 from .mixers import Attention, Carried, Convolution, Recurrent
 from .seq2seq import Incremental
 
-MIXERS = ("lstm", "gru", "attention", "convolution")
+MIXERS = ("gru", "lstm", "attention", "convolution")
 POSITIONS = ("rotary", "learned", "alibi")
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -43,7 +43,7 @@ def language(
 
     Every layer is a mixer of positions and an MLP. With all mixers, hybrids of attention,
     recurrence and convolution are in the space; ``mixers=["attention"]`` leaves decoder-only
-    Transformers, ``["lstm", "gru"]`` recurrent stacks, and ``["convolution"]`` temporal
+    Transformers, ``["gru", "lstm"]`` recurrent stacks, and ``["convolution"]`` temporal
     convolutions. Asked once are the width, the number of layers, the norm and its place (before
     each sublayer or after each sum, Xiong et al. 2020, arXiv:2002.04745), the MLP (gated or plain,
     Shazeer 2020, arXiv:2002.05202) and its activation, dropout, whether embedding and logits share
@@ -55,7 +55,7 @@ def language(
         length: highest number of tokens at a time where positions are learned.
         widths: of the embedding and the layers.
         depths: numbers of layers.
-        mixers: of ``lstm``, ``gru``, ``attention`` and ``convolution``; the first is the default.
+        mixers: of ``gru``, ``lstm``, ``attention`` and ``convolution``; the first is the default.
         ratios: of the MLP's hidden width to the layer's.
         heads: numbers of attention heads.
         shared: numbers of query heads that share a key and a value.

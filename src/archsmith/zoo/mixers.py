@@ -98,7 +98,13 @@ class Recurrent(Carried):
         self.add_module(kind, layer(width, width, batch_first=True))
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        out, new = self.get_submodule(self.kind)(x, state)
+        layer = self.get_submodule(self.kind)
+        assert isinstance(layer, nn.RNNBase)
+        if torch.compiler.is_exporting() and state is None:
+            from .looped import looped
+
+            return looped(layer, x), None
+        out, new = layer(x, state)
         return out, new
 
 

@@ -8,7 +8,7 @@ state is its ``s``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -116,13 +116,30 @@ def _ask(usual: Genotype) -> Genotype:
     return tuple(found)
 
 
-def _model(vocabulary: int, width: int, cell: Carried, dropout: float, tied: bool) -> nn.Module:
-    end = nn.Dropout(dropout)
-    return LanguageModel(vocabulary, width, nn.Sequential(cell), end, dropout, tied)
+def _model(vocabulary: int, width: int, cell: TreeCell, dropout: float, tied: bool) -> nn.Module:
+    layers, end = nn.Sequential(TreeLayer(width, cell)), nn.Dropout(dropout)
+    return LanguageModel(vocabulary, width, layers, end, dropout, tied)
 
 
-class TreeCell(Carried):
-    """A recurrent layer, (n, t, width) to (n, t, width); the state is the hidden one (n, width).
+class TreeLayer(Carried):
+    """A recurrent layer, (n, t, width) to (n, t, width); the state is the hidden one (n, width)."""
+
+    def __init__(self, width: int, cell: TreeCell) -> None:
+        super().__init__()
+        self.input, self.cell = nn.Linear(width, 2 * width, bias=False), cell
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        hidden: Tensor = torch.zeros_like(x[:, 0]) if state is None else state
+        outputs = []
+        for given in self.input(x).unbind(1):
+            hidden = self.cell(given, hidden)
+            outputs.append(hidden)
+        return torch.stack(outputs, 1), hidden
+
+
+class TreeCell(nn.Module):
+    """One step: what the input gives to gate and value of node 0, (n, 2 * width), and the hidden
+    state (n, width), to the next one.
 
     Args:
         first: activation of node 0.
@@ -133,29 +150,53 @@ class TreeCell(Carried):
 
     def __init__(self, width: int, first: str, genotype: Genotype, loose: bool) -> None:
         super().__init__()
-        self.width, self.first, self.genotype = width, first, genotype
+        self.first, self.genotype = first, genotype
         # One matrix for gate and value, as published.
-        self.input, self.hidden = (nn.Linear(width, 2 * width, bias=False) for _ in range(2))
+        self.hidden = nn.Linear(width, 2 * width, bias=False)
         self.names = [f"{i}_{s}" if loose else f"{i}" for i, (_, s) in enumerate(genotype, 1)]
         self.nodes = nn.ModuleDict(
-            {name: nn.Linear(width, 2 * width, bias=False) for name in self.names}
+            {name: _NODES[op](width) for name, (op, _) in zip(self.names, genotype, strict=True)}
         )
         read = {source for _, source in genotype} if loose else {0}
         self.ends = [node for node in range(len(genotype) + 1) if node not in read]
 
-    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        hidden: Tensor = x.new_zeros(len(x), self.width) if state is None else state
-        outputs = []
-        for given in self.input(x).unbind(1):
-            hidden = self._step(given, hidden)
-            outputs.append(hidden)
-        return torch.stack(outputs, 1), hidden
-
-    def _step(self, given: Tensor, hidden: Tensor) -> Tensor:
+    def forward(self, given: Tensor, hidden: Tensor) -> Tensor:
         states = [_highway(hidden, given + self.hidden(hidden), self.first)]
-        for name, (op, source) in zip(self.names, self.genotype, strict=True):
-            states.append(_highway(states[source], self.nodes[name](states[source]), op))
+        for name, (_, source) in zip(self.names, self.genotype, strict=True):
+            states.append(self.nodes[name](states[source]))
         return torch.stack([states[end] for end in self.ends]).mean(0)
+
+
+class TreeNode(nn.Module):
+    """A node after node 0, (n, width) to (n, width); subclasses are named in diagrams."""
+
+    op: ClassVar[str]
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.both = nn.Linear(width, 2 * width, bias=False)
+
+    def forward(self, state: Tensor) -> Tensor:
+        return _highway(state, self.both(state), self.op)
+
+
+class TanhNode(TreeNode):
+    op = "tanh"
+
+
+class ReLUNode(TreeNode):
+    op = "relu"
+
+
+class SigmoidNode(TreeNode):
+    op = "sigmoid"
+
+
+class IdentityNode(TreeNode):
+    op = "identity"
+
+
+_NODES = {kind.op: kind for kind in (TanhNode, ReLUNode, SigmoidNode, IdentityNode)}
 
 
 def _highway(state: Tensor, both: Tensor, op: str) -> Tensor:
