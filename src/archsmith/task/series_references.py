@@ -147,6 +147,7 @@ class NearestSeries(_Fitted):
         def logits(raw: NDArray[Any]) -> NDArray[Any]:
             flat = raw.reshape(len(raw), -1)
             chances: NDArray[Any] = model.predict_proba(flat)
-            return np.log(chances.clip(1e-3))
+            scores: NDArray[Any] = np.log(chances.clip(1e-3))
+            return scores
 
         return Estimator(logits), {}
