@@ -110,7 +110,8 @@ def as_samples(recording: Recording, rate: int) -> NDArray[np.int16]:
 
         ratio = Fraction(rate, recording.rate)
         mono = resample_poly(mono, ratio.numerator, ratio.denominator)
-    return np.round(mono).clip(-32768, 32767).astype(np.int16)
+    samples: NDArray[np.int16] = np.round(mono).clip(-32768, 32767).astype(np.int16)
+    return samples
 
 
 def read_clips(place: Path, rate: int, unreadable: Unreadable) -> Clips:

@@ -227,7 +227,7 @@ def _spread(clips: Tensor, facts: Mapping[str, Any], mels: int) -> dict[str, Any
     """The mean and the spread of each band over clips."""
     plain = LogMel({**facts, "mean": [0.0] * mels, "std": [1.0] * mels}, picture=False)
     with torch.no_grad():
-        parts = [plain(part).double() for part in clips.split(256)]
+        parts = [plain(part).double() for part in torch.split(clips, 256)]
     total = sum(len(part) for part in parts) * parts[0].shape[-1]
     mean = torch.stack([part.sum((0, 2)) for part in parts]).sum(0) / total
     squares = torch.stack([(part - mean[:, None]).square().sum((0, 2)) for part in parts]).sum(0)

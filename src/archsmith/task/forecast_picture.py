@@ -33,7 +33,10 @@ def forecasts(
     own, true, given = (t.cpu().double().numpy() for t in (contexts, targets["values"], outputs))
     scale = targets["scale"].cpu().double().numpy()[:, None]
     horizon = true.shape[1]
-    lines = {"model": (given[:, 1], BLUE), "naive": (seasonal(own, horizon, 1), FAINT)}
+    lines: dict[str, tuple[NDArray[Any], Any]] = {
+        "model": (given[:, 1], BLUE),
+        "naive": (seasonal(own, horizon, 1), FAINT),
+    }
     if 1 < season <= own.shape[1]:
         lines["seasonal naive"] = seasonal(own, horizon, season), _NAIVE
     means = {n: (np.abs(true - g) / scale).mean(0) for n, (g, _) in lines.items()}

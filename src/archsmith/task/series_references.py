@@ -104,7 +104,9 @@ class Convolutions(nn.Module):
 def in_chunks(function: Callable[[Tensor], Tensor], series: Tensor) -> NDArray[Any]:
     """A function of series, a few at a time."""
     with torch.no_grad():
-        return torch.cat([function(part) for part in series.split(_AT_ONCE)]).double().numpy()
+        return (
+            torch.cat([function(part) for part in torch.split(series, _AT_ONCE)]).double().numpy()
+        )
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ class NearestSeries(_Fitted):
 
         def logits(raw: NDArray[Any]) -> NDArray[Any]:
             flat = raw.reshape(len(raw), -1)
-            return np.log(model.predict_proba(flat).clip(1e-3))
+            chances: NDArray[Any] = model.predict_proba(flat)
+            scores: NDArray[Any] = np.log(chances.clip(1e-3))
+            return scores
 
         return Estimator(logits), {}

@@ -88,8 +88,9 @@ class Module(nn.Module):
         narrow = inside > bottleneck
         self.bottleneck = nn.Conv1d(inside, bottleneck, 1, bias=False) if narrow else nn.Identity()
         read = bottleneck if narrow else inside
-        self.convs = nn.ModuleDict(
-            {str(k): nn.Conv1d(read, filters, k, padding=k // 2, bias=False) for k in kernels}
+        # By place, not by kernel: weights of other kernels lie in one another.
+        self.convs = nn.ModuleList(
+            nn.Conv1d(read, filters, k, padding=k // 2, bias=False) for k in kernels
         )
         pool, mix = nn.MaxPool1d(3, 1, padding=1), nn.Conv1d(inside, filters, 1, bias=False)
         self.pooled = nn.Sequential(pool, mix)
@@ -103,7 +104,7 @@ class Module(nn.Module):
 
     def forward(self, x: Tensor, earlier: Tensor) -> Tensor:
         narrow = self.bottleneck(x)
-        parts = [*(conv(narrow) for conv in self.convs.values()), self.pooled(x)]
+        parts = [*(conv(narrow) for conv in self.convs), self.pooled(x)]
         out = torch.relu(self.norm(torch.cat(parts, dim=1)))
         return out if self.shortcut is None else torch.relu(out + self.shortcut(earlier))
 
