@@ -1,4 +1,4 @@
-"""Tables that cannot be learned from are refused before any training: place, got, hint, status 2."""
+"""Tables that cannot be learned from are refused before any training, with status 2."""
 
 from __future__ import annotations
 
