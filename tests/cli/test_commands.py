@@ -213,7 +213,7 @@ def test_a_table_end_to_end(archsmith, tmp_path):
     assert done.status == 0, done.err
     opened = nas.Run(tmp_path / "run")
     assert opened.meta["task"] == "tabular-regression"
-    assert opened.meta["space"] == "mlp"
+    assert opened.meta["space"] == "tabular"
 
 
 def test_lists(archsmith):

@@ -111,7 +111,7 @@ def test_a_baseline_is_chosen_by_name() -> None:
     assert names("auto", "translation") == names("auto", finalists=0) == []
     with pytest.raises(nas.InputError, match="did you mean 'resnet-20'"):
         names("resnet-2O")
-    with pytest.raises(nas.InputError, match="one of: auto, none, got 'resnet-20'"):
+    with pytest.raises(nas.InputError, match="one of: auto, none, quick, got 'resnet-20'"):
         names("resnet-20", "translation")
     with pytest.raises(nas.InputError, match="a winner to compare it with, got finalists=0"):
         names("resnet-20", finalists=0)
@@ -446,8 +446,19 @@ def test_show_prints_the_baselines(tmp_path: Path, archsmith: Callable[..., Any]
 
 
 @pytest.mark.slow
-def test_without_a_baseline_nothing_is_told(tmp_path: Path) -> None:
+def test_tables_are_held_against_what_is_quick_to_fit(tmp_path: Path) -> None:
     found = nas.search(net, "iris", run=tmp_path / "run", **BUDGET)
+    assert [one.name for one in found.baselines] == ["gradient-boosting", "logistic-regression"]
+    assert all(one.comparison is not None for one in found.baselines)
+    page = render(nas.Run(tmp_path / "run").content())
+    assert "Against models made by hand" in page
+    assert chosen_references("quick", task("image-classification"), 1) == ()
+    assert chosen_references("quick", task("tabular-regression"), 0) == ()
+
+
+@pytest.mark.slow
+def test_without_a_baseline_nothing_is_told(tmp_path: Path) -> None:
+    found = nas.search(net, "iris", baseline="none", run=tmp_path / "run", **BUDGET)
     assert found.baselines == []
     reopened = nas.Run(tmp_path / "run")
     assert reopened.baselines == []

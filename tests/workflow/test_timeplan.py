@@ -163,7 +163,7 @@ def lengths(plan: TimePlan) -> set[int]:
 
 
 @pytest.mark.slow
-def test_a_search_in_time_trains_one_winner_on_all_but_the_test_part(tmp_path):
+def test_a_search_in_time_trains_one_winner_whose_best_round_counts(tmp_path):
     told: list[TimePlan] = []
     began = time.monotonic()
     result = nas.search(
@@ -172,15 +172,13 @@ def test_a_search_in_time_trains_one_winner_on_all_but_the_test_part(tmp_path):
     took = time.monotonic() - began
     best = result.best
     assert best is not None
-    assert best.whole
-    trial = result.history.trials[best.number]
-    assert best.validation == {n: trial.metrics[n] for n in best.validation}
+    assert not best.whole  # tables are learnt by heart
+    assert best.validation["accuracy"] == max(row["accuracy"] for row in best.curve)
     assert {"accuracy", "loss"} <= set(best.test)
     assert len(told) == 1
     assert took < 3 * told[0].total  # a loaded machine is slower; benchmarks measure the rest
     run = nas.Run(tmp_path / "run")
     assert run.problem.round == told[0].round * told[0].work
-    assert run.noted("winner").whole
     finished = [t for t in result.history.trials if t.state is State.FINISHED]
     assert {t.fidelity.epochs for t in finished} <= lengths(told[0])
     assert (tmp_path / "run" / "report.html").exists()
@@ -225,6 +223,10 @@ def test_trials_on_small_images_rise_and_the_winner_is_trained_on_larger_ones(
     assert {t.fidelity.epochs for t in result.history.full} <= {1, 3, 9, 27, 81}
     assert result.best is not None
     assert result.best.continued > 0
+    assert result.best.whole
+    assert run.noted("winner").whole
+    trial = result.history.trials[result.best.number]
+    assert result.best.validation == {n: trial.metrics[n] for n in result.best.validation}
     page = (tmp_path / "run" / "report.html").read_text()
     assert "on images of 0.5 times the side" in page
 

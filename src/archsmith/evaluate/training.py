@@ -133,11 +133,13 @@ class TrainingEvaluator(Evaluator, Trainer):
         Args:
             until: the moment, by ``time.monotonic()``, at which it ends, if not after its epochs.
             whole: train on the training and the validation part together, if the task's examples
-                can be joined; then no epoch is scored.
+                can be joined and its trainings do not stop early; then no epoch is scored.
         """
         other = copy.copy(self)
         other._until = until
-        other._whole = joined(self.data, find_task(self.task)) if whole else None
+        task = find_task(self.task)
+        whole = whole and not isinstance(task, StopsEarly)
+        other._whole = joined(self.data, task) if whole else None
         return other
 
     def on(self, device: str) -> TrainingEvaluator:
@@ -298,9 +300,8 @@ class TrainingEvaluator(Evaluator, Trainer):
 
 def joined(data: Data, task: Task) -> Data | None:
     """The data with the validation part added to the training part; ``None`` if the task draws its
-    own batches and does not allow it, if it needs that part to stop, or if the parts are of kinds
-    that cannot be joined."""
-    if isinstance(task, StopsEarly) or (isinstance(task, BatchSampling) and not task.joins):
+    own batches and does not allow it, or if the parts are of kinds that cannot be joined."""
+    if isinstance(task, BatchSampling) and not task.joins:
         return None
     train = data.train.joined(data.validation)
     return replace(data, train=train) if train is not None else None

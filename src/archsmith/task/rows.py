@@ -98,9 +98,10 @@ def facts(table: RawTable, train: NDArray[np.int64]) -> dict[str, Any]:
     columns, entries = [], []
     for index, column in enumerate(table.columns):
         categories = None if column.categories is None else list(column.categories)
-        more: dict[str, str] = {"date": column.date} if column.date else {}
-        more |= {"word": column.word} if column.word else {}
-        columns.append({"name": column.name, "categories": categories} | more)
+        described: dict[str, Any] = {"name": column.name, "categories": categories}
+        described |= {"date": column.date} if column.date else {}
+        described |= {"word": column.word} if column.word else {}
+        columns.append(described)
         entries += [(index, *entry) for entry in _entries(column, table.values[train, index])]
     names = ("column", "code", "mean", "std", "edges")
     expansion = {name: [entry[i] for entry in entries] for i, name in enumerate(names)}

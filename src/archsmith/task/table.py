@@ -116,7 +116,7 @@ class _Tabular(TensorTask, ExampleMetrics, Deployment, Pictures, References, Sto
         count = len(data.train)
         batch = max(8, min(128, count // 16))
         epochs = max(10, min(80, round(3000 * batch / count)))
-        return Recipe(epochs=epochs, batch_size=batch, lr=3e-3, weight_decay=0.02)
+        return Recipe(epochs=epochs, batch_size=batch, lr=2e-3, weight_decay=0.02, ema=0.98)
 
     def search_fidelity(self, data: Data) -> Fidelity:
         epochs = max(5, self.recipe(data).epochs // 3)

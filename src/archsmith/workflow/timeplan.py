@@ -18,7 +18,6 @@ from ..strategy import Strategy
 from ..strategy.auto import Auto
 from ..study import SqliteStore
 from ..task.base import Data
-from ..task.contracts import StopsEarly
 from ..task.fidelity import TRIAL_STEPS, steps_of
 from ..task.problem import Problem
 from .oneshot import TRAINING, epochs_of
@@ -121,8 +120,7 @@ def plan_time(
         start = affordable(problem, last, lambda larger: pace(larger)[0], first, loss)
     if start != first:
         step, score, _ = pace(start)
-    longest = 1 if isinstance(problem.task, StopsEarly) else LONGEST
-    last = _last(plan, judge, given, whole, search, left(), longest)
+    last = _last(plan, judge, given, whole, search, left())
     fixed = given or isinstance(judge, Trainer)
     made = TimePlan(
         total,
@@ -152,7 +150,6 @@ def _last(
     whole: float,
     search: float,
     left: float,
-    longest: int,
 ) -> float:
     """Seconds of the last training.
 
@@ -160,7 +157,6 @@ def _last(
         given: whether the user chose its length.
         whole: seconds of the recipe's training of the default.
         search: share of the search.
-        longest: how many times as long as the recipe's it may be.
     """
     if plan.final_count == 0:
         return 0.0
@@ -169,7 +165,7 @@ def _last(
     if given:
         trainings = (plan.final_count + 1) * plan.final_seeds
         return min(trainings * whole, (1 - search / 2) * left)
-    return min((1 - search) * left, longest * whole)
+    return min((1 - search) * left, LONGEST * whole)
 
 
 def _for_rungs(

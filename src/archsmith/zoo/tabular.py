@@ -84,7 +84,10 @@ def _perceptron(columns: Columns, outputs: int) -> nn.Module:
 def _resnet(columns: Columns, outputs: int) -> nn.Module:
     width: int = choose("width", (64, 128, 192, 256), default=128)
     dropout: float = choose("dropout", (0.0, 0.1, 0.2, 0.4), default=0.2)
-    norms = {"batch": partial(nn.BatchNorm1d, width), "layer": partial(nn.LayerNorm, width)}
+    norms: dict[str, Callable[[], nn.Module]] = {
+        "batch": partial(nn.BatchNorm1d, width),
+        "layer": partial(nn.LayerNorm, width),
+    }
     stem = Stem(columns, width, "periodic")
 
     def block(_: int) -> nn.Module:
