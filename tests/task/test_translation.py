@@ -307,6 +307,10 @@ def test_a_search_its_export_and_an_answer(table: Path, tmp_path: Path, strategy
     *_, parity = nas.Run(tmp_path / "run").export(tmp_path / "model")
     assert parity.ok
     assert not parity.absent
+    # The program inside is not compressed.
+    assert (
+        str(Path(nas.__file__).parent).encode() not in (tmp_path / "model/model.pt2").read_bytes()
+    )
     from archsmith.export import predict
 
     (tmp_path / "lines.txt").write_text("eins rot\nZwei\n")

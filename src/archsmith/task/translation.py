@@ -193,7 +193,7 @@ class Translation(
         expect_shape(outputs, (len(outputs), facts["target_length"], facts["vocabulary"]))
 
     def recipe(self, data: Data) -> Recipe:
-        return Recipe(epochs=8, batch_size=64, lr=2e-3, weight_decay=0.01, label_smoothing=0.1)
+        return Recipe(epochs=8, batch_size=64, lr=3e-3, weight_decay=0.01, label_smoothing=0.1)
 
     def search_fidelity(self, data: Data) -> Fidelity:
         return Fidelity(epochs=1, share=min(1.0, _SEEN / len(data.train)))
