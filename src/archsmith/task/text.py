@@ -60,7 +60,7 @@ class TextOptions:
     merges: int = 8000
     length: int = 128
     cased: bool = False
-    drop: float = 0.05
+    drop: float = 0.0
 
     def __post_init__(self) -> None:
         rules = {
