@@ -17,7 +17,8 @@ from archsmith.task import task
 from archsmith.task.base import Data, ReadOptions
 from archsmith.task.forecast_references import LinearForecast, SeasonalNaive, seasonal
 from archsmith.task.forecast_windows import error_scale
-from archsmith.task.forecasting import Forecasting, ForecastMeter, pinball, quantiles
+from archsmith.task.forecasting import Forecasting
+from archsmith.task.quantiles import ForecastMeter, pinball, quantiles
 from archsmith.testing.task import TaskContract
 from archsmith.train import score
 
