@@ -126,3 +126,15 @@ def test_the_spaces_are_large_and_registered():
     for name, space in SPACES.items():
         assert spaces.get(name) is space.builder.function
         assert math.log10(space.size().count) > 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["mlp", "resnet", "transformer"])
+@pytest.mark.parametrize("numbers", ["plain", "piecewise", "periodic"])
+def test_exported_networks_take_any_batch(family, numbers):
+    answers = {"family": family, f"family.{family}.numbers": numbers}
+    model = SPACES["tabular"].build(SPACES["tabular"].complete(answers), seed=0).eval()
+    sizes = ({0: torch.export.Dim("batch")},)
+    program = torch.export.export(model, (torch.randn(2, 6),), dynamic_shapes=sizes)
+    rows = torch.randn(7, 6)
+    assert torch.allclose(program.module()(rows), model(rows), atol=1e-5)

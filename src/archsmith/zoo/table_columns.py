@@ -145,7 +145,7 @@ class Tokens(nn.Module):
             parts.append(self.numbers(rows.index_select(1, self.get_buffer("of_numbers"))))
         if self.categories is not None:
             parts.append(self.categories(rows.index_select(1, self.get_buffer("of_categories"))))
-        return torch.cat([*parts, self.last.expand(len(rows), -1, -1)], dim=1)
+        return torch.cat([*parts, self.last.expand(rows.shape[0], -1, -1)], dim=1)
 
 
 class Piecewise(nn.Module):
