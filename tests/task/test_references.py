@@ -32,9 +32,10 @@ def test_the_usual_reference_comes_first() -> None:
     assert names("multi-label") == images
     assert names("segmentation") == ["unet"]
     assert names("detection") == ["plain-fcos"]
+    assert names("text-classification") == ["tf-idf-logistic-regression", "kim-cnn"]
     # Embeddings are read as images of classes are, but their models have no logits.
     named = {"image-classification", "tabular-classification", "tabular-regression"}
-    named |= {"multi-label", "segmentation", "detection"}
+    named |= {"multi-label", "segmentation", "detection", "text-classification"}
     assert not [name for name in tasks.names() if name not in named and names(name)]
 
 
