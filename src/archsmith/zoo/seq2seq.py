@@ -219,7 +219,7 @@ class Layer(nn.Module):
     def _around(self, norm: nn.Module, x: Tensor, part: Callable[[Tensor], Tensor]) -> Tensor:
         """A sublayer with its residual connection and norm."""
         added: Tensor = x + self.dropout(part(norm(x) if self.pre else x))
-        return added if self.pre else norm(added)  # type: ignore[no-any-return]
+        return added if self.pre else norm(added)
 
 
 class DecoderLayer(Layer):
