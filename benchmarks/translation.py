@@ -44,7 +44,7 @@ def searched(data: str, seconds: float, seed: int) -> tuple[Any, Any]:
     with tempfile.TemporaryDirectory() as run:
         result = nas.search(None, data, task=TASK, time=seconds, seed=seed, run=run)
     if result.best is None:
-        raise SystemExit(f"no winner: {result.problems}")
+        raise SystemExit(f"no trial was finished in {seconds:g} s: give more time")
     return open_problem(None, data, task=TASK, options=ReadOptions()).data, result.best.model
 
 
