@@ -32,6 +32,8 @@ GPT = nas.Space(example("gpt_supernet").GPT, vocabulary=11, context=8)
 
 _IMAGES = {"channels": 2, "classes": 3, "height": 8, "width": 8}
 _SERIES = {"channels": 2, "outputs": 3, "length": 24}
+_TEXTS = {"vocabulary": 11, "classes": 3, "padding": 10, "embeddings": (8, 16)}
+_ROWS = {"features": 6, "outputs": 2, "columns": (3, (-1.0, 0.0, 1.0), (0.0, 1.0), (0.0, 2.0))}
 _CELLS = {"filters": 4, "cells": 1, "nodes": 2}
 #: Arguments that make a zoo space small, the shape of an input, and its type; of several inputs
 #: their specs.
@@ -60,6 +62,13 @@ ZOO: dict[str, tuple[dict[str, Any], Spec | tuple[int, ...], str]] = {
         (1, 2, 8, 8),
         "float32",
     ),
+    "text": ({**_TEXTS, "widths": (4, 8), "depths": (1, 2), "head_size": 4}, (1, 7), "int64"),
+    "text_cnn": ({**_TEXTS, "widths": (4, 8)}, (1, 7), "int64"),
+    "text_encoder": ({**_TEXTS, "depths": (1, 2), "head_size": 4}, (1, 7), "int64"),
+    "text_rnn": ({**_TEXTS, "widths": (4, 8)}, (1, 7), "int64"),
+    "ft_transformer": (_ROWS, (1, 6), "float32"),
+    "table_resnet": (_ROWS, (1, 6), "float32"),
+    "tabular": (_ROWS, (1, 6), "float32"),
     "embedder": ({"channels": 1, "height": 8, "width": 8}, (1, 1, 8, 8), "float32"),
     "enas_micro": ({**_IMAGES, **_CELLS}, (1, 2, 8, 8), "float32"),
     "forecaster": ({**_SERIES, "families": ("recurrent",)}, (1, 2, 24), "float32"),

@@ -17,14 +17,18 @@ QUANTILES = (0.1, 0.5, 0.9)
 
 def quantiles(outputs: Tensor) -> Tensor:
     """Outputs (n, 3 * steps) as quantiles (n, 3, steps) that do not cross."""
-    low, mid, high = outputs.float().unflatten(1, (len(QUANTILES), -1)).unbind(1)
+    low, mid, high = _by_quantile(outputs).unbind(1)
     return torch.stack([torch.minimum(low, mid), mid, torch.maximum(high, mid)], dim=1)
+
+
+def _by_quantile(outputs: Tensor) -> Tensor:
+    return outputs.float().reshape(-1, len(QUANTILES), outputs.shape[1] // len(QUANTILES))
 
 
 def pinball(outputs: Tensor, targets: Mapping[str, Tensor]) -> Tensor:
     """The quantile loss (n,) of outputs, in units of ``scale``."""
     level, spread = (targets[name][:, None, None] for name in ("level", "spread"))
-    values = outputs.float().unflatten(1, (len(QUANTILES), -1)) * spread + level
+    values = _by_quantile(outputs) * spread + level
     error = (targets["values"][:, None] - values) / targets["scale"][:, None, None]
     share = torch.tensor(QUANTILES, device=outputs.device)[:, None]
     return torch.maximum(share * error, (share - 1) * error).mean((1, 2))

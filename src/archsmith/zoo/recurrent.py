@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from ..space import choose, one_of
-from .series_parts import POOLS, Features, shortened, with_head
+from .series_parts import LAST_FIRST, Features, shortened, with_head
 
 
 def recurrent(
     channels: int,
     outputs: int,
     length: int,
-    pools: Sequence[str] = ("last", *(kind for kind in POOLS if kind != "last")),
+    pools: Sequence[str] = LAST_FIRST,
     widths: Sequence[int] = (16, 32, 64, 96, 128),
     depths: Sequence[int] = (1, 2, 3),
 ) -> nn.Module:

@@ -14,6 +14,8 @@ from ..space import choose, one_of, scope
 #: What a head may see of a feature map (n, width, steps): its mean, its largest values, its last
 #: step, or the means of :data:`PARTS` parts in order.
 POOLS = ("mean", "max", "last", "parts")
+#: The same, for networks whose last step has seen the whole series.
+LAST_FIRST = ("last", "mean", "max", "parts")
 PARTS = 8
 #: Steps that the default leaves of a long series at least, and least of what any member leaves.
 _USUAL_STEPS, _LEAST_STEPS = 128, 16
@@ -43,7 +45,8 @@ class Pool(nn.Module):
             return x.mean(-1)
         size = x.shape[-1] // self.parts
         # The end is kept: in a forecast it matters most.
-        return x[..., -self.parts * size :].unflatten(-1, (self.parts, size)).mean(-1).flatten(1)
+        kept = x[..., -self.parts * size :].reshape(-1, x.shape[1], self.parts, size)
+        return kept.mean(-1).flatten(1)
 
 
 class Causal(nn.Module):

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from torch import nn
 
 from ..space import choose, one_of, repeat
-from .series_parts import POOLS, Causal, Features, Residual, shortened, with_head
+from .series_parts import LAST_FIRST, Causal, Features, Residual, shortened, with_head
 
 
 def tcn(
     channels: int,
     outputs: int,
     length: int,
-    pools: Sequence[str] = ("last", *(kind for kind in POOLS if kind != "last")),
+    pools: Sequence[str] = LAST_FIRST,
     widths: Sequence[int] = (16, 32, 64, 96),
     depths: Sequence[int] = (2, 3, 4, 5, 6, 7),
     kernels: Sequence[int] = (2, 3, 5, 7),
