@@ -315,7 +315,7 @@ def test_bad_data_is_told_with_status_2(archsmith, tmp_path):
     (photos / "dog").rmdir()
     done = archsmith("search", photos, "--run", tmp_path / "r")
     assert done.status == 2
-    (tmp_path / "t.csv").write_text("x,y\n1,a\nnan,b\n" + "2,a\n3,b\n" * 10)
+    (tmp_path / "t.csv").write_text("x,y\n1,a\ninf,b\n" + "2,a\n3,b\n" * 10)
     done = archsmith("search", tmp_path / "t.csv", "--run", tmp_path / "r")
     assert done.status == 2
     assert "x" in done.err

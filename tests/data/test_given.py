@@ -73,7 +73,8 @@ def test_a_frame_without_pyarrow_names_the_extra(monkeypatch):
         ((rows()[0],), "a pair"),
         ((rows()[0], rows()[1][:7]), "60 targets"),
         ((rows()[0], np.array([object()] * 60)), "numbers or texts"),
-        ((rows()[0] * np.nan, rows()[1]), "a finite value"),
+        ((rows()[0] * np.nan, rows()[1]), "a column that differs"),
+        ((rows()[0] * np.inf, rows()[1]), "finite"),
         (torch.utils.data.TensorDataset(torch.rand(4, 2), torch.rand(4)), "a pair"),
     ],
 )

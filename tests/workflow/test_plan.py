@@ -57,7 +57,12 @@ def test_options_of_the_command_line_are_those_of_the_plan():
     own = {"data", "loss", "metrics", "read", "recipe", "command", "listener", "_"}
     own |= {"began"}
     reading = {"split_seed", "target", "image_size", "unreadable", "decimal", "channels"}
-    assert options == (fields - own - {"limits"}) | {"limit"} | reading | {"group", "order"}
+    assert options == (fields - own - {"limits"}) | {"limit"} | reading | {
+        "group",
+        "order",
+        "where",
+        "columns",
+    }
     given = {option.name: option.default for option in options_of(SearchPlan)}
     assert plan_of(SearchPlan, given) == SearchPlan(read=ReadOptions())
     changed = given | {"limit": ["params<=5"], "split_seed": 3, "trials": 7, "target": "y"}

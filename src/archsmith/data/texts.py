@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._support.errors import DataError, unknown
+from .._support.errors import DataError, UnknownNameError, unknown
 from .folder import Kind, folder_classes, holds_class_folders
 from .lines import Rows
 from .names import shown
@@ -127,7 +127,7 @@ def holds_texts(path: Path, target: str | None = None, where: str | None = None)
     try:
         rows = open_cached(path, where, keep=True)
         column, label = columns_of(path, rows, "", target)
-    except DataError:
+    except (DataError, UnknownNameError):  # the task that is meant says what is wrong
         return False
     cells = rows.columns[rows.header.index(label)]
     return len(_others(rows.header, column, label)) <= 1 and _may_be_classes(cells)

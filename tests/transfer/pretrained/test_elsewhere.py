@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import nn
 
+from archsmith._support import extras
 from archsmith._support.errors import InputError, MissingExtraError, UnknownNameError
-from archsmith.transfer.pretrained import backbone, base
+from archsmith.transfer.pretrained import backbone
 
 
 class Flat(nn.Module):
@@ -68,14 +69,14 @@ def test_timm_that_is_missing_or_broken_is_told_apart(monkeypatch):
         backbone("timm:resnet18")
     monkeypatch.delitem(sys.modules, "timm")
 
-    real = base.importlib.import_module
+    real = extras.importlib.import_module
 
     def broken(name):
         if name == "timm":
             raise RuntimeError("operator torchvision::nms does not exist")
         return real(name)
 
-    monkeypatch.setattr(base.importlib, "import_module", broken)
+    monkeypatch.setattr(extras.importlib, "import_module", broken)
     with pytest.raises(MissingExtraError, match=r"torchvision::nms(.|\n)*--index-url"):
         backbone("timm:resnet18")
 
