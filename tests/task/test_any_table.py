@@ -57,6 +57,8 @@ def test_any_table_is_read_or_refused(tmp_path: Path) -> None:
             ended[type(error).__name__] += 1
             continue
         ended["read"] += 1
+        if "features" not in data.facts:  # a table of texts
+            continue
         for part in (data.train, data.validation, data.test):
             ready = task.prepare(part.inputs, data.facts)
             assert bool(ready.isfinite().all()), seed

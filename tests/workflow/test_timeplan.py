@@ -173,7 +173,9 @@ def test_a_search_in_time_trains_one_winner_whose_best_round_counts(tmp_path):
     best = result.best
     assert best is not None
     assert not best.whole  # tables are learnt by heart
-    assert best.validation["accuracy"] == max(row["accuracy"] for row in best.curve)
+    rounds = [row["accuracy"] for row in best.curve]
+    # Rounds before the learning rate decays do not count.
+    assert rounds[-1] <= best.validation["accuracy"] <= max(rounds)
     assert {"accuracy", "loss"} <= set(best.test)
     assert len(told) == 1
     assert took < 3 * told[0].total  # a loaded machine is slower; benchmarks measure the rest
