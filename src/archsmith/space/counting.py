@@ -24,7 +24,7 @@ _QUIET_RUNS = 4  # consecutive runs without anything new before exploring ends
 _CHECKS = TRUST_AFTER  # consecutive random runs that must confirm the tree before counting
 _REMOTE_CHECKS = 16  # extra such runs per split on a distant answer, up to 4 x _CHECKS
 _SMALL = 300  # spaces up to this size are built in full if rules depend on distant answers
-_CONFIRM_RUNS = 5 * _CHECKS  # runs after which an unconfirmed tree is not counted
+_CONFIRM_RUNS = 8 * _CHECKS  # runs after which an unconfirmed tree is not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,11 @@ class Size:
 
     count: int | float
     exact: bool
+
+    @property
+    def counted(self) -> bool:
+        """Whether it is an exact, finite number."""
+        return self.exact and self.count != math.inf
 
     def __str__(self) -> str:
         if self.count == math.inf:

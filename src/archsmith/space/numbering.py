@@ -41,6 +41,12 @@ def prefixes(name: str) -> tuple[str, ...]:
     return tuple(".".join(parts[:i]) for i in range(1, len(parts)))
 
 
+def shared_scopes(name: str, inner: str) -> int:
+    """The number of scopes around a name if they are around the other one too, else 0."""
+    scopes = name.split(".")[:-1]
+    return len(scopes) if inner.split(".")[: len(scopes)] == scopes else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Which numbers are relative: maps a group of names to the group whose count it follows."""

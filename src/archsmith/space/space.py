@@ -280,10 +280,12 @@ class Space:
 
     def size(self) -> Size:
         """How many architectures there are: an exact count, or an estimate marked as such."""
-        if self._size is None or self._size[0] != self._tree.version:
-            size = measure(self._tree, self._counter)
-            self._size = (self._tree.version, size)
-        return self._size[1]
+        known = self._size
+        # Only a count changes with what is learned: an estimate is as good as another that would
+        # take seconds again, and a continuous decision stays.
+        if known is None or (known[0] != self._tree.version and known[1].counted):
+            known = self._size = (self._tree.version, measure(self._tree, self._counter))
+        return known[1]
 
     def validate(self, architecture: Architecture) -> None:
         """Raise :class:`SpaceError` unless the architecture belongs to this space."""

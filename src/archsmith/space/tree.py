@@ -23,7 +23,7 @@ from dataclasses import replace
 from .._support.errors import SpaceError
 from .architecture import Answer
 from .decision import Decision
-from .numbering import Cursor, Plan, Relative, find_plan
+from .numbering import Cursor, Plan, Relative, find_plan, shared_scopes
 from .reading import Policy
 from .rules import Node, Rule, Surprise
 
@@ -37,7 +37,7 @@ _WITNESSES, _STORED = 32, 1024
 _REPLAN_AT = (_FIRST, 16, 32, 64, 128)
 #: Limits on runs with one answer changed, which find out why two runs disagree: per disagreement,
 #: and in total, the latter plus a share of the other runs.
-_PROBES, _FREE_PROBES, _PROBE_SHARE = 12, 32, 0.25
+_PROBES, _FREE_PROBES, _PROBE_SHARE = 12, 96, 0.25
 
 #: One question of a run, with its answer.
 Event = tuple[Decision, Answer]
@@ -69,7 +69,7 @@ class Tree:
         self.start, self.final = Node(None), Node(None)
         self.nodes: dict[Decision, Node] = {}
         self._splits = 0
-        # Splits on an answer that is neither the question's own nor one around it.
+        # Splits on an answer that is neither the question's own nor in a scope around it.
         self.afar = 0
         self.remote: dict[str, None] = {}  # decisions that a rule of another one looks at
         self._paths: list[tuple[list[Node], list[Answer]]] = []
@@ -284,7 +284,7 @@ class Tree:
         name = self._culprit(node, end, [before for _, before in passed], history, pending)
         if name != node.name:
             self.remote[name] = None
-            self.afar += name not in node.enclosing
+            self.afar += name not in node.enclosing and not shared_scopes(name, node.name)
         old, end.split, end.target, end.known = end.target, name, None, False
         end.seen, end.pairs, end.full, end.passed = set(), set(), False, []
         for witness, before in passed:
@@ -305,7 +305,9 @@ class Tree:
 
         Candidates are the decisions that separate it from most of them. Each is tested with a run
         that differs from a known one in that answer alone: first the node's own answer, then
-        decisions around it, then those that other rules look at, then the rest in the order asked.
+        decisions around it, then those in the scopes around it (``stage2.depth`` of
+        ``stage2.block1.kernel``), the innermost first, then those that other rules look at, then
+        the rest in the order asked.
         """
         like = {
             name: sum(b.get(name, _Missing) == history.get(name, _Missing) for b in passed)
@@ -319,7 +321,14 @@ class Tree:
                 "a builder may depend only on its arguments and its choices",
             )
         suspects = [name for name, count in like.items() if count == min(like.values())]
-        suspects.sort(key=lambda n: (n != node.name, n not in node.enclosing, n not in self.remote))
+        suspects.sort(
+            key=lambda n: (
+                n != node.name,
+                n not in node.enclosing,
+                -shared_scopes(n, node.name),
+                n not in self.remote,
+            )
+        )
         # The witness that differs least from the history gives the clearest test.
         witness = min(passed, key=lambda before: _distance(before, history))
         for name in suspects[:_PROBES]:

@@ -18,7 +18,8 @@ from .._support.trees import Tree
 from ..space.architecture import Answer, Architecture
 from ..space.building import BuilderError, architecture_policy, parameter_keys, tell
 from ..space.decision import Decision
-from ..space.reading import Reading
+from ..space.reading import Policy, Reading
+from ..space.tree import replay
 from ..space.typical import typical_answers
 from .alignment import Kernel, alignment, kernel_of, unclear
 from .concatenation import Joined
@@ -150,10 +151,14 @@ class Surveyor:
 
     def build(self, architecture: Architecture) -> Seen:
         """Build one architecture and compare it with what is known."""
-        seen_before = self.survey.seen.get(architecture)
-        if seen_before is not None:
-            return seen_before
-        run, model, origins = self._read(architecture)
+        known = self.survey.seen.get(architecture)
+        return known or self._record(*self._read(architecture_policy(architecture)))
+
+    def _record(self, run: Reading, model: nn.Module, origins: Mapping[int, Made]) -> Seen:
+        architecture = Architecture(run.answers)
+        known = self.survey.seen.get(architecture)
+        if known is not None:
+            return known
         keys = parameter_keys(run, model)
         self._naming.take(identities(model, run, keys, origins), tuple(run.asked))
         places = dict(distinct(model, keys))
@@ -169,8 +174,8 @@ class Surveyor:
         self.survey.seen[architecture] = seen
         return seen
 
-    def _read(self, architecture: Architecture) -> tuple[Reading, nn.Module, dict[int, Made]]:
-        run = Reading(architecture_policy(architecture))
+    def _read(self, policy: Policy) -> tuple[Reading, nn.Module, dict[int, Made]]:
+        run = Reading(policy)
         with watched(run) as origins, uninitialised():
             model = self.space.run(run)
         return run, model, origins
@@ -257,11 +262,10 @@ class Surveyor:
         for answer in typical_answers(decision):
             if answer == start.architecture[decision.name]:
                 continue
-            try:
-                changed = self.space.complete({**start.architecture, decision.name: answer})
-                variants.append(self.build(changed))
-            except BuilderError:
-                continue
+            # Not completed first: where the space does not know what is asked, that is a build.
+            changed = replay({**start.architecture, decision.name: answer})
+            with contextlib.suppress(BuilderError):
+                variants.append(self._record(*self._read(changed)))
         return variants
 
     def _extent(self) -> tuple[int, int]:

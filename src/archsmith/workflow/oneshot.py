@@ -211,13 +211,18 @@ def _remove_checkpoints(folder: Path) -> None:
 
 @dataclass
 class Sharing:
-    """Trains the shared weights of a study before its first trial, once."""
+    """Trains the shared weights of a study before its first trial, once.
+
+    Attributes:
+        net: the supernet to train; made if not given.
+    """
 
     problem: Problem
     strategy: OnSharedWeights
     study: Study
     budget: float | None
     on_epoch: OnShared | None = None
+    net: Supernet | None = None
     _known: dict[Architecture, Mapping[str, float]] = field(default_factory=dict)
 
     def prepare(self) -> None:
@@ -237,19 +242,9 @@ class Sharing:
             derived = [Architecture.from_json(values) for values in note["derived"]]
             self.strategy.begin_with(derived)
             return
-        net = self._supernet()  # a refusal here leaves the folder free for another study
+        # A refusal here leaves the folder free for another study.
+        net = self.net or untrained_net(self.problem, self.strategy.method, self.study.seed)
         self.study.prepare(lambda: self._train(net))
-
-    def _supernet(self) -> Supernet:
-        from ..supernet.memory import check_memory
-        from ..supernet.supernet import Supernet
-
-        problem, method = self.problem, self.strategy.method
-        example = problem.task.example(problem.data.facts, batch=2)
-        net = Supernet(problem.space, seed=self.study.seed, device=problem.device, example=example)
-        check_memory(net, example, problem.recipe.batch_size, method.paths(problem.space))
-        method.try_out(net, example)
-        return net
 
     def _train(self, net: Supernet) -> None:
         from ..supernet.training import train_supernet
@@ -349,6 +344,22 @@ class Sharing:
             "visits": tally(method.visits(), options),
             "derived": [a.to_json() for a in self.strategy.derived],
         }
+
+
+def untrained_net(problem: Problem, method: Method, seed: int) -> Supernet:
+    """A supernet with new weights, which the method can train here.
+
+    Raises:
+        InputError: weights of this space cannot be shared, or memory is too small.
+    """
+    from ..supernet.memory import check_memory
+    from ..supernet.supernet import Supernet
+
+    example = problem.task.example(problem.data.facts, batch=2)
+    net = Supernet(problem.space, seed=seed, device=problem.device, example=example)
+    check_memory(net, example, problem.recipe.batch_size, method.paths(problem.space))
+    method.try_out(net, example)
+    return net
 
 
 def inherited(

@@ -46,7 +46,7 @@ from .figures import begun_anew
 from .finalist import Finalist
 from .finalists import Finalists
 from .latency import latency_evaluator, save_predictor
-from .listener import Listener, OnShared
+from .listener import Listener
 from .oneshot import (
     OneShot,
     OnSharedWeights,
@@ -57,6 +57,8 @@ from .oneshot import (
     evaluator_of,
     inherited,
     trials_of,
+    untrained_net,
+    weights_path,
 )
 from .plan import SearchPlan
 from .recorded import open_store
@@ -112,8 +114,12 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         clock = latency_evaluator(problem, plan.folder, sharing is not None, tell.measured)
     whole = build_evaluator(problem, objectives, bounds, judge, clock)
     reach = check_limits(problem.space, whole, bounds, plan.seed)
-    times = None
+    times, net = None, None
     if budget is not None:
+        # What is only known after looking long is looked at before the time is divided.
+        problem.space.size()
+        if sharing and not (plan.folder and weights_path(plan.folder).exists()):
+            net = untrained_net(problem, sharing.method, plan.seed)
         loss = None if start else limited(whole, problem.space, reach, objectives, bounds)
         first = start or reach.kept or problem.space.default()
         times, chosen = divide(plan, budget, problem, began, judge, chosen, first, loss)
@@ -125,7 +131,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         tell.doubt(doubt)
     with open_store(plan.folder) as store:
         check_inherit(store, plan.inherit)
-        earlier = store.record().seconds
+        earlier, seconds = store.record().seconds, times.search if times else None
         study = Study(
             problem.space,
             StartFrom(first_of(problem, reach, times, start), within(chosen, reach), _FIRST),
@@ -136,7 +142,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
             executor=make_executor(plan.executor, plan.workers, plan.device),
             seed=plan.seed,
             trials=trials,
-            seconds=times.search if times else None,
+            seconds=seconds,
             trial_time=most,
             fidelity=problem.fidelity,
             expected=times.trial if times else 0.0,
@@ -150,7 +156,8 @@ def run_plan(plan: SearchPlan) -> SearchResult:
             tell.ready(problem, study)
         if tell.planned and times:
             tell.planned(times)
-        ended = _work(study, problem, sharing, times.search if times else None, tell.shared)
+        share = Sharing(problem, sharing, study, seconds, tell.shared, net) if sharing else None
+        ended = _work(study, share)
         result = _result(ended, problem, plan.folder)
         if not result.interrupted and plan.final_count and ended.best is not None:
             until = times.until(earlier) if times else None
@@ -158,8 +165,8 @@ def run_plan(plan: SearchPlan) -> SearchResult:
             finals = _finals(plan, last, study, objectives[0], sharing, judge, whole, until)
             _train_finalists(plan, result, finals, sharing.derived[:1] if sharing else [])
         if references and result.best is not None:
-            seconds = seconds_of_each(plan.baseline, budget)
-            _hold_against(references, plan, result, result.best, store, plain, seconds)
+            each = seconds_of_each(plan.baseline, budget)
+            _hold_against(references, plan, result, result.best, store, plain, each)
     if plan.folder is not None:
         _report(result, Run(plan.folder, problem=problem))
     return result
@@ -337,17 +344,11 @@ def _check(
         stopper.check(empty)
 
 
-def _work(
-    study: Study,
-    problem: Problem,
-    sharing: OnSharedWeights | None,
-    budget: float | None,
-    on_shared: OnShared | None,
-) -> StudyResult:
+def _work(study: Study, sharing: Sharing | None) -> StudyResult:
     """Train shared weights if the strategy needs them, then run the study."""
     if sharing is not None:
         try:
-            Sharing(problem, sharing, study, budget, on_shared).prepare()
+            sharing.prepare()
         except KeyboardInterrupt:
             return study.so_far()
     return study.run()

@@ -79,7 +79,7 @@ def mobilenet(
     seven stages the depth, the width, and squeeze and excitation; of each block the kernel and the
     expansion; the widths of stem and head; and the activation, for all of the network or, as in
     MobileNetV3, with ReLU in the first stages. The first and the last stage may be absent. About
-    10^36 networks with the default arguments.
+    10^38 networks with the default arguments.
 
     The published networks halve images of 224 pixels five times, to 7. Smaller ones are halved less
     often, so that 4 pixels are left: images of 32 pixels by the last three strides. Neither the
