@@ -35,7 +35,8 @@ def planned(
     monkeypatch: pytest.MonkeyPatch, total: float, step: float, epoch: float, **options: Any
 ) -> TimePlan:
     score = epoch - step * steps_of(len(PROBLEM.data.train), PROBLEM.recipe.batch_size)
-    monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, score, 0.5))
+    example = score / len(PROBLEM.data.validation)
+    monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, example, 0.5))
     rising, rungs = options.pop("rising", False), options.pop("rungs", False)
     plan = SearchPlan(net, "iris", time=total, **options)
     first, judge = PROBLEM.space.default(), options.get("evaluator")
@@ -47,6 +48,18 @@ def test_the_parts_add_up(monkeypatch, total):
     made = planned(monkeypatch, total, step=0.01, epoch=10.0)
     assert made.looked + made.search + made.last + made.reserve == pytest.approx(total, rel=0.01)
     assert made.trial * made.last_rounds / made.rounds == pytest.approx(made.last, rel=0.3)
+
+
+def test_scoring_the_test_part_has_a_time_of_its_own(monkeypatch):
+    """A generator that needs 12 s for its 10,000 test images took 104 s of 90."""
+    score, examples = 6.0, len(PROBLEM.data.validation)
+    epoch = 0.01 * steps_of(len(PROBLEM.data.train), PROBLEM.recipe.batch_size) + score
+    made = planned(monkeypatch, 100, step=0.01, epoch=epoch)
+    each = score / examples * len(PROBLEM.data.test)
+    assert made.reserve == pytest.approx(timeplan.LEAST_RESERVE + each)
+    assert planned(monkeypatch, 100, step=0.01, epoch=epoch, finalists=0).reserve < each
+    most = timeplan.MOST_TEST * 10 + timeplan.LEAST_RESERVE
+    assert planned(monkeypatch, 10, step=0.01, epoch=epoch).reserve == pytest.approx(most)
 
 
 def test_a_trial_has_its_least_steps_where_four_fit(monkeypatch):
@@ -212,7 +225,7 @@ def test_trials_on_small_images_rise_and_the_winner_is_trained_on_larger_ones(
     monkeypatch, tmp_path
 ):
     """Of a made up pace, so that rungs do not depend on the machine."""
-    monkeypatch.setattr(timeplan, "_pace", lambda *args: (2e-4, 0.01, 1.0))
+    monkeypatch.setattr(timeplan, "_pace", lambda *args: (2e-4, 1e-4, 1.0))
     rng, labels = np.random.default_rng(0), np.arange(200) % 2
     images = rng.integers(0, 120, (200, 32, 32, 3))
     images[labels == 1] += rng.integers(0, 120, (100, 1, 1, 1))

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 #: recipe's training of the default takes, its accuracy still rises by several points with each
 #: doubling, so that trials on rungs get nothing; with each doubling they get ``PER_DOUBLING`` more.
 SEARCH, PER_DOUBLING = 0.4, 0.1
-#: Share of the time that is kept for the test part and the report, and its bounds in seconds.
-RESERVE, LEAST_RESERVE, MOST_RESERVE = 0.03, 2.0, 120.0
+#: Share of the time that is kept for the report, and its bounds in seconds; the test part is added,
+#: which takes no more than ``MOST_TEST`` of the time in the plan.
+RESERVE, LEAST_RESERVE, MOST_RESERVE, MOST_TEST = 0.03, 3.0, 120.0, 0.25
 #: A trial takes this part of the last training's time, unless fewer trials than ``TRIALS`` would
 #: fit into the search then, or the trial would have fewer than ``TRIAL_STEPS`` steps.
 PART = 1 / 8
@@ -103,12 +104,15 @@ def plan_time(
     in_rounds = not given and judge is None and plan.epochs is None and plan.share is None
     pace = partial(_pace, problem, problem.data, plan.seed, total, in_rounds)
     start, begun = first, _begun(plan.folder)
-    step, score, work = pace(start)
+    step, example, work = pace(start)
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
+    if plan.final_count:
+        reserve += min(example * len(problem.data.test) * plan.final_seeds, MOST_TEST * total)
 
     def left() -> float:
         return max(total - (time.monotonic() - began) - reserve, total / 4)
 
+    score = example * len(problem.data.validation)
     epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
     whole, search = problem.recipe.epochs * epoch, SEARCH
     if rising and in_rounds:
@@ -119,7 +123,8 @@ def plan_time(
         last = (1 - search) * left()
         start = affordable(problem, last, lambda larger: pace(larger)[0], first, loss)
     if start != first:
-        step, score, _ = pace(start)
+        step, example, _ = pace(start)
+        score = example * len(problem.data.validation)
     last = _last(plan, judge, given, whole, search, left())
     fixed = given or isinstance(judge, Trainer)
     made = TimePlan(
@@ -175,7 +180,8 @@ def _for_rungs(
     side, smaller = _trial_side(problem, plan.seed)
     if smaller is not None:
         first = made.start or problem.space.default()
-        step, score, _ = _pace(problem, smaller, plan.seed, made.total, True, first)
+        step, example, _ = _pace(problem, smaller, plan.seed, made.total, True, first)
+        score = example * len(smaller.validation)
         made = replace(made, step=step, side=side)
     return _on_rungs(made, score, needed)
 
@@ -295,7 +301,7 @@ def hurried(problem: Problem, times: TimePlan) -> str:
 def _pace(
     problem: Problem, data: Data, seed: int, total: float, half: bool, architecture: Architecture
 ) -> tuple[float, float, float]:
-    """Seconds of a step of the architecture and of scoring it on the validation part, and the work
+    """Seconds of a step of the architecture and of scoring it on a validation example, and the work
     (see :func:`~archsmith.train.work_clock`) that is done in a second.
 
     Args:
@@ -314,4 +320,4 @@ def _pace(
         model, task, data, recipe, seed=seed, device=device, seconds=min(1.0, total / 50)
     )
     work = (clock() - worked) / (time.perf_counter() - began)
-    return step, example * len(data.validation), work
+    return step, example, work
