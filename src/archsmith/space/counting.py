@@ -23,7 +23,7 @@ _PROBE_RUNS = 100  # builder runs behind an estimate, where the tree does not kn
 _QUIET_RUNS = 4  # consecutive runs without anything new before exploring ends
 _CHECKS = TRUST_AFTER  # consecutive random runs that must confirm the tree before counting
 _REMOTE_CHECKS = 16  # extra such runs per split on a distant answer, up to 4 x _CHECKS
-_SMALL = 300  # spaces up to this size are built in full if rules depend on distant answers
+_SMALL = 500  # spaces up to this size are built in full if answers act far off or numbers shift
 _CONFIRM_RUNS = 8 * _CHECKS  # runs after which an unconfirmed tree is not counted
 
 
@@ -86,7 +86,7 @@ class Counter:
                 self._learn(gap)
                 continue
             confirm(self.tree)
-            if total <= _SMALL and self.tree.afar:
+            if total <= _SMALL and (self.tree.afar or self.tree.plan):
                 self._try_all()
             if self._version == self.tree.version:
                 self._total = total
