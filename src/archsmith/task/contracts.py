@@ -106,6 +106,12 @@ class StopsEarly(ABC):  # noqa: B024
     time as well."""
 
 
+class AsLongAsTheRecipe(ABC):  # noqa: B024
+    """Models that train for much longer than the recipe says learn their training examples by
+    heart, so a search in time trains its winner for no longer, and each trial for as long where
+    enough of them fit; the rest of the time is for more trials."""
+
+
 class UnevenSampling(ABC):
     """Some training examples may be drawn more often than others."""
 

@@ -23,7 +23,7 @@ from ..data.tokens import END, PAD, UNKNOWN, Tokens, cut, learn_tokens
 from ..history.trial import Fidelity
 from . import classify
 from .base import Data, ReadOptions, Recipe, Signature
-from .contracts import BatchSampling, Explanation, Pictures, References
+from .contracts import AsLongAsTheRecipe, BatchSampling, Explanation, Pictures, References
 from .occlusion import word_effects
 
 if TYPE_CHECKING:
@@ -75,7 +75,9 @@ class TextOptions:
                 )
 
 
-class TextClassification(classify.Classification, BatchSampling, Pictures, Explanation, References):
+class TextClassification(
+    classify.Classification, AsLongAsTheRecipe, BatchSampling, Pictures, Explanation, References
+):
     """The class of a text. Raw inputs are tokens, int64 (n, length), each text ending with an end
     token and padded with 0; a batch is as wide as its longest text. Outputs are logits,
     (n, classes).
@@ -89,6 +91,7 @@ class TextClassification(classify.Classification, BatchSampling, Pictures, Expla
 
     default_space = "text"
     calibrated = True
+    joins = True
     pictured = 4096
     reads = "a CSV or Parquet file of texts and classes, or a folder of class folders of .txt files"
 

@@ -18,6 +18,7 @@ from ..strategy import Strategy
 from ..strategy.auto import Auto
 from ..study import SqliteStore
 from ..task.base import Data
+from ..task.contracts import AsLongAsTheRecipe
 from ..task.fidelity import TRIAL_STEPS, steps_of
 from ..task.problem import Problem
 from .oneshot import TRAINING, epochs_of
@@ -54,7 +55,8 @@ ROUNDS, SCORING = 4, 0.1
 #: With fewer steps of the default a trial's score is noise, and searching by it only costs time:
 #: the default has the first trial, no other one follows, and the last training has the rest.
 FEW_STEPS = 150
-#: The last training takes at most as long as this many of the recipe's trainings of the default.
+#: The last training takes at most as long as this many of the recipe's trainings of the default,
+#: unless longer ones learn their examples by heart.
 LONGEST = 8
 #: Part of the usual steps from which shared weights are not called hurried.
 _ENOUGH = 0.5
@@ -114,8 +116,11 @@ def plan_time(
 
     score = example * len(problem.data.validation)
     epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
-    whole, search = problem.recipe.epochs * epoch, SEARCH
-    if rising and in_rounds:
+    whole, search, longest = problem.recipe.epochs * epoch, SEARCH, float(LONGEST)
+    full = in_rounds and isinstance(problem.task, AsLongAsTheRecipe)
+    if full:  # and so are trials; the last training has more examples
+        rising, longest = False, 1 + len(problem.data.validation) / len(problem.data.train)
+    if (rising or full) and in_rounds:
         search = min(SEARCH, PER_DOUBLING * math.log2(max(1.0, left() / whole)))
     if begun is not None:
         start = begun.start or start
@@ -125,7 +130,7 @@ def plan_time(
     if start != first:
         step, example, _ = pace(start)
         score = example * len(problem.data.validation)
-    last = _last(plan, judge, given, whole, search, left())
+    last = _last(plan, judge, given, whole, search, left(), longest)
     fixed = given or isinstance(judge, Trainer)
     made = TimePlan(
         total,
@@ -143,8 +148,10 @@ def plan_time(
         return made
     if not in_rounds:
         return replace(made, round=last / LAST_ROUNDS, last_rounds=LAST_ROUNDS)
-    on_rungs = rising or rungs
-    made = _for_rungs(plan, problem, made, score, rungs) if on_rungs else _for_trials(made, score)
+    if rising or rungs:
+        made = _for_rungs(plan, problem, made, score, rungs)
+    else:
+        made = _for_trials(made, score, whole if full else 0.0)
     return _as_begun(made, begun)
 
 
@@ -155,6 +162,7 @@ def _last(
     whole: float,
     search: float,
     left: float,
+    longest: float,
 ) -> float:
     """Seconds of the last training.
 
@@ -162,6 +170,7 @@ def _last(
         given: whether the user chose its length.
         whole: seconds of the recipe's training of the default.
         search: share of the search.
+        longest: the last training takes at most as long as so many of these trainings.
     """
     if plan.final_count == 0:
         return 0.0
@@ -170,7 +179,7 @@ def _last(
     if given:
         trainings = (plan.final_count + 1) * plan.final_seeds
         return min(trainings * whole, (1 - search / 2) * left)
-    return min((1 - search) * left, LONGEST * whole)
+    return min((1 - search) * left, longest * whole)
 
 
 def _for_rungs(
@@ -226,13 +235,15 @@ def _on_rungs(plan: TimePlan, score: float, needed: bool) -> TimePlan:
     return replace(plan, round=length, rounds=ETA**rises, rises=rises, last_rounds=last)
 
 
-def _for_trials(plan: TimePlan, score: float) -> TimePlan:
+def _for_trials(plan: TimePlan, score: float, wanted: float) -> TimePlan:
     """The plan with the length of a trial.
 
     Args:
         score: seconds of scoring the validation part.
+        wanted: seconds of a trial where enough of them fit.
     """
-    trial = max(TRIAL_STEPS * plan.step + score, min(PART * plan.last, plan.search / TRIALS))
+    wanted = wanted or min(PART * plan.last, plan.search / TRIALS)
+    trial = max(TRIAL_STEPS * plan.step + score, wanted)
     trial = min(trial, plan.search / LEAST_TRIALS, plan.last)
     if trial < FEW_STEPS * plan.step:
         plan = replace(plan, search=trial, last=plan.last + plan.search - trial)

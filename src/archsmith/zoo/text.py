@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from ..space import choose, one_of, repeat
+from .ngrams import NGrams
 from .text_cnn import convolutional
 from .text_encoder import attentive, transformer_layer
 from .text_parts import (
@@ -34,6 +35,7 @@ def text(
     heads: Sequence[int] = (2, 4),
     head_size: int = 32,
     dropout: Sequence[float] = (0.1, 0.3, 0.5),
+    ngrams: Sequence[int] = (0, 1, 2, 3),
 ) -> nn.Module:
     """Tokens int64 (n, length) to logits (n, classes).
 
@@ -41,7 +43,9 @@ def text(
     as in :func:`~archsmith.zoo.text_cnn.text_cnn`, ``recurrence`` as in
     :func:`~archsmith.zoo.text_rnn.text_rnn`, ``attention`` as in
     :func:`~archsmith.zoo.text_encoder.text_encoder`, or ``hybrid``: layers with shortcuts, each of
-    which is a convolution, reads in both directions, or attends.
+    which is a convolution, reads in both directions, or attends. The logits of n-grams
+    (:class:`~archsmith.zoo.ngrams.NGrams`) may be added; by default they are, of one and two
+    tokens.
 
     Args:
         vocabulary: number of tokens.
@@ -53,6 +57,7 @@ def text(
         heads: numbers of attention heads of a layer, even.
         head_size: of a head, a multiple of 4.
         dropout: rates for sublayers and pooled features; half of it is for embeddings.
+        ngrams: highest lengths of n-grams whose logits are added; 0 for none.
     """
     width: int = choose("embedding", embeddings, embeddings[-1])
     rate = dropouts(dropout, dropout[-1])
@@ -71,7 +76,9 @@ def text(
             "hybrid": lambda: _hybrid(width, classes, rate, depths, heads, ratios, head_size),
         },
     )
-    return TextClassifier(vocabulary, width, body, rate, padding)
+    longest: int = choose("ngrams", ngrams, 2 if 2 in ngrams else ngrams[-1])
+    beside = NGrams(classes, longest) if longest else None
+    return TextClassifier(vocabulary, width, body, rate, padding, beside)
 
 
 def _hybrid(

@@ -28,13 +28,20 @@ class TextClassifier(nn.Module):
         dropout: rate for pooled features; half of it is for embeddings.
         padding: the token that pads shorter texts at the end. The first token of a text is never
             taken for padding, so that an empty text has a token, too.
+        beside: takes tokens, and where there is no padding; its logits are added.
     """
 
     def __init__(
-        self, vocabulary: int, width: int, body: nn.Module, dropout: float, padding: int
+        self,
+        vocabulary: int,
+        width: int,
+        body: nn.Module,
+        dropout: float,
+        padding: int,
+        beside: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        self.padding = padding
+        self.padding, self.beside = padding, beside
         self.embedding, self.dropout = nn.Embedding(vocabulary, width), nn.Dropout(dropout / 2)
         self.body = body
         if not self.embedding.weight.is_meta:
@@ -44,7 +51,7 @@ class TextClassifier(nn.Module):
         places = torch.arange(tokens.shape[1], device=tokens.device)
         there = (tokens != self.padding) | (places == 0)
         logits: Tensor = self.body(self.dropout(self.embedding(tokens)), there)
-        return logits
+        return logits if self.beside is None else logits + self.beside(tokens, there)
 
 
 class Layers(nn.Module):
