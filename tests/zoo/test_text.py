@@ -16,6 +16,7 @@ from archsmith.task.base import Signature
 from archsmith.testing.space import SpaceContract
 from archsmith.testing.supernet import SupernetContract
 from archsmith.zoo.looped import looped
+from archsmith.zoo.ngrams import NGrams
 from archsmith.zoo.seq2seq import Attention
 from archsmith.zoo.text import text
 from archsmith.zoo.text_cnn import kim_cnn, text_cnn
@@ -109,6 +110,32 @@ def test_both_directions_are_those_of_torch(cell: str):
     states = torchs(packed)[1]
     last = torch.cat(list(states[0] if cell == "lstm" else states), 1)
     assert torch.allclose(head(found, there), last, atol=1e-6)
+
+
+def test_ngrams_add_the_rows_of_their_hashes():
+    layer = NGrams(3, 2, buckets=64).eval()
+    nn.init.normal_(layer.table.weight)
+    tokens = torch.tensor([[5, 7, 9, 0], [8, 0, 0, 0]])
+    there = torch.tensor([[True, True, True, False], [True, False, False, False]])
+    single, pair = layer.table.weight[:64], layer.table.weight[64:]
+
+    def paired(first: int, second: int) -> torch.Tensor:
+        return pair[(first * 1_000_003 + second) % 64]
+
+    wanted = single[5] + single[7] + single[9] + paired(5, 7) + paired(7, 9)
+    found = layer(tokens, there)
+    assert torch.allclose(found[0], 3 * wanted / 3**0.5, atol=1e-5)
+    assert torch.allclose(found[1], 3 * single[8], atol=1e-5)
+
+
+def test_pairs_of_words_are_told_from_the_words():
+    """``not bad`` and ``bad not``: no sum over words tells them apart."""
+    first, second = torch.tensor([[3, 4]]), torch.tensor([[4, 3]])
+    there = torch.ones(1, 2, dtype=torch.bool)
+    for longest, told in ((1, False), (2, True)):
+        layer = NGrams(2, longest).eval()
+        nn.init.normal_(layer.table.weight)
+        assert torch.allclose(layer(first, there), layer(second, there)) is not told
 
 
 def test_heads_that_share_keys_are_heads_with_equal_keys():

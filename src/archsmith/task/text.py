@@ -169,7 +169,7 @@ class TextClassification(
             epochs=max(8, min(30, round(60_000 / count))),
             batch_size=max(8, min(64, count // 16)),
             lr=2e-3,
-            weight_decay=0.05,
+            weight_decay=0.3,
             label_smoothing=0.1,
             augment=True,
             ema=0.99,

@@ -11,7 +11,7 @@ BUCKETS = 2**15
 DROPOUT = 0.5
 #: Factor of the weights, by which their learning rate is that much larger: most n-grams are in few
 #: texts, so that each weight has few steps.
-_SCALE = 10.0
+_SCALE = 3.0
 _PRIME = 1_000_003
 
 
