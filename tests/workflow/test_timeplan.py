@@ -62,6 +62,18 @@ def test_scoring_the_test_part_has_a_time_of_its_own(monkeypatch):
     assert planned(monkeypatch, 10, step=0.01, epoch=epoch).reserve == pytest.approx(most)
 
 
+def test_where_long_trainings_learn_by_heart_the_time_goes_into_trials(monkeypatch):
+    """Texts: after thirty passes the default is worse than after four."""
+    monkeypatch.setattr(timeplan, "AsLongAsTheRecipe", type(PROBLEM.task))
+    whole = 10.0 * PROBLEM.recipe.epochs
+    made = planned(monkeypatch, 40 * whole, step=0.01, epoch=10.0, rising=True)
+    more = len(PROBLEM.data.validation) / len(PROBLEM.data.train)
+    assert made.last == pytest.approx((1 + more) * whole)
+    assert made.trial == pytest.approx(whole, rel=0.01)
+    assert made.rises == 0
+    assert made.search == pytest.approx(40 * whole - made.last - made.reserve, rel=0.01)
+
+
 def test_a_trial_has_its_least_steps_where_four_fit(monkeypatch):
     short = planned(monkeypatch, 1200, step=0.15, epoch=3.0)
     assert short.trial == pytest.approx(TRIAL_STEPS * 0.15, rel=0.03)
@@ -244,6 +256,7 @@ def test_trials_on_small_images_rise_and_the_winner_is_trained_on_larger_ones(
     assert result.best.validation == {n: trial.metrics[n] for n in result.best.validation}
     page = (tmp_path / "run" / "report.html").read_text()
     assert "on images of 0.5 times the side" in page
+    assert "Examples of the test part" in page, "it was trained on the validation part as well"
 
 
 @pytest.mark.slow

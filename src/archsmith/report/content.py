@@ -216,6 +216,11 @@ class ReportContent:
         return [*lines, *self.account]
 
     @property
+    def predicted_part(self) -> str:
+        """The part of the data whose predictions are drawn: one that the winner did not see."""
+        return "test" if self.finalists and self.finalists[0].whole else "validation"
+
+    @property
     def surroundings(self) -> dict[str, str]:
         """The environment, and what the latency of the trials was measured with."""
         batches, threads, errors = (self._values(name) for name in _MEASURED_WITH)

@@ -40,7 +40,7 @@ def surprises(inputs: Tensor, outputs: Tensor, coding: Coding, text: str = "") -
         draw.text((MARGIN, y), words, fill=FAINT, font=font(13))
         y += head
 
-    title("Validation text: the darker a character, the more bits it took")
+    title("The darker a character, the more bits it took")
     for line in windows:
         place = 0
         for token, surprise in zip(inputs[line].tolist(), [0.0, *bits[line].tolist()], strict=True):

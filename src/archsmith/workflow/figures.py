@@ -38,14 +38,16 @@ def graph_of(problem: Problem, architecture: Architecture) -> Any:
 
 
 def predictions_of(problem: Problem, final: Finalist) -> bytes | None:
-    """A PNG of predictions on the validation part; ``None`` if the task draws none."""
+    """A PNG of predictions on examples that it was not trained on, of the validation part if that
+    was left out, else of the test part; ``None`` if the task draws none."""
     import torch
 
     task, data = problem.task, final.calibrated(problem.data)
     if not isinstance(task, Pictures) or not isinstance(task, Deployment):
         return None
     deployed = task.deployable(model_of(problem, final), data.facts).eval()
-    inputs, targets = data.validation.head(task.pictured or task.judged_at_once)
+    part = data.test if final.whole else data.validation
+    inputs, targets = part.head(task.pictured or task.judged_at_once)
     with torch.no_grad():
         chunks = torch.split(torch.arange(count_examples(inputs)), task.judged_at_once)
         given = [call(deployed, take(inputs, chunk)) for chunk in chunks]
