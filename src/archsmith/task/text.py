@@ -166,7 +166,7 @@ class TextClassification(
     def recipe(self, data: Data) -> Recipe:
         count = len(data.train)
         return Recipe(
-            epochs=max(8, min(30, round(60_000 / count))),
+            epochs=max(5, min(30, round(40_000 / count))),
             batch_size=max(8, min(64, count // 16)),
             lr=2e-3,
             weight_decay=0.3,
