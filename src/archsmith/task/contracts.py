@@ -108,8 +108,8 @@ class StopsEarly(ABC):  # noqa: B024
 
 class AsLongAsTheRecipe(ABC):  # noqa: B024
     """Models that train for much longer than the recipe says learn their training examples by
-    heart, so a search in time trains its winner for no longer, and each trial for as long where
-    enough of them fit; the rest of the time is for more trials."""
+    heart, so a search in time trains its winner from the start and for no longer, and each trial
+    for as long where enough of them fit; the rest of the time is for more trials."""
 
 
 class UnevenSampling(ABC):

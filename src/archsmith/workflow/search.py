@@ -33,7 +33,7 @@ from ..study.identity import models_of
 from ..study.rehearsal import rehearse
 from ..study.result import INTERRUPTED, StudyResult
 from ..study.stopping import Pruner, pruner_of
-from ..task.contracts import LearnedLoss
+from ..task.contracts import AsLongAsTheRecipe, LearnedLoss
 from ..task.goals import check_numbers, seconds_of
 from ..task.problem import Problem
 from ..task.references import Reference
@@ -366,6 +366,7 @@ def _finals(
 ) -> Finalists:
     """What trains the best trials to the end."""
     trainer = judge if isinstance(judge, Trainer) else None
+    goes_on = until is None or not isinstance(problem.task, AsLongAsTheRecipe)
     return Finalists(
         problem,
         study.store,
@@ -376,7 +377,7 @@ def _finals(
         trainer,
         whole.remeasured,
         until,
-        study.states if judge is None or trainer is not None else None,
+        study.states if goes_on and (judge is None or trainer is not None) else None,
     )
 
 
