@@ -16,7 +16,9 @@ from archsmith.history.numbers import duration
 from archsmith.history.trial import State
 from archsmith.task.fidelity import TRIAL_STEPS, steps_of
 from archsmith.task.problem import open_problem
+from archsmith.workflow import search as search_module
 from archsmith.workflow import timeplan
+from archsmith.workflow.baselines import Baselines
 from archsmith.workflow.listener import Listener
 from archsmith.workflow.plan import SearchPlan
 from archsmith.workflow.timeplan import in_rounds, plan_time
@@ -209,6 +211,28 @@ def test_a_search_in_time_trains_one_winner_whose_best_round_counts(tmp_path):
     finished = [t for t in result.history.trials if t.state is State.FINISHED]
     assert {t.fidelity.epochs for t in finished} <= lengths(told[0])
     assert (tmp_path / "run" / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_references_are_fitted_once_before_the_time_is_divided(monkeypatch, tmp_path):
+    """Boosted trees took 12 s after a search of 60."""
+    done: list[str] = []
+    fitted, divide = Baselines._fitted, search_module.divide
+
+    def told_fitted(self, reference, key):
+        done.append(reference.name)
+        return fitted(self, reference, key)
+
+    def told_divide(*args):
+        done.append("divide")
+        return divide(*args)
+
+    monkeypatch.setattr(Baselines, "_fitted", told_fitted)
+    monkeypatch.setattr(search_module, "divide", told_divide)
+    result = nas.search(data="iris", time=4, run=tmp_path / "run")
+    assert done == ["gradient-boosting", "logistic-regression", "divide"]
+    assert [one.name for one in result.baselines] == done[:2]
+    assert [one.name for one in nas.Run(tmp_path / "run").baselines] == done[:2]
 
 
 @pytest.mark.slow

@@ -16,9 +16,10 @@ from .._support.cache import cache_folder
 from .._support.errors import InputError, StoreError, WorkError, unknown
 from ..evaluate.training import joined
 from ..history.objective import Objective
-from ..study import Store
+from ..study import MemoryStore, Store
 from ..study.study import seed_of
-from ..task.contracts import references_of
+from ..task.contracts import StopsEarly, references_of
+from ..task.goals import seconds_of
 from ..task.references import FittedReference, NetworkReference, Reference
 from .baseline import (
     FORMAT,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ..task.base import Data, Recipe, Task
     from ..task.problem import Problem
     from ..train import Rounds
+    from .plan import SearchPlan
 
 #: Seconds after which a quick reference tries no other settings, or a share of the whole time.
 _QUICK, _QUICK_SHARE = 2.0, 0.1
@@ -80,6 +82,31 @@ def seconds_of_each(name: str, seconds: float | None) -> float | None:
     return max(_QUICK, _QUICK_SHARE * (seconds or 0.0)) if name == "quick" else seconds
 
 
+def fitted_before(
+    references: Iterable[Reference], plan: SearchPlan, problem: Problem, goal: Objective
+) -> Mapping[str, Baseline]:
+    """The references that are fitted in seconds, by key, before the time of a search is divided:
+    what they take is part of it. One that fails is left out, and tried again at the end, which
+    tells why."""
+    if plan.baseline != "quick":  # one that was asked for by name has its own time
+        return {}
+    own = plan.recipe is not None or plan.final_epochs is not None
+    together = not own and plan.final_count == 1 and not isinstance(problem.task, StopsEarly)
+    baselines = Baselines(
+        problem,
+        MemoryStore(),
+        plan.seed,
+        goal,
+        seconds_of_each(plan.baseline, seconds_of(plan.time)),
+        together=together and joined(problem.data, problem.task) is not None,
+        mixes=not own,
+    )
+    for reference in references:
+        with contextlib.suppress(Exception):
+            baselines.train(reference)
+    return baselines.trained
+
+
 class Baselines:
     """Trains references once, keeps them, and compares the winner with them.
 
@@ -98,6 +125,7 @@ class Baselines:
             epoch counts, and no epoch is scored.
         mixes: whether a long training in time mixes its batches, as the winner's does unless the
             recipe was given.
+        trained: references that were trained before, by key.
         cache: a folder; by default ``archsmith/references`` in the user's cache folder.
         on_epoch: called with each epoch.
         clock: tells the seconds that are limited.
@@ -113,6 +141,7 @@ class Baselines:
         *,
         together: bool = False,
         mixes: bool = True,
+        trained: Mapping[str, Baseline] | None = None,
         cache: Path | None = None,
         on_epoch: OnBaseline | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -124,7 +153,8 @@ class Baselines:
         self.folder = store.folder / "final" if store.folder is not None else None
         #: What went wrong, in words.
         self.problems: list[str] = []
-        self._live: dict[str, Baseline] = {}
+        self.trained: dict[str, Baseline] = {}
+        self._before = dict(trained or {})
 
     def compare(
         self, references: Iterable[Reference], winner: Finalist, timed: bool
@@ -221,8 +251,11 @@ class Baselines:
 
     def _kept(self, key: str) -> Baseline | None:
         """One that was trained before, from the run folder or the cache."""
-        if key in self._live:
-            return self._live[key]
+        if key in self.trained:
+            return self.trained[key]
+        if key in self._before:
+            self._keep(self._before[key])
+            return self._before[key]
         checksum = self.store.record().notes.get(f"baseline.{key}")
         if self.folder is not None and isinstance(checksum, str):
             with contextlib.suppress(InputError):  # damaged: it is trained again
@@ -235,7 +268,7 @@ class Baselines:
         return None
 
     def _keep(self, baseline: Baseline, cached: bool = False) -> None:
-        self._live[baseline.key] = baseline
+        self.trained[baseline.key] = baseline
         if self.folder is not None:
             baseline.checksum = save(self.folder, baseline)
             self.store.note(f"baseline.{baseline.key}", baseline.checksum)

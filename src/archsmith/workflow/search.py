@@ -39,7 +39,8 @@ from ..task.problem import Problem
 from ..task.references import Reference
 from ..task.tune import recipe_space
 from .backbone import open_on_backbone
-from .baselines import Baselines, chosen_references, seconds_of_each
+from .baseline import Baseline
+from .baselines import Baselines, chosen_references, fitted_before, seconds_of_each
 from .beginning import start_of, with_start
 from .evaluator import build_evaluator, named_evaluator, named_in, untrained
 from .figures import begun_anew
@@ -114,10 +115,11 @@ def run_plan(plan: SearchPlan) -> SearchResult:
         clock = latency_evaluator(problem, plan.folder, sharing is not None, tell.measured)
     whole = build_evaluator(problem, objectives, bounds, judge, clock)
     reach = check_limits(problem.space, whole, bounds, plan.seed)
-    times, net = None, None
+    times, net, fitted = None, None, None
     if budget is not None:
         # What is only known after looking long is looked at before the time is divided.
         problem.space.size()
+        fitted = fitted_before(references, plan, plain, objectives[0])
         if sharing and not (plan.folder and weights_path(plan.folder).exists()):
             net = untrained_net(problem, sharing.method, plan.seed)
         loss = None if start else limited(whole, problem.space, reach, objectives, bounds)
@@ -166,7 +168,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
             _train_finalists(plan, result, finals, sharing.derived[:1] if sharing else [])
         if references and result.best is not None:
             each = seconds_of_each(plan.baseline, budget)
-            _hold_against(references, plan, result, result.best, store, plain, each)
+            _hold_against(references, plan, result, result.best, store, plain, each, fitted)
     if plan.folder is not None:
         _report(result, Run(plan.folder, problem=problem))
     return result
@@ -183,6 +185,7 @@ def _hold_against(
     store: Store,
     problem: Problem,
     seconds: float | None,
+    fitted: Mapping[str, Baseline] | None,
 ) -> None:
     """Train the references and fill in the baselines; after an interruption they stay empty."""
     goals, limits = result.history.objectives, result.history.limits
@@ -194,6 +197,7 @@ def _hold_against(
         seconds,
         together=winner.whole,
         mixes=plan.recipe is None and plan.final_epochs is None,
+        trained=fitted,
         on_epoch=plan.listener.baseline if plan.listener else None,
     )
     try:
