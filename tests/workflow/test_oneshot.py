@@ -68,17 +68,17 @@ def test_a_training_that_takes_all_the_time_is_not_for_nothing():
 
 def test_the_supernet_is_surveyed_before_the_time_is_divided(monkeypatch):
     """That took 40 s, for which no part of the time was set aside."""
-    from archsmith.workflow import oneshot, search
+    from archsmith.workflow import looking, oneshot, search
 
     done: list[str] = []
-    for name in ("untrained_net", "divide"):
-        real = getattr(search, name)
+    for module, name in ((looking, "untrained_net"), (search, "divide")):
+        real = getattr(module, name)
 
         def told(*args, name=name, real=real):
             done.append(name)
             return real(*args)
 
-        monkeypatch.setattr(search, name, told)
+        monkeypatch.setattr(module, name, told)
     monkeypatch.setattr(oneshot, "untrained_net", None)  # nor is it made again after the plan
     nas.search(SPACE, "digits", strategy="spos", time=2, finalists=0)
     assert done == ["untrained_net", "divide"]

@@ -73,6 +73,8 @@ def test_where_long_trainings_learn_by_heart_the_time_goes_into_trials(monkeypat
     assert made.last == pytest.approx((1 + more) * whole)
     assert made.trial == pytest.approx(whole, rel=0.01)
     assert made.rises == 0
+    now = time.monotonic()
+    assert made.until(0.0) - now == pytest.approx(made.last, abs=1), "whatever the search leaves"
     assert made.search == pytest.approx(40 * whole - made.last - made.reserve, rel=0.01)
 
 

@@ -16,10 +16,9 @@ from .._support.cache import cache_folder
 from .._support.errors import InputError, StoreError, WorkError, unknown
 from ..evaluate.training import joined
 from ..history.objective import Objective
-from ..study import MemoryStore, Store
+from ..study import Store
 from ..study.study import seed_of
-from ..task.contracts import StopsEarly, references_of
-from ..task.goals import seconds_of
+from ..task.contracts import references_of
 from ..task.references import FittedReference, NetworkReference, Reference
 from .baseline import (
     FORMAT,
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from ..task.base import Data, Recipe, Task
     from ..task.problem import Problem
     from ..train import Rounds
-    from .plan import SearchPlan
 
 #: Seconds after which a quick reference tries no other settings, or a share of the whole time.
 _QUICK, _QUICK_SHARE = 2.0, 0.1
@@ -80,31 +78,6 @@ def seconds_of_each(name: str, seconds: float | None) -> float | None:
         seconds: of the search, if that was limited.
     """
     return max(_QUICK, _QUICK_SHARE * (seconds or 0.0)) if name == "quick" else seconds
-
-
-def fitted_before(
-    references: Iterable[Reference], plan: SearchPlan, problem: Problem, goal: Objective
-) -> Mapping[str, Baseline]:
-    """The references that are fitted in seconds, by key, before the time of a search is divided:
-    what they take is part of it. One that fails is left out, and tried again at the end, which
-    tells why."""
-    if plan.baseline != "quick":  # one that was asked for by name has its own time
-        return {}
-    own = plan.recipe is not None or plan.final_epochs is not None
-    together = not own and plan.final_count == 1 and not isinstance(problem.task, StopsEarly)
-    baselines = Baselines(
-        problem,
-        MemoryStore(),
-        plan.seed,
-        goal,
-        seconds_of_each(plan.baseline, seconds_of(plan.time)),
-        together=together and joined(problem.data, problem.task) is not None,
-        mixes=not own,
-    )
-    for reference in references:
-        with contextlib.suppress(Exception):
-            baselines.train(reference)
-    return baselines.trained
 
 
 class Baselines:

@@ -23,12 +23,10 @@ if TYPE_CHECKING:
     from ..evaluate.shared import SharedWeightsEvaluator
     from ..space import Space
     from ..study import Store, Study
-    from ..study.stopping import Pruner
     from ..supernet.method import Method, Session
     from ..supernet.session import KnownCosts
     from ..supernet.supernet import Supernet
     from ..task.problem import Problem
-    from .plan import SearchPlan
 
 #: Trials on shared weights if no number is given: each costs a pass over the validation part.
 TRIALS = 100
@@ -367,39 +365,3 @@ def inherited(
 ) -> Callable[[Architecture], Mapping[str, Tensor]]:
     """A function that gives an architecture's state dict in the supernet."""
     return lambda architecture: evaluator.supernet.extract(architecture).state_dict()
-
-
-def check_options(plan: SearchPlan, pruner: Pruner | None) -> None:
-    """Refuse options that make no sense with shared weights.
-
-    Raises:
-        InputError: which option, and what to do instead.
-    """
-    if plan.workers > 1 and plan.run is None:
-        raise InputError(
-            "workers",
-            "a run folder, from which workers read the weights",
-            "none",
-            "run='runs/name', or workers=1",
-        )
-    if plan.share is not None:
-        raise InputError(
-            "share",
-            "nothing: shared weights train on the whole training part",
-            str(plan.share),
-            "epochs or time shorten the training",
-        )
-    if plan.backbone is not None:
-        expected = "a strategy whose trials are trained, which keeps its weights"
-        raise InputError("backbone", expected, f"{plan.strategy}", "--strategy auto")
-    if plan.evaluator is not None:
-        name = plan.evaluator if isinstance(plan.evaluator, str) else plan.evaluator.name
-        expected = "none with a one-shot method, which brings its own"
-        raise InputError("evaluator", expected, name)
-    if pruner is not None:
-        raise InputError(
-            "stop",
-            "nothing: a trial on shared weights is not trained",
-            pruner.name,
-            "a strategy whose trials are trained, such as auto",
-        )

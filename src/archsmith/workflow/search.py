@@ -40,7 +40,7 @@ from ..task.references import Reference
 from ..task.tune import recipe_space
 from .backbone import open_on_backbone
 from .baseline import Baseline
-from .baselines import Baselines, chosen_references, fitted_before, seconds_of_each
+from .baselines import Baselines, chosen_references, seconds_of_each
 from .beginning import start_of, with_start
 from .evaluator import build_evaluator, named_evaluator, named_in, untrained
 from .figures import begun_anew
@@ -48,18 +48,16 @@ from .finalist import Finalist
 from .finalists import Finalists
 from .latency import latency_evaluator, save_predictor
 from .listener import Listener
+from .looking import look
 from .oneshot import (
     OneShot,
     OnSharedWeights,
     Sharing,
     check_inherit,
-    check_options,
     epochs_of,
     evaluator_of,
     inherited,
     trials_of,
-    untrained_net,
-    weights_path,
 )
 from .plan import SearchPlan
 from .recorded import open_store
@@ -69,6 +67,7 @@ from .run import Run
 from .sizing import limited
 from .strategy import (
     advised,
+    check_options,
     expect_recipe,
     first_of,
     refuse_inherit,
@@ -117,11 +116,7 @@ def run_plan(plan: SearchPlan) -> SearchResult:
     reach = check_limits(problem.space, whole, bounds, plan.seed)
     times, net, fitted = None, None, None
     if budget is not None:
-        # What is only known after looking long is looked at before the time is divided.
-        problem.space.size()
-        fitted = fitted_before(references, plan, plain, objectives[0])
-        if sharing and not (plan.folder and weights_path(plan.folder).exists()):
-            net = untrained_net(problem, sharing.method, plan.seed)
+        net, fitted = look(plan, problem, sharing, references, plain, objectives[0])
         loss = None if start else limited(whole, problem.space, reach, objectives, bounds)
         first = start or reach.kept or problem.space.default()
         times, chosen = divide(plan, budget, problem, began, judge, chosen, first, loss)
@@ -170,7 +165,8 @@ def run_plan(plan: SearchPlan) -> SearchResult:
             each = seconds_of_each(plan.baseline, budget)
             _hold_against(references, plan, result, result.best, store, plain, each, fitted)
     if plan.folder is not None:
-        _report(result, Run(plan.folder, problem=problem))
+        result.report, why = Run(plan.folder, problem=problem).try_report()
+        result.problems += [why] if why else []
     return result
 
 
@@ -295,11 +291,6 @@ def _result(ended: StudyResult, problem: Problem, folder: Path | None) -> Search
     return SearchResult(
         ended.history, ended.front, ended.stopped, ended.seconds, problem, run=folder
     )
-
-
-def _report(result: SearchResult, run: Run) -> None:
-    result.report, why = run.try_report()
-    result.problems += [why] if why else []
 
 
 def _meta(

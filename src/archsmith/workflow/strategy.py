@@ -18,6 +18,7 @@ from .oneshot import OneShot, one_shot
 
 if TYPE_CHECKING:
     from ..evaluate import Evaluator
+    from ..study.stopping import Pruner
     from ..supernet.method import Method
     from .plan import SearchPlan
     from .times import TimePlan
@@ -102,3 +103,39 @@ def advised(
             f"nothing about {searched}"
         )
     return Advised(strategy, advice, says=advice.name)
+
+
+def check_options(plan: SearchPlan, pruner: Pruner | None) -> None:
+    """Refuse options that make no sense with shared weights.
+
+    Raises:
+        InputError: which option, and what to do instead.
+    """
+    if plan.workers > 1 and plan.run is None:
+        raise InputError(
+            "workers",
+            "a run folder, from which workers read the weights",
+            "none",
+            "run='runs/name', or workers=1",
+        )
+    if plan.share is not None:
+        raise InputError(
+            "share",
+            "nothing: shared weights train on the whole training part",
+            str(plan.share),
+            "epochs or time shorten the training",
+        )
+    if plan.backbone is not None:
+        expected = "a strategy whose trials are trained, which keeps its weights"
+        raise InputError("backbone", expected, f"{plan.strategy}", "--strategy auto")
+    if plan.evaluator is not None:
+        name = plan.evaluator if isinstance(plan.evaluator, str) else plan.evaluator.name
+        expected = "none with a one-shot method, which brings its own"
+        raise InputError("evaluator", expected, name)
+    if pruner is not None:
+        raise InputError(
+            "stop",
+            "nothing: a trial on shared weights is not trained",
+            pruner.name,
+            "a strategy whose trials are trained, such as auto",
+        )

@@ -142,6 +142,7 @@ def plan_time(
         step=step,
         work=work,
         fixed=fixed,
+        bounded=full,
         began=began,
     )
     if fixed or not last:

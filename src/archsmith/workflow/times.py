@@ -38,6 +38,7 @@ class TimePlan:
         step: seconds of a step of that architecture, or of the default, in a trial.
         work: seconds of processor time in a second on a CPU, by which rounds are measured; else 1.
         fixed: whether the user chose the length of the last training.
+        bounded: whether the last training takes no more than planned, whatever the search leaves.
         began: ``time.monotonic()`` at the beginning of the session.
     """
 
@@ -55,6 +56,7 @@ class TimePlan:
     step: float = 0.0
     work: float = 1.0
     fixed: bool = False
+    bounded: bool = False
     began: float = field(default=0.0, compare=False)
 
     @property
@@ -74,7 +76,8 @@ class TimePlan:
         now = time.monotonic()
         spent = earlier + (now - self.began)
         # After many interruptions little may be left, but a winner is worth a part of its training.
-        return now + max(self.total - self.reserve - spent, self.last / 4)
+        left = max(self.total - self.reserve - spent, self.last / 4)
+        return now + (min(left, self.last) if self.bounded else left)
 
     def to_json(self) -> dict[str, Any]:
         """All but the moment of its beginning, as JSON values."""
