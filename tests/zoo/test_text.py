@@ -124,8 +124,8 @@ def test_ngrams_add_the_rows_of_their_hashes():
 
     wanted = single[5] + single[7] + single[9] + paired(5, 7) + paired(7, 9)
     found = layer(tokens, there)
-    assert torch.allclose(found[0], 3 * wanted / 3**0.5, atol=1e-5)
-    assert torch.allclose(found[1], 3 * single[8], atol=1e-5)
+    assert torch.allclose(found[0], 2 * wanted / 6**0.5, atol=1e-5)
+    assert torch.allclose(found[1], 2 * single[8] / 2**0.5, atol=1e-5)
 
 
 def test_pairs_of_words_are_told_from_the_words():

@@ -10,8 +10,8 @@ BUCKETS = 2**15
 #: Share of the n-grams of a training text that are left out.
 DROPOUT = 0.5
 #: Factor of the weights, by which their learning rate is that much larger: most n-grams are in few
-#: texts, so that each weight has few steps.
-_SCALE = 3.0
+#: texts, so that each weight has few steps. With twice as much, momentum makes trainings diverge.
+_SCALE = 2.0
 _PRIME = 1_000_003
 
 
@@ -20,7 +20,7 @@ class NGrams(nn.Module):
     arXiv:1607.01759): tokens int64 (n, length) to (n, classes).
 
     Each n-gram of 1 to ``longest`` tokens has a row of a table, which its hash selects. The sum is
-    divided by the square root of the number of tokens. Beside a network it is what a linear model
+    divided by the square root of the number of n-grams. Beside a network it is what a linear model
     is beside a deep one in Cheng et al. 2016 (arXiv:1606.07792): it learns at once which words and
     pairs of words matter.
 
@@ -52,7 +52,7 @@ class NGrams(nn.Module):
             added = (rows * kept).sum(1)
             total = added if total is None else total + added
         assert total is not None
-        count = there.sum(1, keepdim=True).to(total.dtype)
+        count = self.longest * there.sum(1, keepdim=True).to(total.dtype)
         return total * (_SCALE * count.rsqrt())
 
 
