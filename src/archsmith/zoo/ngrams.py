@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 #: Rows of the table for each length of n-grams. Two n-grams that share one add up.
 BUCKETS = 2**15
@@ -58,4 +59,5 @@ class NGrams(nn.Module):
 
 def _next(values: Tensor) -> Tensor:
     """Each element's right neighbour; zero or false at the end."""
-    return torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], 1)
+    # Padded before it is cut: an export allows texts of one token then, too.
+    return F.pad(values, (0, 1))[:, 1:]
