@@ -165,9 +165,12 @@ class TextClassification(
 
     def recipe(self, data: Data) -> Recipe:
         count = len(data.train)
+        batch = max(8, min(64, count // 16))
+        # Networks know a few thousand texts by heart after ten passes; few texts need more of them.
+        epochs = max(5, min(8, round(40_000 / count)), -(-300 * batch // count))
         return Recipe(
-            epochs=max(5, min(30, round(40_000 / count))),
-            batch_size=max(8, min(64, count // 16)),
+            epochs=epochs,
+            batch_size=batch,
             lr=2e-3,
             weight_decay=0.3,
             label_smoothing=0.1,
