@@ -39,6 +39,8 @@ def planned(
     score = epoch - step * steps_of(len(PROBLEM.data.train), PROBLEM.recipe.batch_size)
     example = score / len(PROBLEM.data.validation)
     monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, example, 0.5))
+    if not options.pop("early", False):
+        monkeypatch.setattr(timeplan, "StopsEarly", nn.Module)  # no task is one
     rising, rungs = options.pop("rising", False), options.pop("rungs", False)
     plan = SearchPlan(net, "iris", time=total, **options)
     first, judge = PROBLEM.space.default(), options.get("evaluator")
@@ -62,6 +64,17 @@ def test_scoring_the_test_part_has_a_time_of_its_own(monkeypatch):
     assert planned(monkeypatch, 100, step=0.01, epoch=epoch, finalists=0).reserve < each
     most = timeplan.MOST_TEST * 10 + timeplan.LEAST_RESERVE
     assert planned(monkeypatch, 10, step=0.01, epoch=epoch).reserve == pytest.approx(most)
+
+
+def test_tables_are_trained_by_epochs_where_their_recipe_fits(monkeypatch):
+    """A network knew 265 patients by heart after the first round of 3 s."""
+    whole = 1.0 * PROBLEM.recipe.epochs
+    made = planned(monkeypatch, 20 * whole, step=0.01, epoch=1.0, early=True, rising=True)
+    assert (made.fixed, made.round, made.last) == (True, 0.0, pytest.approx(2 * whole))
+    assert in_rounds(PROBLEM, made) is PROBLEM
+    short = planned(monkeypatch, 2 * whole, step=0.01, epoch=1.0, early=True, rising=True)
+    assert not short.fixed
+    assert short.round > 0
 
 
 def test_where_long_trainings_learn_by_heart_the_time_goes_into_trials(monkeypatch):
@@ -191,7 +204,14 @@ def lengths(plan: TimePlan) -> set[int]:
     return {3**rung for rung in range(plan.rises + 1)} if plan.rises else {plan.rounds}
 
 
+@pytest.fixture
+def in_rounds_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Iris is trained as tasks are that do not stop early."""
+    monkeypatch.setattr(timeplan, "StopsEarly", nn.Module)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_rounds_of_time")
 def test_a_search_in_time_trains_one_winner_whose_best_round_counts(tmp_path):
     told: list[TimePlan] = []
     began = time.monotonic()
@@ -238,6 +258,7 @@ def test_references_are_fitted_once_before_the_time_is_divided(monkeypatch, tmp_
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("in_rounds_of_time")
 def test_a_resumed_search_keeps_the_rounds_of_its_trials(tmp_path):
     told: list[TimePlan] = []
     listener = Listener(planned=told.append)

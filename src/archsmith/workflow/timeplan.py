@@ -18,7 +18,7 @@ from ..strategy import Strategy
 from ..strategy.auto import Auto
 from ..study import SqliteStore
 from ..task.base import Data
-from ..task.contracts import AsLongAsTheRecipe
+from ..task.contracts import AsLongAsTheRecipe, StopsEarly
 from ..task.fidelity import TRIAL_STEPS, steps_of
 from ..task.problem import Problem
 from .oneshot import TRAINING, epochs_of
@@ -117,6 +117,11 @@ def plan_time(
     score = example * len(problem.data.validation)
     epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
     whole, search, longest = problem.recipe.epochs * epoch, SEARCH, float(LONGEST)
+    trainings = (plan.final_count + 1) * plan.final_seeds
+    if isinstance(problem.task, StopsEarly) and in_rounds:
+        # Its best epoch is one of the first, within what would be the first of the rounds.
+        given = trainings * whole <= (1 - SEARCH) * left()
+        in_rounds = not given
     full = in_rounds and isinstance(problem.task, AsLongAsTheRecipe)
     if full:  # and so are trials; the last training has more examples
         rising, longest = False, 1 + len(problem.data.validation) / len(problem.data.train)
@@ -243,11 +248,13 @@ def _for_trials(plan: TimePlan, score: float, wanted: float) -> TimePlan:
         score: seconds of scoring the validation part.
         wanted: seconds of a trial where enough of them fit.
     """
-    wanted = wanted or min(PART * plan.last, plan.search / TRIALS)
-    trial = max(TRIAL_STEPS * plan.step + score, wanted)
+    trial = max(
+        TRIAL_STEPS * plan.step + score, wanted or min(PART * plan.last, plan.search / TRIALS)
+    )
     trial = min(trial, plan.search / LEAST_TRIALS, plan.last)
     if trial < FEW_STEPS * plan.step:
-        plan = replace(plan, search=trial, last=plan.last + plan.search - trial)
+        more = 0.0 if plan.bounded else plan.search - trial
+        plan = replace(plan, search=trial, last=plan.last + more)
     rounds = max(1, min(ROUNDS, int(SCORING * trial / score)))
     length = trial / rounds
     last = max(rounds, round(plan.last / length))
