@@ -273,6 +273,18 @@ def test_a_resumed_search_keeps_the_rounds_of_its_trials(tmp_path):
     assert again.best.seconds > first.best.seconds  # with more time, it was trained for longer
 
 
+@pytest.mark.slow
+def test_a_resumed_search_of_a_table_keeps_its_epochs(monkeypatch, tmp_path):
+    """Also where the machine is so busy by then that the recipe would not fit any more."""
+    told: list[TimePlan] = []
+    listener = Listener(planned=told.append)
+    nas.search(net, "iris", time=8, run=tmp_path / "run", listener=listener)
+    monkeypatch.setattr(timeplan, "_pace", lambda *args: (10.0, 0.1, 1.0))
+    again = nas.search(net, "iris", time=10, run=tmp_path / "run", listener=listener)
+    assert [(plan.fixed, plan.round) for plan in told] == [(True, 0.0)] * 2
+    assert len({t.fidelity for t in again.history.finished}) == 1
+
+
 def photo_net(channels: int, classes: int) -> nn.Module:
     width, kernel = nas.choose("width", [4, 8, 16]), nas.choose("kernel", [1, 3, 5])
     head = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)]

@@ -11,7 +11,7 @@ BUCKETS = 2**15
 #: Share of the n-grams of a training text that are left out.
 DROPOUT = 0.5
 #: Factor of the weights, by which their learning rate is that much larger: most n-grams are in few
-#: texts, so that each weight has few steps. With twice as much, momentum makes trainings diverge.
+#: texts, so that each weight has few steps. With 2.6 times as much, SGD with momentum diverged.
 _SCALE = 2.0
 _PRIME = 1_000_003
 
@@ -38,9 +38,7 @@ class NGrams(nn.Module):
             nn.init.zeros_(self.table.weight)
 
     def forward(self, tokens: Tensor, there: Tensor) -> Tensor:
-        """Args:
-        there: where there is no padding, bool (n, length).
-        """
+        """Logits of tokens; ``there``, bool (n, length), is false at padding."""
         token, inside = tokens, there
         hashed = torch.zeros_like(tokens)
         total: Tensor | None = None
