@@ -39,8 +39,6 @@ def planned(
     score = epoch - step * steps_of(len(PROBLEM.data.train), PROBLEM.recipe.batch_size)
     example = score / len(PROBLEM.data.validation)
     monkeypatch.setattr(timeplan, "_pace", lambda *args: (step, example, 0.5))
-    if not options.pop("early", False):
-        monkeypatch.setattr(timeplan, "StopsEarly", nn.Module)  # no task is one
     rising, rungs = options.pop("rising", False), options.pop("rungs", False)
     plan = SearchPlan(net, "iris", time=total, **options)
     first, judge = PROBLEM.space.default(), options.get("evaluator")
@@ -64,17 +62,6 @@ def test_scoring_the_test_part_has_a_time_of_its_own(monkeypatch):
     assert planned(monkeypatch, 100, step=0.01, epoch=epoch, finalists=0).reserve < each
     most = timeplan.MOST_TEST * 10 + timeplan.LEAST_RESERVE
     assert planned(monkeypatch, 10, step=0.01, epoch=epoch).reserve == pytest.approx(most)
-
-
-def test_tables_are_trained_by_epochs_where_their_recipe_fits(monkeypatch):
-    """A network knew 265 patients by heart after the first round of 3 s."""
-    whole = 1.0 * PROBLEM.recipe.epochs
-    made = planned(monkeypatch, 20 * whole, step=0.01, epoch=1.0, early=True, rising=True)
-    assert (made.fixed, made.round, made.last) == (True, 0.0, pytest.approx(2 * whole))
-    assert in_rounds(PROBLEM, made) is PROBLEM
-    short = planned(monkeypatch, 2 * whole, step=0.01, epoch=1.0, early=True, rising=True)
-    assert not short.fixed
-    assert short.round > 0
 
 
 def test_where_long_trainings_learn_by_heart_the_time_goes_into_trials(monkeypatch):
@@ -204,14 +191,7 @@ def lengths(plan: TimePlan) -> set[int]:
     return {3**rung for rung in range(plan.rises + 1)} if plan.rises else {plan.rounds}
 
 
-@pytest.fixture
-def in_rounds_of_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Iris is trained as tasks are that do not stop early."""
-    monkeypatch.setattr(timeplan, "StopsEarly", nn.Module)
-
-
 @pytest.mark.slow
-@pytest.mark.usefixtures("in_rounds_of_time")
 def test_a_search_in_time_trains_one_winner_whose_best_round_counts(tmp_path):
     told: list[TimePlan] = []
     began = time.monotonic()
@@ -258,7 +238,6 @@ def test_references_are_fitted_once_before_the_time_is_divided(monkeypatch, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("in_rounds_of_time")
 def test_a_resumed_search_keeps_the_rounds_of_its_trials(tmp_path):
     told: list[TimePlan] = []
     listener = Listener(planned=told.append)
@@ -271,18 +250,6 @@ def test_a_resumed_search_keeps_the_rounds_of_its_trials(tmp_path):
     assert first.best is not None
     assert again.best is not None
     assert again.best.seconds > first.best.seconds  # with more time, it was trained for longer
-
-
-@pytest.mark.slow
-def test_a_resumed_search_of_a_table_keeps_its_epochs(monkeypatch, tmp_path):
-    """Also where the machine is so busy by then that the recipe would not fit any more."""
-    told: list[TimePlan] = []
-    listener = Listener(planned=told.append)
-    nas.search(net, "iris", time=8, run=tmp_path / "run", listener=listener)
-    monkeypatch.setattr(timeplan, "_pace", lambda *args: (10.0, 0.1, 1.0))
-    again = nas.search(net, "iris", time=10, run=tmp_path / "run", listener=listener)
-    assert [(plan.fixed, plan.round) for plan in told] == [(True, 0.0)] * 2
-    assert len({t.fidelity for t in again.history.finished}) == 1
 
 
 def photo_net(channels: int, classes: int) -> nn.Module:

@@ -103,7 +103,7 @@ class BatchSampling(ABC):
 class StopsEarly(ABC):  # noqa: B024
     """Models that train for long learn its training examples by heart, so each training is scored
     on the validation part as it goes on and its best epoch counts, the last training of a search in
-    time as well, which is as long as the recipe where the time allows it."""
+    time as well."""
 
 
 class AsLongAsTheRecipe(ABC):  # noqa: B024

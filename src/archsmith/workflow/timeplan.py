@@ -18,7 +18,7 @@ from ..strategy import Strategy
 from ..strategy.auto import Auto
 from ..study import SqliteStore
 from ..task.base import Data
-from ..task.contracts import AsLongAsTheRecipe, StopsEarly
+from ..task.contracts import AsLongAsTheRecipe
 from ..task.fidelity import TRIAL_STEPS, steps_of
 from ..task.problem import Problem
 from .oneshot import TRAINING, epochs_of
@@ -105,8 +105,7 @@ def plan_time(
     given = plan.recipe is not None or plan.final_epochs is not None
     in_rounds = not given and judge is None and plan.epochs is None and plan.share is None
     pace = partial(_pace, problem, problem.data, plan.seed, total, in_rounds)
-    start, earlier = first, _earlier(plan.folder)
-    begun = earlier if earlier is not None and earlier.round else None
+    start, begun = first, _begun(plan.folder)
     step, example, work = pace(start)
     reserve = min(MOST_RESERVE, max(LEAST_RESERVE, RESERVE * total))
     if plan.final_count:
@@ -118,11 +117,6 @@ def plan_time(
     score = example * len(problem.data.validation)
     epoch = step * steps_of(len(problem.data.train), problem.recipe.batch_size) + score
     whole, search, longest = problem.recipe.epochs * epoch, SEARCH, float(LONGEST)
-    if isinstance(problem.task, StopsEarly) and in_rounds:
-        # Its best epoch is one of the first, within what would be the first of the rounds.
-        fits = _trainings(plan) * whole <= (1 - SEARCH) * left()
-        given = fits if earlier is None else earlier.fixed
-        in_rounds = not given
     full = in_rounds and isinstance(problem.task, AsLongAsTheRecipe)
     if full:  # and so are trials; the last training has more examples
         rising, longest = False, 1 + len(problem.data.validation) / len(problem.data.train)
@@ -174,7 +168,7 @@ def _last(
     """Seconds of the last training.
 
     Args:
-        given: whether it is as long as the recipe says.
+        given: whether the user chose its length.
         whole: seconds of the recipe's training of the default.
         search: share of the search.
         longest: the last training takes at most as long as so many of these trainings.
@@ -184,13 +178,9 @@ def _last(
     if isinstance(judge, Trainer):  # how long trainers of the user's own take is not known
         return (1 - search) * left
     if given:
-        return min(_trainings(plan) * whole, (1 - search / 2) * left)
+        trainings = (plan.final_count + 1) * plan.final_seeds
+        return min(trainings * whole, (1 - search / 2) * left)
     return min((1 - search) * left, longest * whole)
-
-
-def _trainings(plan: SearchPlan) -> int:
-    """How many trainings to the end there are, those of the default among them."""
-    return (plan.final_count + 1) * plan.final_seeds
 
 
 def _for_rungs(
@@ -266,14 +256,14 @@ def _for_trials(plan: TimePlan, score: float, wanted: float) -> TimePlan:
     return replace(plan, round=length, rounds=rounds, last_rounds=last)
 
 
-def _earlier(folder: Path | None) -> TimePlan | None:
-    """The plan that the study in the folder has, if its time was limited."""
+def _begun(folder: Path | None) -> TimePlan | None:
+    """The plan of the study in the folder, if its trials are counted in rounds."""
     if folder is None:
         return None
     # Errors of the folder are raised when it is opened for the study.
     with suppress(ArchsmithError), SqliteStore(folder, read=True) as store:
         values = store.meta().get("plan")
-        if values:
+        if values and values["round"]:
             return TimePlan.from_json(values)
     return None
 

@@ -37,8 +37,7 @@ class TimePlan:
         start: the architecture that the search begins with, if that is not the default.
         step: seconds of a step of that architecture, or of the default, in a trial.
         work: seconds of processor time in a second on a CPU, by which rounds are measured; else 1.
-        fixed: whether the length of the last training is that of its recipe, because the user chose
-            it or because its best epoch may be an early one.
+        fixed: whether the user chose the length of the last training.
         bounded: whether the last training takes no more than planned, whatever the search leaves.
         began: ``time.monotonic()`` at the beginning of the session.
     """
